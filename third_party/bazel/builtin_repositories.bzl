@@ -1,0 +1,112 @@
+"""The repositories that Bazel's own rules load, without the downloads.
+
+Bazel names repositories (rules_cc and others) that it downloads at the first build. For Debian's
+4.2.3 and 7.x here is a local source for each, so that the build needs no more than Debian's and
+pip's indices. An upstream Bazel 7 is left to download the releases that are pinned within it.
+"""
+
+# Bazel 4 loads these files by name but needs no more of them than its native rules.
+_NATIVE_RULES = {
+    "rules_cc": ("cc", [
+        "cc_binary",
+        "cc_import",
+        "cc_library",
+        "cc_proto_library",
+        "cc_test",
+        "cc_toolchain",
+        "cc_toolchain_suite",
+        "fdo_prefetch_hints",
+        "fdo_profile",
+        "objc_import",
+        "objc_library",
+    ]),
+    "rules_java": ("java", [
+        "java_binary",
+        "java_import",
+        "java_library",
+        "java_lite_proto_library",
+        "java_package_configuration",
+        "java_plugin",
+        "java_proto_library",
+        "java_runtime",
+        "java_test",
+        "java_toolchain",
+    ]),
+    "rules_proto": ("proto", ["proto_library"]),
+}
+
+# Every test of Bazel 4 depends on these two labels; they run under `bazel coverage` only.
+_COVERAGE_TOOLS_BUILD = """\
+filegroup(name = "coverage_report_generator", visibility = ["//visibility:public"])
+filegroup(name = "lcov_merger", visibility = ["//visibility:public"])
+"""
+
+# Where Debian's packages have their files, below /usr/share/bazel.
+_DEBIAN_7 = {
+    "bazel_skylib": "tools/skylib",
+    "rules_cc": "rules/cc",
+    "rules_java": "rules/java",
+    "rules_license": "rules/license",
+    "rules_proto": "rules/proto",
+    "rules_python": "rules/python",
+}
+
+def _files_repository_impl(rctx):
+    rctx.file("WORKSPACE", "workspace(name = \"%s\")\n" % rctx.name)
+    for path, text in rctx.attr.files.items():
+        rctx.file(path, text)
+
+_files_repository = repository_rule(
+    implementation = _files_repository_impl,
+    doc = "A repository of the files given.",
+    attrs = {
+        "files": attr.string_dict(mandatory = True, doc = "The text of each file, by its path."),
+    },
+)
+
+def _debian_repository_impl(rctx):
+    folder = rctx.path("/usr/share/bazel/" + rctx.attr.folder)
+    if not folder.exists:
+        fail("%s is missing: install Debian's package bazel-%s" % (folder, rctx.name.replace("bazel_", "").replace("_", "-")))
+    for entry in folder.readdir():
+        # A module file would mark the repository's border for Bzlmod, which is off.
+        if entry.basename != "MODULE.bazel":
+            rctx.symlink(entry, entry.basename)
+
+_debian_repository = repository_rule(
+    implementation = _debian_repository_impl,
+    doc = "The files of an installed Debian package.",
+    local = True,
+    attrs = {
+        "folder": attr.string(mandatory = True, doc = "Where they are, below /usr/share/bazel."),
+    },
+)
+
+def _bazel_4():
+    for name, (folder, rules) in _NATIVE_RULES.items():
+        _files_repository(
+            name = name,
+            files = {
+                "BUILD": "",
+                folder + "/BUILD": "",
+                folder + "/defs.bzl": "".join(["%s = native.%s\n" % (rule, rule) for rule in rules]),
+            },
+        )
+    _files_repository(
+        name = "remote_coverage_tools",
+        files = {"BUILD": _COVERAGE_TOOLS_BUILD},
+    )
+
+def _debian_7():
+    for name, folder in _DEBIAN_7.items():
+        _debian_repository(name = name, folder = folder)
+
+def builtin_repositories():
+    """Defines the repositories that the running Bazel's own rules load, where it is Debian's."""
+
+    # Debian's builds do not know their version (native.bazel_version is ""), so ask for features:
+    # native.subpackages came with Bazel 5, native.starlark_doc_extract with Bazel 7.
+    if not hasattr(native, "subpackages"):
+        _bazel_4()
+    elif hasattr(native, "starlark_doc_extract") and not native.bazel_version:
+        _debian_7()

@@ -1,0 +1,152 @@
+"""A repository of the Python packages that a hash-pinned lock file names."""
+
+# One package is one Bazel package: `:files` what pip installed, `:NAME` that and all it requires.
+# A package that the lock has for other versions of Python only is there, but empty, so that BUILD
+# files can name it without asking for the version.
+_BUILD = """\
+py_library(
+    name = "files",
+    # Bazel 4 cannot have blanks in runfiles.
+    srcs = glob(["site/**/*.py"], exclude = ["**/* *"], allow_empty = True),
+    data = glob(["site/**"], exclude = ["**/*.py", "**/* *"], allow_empty = True),
+    imports = ["site"],
+    visibility = ["//:__subpackages__"],
+)
+
+py_library(
+    name = "{name}",
+    visibility = ["//visibility:public"],
+    deps = {deps},
+)
+"""
+
+_HELP = """{repository}: pip cannot install {package} for {python}:
+
+{output}
+The cause is in the last lines above. Usual ones, and the way out:
+ * no module named pip: install it (Debian: apt-get install python3-pip), or run ./bazelw once
+ * no connection, or a certificate that is not trusted: tell pip of your proxy, index or certificate authority (PIP_PROXY,
+   PIP_INDEX_URL, PIP_CERT or pip.conf); it reads them here too
+ * no matching distribution, or hashes do not match: the lock file {lock} has no file for this Python
+   ({scope}), or the index serves another than the one locked; use a Python that is in
+   the lock, or make the lock anew with tools/lock_requirements.py
+Then run Bazel again.
+"""
+
+def _label_name(name):
+    return name.strip().lower().replace("-", "_").replace(".", "_")
+
+def _read_lock(text):
+    """Returns the requirement lines of a lock file: {label name: [line]}."""
+    packages = {}
+    for line in text.replace("\\\n", " ").split("\n"):
+        line = line.strip()
+        if line and not line.startswith("#"):
+            packages.setdefault(_label_name(line.split("==")[0]), []).append(line)
+    return packages
+
+def _required(metadata):
+    """Returns the label names of what a package's METADATA says it requires, without extras."""
+    names = []
+    for line in metadata.split("\n"):
+        if not line:
+            break  # the description follows
+        if line.startswith("Requires-Dist:") and "extra ==" not in line:
+            name = line[len("Requires-Dist:"):].strip()
+            for end in " [(;<>=!~".elems():
+                name = name.split(end)[0]
+            names.append(_label_name(name))
+    return names
+
+def _closure(name, required):
+    """Returns all that `name` requires, directly or not, and itself."""
+    found = [name]
+
+    # Each round adds at least one package or is the last.
+    for _ in required:
+        more = [r for n in found for r in required[n] if r not in found]
+        if not more:
+            break
+        found = {n: None for n in found + more}.keys()
+    return found
+
+def _pip_install(rctx, python, name, lines, scope):
+    """Installs one package into its folder; returns what it requires."""
+    requirements = rctx.path("requirements/%s.txt" % name)
+    rctx.file(requirements, "\n".join(lines) + "\n")
+    site = rctx.path(name + "/site")
+    result = rctx.execute([
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+        "--no-warn-script-location",
+        "--only-binary=:all:",
+        "--require-hashes",
+        "--no-deps",
+        "--no-compile",
+        "--target=%s" % site,
+        "--requirement=%s" % requirements,
+    ], timeout = rctx.attr.timeout)
+    if result.return_code != 0:
+        fail(_HELP.format(
+            lock = str(rctx.attr.requirements_lock).lstrip("@"),
+            output = result.stdout + result.stderr,
+            package = " / ".join([line.split(" ")[0] for line in lines]),
+            python = python,
+            repository = "@" + rctx.name,
+            scope = scope,
+        ))
+    if not site.exists:
+        return []
+
+    # Compiled once here, not at each start in a sandbox. "unchecked" makes the files the same on every machine; a
+    # package may bring files that are no valid Python, so the exit status says nothing.
+    rctx.execute([python, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", str(site)], timeout = rctx.attr.timeout)
+    required = []
+    for entry in site.readdir():
+        if entry.basename.endswith(".dist-info"):
+            required += _required(rctx.read(entry.get_child("METADATA")))
+    return required
+
+def _pip_packages_impl(rctx):
+    # Reading the file makes the repository depend on it: another Python, another installation.
+    python = rctx.read(rctx.attr._python).split("\n")[0]
+    lock = rctx.read(rctx.attr.requirements_lock)
+    packages = _read_lock(lock)
+    scope = " ".join([line for line in lock.split("\n") if line.startswith("# For ")]).strip("# .")
+    required = {}
+    for name, lines in packages.items():
+        rctx.report_progress("pip install " + lines[0].split(" ")[0])
+        required[name] = [r for r in _pip_install(rctx, python, name, lines, scope) if r in packages]
+    for name in packages:
+        deps = ["//%s:files" % n for n in _closure(name, required)]
+        rctx.file(name + "/BUILD.bazel", _BUILD.format(name = name, deps = repr(deps)))
+    rctx.file("BUILD.bazel", "")
+
+pip_packages = repository_rule(
+    implementation = _pip_packages_impl,
+    doc = """Installs the wheels of a lock file with the host's pip: numpy is `@NAME//numpy`, markdown-it-py `@NAME//markdown_it_py`.
+
+pip finds the packages as it does outside Bazel (index, proxy, pip.conf) and takes a file only if the lock has its hash.
+All packages of a repository are installed when the first is needed, so what not everybody needs has a repository of its own.""",
+    attrs = {
+        "requirements_lock": attr.label(
+            mandatory = True,
+            allow_single_file = True,
+            doc = "The lock file, of tools/lock_requirements.py: `name==version [; marker] --hash=...` lines.",
+        ),
+        "timeout": attr.int(
+            default = 1800,
+            doc = "Seconds that one package may take.",
+        ),
+        "_python": attr.label(
+            default = "@host_python//:python.txt",
+            allow_single_file = True,
+        ),
+    },
+)

@@ -1,0 +1,63 @@
+"""Counts single tests, not targets, in what `bazel test --build_event_json_file=FILE` wrote.
+
+python3 tools/count_tests.py FILE...
+
+Names each skipped test with its reason and closes with `N passed, N failed, N skipped`.
+Exit status 1 if a test failed or none ran.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def results(events: Path) -> Iterator[tuple[str, str, Path | None]]:
+    """Yields label, status and test.xml of each finished test target (or shard of one)."""
+    for line in events.read_text().splitlines():
+        event = json.loads(line)
+        if "testResult" not in event:
+            continue
+        xml = None
+        for output in event["testResult"].get("testActionOutput", []):
+            if output["name"] == "test.xml":
+                xml = Path(urllib.parse.unquote(urllib.parse.urlsplit(output["uri"]).path))
+        yield event["id"]["testResult"]["label"], event["testResult"]["status"], xml
+
+
+def count(label: str, status: str, xml: Path | None) -> Counter[str]:
+    """Counts the tests of one target, and prints those that were skipped."""
+    counts: Counter[str] = Counter()
+    cases = ElementTree.parse(xml).iter("testcase") if xml and xml.exists() else ()
+    for case in cases:
+        skipped = case.find("skipped")
+        if skipped is not None:
+            counts["skipped"] += 1
+            print(f"skipped: {label} {case.get('name')}: {skipped.get('message')}")
+        elif case.find("failure") is not None or case.find("error") is not None:
+            counts["failed"] += 1
+        else:
+            counts["passed"] += 1
+    # A target can fail with no test to blame: a crash at the end, a timeout.
+    if status != "PASSED" and not counts["failed"]:
+        counts["failed"] += 1
+    return counts
+
+
+def main() -> int:
+    """Prints the counts of all files together."""
+    total: Counter[str] = Counter()
+    for events in sys.argv[1:]:
+        for label, status, xml in results(Path(events)):
+            total += count(label, status, xml)
+    print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
+    return 1 if total["failed"] or not total["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

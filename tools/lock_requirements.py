@@ -1,0 +1,133 @@
+"""Writes a hash-pinned lock file for each requirements file named on the command line.
+
+    python3 tools/lock_requirements.py third_party/python/requirements.in
+
+writes third_party/python/requirements_lock.txt. Every supported CPython resolves the requirements
+with its own pip, so that markers such as `python_version < "3.11"` mean what they say; a package
+that resolves to different versions gets one line for each, with the marker that tells them apart.
+Only wheels for x86-64 Linux are considered.
+
+The interpreters must be on PATH as python3.10, python3.11 and so on, each with pip 22.2 or later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+PYTHON_MINORS = range(10, 15)
+
+# The C library of Debian 12, the oldest system supported: a wheel for a newer one would not load.
+GLIBC_MINOR = 36
+
+Pin = tuple[str, str]  # name, version
+
+
+def canonical(name: str) -> str:
+    """Returns the name under which an index lists the package (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def resolve(requirements: Path, minor: int) -> dict[Pin, set[str]]:
+    """Resolves `requirements` for CPython 3.`minor` without installing anything.
+
+    Returns:
+      The sha256 of the chosen wheel, for each package.
+    """
+    python = shutil.which(f"python3.{minor}")
+    if python is None:
+        sys.exit(f"lock_requirements: python3.{minor} is not on PATH")
+    platforms = [f"manylinux_2_{glibc}_x86_64" for glibc in range(GLIBC_MINOR, 4, -1)]
+    platforms += [f"manylinux{tag}_x86_64" for tag in ("2014", "2010", "1")]
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch, "report.json")
+        command = [python, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
+        command += ["--only-binary=:all:", f"--report={report}", f"--target={scratch}/site"]
+        command += [f"--platform={platform}" for platform in platforms]
+        command += ["--requirement", str(requirements)]
+        done = subprocess.run(command, check=False)
+        if done.returncode != 0:
+            sys.exit(f"lock_requirements: {requirements}: pip of 3.{minor} failed, see above")
+        installs = json.loads(report.read_text())["install"]
+    pins = {}
+    for install in installs:
+        pin = (canonical(install["metadata"]["name"]), install["metadata"]["version"])
+        pins[pin] = {install["download_info"]["archive_info"]["hashes"]["sha256"]}
+    return pins
+
+
+def marker(minors: set[int], supported: range) -> str:
+    """Returns the shortest marker that tells `minors` from the others of `supported`."""
+    low, high = min(minors), max(minors)
+    if len(minors) != high - low + 1:
+        return " or ".join(f'python_version == "3.{minor}"' for minor in sorted(minors))
+    clauses = []
+    if low != supported[0]:
+        clauses.append(f'python_version >= "3.{low}"')
+    if high != supported[-1]:
+        clauses.append(f'python_version < "3.{high + 1}"')
+    return " and ".join(clauses)
+
+
+def lock_text(requirements: Path, supported: range, without: set[str]) -> str:
+    """Returns the text of the lock file of `requirements`, less the packages `without`."""
+    hashes: dict[Pin, set[str]] = defaultdict(set)
+    minors: dict[Pin, set[int]] = defaultdict(set)
+    for minor in supported:
+        for pin, wheel in resolve(requirements, minor).items():
+            if pin[0] not in without:
+                hashes[pin] |= wheel
+                minors[pin].add(minor)
+    lines = [
+        f"# Made by tools/lock_requirements.py from {requirements.name}; "
+        "to change it, change that and run it again.",
+        f"# For CPython 3.{supported[0]} to 3.{supported[-1]} on x86-64 Linux.",
+    ]
+    for name, version in sorted(hashes):
+        pin = (name, version)
+        condition = marker(minors[pin], supported)
+        lines.append(f"{name}=={version}" + (f" ; {condition}" if condition else "") + " \\")
+        lines.append(" \\\n".join(f"    --hash=sha256:{digest}" for digest in sorted(hashes[pin])))
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Locks every requirements file named on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "requirements", nargs="+", type=Path, help="a file NAME.in; writes NAME_lock.txt beside it"
+    )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="leave out a package that others require, because another one stands in for it",
+    )
+    parser.add_argument(
+        "--newest",
+        type=int,
+        default=PYTHON_MINORS[-1],
+        metavar="N",
+        help="lock for CPython up to 3.N only (default: %(default)s)",
+    )
+    arguments = parser.parse_args()
+    supported = range(PYTHON_MINORS[0], arguments.newest + 1)
+    without = {canonical(name) for name in arguments.without}
+    for requirements in arguments.requirements:
+        lock = requirements.with_name(requirements.stem + "_lock.txt")
+        lock.write_text(lock_text(requirements, supported, without))
+        print(lock)
+
+
+if __name__ == "__main__":
+    main()
