@@ -1,0 +1,114 @@
+// Whatever the bytes of a blob are: it is refused, or its kernel stays in
+// bounds and writes the whole output.
+//
+// The command that builds it with libFuzzer is in README.md.
+
+#include "tflm_kernels/fuzz_packed_layer.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflm_kernels/kernels.h"
+
+enum { kMaxInputBytes = 1 << 18 };
+
+static void* allocate(size_t size) {
+  void* memory = malloc(size);
+  if (memory == NULL) abort();
+  return memory;
+}
+
+// FNV-1a: shapes and activations follow from the blob.
+static uint32_t hash_bytes(const uint8_t* data, size_t size) {
+  uint32_t hash = UINT32_C(2166136261);
+  for (size_t i = 0; i < size; ++i) hash = (hash ^ data[i]) * UINT32_C(16777619);
+  return hash;
+}
+
+// The smallest input for up to 7 x 7 output pixels: its end is the end of what
+// may be read.
+static DcsrConvShape make_shape(const DcsrLayer* layer, uint32_t hash) {
+  DcsrConvShape shape;
+  shape.batches = 1 + (int32_t)(hash % 2);
+  shape.output_height = 1 + (int32_t)(hash / 2 % 7);
+  shape.output_width = 1 + (int32_t)(hash / 16 % 7);
+  for (;;) {
+    shape.input_height = (shape.output_height - 1) * (int32_t)layer->stride_h + 1;
+    shape.input_width = (shape.output_width - 1) * (int32_t)layer->stride_w + 1;
+    const size_t bytes = (size_t)shape.batches * (size_t)shape.input_height *
+                         (size_t)shape.input_width * layer->cols;
+    if (bytes <= kMaxInputBytes) return shape;
+    if (shape.output_height > 1) {
+      shape.output_height /= 2;
+    } else if (shape.output_width > 1) {
+      shape.output_width /= 2;
+    } else {
+      shape.batches = 1;  // now it fits: cols < 2^18
+    }
+  }
+}
+
+static void run_kernel(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                       int8_t* output) {
+  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  const size_t bytes = is_conv ? dcsr_conv1x1_scratch_bytes(layer, shape)
+                               : dcsr_fully_connected_scratch_bytes(layer, shape->batches);
+  void* scratch = bytes > 0 ? allocate(bytes) : NULL;
+  if (is_conv) {
+    dcsr_conv1x1(layer, shape, input, output, scratch);
+  } else {
+    dcsr_fully_connected(layer, shape->batches, input, output, scratch);
+  }
+  free(scratch);
+}
+
+static void check_kernel(const DcsrLayer* layer, uint32_t hash) {
+  DcsrConvShape shape = make_shape(layer, hash);
+  if (layer->op == kDcsrOpFullyConnected) {
+    shape.input_height = shape.input_width = shape.output_height = shape.output_width = 1;
+  }
+  const size_t input_size =
+      (size_t)shape.batches * (size_t)shape.input_height * (size_t)shape.input_width * layer->cols;
+  const size_t output_size = (size_t)shape.batches * (size_t)shape.output_height *
+                             (size_t)shape.output_width * layer->rows;
+  int8_t* input = (int8_t*)allocate(input_size);
+  for (size_t i = 0; i < input_size; ++i) input[i] = (int8_t)(hash * (uint32_t)i >> 24);
+
+  // Bytes that are not written differ between the two.
+  int8_t* first = (int8_t*)allocate(output_size);
+  int8_t* second = (int8_t*)allocate(output_size);
+  memset(first, 0x55, output_size);
+  memset(second, 0xAA, output_size);
+  run_kernel(layer, &shape, input, first);
+  run_kernel(layer, &shape, input, second);
+  for (size_t i = 0; i < output_size; ++i) {
+    if (first[i] != second[i] || first[i] < layer->activation_min ||
+        first[i] > layer->activation_max) {
+      printf("output %lu of %lu is not written, or not clamped\n", (unsigned long)i,
+             (unsigned long)output_size);
+      abort();
+    }
+  }
+  free(first);
+  free(second);
+  free(input);
+}
+
+DcsrStatus dcsr_fuzz_packed_layer(const uint8_t* data, size_t size) {
+  // Aligned, and of exactly this size; malloc(0) may be NULL.
+  uint8_t* blob = (uint8_t*)allocate(size > 0 ? size : 1);
+  if (size > 0) memcpy(blob, data, size);
+  DcsrLayer layer;
+  DcsrStatus status = dcsr_layer_parse(blob, size, &layer);
+  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  if (status == kDcsrOk) check_kernel(&layer, hash_bytes(data, size));
+  free(blob);
+  return status;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  dcsr_fuzz_packed_layer(data, size);
+  return 0;
+}

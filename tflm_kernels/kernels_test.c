@@ -1,0 +1,133 @@
+// Every kernel of this build against a plain loop over the dense matrix.
+
+#include "tflm_kernels/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflm_kernels/reference.h"
+#include "tflm_kernels/testing/cases.h"
+#include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/layers.h"
+#include "tflm_kernels/testing/pack.h"
+
+static const PackOptions kPackings[] = {
+    {kDcsrEncodingDense, 0, false}, {kDcsrEncodingRle, 0, false},  {kDcsrEncodingRle, 1, false},
+    {kDcsrEncodingRle, 2, false},   {kDcsrEncodingRle, 4, false},  {kDcsrEncodingDcsr, 0, false},
+    {kDcsrEncodingDcsr, 1, false},  {kDcsrEncodingDcsr, 2, false}, {kDcsrEncodingDcsr, 4, false},
+    {kDcsrEncodingDcsr, 0, true},
+};
+
+enum {
+  kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]),
+  kSeeds = 2,
+  kGuardBytes = 16,
+  kGuard = 0x5A,
+};
+
+typedef void (*RunKernel)(const DcsrLayer* layer, const CaseData* data, int8_t* output);
+
+static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  if (layer->op == kDcsrOpConv1x1) {
+    dcsr_conv1x1_ref(layer, &data->shape, data->input, output);
+  } else {
+    dcsr_fully_connected_ref(layer, data->shape.batches, data->input, output);
+  }
+}
+
+static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  const size_t bytes = is_conv ? dcsr_conv1x1_scratch_bytes(layer, &data->shape)
+                               : dcsr_fully_connected_scratch_bytes(layer, data->shape.batches);
+  void* scratch = NULL;
+  if (bytes > 0) {
+    scratch = malloc(bytes);
+    if (scratch == NULL) abort();
+    memset(scratch, kGuard, bytes);  // the same on every run
+  }
+  if (is_conv) {
+    dcsr_conv1x1(layer, &data->shape, data->input, output, scratch);
+  } else {
+    dcsr_fully_connected(layer, data->shape.batches, data->input, output, scratch);
+  }
+  free(scratch);
+}
+
+static void check_kernel(const char* context, RunKernel run, const DcsrLayer* layer,
+                         const CaseData* data, const int8_t* expected) {
+  int8_t* output = (int8_t*)malloc(data->output_size + kGuardBytes);
+  if (output == NULL) abort();
+  memset(output, kGuard, data->output_size + kGuardBytes);
+  run(layer, data, output);
+  check_equal(context, expected, output, data->output_size);
+  for (size_t i = 0; i < kGuardBytes; ++i) {
+    CHECK(output[data->output_size + i] == kGuard, "%s: byte %d behind the output", context,
+          (int)i);
+  }
+  free(output);
+}
+
+static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run) {
+  CaseData data = make_case(c, seed);
+  int8_t* expected = (int8_t*)malloc(data.output_size);
+  if (expected == NULL) abort();
+  dense_oracle(&data, expected);
+  for (size_t i = 0; i < kPackingCount; ++i) {
+    const PackOptions* packing = &kPackings[i];
+    if (!pack_row_length_fits(&data.layer, packing)) continue;
+    PackedBlob blob = pack_layer(&data.layer, packing);
+    char context[256];
+    snprintf(context, sizeof(context),
+             "'%s' [%u x %u, %d x %d x %d], seed %u, encoding %d, row_length_bytes %u%s", c->name,
+             (unsigned)c->rows, (unsigned)c->cols, (int)c->batches, (int)c->input_height,
+             (int)c->input_width, (unsigned)seed, (int)packing->encoding,
+             (unsigned)packing->row_length_bytes, packing->escape_every_base ? ", escapes" : "");
+    DcsrLayer layer;
+    DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
+    if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+    CHECK(status == kDcsrOk, "%s: %s", context, dcsr_status_string(status));
+    if (status == kDcsrOk) check_kernel(context, run, &layer, &data, expected);
+    free_packed_blob(&blob);
+  }
+  free(expected);
+  free_case(&data);
+}
+
+static void check_all_cases(RunKernel run) {
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
+    for (uint64_t seed = 1; seed <= kSeeds; ++seed) check_case(&kDcsrCases[i], seed, run);
+  }
+}
+
+static void test_reference_equals_dense_loop(void) { check_all_cases(run_reference); }
+
+static void test_dispatched_kernel_equals_dense_loop(void) { check_all_cases(run_dispatched); }
+
+// A table whose outputs are all clamped would prove little.
+static void test_cases_spread_over_int8(void) {
+  size_t counted = 0;
+  size_t spread = 0;
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
+    const DcsrCase* c = &kDcsrCases[i];
+    if (c->shift_min != 0 || c->shift_max != 0) continue;
+    CaseData data = make_case(c, 1);
+    int8_t* output = (int8_t*)malloc(data.output_size);
+    if (output == NULL) abort();
+    dense_oracle(&data, output);
+    for (size_t k = 0; k < data.output_size; ++k) {
+      ++counted;
+      spread += output[k] > c->activation_min && output[k] < c->activation_max;
+    }
+    free(output);
+    free_case(&data);
+  }
+  CHECK(2 * spread > counted, "%lu of %lu outputs lie within their clamps", (unsigned long)spread,
+        (unsigned long)counted);
+}
+
+int main(void) {
+  RUN_TEST(test_reference_equals_dense_loop);
+  RUN_TEST(test_dispatched_kernel_equals_dense_loop);
+  RUN_TEST(test_cases_spread_over_int8);
+  return check_exit_status();
+}

@@ -1,0 +1,258 @@
+// Parsing and validation of the packed layer: docs/format.md, from "Header" to
+// "Encodings".
+//
+// The blob is not trusted. Sizes are added in 64 bits, where the ranges of the
+// header fields leave no room for an overflow. Unused bits and the padding of
+// sections are not looked at: no kernel gives them a meaning.
+
+#include "tflm_kernels/packed_layer.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "tflm_kernels/row_reader.h"
+
+enum {
+  kFlagPerRow = 1,
+  kMinShift = -31,
+  kMaxShift = 30,
+  kMaxBase = 1 << 24,
+};
+
+// As it is in memory: all fields are naturally aligned.
+typedef struct {
+  uint8_t magic[4];
+  uint8_t version;
+  uint8_t op;
+  uint8_t encoding;
+  uint8_t value_coding;
+  uint32_t total_bytes;
+  uint32_t rows;
+  uint32_t cols;
+  uint32_t elements;
+  int16_t input_zero_point;
+  int16_t output_zero_point;
+  int16_t activation_min;
+  int16_t activation_max;
+  uint8_t stride_h;
+  uint8_t stride_w;
+  uint8_t flags;
+  uint8_t row_length_bytes;
+  uint8_t index_parameter;
+  uint8_t reserved[3];
+  uint32_t index_bytes;
+  uint32_t delta_bytes;
+  uint32_t plane_bytes;
+  uint32_t reserved2[3];
+} Header;
+
+_Static_assert(sizeof(Header) == kDcsrHeaderBytes, "docs/format.md, Header");
+
+static bool is_int8(int32_t value) { return value >= INT8_MIN && value <= INT8_MAX; }
+
+static bool geometry_is_valid(const Header* h) {
+  if (h->rows < 1 || h->rows > kDcsrMaxRows) return false;
+  if (h->cols < 1 || h->cols > kDcsrMaxCols) return false;
+  if (h->elements > (uint64_t)h->rows * h->cols) return false;
+  switch (h->op) {
+    case kDcsrOpConv1x1:
+      return h->stride_h >= 1 && h->stride_w >= 1;
+    case kDcsrOpFullyConnected:
+      return h->stride_h == 1 && h->stride_w == 1;
+    default:
+      return false;
+  }
+}
+
+static bool quantization_is_valid(const Header* h) {
+  return is_int8(h->input_zero_point) && is_int8(h->output_zero_point) &&
+         is_int8(h->activation_min) && is_int8(h->activation_max) &&
+         h->activation_min <= h->activation_max;
+}
+
+static bool row_length_bytes_is_valid(const Header* h) {
+  return h->row_length_bytes == 1 || h->row_length_bytes == 2 || h->row_length_bytes == 4;
+}
+
+static bool encoding_is_valid(const Header* h) {
+  if (h->value_coding != 0) return false;
+  switch (h->encoding) {
+    case kDcsrEncodingDense:
+      return h->elements == (uint64_t)h->rows * h->cols && h->row_length_bytes == 0 &&
+             h->index_parameter == 0 && h->index_bytes == 0 && h->delta_bytes == 0 &&
+             h->plane_bytes == 0;
+    case kDcsrEncodingDcsr:
+      return row_length_bytes_is_valid(h) && h->index_parameter == kDcsrNibbleBits;
+    case kDcsrEncodingRle:
+      return row_length_bytes_is_valid(h) && h->index_parameter == 0 &&
+             h->index_bytes == ((uint64_t)h->elements + 1) / 2 && h->delta_bytes == 0 &&
+             h->plane_bytes == 0;
+    default:
+      return false;
+  }
+}
+
+static bool unused_is_zero(const Header* h) {
+  return (h->flags & ~kFlagPerRow) == 0 && h->reserved[0] == 0 && h->reserved[1] == 0 &&
+         h->reserved[2] == 0 && h->reserved2[0] == 0 && h->reserved2[1] == 0 &&
+         h->reserved2[2] == 0;
+}
+
+// Returns the offset of a section of `bytes` and moves *end behind it.
+static uint64_t append_section(uint64_t* end, uint64_t bytes) {
+  const uint64_t offset = *end;
+  *end += (bytes + 3) / 4 * 4;
+  return offset;
+}
+
+DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
+  if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
+  if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
+  Header h;
+  memcpy(&h, data, sizeof(h));
+  if (memcmp(h.magic, "dCSR", sizeof(h.magic)) != 0) return kDcsrErrorMagic;
+  if (h.version != kDcsrFormatVersion) return kDcsrErrorVersion;
+  if (!geometry_is_valid(&h) || !quantization_is_valid(&h) || !encoding_is_valid(&h) ||
+      !unused_is_zero(&h)) {
+    return kDcsrErrorHeader;
+  }
+
+  const bool per_row = (h.flags & kFlagPerRow) != 0;
+  const uint64_t rows = h.rows;
+  uint64_t end = kDcsrHeaderBytes;
+  const uint64_t bias = append_section(&end, rows * 4);
+  const uint64_t multiplier = append_section(&end, per_row ? rows * 4 : 4);
+  const uint64_t shift = append_section(&end, per_row ? rows : 1);
+  const uint64_t row_length = append_section(&end, rows * h.row_length_bytes);
+  const uint64_t index = append_section(&end, h.index_bytes);
+  const uint64_t delta = append_section(&end, h.delta_bytes);
+  const uint64_t plane = append_section(&end, h.plane_bytes);
+  const uint64_t values = append_section(&end, h.elements);
+  if (end != h.total_bytes) return kDcsrErrorSections;
+  if (end > size) return kDcsrErrorTruncated;
+
+  // From here on all offsets are below `size`, which is a size_t.
+  const uint8_t* base = (const uint8_t*)data;
+  layer->op = (DcsrOp)h.op;
+  layer->encoding = (DcsrEncoding)h.encoding;
+  layer->rows = h.rows;
+  layer->cols = h.cols;
+  layer->elements = h.elements;
+  layer->input_zero_point = h.input_zero_point;
+  layer->output_zero_point = h.output_zero_point;
+  layer->activation_min = h.activation_min;
+  layer->activation_max = h.activation_max;
+  layer->stride_h = h.stride_h;
+  layer->stride_w = h.stride_w;
+  layer->requantize_stride = per_row ? 1 : 0;
+  layer->row_length_bytes = h.row_length_bytes;
+  layer->index_bytes = h.index_bytes;
+  layer->delta_bytes = h.delta_bytes;
+  layer->plane_bytes = h.plane_bytes;
+  layer->bias = (const int32_t*)(const void*)(base + bias);
+  layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
+  layer->shift = (const int8_t*)(base + shift);
+  layer->row_length = base + row_length;
+  layer->index = base + index;
+  layer->delta = base + delta;
+  layer->plane = base + plane;
+  layer->values = (const int8_t*)(base + values);
+  return kDcsrOk;
+}
+
+static DcsrStatus validate_requantize(const DcsrLayer* layer) {
+  const uint32_t count = layer->requantize_stride ? layer->rows : 1;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (layer->multiplier[i] < 0 || layer->shift[i] < kMinShift || layer->shift[i] > kMaxShift) {
+      return kDcsrErrorRequantize;
+    }
+  }
+  return kDcsrOk;
+}
+
+static DcsrStatus validate_row_lengths(const DcsrLayer* layer) {
+  uint64_t sum = 0;
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    const uint32_t length = dcsr_row_length(layer, row);
+    if (length > layer->cols) return kDcsrErrorRowLength;
+    sum += length;
+  }
+  return sum == layer->elements ? kDcsrOk : kDcsrErrorRowLength;
+}
+
+// Whether the group that `reader` reads next is within its streams, and its
+// base within the range in which columns cannot overflow.
+static bool next_dcsr_group_is_valid(const DcsrRowReader* reader) {
+  const DcsrLayer* layer = reader->layer;
+  const size_t index_left = layer->index_bytes - (size_t)(reader->index - layer->index);
+  const size_t delta_left = layer->delta_bytes - (size_t)(reader->delta - layer->delta);
+  const size_t plane_left = layer->plane_bytes - (size_t)(reader->plane - layer->plane);
+  const uint32_t lanes = reader->left < kDcsrGroupLanes ? reader->left : (uint32_t)kDcsrGroupLanes;
+
+  if (index_left < kDcsrStepBytes) return false;
+  if (index_left < dcsr_descriptor_bytes(reader->index)) return false;
+  if (delta_left < dcsr_delta_bytes(lanes)) return false;
+  const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
+  if (plane_left < planes * dcsr_plane_bytes(lanes)) return false;
+  const int32_t base = dcsr_group_base(reader->index, reader->expected);
+  return base >= -kMaxBase && base <= kMaxBase;
+}
+
+// Needs valid row lengths: they bound what is read from `index` of an rle
+// layer.
+static DcsrStatus validate_columns(const DcsrLayer* layer) {
+  const bool is_dcsr = layer->encoding == kDcsrEncodingDcsr;
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    dcsr_next_row(&reader);
+    int32_t previous = -1;
+    while (reader.left > 0) {
+      if (is_dcsr && !next_dcsr_group_is_valid(&reader)) return kDcsrErrorIndex;
+      DcsrGroup group;
+      dcsr_next_group(&reader, &group);
+      for (uint32_t l = 0; l < group.lanes; ++l) {
+        if (group.column[l] <= previous) return kDcsrErrorIndex;
+        previous = group.column[l];
+      }
+      if (previous >= (int32_t)layer->cols) return kDcsrErrorIndex;
+    }
+  }
+  const bool all_was_read = !is_dcsr || (reader.index == layer->index + layer->index_bytes &&
+                                         reader.delta == layer->delta + layer->delta_bytes &&
+                                         reader.plane == layer->plane + layer->plane_bytes);
+  return all_was_read ? kDcsrOk : kDcsrErrorIndex;
+}
+
+DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
+  DcsrStatus status = validate_requantize(layer);
+  if (status != kDcsrOk || layer->encoding == kDcsrEncodingDense) return status;
+  status = validate_row_lengths(layer);
+  if (status != kDcsrOk) return status;
+  return validate_columns(layer);
+}
+
+const char* dcsr_status_string(DcsrStatus status) {
+  switch (status) {
+    case kDcsrOk:
+      return "ok";
+    case kDcsrErrorAlignment:
+      return "packed layer is not aligned to 4 bytes";
+    case kDcsrErrorTruncated:
+      return "packed layer is truncated";
+    case kDcsrErrorMagic:
+      return "not a packed layer";
+    case kDcsrErrorVersion:
+      return "unknown version of the packed layer";
+    case kDcsrErrorHeader:
+      return "a header field of the packed layer is out of range";
+    case kDcsrErrorSections:
+      return "section sizes of the packed layer do not add up";
+    case kDcsrErrorRequantize:
+      return "a multiplier or shift of the packed layer is out of range";
+    case kDcsrErrorRowLength:
+      return "row lengths of the packed layer do not add up";
+    case kDcsrErrorIndex:
+      return "index stream of the packed layer is invalid";
+  }
+  return "unknown status";
+}

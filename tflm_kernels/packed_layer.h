@@ -1,0 +1,95 @@
+// The packed layer: parsing and validation. Format: docs/format.md.
+//
+// dcsr_layer_parse() reads the header and finds the sections in constant time;
+// dcsr_layer_validate() walks every stream once. Kernels take a DcsrLayer for
+// which both returned kDcsrOk and then stay in bounds without further checks,
+// whatever the bytes of the blob are.
+//
+// Little-endian hosts only (every Cortex-M that runs TFLM, x86-64).
+
+#ifndef DCSR_TFLM_KERNELS_PACKED_LAYER_H_
+#define DCSR_TFLM_KERNELS_PACKED_LAYER_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  kDcsrFormatVersion = 1,
+  kDcsrHeaderBytes = 64,
+  kDcsrMaxRows = 1 << 20,
+  kDcsrMaxCols = (1 << 18) - 1,
+  kDcsrGroupLanes = 16,
+};
+
+typedef enum {
+  kDcsrOpConv1x1 = 1,
+  kDcsrOpFullyConnected = 2,
+} DcsrOp;
+
+typedef enum {
+  kDcsrEncodingDense = 0,
+  kDcsrEncodingDcsr = 1,
+  kDcsrEncodingRle = 2,
+} DcsrEncoding;
+
+typedef enum {
+  kDcsrOk = 0,
+  kDcsrErrorAlignment,  // data is not at a multiple of 4
+  kDcsrErrorTruncated,  // the blob ends before the layer does
+  kDcsrErrorMagic,
+  kDcsrErrorVersion,
+  kDcsrErrorHeader,      // a header field is out of its range
+  kDcsrErrorSections,    // section sizes do not add up to total_bytes
+  kDcsrErrorRequantize,  // multiplier or shift out of range
+  kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not
+                         // `elements`
+  kDcsrErrorIndex,       // an index leaves the row, or a stream runs out or over
+} DcsrStatus;
+
+// View of a packed layer: scalars by value, sections by pointer into the blob.
+typedef struct {
+  DcsrOp op;
+  DcsrEncoding encoding;
+  uint32_t rows;      // output channels
+  uint32_t cols;      // input channels
+  uint32_t elements;  // stored values
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  int32_t activation_min;
+  int32_t activation_max;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all
+  uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense
+  uint32_t index_bytes;
+  uint32_t delta_bytes;
+  uint32_t plane_bytes;
+  const int32_t* bias;        // [rows], input zero point folded in
+  const int32_t* multiplier;  // [rows] or [1]
+  const int8_t* shift;        // [rows] or [1]
+  const uint8_t* row_length;  // [rows], row_length_bytes each
+  const uint8_t* index;       // dcsr: descriptors, u16; rle: gaps, nibbles
+  const uint8_t* delta;       // dcsr
+  const uint8_t* plane;       // dcsr
+  const int8_t* values;       // [elements]
+} DcsrLayer;
+
+// Reads the header of the blob `data` of `size` bytes and checks everything
+// that takes constant time. On an error `layer` is unspecified.
+DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer);
+
+// Walks all streams of a parsed layer: O(elements).
+DcsrStatus dcsr_layer_validate(const DcsrLayer* layer);
+
+// One lower-case English phrase, never NULL.
+const char* dcsr_status_string(DcsrStatus status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_PACKED_LAYER_H_

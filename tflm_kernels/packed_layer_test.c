@@ -1,0 +1,389 @@
+// Parsing and validation: layers written by hand are read as docs/format.md
+// says, and each thing that can be wrong is refused with its own status.
+
+#include "tflm_kernels/packed_layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflm_kernels/kernels.h"
+#include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/pack.h"
+
+static DcsrStatus parse_and_validate(const void* data, size_t size, DcsrLayer* layer) {
+  const DcsrStatus status = dcsr_layer_parse(data, size, layer);
+  return status == kDcsrOk ? dcsr_layer_validate(layer) : status;
+}
+
+// FULLY_CONNECTED [2, 40]: row 0 has 5, -7, 127 in columns 1, 9, 38; row 1 has
+// -128 in column 0.
+
+// Row 0: slope floor(16 * 40 / 3) = 213, line 0, 13, 26; columns less the line
+// 1, -4, 12; base -4; deltas 5, 0, 16, the last of which needs a plane.
+static const uint8_t kHandmadeDcsr[100] = {
+    'd',  'C',  'S',  'R',  1,    2,    1,    0,     // FULLY_CONNECTED, dcsr
+    100,  0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
+    40,   0,    0,    0,    4,    0,    0,    0,     // cols, elements
+    0x80, 0xFF, 0xFE, 0xFF,                          // zero points -128 and -2
+    0x9C, 0xFF, 125,  0,                             // activations -100 .. 125
+    1,    1,    0,    1,    4,    0,    0,    0,     // strides, flags, row_length_bytes, 4
+    4,    0,    0,    0,    3,    0,    0,    0,     // index_bytes, delta_bytes
+    1,    0,    0,    0,    0,    0,    0,    0,     // plane_bytes
+    0,    0,    0,    0,    0,    0,    0,    0,     //
+    10,   0,    0,    0,    0xFD, 0xFF, 0xFF, 0xFF,  // bias 10, -3
+    0,    0,    0,    0x40, 1,    0,    0,    0,     // multiplier 2^30, shift 1: the factor is 1
+    3,    1,    0,    0,                             // row_length
+    0xC1, 0xFF, 0,    0,                             // step -4 and a plane; step 0
+    0x05, 0x00, 0x00, 0,                             // delta: 5, 0, 0 and 0
+    0x04, 0,    0,    0,                             // plane: lane 2
+    5,    0xF9, 127,  0x80,                          // values
+};
+
+// From column 9 to 38 there are 28 zeros: a filler in column 25, then a gap of
+// 12.
+static const uint8_t kHandmadeRle[96] = {
+    'd',  'C',  'S',  'R',  1,    2,    2,    0,     // FULLY_CONNECTED, rle
+    96,   0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
+    40,   0,    0,    0,    5,    0,    0,    0,     // cols, elements
+    0x80, 0xFF, 0xFE, 0xFF,                          // zero points -128 and -2
+    0x9C, 0xFF, 125,  0,                             // activations -100 .. 125
+    1,    1,    0,    1,    0,    0,    0,    0,     // strides, flags, row_length_bytes
+    3,    0,    0,    0,    0,    0,    0,    0,     // index_bytes
+    0,    0,    0,    0,    0,    0,    0,    0,     //
+    0,    0,    0,    0,    0,    0,    0,    0,     //
+    10,   0,    0,    0,    0xFD, 0xFF, 0xFF, 0xFF,  // bias 10, -3
+    0,    0,    0,    0x40, 1,    0,    0,    0,     // multiplier 2^30, shift 1: the factor is 1
+    4,    1,    0,    0,                             // row_length
+    0x71, 0xCF, 0,    0,                             // gaps 1, 7, 15, 12 and 0
+    5,    0xF9, 0,    127,  0x80, 0,    0,    0,     // values
+};
+
+static void check_handmade(const uint8_t* bytes, size_t size, uint32_t elements) {
+  uint8_t* data = (uint8_t*)malloc(size);
+  if (data == NULL) abort();
+  memcpy(data, bytes, size);
+  DcsrLayer layer;
+  const DcsrStatus status = parse_and_validate(data, size, &layer);
+  CHECK(status == kDcsrOk, "%s", dcsr_status_string(status));
+  if (status != kDcsrOk) {
+    free(data);
+    return;
+  }
+
+  CHECK(layer.op == kDcsrOpFullyConnected, "%d", (int)layer.op);
+  CHECK(layer.rows == 2 && layer.cols == 40, "%u x %u", (unsigned)layer.rows, (unsigned)layer.cols);
+  CHECK(layer.elements == elements, "%u", (unsigned)layer.elements);
+  CHECK(layer.input_zero_point == -128, "%d", (int)layer.input_zero_point);
+  CHECK(layer.output_zero_point == -2, "%d", (int)layer.output_zero_point);
+  CHECK(layer.activation_min == -100, "%d", (int)layer.activation_min);
+  CHECK(layer.activation_max == 125, "%d", (int)layer.activation_max);
+  CHECK(layer.stride_h == 1 && layer.stride_w == 1, "strides");
+  CHECK(layer.requantize_stride == 0, "%u", (unsigned)layer.requantize_stride);
+  CHECK(layer.bias[1] == -3, "%ld", (long)layer.bias[1]);
+
+  int8_t input[40];
+  memset(input, 99, sizeof(input));  // what is multiplied with nothing
+  input[0] = 1;
+  input[1] = 2;
+  input[9] = 3;
+  input[38] = 1;
+  int8_t output[2];
+  dcsr_fully_connected(&layer, 1, input, output, NULL);
+  CHECK(output[0] == 10 + 5 * 2 - 7 * 3 + 127 * 1 - 2, "%d", output[0]);
+  CHECK(output[1] == -100, "%d", output[1]);  // -3 - 128 - 2, clamped
+  input[38] = 2;
+  dcsr_fully_connected(&layer, 1, input, output, NULL);
+  CHECK(output[0] == 125, "%d", output[0]);
+  free(data);
+}
+
+static void test_handmade_dcsr_layer(void) {
+  check_handmade(kHandmadeDcsr, sizeof(kHandmadeDcsr), 4);
+}
+
+static void test_handmade_rle_layer(void) { check_handmade(kHandmadeRle, sizeof(kHandmadeRle), 5); }
+
+// The layer that is corrupted: a convolution [3, 40]. Row 0 as above, row 1
+// without nonzeros, row 2 with 20 nonzeros in all even columns (slope 32, all
+// deltas and steps 0, groups of 16 and 4).
+enum { kRows = 3, kCols = 40, kElements = 3 + 0 + 20 };
+
+typedef enum { kDense, kDcsr, kDcsrEscapes, kRle, kBlobCount } BlobKind;
+
+static PackedBlob make_blob(BlobKind kind) {
+  int8_t weights[kRows * kCols];
+  memset(weights, 0, sizeof(weights));
+  weights[1] = 5;
+  weights[9] = -7;
+  weights[38] = 127;
+  for (size_t c = 0; c < kCols; c += 2) weights[2 * kCols + c] = (int8_t)(c - 21);
+  const int32_t bias[kRows] = {10, 20, -3};
+  const int32_t multiplier[kRows] = {1 << 30, INT32_MAX, 0};
+  const int8_t shift[kRows] = {-31, 30, 0};
+  const DenseLayer layer = {.op = kDcsrOpConv1x1,
+                            .rows = kRows,
+                            .cols = kCols,
+                            .input_zero_point = -128,
+                            .output_zero_point = 127,
+                            .activation_min = -128,
+                            .activation_max = 127,
+                            .stride_h = 2,
+                            .stride_w = 255,
+                            .per_row = true,
+                            .weights = weights,
+                            .bias = bias,
+                            .multiplier = multiplier,
+                            .shift = shift};
+  static const PackOptions kPackings[kBlobCount] = {
+      [kDense] = {kDcsrEncodingDense, 0, false},
+      [kDcsr] = {kDcsrEncodingDcsr, 1, false},
+      [kDcsrEscapes] = {kDcsrEncodingDcsr, 4, true},
+      [kRle] = {kDcsrEncodingRle, 2, false},
+  };
+  return pack_layer(&layer, &kPackings[kind]);
+}
+
+typedef struct {
+  const char* what;
+  BlobKind blob;
+  Section section;
+  uint32_t offset;  // in the section
+  uint32_t width;   // bytes of value
+  uint32_t value;
+  DcsrStatus expected;
+} Corruption;
+
+// clang-format off
+static const Corruption kCorruptions[] = {
+    {"magic", kDcsr, kSectionHeader, 0, 1, 'D', kDcsrErrorMagic},
+    {"magic, last byte", kDcsr, kSectionHeader, 3, 1, 'r', kDcsrErrorMagic},
+    {"version 0", kDcsr, kSectionHeader, 4, 1, 0, kDcsrErrorVersion},
+    {"version 2", kDcsr, kSectionHeader, 4, 1, 2, kDcsrErrorVersion},
+    {"op 0", kDcsr, kSectionHeader, 5, 1, 0, kDcsrErrorHeader},
+    {"op 3", kDcsr, kSectionHeader, 5, 1, 3, kDcsrErrorHeader},
+    {"fully connected with strides", kDcsr, kSectionHeader, 5, 1, 2, kDcsrErrorHeader},
+    {"encoding 3", kDcsr, kSectionHeader, 6, 1, 3, kDcsrErrorHeader},
+    {"encoding 255", kDcsr, kSectionHeader, 6, 1, 255, kDcsrErrorHeader},
+    {"dcsr as rle", kDcsr, kSectionHeader, 6, 1, 2, kDcsrErrorHeader},
+    {"dcsr as dense", kDcsr, kSectionHeader, 6, 1, 0, kDcsrErrorHeader},
+    {"rle as dcsr", kRle, kSectionHeader, 6, 1, 1, kDcsrErrorHeader},
+    {"value_coding 1", kDcsr, kSectionHeader, 7, 1, 1, kDcsrErrorHeader},
+    {"total_bytes 0", kDcsr, kSectionHeader, 8, 4, 0, kDcsrErrorSections},
+    {"total_bytes of the header", kDcsr, kSectionHeader, 8, 4, 64, kDcsrErrorSections},
+    {"total_bytes 2^32 - 1", kDcsr, kSectionHeader, 8, 4, UINT32_MAX, kDcsrErrorSections},
+    {"rows 0", kDcsr, kSectionHeader, 12, 4, 0, kDcsrErrorHeader},
+    {"rows 1", kDcsr, kSectionHeader, 12, 4, 1, kDcsrErrorSections},
+    {"rows 2^20", kDcsr, kSectionHeader, 12, 4, 1 << 20, kDcsrErrorSections},
+    {"rows above 2^20", kDcsr, kSectionHeader, 12, 4, (1 << 20) + 1, kDcsrErrorHeader},
+    {"rows 2^32 - 1", kDcsr, kSectionHeader, 12, 4, UINT32_MAX, kDcsrErrorHeader},
+    {"cols 0", kDcsr, kSectionHeader, 16, 4, 0, kDcsrErrorHeader},
+    {"cols too few for the elements", kDcsr, kSectionHeader, 16, 4, 7, kDcsrErrorHeader},
+    {"cols too few for a row", kDcsr, kSectionHeader, 16, 4, 19, kDcsrErrorRowLength},
+    {"cols fewer, so another slope", kDcsr, kSectionHeader, 16, 4, 38, kDcsrOk},
+    {"cols 2^18", kDcsr, kSectionHeader, 16, 4, 1 << 18, kDcsrErrorHeader},
+    {"cols too few for a column, rle", kRle, kSectionHeader, 16, 4, 38, kDcsrErrorIndex},
+    {"cols of dense", kDense, kSectionHeader, 16, 4, 41, kDcsrErrorHeader},
+    {"elements 0", kDcsr, kSectionHeader, 20, 4, 0, kDcsrErrorSections},
+    {"elements one less", kDcsr, kSectionHeader, 20, 4, kElements - 1, kDcsrErrorRowLength},
+    {"elements one more", kDcsr, kSectionHeader, 20, 4, kElements + 1, kDcsrErrorRowLength},
+    {"elements a word more", kDcsr, kSectionHeader, 20, 4, kElements + 4, kDcsrErrorSections},
+    {"elements above rows * cols", kDcsr, kSectionHeader, 20, 4, kRows * kCols + 1, kDcsrErrorHeader},
+    {"elements 2^32 - 1", kDcsr, kSectionHeader, 20, 4, UINT32_MAX, kDcsrErrorHeader},
+    {"elements of dense", kDense, kSectionHeader, 20, 4, kRows * kCols - 1, kDcsrErrorHeader},
+    {"elements of rle", kRle, kSectionHeader, 20, 4, 1, kDcsrErrorHeader},
+    {"input_zero_point 128", kDcsr, kSectionHeader, 24, 2, 128, kDcsrErrorHeader},
+    {"input_zero_point -129", kDcsr, kSectionHeader, 24, 2, (uint32_t)-129, kDcsrErrorHeader},
+    {"output_zero_point 128", kDcsr, kSectionHeader, 26, 2, 128, kDcsrErrorHeader},
+    {"output_zero_point -129", kDcsr, kSectionHeader, 26, 2, (uint32_t)-129, kDcsrErrorHeader},
+    {"activation_min above activation_max", kDcsr, kSectionHeader, 30, 2, (uint32_t)-129, kDcsrErrorHeader},
+    {"activation_min -129", kDcsr, kSectionHeader, 28, 2, (uint32_t)-129, kDcsrErrorHeader},
+    {"activation_max 128", kDcsr, kSectionHeader, 30, 2, 128, kDcsrErrorHeader},
+    {"activations 127 .. 126", kDcsr, kSectionHeader, 28, 4, 127 | 126 << 16, kDcsrErrorHeader},
+    {"stride_h 0", kDcsr, kSectionHeader, 32, 1, 0, kDcsrErrorHeader},
+    {"stride_w 0", kDcsr, kSectionHeader, 33, 1, 0, kDcsrErrorHeader},
+    {"one multiplier for all", kDcsr, kSectionHeader, 34, 1, 0, kDcsrErrorSections},
+    {"unknown flag", kDcsr, kSectionHeader, 34, 1, 3, kDcsrErrorHeader},
+    {"unknown flag, the highest", kDcsr, kSectionHeader, 34, 1, 0x81, kDcsrErrorHeader},
+    {"row_length_bytes 0", kDcsr, kSectionHeader, 35, 1, 0, kDcsrErrorHeader},
+    {"row_length_bytes 3", kDcsr, kSectionHeader, 35, 1, 3, kDcsrErrorHeader},
+    {"row_length_bytes 8", kDcsr, kSectionHeader, 35, 1, 8, kDcsrErrorHeader},
+    {"row_length_bytes too many", kDcsr, kSectionHeader, 35, 1, 2, kDcsrErrorSections},
+    {"row_length_bytes too few", kRle, kSectionHeader, 35, 1, 1, kDcsrErrorSections},
+    {"row_length_bytes of dense", kDense, kSectionHeader, 35, 1, 1, kDcsrErrorHeader},
+    {"index_parameter of dcsr 0", kDcsr, kSectionHeader, 36, 1, 0, kDcsrErrorHeader},
+    {"index_parameter of dcsr 5", kDcsr, kSectionHeader, 36, 1, 5, kDcsrErrorHeader},
+    {"index_parameter of rle", kRle, kSectionHeader, 36, 1, 4, kDcsrErrorHeader},
+    {"index_parameter of dense", kDense, kSectionHeader, 36, 1, 4, kDcsrErrorHeader},
+    {"reserved 37", kDcsr, kSectionHeader, 37, 1, 1, kDcsrErrorHeader},
+    {"reserved 38", kDcsr, kSectionHeader, 38, 1, 1, kDcsrErrorHeader},
+    {"reserved 39", kDcsr, kSectionHeader, 39, 1, 1, kDcsrErrorHeader},
+    {"reserved 52", kDcsr, kSectionHeader, 52, 4, 1, kDcsrErrorHeader},
+    {"reserved 56", kDcsr, kSectionHeader, 56, 4, 1, kDcsrErrorHeader},
+    {"reserved 60", kDcsr, kSectionHeader, 63, 1, 128, kDcsrErrorHeader},
+    {"index_bytes 2^32 - 1", kDcsr, kSectionHeader, 40, 4, UINT32_MAX, kDcsrErrorSections},
+    {"index_bytes 2^32 - 4, wraps", kDcsr, kSectionHeader, 40, 4, UINT32_MAX - 3, kDcsrErrorSections},
+    {"index_bytes a word less", kDcsr, kSectionHeader, 40, 4, 4, kDcsrErrorSections},
+    {"index_bytes odd", kDcsr, kSectionHeader, 40, 4, 5, kDcsrErrorIndex},
+    {"index_bytes one more", kDcsr, kSectionHeader, 40, 4, 7, kDcsrErrorIndex},
+    {"index_bytes with the padding", kDcsr, kSectionHeader, 40, 4, 8, kDcsrErrorIndex},
+    {"index_bytes of rle", kRle, kSectionHeader, 40, 4, 1, kDcsrErrorHeader},
+    {"index_bytes of dense", kDense, kSectionHeader, 40, 4, 1, kDcsrErrorHeader},
+    {"delta_bytes 2^32 - 1", kDcsr, kSectionHeader, 44, 4, UINT32_MAX, kDcsrErrorSections},
+    {"delta_bytes one less", kDcsr, kSectionHeader, 44, 4, 11, kDcsrErrorIndex},
+    {"delta_bytes of two rows less", kDcsr, kSectionHeader, 44, 4, 9, kDcsrErrorIndex},
+    {"delta_bytes a word more", kDcsr, kSectionHeader, 44, 4, 16, kDcsrErrorSections},
+    {"delta_bytes of rle", kRle, kSectionHeader, 44, 4, 1, kDcsrErrorHeader},
+    {"delta_bytes of dense", kDense, kSectionHeader, 44, 4, 1, kDcsrErrorHeader},
+    {"plane_bytes 2^32 - 1", kDcsr, kSectionHeader, 48, 4, UINT32_MAX, kDcsrErrorSections},
+    {"plane_bytes 0", kDcsr, kSectionHeader, 48, 4, 0, kDcsrErrorSections},
+    {"plane_bytes one more", kDcsr, kSectionHeader, 48, 4, 2, kDcsrErrorIndex},
+    {"plane_bytes of rle", kRle, kSectionHeader, 48, 4, 1, kDcsrErrorHeader},
+    {"plane_bytes of dense", kDense, kSectionHeader, 48, 4, 1, kDcsrErrorHeader},
+
+    {"first multiplier -1", kDcsr, kSectionMultiplier, 0, 4, UINT32_MAX, kDcsrErrorRequantize},
+    {"last multiplier -2^31", kDcsr, kSectionMultiplier, 8, 4, UINT32_C(1) << 31, kDcsrErrorRequantize},
+    {"multiplier of dense -1", kDense, kSectionMultiplier, 4, 4, UINT32_MAX, kDcsrErrorRequantize},
+    {"first shift 31", kDcsr, kSectionShift, 0, 1, 31, kDcsrErrorRequantize},
+    {"last shift -32", kDcsr, kSectionShift, 2, 1, (uint32_t)-32, kDcsrErrorRequantize},
+    {"shift of dense 127", kDense, kSectionShift, 1, 1, 127, kDcsrErrorRequantize},
+    {"shift of rle -128", kRle, kSectionShift, 1, 1, 128, kDcsrErrorRequantize},
+
+    {"row_length above cols", kDcsr, kSectionRowLength, 0, 1, kCols + 1, kDcsrErrorRowLength},
+    {"row_length one more", kDcsr, kSectionRowLength, 1, 1, 1, kDcsrErrorRowLength},
+    {"row_length one less", kDcsr, kSectionRowLength, 2, 1, 19, kDcsrErrorRowLength},
+    {"row_length exchanged", kDcsr, kSectionRowLength, 0, 4, 0 | 3 << 8 | 20 << 16, kDcsrOk},
+    {"row_length moved", kDcsr, kSectionRowLength, 0, 4, 4 | 0 << 8 | 19 << 16, kDcsrErrorIndex},
+    {"row_length 2^32 - 1", kDcsrEscapes, kSectionRowLength, 4, 4, UINT32_MAX, kDcsrErrorRowLength},
+    {"row_length 2^31", kDcsrEscapes, kSectionRowLength, 0, 4, UINT32_C(1) << 31, kDcsrErrorRowLength},
+    {"row_length of rle 2^16 - 1", kRle, kSectionRowLength, 2, 2, 0xFFFF, kDcsrErrorRowLength},
+    {"row_length of rle one more", kRle, kSectionRowLength, 2, 2, 1, kDcsrErrorRowLength},
+
+    // Row 0 is step -4, 1 plane: columns 1, 9, 38 of 0 .. 39.
+    {"columns one less", kDcsr, kSectionIndex, 0, 2, 0xFFB1, kDcsrOk},
+    {"column -1", kDcsr, kSectionIndex, 0, 2, 0xFFA1, kDcsrErrorIndex},
+    {"columns one more", kDcsr, kSectionIndex, 0, 2, 0xFFD1, kDcsrOk},
+    {"column 40", kDcsr, kSectionIndex, 0, 2, 0xFFE1, kDcsrErrorIndex},
+    {"step of 2047", kDcsr, kSectionIndex, 0, 2, 0x7FF1, kDcsrErrorIndex},
+    {"a plane too few", kDcsr, kSectionIndex, 0, 2, 0xFFC0, kDcsrErrorIndex},
+    {"a plane too many", kDcsr, kSectionIndex, 0, 2, 0xFFC2, kDcsrErrorIndex},
+    {"15 planes in the last group", kDcsr, kSectionIndex, 4, 2, 0x000F, kDcsrErrorIndex},
+    {"second group on the first", kDcsr, kSectionIndex, 4, 2, 0xFFE0, kDcsrErrorIndex},
+    {"second group one less", kDcsr, kSectionIndex, 4, 2, 0xFFF0, kDcsrOk},
+    {"second group one more", kDcsr, kSectionIndex, 4, 2, 0x0010, kDcsrOk},
+    {"second group two more", kDcsr, kSectionIndex, 4, 2, 0x0020, kDcsrErrorIndex},
+    {"escape at the end", kDcsr, kSectionIndex, 4, 2, 0x8000, kDcsrErrorIndex},
+    {"escape in the middle", kDcsr, kSectionIndex, 2, 2, 0x8000, kDcsrErrorIndex},
+    {"escaped base as step", kDcsrEscapes, kSectionIndex, 0, 2, 0xFFC1, kDcsrErrorIndex},
+    {"base 2^24 + 1", kDcsrEscapes, kSectionIndex, 2, 4, (1 << 24) + 1, kDcsrErrorIndex},
+    {"base -2^24 - 1", kDcsrEscapes, kSectionIndex, 2, 4, (uint32_t)(-(1 << 24) - 1), kDcsrErrorIndex},
+    {"base 2^24", kDcsrEscapes, kSectionIndex, 2, 4, 1 << 24, kDcsrErrorIndex},
+    {"base 2^31 - 1", kDcsrEscapes, kSectionIndex, 2, 4, INT32_MAX, kDcsrErrorIndex},
+    {"base -2^31", kDcsrEscapes, kSectionIndex, 2, 4, UINT32_C(1) << 31, kDcsrErrorIndex},
+    {"last base 2^31 - 1", kDcsrEscapes, kSectionIndex, 14, 4, INT32_MAX, kDcsrErrorIndex},
+    {"delta to the next column", kDcsr, kSectionDelta, 0, 1, 0x0D, kDcsrErrorIndex},
+    {"delta before the next column", kDcsr, kSectionDelta, 0, 1, 0x0C, kDcsrOk},
+    {"delta of the last element", kDcsr, kSectionDelta, 11, 1, 0x10, kDcsrOk},
+    {"delta behind the last column", kDcsr, kSectionDelta, 11, 1, 0x20, kDcsrErrorIndex},
+    {"plane behind the next column", kDcsr, kSectionPlane, 0, 1, 0x01, kDcsrErrorIndex},
+    {"gap behind the last column", kRle, kSectionIndex, 1, 1, 0xFF, kDcsrErrorIndex},
+    {"last gap behind the last column", kRle, kSectionIndex, 11, 1, 0x31, kDcsrErrorIndex},
+    {"last gap in the last column", kRle, kSectionIndex, 11, 1, 0x21, kDcsrOk},
+};
+// clang-format on
+
+static void test_each_corruption_has_its_status(void) {
+  for (size_t i = 0; i < sizeof(kCorruptions) / sizeof(kCorruptions[0]); ++i) {
+    const Corruption* c = &kCorruptions[i];
+    PackedBlob blob = make_blob(c->blob);
+    const size_t offset = blob.offset[c->section] + c->offset;
+    bool changes = false;
+    for (uint32_t k = 0; k < c->width; ++k) {
+      const uint8_t byte = (uint8_t)(c->value >> (8 * k));
+      changes = changes || blob.data[offset + k] != byte;
+      blob.data[offset + k] = byte;
+    }
+    CHECK(changes, "%s: changes nothing", c->what);
+    DcsrLayer layer;
+    const DcsrStatus status = parse_and_validate(blob.data, blob.size, &layer);
+    CHECK(status == c->expected, "%s: expected '%s', is '%s'", c->what,
+          dcsr_status_string(c->expected), dcsr_status_string(status));
+    free_packed_blob(&blob);
+  }
+}
+
+static void test_untouched_blobs_are_valid(void) {
+  for (BlobKind kind = kDense; kind < kBlobCount; ++kind) {
+    PackedBlob blob = make_blob(kind);
+    DcsrLayer layer;
+    const DcsrStatus status = parse_and_validate(blob.data, blob.size, &layer);
+    CHECK(status == kDcsrOk, "blob %d: %s", (int)kind, dcsr_status_string(status));
+    free_packed_blob(&blob);
+  }
+}
+
+static void test_every_shorter_blob_is_truncated(void) {
+  for (BlobKind kind = kDense; kind < kBlobCount; ++kind) {
+    PackedBlob blob = make_blob(kind);
+    for (size_t size = 0; size < blob.size; ++size) {
+      uint8_t* data = (uint8_t*)malloc(size + 1);  // malloc(0) may be NULL
+      if (data == NULL) abort();
+      memcpy(data, blob.data, size);
+      DcsrLayer layer;
+      const DcsrStatus status = dcsr_layer_parse(data, size, &layer);
+      CHECK(status == kDcsrErrorTruncated, "blob %d, %u of %u bytes: %s", (int)kind, (unsigned)size,
+            (unsigned)blob.size, dcsr_status_string(status));
+      free(data);
+    }
+    free_packed_blob(&blob);
+  }
+}
+
+static void test_tensor_may_be_larger_than_the_layer(void) {
+  PackedBlob blob = make_blob(kDcsr);
+  uint8_t* data = (uint8_t*)malloc(blob.size + 5);
+  if (data == NULL) abort();
+  memset(data, 0xFF, blob.size + 5);
+  memcpy(data, blob.data, blob.size);
+  DcsrLayer layer;
+  const DcsrStatus status = parse_and_validate(data, blob.size + 5, &layer);
+  CHECK(status == kDcsrOk, "%s", dcsr_status_string(status));
+  free(data);
+  free_packed_blob(&blob);
+}
+
+static void test_unaligned_blob_is_refused(void) {
+  PackedBlob blob = make_blob(kDcsr);
+  uint8_t* data = (uint8_t*)malloc(blob.size + 3);
+  if (data == NULL) abort();
+  for (size_t offset = 1; offset < 4; ++offset) {
+    memcpy(data + offset, blob.data, blob.size);
+    DcsrLayer layer;
+    const DcsrStatus status = dcsr_layer_parse(data + offset, blob.size, &layer);
+    CHECK(status == kDcsrErrorAlignment, "offset %u: %s", (unsigned)offset,
+          dcsr_status_string(status));
+  }
+  free(data);
+  free_packed_blob(&blob);
+}
+
+static void test_every_status_has_its_own_string(void) {
+  for (int a = kDcsrOk; a <= kDcsrErrorIndex + 1; ++a) {
+    const char* string = dcsr_status_string((DcsrStatus)a);
+    CHECK(string != NULL && string[0] != '\0', "status %d", a);
+    for (int b = kDcsrOk; b < a; ++b) {
+      CHECK(strcmp(string, dcsr_status_string((DcsrStatus)b)) != 0, "status %d and %d", a, b);
+    }
+  }
+}
+
+int main(void) {
+  RUN_TEST(test_handmade_dcsr_layer);
+  RUN_TEST(test_handmade_rle_layer);
+  RUN_TEST(test_untouched_blobs_are_valid);
+  RUN_TEST(test_each_corruption_has_its_status);
+  RUN_TEST(test_every_shorter_blob_is_truncated);
+  RUN_TEST(test_tensor_may_be_larger_than_the_layer);
+  RUN_TEST(test_unaligned_blob_is_refused);
+  RUN_TEST(test_every_status_has_its_own_string);
+  return check_exit_status();
+}

@@ -1,0 +1,55 @@
+// Fixed-point requantisation, bit for bit TFLM's: docs/format.md#arithmetic.
+//
+// Two things are implementation-defined in C and relied upon here, as every
+// compiler for Cortex-M and x86-64 defines them alike: converting uint32_t to
+// int32_t wraps, and >> of a negative number keeps its sign.
+
+#ifndef DCSR_TFLM_KERNELS_REQUANTIZE_H_
+#define DCSR_TFLM_KERNELS_REQUANTIZE_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/packed_layer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// acc * multiplier * 2^(shift - 31), rounded twice as TFLM's
+// MultiplyByQuantizedMultiplier does. multiplier >= 0, shift in [-31, 30].
+static inline int32_t dcsr_multiply_by_quantized_multiplier(int32_t acc, int32_t multiplier,
+                                                            int32_t shift) {
+  const uint32_t left = shift > 0 ? (uint32_t)shift : 0;
+  const uint32_t right = shift < 0 ? (uint32_t)-shift : 0;
+
+  // gemmlowp adds 2^30 or 1 - 2^30 by sign and divides towards zero. That is
+  // 2^30 and rounding down for either sign. Its saturating case needs
+  // multiplier = -2^31.
+  const int32_t shifted = (int32_t)((uint32_t)acc << left);
+  const int64_t product = (int64_t)shifted * multiplier;
+  const int32_t high = (int32_t)((product + (INT64_C(1) << 30)) >> 31);
+
+  // To nearest, halves away from zero.
+  const uint32_t mask = (UINT32_C(1) << right) - 1;
+  const uint32_t remainder = (uint32_t)high & mask;
+  const uint32_t threshold = (mask >> 1) + (high < 0 ? 1 : 0);
+  return (high >> right) + (remainder > threshold ? 1 : 0);
+}
+
+// The output of row `row` whose sum, bias included, is `acc`.
+static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint32_t acc) {
+  const uint32_t i = row * layer->requantize_stride;
+  const int32_t scaled =
+      dcsr_multiply_by_quantized_multiplier((int32_t)acc, layer->multiplier[i], layer->shift[i]);
+  // Clamped before the zero point is added, so that the sum cannot overflow.
+  const int32_t low = layer->activation_min - layer->output_zero_point;
+  const int32_t high = layer->activation_max - layer->output_zero_point;
+  const int32_t clamped = scaled < low ? low : scaled > high ? high : scaled;
+  return (int8_t)(clamped + layer->output_zero_point);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_REQUANTIZE_H_

@@ -1,0 +1,200 @@
+// A cursor over the weight matrix of a layer: columns and weights in order, up
+// to 16 elements at a time, the same for every encoding.
+// Format: docs/format.md#encodings.
+//
+//   DcsrRowReader reader = dcsr_row_reader(layer);
+//   for (uint32_t row = 0; row < layer->rows; ++row) {
+//     dcsr_next_row(&reader);
+//     DcsrGroup group;
+//     while (dcsr_next_group(&reader, &group)) {
+//       for (uint32_t l = 0; l < group.lanes; ++l) {
+//         ... group.column[l], group.weight[l] ...
+//
+// There are no checks: the layer has passed dcsr_layer_validate(), which is
+// itself written with this reader.
+
+#ifndef DCSR_TFLM_KERNELS_ROW_READER_H_
+#define DCSR_TFLM_KERNELS_ROW_READER_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/packed_layer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  kDcsrNibbleBits = 4,      // of a gap (rle), of the low part of a delta (dcsr)
+  kDcsrSlopeBits = 4,       // fraction of the slope
+  kDcsrPlaneMask = 0xF,     // descriptor: bits 0-3
+  kDcsrStepShift = 4,       // descriptor: bits 4-15
+  kDcsrStepEscape = 0x800,  // those bits as unsigned: an i32 base follows
+  kDcsrStepBytes = 2,
+  kDcsrEscapeBytes = 6,  // descriptor and base
+};
+
+// Up to 16 consecutive elements of one row.
+typedef struct {
+  uint32_t lanes;  // 1 .. 16
+  int32_t column[kDcsrGroupLanes];
+  const int8_t* weight;  // [lanes]
+} DcsrGroup;
+
+// Points at what is read next.
+typedef struct {
+  const DcsrLayer* layer;
+  const uint8_t* index;
+  const uint8_t* delta;
+  const uint8_t* plane;
+  const int8_t* weight;
+  uint32_t row;      // the next row
+  uint32_t left;     // elements of the current row that are still to come
+  uint32_t slope;    // dcsr
+  int32_t expected;  // dcsr: the next base if its step is 0; else the next
+                     // column if its gap is 0
+} DcsrRowReader;
+
+// Byte by byte: needs no alignment, and compilers make one load of it where the
+// target has one.
+static inline uint32_t dcsr_load_u16(const uint8_t* p) {
+  return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+
+static inline uint32_t dcsr_load_u32(const uint8_t* p) {
+  return dcsr_load_u16(p) | dcsr_load_u16(p + 2) << 16;
+}
+
+static inline uint32_t dcsr_load_nibble(const uint8_t* p, uint32_t i) {
+  return (uint32_t)(p[i / 2] >> (i % 2 * kDcsrNibbleBits)) & 0xF;
+}
+
+// Number of elements of a row, fillers included.
+static inline uint32_t dcsr_row_length(const DcsrLayer* layer, uint32_t row) {
+  const uint8_t* p = layer->row_length + (size_t)row * layer->row_length_bytes;
+  switch (layer->row_length_bytes) {
+    case 1:
+      return p[0];
+    case 2:
+      return dcsr_load_u16(p);
+    case 4:
+      return dcsr_load_u32(p);
+    default:  // dense
+      return layer->cols;
+  }
+}
+
+// Bytes of the descriptor at `index`, with the base that an escape appends.
+static inline uint32_t dcsr_descriptor_bytes(const uint8_t* index) {
+  return dcsr_load_u16(index) >> kDcsrStepShift == kDcsrStepEscape ? kDcsrEscapeBytes
+                                                                   : kDcsrStepBytes;
+}
+
+// Bytes that a group of `lanes` takes in the delta section.
+static inline uint32_t dcsr_delta_bytes(uint32_t lanes) { return (lanes + 1) / 2; }
+
+// Bytes of one plane of a group of `lanes`.
+static inline uint32_t dcsr_plane_bytes(uint32_t lanes) { return (lanes + 7) / 8; }
+
+// Base of the group whose descriptor is at `index`; `expected` is the one that
+// it has if its step is 0.
+static inline int32_t dcsr_group_base(const uint8_t* index, int32_t expected) {
+  const uint32_t step = dcsr_load_u16(index) >> kDcsrStepShift;
+  if (step == kDcsrStepEscape) {
+    return (int32_t)dcsr_load_u32(index + kDcsrStepBytes);
+  }
+  return expected + (int32_t)(step ^ 0x800) - 0x800;  // sign of 12 bits
+}
+
+static inline DcsrRowReader dcsr_row_reader(const DcsrLayer* layer) {
+  DcsrRowReader reader;
+  reader.layer = layer;
+  reader.index = layer->index;
+  reader.delta = layer->delta;
+  reader.plane = layer->plane;
+  reader.weight = layer->values;
+  reader.row = 0;
+  reader.left = 0;
+  reader.slope = 0;
+  reader.expected = 0;
+  return reader;
+}
+
+// Goes to the first row, or to the next one after all groups of a row were
+// read.
+static inline void dcsr_next_row(DcsrRowReader* reader) {
+  const DcsrLayer* layer = reader->layer;
+  reader->left = dcsr_row_length(layer, reader->row);
+  reader->expected = 0;
+  if (layer->encoding == kDcsrEncodingDcsr && reader->left > 0) {
+    reader->slope = (layer->cols << kDcsrSlopeBits) / reader->left;
+  }
+  ++reader->row;
+}
+
+static inline void dcsr_read_dense_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  for (uint32_t l = 0; l < group->lanes; ++l) {
+    group->column[l] = reader->expected++;
+  }
+}
+
+static inline void dcsr_read_rle_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  const uint32_t first = (uint32_t)(group->weight - reader->layer->values);
+  for (uint32_t l = 0; l < group->lanes; ++l) {
+    const uint32_t gap = dcsr_load_nibble(reader->index, first + l);
+    group->column[l] = reader->expected + (int32_t)gap;
+    reader->expected = group->column[l] + 1;
+  }
+}
+
+static inline void dcsr_read_dcsr_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  const uint32_t lanes = group->lanes;
+  const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
+  const int32_t base = dcsr_group_base(reader->index, reader->expected);
+
+  for (uint32_t l = 0; l < lanes; ++l) {
+    const uint32_t line = (reader->slope * l) >> kDcsrSlopeBits;
+    const uint32_t delta = dcsr_load_nibble(reader->delta, l);
+    group->column[l] = base + (int32_t)(line + delta);
+  }
+  for (uint32_t p = 0; p < planes; ++p) {
+    for (uint32_t l = 0; l < lanes; ++l) {
+      const uint32_t bit = (uint32_t)(reader->plane[l / 8] >> (l % 8)) & 1;
+      group->column[l] += (int32_t)(bit << (kDcsrNibbleBits + p));
+    }
+    reader->plane += dcsr_plane_bytes(lanes);
+  }
+
+  reader->index += dcsr_descriptor_bytes(reader->index);
+  reader->delta += dcsr_delta_bytes(lanes);
+  reader->expected = base + (int32_t)reader->slope;
+}
+
+// Reads the next group of the row; false at the end of the row.
+static inline bool dcsr_next_group(DcsrRowReader* reader, DcsrGroup* group) {
+  if (reader->left == 0) return false;
+  group->lanes = reader->left < kDcsrGroupLanes ? reader->left : (uint32_t)kDcsrGroupLanes;
+  group->weight = reader->weight;
+  switch (reader->layer->encoding) {
+    case kDcsrEncodingDense:
+      dcsr_read_dense_columns(reader, group);
+      break;
+    case kDcsrEncodingDcsr:
+      dcsr_read_dcsr_columns(reader, group);
+      break;
+    case kDcsrEncodingRle:
+      dcsr_read_rle_columns(reader, group);
+      break;
+  }
+  reader->weight += group->lanes;
+  reader->left -= group->lanes;
+  return true;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_ROW_READER_H_

@@ -1,0 +1,133 @@
+// The row reader gives back the matrix that was packed.
+
+#include "tflm_kernels/row_reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflm_kernels/testing/cases.h"
+#include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/layers.h"
+#include "tflm_kernels/testing/pack.h"
+
+static const PackOptions kPackings[] = {
+    {kDcsrEncodingDense, 0, false},
+    {kDcsrEncodingRle, 0, false},
+    {kDcsrEncodingDcsr, 0, false},
+    {kDcsrEncodingDcsr, 4, true},
+};
+
+enum { kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]) };
+
+// Writes the matrix of `layer` to `weights`, zeros before; false if columns are
+// not in order.
+static bool read_matrix(const DcsrLayer* layer, int8_t* weights) {
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    dcsr_next_row(&reader);
+    int32_t previous = -1;
+    DcsrGroup group;
+    while (dcsr_next_group(&reader, &group)) {
+      for (uint32_t l = 0; l < group.lanes; ++l) {
+        if (group.column[l] <= previous || group.column[l] >= (int32_t)layer->cols) return false;
+        previous = group.column[l];
+        weights[(size_t)row * layer->cols + (size_t)previous] = group.weight[l];
+      }
+    }
+  }
+  return true;
+}
+
+static void check_case(const DcsrCase* c, uint64_t seed) {
+  CaseData data = make_case(c, seed);
+  const size_t count = (size_t)c->rows * c->cols;
+  int8_t* weights = (int8_t*)malloc(count);
+  if (weights == NULL) abort();
+  for (size_t i = 0; i < kPackingCount; ++i) {
+    PackedBlob blob = pack_layer(&data.layer, &kPackings[i]);
+    char context[200];
+    snprintf(context, sizeof(context), "'%s' [%u x %u], seed %u, encoding %d%s", c->name,
+             (unsigned)c->rows, (unsigned)c->cols, (unsigned)seed, (int)kPackings[i].encoding,
+             kPackings[i].escape_every_base ? ", escapes" : "");
+    DcsrLayer layer;
+    const DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
+    CHECK(status == kDcsrOk, "%s: %s", context, dcsr_status_string(status));
+    memset(weights, 0, count);
+    if (status == kDcsrOk) {
+      CHECK(read_matrix(&layer, weights), "%s: columns are not in order", context);
+      check_equal(context, data.weights, weights, count);
+    }
+    free_packed_blob(&blob);
+  }
+  free(weights);
+  free_case(&data);
+}
+
+static void test_reader_gives_back_the_matrix(void) {
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) check_case(&kDcsrCases[i], 1);
+}
+
+static void test_row_without_nonzeros_has_no_groups(void) {
+  for (size_t i = 0; i < kPackingCount; ++i) {
+    if (kPackings[i].encoding == kDcsrEncodingDense) continue;
+    const DcsrCase c = {.name = "empty",
+                        .op = kDcsrOpFullyConnected,
+                        .rows = 5,
+                        .cols = 9,
+                        .batches = 1,
+                        .input_height = 1,
+                        .input_width = 1,
+                        .stride_h = 1,
+                        .stride_w = 1,
+                        .pattern = kPatternZero};
+    CaseData data = make_case(&c, 1);
+    PackedBlob blob = pack_layer(&data.layer, &kPackings[i]);
+    DcsrLayer layer;
+    CHECK(dcsr_layer_parse(blob.data, blob.size, &layer) == kDcsrOk, "packing %u", (unsigned)i);
+    DcsrRowReader reader = dcsr_row_reader(&layer);
+    for (uint32_t row = 0; row < layer.rows; ++row) {
+      dcsr_next_row(&reader);
+      DcsrGroup group;
+      CHECK(!dcsr_next_group(&reader, &group), "packing %u, row %u", (unsigned)i, (unsigned)row);
+    }
+    free_packed_blob(&blob);
+    free_case(&data);
+  }
+}
+
+// The cases meet all that the dcsr encoding has.
+static void test_cases_cover_the_encoding(void) {
+  PackStatistics total;
+  memset(&total, 0, sizeof(total));
+  bool row_length_bytes[5] = {false, false, false, false, false};
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
+    CaseData data = make_case(&kDcsrCases[i], 1);
+    const PackOptions packing = {kDcsrEncodingDcsr, 0, false};
+    PackedBlob blob = pack_layer(&data.layer, &packing);
+    for (size_t k = 0; k <= kDcsrGroupLanes; ++k) total.lanes[k] += blob.statistics.lanes[k];
+    for (size_t k = 0; k < 16; ++k) total.planes[k] += blob.statistics.planes[k];
+    total.escapes += blob.statistics.escapes;
+    total.negative_bases += blob.statistics.negative_bases;
+    row_length_bytes[blob.data[35]] = true;
+    free_packed_blob(&blob);
+    free_case(&data);
+  }
+  for (unsigned k = 1; k <= kDcsrGroupLanes; ++k) {
+    CHECK(total.lanes[k] > 0, "no group of %u lanes", k);
+  }
+  // 14 planes: deltas up to 2^18 - 1, the most that columns can be apart.
+  for (unsigned k = 0; k <= 6; ++k) CHECK(total.planes[k] > 0, "no group of %u planes", k);
+  CHECK(total.planes[14] > 0, "no group of 14 planes");
+  CHECK(total.escapes > 0, "no step that needs an escape");
+  CHECK(total.negative_bases > 0, "no base below 0");
+  for (unsigned k = 1; k <= 4; k *= 2) {
+    CHECK(row_length_bytes[k], "no row lengths of %u bytes", k);
+  }
+}
+
+int main(void) {
+  RUN_TEST(test_reader_gives_back_the_matrix);
+  RUN_TEST(test_row_without_nonzeros_has_no_groups);
+  RUN_TEST(test_cases_cover_the_encoding);
+  return check_exit_status();
+}

@@ -1,0 +1,68 @@
+// The layers that every kernel is tested with, on the host and on targets.
+// Only data: the weights and activations are made by make_case() (layers.h).
+
+#ifndef DCSR_TFLM_KERNELS_TESTING_CASES_H_
+#define DCSR_TFLM_KERNELS_TESTING_CASES_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/packed_layer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Where the nonzeros are.
+typedef enum {
+  kPatternRandom,        // each weight with nonzero_permille
+  kPatternZero,          // nowhere
+  kPatternEmptyAndFull,  // row 0 empty, 1 full, 2 random, 3 empty ...
+  kPatternCounted,       // row r has r % 50 nonzeros: every partial group
+  kPatternClustered,     // 24 at the start of the row, the others at its end
+  kPatternFirstAndLast,  // the first column, or the last, or both
+} CasePattern;
+
+typedef enum {
+  kValuesRandom,   // weights -127 .. 127, activations -128 .. 127
+  kValuesExtreme,  // weights -128, -127, 127, activations -128, 127
+  kValuesTiny,     // weights and activations less zero point -1 .. 1
+} CaseValues;
+
+typedef enum {
+  kBiasRandom,
+  kBiasWraps,  // close to the ends of int32: the sum wraps
+} CaseBias;
+
+typedef struct {
+  const char* name;
+  DcsrOp op;
+  uint32_t rows;
+  uint32_t cols;
+  int32_t batches;
+  int32_t input_height;  // CONV_2D only, and so on
+  int32_t input_width;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  CasePattern pattern;
+  uint32_t nonzero_permille;
+  CaseValues values;
+  CaseBias bias;
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  int32_t activation_min;
+  int32_t activation_max;
+  bool per_row;
+  int32_t shift_min;  // both 0: such that outputs spread over int8
+  int32_t shift_max;
+} DcsrCase;
+
+extern const DcsrCase kDcsrCases[];
+extern const size_t kDcsrCaseCount;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_TESTING_CASES_H_

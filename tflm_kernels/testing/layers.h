@@ -1,0 +1,44 @@
+// Weights, activations and expected outputs of a case (cases.h). Allocates.
+
+#ifndef DCSR_TFLM_KERNELS_TESTING_LAYERS_H_
+#define DCSR_TFLM_KERNELS_TESTING_LAYERS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/kernels.h"
+#include "tflm_kernels/testing/cases.h"
+#include "tflm_kernels/testing/pack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Everything is a malloc of its exact size, so that ASan sees its end.
+typedef struct {
+  DenseLayer layer;
+  DcsrConvShape shape;  // FULLY_CONNECTED: 1 x 1
+  size_t input_size;
+  size_t output_size;
+  int8_t* input;
+  int8_t* weights;  // what `layer` points at
+  int32_t* bias;
+  int32_t* multiplier;
+  int8_t* shift;
+} CaseData;
+
+CaseData make_case(const DcsrCase* c, uint64_t seed);
+void free_case(CaseData* data);
+
+// The oracle: a plain loop over the dense matrix with the formula that TFLM has,
+// zero point added to every activation and bias as it is in the model.
+void dense_oracle(const CaseData* data, int8_t* output);
+
+// docs/format.md#arithmetic, word for word, in exact 64-bit arithmetic.
+int32_t requantize_oracle(int32_t acc, int32_t multiplier, int32_t shift);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_TESTING_LAYERS_H_

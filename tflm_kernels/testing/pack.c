@@ -1,0 +1,282 @@
+// Test-side encoder: docs/format.md, from "Header" to "Arithmetic". Nothing of
+// the library's decoder is used here.
+
+#include "tflm_kernels/testing/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+  uint8_t* data;
+  size_t size;
+  size_t capacity;
+} Bytes;
+
+static void append(Bytes* bytes, uint32_t value, uint32_t width) {
+  if (bytes->size + width > bytes->capacity) {
+    bytes->capacity = 2 * bytes->capacity + 64;
+    bytes->data = (uint8_t*)realloc(bytes->data, bytes->capacity);
+    if (bytes->data == NULL) abort();
+  }
+  for (uint32_t i = 0; i < width; ++i) {
+    bytes->data[bytes->size++] = (uint8_t)(value >> (8 * i));
+  }
+}
+
+typedef struct {
+  Bytes row_length;  // u32 here
+  Bytes index;
+  Bytes delta;
+  Bytes plane;
+  Bytes values;
+  uint32_t gaps;  // rle: nibbles in index
+} Streams;
+
+static void append_gap(Streams* streams, uint32_t gap) {
+  if (streams->gaps % 2 == 0) append(&streams->index, 0, 1);
+  uint8_t* last = &streams->index.data[streams->index.size - 1];
+  *last = (uint8_t)(*last | gap << (4 * (streams->gaps % 2)));
+  ++streams->gaps;
+}
+
+static void encode_dense_row(const int8_t* row, uint32_t cols, Streams* streams) {
+  for (uint32_t c = 0; c < cols; ++c) append(&streams->values, (uint8_t)row[c], 1);
+}
+
+static void encode_rle_row(const int8_t* row, uint32_t cols, Streams* streams) {
+  uint32_t length = 0;
+  uint32_t zeros = 0;
+  for (uint32_t c = 0; c < cols; ++c) {
+    if (row[c] == 0) {
+      ++zeros;
+      continue;
+    }
+    for (; zeros >= 16; zeros -= 16) {
+      append_gap(streams, 15);
+      append(&streams->values, 0, 1);
+      ++length;
+    }
+    append_gap(streams, zeros);
+    append(&streams->values, (uint8_t)row[c], 1);
+    ++length;
+    zeros = 0;
+  }
+  append(&streams->row_length, length, 4);
+}
+
+static void encode_dcsr_group(const int32_t* rest, uint32_t lanes, int32_t base, int32_t step,
+                              bool escape, Streams* streams, PackStatistics* statistics) {
+  uint32_t max_delta = 0;
+  for (uint32_t l = 0; l < lanes; ++l) {
+    const uint32_t delta = (uint32_t)(rest[l] - base);
+    if (delta > max_delta) max_delta = delta;
+  }
+  uint32_t planes = 0;
+  while (max_delta >= UINT32_C(16) << planes) ++planes;
+
+  const uint32_t step_bits = escape ? 0x800 : (uint32_t)step & 0xFFF;
+  append(&streams->index, planes | step_bits << 4, 2);
+  if (escape) append(&streams->index, (uint32_t)base, 4);
+
+  for (uint32_t l = 0; l < lanes; l += 2) {
+    const uint32_t low = (uint32_t)(rest[l] - base) & 15;
+    const uint32_t high = l + 1 < lanes ? (uint32_t)(rest[l + 1] - base) & 15 : 0;
+    append(&streams->delta, low | high << 4, 1);
+  }
+  for (uint32_t p = 0; p < planes; ++p) {
+    uint32_t bits = 0;
+    for (uint32_t l = 0; l < lanes; ++l) {
+      bits |= ((uint32_t)(rest[l] - base) >> (4 + p) & 1) << l;
+    }
+    append(&streams->plane, bits, lanes > 8 ? 2 : 1);
+  }
+
+  ++statistics->lanes[lanes];
+  ++statistics->planes[planes];
+  if (escape) ++statistics->escapes;
+  if (base < 0) ++statistics->negative_bases;
+}
+
+static void encode_dcsr_row(const int8_t* row, uint32_t cols, bool escape_all, Streams* streams,
+                            PackStatistics* statistics) {
+  uint32_t length = 0;
+  for (uint32_t c = 0; c < cols; ++c) length += row[c] != 0;
+  append(&streams->row_length, length, 4);
+  if (length == 0) return;
+
+  const uint32_t slope = 16 * cols / length;
+  int32_t expected = 0;  // base if step is 0
+  uint32_t c = 0;
+  for (uint32_t done = 0; done < length; done += 16) {
+    const uint32_t lanes = length - done < 16 ? length - done : 16;
+    int32_t rest[16];  // columns less the line
+    int32_t base = INT32_MAX;
+    for (uint32_t l = 0; l < lanes; ++c) {
+      if (row[c] == 0) continue;
+      rest[l] = (int32_t)c - (int32_t)(slope * l / 16);
+      if (rest[l] < base) base = rest[l];
+      append(&streams->values, (uint8_t)row[c], 1);
+      ++l;
+    }
+    const int32_t step = base - expected;
+    const bool escape = escape_all || step < -2047 || step > 2047;
+    encode_dcsr_group(rest, lanes, base, step, escape, streams, statistics);
+    expected = base + (int32_t)slope;
+  }
+}
+
+static Streams encode_rows(const DenseLayer* layer, const PackOptions* options,
+                           PackStatistics* statistics) {
+  Streams streams;
+  memset(&streams, 0, sizeof(streams));
+  for (uint32_t r = 0; r < layer->rows; ++r) {
+    const int8_t* row = layer->weights + (size_t)r * layer->cols;
+    switch (options->encoding) {
+      case kDcsrEncodingDense:
+        encode_dense_row(row, layer->cols, &streams);
+        break;
+      case kDcsrEncodingRle:
+        encode_rle_row(row, layer->cols, &streams);
+        break;
+      case kDcsrEncodingDcsr:
+        encode_dcsr_row(row, layer->cols, options->escape_every_base, &streams, statistics);
+        break;
+    }
+  }
+  return streams;
+}
+
+static void free_streams(Streams* streams) {
+  free(streams->row_length.data);
+  free(streams->index.data);
+  free(streams->delta.data);
+  free(streams->plane.data);
+  free(streams->values.data);
+}
+
+static uint32_t longest_row(const Streams* streams) {
+  uint32_t longest = 0;
+  for (size_t i = 0; i < streams->row_length.size; i += 4) {
+    uint32_t length;
+    memcpy(&length, streams->row_length.data + i, 4);
+    if (length > longest) longest = length;
+  }
+  return longest;
+}
+
+static uint32_t bytes_of(uint32_t value) { return value <= 0xFF ? 1 : value <= 0xFFFF ? 2 : 4; }
+
+static uint32_t folded_bias(const DenseLayer* layer, uint32_t row) {
+  int32_t sum = 0;  // at most 2^25
+  for (uint32_t c = 0; c < layer->cols; ++c) sum += layer->weights[(size_t)row * layer->cols + c];
+  return (uint32_t)layer->bias[row] - (uint32_t)layer->input_zero_point * (uint32_t)sum;
+}
+
+static void pad(Bytes* out) {
+  while (out->size % 4 != 0) append(out, 0, 1);
+}
+
+static void append_bytes(Bytes* out, const Bytes* bytes) {
+  for (size_t i = 0; i < bytes->size; ++i) append(out, bytes->data[i], 1);
+  pad(out);
+}
+
+static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions* options,
+                          const Streams* streams, uint32_t row_length_bytes) {
+  append(out, 0x52534364, 4);  // "dCSR"
+  append(out, 1, 1);
+  append(out, (uint32_t)layer->op, 1);
+  append(out, (uint32_t)options->encoding, 1);
+  append(out, 0, 1);
+  append(out, 0, 4);  // total_bytes, known at the end
+  append(out, layer->rows, 4);
+  append(out, layer->cols, 4);
+  append(out, (uint32_t)streams->values.size, 4);
+  append(out, (uint32_t)layer->input_zero_point, 2);
+  append(out, (uint32_t)layer->output_zero_point, 2);
+  append(out, (uint32_t)layer->activation_min, 2);
+  append(out, (uint32_t)layer->activation_max, 2);
+  append(out, layer->stride_h, 1);
+  append(out, layer->stride_w, 1);
+  append(out, layer->per_row ? 1 : 0, 1);
+  append(out, row_length_bytes, 1);
+  append(out, options->encoding == kDcsrEncodingDcsr ? 4 : 0, 1);
+  append(out, 0, 3);
+  append(out, (uint32_t)streams->index.size, 4);
+  append(out, (uint32_t)streams->delta.size, 4);
+  append(out, (uint32_t)streams->plane.size, 4);
+  append(out, 0, 4);
+  append(out, 0, 4);
+  append(out, 0, 4);
+}
+
+PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
+  PackedBlob blob;
+  memset(&blob, 0, sizeof(blob));
+  Streams streams = encode_rows(layer, options, &blob.statistics);
+  const bool is_dense = options->encoding == kDcsrEncodingDense;
+  const uint32_t row_length_bytes = is_dense ? 0
+                                    : options->row_length_bytes > 0
+                                        ? options->row_length_bytes
+                                        : bytes_of(longest_row(&streams));
+  const uint32_t requantize_rows = layer->per_row ? layer->rows : 1;
+
+  Bytes out = {NULL, 0, 0};
+  append_header(&out, layer, options, &streams, row_length_bytes);
+  blob.offset[kSectionBias] = out.size;
+  for (uint32_t r = 0; r < layer->rows; ++r) {
+    append(&out, folded_bias(layer, r), 4);
+  }
+  blob.offset[kSectionMultiplier] = out.size;
+  for (uint32_t r = 0; r < requantize_rows; ++r) {
+    append(&out, (uint32_t)layer->multiplier[r], 4);
+  }
+  blob.offset[kSectionShift] = out.size;
+  for (uint32_t r = 0; r < requantize_rows; ++r) {
+    append(&out, (uint32_t)layer->shift[r], 1);
+  }
+  pad(&out);
+  blob.offset[kSectionRowLength] = out.size;
+  for (size_t i = 0; i < streams.row_length.size; i += 4) {
+    uint32_t length;
+    memcpy(&length, streams.row_length.data + i, 4);
+    append(&out, length, row_length_bytes);
+  }
+  pad(&out);
+  blob.offset[kSectionIndex] = out.size;
+  append_bytes(&out, &streams.index);
+  blob.offset[kSectionDelta] = out.size;
+  append_bytes(&out, &streams.delta);
+  blob.offset[kSectionPlane] = out.size;
+  append_bytes(&out, &streams.plane);
+  blob.offset[kSectionValues] = out.size;
+  append_bytes(&out, &streams.values);
+  for (uint32_t i = 0; i < 4; ++i) {
+    out.data[8 + i] = (uint8_t)(out.size >> (8 * i));
+  }
+
+  blob.size = out.size;
+  blob.data = (uint8_t*)malloc(out.size);
+  if (blob.data == NULL) abort();
+  memcpy(blob.data, out.data, out.size);
+  free(out.data);
+  free_streams(&streams);
+  return blob;
+}
+
+bool pack_row_length_fits(const DenseLayer* layer, const PackOptions* options) {
+  if (options->encoding == kDcsrEncodingDense || options->row_length_bytes == 0) {
+    return true;
+  }
+  PackStatistics ignored;
+  memset(&ignored, 0, sizeof(ignored));
+  Streams streams = encode_rows(layer, options, &ignored);
+  const bool fits = bytes_of(longest_row(&streams)) <= options->row_length_bytes;
+  free_streams(&streams);
+  return fits;
+}
+
+void free_packed_blob(PackedBlob* blob) {
+  free(blob->data);
+  blob->data = NULL;
+}
