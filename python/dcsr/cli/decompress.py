@@ -1,0 +1,32 @@
+"""decompress: gives back the dense model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dcsr import convert, model as tflite
+from dcsr.cli import common
+
+_DESCRIPTION = """\
+Turns a compressed model back into the dense one: tensors, operators, weights, biases and quantisation equal the
+original's. Needs the record that compress leaves in the model's metadata."""
+
+_EPILOG = """\
+example:
+  decompress small.tflite -o model.tflite
+
+exit status: 0 done, 2 bad usage or bad input (nothing is written then)"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    parser = common.parser("decompress", _DESCRIPTION, _EPILOG)
+    parser.add_argument("model", metavar="IN.tflite", help="compressed model")
+    parser.add_argument("-o", "--output", metavar="OUT.tflite", required=True, help="model to write")
+    arguments = parser.parse_args(argv)
+    data = tflite.read_bytes(arguments.model)
+    model = convert.decompress(tflite.parse(data, arguments.model), arguments.model)
+    result = tflite.serialize(model)
+    tflite.write_file(arguments.output, result)
+    print(f"{arguments.model} {len(data):,} -> {arguments.output} {len(result):,} bytes")
+    return common.EXIT_OK

@@ -1,0 +1,574 @@
+"""Compressing a model and undoing it.
+
+Works on the schema's object API. What is replaced is recorded in the metadata entry `dcsr_original`
+(docs/format.md#in-the-model-file), from which `decompress` rebuilds tensors and operators as they were.
+"""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from flatbuffers import flexbuffers
+
+from dcsr import encodings, layers as layer_finder, model as tflite, packing
+from dcsr.layers import CUSTOM_CODES, Layer
+from dcsr.model import ModelError
+from dcsr.schema import enum_name, schema
+
+METHODS = ("auto", "dcsr", "rle", "none")
+OBJECTIVES = ("balanced", "size", "speed")
+DEFAULT_MIN_SPARSITY = 0.6
+
+RECORD_NAME = b"dcsr_original"
+RECORD_VERSION = 1
+_MAX_RECORD_BYTES = 1 << 28  # of an inflated record; a larger one is an attack, not a model
+_OFFLINE_PLAN = b"OfflineMemoryAllocation"
+_OFFLINE_PLAN_HEADER = 3  # version, subgraph, number of offsets
+_TFLM_COMPRESSION = b"COMPRESSION_METADATA"
+
+_AUTO_CANDIDATES = ("dcsr", "rle")
+
+
+@dataclass
+class Choice:
+    """What becomes of a layer.
+
+    Attributes:
+      layer: the layer.
+      packed: the packed layer, None if the layer stays as it is.
+      blob: its bytes.
+      note: why the layer stays as it is.
+    """
+
+    layer: Layer
+    packed: packing.PackedLayer | None = None
+    blob: bytes = b""
+    note: str = ""
+
+
+def compress(
+    model: schema.ModelT,
+    name: str,
+    *,
+    method: str = "auto",
+    min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    smaller_only: bool = True,
+    progress: Callable[[list[Layer]], Iterable[Layer]] = iter,
+) -> tuple[schema.ModelT, list[Choice]]:
+    """Packs the layers of `model` that are sparse enough and get smaller.
+
+    Args:
+      model: stays as it is.
+      name: of the model, for error messages.
+      method: one of METHODS or of the encodings; `auto` takes the smallest for each layer, `none` packs nothing.
+      min_sparsity: share of zeros from which on a layer is considered.
+      smaller_only: whether layers that would not get smaller stay as they are.
+      progress: wraps the list of layers while it is worked through.
+    Returns:
+      (the compressed model, what became of each layer).
+    Raises:
+      ModelError: if the model is compressed already or is not an int8 model.
+    """
+    if layer_finder.is_compressed(model):
+        raise ModelError(f"{name}: is compressed already; decompress it first")
+    if any(entry.name == _TFLM_COMPRESSION for entry in model.metadata or []):
+        raise ModelError(
+            f"{name}: is compressed by TFLM's own compression; start from the model before that"
+        )
+    layers = layer_finder.find(model)
+    _check_is_int8(layers, model, name)
+    choices = [_choose(model, layer, method, min_sparsity) for layer in progress(layers)]
+    _drop_what_saves_nothing(model, choices, smaller_only)
+    return _rewrite(copy.deepcopy(model), choices), choices
+
+
+def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
+    """The model whose compression gave `model`, which stays as it is.
+
+    Raises:
+      ModelError: if it is not compressed, has lost its record, or is damaged.
+    """
+    if not layer_finder.is_compressed(model):
+        raise ModelError(f"{name}: has no compressed layers")
+    model = copy.deepcopy(model)
+    entries = [entry for entry in model.metadata or [] if entry.name == RECORD_NAME]
+    if len(entries) != 1:
+        raise ModelError(
+            f"{name}: has no '{RECORD_NAME.decode()}' metadata, which decompress needs; it was stripped"
+        )
+    try:
+        record = _unpack_record(model.buffers[entries[0].buffer].data)
+        _restore(model, record, entries[0])
+        return tflite.parse(tflite.serialize(model), name)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever a damaged record leads to
+        raise ModelError(f"{name}: the record of the original is damaged ({error})") from error
+
+
+def _check_is_int8(layers: list[Layer], model: schema.ModelT, name: str) -> None:
+    """Raises ModelError if there are layers, but none has int8 weights and activations."""
+    if not layers or any(layer.is_int8 for layer in layers):
+        return
+    layer = layers[0]
+    index = layer.operator.inputs[1]
+    raise ModelError(
+        f"{name}: subgraph {layer.subgraph}, tensor {index} '{layer.name}': {layer.obstacle};"
+        " convert the model to int8 first (full-integer post-training quantisation)"
+    )
+
+
+def _choose(model: schema.ModelT, layer: Layer, method: str, min_sparsity: float) -> Choice:
+    """The encoding of one layer, looked at alone."""
+    if layer.obstacle:
+        return Choice(layer, note=layer.obstacle)
+    if method == "none":
+        return Choice(layer, note="--method none")
+    assert layer.matrix is not None
+    zeros = layer.matrix.size - np.count_nonzero(layer.matrix)
+    if zeros < min_sparsity * layer.matrix.size:
+        return Choice(layer, note=f"below --min-sparsity {100 * min_sparsity:g} %")
+    candidates = _AUTO_CANDIDATES if method == "auto" else (method,)
+    packed = min(
+        (layer_finder.packed_layer(model, layer, encoding) for encoding in candidates),
+        key=lambda candidate: candidate.streams.nbytes,
+    )
+    return Choice(layer, packed, packing.pack(packed))
+
+
+def _drop_what_saves_nothing(
+    model: schema.ModelT, choices: list[Choice], smaller_only: bool
+) -> None:
+    """Drops the choices that save nothing, looking at all layers that share weights together."""
+    groups: dict[int, list[Choice]] = {}
+    for choice in choices:
+        if choice.packed:
+            groups.setdefault(_weights(model, choice.layer).buffer, []).append(choice)
+    for buffer, group in groups.items():
+        user = _other_user(model, buffer, group)
+        if user:
+            note = f"weights also used by {user}"
+        elif smaller_only and _stored_after(group) >= _stored_before(model, group):
+            note = "would not get smaller"
+        else:
+            continue
+        for choice in group:
+            choice.packed, choice.blob, choice.note = None, b"", note
+
+
+def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:
+    return model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
+
+
+def _other_user(model: schema.ModelT, buffer: int, group: list[Choice]) -> str | None:
+    """Who else than the group's operators uses the weights in `buffer`, if anyone does."""
+    packed_ops = {(choice.layer.subgraph, choice.layer.position) for choice in group}
+    for s, subgraph in enumerate(model.subgraphs):
+        tensors = {t for t, tensor in enumerate(subgraph.tensors or []) if tensor.buffer == buffer}
+        if tensors & {*_indices(subgraph.inputs), *_indices(subgraph.outputs)}:
+            return "the model's inputs or outputs"
+        for o, operator in enumerate(subgraph.operators or []):
+            for position, index in enumerate(_indices(operator.inputs)):
+                if index in tensors and ((s, o) not in packed_ops or position != 1):
+                    return f"operator {o} {tflite.operator_name(model, operator)}"
+    if any(entry.buffer == buffer for entry in model.metadata or []):
+        return "the model's metadata"
+    return None
+
+
+def _stored_before(model: schema.ModelT, group: list[Choice]) -> int:
+    """Bytes of weights, bias and their quantisation, the shared weights once."""
+    matrix = group[0].layer.matrix
+    assert matrix is not None
+    total = matrix.nbytes
+    seen = set()
+    for choice in group:
+        layer = choice.layer
+        tensors = model.subgraphs[layer.subgraph].tensors
+        bias = layer_finder.bias_index(layer.operator)
+        for index in (int(layer.operator.inputs[1]), bias):
+            if index < 0 or (layer.subgraph, index) in seen:
+                continue
+            seen.add((layer.subgraph, index))
+            quantization = tensors[index].quantization
+            if quantization is not None:
+                total += 4 * len(_indices(quantization.scale))
+                total += 8 * len(_indices(quantization.zeroPoint))
+            if index == bias:
+                total += len(tflite.buffer_bytes(model, tensors[index]))
+    return total
+
+
+def _stored_after(group: list[Choice]) -> int:
+    """Bytes of packed layers, options and the scales that decompress needs."""
+    total = sum(len(blob) for blob in {choice.blob for choice in group})
+    for choice in group:
+        assert choice.packed
+        total += len(_options(choice)) + 4 * len(choice.packed.multiplier)
+    return total
+
+
+def _options(choice: Choice) -> bytes:
+    """custom_options: what a viewer shows. The kernels do not read it."""
+    packed, operator = choice.packed, choice.layer.operator
+    assert packed
+    options = {
+        "op": CUSTOM_CODES[packed.op].removeprefix("DCSR_"),
+        "encoding": packed.streams.encoding,
+        "rows": packed.streams.rows,
+        "cols": packed.streams.cols,
+        "fused_activation_function": enum_name(
+            schema.ActivationFunctionType, operator.builtinOptions.fusedActivationFunction
+        ),
+    }
+    if packed.op == packing.OP_CONV_2D:
+        options |= {
+            "stride_h": packed.stride[0],
+            "stride_w": packed.stride[1],
+            "padding": enum_name(schema.Padding, operator.builtinOptions.padding),
+        }
+    else:
+        options["keep_num_dims"] = bool(operator.builtinOptions.keepNumDims)
+    return bytes(flexbuffers.Dumps(options))
+
+
+def _rewrite(model: schema.ModelT, choices: list[Choice]) -> schema.ModelT:
+    """Carries the choices out on `model`."""
+    chosen = [choice for choice in choices if choice.packed]
+    if not chosen:
+        return model
+    record = schema.ModelT(version=RECORD_VERSION, subgraphs=[], buffers=[], metadata=[])
+    blobs: dict[bytes, int] = {}  # to index of the buffer, counted from the end of the original ones
+    tensor_maps = []
+    tensor_counts = [len(subgraph.tensors or []) for subgraph in model.subgraphs]
+    for s, subgraph in enumerate(model.subgraphs):
+        mine = [choice for choice in chosen if choice.layer.subgraph == s]
+        recorded, mapping = _rewrite_subgraph(model, subgraph, mine, blobs)
+        record.subgraphs.append(recorded)
+        tensor_maps.append(mapping)
+    _map_signatures(model, tensor_maps)
+    _map_offline_plan(model, tensor_maps, tensor_counts, record)
+
+    originals = len(model.buffers)
+    model.buffers += [_buffer(blob) for blob in blobs]
+    used = {tensor.buffer for subgraph in model.subgraphs for tensor in subgraph.tensors or []}
+    used |= {entry.buffer for entry in model.metadata or []}
+    recorded_buffers = {t.buffer for subgraph in record.subgraphs for t in subgraph.tensors}
+    dropped = sorted(recorded_buffers - used)
+    record.metadataBuffer = np.array(dropped, np.int32)
+    assert all(0 < index < originals for index in dropped)
+    _map_buffers(model, _without(len(model.buffers), dropped))
+    model.buffers = [b for index, b in enumerate(model.buffers) if index not in dropped]
+
+    model.metadata = [
+        *(model.metadata or []),
+        schema.MetadataT(name=RECORD_NAME, buffer=len(model.buffers)),
+    ]
+    model.buffers.append(_buffer(_pack_record(record)))
+    return model
+
+
+def _rewrite_subgraph(
+    model: schema.ModelT, subgraph: schema.SubGraphT, chosen: list[Choice], blobs: dict[bytes, int]
+) -> tuple[schema.SubGraphT, dict[int, int]]:
+    """Exchanges the chosen operators of a subgraph.
+
+    Returns:
+      (the record of what was there, the new index of each tensor that is still there).
+    """
+    recorded = schema.SubGraphT(tensors=[], inputs=[], operators=[], outputs=[])
+    if not chosen:
+        return recorded, {index: index for index in range(len(subgraph.tensors or []))}
+    tensors = list(subgraph.tensors)
+    packed_ops = {choice.layer.position for choice in chosen}
+    kept_uses = {*_indices(subgraph.inputs), *_indices(subgraph.outputs)}
+    for o, operator in enumerate(subgraph.operators):
+        uses = [operator.inputs, operator.outputs, operator.intermediates]
+        for use in uses if o not in packed_ops else uses[1:]:
+            kept_uses |= set(_indices(use))
+        if o in packed_ops:
+            kept_uses.add(int(operator.inputs[0]))
+
+    def put_on_record(index: int, tensor: schema.TensorT) -> None:
+        if index not in recorded.inputs:
+            recorded.inputs.append(index)
+            recorded.tensors.append(tensor)
+
+    removed: set[int] = set()
+    packed_tensors: dict[int, int] = {}  # index of the blob's buffer to that of its tensor
+    for choice in chosen:
+        operator = subgraph.operators[choice.layer.position]
+        recorded.operators.append(copy.copy(operator))
+        recorded.outputs.append(choice.layer.position)
+        weights, bias = int(operator.inputs[1]), layer_finder.bias_index(operator)
+        original = subgraph.tensors[weights]
+        first_use = weights not in recorded.inputs
+        put_on_record(weights, original)
+        if bias >= 0:
+            activations = subgraph.tensors[operator.inputs[0]]
+            if bias not in kept_uses:
+                removed.add(bias)
+                bias_tensor = _bias_record(subgraph.tensors[bias], activations, original)
+                put_on_record(bias, bias_tensor)
+
+        buffer = blobs.setdefault(choice.blob, len(model.buffers) + len(blobs))
+        if buffer not in packed_tensors or first_use:
+            packed = schema.TensorT(
+                shape=np.array([len(choice.blob)], np.int32),
+                type=schema.TensorType.INT8,
+                buffer=buffer,
+                name=original.name,
+            )
+            if first_use:
+                tensors[weights] = packed
+                packed_tensors[buffer] = weights
+            else:
+                packed_tensors[buffer] = len(tensors)
+                tensors.append(packed)
+        assert choice.packed
+        operator.opcodeIndex = _custom_opcode(model, CUSTOM_CODES[choice.packed.op])
+        operator.inputs = np.array([operator.inputs[0], packed_tensors[buffer]], np.int32)
+        operator.builtinOptionsType = schema.BuiltinOptions.NONE
+        operator.customOptions = np.frombuffer(_options(choice), np.uint8)
+        operator.builtinOptions = None
+
+    mapping = _without(len(tensors), sorted(removed))
+    subgraph.tensors = [tensor for index, tensor in enumerate(tensors) if index in mapping]
+    _map_tensors(subgraph, mapping)
+    for name in ("inputs", "outputs"):
+        setattr(recorded, name, np.array(getattr(recorded, name), np.int32))
+    return recorded, mapping
+
+
+def _bias_record(
+    bias: schema.TensorT, activations: schema.TensorT, weights: schema.TensorT
+) -> schema.TensorT:
+    """The bias tensor for the record; marked by is_variable, its scale is left out where it can be derived."""
+    quantization = bias.quantization
+    if quantization is None or quantization.scale is None:
+        return bias
+    derived = layer_finder.derived_bias_scale(activations, weights)
+    if not np.array_equal(derived, np.asarray(quantization.scale, np.float32)):
+        return bias
+    bias = copy.deepcopy(bias)
+    bias.isVariable = True
+    bias.quantization.scale = None
+    return bias
+
+
+def _restore(model: schema.ModelT, record: schema.ModelT, entry: schema.MetadataT) -> None:
+    """Undoes _rewrite on `model`."""
+    if record.version != RECORD_VERSION:
+        raise ModelError(f"the record of the original has version {record.version}, not 1")
+    if len(record.subgraphs) != len(model.subgraphs):
+        raise ValueError("wrong number of subgraphs")
+    layers = {(layer.subgraph, layer.position): layer for layer in layer_finder.find(model)}
+
+    # Buffers first: everything the model keeps goes back to its old index.
+    model.metadata = [e for e in model.metadata if e is not entry] or None
+    kept_tensors = []
+    for subgraph, recorded in zip(model.subgraphs, record.subgraphs, strict=True):
+        packed = {int(subgraph.operators[o].inputs[1]) for o in _indices(recorded.outputs)}
+        kept_tensors += [t for i, t in enumerate(subgraph.tensors or []) if i not in packed]
+    highest = max(t.buffer for t in kept_tensors) if kept_tensors else 0
+    highest = max(highest, *(e.buffer for e in model.metadata or []), 0)
+    old_buffers = model.buffers
+    dropped = set(_indices(record.metadataBuffer))
+    blob_start = _first_blob(model, record)
+    total = blob_start + len(dropped)
+    old_index = [index for index in range(total) if index not in dropped]
+    if len(old_index) != blob_start or highest >= blob_start:
+        raise ValueError("buffers do not fit")
+    model.buffers = [schema.BufferT() for _ in range(total)]
+    for new, old in enumerate(old_index):
+        model.buffers[old] = old_buffers[new]
+    for holder in [*kept_tensors, *(model.metadata or [])]:
+        holder.buffer = old_index[holder.buffer]
+    if model.metadataBuffer is not None:
+        model.metadataBuffer = np.array([old_index[i] for i in model.metadataBuffer], np.int32)
+
+    codes = model.operatorCodes
+    kept_codes = [
+        i for i, c in enumerate(codes) if tflite.text(c.customCode) not in CUSTOM_CODES.values()
+    ]
+    maps = []
+    for s, (subgraph, recorded) in enumerate(zip(model.subgraphs, record.subgraphs, strict=True)):
+        maps.append(_restore_subgraph(model, s, subgraph, recorded, layers))
+        replaced = set(_indices(recorded.outputs))
+        for o, operator in enumerate(subgraph.operators or []):
+            if o not in replaced:
+                operator.opcodeIndex = kept_codes.index(operator.opcodeIndex)
+    model.operatorCodes = [codes[i] for i in kept_codes]
+    _map_signatures(model, maps)
+    for plan in record.metadata or []:
+        for current in model.metadata or []:
+            if current.name == plan.name:
+                model.buffers[current.buffer].data = record.buffers[plan.buffer].data
+
+
+def _first_blob(model: schema.ModelT, record: schema.ModelT) -> int:
+    """Index of the first buffer that compression added; they are the last ones."""
+    return min(
+        tensor.buffer
+        for subgraph, recorded in zip(model.subgraphs, record.subgraphs, strict=True)
+        for o in _indices(recorded.outputs)
+        for tensor in [subgraph.tensors[subgraph.operators[o].inputs[1]]]
+    )
+
+
+def _restore_subgraph(
+    model: schema.ModelT,
+    s: int,
+    subgraph: schema.SubGraphT,
+    recorded: schema.SubGraphT,
+    layers: dict[tuple[int, int], Layer],
+) -> dict[int, int]:
+    """Undoes _rewrite_subgraph; returns the old index of each tensor that is in both."""
+    tensors = dict(zip(_indices(recorded.inputs), recorded.tensors or [], strict=True))
+    operators = dict(zip(_indices(recorded.outputs), recorded.operators or [], strict=True))
+    exchanged = {int(operator.inputs[1]) for operator in operators.values()}
+    removed = set(tensors) - exchanged
+    packed = {int(subgraph.operators[o].inputs[1]) for o in operators}
+    added = len(packed) - len(exchanged)
+    total = len(subgraph.tensors or []) - added + len(removed)
+    old_index = [index for index in range(total) if index not in removed]
+    mapping = dict(enumerate(old_index))
+
+    restored: list[schema.TensorT | None] = [None] * total
+    for new, old in mapping.items():
+        restored[old] = subgraph.tensors[new]
+    for old, tensor in tensors.items():
+        restored[old] = tensor
+    subgraph.tensors = restored
+    for position, operator in operators.items():
+        layer = layers[s, position]
+        assert layer.packed is not None and layer.matrix is not None
+        weights, bias = restored[operator.inputs[1]], layer_finder.bias_index(operator)
+        model.buffers[weights.buffer].data = _bytes_array(layer.matrix)
+        if bias in tensors:
+            tensor = restored[bias]
+            values = packing.unfold_bias(layer.packed, layer.matrix)
+            model.buffers[tensor.buffer].data = _bytes_array(values.astype("<i4"))
+            if tensor.isVariable:
+                tensor.isVariable = False
+                activations = restored[operator.inputs[0]]
+                scale = layer_finder.derived_bias_scale(activations, weights)
+                tensor.quantization.scale = scale
+    _map_tensors(subgraph, mapping, skip=set(operators))
+    for position, operator in operators.items():
+        subgraph.operators[position] = operator
+    return mapping
+
+
+def _pack_record(record: schema.ModelT) -> bytes:
+    return zlib.compress(tflite.serialize(record), 9)
+
+
+def _unpack_record(data: np.ndarray) -> schema.ModelT:
+    inflater = zlib.decompressobj()
+    raw = inflater.decompress(bytes(data), _MAX_RECORD_BYTES)
+    if not inflater.eof:
+        raise ValueError("incomplete zlib stream")
+    return schema.ModelT.InitFromPackedBuf(raw, 0)
+
+
+def _custom_opcode(model: schema.ModelT, name: str) -> int:
+    """Index of the operator code of the custom op, which is added if need be."""
+    for index, code in enumerate(model.operatorCodes):
+        if tflite.text(code.customCode) == name:
+            return index
+    custom = schema.BuiltinOperator.CUSTOM
+    model.operatorCodes.append(
+        schema.OperatorCodeT(
+            deprecatedBuiltinCode=custom, customCode=name, version=1, builtinCode=custom
+        )
+    )
+    return len(model.operatorCodes) - 1
+
+
+def _buffer(data: bytes) -> schema.BufferT:
+    return schema.BufferT(data=np.frombuffer(data, np.uint8))
+
+
+def _bytes_array(values: np.ndarray) -> np.ndarray:
+    return np.frombuffer(values.tobytes(), np.uint8)
+
+
+def _indices(values: np.ndarray | list[int] | None) -> list[int]:
+    """A vector of the object API, which is None where the flatbuffer has none."""
+    return [] if values is None else [int(value) for value in values]
+
+
+def _without(count: int, dropped: list[int]) -> dict[int, int]:
+    """New indices of 0 .. count - 1 when those in `dropped` go."""
+    gone = set(dropped)
+    return {old: new for new, old in enumerate(i for i in range(count) if i not in gone)}
+
+
+def _map_buffers(model: schema.ModelT, mapping: dict[int, int]) -> None:
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors or []:
+            tensor.buffer = mapping[tensor.buffer]
+    for entry in model.metadata or []:
+        entry.buffer = mapping[entry.buffer]
+    if model.metadataBuffer is not None:
+        model.metadataBuffer = np.array([mapping[int(i)] for i in model.metadataBuffer], np.int32)
+
+
+def _map_tensors(
+    subgraph: schema.SubGraphT, mapping: dict[int, int], skip: set[int] | frozenset[int] = frozenset()
+) -> None:
+    """Renumbers the tensors a subgraph and its operators (without those in `skip`) refer to."""
+    holders = [(subgraph, ("inputs", "outputs"))]
+    for o, operator in enumerate(subgraph.operators or []):
+        if o not in skip:
+            holders.append((operator, ("inputs", "outputs", "intermediates")))
+    for holder, names in holders:
+        for name in names:
+            values = getattr(holder, name)
+            if values is not None:
+                mapped = [mapping[i] if i >= 0 else i for i in _indices(values)]
+                setattr(holder, name, np.array(mapped, np.int32))
+
+
+def _map_signatures(model: schema.ModelT, maps: list[dict[int, int]]) -> None:
+    for signature in model.signatureDefs or []:
+        mapping = maps[signature.subgraphIndex]
+        for tensor_map in [*(signature.inputs or []), *(signature.outputs or [])]:
+            tensor_map.tensorIndex = mapping[tensor_map.tensorIndex]
+
+
+def _map_offline_plan(
+    model: schema.ModelT, maps: list[dict[int, int]], counts: list[int], record: schema.ModelT
+) -> None:
+    """Renumbers TFLM's offline memory plan, which has an arena offset for every tensor of all subgraphs.
+
+    Args:
+      counts: tensors of each subgraph before `maps` were applied.
+    """
+    for entry in model.metadata or []:
+        if entry.name != _OFFLINE_PLAN:
+            continue
+        buffer = model.buffers[entry.buffer]
+        words = np.frombuffer(bytes(buffer.data), "<i4")
+        offsets = words[_OFFLINE_PLAN_HEADER:]
+        if len(offsets) != sum(counts):
+            continue  # TFLM refuses such a plan; it stays as it is.
+        mapped: list[int] = []
+        start = 0
+        for subgraph, mapping, count in zip(model.subgraphs, maps, counts, strict=True):
+            # Constants are not planned, so neither are the packed tensors that were added.
+            plan = [-1] * len(subgraph.tensors or [])
+            for old, new in mapping.items():
+                if old < count:
+                    plan[new] = int(offsets[start + old])
+            mapped += plan
+            start += count
+        record.metadata.append(schema.MetadataT(name=entry.name, buffer=len(record.buffers)))
+        record.buffers.append(_buffer(words.tobytes()))
+        header = [*words[: _OFFLINE_PLAN_HEADER - 1], len(mapped)]
+        buffer.data = _bytes_array(np.array(header + mapped, "<i4"))

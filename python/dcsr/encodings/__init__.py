@@ -1,0 +1,55 @@
+"""Encodings of sparse matrices: one module each, with NAME, CODE (docs/format.md), encode(matrix) and decode(streams).
+
+To add one: write the module, name it in `_MODULES`, describe it in docs/format.md.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from dcsr.encodings import dcsr, dense, rle
+from dcsr.encodings.streams import MAX_COLS, MAX_ROWS, Streams
+
+__all__ = ["MAX_COLS", "MAX_ROWS", "REGISTRY", "Streams", "by_code", "decode", "encode", "nbytes"]
+
+_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle)
+
+REGISTRY: dict[str, ModuleType] = {module.NAME: module for module in _MODULES}
+
+
+def encode(matrix: np.ndarray, encoding: str) -> Streams:
+    """Encodes `matrix` (int8 or int16 [rows, cols]) with the named encoding.
+
+    Raises:
+      KeyError: if there is no such encoding.
+      ValueError: if the matrix is not one that can be encoded.
+    """
+    return REGISTRY[encoding].encode(matrix)
+
+
+def decode(streams: Streams) -> np.ndarray:
+    """The matrix that was encoded.
+
+    Raises:
+      ValueError: if the streams are inconsistent.
+    """
+    return REGISTRY[streams.encoding].decode(streams)
+
+
+def nbytes(matrix: np.ndarray, encoding: str) -> int:
+    """Exact bytes that `matrix` takes with the named encoding."""
+    return encode(matrix, encoding).nbytes
+
+
+def by_code(code: int) -> ModuleType:
+    """The module of an encoding number of the packed layer.
+
+    Raises:
+      ValueError: if the number is unknown.
+    """
+    for module in _MODULES:
+        if module.CODE == code:
+            return module
+    raise ValueError(f"unknown encoding number {code}")

@@ -1,0 +1,159 @@
+"""The streams of an encoded matrix: what the packed layer stores besides header, bias and requantisation.
+
+Their bytes are those of docs/format.md; a stream that an encoding does not have is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+MAX_ROWS = 1 << 20
+MAX_COLS = (1 << 18) - 1
+
+# Rows are encoded in blocks of about this many matrix elements, which bounds the memory of the index arrays.
+_BLOCK_ELEMENTS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Streams:
+    """An encoded matrix.
+
+    Attributes:
+      encoding: name in the registry.
+      rows, cols: shape of the matrix.
+      values: int8 or int16 [elements], stored values in order of row and column, fillers included.
+      row_lengths: uint32 [rows], elements of each row; None if the encoding needs none.
+      index, delta, plane: the position streams.
+      index_parameter: the encoding's parameter, 0 if it has none.
+    """
+
+    encoding: str
+    rows: int
+    cols: int
+    values: np.ndarray
+    row_lengths: np.ndarray | None = None
+    index: bytes = b""
+    delta: bytes = b""
+    plane: bytes = b""
+    index_parameter: int = field(default=0)
+
+    @property
+    def row_length_bytes(self) -> int:
+        """Width of a stored row length: 0 (none), 1, 2 or 4 bytes."""
+        if self.row_lengths is None:
+            return 0
+        longest = int(self.row_lengths.max(initial=0))
+        return 1 if longest < 1 << 8 else 2 if longest < 1 << 16 else 4
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Exact bytes of each stream, without the padding between sections."""
+        return {
+            "row_length": self.row_length_bytes * self.rows if self.row_lengths is not None else 0,
+            "index": len(self.index),
+            "delta": len(self.delta),
+            "plane": len(self.plane),
+            "values": self.values.nbytes,
+        }
+
+    @property
+    def nbytes(self) -> int:
+        """Exact bytes of all streams."""
+        return sum(self.parts.values())
+
+
+def check_matrix(matrix: np.ndarray) -> np.ndarray:
+    """Returns `matrix` as a C-contiguous array, or says why it cannot be encoded.
+
+    Raises:
+      ValueError: if it is not a non-empty 2-D int8 or int16 array within the format's limits.
+    """
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.dtype not in (np.int8, np.int16):
+        raise ValueError(
+            f"expected an int8 or int16 matrix, got {matrix.dtype} with shape {matrix.shape}"
+        )
+    rows, cols = matrix.shape
+    if not (1 <= rows <= MAX_ROWS and 1 <= cols <= MAX_COLS):
+        raise ValueError(
+            f"a {rows} x {cols} matrix is outside 1..{MAX_ROWS} rows, 1..{MAX_COLS} columns"
+        )
+    return np.ascontiguousarray(matrix)
+
+
+def nonzero_blocks(
+    matrix: np.ndarray,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields the nonzeros of consecutive blocks of rows.
+
+    Yields:
+      (lengths, columns, values): int64 nonzeros per row of the block, int64 columns and the values of all of
+      them in order.
+    """
+    rows, cols = matrix.shape
+    step = max(1, _BLOCK_ELEMENTS // cols)
+    for start in range(0, rows, step):
+        block = matrix[start : start + step]
+        flat = np.flatnonzero(block)
+        lengths = np.count_nonzero(block, axis=1).astype(np.int64)
+        yield lengths, flat % cols, block.reshape(-1)[flat]
+
+
+def positions_in_rows(lengths: np.ndarray) -> np.ndarray:
+    """For elements of rows of `lengths`: the position of each within its row, int64 [sum(lengths)]."""
+    starts = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum()), dtype=np.int64) - np.repeat(starts, lengths)
+
+
+def pack_nibbles(nibbles: np.ndarray) -> bytes:
+    """Packs values 0..15, two a byte, even positions in the low nibble."""
+    padded = np.zeros(len(nibbles) + len(nibbles) % 2, np.uint8)
+    padded[: len(nibbles)] = nibbles
+    return (padded[0::2] | padded[1::2] << 4).tobytes()
+
+
+def unpack_nibbles(data: bytes) -> np.ndarray:
+    """Inverse of pack_nibbles: uint8 [2 * len(data)]."""
+    packed = np.frombuffer(data, np.uint8)
+    nibbles = np.empty(2 * len(packed), np.uint8)
+    nibbles[0::2] = packed & 15
+    nibbles[1::2] = packed >> 4
+    return nibbles
+
+
+def scatter(streams: Streams, columns: np.ndarray) -> np.ndarray:
+    """The matrix that has `streams.values` at `columns` of their rows and zeros elsewhere.
+
+    Raises:
+      ValueError: if a column lies outside the matrix or does not increase within its row.
+    """
+    assert streams.row_lengths is not None
+    lengths = streams.row_lengths.astype(np.int64)
+    if columns.size:
+        if columns.min() < 0 or columns.max() >= streams.cols:
+            raise ValueError(f"{streams.encoding}: an index leaves its row")
+        first = positions_in_rows(lengths) == 0
+        if np.any((np.diff(columns) <= 0) & ~first[1:]):
+            raise ValueError(f"{streams.encoding}: indices do not increase within a row")
+    matrix = np.zeros((streams.rows, streams.cols), streams.values.dtype)
+    flat = np.repeat(np.arange(streams.rows, dtype=np.int64) * streams.cols, lengths) + columns
+    matrix.reshape(-1)[flat] = streams.values
+    return matrix
+
+
+def check_row_lengths(streams: Streams) -> np.ndarray:
+    """Row lengths as int64.
+
+    Raises:
+      ValueError: if there are none, one exceeds the columns, or their sum is not the number of values.
+    """
+    lengths = streams.row_lengths
+    if lengths is None or len(lengths) != streams.rows:
+        raise ValueError(f"{streams.encoding}: wrong number of row lengths")
+    lengths = lengths.astype(np.int64)
+    if lengths.max(initial=0) > streams.cols or int(lengths.sum()) != len(streams.values):
+        raise ValueError(f"{streams.encoding}: row lengths do not fit the matrix")
+    return lengths

@@ -1,0 +1,270 @@
+"""Reading and writing .tflite files without losing anything of them.
+
+The flatbuffer is read into the generated object API and written anew. What the object API does not know it would drop
+in silence, so `parse` refuses models that use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+
+from dcsr.schema import enum_name, schema
+
+FILE_IDENTIFIER = b"TFL3"
+BUFFER_ALIGNMENT = 16
+
+
+class ModelError(Exception):
+    """A model that cannot be processed; the message says which, where, why, and what to do."""
+
+
+def read(path: str | os.PathLike[str]) -> schema.ModelT:
+    """Reads the model file at `path`.
+
+    Raises:
+      ModelError: if the file cannot be read or is not a model that can be kept whole.
+    """
+    return parse(read_bytes(path), str(path))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of the file at `path`.
+
+    Raises:
+      ModelError: if it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}") from error
+
+
+def parse(data: bytes, name: str) -> schema.ModelT:
+    """The model in `data`; `name` stands in error messages.
+
+    Every vector and offset of the known schema has been followed when this returns, so a truncated file is
+    refused here.
+
+    Raises:
+      ModelError: if `data` is not a TFLite model, is damaged, or uses fields that would be lost.
+    """
+    if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
+        raise ModelError(f"{name}: not a TFLite model (no TFL3 identifier)")
+    try:
+        root = schema.Model.GetRootAs(data, 0)
+        _check_nothing_unknown(root, name)
+        model = schema.ModelT.InitFromObj(root)
+        _check_references(model)
+    except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ModelError(f"{name}: truncated or damaged TFLite model ({error})") from error
+    for index, buffer in enumerate(model.buffers):
+        if buffer.offset > 1 or buffer.size > 1:
+            raise ModelError(
+                f"{name}: buffer {index} lies outside the flatbuffer (models above 2 GB are not supported)"
+            )
+    for where, operator in operators(model):
+        if operator.largeCustomOptionsOffset > 1:
+            raise ModelError(
+                f"{name}: {where}: its custom options lie outside the flatbuffer (not supported)"
+            )
+    return model
+
+
+def serialize(model: schema.ModelT) -> bytes:
+    """The flatbuffer of `model`, buffers aligned to 16 bytes, identifier TFL3."""
+    size = sum(len(b.data) for b in model.buffers if b.data is not None)
+    builder = flatbuffers.Builder(size + size // 8 + 65536)
+    buffers = model.buffers
+    model.buffers = [_AlignedBuffer(b.data, b.offset, b.size) for b in buffers]
+    try:
+        builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    finally:
+        model.buffers = buffers
+    return bytes(builder.Output())
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path beside `path` that takes its place when the block ends without an exception.
+
+    Raises:
+      ModelError: if the file cannot be written.
+    """
+    target = Path(path)
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+        yield Path(temporary)
+        # mkstemp makes files private; a new file has the mode that the umask asks for.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def write_file(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Writes `data` to `path`, which is either replaced whole or left as it was.
+
+    Raises:
+      ModelError: if it cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def builtin_code(model: schema.ModelT, operator: schema.OperatorT) -> int:
+    """The operator's code; old models set only the deprecated field."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
+def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
+    """Name of a builtin operator, or the custom code."""
+    code = builtin_code(model, operator)
+    if code == schema.BuiltinOperator.CUSTOM:
+        return text(model.operatorCodes[operator.opcodeIndex].customCode)
+    return enum_name(schema.BuiltinOperator, code)
+
+
+def text(name: bytes | str | None) -> str:
+    """A flatbuffer string for printing."""
+    return name.decode(errors="replace") if isinstance(name, bytes) else name or ""
+
+
+def operators(model: schema.ModelT) -> Iterator[tuple[str, schema.OperatorT]]:
+    """All operators with where they stand, for messages."""
+    for s, subgraph in enumerate(model.subgraphs):
+        for o, operator in enumerate(subgraph.operators or []):
+            yield f"subgraph {s}, operator {o}", operator
+
+
+class _AlignedBuffer(schema.BufferT):
+    """BufferT whose data is aligned as the schema's force_align asks, which the generated Pack leaves out."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (generated name)
+        """Writes the buffer and returns its offset."""
+        data = None
+        if self.data is not None:
+            content = bytes(self.data)
+            builder.StartVector(1, len(content), BUFFER_ALIGNMENT)
+            builder.head -= len(content)
+            builder.Bytes[builder.head : builder.head + len(content)] = content
+            data = builder.EndVector()
+        schema.BufferStart(builder)
+        if data is not None:
+            schema.BufferAddData(builder, data)
+        schema.BufferAddOffset(builder, self.offset)
+        schema.BufferAddSize(builder, self.size)
+        return schema.BufferEnd(builder)
+
+
+def _check_references(model: schema.ModelT) -> None:
+    """Raises IndexError or TypeError if the model refers to what it does not have."""
+    for required in (model.operatorCodes, model.subgraphs, model.buffers):
+        if required is None or any(entry is None for entry in required):
+            raise IndexError("a required table is missing")
+    for subgraph in model.subgraphs:
+        tensors = subgraph.tensors or []
+        for tensor in tensors:
+            if not 0 <= tensor.buffer < len(model.buffers):
+                raise IndexError(f"tensor '{text(tensor.name)}' has no buffer {tensor.buffer}")
+        lists = [subgraph.inputs, subgraph.outputs]
+        for operator in subgraph.operators or []:
+            if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
+                raise IndexError(f"there is no operator code {operator.opcodeIndex}")
+            lists += [operator.inputs, operator.outputs, operator.intermediates]
+        for indices in lists:
+            for index in () if indices is None else indices:
+                if not -1 <= index < len(tensors):
+                    raise IndexError(f"there is no tensor {index}")
+    for entry in model.metadata or []:
+        if not 0 <= entry.buffer < len(model.buffers):
+            raise IndexError(f"metadata '{text(entry.name)}' has no buffer {entry.buffer}")
+
+
+class _FieldCounter:
+    """Stands in for a Builder to learn from a generated `*Start` function how many fields its table has."""
+
+    fields = 0
+
+    def StartObject(self, fields: int) -> None:  # noqa: N802 (Builder's name)
+        """Takes the number of fields."""
+        self.fields = fields
+
+
+def _known_fields(table: str) -> int:
+    counter = _FieldCounter()
+    getattr(schema, f"{table}Start")(counter)
+    return counter.fields
+
+
+def _check_nothing_unknown(model: schema.Model, name: str) -> None:
+    """Raises ModelError if a table has fields, or an operator options, that this schema does not know."""
+    known: dict[str, int] = {}
+
+    def check(table: object, where: str, kind: str | None = None) -> None:
+        if table is None:
+            return
+        kind = kind or type(table).__name__
+        if kind not in known:
+            known[kind] = _known_fields(kind)
+        raw = getattr(table, "_tab", table)
+        vtable = raw.Pos - raw.Get(flatbuffers.number_types.SOffsetTFlags, raw.Pos)
+        size = raw.Get(flatbuffers.number_types.VOffsetTFlags, vtable)
+        for field in range(known[kind], (size - 4) // 2):
+            if raw.Get(flatbuffers.number_types.VOffsetTFlags, vtable + 4 + 2 * field):
+                raise ModelError(
+                    f"{name}: {where}: field {field} of {kind} is newer than the schema of the installed"
+                    " tflite-micro and would be lost; a newer tflite-micro is needed"
+                )
+
+    def check_options(operator: schema.Operator, where: str, union: str) -> None:
+        kind = getattr(operator, f"{union}Type")()
+        table = getattr(operator, union)()
+        if not kind or table is None:
+            return
+        options = enum_name(getattr(schema, union), kind)
+        if not hasattr(schema, f"{options}Start"):
+            raise ModelError(
+                f"{name}: {where}: its options are of type {kind}, which the schema of the installed tflite-micro"
+                " does not know and would lose; a newer tflite-micro is needed"
+            )
+        check(table, where, options)
+
+    check(model, "model")
+    for list_name in ("OperatorCodes", "Buffers", "Metadata", "SignatureDefs"):
+        for i in range(getattr(model, f"{list_name}Length")()):
+            check(getattr(model, list_name)(i), f"{list_name} {i}")
+    for s in range(model.SubgraphsLength()):
+        subgraph = model.Subgraphs(s)
+        check(subgraph, f"subgraph {s}")
+        for t in range(subgraph.TensorsLength()):
+            tensor = subgraph.Tensors(t)
+            check(tensor, f"subgraph {s}, tensor {t}")
+            check(tensor.Quantization(), f"subgraph {s}, tensor {t}")
+        for o in range(subgraph.OperatorsLength()):
+            operator, where = subgraph.Operators(o), f"subgraph {s}, operator {o}"
+            check(operator, where)
+            check_options(operator, where, "BuiltinOptions")
+            check_options(operator, where, "BuiltinOptions2")
+
+
+def buffer_bytes(model: schema.ModelT, tensor: schema.TensorT) -> bytes:
+    """The constant data of `tensor`, empty if it has none."""
+    data = model.buffers[tensor.buffer].data
+    return b"" if data is None else bytes(np.asarray(data, np.uint8))

@@ -1,0 +1,195 @@
+"""The packed layer: one constant tensor that holds all a kernel needs. Format: docs/format.md."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from dcsr import encodings
+from dcsr.encodings import Streams
+from dcsr.requantize import MAX_SHIFT, requantize
+
+MAGIC = b"dCSR"
+VERSION = 1
+HEADER_BYTES = 64
+OP_CONV_2D = 1
+OP_FULLY_CONNECTED = 2
+MAX_STRIDE = 255
+
+_HEADER = struct.Struct("<4s4B4I4h5B3x3I12x")
+_FLAG_PER_ROW = 1
+
+
+@dataclass(frozen=True)
+class PackedLayer:
+    """A layer as it is packed.
+
+    Attributes:
+      op: OP_CONV_2D (1x1) or OP_FULLY_CONNECTED.
+      streams: the encoded weights, int8.
+      bias: int32 [rows], the input zero point folded in.
+      multiplier: int32 [rows] or [1].
+      shift: int8, as many as multipliers.
+      input_zero_point, output_zero_point: of the activations, int8 range.
+      activation_min, activation_max: clamp of the output, int8 range.
+      stride: (vertical, horizontal) of the convolution, else (1, 1).
+    """
+
+    op: int
+    streams: Streams
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+    input_zero_point: int
+    output_zero_point: int
+    activation_min: int
+    activation_max: int
+    stride: tuple[int, int] = (1, 1)
+
+
+def fold_bias(bias: np.ndarray | None, matrix: np.ndarray, input_zero_point: int) -> np.ndarray:
+    """int32 [rows]: bias - input_zero_point * row sums, modulo 2^32. No bias is a bias of zeros."""
+    sums = matrix.sum(axis=1, dtype=np.int64)
+    original = np.zeros_like(sums) if bias is None else bias.astype(np.int64)
+    return (original - input_zero_point * sums).astype(np.int32)
+
+
+def unfold_bias(layer: PackedLayer, matrix: np.ndarray) -> np.ndarray:
+    """Inverse of fold_bias: the int32 [rows] bias of the original layer."""
+    return fold_bias(layer.bias, matrix, -layer.input_zero_point)
+
+
+def pack(layer: PackedLayer) -> bytes:
+    """The bytes of `layer`.
+
+    Raises:
+      ValueError: if the values are not int8.
+    """
+    streams = layer.streams
+    if streams.values.dtype != np.int8:
+        raise ValueError(f"a packed layer holds int8 weights, not {streams.values.dtype}")
+    sections = [
+        layer.bias.astype("<i4").tobytes(),
+        layer.multiplier.astype("<i4").tobytes(),
+        layer.shift.astype(np.int8).tobytes(),
+        b""
+        if streams.row_lengths is None
+        else streams.row_lengths.astype(f"<u{streams.row_length_bytes}").tobytes(),
+        streams.index,
+        streams.delta,
+        streams.plane,
+        streams.values.tobytes(),
+    ]
+    body = b"".join(section + bytes(-len(section) % 4) for section in sections)
+    header = _HEADER.pack(
+        MAGIC,
+        VERSION,
+        layer.op,
+        encodings.REGISTRY[streams.encoding].CODE,
+        0,
+        HEADER_BYTES + len(body),
+        streams.rows,
+        streams.cols,
+        len(streams.values),
+        layer.input_zero_point,
+        layer.output_zero_point,
+        layer.activation_min,
+        layer.activation_max,
+        *layer.stride,
+        _FLAG_PER_ROW if len(layer.multiplier) == streams.rows and streams.rows > 1 else 0,
+        streams.row_length_bytes,
+        streams.index_parameter,
+        len(streams.index),
+        len(streams.delta),
+        len(streams.plane),
+    )
+    return header + body
+
+
+def unpack(data: bytes) -> PackedLayer:
+    """The layer in `data`, whose streams are as stored and not decoded yet.
+
+    Raises:
+      ValueError: if `data` is not a packed layer of this version, or its header or sections are wrong.
+    """
+    if len(data) < HEADER_BYTES or data[:4] != MAGIC:
+        raise ValueError("not a packed layer")
+    (_, version, op, code, value_coding, total, rows, cols, elements, *rest) = _HEADER.unpack_from(
+        data
+    )
+    (in_zero, out_zero, act_min, act_max, stride_h, stride_w, flags, length_bytes, parameter) = rest[:9]
+    sizes = rest[9:]
+    if version != VERSION:
+        raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
+    module = encodings.by_code(code)
+    reserved = data[37:40] + data[52:64]
+    if (
+        op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
+        or value_coding
+        or any(reserved)
+        or flags & ~_FLAG_PER_ROW
+        or length_bytes not in ((0,) if module.NAME == "dense" else (1, 2, 4))
+        or not (1 <= rows <= encodings.MAX_ROWS and 1 <= cols <= encodings.MAX_COLS)
+        or elements > rows * cols
+        or not (-128 <= act_min <= act_max <= 127)
+        or not (-128 <= in_zero <= 127 and -128 <= out_zero <= 127)
+        or not (stride_h and stride_w)
+    ):
+        raise ValueError("a header field of the packed layer is out of range")
+
+    multipliers = rows if flags & _FLAG_PER_ROW else 1
+    section_bytes = [4 * rows, 4 * multipliers, multipliers, length_bytes * rows, *sizes, elements]
+    padded = [size + -size % 4 for size in section_bytes]
+    if HEADER_BYTES + sum(padded) != total or total > len(data):
+        raise ValueError("the sections of the packed layer do not fit its size")
+    starts = np.cumsum([HEADER_BYTES, *padded])
+    bias, multiplier, shift, lengths, index, delta, plane, values = (
+        data[start : start + size] for start, size in zip(starts, section_bytes, strict=False)
+    )
+    multiplier_array = np.frombuffer(multiplier, "<i4").astype(np.int32)
+    shift_array = np.frombuffer(shift, np.int8)
+    if multiplier_array.min() < 0 or shift_array.min() < -31 or shift_array.max() > MAX_SHIFT:
+        raise ValueError("a multiplier or shift of the packed layer is out of range")
+    return PackedLayer(
+        op=op,
+        streams=Streams(
+            module.NAME,
+            rows,
+            cols,
+            values=np.frombuffer(values, np.int8),
+            row_lengths=np.frombuffer(lengths, f"<u{length_bytes}").astype(np.uint32)
+            if length_bytes
+            else None,
+            index=index,
+            delta=delta,
+            plane=plane,
+            index_parameter=parameter,
+        ),
+        bias=np.frombuffer(bias, "<i4").astype(np.int32),
+        multiplier=multiplier_array,
+        shift=shift_array,
+        input_zero_point=in_zero,
+        output_zero_point=out_zero,
+        activation_min=act_min,
+        activation_max=act_max,
+        stride=(stride_h, stride_w),
+    )
+
+
+def run(layer: PackedLayer, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Multiplies the layer with vectors, as docs/format.md#arithmetic says.
+
+    Args:
+      activations: int8 [vectors, cols].
+    Returns:
+      (int32 [vectors, rows] accumulators, int8 [vectors, rows] outputs).
+    """
+    matrix = encodings.decode(layer.streams)
+    # int8 products of up to 2^18 columns stay exact in float64, whose product is the fast one.
+    sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
+    accumulators = (sums + layer.bias).astype(np.int32)
+    outputs = requantize(accumulators, layer.multiplier, layer.shift).astype(np.int64)
+    outputs = np.clip(outputs + layer.output_zero_point, layer.activation_min, layer.activation_max)
+    return accumulators, outputs.astype(np.int8)

@@ -1,0 +1,138 @@
+"""The packed layer: round trips, the bias fold, refusals."""
+
+import dataclasses
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dcsr import encodings, packing
+from dcsr.testing.models import sparse_matrix
+
+
+def make_layer(encoding="dcsr", rows=9, cols=100, per_row=True, seed=0) -> packing.PackedLayer:
+    rng = np.random.default_rng(seed)
+    matrix = sparse_matrix(rng, rows, cols, 0.8)
+    multipliers = rows if per_row else 1
+    return packing.PackedLayer(
+        op=packing.OP_CONV_2D,
+        streams=encodings.encode(matrix, encoding),
+        bias=rng.integers(-(2**31), 2**31, rows).astype(np.int32),
+        multiplier=rng.integers(2**30, 2**31, multipliers).astype(np.int32),
+        shift=rng.integers(-31, 31, multipliers).astype(np.int8),
+        input_zero_point=-128,
+        output_zero_point=127,
+        activation_min=-127,
+        activation_max=126,
+        stride=(2, 255),
+    )
+
+
+def assert_equal(a: packing.PackedLayer, b: packing.PackedLayer) -> None:
+    for x, y in ((a, b), (a.streams, b.streams)):
+        for field in dataclasses.fields(x):
+            if field.name != "streams":
+                np.testing.assert_array_equal(getattr(x, field.name), getattr(y, field.name))
+
+
+@pytest.mark.parametrize("encoding", sorted(encodings.REGISTRY))
+@pytest.mark.parametrize("per_row", [True, False])
+@pytest.mark.parametrize("rows,cols", [(1, 1), (2, 3), (9, 100), (3, 70000)])
+def test_round_trip(encoding, per_row, rows, cols):
+    layer = make_layer(encoding, rows, cols, per_row)
+    data = packing.pack(layer)
+    assert len(data) % 4 == 0
+    assert_equal(packing.unpack(data), layer)
+    # A tensor may be longer than its layer.
+    assert_equal(packing.unpack(data + bytes(12)), layer)
+
+
+def test_size_is_header_sections_and_padding():
+    layer = make_layer("dcsr", 9, 100)
+    parts = layer.streams.parts
+    expected = packing.HEADER_BYTES + 36 + 36 + 12 + sum(-(-size // 4) * 4 for size in parts.values())
+    assert len(packing.pack(layer)) == expected
+
+
+@settings(max_examples=50)
+@given(
+    zero_point=st.integers(-128, 127), with_bias=st.booleans(), seed=st.integers(0, 2**32 - 1)
+)
+def test_folded_bias_equals_adding_the_zero_point_to_every_activation(zero_point, with_bias, seed):
+    rng = np.random.default_rng(seed)
+    matrix = sparse_matrix(rng, 5, 60, 0.5)
+    bias = rng.integers(-(2**31), 2**31, 5).astype(np.int32) if with_bias else None
+    x = rng.integers(-128, 128, 60)
+    plain = matrix.astype(np.int64) @ (x - zero_point) + (0 if bias is None else bias)
+    folded = packing.fold_bias(bias, matrix, zero_point)
+    assert np.array_equal(
+        (matrix.astype(np.int64) @ x + folded).astype(np.int32), plain.astype(np.int32)
+    )
+    layer = dataclasses.replace(make_layer(rows=5, cols=60), bias=folded, input_zero_point=zero_point)
+    original = np.zeros(5, np.int32) if bias is None else bias
+    assert np.array_equal(packing.unfold_bias(layer, matrix), original)
+
+
+@pytest.mark.parametrize(
+    "offset,form,value",
+    [
+        (0, "4s", b"dCSX"),
+        (4, "B", 2),
+        (5, "B", 0),
+        (5, "B", 3),
+        (6, "B", 77),
+        (7, "B", 1),
+        (8, "I", 64),
+        (8, "I", 2**32 - 4),
+        (12, "I", 0),
+        (12, "I", 2**32 - 1),
+        (16, "I", 0),
+        (16, "I", 2**32 - 1),
+        (20, "I", 2**32 - 1),
+        (24, "h", 128),
+        (26, "h", -129),
+        (28, "h", 127),
+        (30, "h", 128),
+        (32, "B", 0),
+        (34, "B", 2),
+        (35, "B", 3),
+        (37, "B", 1),
+        (40, "I", 2**32 - 1),
+        (52, "I", 1),
+    ],
+)
+def test_wrong_header_fields_are_refused(offset, form, value):
+    data = bytearray(packing.pack(make_layer()))
+    struct.pack_into(f"<{form}", data, offset, value)
+    with pytest.raises(ValueError):
+        packing.unpack(bytes(data))
+
+
+def test_truncated_layers_are_refused():
+    data = packing.pack(make_layer())
+    for size in range(len(data)):
+        with pytest.raises(ValueError):
+            packing.unpack(data[:size])
+
+
+def test_int16_weights_are_refused():
+    streams = encodings.encode(np.ones((2, 2), np.int16), "dcsr")
+    with pytest.raises(ValueError, match="int16"):
+        packing.pack(dataclasses.replace(make_layer(rows=2, cols=2), streams=streams))
+
+
+def test_run_equals_a_plain_loop():
+    layer = dataclasses.replace(
+        make_layer(), multiplier=np.full(9, 1 << 30, np.int32), shift=np.full(9, -6, np.int8)
+    )
+    x = np.random.default_rng(5).integers(-128, 128, (3, 100)).astype(np.int8)
+    accumulators, outputs = packing.run(layer, x)
+    matrix = encodings.decode(layer.streams)
+    for v in range(3):
+        for r in range(9):
+            total = sum(int(a) * int(b) for a, b in zip(matrix[r], x[v], strict=True)) + int(layer.bias[r])
+            total = (total + 2**31) % 2**32 - 2**31
+            assert accumulators[v, r] == total
+    assert outputs.min() >= -127 and outputs.max() <= 126

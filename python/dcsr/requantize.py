@@ -1,0 +1,114 @@
+"""Fixed-point requantisation exactly as TFLM computes it.
+
+Sources: QuantizeMultiplier (tensorflow/lite/kernels/internal/quantization_util.cc), MultiplyByQuantizedMultiplier
+(.../internal/common.cc, double rounding), CalculateActivationRangeQuantized and
+PopulateConvolutionQuantizationParams (tensorflow/lite/kernels/kernel_util.cc).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+MAX_SHIFT = 30
+INT8_MIN, INT8_MAX = -128, 127
+
+# Bounds of the fused activations by name; None is unbounded.
+ACTIVATION_BOUNDS: dict[str, tuple[float | None, float | None]] = {
+    "NONE": (None, None),
+    "RELU": (0.0, None),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+    "RELU6": (0.0, 6.0),
+}
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """(multiplier, shift) with real ~= multiplier * 2^(shift - 31); multiplier is 0 or in [2^30, 2^31).
+
+    Raises:
+      ValueError: if `real` is negative, not finite, or too large for a shift of at most 30.
+    """
+    if not (math.isfinite(real) and real >= 0):
+        raise ValueError(f"requantisation scale {real} is negative or not finite")
+    if real == 0:
+        return 0, 0
+    mantissa, shift = math.frexp(real)
+    # Halves away from zero, as std::round; the mantissa is positive.
+    multiplier = math.floor(mantissa * (1 << 31) + 0.5)
+    if multiplier == 1 << 31:
+        multiplier //= 2
+        shift += 1
+    if shift < -31:
+        return 0, 0
+    if shift > MAX_SHIFT:
+        raise ValueError(f"requantisation scale {real} is too large")
+    return multiplier, shift
+
+
+def layer_multipliers(
+    input_scale: np.float32,
+    weight_scales: np.ndarray,
+    output_scale: np.float32,
+    *,
+    product_in_float: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Multipliers (int32) and shifts (int8) of a layer, one for each weight scale.
+
+    Args:
+      input_scale, weight_scales, output_scale: float32, as stored in the model.
+      product_in_float: whether TFLM multiplies the input and weight scale in float (per-tensor FULLY_CONNECTED)
+        or in double (CONV_2D, per-channel FULLY_CONNECTED).
+    Raises:
+      ValueError: if a scale cannot be represented.
+    """
+    multipliers, shifts = [], []
+    for scale in np.asarray(weight_scales, np.float32):
+        if product_in_float:
+            product = float(np.float32(input_scale) * scale)
+        else:
+            product = float(input_scale) * float(scale)
+        multiplier, shift = quantize_multiplier(product / float(output_scale))
+        multipliers.append(multiplier)
+        shifts.append(shift)
+    return np.array(multipliers, np.int32), np.array(shifts, np.int8)
+
+
+def activation_range(activation: str, scale: np.float32, zero_point: int) -> tuple[int, int]:
+    """Quantised bounds of an int8 output with the fused activation of that name.
+
+    Raises:
+      KeyError: if the activation is not one of ACTIVATION_BOUNDS.
+      ValueError: if the clamp leaves no value, as a zero point outside int8 would.
+    """
+    low, high = ACTIVATION_BOUNDS[activation]
+    minimum, maximum = INT8_MIN, INT8_MAX
+    if low is not None:
+        minimum = max(minimum, _quantize(low, scale, zero_point))
+    if high is not None:
+        maximum = min(maximum, _quantize(high, scale, zero_point))
+    if not INT8_MIN <= minimum <= maximum <= INT8_MAX:
+        raise ValueError(f"activation {activation} leaves the empty range {minimum}..{maximum}")
+    return minimum, maximum
+
+
+def _quantize(value: float, scale: np.float32, zero_point: int) -> int:
+    quotient = float(np.float32(value) / np.float32(scale))
+    return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
+
+
+def requantize(
+    accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray
+) -> np.ndarray:
+    """MultiplyByQuantizedMultiplier on int32 [..., rows] with multipliers and shifts [rows] or [1]: int32."""
+    shifts = shifts.astype(np.int64)
+    multipliers = multipliers.astype(np.int64)
+    left, right = np.maximum(shifts, 0), np.maximum(-shifts, 0)
+    shifted = (accumulators.astype(np.int64) << left).astype(np.int32).astype(np.int64)
+    product = shifted * multipliers
+    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    # Division that truncates towards zero; a multiplier is never negative, so nothing saturates.
+    high = np.sign(nudged) * (np.abs(nudged) >> 31)
+    mask = (np.int64(1) << right) - 1
+    threshold = (mask >> 1) + (high < 0)
+    return ((high >> right) + ((high & mask) > threshold)).astype(np.int32)

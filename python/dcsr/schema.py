@@ -1,0 +1,18 @@
+"""The TFLite schema's generated Python module, from the tflite-micro wheel."""
+
+from __future__ import annotations
+
+try:
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+except ImportError:  # wheels before October 2026
+    from tflite_micro.tensorflow.lite.python import schema_py_generated as schema  # type: ignore
+
+__all__ = ["enum_name", "schema"]
+
+
+def enum_name(enum: type, value: int) -> str:
+    """Name of `value` in a generated enum class, or the number as text."""
+    for name, number in vars(enum).items():
+        if number == value and not name.startswith("_"):
+            return name
+    return str(value)

@@ -1,0 +1,24 @@
+"""Comparing models field by field."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dcsr.schema import schema
+
+
+def assert_same(a: object, b: object, where: str = "model") -> None:
+    """Asserts that two objects of the schema's object API are equal, naming the first field that is not."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        assert isinstance(a, np.ndarray) and isinstance(b, np.ndarray), where
+        assert a.dtype == b.dtype and np.array_equal(a, b), f"{where}: {a} became {b}"
+    elif isinstance(a, list):
+        assert isinstance(b, list) and len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{where}[{i}]")
+    elif hasattr(schema, type(a).__name__):
+        assert type(a) is type(b), f"{where}: {type(a)} became {type(b)}"
+        for name, value in vars(a).items():
+            assert_same(value, getattr(b, name), f"{where}.{name}")
+    else:
+        assert a == b, f"{where}: {a!r} became {b!r}"

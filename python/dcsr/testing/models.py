@@ -1,0 +1,262 @@
+"""Small .tflite models made in memory, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dcsr.schema import schema
+
+_TYPES = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.uint8): schema.TensorType.UINT8,
+    np.dtype(np.int16): schema.TensorType.INT16,
+    np.dtype(np.int32): schema.TensorType.INT32,
+}
+
+
+def sparse_matrix(
+    rng: np.random.Generator, rows: int, cols: int, sparsity: float, dtype: type = np.int8
+) -> np.ndarray:
+    """Random int8 or int16 [rows, cols] over the whole value range with about `sparsity` zeros."""
+    info = np.iinfo(dtype)
+    matrix = rng.integers(info.min, info.max, (rows, cols), dtype, endpoint=True)
+    matrix[rng.random((rows, cols)) < sparsity] = 0
+    return matrix
+
+
+class Builder:
+    """Puts a model together, tensor by tensor and operator by operator, in the current subgraph."""
+
+    def __init__(self) -> None:
+        self.model = schema.ModelT(
+            version=3,
+            operatorCodes=[],
+            subgraphs=[],
+            description="made for a test",
+            buffers=[schema.BufferT()],
+        )
+        self.subgraph()
+
+    def subgraph(self) -> None:
+        """Begins the next subgraph."""
+        self._graph = schema.SubGraphT(tensors=[], operators=[], inputs=[], outputs=[], name="main")
+        self.model.subgraphs.append(self._graph)
+
+    def buffer(self, data: bytes) -> int:
+        """Adds a buffer and returns its index."""
+        self.model.buffers.append(schema.BufferT(data=np.frombuffer(data, np.uint8)))
+        return len(self.model.buffers) - 1
+
+    def tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: type = np.int8,
+        *,
+        data: np.ndarray | None = None,
+        buffer: int | None = None,
+        scale: float | Sequence[float] | np.ndarray | None = None,
+        zero_point: int = 0,
+        axis: int = 0,
+    ) -> int:
+        """Adds a tensor and returns its index; constant if it has data or a buffer."""
+        if buffer is None:
+            buffer = 0 if data is None else self.buffer(np.asarray(data, dtype).tobytes())
+        quantization = None
+        if scale is not None:
+            scales = np.atleast_1d(np.asarray(scale, np.float32))
+            quantization = schema.QuantizationParametersT(
+                scale=scales,
+                zeroPoint=np.full(len(scales), zero_point, np.int64),
+                quantizedDimension=axis,
+            )
+        self._graph.tensors.append(
+            schema.TensorT(
+                shape=np.array(shape, np.int32),
+                type=_TYPES[np.dtype(dtype)],
+                buffer=buffer,
+                name=name,
+                quantization=quantization,
+            )
+        )
+        return len(self._graph.tensors) - 1
+
+    def operator(
+        self,
+        code: int,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        options: object = None,
+        *,
+        custom: str | None = None,
+        custom_options: bytes | None = None,
+        deprecated_only: bool = False,
+    ) -> schema.OperatorT:
+        """Adds an operator; `deprecated_only` writes its code as converters before 2020 did."""
+        for index, known in enumerate(self.model.operatorCodes):
+            same_form = (known.builtinCode == 0) == (deprecated_only or code == 0)
+            if known.deprecatedBuiltinCode == min(code, 127) and known.customCode == custom and same_form:
+                break
+        else:
+            index = len(self.model.operatorCodes)
+            self.model.operatorCodes.append(
+                schema.OperatorCodeT(
+                    deprecatedBuiltinCode=min(code, 127),
+                    builtinCode=0 if deprecated_only else code,
+                    customCode=custom,
+                    version=1,
+                )
+            )
+        kind = type(options).__name__.removesuffix("T") if options is not None else "NONE"
+        operator = schema.OperatorT(
+            opcodeIndex=index,
+            inputs=np.array(inputs, np.int32),
+            outputs=np.array(outputs, np.int32),
+            builtinOptionsType=getattr(schema.BuiltinOptions, kind),
+            builtinOptions=options,
+            customOptions=None if custom_options is None else np.frombuffer(custom_options, np.uint8),
+        )
+        self._graph.operators.append(operator)
+        return operator
+
+    def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> schema.ModelT:
+        """Sets the current subgraph's inputs and outputs and returns the model."""
+        self._graph.inputs = np.array(inputs, np.int32)
+        self._graph.outputs = np.array(outputs, np.int32)
+        return self.model
+
+    def fully_connected(
+        self,
+        activations: int,
+        weights: np.ndarray | int,
+        output_shape: Sequence[int],
+        *,
+        bias: np.ndarray | int | None = None,
+        weight_scale: float | np.ndarray = 0.01,
+        output_scale: float = 0.5,
+        output_zero_point: int = 3,
+        activation: int = schema.ActivationFunctionType.NONE,
+        name: str = "dense",
+        keep_num_dims: bool = False,
+        deprecated_only: bool = False,
+    ) -> int:
+        """Adds FULLY_CONNECTED and returns its output; weights and bias are arrays or existing tensors."""
+        inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name)
+        output = self.tensor(f"{name}/out", output_shape, scale=output_scale, zero_point=output_zero_point)
+        options = schema.FullyConnectedOptionsT(
+            fusedActivationFunction=activation, keepNumDims=keep_num_dims
+        )
+        code = schema.BuiltinOperator.FULLY_CONNECTED
+        self.operator(code, inputs, [output], options, deprecated_only=deprecated_only)
+        return output
+
+    def conv_2d(
+        self,
+        activations: int,
+        weights: np.ndarray | int,
+        *,
+        bias: np.ndarray | int | None = None,
+        filter_size: tuple[int, int] = (1, 1),
+        stride: tuple[int, int] = (1, 1),
+        weight_scale: float | np.ndarray = 0.01,
+        output_scale: float = 0.5,
+        output_zero_point: int = 3,
+        activation: int = schema.ActivationFunctionType.NONE,
+        padding: int = schema.Padding.SAME,
+        name: str = "conv",
+    ) -> int:
+        """Adds CONV_2D with weights int8 [rows, filter height * width * input channels]; returns its output."""
+        batches, height, width, channels = self._graph.tensors[activations].shape
+        rows = weights.shape[0] if isinstance(weights, np.ndarray) else self._graph.tensors[weights].shape[0]
+        inputs = self._weighted_inputs(
+            activations, weights, bias, weight_scale, name, (rows, *filter_size, channels)
+        )
+        shape = (batches, -(-height // stride[0]), -(-width // stride[1]), rows)
+        output = self.tensor(f"{name}/out", shape, scale=output_scale, zero_point=output_zero_point)
+        options = schema.Conv2DOptionsT(
+            padding=padding,
+            strideH=stride[0],
+            strideW=stride[1],
+            fusedActivationFunction=activation,
+            dilationHFactor=1,
+            dilationWFactor=1,
+        )
+        self.operator(schema.BuiltinOperator.CONV_2D, inputs, [output], options)
+        return output
+
+    def _weighted_inputs(
+        self,
+        activations: int,
+        weights: np.ndarray | int,
+        bias: np.ndarray | int | None,
+        weight_scale: float | np.ndarray,
+        name: str,
+        shape: Sequence[int] | None = None,
+    ) -> list[int]:
+        if isinstance(weights, np.ndarray):
+            shape = weights.shape if shape is None else shape
+            weights = self.tensor(f"{name}/weights", shape, data=weights, scale=weight_scale)
+        if bias is None:
+            return [activations, weights, -1]
+        if isinstance(bias, np.ndarray):
+            scale = self._graph.tensors[activations].quantization.scale[0]
+            scales = np.atleast_1d(np.asarray(weight_scale, np.float32))
+            bias = self.tensor(f"{name}/bias", bias.shape, np.int32, data=bias, scale=scale * scales)
+        return [activations, weights, bias]
+
+
+def fully_connected_model(
+    rng: np.random.Generator,
+    matrix: np.ndarray,
+    *,
+    batches: int = 1,
+    with_bias: bool = True,
+    per_channel: bool = False,
+    **options: object,
+) -> schema.ModelT:
+    """One FULLY_CONNECTED with random scales, zero points and bias."""
+    rows, cols = matrix.shape
+    builder = Builder()
+    x = builder.tensor("x", (batches, cols), scale=0.1, zero_point=int(rng.integers(-128, 128)))
+    y = builder.fully_connected(
+        x,
+        matrix,
+        (batches, rows),
+        bias=rng.integers(-5000, 5000, rows).astype(np.int32) if with_bias else None,
+        weight_scale=rng.uniform(0.005, 0.05, rows if per_channel else 1).astype(np.float32),
+        output_scale=float(rng.uniform(0.2, 2)) * float(np.sqrt(cols)),
+        output_zero_point=int(rng.integers(-128, 128)),
+        **options,
+    )
+    return builder.finish([x], [y])
+
+
+def conv_model(
+    rng: np.random.Generator,
+    matrix: np.ndarray,
+    *,
+    pixels: tuple[int, int] = (4, 5),
+    batches: int = 1,
+    with_bias: bool = True,
+    per_channel: bool = True,
+    **options: object,
+) -> schema.ModelT:
+    """One 1x1 CONV_2D with random scales, zero points and bias."""
+    rows, cols = matrix.shape
+    builder = Builder()
+    x = builder.tensor(
+        "x", (batches, *pixels, cols), scale=0.1, zero_point=int(rng.integers(-128, 128))
+    )
+    y = builder.conv_2d(
+        x,
+        matrix,
+        bias=rng.integers(-5000, 5000, rows).astype(np.int32) if with_bias else None,
+        weight_scale=rng.uniform(0.005, 0.05, rows if per_channel else 1).astype(np.float32),
+        output_scale=float(rng.uniform(0.2, 2)) * float(np.sqrt(cols)),
+        output_zero_point=int(rng.integers(-128, 128)),
+        **options,
+    )
+    return builder.finish([x], [y])

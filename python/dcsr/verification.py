@@ -1,0 +1,150 @@
+"""Running two models on the same inputs in the TFLM interpreter and comparing every output bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dcsr import model as tflite, runtime
+from dcsr.model import ModelError
+from dcsr.schema import schema
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a model: tensor name, shape without unknown sizes, dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first output element that differs; `text` says where and how."""
+
+    text: str
+
+
+_DTYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.UINT8: np.uint8,
+    schema.TensorType.INT16: np.int16,
+    schema.TensorType.UINT16: np.uint16,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.UINT32: np.uint32,
+    schema.TensorType.INT64: np.int64,
+    schema.TensorType.BOOL: np.bool_,
+}
+
+
+def inputs_of(model: schema.ModelT, name: str) -> list[Input]:
+    """The inputs of the model's first subgraph.
+
+    Raises:
+      ModelError: if one has a type that has no numpy dtype here.
+    """
+    subgraph = model.subgraphs[0]
+    inputs = []
+    for index in subgraph.inputs if subgraph.inputs is not None else []:
+        tensor = subgraph.tensors[index]
+        if tensor.type not in _DTYPES:
+            raise ModelError(
+                f"{name}: input '{tflite.text(tensor.name)}' has the unsupported type {tensor.type}"
+            )
+        shape = () if tensor.shape is None else tuple(int(d) for d in tensor.shape)
+        inputs.append(Input(tflite.text(tensor.name), shape, np.dtype(_DTYPES[tensor.type])))
+    return inputs
+
+
+def random_samples(
+    inputs: Sequence[Input], samples: int, seed: int
+) -> list[list[np.ndarray]]:
+    """`samples` sets of inputs: integers over the whole range of their type, floats in -10..10."""
+    rng = np.random.default_rng(seed)
+
+    def draw(entry: Input) -> np.ndarray:
+        if entry.dtype == np.bool_:
+            return rng.integers(0, 2, entry.shape).astype(np.bool_)
+        if np.issubdtype(entry.dtype, np.floating):
+            return rng.uniform(-10, 10, entry.shape).astype(entry.dtype)
+        info = np.iinfo(entry.dtype)
+        return rng.integers(info.min, info.max, entry.shape, entry.dtype, endpoint=True)
+
+    return [[draw(entry) for entry in inputs] for _ in range(samples)]
+
+
+def file_samples(path: str, inputs: Sequence[Input]) -> list[list[np.ndarray]]:
+    """Input sets from an .npz: an array for each input, by name or in order, [samples, *shape] or [*shape].
+
+    Raises:
+      ModelError: if the file does not fit the inputs.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, AttributeError, EOFError, TypeError) as error:
+        raise ModelError(f"{path}: not an .npz file of numbers ({error})") from error
+    if len(arrays) != len(inputs):
+        raise ModelError(f"{path}: has {len(arrays)} arrays, the model has {len(inputs)} inputs")
+    by_name = all(entry.name in arrays for entry in inputs)
+    ordered = [arrays[entry.name] for entry in inputs] if by_name else list(arrays.values())
+    columns = []
+    for entry, array in zip(inputs, ordered, strict=True):
+        if array.shape == entry.shape:
+            array = array[np.newaxis]
+        if array.dtype != entry.dtype or array.shape[1:] != entry.shape:
+            raise ModelError(
+                f"{path}: input '{entry.name}' wants {entry.dtype} [samples, {str(list(entry.shape))[1:]},"
+                f" the file has {array.dtype} {list(array.shape)}"
+            )
+        columns.append(array)
+    counts = {len(column) for column in columns}
+    if len(counts) > 1 or 0 in counts:
+        raise ModelError(f"{path}: its arrays have {sorted(counts)} samples")
+    return [[np.ascontiguousarray(c[i]) for c in columns] for i in range(counts.pop() if counts else 0)]
+
+
+def compare(
+    first: runtime.Interpreter,
+    second: runtime.Interpreter,
+    inputs: Sequence[Input],
+    outputs: int,
+    samples: Sequence[Sequence[np.ndarray]],
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> Difference | None:
+    """Runs both interpreters on all samples, one after the other, until an output differs.
+
+    Raises:
+      RuntimeError: if the interpreter fails.
+    """
+    for number in progress(range(len(samples))):
+        results = []
+        for interpreter in (first, second):
+            for index, value in enumerate(samples[number]):
+                interpreter.set_input(value, index)
+            interpreter.invoke()
+            results.append([np.array(interpreter.get_output(i)) for i in range(outputs)])
+        for index, (want, got) in enumerate(zip(*results, strict=True)):
+            difference = _first_difference(want, got)
+            if difference:
+                return Difference(f"sample {number}, output {index}: {difference}")
+    return None
+
+
+def _first_difference(want: np.ndarray, got: np.ndarray) -> str | None:
+    if want.shape != got.shape or want.dtype != got.dtype:
+        return f"{want.dtype} {list(want.shape)} became {got.dtype} {list(got.shape)}"
+    # Bytes, so that floats are compared bit for bit and NaN equals itself.
+    raw = [np.ascontiguousarray(array).view(np.uint8).reshape(want.size, -1) for array in (want, got)]
+    different = np.flatnonzero(np.any(raw[0] != raw[1], axis=1))
+    if not different.size:
+        return None
+    at = np.unravel_index(different[0], want.shape)
+    place = ", ".join(str(int(i)) for i in at)
+    return f"element [{place}] is {want[at]} in the first model, {got[at]} in the second ({different.size} differ)"
