@@ -103,32 +103,50 @@ static void test_handmade_dcsr_layer(void) {
 
 static void test_handmade_rle_layer(void) { check_handmade(kHandmadeRle, sizeof(kHandmadeRle), 5); }
 
-// The layer that is corrupted: a convolution [3, 40]. Row 0 as above, row 1
-// without nonzeros, row 2 with 20 nonzeros in all even columns (slope 32, all
-// deltas and steps 0, groups of 16 and 4).
+// The layers that are corrupted. Most are a convolution [3, 40]: row 0 as above,
+// row 1 without nonzeros, row 2 with 20 nonzeros in all even columns (slope 32,
+// all deltas and steps 0, groups of 16 and 4).
 enum { kRows = 3, kCols = 40, kElements = 3 + 0 + 20 };
 
-typedef enum { kDense, kDcsr, kDcsrEscapes, kRle, kBlobCount } BlobKind;
+typedef enum {
+  kDense,
+  kDcsr,
+  kDcsrEscapes,
+  kDcsrDiagonal,  // [40, 40], escapes: much index for few values
+  kDcsrFullyConnected,
+  kRle,
+  kBlobCount
+} BlobKind;
 
 static PackedBlob make_blob(BlobKind kind) {
-  int8_t weights[kRows * kCols];
+  int8_t weights[kCols * kCols];
+  int32_t bias[kCols];
+  int32_t multiplier[kCols];
+  int8_t shift[kCols];
+  for (size_t r = 0; r < kCols; ++r) {
+    bias[r] = (int32_t)r - 10;
+    multiplier[r] = r % 2 == 0 ? 0 : INT32_MAX;
+    shift[r] = r % 2 == 0 ? -31 : 30;
+  }
   memset(weights, 0, sizeof(weights));
-  weights[1] = 5;
-  weights[9] = -7;
-  weights[38] = 127;
-  for (size_t c = 0; c < kCols; c += 2) weights[2 * kCols + c] = (int8_t)(c - 21);
-  const int32_t bias[kRows] = {10, 20, -3};
-  const int32_t multiplier[kRows] = {1 << 30, INT32_MAX, 0};
-  const int8_t shift[kRows] = {-31, 30, 0};
-  const DenseLayer layer = {.op = kDcsrOpConv1x1,
-                            .rows = kRows,
+  if (kind == kDcsrDiagonal) {
+    for (size_t c = 0; c < kCols; ++c) weights[c * kCols + c] = 1;
+  } else {
+    weights[1] = 5;
+    weights[9] = -7;
+    weights[38] = 127;
+    for (size_t c = 0; c < kCols; c += 2) weights[2 * kCols + c] = (int8_t)((int)c - 21);
+  }
+  const bool is_conv = kind != kDcsrFullyConnected;
+  const DenseLayer layer = {.op = is_conv ? kDcsrOpConv1x1 : kDcsrOpFullyConnected,
+                            .rows = kind == kDcsrDiagonal ? kCols : kRows,
                             .cols = kCols,
                             .input_zero_point = -128,
                             .output_zero_point = 127,
                             .activation_min = -128,
                             .activation_max = 127,
-                            .stride_h = 2,
-                            .stride_w = 255,
+                            .stride_h = is_conv ? 2 : 1,
+                            .stride_w = is_conv ? 255 : 1,
                             .per_row = true,
                             .weights = weights,
                             .bias = bias,
@@ -138,6 +156,8 @@ static PackedBlob make_blob(BlobKind kind) {
       [kDense] = {kDcsrEncodingDense, 0, false},
       [kDcsr] = {kDcsrEncodingDcsr, 1, false},
       [kDcsrEscapes] = {kDcsrEncodingDcsr, 4, true},
+      [kDcsrDiagonal] = {kDcsrEncodingDcsr, 1, true},
+      [kDcsrFullyConnected] = {kDcsrEncodingDcsr, 1, false},
       [kRle] = {kDcsrEncodingRle, 2, false},
   };
   return pack_layer(&layer, &kPackings[kind]);
@@ -149,7 +169,7 @@ typedef struct {
   Section section;
   uint32_t offset;  // in the section
   uint32_t width;   // bytes of value
-  uint32_t value;
+  uint64_t value;
   DcsrStatus expected;
 } Corruption;
 
@@ -162,6 +182,8 @@ static const Corruption kCorruptions[] = {
     {"op 0", kDcsr, kSectionHeader, 5, 1, 0, kDcsrErrorHeader},
     {"op 3", kDcsr, kSectionHeader, 5, 1, 3, kDcsrErrorHeader},
     {"fully connected with strides", kDcsr, kSectionHeader, 5, 1, 2, kDcsrErrorHeader},
+    {"fully connected with stride_h", kDcsrFullyConnected, kSectionHeader, 32, 1, 2, kDcsrErrorHeader},
+    {"fully connected with stride_w", kDcsrFullyConnected, kSectionHeader, 33, 1, 2, kDcsrErrorHeader},
     {"encoding 3", kDcsr, kSectionHeader, 6, 1, 3, kDcsrErrorHeader},
     {"encoding 255", kDcsr, kSectionHeader, 6, 1, 255, kDcsrErrorHeader},
     {"dcsr as rle", kDcsr, kSectionHeader, 6, 1, 2, kDcsrErrorHeader},
@@ -228,6 +250,7 @@ static const Corruption kCorruptions[] = {
     {"index_bytes with the padding", kDcsr, kSectionHeader, 40, 4, 8, kDcsrErrorIndex},
     {"index_bytes of rle", kRle, kSectionHeader, 40, 4, 1, kDcsrErrorHeader},
     {"index_bytes of dense", kDense, kSectionHeader, 40, 4, 1, kDcsrErrorHeader},
+    {"index_bytes and delta_bytes, sum wraps", kDcsr, kSectionHeader, 40, 8, UINT64_C(0x8000001480000000), kDcsrErrorSections},
     {"delta_bytes 2^32 - 1", kDcsr, kSectionHeader, 44, 4, UINT32_MAX, kDcsrErrorSections},
     {"delta_bytes one less", kDcsr, kSectionHeader, 44, 4, 11, kDcsrErrorIndex},
     {"delta_bytes of two rows less", kDcsr, kSectionHeader, 44, 4, 9, kDcsrErrorIndex},
@@ -235,6 +258,7 @@ static const Corruption kCorruptions[] = {
     {"delta_bytes of rle", kRle, kSectionHeader, 44, 4, 1, kDcsrErrorHeader},
     {"delta_bytes of dense", kDense, kSectionHeader, 44, 4, 1, kDcsrErrorHeader},
     {"plane_bytes 2^32 - 1", kDcsr, kSectionHeader, 48, 4, UINT32_MAX, kDcsrErrorSections},
+    {"plane_bytes 2^32 - 1 instead of 0", kDcsrDiagonal, kSectionHeader, 48, 4, UINT32_MAX, kDcsrErrorSections},
     {"plane_bytes 0", kDcsr, kSectionHeader, 48, 4, 0, kDcsrErrorSections},
     {"plane_bytes one more", kDcsr, kSectionHeader, 48, 4, 2, kDcsrErrorIndex},
     {"plane_bytes of rle", kRle, kSectionHeader, 48, 4, 1, kDcsrErrorHeader},
@@ -321,6 +345,129 @@ static void test_untouched_blobs_are_valid(void) {
   }
 }
 
+static void store_u32(uint8_t* p, size_t value) {
+  for (uint32_t i = 0; i < 4; ++i) p[i] = (uint8_t)(value >> (8 * i));
+}
+
+static size_t padded(size_t size) { return (size + 3) / 4 * 4; }
+
+// A copy of `blob` whose section `section` has `bytes` bytes, and whose header
+// agrees. Returns its size.
+static size_t resize_section(const PackedBlob* blob, Section section, size_t bytes,
+                             uint8_t** copy) {
+  const size_t begin = blob->offset[section];
+  const size_t end = blob->offset[section + 1];  // padding included
+  const size_t size = blob->size - (end - begin) + padded(bytes);
+  const size_t kept = bytes < end - begin ? bytes : end - begin;
+  *copy = (uint8_t*)calloc(size, 1);
+  if (*copy == NULL) abort();
+  memcpy(*copy, blob->data, begin + kept);
+  memcpy(*copy + begin + padded(bytes), blob->data + end, blob->size - end);
+  store_u32(*copy + 8, size);
+  store_u32(*copy + 40 + 4 * (section - kSectionIndex), bytes);
+  return size;
+}
+
+static void test_every_stream_has_to_end_with_the_rows(void) {
+  static const BlobKind kKinds[] = {kDcsr, kDcsrEscapes, kDcsrDiagonal};
+  for (size_t k = 0; k < sizeof(kKinds) / sizeof(kKinds[0]); ++k) {
+    PackedBlob blob = make_blob(kKinds[k]);
+    for (int section = kSectionIndex; section <= kSectionPlane; ++section) {
+      const uint8_t* field = blob.data + 40 + 4 * (section - kSectionIndex);
+      const size_t right = (size_t)field[0] | (size_t)field[1] << 8;
+      for (size_t bytes = 0; bytes < right + 10; ++bytes) {
+        uint8_t* data;
+        const size_t size = resize_section(&blob, (Section)section, bytes, &data);
+        DcsrLayer layer;
+        const DcsrStatus status = parse_and_validate(data, size, &layer);
+        CHECK(status == (bytes == right ? kDcsrOk : kDcsrErrorIndex),
+              "blob %d, section %d, %u instead of %u bytes: %s", (int)kKinds[k], section,
+              (unsigned)bytes, (unsigned)right, dcsr_status_string(status));
+        free(data);
+      }
+    }
+    free_packed_blob(&blob);
+  }
+}
+
+// Five rows of one element. The index stream has 2 bytes, an escape; what
+// follows it reads as further escapes, the last of which ends the blob.
+static void test_escape_is_not_read_behind_the_blob(void) {
+  enum { kFive = 5, kIndex = kDcsrHeaderBytes + 4 * kFive + 4 + 4 + 8, kSize = kIndex + 20 };
+  static const uint8_t kStreams[20] = {0x00, 0x80, 5,    0,    0, 0, 0x00, 0x80, 5,    0,
+                                       0,    0,    0x00, 0x80, 5, 0, 0,    0,    0x00, 0x80};
+  uint8_t* data = (uint8_t*)calloc(kSize, 1);
+  if (data == NULL) abort();
+  memcpy(data, kHandmadeDcsr, kDcsrHeaderBytes);
+  store_u32(data + 8, kSize);
+  store_u32(data + 12, kFive);
+  store_u32(data + 20, kFive);
+  store_u32(data + 40, 2);
+  store_u32(data + 44, kFive);
+  store_u32(data + 48, 0);
+  memset(data + kIndex - 8, 1, kFive);  // row lengths
+  memcpy(data + kIndex, kStreams, sizeof(kStreams));
+  DcsrLayer layer;
+  const DcsrStatus status = parse_and_validate(data, kSize, &layer);
+  CHECK(status == kDcsrErrorIndex, "%s", dcsr_status_string(status));
+  free(data);
+}
+
+enum { kWideRows = 1 << 15, kWideCols = 1 << 17 };  // 2^32 weights
+
+// An rle layer whose one element is -1 in the last row, column 15.
+static uint8_t* make_wide_blob(size_t* size) {
+  const size_t row_length = kDcsrHeaderBytes + 4 * kWideRows + 4 + 4;
+  const size_t index = row_length + 4 * kWideRows;
+  *size = index + 4 + 4;
+  uint8_t* data = (uint8_t*)calloc(*size, 1);
+  if (data == NULL) abort();
+  memcpy(data, kHandmadeRle, kDcsrHeaderBytes);
+  store_u32(data + 8, *size);
+  store_u32(data + 12, kWideRows);
+  store_u32(data + 16, kWideCols);
+  store_u32(data + 20, 1);
+  data[35] = 4;
+  store_u32(data + 40, 1);
+  store_u32(data + index - 4, 1);
+  data[index] = 15;
+  data[index + 4] = 0xFF;
+  return data;
+}
+
+static void test_number_of_weights_does_not_wrap(void) {
+  size_t size;
+  uint8_t* data = make_wide_blob(&size);
+  DcsrLayer layer;
+  DcsrStatus status = parse_and_validate(data, size, &layer);
+  CHECK(status == kDcsrOk, "%s", dcsr_status_string(status));
+
+  // As a dense layer of 0 = 2^32 elements.
+  data[6] = kDcsrEncodingDense;
+  data[35] = 0;
+  store_u32(data + 20, 0);
+  store_u32(data + 40, 0);
+  store_u32(data + 8, size - 4 * kWideRows - 8);
+  status = parse_and_validate(data, size, &layer);
+  CHECK(status == kDcsrErrorHeader, "%s", dcsr_status_string(status));
+  free(data);
+}
+
+static void test_sum_of_row_lengths_does_not_wrap(void) {
+  size_t size;
+  uint8_t* data = make_wide_blob(&size);
+  uint8_t* row_length = data + kDcsrHeaderBytes + 4 * kWideRows + 4 + 4;
+  for (size_t r = 0; r + 1 < kWideRows; ++r) store_u32(row_length + 4 * r, kWideCols);
+  store_u32(row_length + 4 * (kWideRows - 1), kWideCols - 1);
+  // 2^32 - 1 up to here: two more make 2^32 + 1.
+  store_u32(data + 16, kWideCols + 2);
+  store_u32(row_length, kWideCols + 2);
+  DcsrLayer layer;
+  const DcsrStatus status = parse_and_validate(data, size, &layer);
+  CHECK(status == kDcsrErrorRowLength, "%s", dcsr_status_string(status));
+  free(data);
+}
+
 static void test_every_shorter_blob_is_truncated(void) {
   for (BlobKind kind = kDense; kind < kBlobCount; ++kind) {
     PackedBlob blob = make_blob(kind);
@@ -381,6 +528,10 @@ int main(void) {
   RUN_TEST(test_handmade_rle_layer);
   RUN_TEST(test_untouched_blobs_are_valid);
   RUN_TEST(test_each_corruption_has_its_status);
+  RUN_TEST(test_every_stream_has_to_end_with_the_rows);
+  RUN_TEST(test_escape_is_not_read_behind_the_blob);
+  RUN_TEST(test_number_of_weights_does_not_wrap);
+  RUN_TEST(test_sum_of_row_lengths_does_not_wrap);
   RUN_TEST(test_every_shorter_blob_is_truncated);
   RUN_TEST(test_tensor_may_be_larger_than_the_layer);
   RUN_TEST(test_unaligned_blob_is_refused);

@@ -50,9 +50,7 @@ def commands(files: Sequence[str], *, fix: bool) -> list[list[str]]:
 
 def main() -> int:
     """Runs every tool, also after one has found something."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fix", action="store_true", help="correct the files in place")
     fix = parser.parse_args().fix
     root = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))

@@ -86,8 +86,7 @@ def lock_text(requirements: Path, supported: range, without: set[str]) -> str:
                 hashes[pin] |= wheel
                 minors[pin].add(minor)
     lines = [
-        f"# Made by tools/lock_requirements.py from {requirements.name}; "
-        "to change it, change that and run it again.",
+        f"# Made by tools/lock_requirements.py from {requirements.name}; to change it, change that and run it again.",
         f"# For CPython 3.{supported[0]} to 3.{supported[-1]} on x86-64 Linux.",
     ]
     for name, version in sorted(hashes):
@@ -100,12 +99,8 @@ def lock_text(requirements: Path, supported: range, without: set[str]) -> str:
 
 def main() -> None:
     """Locks every requirements file named on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "requirements", nargs="+", type=Path, help="a file NAME.in; writes NAME_lock.txt beside it"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("requirements", nargs="+", type=Path, help="a file NAME.in; writes NAME_lock.txt beside it")
     parser.add_argument(
         "--without",
         action="append",

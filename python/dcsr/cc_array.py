@@ -32,7 +32,10 @@ def write(path: Path, data: bytes, source: str) -> None:
     The array is named after the file: `g_model_data` and `g_model_data_size` for model.cc.
 
     Args:
+      path: of the source; the header's ends in .h.
+      data: of any length.
       source: file name that the comment gives as origin.
+
     Raises:
       dcsr.model.ModelError: if a file cannot be written.
     """

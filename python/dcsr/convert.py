@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from flatbuffers import flexbuffers
 
-from dcsr import encodings, layers as layer_finder, model as tflite, packing
+from dcsr import layers as layer_finder
+from dcsr import model as tflite
+from dcsr import packing
 from dcsr.layers import CUSTOM_CODES, Layer
 from dcsr.model import ModelError
 from dcsr.schema import enum_name, schema
@@ -68,17 +70,17 @@ def compress(
       min_sparsity: share of zeros from which on a layer is considered.
       smaller_only: whether layers that would not get smaller stay as they are.
       progress: wraps the list of layers while it is worked through.
+
     Returns:
       (the compressed model, what became of each layer).
+
     Raises:
       ModelError: if the model is compressed already or is not an int8 model.
     """
     if layer_finder.is_compressed(model):
         raise ModelError(f"{name}: is compressed already; decompress it first")
     if any(entry.name == _TFLM_COMPRESSION for entry in model.metadata or []):
-        raise ModelError(
-            f"{name}: is compressed by TFLM's own compression; start from the model before that"
-        )
+        raise ModelError(f"{name}: is compressed by TFLM's own compression; start from the model before that")
     layers = layer_finder.find(model)
     _check_is_int8(layers, model, name)
     choices = [_choose(model, layer, method, min_sparsity) for layer in progress(layers)]
@@ -97,9 +99,7 @@ def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
     model = copy.deepcopy(model)
     entries = [entry for entry in model.metadata or [] if entry.name == RECORD_NAME]
     if len(entries) != 1:
-        raise ModelError(
-            f"{name}: has no '{RECORD_NAME.decode()}' metadata, which decompress needs; it was stripped"
-        )
+        raise ModelError(f"{name}: has no '{RECORD_NAME.decode()}' metadata, which decompress needs; it was stripped")
     try:
         record = _unpack_record(model.buffers[entries[0].buffer].data)
         _restore(model, record, entries[0])
@@ -140,9 +140,7 @@ def _choose(model: schema.ModelT, layer: Layer, method: str, min_sparsity: float
     return Choice(layer, packed, packing.pack(packed))
 
 
-def _drop_what_saves_nothing(
-    model: schema.ModelT, choices: list[Choice], smaller_only: bool
-) -> None:
+def _drop_what_saves_nothing(model: schema.ModelT, choices: list[Choice], smaller_only: bool) -> None:
     """Drops the choices that save nothing, looking at all layers that share weights together."""
     groups: dict[int, list[Choice]] = {}
     for choice in choices:
@@ -344,9 +342,7 @@ def _rewrite_subgraph(
     return recorded, mapping
 
 
-def _bias_record(
-    bias: schema.TensorT, activations: schema.TensorT, weights: schema.TensorT
-) -> schema.TensorT:
+def _bias_record(bias: schema.TensorT, activations: schema.TensorT, weights: schema.TensorT) -> schema.TensorT:
     """The bias tensor for the record; marked by is_variable, its scale is left out where it can be derived."""
     quantization = bias.quantization
     if quantization is None or quantization.scale is None:
@@ -392,9 +388,7 @@ def _restore(model: schema.ModelT, record: schema.ModelT, entry: schema.Metadata
         model.metadataBuffer = np.array([old_index[i] for i in model.metadataBuffer], np.int32)
 
     codes = model.operatorCodes
-    kept_codes = [
-        i for i, c in enumerate(codes) if tflite.text(c.customCode) not in CUSTOM_CODES.values()
-    ]
+    kept_codes = [i for i, c in enumerate(codes) if tflite.text(c.customCode) not in CUSTOM_CODES.values()]
     maps = []
     for s, (subgraph, recorded) in enumerate(zip(model.subgraphs, record.subgraphs, strict=True)):
         maps.append(_restore_subgraph(model, s, subgraph, recorded, layers))
@@ -483,9 +477,7 @@ def _custom_opcode(model: schema.ModelT, name: str) -> int:
             return index
     custom = schema.BuiltinOperator.CUSTOM
     model.operatorCodes.append(
-        schema.OperatorCodeT(
-            deprecatedBuiltinCode=custom, customCode=name, version=1, builtinCode=custom
-        )
+        schema.OperatorCodeT(deprecatedBuiltinCode=custom, customCode=name, version=1, builtinCode=custom)
     )
     return len(model.operatorCodes) - 1
 
@@ -520,7 +512,9 @@ def _map_buffers(model: schema.ModelT, mapping: dict[int, int]) -> None:
 
 
 def _map_tensors(
-    subgraph: schema.SubGraphT, mapping: dict[int, int], skip: set[int] | frozenset[int] = frozenset()
+    subgraph: schema.SubGraphT,
+    mapping: dict[int, int],
+    skip: set[int] | frozenset[int] = frozenset(),
 ) -> None:
     """Renumbers the tensors a subgraph and its operators (without those in `skip`) refer to."""
     holders = [(subgraph, ("inputs", "outputs"))]
@@ -548,6 +542,9 @@ def _map_offline_plan(
     """Renumbers TFLM's offline memory plan, which has an arena offset for every tensor of all subgraphs.
 
     Args:
+      model: whose tensors are renumbered already.
+      maps: new index of each tensor, by subgraph.
+      record: takes the plan as it was.
       counts: tensors of each subgraph before `maps` were applied.
     """
     for entry in model.metadata or []:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from flatbuffers import flexbuffers
 
-from dcsr import convert, encodings, layers, model as tflite
+from dcsr import convert, encodings, layers
+from dcsr import model as tflite
 from dcsr.convert import RECORD_NAME
 from dcsr.schema import schema
 from dcsr.testing.compare import assert_same
@@ -41,10 +42,7 @@ def round_trip(model: schema.ModelT, **options) -> tuple[schema.ModelT, list[con
 
 
 def names(model: schema.ModelT) -> list[list[str]]:
-    return [
-        [tflite.operator_name(model, operator) for operator in subgraph.operators]
-        for subgraph in model.subgraphs
-    ]
+    return [[tflite.operator_name(model, operator) for operator in subgraph.operators] for subgraph in model.subgraphs]
 
 
 def add(builder: Builder, x: int, y: int, shape) -> int:
@@ -130,9 +128,7 @@ def test_everything_else_of_the_model_is_preserved():
     model.metadata = [schema.MetadataT(name="min_runtime_version", buffer=builder.buffer(b"1.5.0"))]
     compressed, choices = round_trip(model)
     assert [bool(c.packed) for c in choices] == [True, False, True]
-    assert names(compressed) == [
-        ["DCSR_CONV_2D", "SOMEBODYS_OP", "CONV_2D", "RESHAPE", "DCSR_FULLY_CONNECTED"]
-    ]
+    assert names(compressed) == [["DCSR_CONV_2D", "SOMEBODYS_OP", "CONV_2D", "RESHAPE", "DCSR_FULLY_CONNECTED"]]
     subgraph = compressed.subgraphs[0]
     assert bytes(subgraph.operators[1].customOptions) == b"\x01\x02\x03"
     signature = compressed.signatureDefs[0]
@@ -280,7 +276,10 @@ def obstacle(change) -> str:
 @pytest.mark.parametrize(
     "change,note",
     [
-        (lambda t, o: setattr(t[1].quantization, "zeroPoint", np.array([1])), "weight zero point is not 0"),
+        (
+            lambda t, o: setattr(t[1].quantization, "zeroPoint", np.array([1])),
+            "weight zero point is not 0",
+        ),
         (lambda t, o: setattr(t[1], "quantization", None), "weights not quantised"),
         (lambda t, o: setattr(t[0], "type", schema.TensorType.INT16), "int16 input"),
         (lambda t, o: setattr(t[2], "type", schema.TensorType.INT64), "int64 bias"),
@@ -300,7 +299,10 @@ def obstacle(change) -> str:
         ),
         (lambda t, o: setattr(o.builtinOptions, "weightsFormat", 1), "shuffled weights"),
         (lambda t, o: setattr(o.builtinOptions, "fusedActivationFunction", 4), "activation TANH"),
-        (lambda t, o: setattr(t[1], "sparsity", schema.SparsityParametersT()), "weights in TFLite's own sparse form"),
+        (
+            lambda t, o: setattr(t[1], "sparsity", schema.SparsityParametersT()),
+            "weights in TFLite's own sparse form",
+        ),
     ],
 )
 def test_layers_that_cannot_be_packed_say_why(change, note):
@@ -316,7 +318,10 @@ def test_convolutions_that_stay(filter_size, channels, note):
     x = builder.tensor("x", (1, 5, 5, 20), scale=0.1)
     taps = filter_size[0] * filter_size[1]
     weights = builder.tensor(
-        "w", (64, *filter_size, channels), data=sparse_matrix(rng(), 64, taps * channels, 0.9), scale=0.01
+        "w",
+        (64, *filter_size, channels),
+        data=sparse_matrix(rng(), 64, taps * channels, 0.9),
+        scale=0.01,
     )
     y = builder.conv_2d(x, weights)
     _, (choice,) = round_trip(builder.finish([x], [y]))
@@ -353,9 +358,7 @@ def test_offline_memory_plan_follows_the_tensors():
     model = builder.finish([x], [y])
     # x, weights, bias, out
     plan = np.array([1, 0, 4, 0, -1, -1, 128], np.int32)
-    model.metadata = [
-        schema.MetadataT(name="OfflineMemoryAllocation", buffer=builder.buffer(plan.tobytes()))
-    ]
+    model.metadata = [schema.MetadataT(name="OfflineMemoryAllocation", buffer=builder.buffer(plan.tobytes()))]
     compressed, _ = round_trip(model)
     (entry,) = (e for e in compressed.metadata if e.name == b"OfflineMemoryAllocation")
     got = np.frombuffer(bytes(compressed.buffers[entry.buffer].data), np.int32)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcsr import encodings, model as tflite, packing
+from dcsr import encodings, packing
+from dcsr import model as tflite
 from dcsr.requantize import ACTIVATION_BOUNDS, activation_range, layer_multipliers
 from dcsr.schema import enum_name, schema
 
@@ -20,6 +21,7 @@ CUSTOM_CODES = {
     packing.OP_CONV_2D: "DCSR_CONV_2D",
     packing.OP_FULLY_CONNECTED: "DCSR_FULLY_CONNECTED",
 }
+_MADE_UP_NAMES = ("tfl.pseudo_", "arith.constant")
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Layer:
     Attributes:
       subgraph, position: index of the subgraph and of the operator in it.
       operator: the operator.
-      name: of the weight tensor.
+      name: of the weight tensor, or of the output if the converter made the former up.
       op: operator and filter size for printing.
       shape: of the weights, for printing if there is no matrix.
       matrix: int8 [rows, cols], rows are output channels; None if the weights are no such matrix.
@@ -118,9 +120,7 @@ def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> 
     return scale * np.asarray(weights.quantization.scale, np.float32)
 
 
-def _packed_layer(
-    model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, custom: str
-) -> Layer:
+def _packed_layer(model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, custom: str) -> Layer:
     where = f"subgraph {s}, operator {o} {custom}"
     tensors = model.subgraphs[s].tensors
     if operator.inputs is None or len(operator.inputs) != 2 or min(operator.inputs) < 0:
@@ -132,26 +132,32 @@ def _packed_layer(
     except ValueError as error:
         name = tflite.text(tensor.name)
         raise tflite.ModelError(f"{where}: tensor '{name}': {error}") from error
-    name = tflite.text(tensor.name)
-    return Layer(
-        s, o, operator, name, custom, matrix.shape, matrix, packed, "already packed", is_int8=True
-    )
+    name = _layer_name(model, s, operator)
+    return Layer(s, o, operator, name, custom, matrix.shape, matrix, packed, "already packed", is_int8=True)
 
 
-def _dense_layer(
-    model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, code: int
-) -> Layer:
+def _dense_layer(model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, code: int) -> Layer:
     weights = model.subgraphs[s].tensors[operator.inputs[1]]
     shape = tuple(int(d) for d in ([] if weights.shape is None else weights.shape))
     op = _WEIGHTED[code]
     if code != _OP.FULLY_CONNECTED and len(shape) == 4:
         op += f" {shape[1]}x{shape[2]}"
-    layer = Layer(s, o, operator, tflite.text(weights.name), op, shape)
+    layer = Layer(s, o, operator, _layer_name(model, s, operator), op, shape)
     try:
         _check(model, layer, code)
     except _Obstacle as obstacle:
         layer.obstacle = str(obstacle)
     return layer
+
+
+def _layer_name(model: schema.ModelT, s: int, operator: schema.OperatorT) -> str:
+    """The weight tensor's name; the output's where a converter numbered its constants instead of naming them."""
+    tensors = model.subgraphs[s].tensors
+    name = tflite.text(tensors[operator.inputs[1]].name)
+    if name and not name.startswith(_MADE_UP_NAMES):
+        return name
+    # Fused operators list the names of all that went into them.
+    return tflite.text(tensors[operator.outputs[0]].name).split(";")[0] or name
 
 
 def _check(model: schema.ModelT, layer: Layer, code: int) -> None:

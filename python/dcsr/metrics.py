@@ -60,9 +60,7 @@ def bounds(matrix: np.ndarray) -> tuple[float, float]:
     cols = matrix.shape[1]
     log_factorial = np.concatenate([[0.0], np.cumsum(np.log2(np.arange(1, cols + 1)))])
     lengths = np.count_nonzero(matrix, axis=1)
-    positions = float(
-        np.sum(log_factorial[cols] - log_factorial[lengths] - log_factorial[cols - lengths])
-    )
+    positions = float(np.sum(log_factorial[cols] - log_factorial[lengths] - log_factorial[cols - lengths]))
     # Values as unsigned bit patterns, counted; zero is a position and no value.
     patterns = matrix.view(np.uint8 if matrix.itemsize == 1 else np.uint16)
     counts = np.bincount(patterns.reshape(-1), minlength=2)[1:]

@@ -63,7 +63,14 @@ def parse(data: bytes, name: str) -> schema.ModelT:
         _check_nothing_unknown(root, name)
         model = schema.ModelT.InitFromObj(root)
         _check_references(model)
-    except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (
+        struct.error,
+        IndexError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as error:
         raise ModelError(f"{name}: truncated or damaged TFLite model ({error})") from error
     for index, buffer in enumerate(model.buffers):
         if buffer.offset > 1 or buffer.size > 1:
@@ -72,9 +79,7 @@ def parse(data: bytes, name: str) -> schema.ModelT:
             )
     for where, operator in operators(model):
         if operator.largeCustomOptionsOffset > 1:
-            raise ModelError(
-                f"{name}: {where}: its custom options lie outside the flatbuffer (not supported)"
-            )
+            raise ModelError(f"{name}: {where}: its custom options lie outside the flatbuffer (not supported)")
     return model
 
 

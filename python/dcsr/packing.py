@@ -74,9 +74,7 @@ def pack(layer: PackedLayer) -> bytes:
         layer.bias.astype("<i4").tobytes(),
         layer.multiplier.astype("<i4").tobytes(),
         layer.shift.astype(np.int8).tobytes(),
-        b""
-        if streams.row_lengths is None
-        else streams.row_lengths.astype(f"<u{streams.row_length_bytes}").tobytes(),
+        b"" if streams.row_lengths is None else streams.row_lengths.astype(f"<u{streams.row_length_bytes}").tobytes(),
         streams.index,
         streams.delta,
         streams.plane,
@@ -116,9 +114,7 @@ def unpack(data: bytes) -> PackedLayer:
     """
     if len(data) < HEADER_BYTES or data[:4] != MAGIC:
         raise ValueError("not a packed layer")
-    (_, version, op, code, value_coding, total, rows, cols, elements, *rest) = _HEADER.unpack_from(
-        data
-    )
+    (_, version, op, code, value_coding, total, rows, cols, elements, *rest) = _HEADER.unpack_from(data)
     (in_zero, out_zero, act_min, act_max, stride_h, stride_w, flags, length_bytes, parameter) = rest[:9]
     sizes = rest[9:]
     if version != VERSION:
@@ -159,9 +155,7 @@ def unpack(data: bytes) -> PackedLayer:
             rows,
             cols,
             values=np.frombuffer(values, np.int8),
-            row_lengths=np.frombuffer(lengths, f"<u{length_bytes}").astype(np.uint32)
-            if length_bytes
-            else None,
+            row_lengths=np.frombuffer(lengths, f"<u{length_bytes}").astype(np.uint32) if length_bytes else None,
             index=index,
             delta=delta,
             plane=plane,
@@ -182,7 +176,9 @@ def run(layer: PackedLayer, activations: np.ndarray) -> tuple[np.ndarray, np.nda
     """Multiplies the layer with vectors, as docs/format.md#arithmetic says.
 
     Args:
+      layer: of any encoding.
       activations: int8 [vectors, cols].
+
     Returns:
       (int32 [vectors, rows] accumulators, int8 [vectors, rows] outputs).
     """

@@ -57,9 +57,7 @@ def test_size_is_header_sections_and_padding():
 
 
 @settings(max_examples=50)
-@given(
-    zero_point=st.integers(-128, 127), with_bias=st.booleans(), seed=st.integers(0, 2**32 - 1)
-)
+@given(zero_point=st.integers(-128, 127), with_bias=st.booleans(), seed=st.integers(0, 2**32 - 1))
 def test_folded_bias_equals_adding_the_zero_point_to_every_activation(zero_point, with_bias, seed):
     rng = np.random.default_rng(seed)
     matrix = sparse_matrix(rng, 5, 60, 0.5)
@@ -67,9 +65,7 @@ def test_folded_bias_equals_adding_the_zero_point_to_every_activation(zero_point
     x = rng.integers(-128, 128, 60)
     plain = matrix.astype(np.int64) @ (x - zero_point) + (0 if bias is None else bias)
     folded = packing.fold_bias(bias, matrix, zero_point)
-    assert np.array_equal(
-        (matrix.astype(np.int64) @ x + folded).astype(np.int32), plain.astype(np.int32)
-    )
+    assert np.array_equal((matrix.astype(np.int64) @ x + folded).astype(np.int32), plain.astype(np.int32))
     layer = dataclasses.replace(make_layer(rows=5, cols=60), bias=folded, input_zero_point=zero_point)
     original = np.zeros(5, np.int32) if bias is None else bias
     assert np.array_equal(packing.unfold_bias(layer, matrix), original)
@@ -124,9 +120,7 @@ def test_int16_weights_are_refused():
 
 
 def test_run_equals_a_plain_loop():
-    layer = dataclasses.replace(
-        make_layer(), multiplier=np.full(9, 1 << 30, np.int32), shift=np.full(9, -6, np.int8)
-    )
+    layer = dataclasses.replace(make_layer(), multiplier=np.full(9, 1 << 30, np.int32), shift=np.full(9, -6, np.int8))
     x = np.random.default_rng(5).integers(-128, 128, (3, 100)).astype(np.int8)
     accumulators, outputs = packing.run(layer, x)
     matrix = encodings.decode(layer.streams)

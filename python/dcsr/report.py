@@ -163,10 +163,7 @@ def totals(rows: Sequence[Row]) -> dict[str, int]:
 
 def as_json(rows: Sequence[Row], **more: object) -> dict[str, object]:
     """The table as data: totals over the packed layers, `more`, and a list of all layers."""
-    layers = [
-        asdict(entry) | {"sparsity": entry.sparsity, "overhead_bits": entry.overhead_bits}
-        for entry in rows
-    ]
+    layers = [asdict(entry) | {"sparsity": entry.sparsity, "overhead_bits": entry.overhead_bits} for entry in rows]
     return {"total": totals(rows) | more, "layers": layers}
 
 

@@ -56,9 +56,12 @@ def layer_multipliers(
     """Multipliers (int32) and shifts (int8) of a layer, one for each weight scale.
 
     Args:
-      input_scale, weight_scales, output_scale: float32, as stored in the model.
+      input_scale: float32, as stored in the model.
+      weight_scales: float32 [rows] or [1].
+      output_scale: float32.
       product_in_float: whether TFLM multiplies the input and weight scale in float (per-tensor FULLY_CONNECTED)
         or in double (CONV_2D, per-channel FULLY_CONNECTED).
+
     Raises:
       ValueError: if a scale cannot be represented.
     """
@@ -97,9 +100,7 @@ def _quantize(value: float, scale: np.float32, zero_point: int) -> int:
     return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
 
-def requantize(
-    accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray
-) -> np.ndarray:
+def requantize(accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """MultiplyByQuantizedMultiplier on int32 [..., rows] with multipliers and shifts [rows] or [1]: int32."""
     shifts = shifts.astype(np.int64)
     multipliers = multipliers.astype(np.int64)

@@ -35,7 +35,9 @@ EDGES = [0, 1, -1, 2**31 - 1, -(2**31), 2**30, -(2**30), 2**15, 255, -256, 3, -3
 )
 def test_requantize_is_exact(accumulator, multiplier, shift):
     got = requantize.requantize(
-        np.array([accumulator], np.int32), np.array([multiplier], np.int32), np.array([shift], np.int8)
+        np.array([accumulator], np.int32),
+        np.array([multiplier], np.int32),
+        np.array([shift], np.int8),
     )
     assert int(got[0]) == exact(accumulator, multiplier, shift)
 

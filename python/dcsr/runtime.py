@@ -410,9 +410,7 @@ def _check_tensor(tensor: _Table, buffer_sizes: list[int]) -> None:
             quantization.vector(field, element_bytes)
 
 
-def _check_operator(
-    operator: _Table, codes: list[_Table], tensors: list[_Table], buffer_sizes: list[int]
-) -> None:
+def _check_operator(operator: _Table, codes: list[_Table], tensors: list[_Table], buffer_sizes: list[int]) -> None:
     operator.vector(5, 1)
     operator.vector(7, 1)
     code_index = operator.scalar(0)

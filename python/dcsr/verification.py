@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcsr import model as tflite, runtime
+from dcsr import model as tflite
+from dcsr import runtime
 from dcsr.model import ModelError
 from dcsr.schema import schema
 
@@ -52,17 +53,13 @@ def inputs_of(model: schema.ModelT, name: str) -> list[Input]:
     for index in subgraph.inputs if subgraph.inputs is not None else []:
         tensor = subgraph.tensors[index]
         if tensor.type not in _DTYPES:
-            raise ModelError(
-                f"{name}: input '{tflite.text(tensor.name)}' has the unsupported type {tensor.type}"
-            )
+            raise ModelError(f"{name}: input '{tflite.text(tensor.name)}' has the unsupported type {tensor.type}")
         shape = () if tensor.shape is None else tuple(int(d) for d in tensor.shape)
         inputs.append(Input(tflite.text(tensor.name), shape, np.dtype(_DTYPES[tensor.type])))
     return inputs
 
 
-def random_samples(
-    inputs: Sequence[Input], samples: int, seed: int
-) -> list[list[np.ndarray]]:
+def random_samples(inputs: Sequence[Input], samples: int, seed: int) -> list[list[np.ndarray]]:
     """`samples` sets of inputs: integers over the whole range of their type, floats in -10..10."""
     rng = np.random.default_rng(seed)
 

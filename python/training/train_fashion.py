@@ -48,7 +48,7 @@ takes the file from here."""
 
 EPILOG = """\
 examples:
-  train_fashion --output models            the model in models/; about 15 minutes on 2 cores
+  train_fashion --output models            the model in models/; about 17 minutes on 2 cores
   train_fashion --output /tmp/m --sparsity 0.8 --width 64                    smaller, less sparse
   train_fashion --output /tmp/m --epochs 1 --pruning_epochs 1 --retraining_epochs 1   a smoke run
 
@@ -105,9 +105,7 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
     shape = struct.unpack_from(f">{rank}I", content, 4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * rank)
     if values.size != math.prod(shape):
-        raise InputError(
-            f"{path}: header promises {math.prod(shape)} bytes, file has {values.size}"
-        )
+        raise InputError(f"{path}: header promises {math.prod(shape)} bytes, file has {values.size}")
     return values.reshape(shape)
 
 
@@ -153,14 +151,10 @@ def build_model(width: int, batch_size: int | None = None) -> Any:
 
     shape = (SIDE, SIDE, 1)
     parts = [layers.InputLayer(input_shape=shape, batch_size=batch_size, name="image")]
-    parts += normalised(
-        layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False, name="stem")
-    )
+    parts += normalised(layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False, name="stem"))
     for block, stride in enumerate(STRIDES, start=1):
         parts += normalised(
-            layers.DepthwiseConv2D(
-                3, strides=stride, padding="same", use_bias=False, name=f"depthwise_{block}"
-            )
+            layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False, name=f"depthwise_{block}")
         )
         parts += normalised(layers.Conv2D(width, 1, use_bias=False, name=f"pointwise_{block}"))
     parts += [
@@ -292,9 +286,7 @@ def retrain(model: Any, data: Dataset, sparsity: float, epochs: int) -> Any:
     from tensorflow_model_optimization.sparsity import keras as pruning
 
     # Steps count from 1; the masks taken in the first are those of the zeros that are there.
-    retrained = with_pruning(
-        model, lambda: pruning.ConstantSparsity(sparsity, begin_step=1, end_step=1, frequency=1)
-    )
+    retrained = with_pruning(model, lambda: pruning.ConstantSparsity(sparsity, begin_step=1, end_step=1, frequency=1))
     fit(retrained, data, "retrain", epochs, [pruning.UpdatePruningStep()])
     return pruning.strip_pruning(retrained)
 
@@ -319,9 +311,7 @@ def quantise(model: Any, data: Dataset, width: int) -> bytes:
     images = data.train_images[:REPRESENTATIVE_IMAGES]
     converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # it warns about options that post-training quantisation does not have
+        warnings.simplefilter("ignore")  # it warns about options that post-training quantisation does not have
         return converter.convert()
 
 
@@ -337,11 +327,7 @@ def inspect(content: bytes) -> list[LayerReport]:
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
-    names = {
-        value: name
-        for name, value in vars(schema.BuiltinOperator).items()
-        if isinstance(value, int)
-    }
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     reports = []
@@ -372,14 +358,10 @@ def check_pruned(layers: list[LayerReport], sparsity: float) -> None:
       ValueError: if a 1x1 convolution or fully connected layer has fewer zeros than asked for.
     """
     for layer in layers:
-        pruned = layer.op == "FULLY_CONNECTED" or (
-            layer.op == "CONV_2D" and layer.shape[1:3] == (1, 1)
-        )
+        pruned = layer.op == "FULLY_CONNECTED" or (layer.op == "CONV_2D" and layer.shape[1:3] == (1, 1))
         zeros_asked = layer.weights - round(layer.weights * (1 - sparsity))
         if pruned and layer.zeros < zeros_asked - 1:  # the pruner rounds in float32
-            raise ValueError(
-                f"{layer.op} {layer.shape}: {layer.zeros} zeros, at least {zeros_asked} expected"
-            )
+            raise ValueError(f"{layer.op} {layer.shape}: {layer.zeros} zeros, at least {zeros_asked} expected")
 
 
 def measure_int8(path: pathlib.Path, data: Dataset) -> float:
@@ -426,9 +408,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         metavar="DIR",
         help=f"folder with the four .gz files (default {DEFAULT_DATA})",
     )
-    parser.add_argument(
-        "--epochs", type=int, default=12, metavar="N", help="dense training (default 12)"
-    )
+    parser.add_argument("--epochs", type=int, default=12, metavar="N", help="dense training (default 12)")
     parser.add_argument(
         "--pruning_epochs",
         type=int,
@@ -457,14 +437,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         metavar="C",
         help="channels: pointwise layers are C x C, the last one 10 x 16 C (default 96)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="of weights and shuffling (default 1)"
-    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of weights and shuffling (default 1)")
     options = parser.parse_args(arguments)
     if options.epochs < 1 or options.pruning_epochs < 1 or options.retraining_epochs < 0:
-        parser.error(
-            "--epochs and --pruning_epochs must be at least 1, --retraining_epochs at least 0"
-        )
+        parser.error("--epochs and --pruning_epochs must be at least 1, --retraining_epochs at least 0")
     if not 0 < options.sparsity < 1:
         parser.error(f"--sparsity {options.sparsity:g}: must lie between 0 and 1, for example 0.9")
     if not 4 <= options.width <= 512:
@@ -491,17 +467,13 @@ def prepare_tensorflow(seed: int) -> None:
         import tf_keras
         import tflite_micro  # noqa: F401
     except ImportError as error:
-        raise InputError(
-            f"{error}; install third_party/python/training_lock.txt or use bazel run"
-        ) from None
+        raise InputError(f"{error}; install third_party/python/training_lock.txt or use bazel run") from None
     tf.get_logger().setLevel("ERROR")
     tf_keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
 
-def write_measured(
-    content: bytes, path: pathlib.Path, measure: Callable[[pathlib.Path], float]
-) -> float:
+def write_measured(content: bytes, path: pathlib.Path, measure: Callable[[pathlib.Path], float]) -> float:
     """Writes to a temporary file, measures that, and gives it its name only if all went well."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = pathlib.Path(name)

@@ -27,9 +27,9 @@ The cause is in the last lines above. Usual ones, and the way out:
  * no module named pip: install it (Debian: apt-get install python3-pip), or run ./bazelw once
  * no connection, or a certificate that is not trusted: tell pip of your proxy, index or certificate authority (PIP_PROXY,
    PIP_INDEX_URL, PIP_CERT or pip.conf); it reads them here too
- * no matching distribution, or hashes do not match: the lock file {lock} has no file for this Python
-   ({scope}), or the index serves another than the one locked; use a Python that is in
-   the lock, or make the lock anew with tools/lock_requirements.py
+ * no matching distribution, or hashes do not match: {lock} is for
+   {scope}; put such a Python first on PATH. If it is one, the index serves another
+   file than the one locked: make the lock anew with tools/lock_requirements.py if that is as it should be
 Then run Bazel again.
 """
 
@@ -118,7 +118,7 @@ def _pip_packages_impl(rctx):
     python = rctx.read(rctx.attr._python).split("\n")[0]
     lock = rctx.read(rctx.attr.requirements_lock)
     packages = _read_lock(lock)
-    scope = " ".join([line for line in lock.split("\n") if line.startswith("# For ")]).strip("# .")
+    scope = " ".join([line[len("# For "):].rstrip(".") for line in lock.split("\n") if line.startswith("# For ")])
     required = {}
     for name, lines in packages.items():
         rctx.report_progress("pip install " + lines[0].split(" ")[0])

@@ -18,9 +18,7 @@ class Deterministic:
         import hypothesis  # only now, as pytest wants to be there first
 
         # No deadline, as other tests run beside this one; no database, as it would be lost.
-        hypothesis.settings.register_profile(
-            "bazel", derandomize=True, deadline=None, database=None, print_blob=True
-        )
+        hypothesis.settings.register_profile("bazel", derandomize=True, deadline=None, database=None, print_blob=True)
         hypothesis.settings.load_profile("bazel")
 
 

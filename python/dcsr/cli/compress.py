@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import cc_array, convert, model as tflite, report
+from dcsr import cc_array, convert, report
+from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.model import ModelError
 
@@ -60,12 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         default="balanced",
         help="what auto aims at; at present each means the smallest encoding (default: %(default)s)",
     )
-    parser.add_argument(
-        "--cc", metavar="OUT.cc", help="also write the model as a C++ array, with OUT.h beside it"
-    )
-    parser.add_argument(
-        "--numpy", metavar="DIR", help="also write the weights of every int8 layer as DIR/*.npy"
-    )
+    parser.add_argument("--cc", metavar="OUT.cc", help="also write the model as a C++ array, with OUT.h beside it")
+    parser.add_argument("--numpy", metavar="DIR", help="also write the weights of every int8 layer as DIR/*.npy")
     parser.add_argument("--json", metavar="REPORT.json", help="also write the table as JSON")
     return parser
 
@@ -91,9 +88,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.numpy:
         _write_matrices(Path(arguments.numpy), choices)
     if arguments.json:
-        table = report.as_json(
-            rows, model=arguments.model, file_bytes_before=len(data), file_bytes_after=len(result)
-        )
+        table = report.as_json(rows, model=arguments.model, file_bytes_before=len(data), file_bytes_after=len(result))
         tflite.write_file(arguments.json, json.dumps(table, indent=2) + "\n")
     if arguments.cc:
         cc_array.write(Path(arguments.cc), result, source=arguments.output)

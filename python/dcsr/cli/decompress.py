@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dcsr import convert, model as tflite
+from dcsr import convert
+from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\

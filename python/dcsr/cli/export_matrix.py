@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import cc_array, encodings, model as tflite, packing
+from dcsr import cc_array, encodings, packing
+from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.cli.matrix_metrics import load_matrix
 from dcsr.requantize import quantize_multiplier
@@ -52,6 +53,7 @@ def header(matrix: np.ndarray, name: str, seed: int) -> str:
       matrix: int8 or int16 [rows, cols].
       name: from which the names in the header are made.
       seed: of the input, and of bias and zero points.
+
     Raises:
       ValueError: if the matrix cannot be encoded.
     """

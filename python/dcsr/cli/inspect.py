@@ -6,7 +6,8 @@ import json
 import sys
 from collections.abc import Sequence
 
-from dcsr import layers, model as tflite, report
+from dcsr import layers, report
+from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dcsr import metrics, model as tflite
+from dcsr import metrics
+from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from dcsr import model as tflite, runtime, verification
+from dcsr import model as tflite
+from dcsr import runtime, verification
 from dcsr.cli import common
 from dcsr.model import ModelError
 
@@ -41,12 +42,8 @@ def main(argv: Sequence[str]) -> int:
     parser = common.parser("verify", _DESCRIPTION, _EPILOG)
     parser.add_argument("original", metavar="ORIGINAL.tflite")
     parser.add_argument("compressed", metavar="COMPRESSED.tflite")
-    parser.add_argument(
-        "--samples", type=_positive, default=20, help="random inputs to try (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seed", type=_natural, default=0, help="of the random inputs (default: %(default)s)"
-    )
+    parser.add_argument("--samples", type=_positive, default=20, help="random inputs to try (default: %(default)s)")
+    parser.add_argument("--seed", type=_natural, default=0, help="of the random inputs (default: %(default)s)")
     parser.add_argument("--inputs", metavar="FILE.npz", help="inputs to use instead of random ones")
     arguments = parser.parse_args(argv)
     paths = (arguments.original, arguments.compressed)
@@ -66,9 +63,7 @@ def main(argv: Sequence[str]) -> int:
     interpreters = [_interpreter(blob, path) for blob, path in zip(blobs, paths, strict=True)]
     arenas = [runtime.arena_used_bytes(blob) for blob in blobs]
     try:
-        difference = verification.compare(
-            *interpreters, inputs, outputs.pop(), samples, common.progress("comparing")
-        )
+        difference = verification.compare(*interpreters, inputs, outputs.pop(), samples, common.progress("comparing"))
     except RuntimeError as error:
         raise ModelError(f"{paths[0]}, {paths[1]}: the interpreter failed: {error}") from error
     if difference:

@@ -73,14 +73,10 @@ def check_matrix(matrix: np.ndarray) -> np.ndarray:
     """
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.dtype not in (np.int8, np.int16):
-        raise ValueError(
-            f"expected an int8 or int16 matrix, got {matrix.dtype} with shape {matrix.shape}"
-        )
+        raise ValueError(f"expected an int8 or int16 matrix, got {matrix.dtype} with shape {matrix.shape}")
     rows, cols = matrix.shape
     if not (1 <= rows <= MAX_ROWS and 1 <= cols <= MAX_COLS):
-        raise ValueError(
-            f"a {rows} x {cols} matrix is outside 1..{MAX_ROWS} rows, 1..{MAX_COLS} columns"
-        )
+        raise ValueError(f"a {rows} x {cols} matrix is outside 1..{MAX_ROWS} rows, 1..{MAX_COLS} columns")
     return np.ascontiguousarray(matrix)
 
 

@@ -17,9 +17,7 @@ _TYPES = {
 }
 
 
-def sparse_matrix(
-    rng: np.random.Generator, rows: int, cols: int, sparsity: float, dtype: type = np.int8
-) -> np.ndarray:
+def sparse_matrix(rng: np.random.Generator, rows: int, cols: int, sparsity: float, dtype: type = np.int8) -> np.ndarray:
     """Random int8 or int16 [rows, cols] over the whole value range with about `sparsity` zeros."""
     info = np.iinfo(dtype)
     matrix = rng.integers(info.min, info.max, (rows, cols), dtype, endpoint=True)
@@ -96,23 +94,18 @@ class Builder:
         deprecated_only: bool = False,
     ) -> schema.OperatorT:
         """Adds an operator; `deprecated_only` writes its code as converters before 2020 did."""
-        for index, known in enumerate(self.model.operatorCodes):
-            same_form = (known.builtinCode == 0) == (deprecated_only or code == 0)
-            if known.deprecatedBuiltinCode == min(code, 127) and known.customCode == custom and same_form:
-                break
-        else:
-            index = len(self.model.operatorCodes)
+        wanted = (min(code, 127), 0 if deprecated_only else code, custom)
+        known = [(c.deprecatedBuiltinCode, c.builtinCode, c.customCode) for c in self.model.operatorCodes]
+        if wanted not in known:
+            known.append(wanted)
             self.model.operatorCodes.append(
                 schema.OperatorCodeT(
-                    deprecatedBuiltinCode=min(code, 127),
-                    builtinCode=0 if deprecated_only else code,
-                    customCode=custom,
-                    version=1,
+                    deprecatedBuiltinCode=wanted[0], builtinCode=wanted[1], customCode=custom, version=1
                 )
             )
         kind = type(options).__name__.removesuffix("T") if options is not None else "NONE"
         operator = schema.OperatorT(
-            opcodeIndex=index,
+            opcodeIndex=known.index(wanted),
             inputs=np.array(inputs, np.int32),
             outputs=np.array(outputs, np.int32),
             builtinOptionsType=getattr(schema.BuiltinOptions, kind),
@@ -146,9 +139,7 @@ class Builder:
         """Adds FULLY_CONNECTED and returns its output; weights and bias are arrays or existing tensors."""
         inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name)
         output = self.tensor(f"{name}/out", output_shape, scale=output_scale, zero_point=output_zero_point)
-        options = schema.FullyConnectedOptionsT(
-            fusedActivationFunction=activation, keepNumDims=keep_num_dims
-        )
+        options = schema.FullyConnectedOptionsT(fusedActivationFunction=activation, keepNumDims=keep_num_dims)
         code = schema.BuiltinOperator.FULLY_CONNECTED
         self.operator(code, inputs, [output], options, deprecated_only=deprecated_only)
         return output
@@ -171,9 +162,7 @@ class Builder:
         """Adds CONV_2D with weights int8 [rows, filter height * width * input channels]; returns its output."""
         batches, height, width, channels = self._graph.tensors[activations].shape
         rows = weights.shape[0] if isinstance(weights, np.ndarray) else self._graph.tensors[weights].shape[0]
-        inputs = self._weighted_inputs(
-            activations, weights, bias, weight_scale, name, (rows, *filter_size, channels)
-        )
+        inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name, (rows, *filter_size, channels))
         shape = (batches, -(-height // stride[0]), -(-width // stride[1]), rows)
         output = self.tensor(f"{name}/out", shape, scale=output_scale, zero_point=output_zero_point)
         options = schema.Conv2DOptionsT(
@@ -247,9 +236,7 @@ def conv_model(
     """One 1x1 CONV_2D with random scales, zero points and bias."""
     rows, cols = matrix.shape
     builder = Builder()
-    x = builder.tensor(
-        "x", (batches, *pixels, cols), scale=0.1, zero_point=int(rng.integers(-128, 128))
-    )
+    x = builder.tensor("x", (batches, *pixels, cols), scale=0.1, zero_point=int(rng.integers(-128, 128)))
     y = builder.conv_2d(
         x,
         matrix,

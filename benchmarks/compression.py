@@ -1,0 +1,119 @@
+"""compression: bytes, arena and converter time for a folder of models; prints what docs/results.md holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dcsr import convert, metrics, report, runtime
+from dcsr import model as tflite
+from dcsr.cli import common
+
+_DESCRIPTION = """\
+Compresses every .tflite model below a folder with dcsr, rle and auto and prints two Markdown tables: the layers'
+bytes over their dense bytes next to those of other schemes and the entropy bound, and the files' bytes, arena and
+the converter's time as a whole process (median of the runs)."""
+
+_EPILOG = """\
+examples:
+  compression                                the models of the repository
+  compression --models DIR --json sizes.json
+
+exit status: 0 done, 2 bad usage or bad input"""
+
+_SCHEMES = ("csr", "bitmap", "zlib9", "rle", "dcsr", "bound", "bound_entropy")
+# Runfiles: this file is <workspace>/benchmarks/compression.py.
+_WORKSPACE = Path(__file__).parent.parent
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    parser = common.parser("compression", _DESCRIPTION, _EPILOG)
+    parser.add_argument("--models", metavar="DIR", type=Path, default=_WORKSPACE / "models")
+    parser.add_argument("--runs", type=int, default=3, help="of the converter (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
+    arguments = parser.parse_args(argv)
+    paths = sorted(arguments.models.rglob("*.tflite"))
+    if not paths:
+        raise tflite.ModelError(f"{arguments.models}: no .tflite files below it")
+    results = [measure(path, arguments.runs) for path in common.progress("measuring")(paths)]
+    if arguments.json:
+        tflite.write_file(arguments.json, json.dumps(results, indent=2) + "\n")
+    print("\n".join(tables(results)))
+    return common.EXIT_OK
+
+
+def measure(path: Path, runs: int) -> dict[str, object]:
+    """All numbers of one model."""
+    data = path.read_bytes()
+    model = tflite.parse(data, str(path))
+    _, choices = convert.compress(model, str(path), method="dcsr")
+    matrices = [choice.layer.matrix for choice in choices if choice.packed]
+    sizes = [metrics.measure(matrix) for matrix in matrices]
+    totals = {scheme: sum(size[scheme] for size in sizes) for scheme in ("dense", *_SCHEMES)}
+    numbers: dict[str, object] = {"model": path.stem, "layers": len(matrices), "bytes": totals}
+    numbers["arena_before"] = runtime.arena_used_bytes(data)
+    numbers["file_before"] = len(data)
+    for method in ("dcsr", "rle", "auto"):
+        compressed, choices = convert.compress(model, str(path), method=method)
+        rows = [report.row(choice) for choice in choices]
+        result = tflite.serialize(compressed)
+        numbers[f"file_{method}"] = len(result)
+        numbers[f"layers_{method}"] = report.totals(rows)
+        numbers[f"arena_{method}"] = runtime.arena_used_bytes(result)
+    numbers["seconds"] = _seconds(path, runs)
+    return numbers
+
+
+def _seconds(path: Path, runs: int) -> float:
+    """Median wall time of the compress tool, started anew each time."""
+    times = []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [_WORKSPACE / "python/compress", path.absolute(), "-o", Path(folder) / "o.tflite"]
+        for _ in range(runs):
+            start = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def tables(results: Sequence[dict]) -> list[str]:
+    """The lines of both tables."""
+    lines = [
+        f"| model | layers | dense bytes | {' | '.join(s.replace('_', ' ') for s in _SCHEMES)} | auto |",
+        f"|---|---|---|{'---|' * (len(_SCHEMES) + 1)}",
+    ]
+    for numbers in results:
+        dense = numbers["bytes"]["dense"]
+        if not dense:
+            continue
+        ratios = [f"{numbers['bytes'][scheme] / dense:.3f}" for scheme in _SCHEMES]
+        auto = f"{numbers['layers_auto']['packed_bytes'] / dense:.3f}"
+        cells = [numbers["model"], numbers["layers"], f"{dense:,}", *ratios, auto]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    lines += [
+        "",
+        "| model | file | dcsr | rle | auto | auto/file | arena | arena auto | compress, s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for numbers in results:
+        cells = [
+            numbers["model"],
+            *(f"{numbers[f'file_{kind}']:,}" for kind in ("before", "dcsr", "rle", "auto")),
+            f"{numbers['file_auto'] / numbers['file_before']:.3f}",
+            f"{numbers['arena_before']:,}",
+            f"{numbers['arena_auto']:,}",
+            f"{numbers['seconds']:.2f}",
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines
+
+
+if __name__ == "__main__":
+    common.run("compression", main)

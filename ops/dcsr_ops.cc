@@ -1,0 +1,251 @@
+// The logic of the custom ops: what dcsr_ops.h promises.
+
+#include "ops/dcsr_ops.h"
+
+#include "tflm_kernels/kernels.h"
+#include "tflm_kernels/packed_layer.h"
+
+namespace dcsr {
+namespace {
+
+constexpr int32_t kActivations = 0;
+constexpr int32_t kPackedLayer = 1;
+constexpr int32_t kInputs = 2;
+constexpr int32_t kOutputs = 1;
+
+constexpr char kInput[] = "input";
+constexpr char kPacked[] = "packed layer";
+constexpr char kOutput[] = "output";
+constexpr char kMemory[] = "memory";
+
+constexpr int32_t kNoScratch = -1;
+
+// What Prepare leaves for Invoke. The packed layer is parsed anew each time: that is constant time,
+// and its view would be eight times as large. The shape is kept, and not asked for again, because
+// this one was checked.
+struct State {
+  int32_t scratch;
+  int32_t batches;
+  int32_t height;  // of the input; FULLY_CONNECTED: 1
+  int32_t width;
+};
+static_assert(sizeof(State) == kStateBytes);
+
+// A node with the name of its op, for the log.
+struct Node {
+  Port* port;
+  const char* op;
+
+  bool Fail(const char* subject, const char* cause) const {
+    port->LogError(op, subject, cause);
+    return false;
+  }
+};
+
+struct Tensors {
+  TensorInfo input;
+  TensorInfo packed;
+  TensorInfo output;
+};
+
+// Number of elements; 0 if a dimension is not positive or int32 cannot hold the product.
+int32_t CountElements(const TensorInfo& tensor) {
+  if (tensor.rank < 1 || tensor.rank > kMaxRank) return 0;
+  int64_t count = 1;
+  for (int32_t i = 0; i < tensor.rank; ++i) {
+    if (tensor.dims[i] < 1) return 0;
+    count *= tensor.dims[i];
+    if (count > INT32_MAX) return 0;
+  }
+  return static_cast<int32_t>(count);
+}
+
+// For any int8 tensor: what follows may rely on `bytes` as well as on the dimensions.
+bool CheckTensor(const Node& node, const char* name, const TensorInfo& tensor) {
+  if (!tensor.is_int8) return node.Fail(name, "is not int8");
+  const int32_t elements = CountElements(tensor);
+  if (elements == 0 || static_cast<size_t>(elements) != tensor.bytes) {
+    return node.Fail(name, "has an impossible shape");
+  }
+  return true;
+}
+
+bool GetTensors(const Node& node, Tensors* tensors) {
+  Port* port = node.port;
+  if (port->InputCount() != kInputs) {
+    return node.Fail("inputs", "are not two: activations and packed layer");
+  }
+  if (port->OutputCount() != kOutputs) return node.Fail("outputs", "are not one");
+  if (!port->GetInput(kActivations, &tensors->input)) return node.Fail(kInput, "is missing");
+  if (!port->GetInput(kPackedLayer, &tensors->packed)) return node.Fail(kPacked, "is missing");
+  if (!port->GetOutput(0, &tensors->output)) return node.Fail(kOutput, "is missing");
+
+  if (!CheckTensor(node, kInput, tensors->input)) return false;
+  if (!CheckTensor(node, kPacked, tensors->packed)) return false;
+  if (!CheckTensor(node, kOutput, tensors->output)) return false;
+  // Lest inference overwrites the model.
+  if (tensors->output.constant_data != nullptr) return node.Fail(kOutput, "is constant");
+  return true;
+}
+
+bool GetLayer(const Node& node, DcsrOp op, const Tensors& tensors, DcsrLayer* layer) {
+  const TensorInfo& packed = tensors.packed;
+  if (packed.constant_data == nullptr) return node.Fail(kPacked, "is not constant");
+  DcsrStatus status = dcsr_layer_parse(packed.constant_data, packed.bytes, layer);
+  if (status == kDcsrOk) status = dcsr_layer_validate(layer);
+  if (status != kDcsrOk) return node.Fail(kPacked, dcsr_status_string(status));
+  if (layer->op != op) return node.Fail(kPacked, "belongs to another op");
+  if (tensors.input.zero_point != layer->input_zero_point) {
+    return node.Fail(kInput, "its zero point is not that of the packed layer");
+  }
+  if (tensors.output.zero_point != layer->output_zero_point) {
+    return node.Fail(kOutput, "its zero point is not that of the packed layer");
+  }
+  return true;
+}
+
+bool CheckFullyConnectedShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
+                              int32_t* batches) {
+  const int32_t elements = CountElements(tensors.input);
+  const auto cols = static_cast<int32_t>(layer.cols);
+  if (elements % cols != 0) {
+    return node.Fail(kInput, "its size is no multiple of the packed layer's columns");
+  }
+  *batches = elements / cols;
+
+  const TensorInfo& output = tensors.output;
+  const auto rows = static_cast<int32_t>(layer.rows);
+  if (output.dims[output.rank - 1] != rows) {
+    return node.Fail(kOutput, "its last dimension is not the packed layer's rows");
+  }
+  if (CountElements(output) != static_cast<int64_t>(*batches) * rows) {
+    return node.Fail(kOutput, "its batches are not those of the input");
+  }
+  return true;
+}
+
+int32_t DivideRoundingUp(int32_t a, uint32_t b) {
+  return static_cast<int32_t>((static_cast<uint32_t>(a) + b - 1) / b);
+}
+
+DcsrConvShape MakeConvShape(const DcsrLayer& layer, int32_t batches, int32_t height,
+                            int32_t width) {
+  DcsrConvShape shape;
+  shape.batches = batches;
+  shape.input_height = height;
+  shape.input_width = width;
+  shape.output_height = DivideRoundingUp(height, layer.stride_h);
+  shape.output_width = DivideRoundingUp(width, layer.stride_w);
+  return shape;
+}
+
+bool CheckConv2dShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
+                      DcsrConvShape* shape) {
+  const TensorInfo& input = tensors.input;
+  const TensorInfo& output = tensors.output;
+  if (input.rank != 4) return node.Fail(kInput, "does not have 4 dimensions");
+  if (output.rank != 4) return node.Fail(kOutput, "does not have 4 dimensions");
+  if (input.dims[3] != static_cast<int32_t>(layer.cols)) {
+    return node.Fail(kInput, "its channels are not the packed layer's columns");
+  }
+  if (output.dims[3] != static_cast<int32_t>(layer.rows)) {
+    return node.Fail(kOutput, "its channels are not the packed layer's rows");
+  }
+  if (input.dims[0] != output.dims[0]) {
+    return node.Fail(kOutput, "its batches are not those of the input");
+  }
+  *shape = MakeConvShape(layer, input.dims[0], input.dims[1], input.dims[2]);
+  if (output.dims[1] != shape->output_height || output.dims[2] != shape->output_width) {
+    return node.Fail(kOutput, "its height and width are not those of the input over the strides");
+  }
+  return true;
+}
+
+bool KeepState(const Node& node, State state, size_t scratch_bytes) {
+  state.scratch = kNoScratch;
+  if (scratch_bytes > 0 && !node.port->RequestScratch(scratch_bytes, &state.scratch)) {
+    return node.Fail(kMemory, "there is none for the scratch buffer");
+  }
+  void* memory = node.port->AllocateState(sizeof(State));
+  if (memory == nullptr) return node.Fail(kMemory, "there is none for the state");
+  *static_cast<State*>(memory) = state;
+  return true;
+}
+
+// What a kernel takes.
+struct Call {
+  State state;
+  DcsrLayer layer;
+  const int8_t* input;
+  int8_t* output;
+  void* scratch;
+};
+
+bool GetCall(const Node& node, Call* call) {
+  Port* port = node.port;
+  if (port->State() == nullptr) return node.Fail("node", "was not prepared");
+  call->state = *static_cast<const State*>(port->State());
+  call->input = static_cast<const int8_t*>(port->InputData(kActivations));
+  if (call->input == nullptr) return node.Fail(kInput, "has no data");
+  call->output = static_cast<int8_t*>(port->OutputData(0));
+  if (call->output == nullptr) return node.Fail(kOutput, "has no data");
+
+  const void* packed = port->InputData(kPackedLayer);
+  if (packed == nullptr) return node.Fail(kPacked, "has no data");
+  // Prepare has compared its size with that of the tensor.
+  const DcsrStatus status = dcsr_layer_parse(packed, SIZE_MAX, &call->layer);
+  if (status != kDcsrOk) return node.Fail(kPacked, dcsr_status_string(status));
+
+  call->scratch = nullptr;
+  if (call->state.scratch != kNoScratch) {
+    call->scratch = port->Scratch(call->state.scratch);
+    if (call->scratch == nullptr) return node.Fail(kMemory, "the scratch buffer is missing");
+  }
+  return true;
+}
+
+}  // namespace
+
+bool PrepareConv2d(Port* port) {
+  const Node node = {port, kConv2dName};
+  Tensors tensors;
+  DcsrLayer layer;
+  DcsrConvShape shape;
+  if (!GetTensors(node, &tensors)) return false;
+  if (!GetLayer(node, kDcsrOpConv1x1, tensors, &layer)) return false;
+  if (!CheckConv2dShape(node, tensors, layer, &shape)) return false;
+  return KeepState(node, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
+                   dcsr_conv1x1_scratch_bytes(&layer, &shape));
+}
+
+bool InvokeConv2d(Port* port) {
+  const Node node = {port, kConv2dName};
+  Call call;
+  if (!GetCall(node, &call)) return false;
+  const DcsrConvShape shape =
+      MakeConvShape(call.layer, call.state.batches, call.state.height, call.state.width);
+  dcsr_conv1x1(&call.layer, &shape, call.input, call.output, call.scratch);
+  return true;
+}
+
+bool PrepareFullyConnected(Port* port) {
+  const Node node = {port, kFullyConnectedName};
+  Tensors tensors;
+  DcsrLayer layer;
+  int32_t batches;
+  if (!GetTensors(node, &tensors)) return false;
+  if (!GetLayer(node, kDcsrOpFullyConnected, tensors, &layer)) return false;
+  if (!CheckFullyConnectedShape(node, tensors, layer, &batches)) return false;
+  return KeepState(node, {kNoScratch, batches, 1, 1},
+                   dcsr_fully_connected_scratch_bytes(&layer, batches));
+}
+
+bool InvokeFullyConnected(Port* port) {
+  const Node node = {port, kFullyConnectedName};
+  Call call;
+  if (!GetCall(node, &call)) return false;
+  dcsr_fully_connected(&call.layer, call.state.batches, call.input, call.output, call.scratch);
+  return true;
+}
+
+}  // namespace dcsr

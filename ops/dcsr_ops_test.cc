@@ -1,0 +1,359 @@
+// The ops in the test runner: results of the kernels' table of layers, and what Prepare refuses.
+
+#include "ops/dcsr_ops.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/testing/test_runner.h"
+#include "tflm_kernels/testing/cases.h"
+#include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/layers.h"
+#include "tflm_kernels/testing/pack.h"
+
+namespace dcsr {
+namespace {
+
+constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle, kDcsrEncodingDcsr};
+
+alignas(16) uint8_t arena[1 << 20];
+
+bool Prepare(DcsrOp op, Port* port) {
+  return op == kDcsrOpConv1x1 ? PrepareConv2d(port) : PrepareFullyConnected(port);
+}
+
+bool Invoke(DcsrOp op, Port* port) {
+  return op == kDcsrOpConv1x1 ? InvokeConv2d(port) : InvokeFullyConnected(port);
+}
+
+// A node that fits together, to be spoilt.
+struct Fixture {
+  CaseData data;
+  PackedBlob blob;
+  int8_t* expected;
+  int8_t* output;
+  TestTensor inputs[3];
+  TestTensor outputs[2];
+  int32_t input_count = 2;
+  int32_t output_count = 1;
+  size_t arena_bytes = sizeof(arena);
+
+  explicit Fixture(const DcsrCase& layer_case, DcsrEncoding encoding, uint64_t seed = 1)
+      : data(make_case(&layer_case, seed)) {
+    const PackOptions options = {encoding, 0, false};
+    blob = pack_layer(&data.layer, &options);
+    expected = static_cast<int8_t*>(malloc(data.output_size));
+    output = static_cast<int8_t*>(malloc(data.output_size));
+    if (expected == nullptr || output == nullptr) abort();
+    dense_oracle(&data, expected);
+
+    const DenseLayer& layer = data.layer;
+    const DcsrConvShape& shape = data.shape;
+    const auto rows = static_cast<int32_t>(layer.rows);
+    const auto cols = static_cast<int32_t>(layer.cols);
+    if (layer.op == kDcsrOpConv1x1) {
+      inputs[0] = Int8Tensor({shape.batches, shape.input_height, shape.input_width, cols},
+                             layer.input_zero_point, data.input);
+      outputs[0] = Int8Tensor({shape.batches, shape.output_height, shape.output_width, rows},
+                              layer.output_zero_point, output);
+    } else {
+      inputs[0] = Int8Tensor({shape.batches, cols}, layer.input_zero_point, data.input);
+      outputs[0] = Int8Tensor({shape.batches, rows}, layer.output_zero_point, output);
+    }
+    inputs[1] = ConstantTensor(blob.data, blob.size);
+    inputs[2] = inputs[1];
+    outputs[1] = outputs[0];
+  }
+
+  Fixture(const Fixture&) = delete;
+  Fixture& operator=(const Fixture&) = delete;
+
+  ~Fixture() {
+    free(output);
+    free(expected);
+    free_packed_blob(&blob);
+    free_case(&data);
+  }
+
+  TestRunner MakeRunner() const {
+    return TestRunner(inputs, input_count, outputs, output_count, arena, arena_bytes);
+  }
+
+  // Overwrites a field of the packed layer's header.
+  void SetByte(size_t offset, uint8_t value) { blob.data[offset] = value; }
+};
+
+constexpr DcsrCase kConv = {
+    "conv", kDcsrOpConv1x1, 6,           15,  2, 7,    13,  1,    2, kPatternRandom,
+    400,    kValuesRandom,  kBiasRandom, -20, 8, -128, 127, true, 0, 0};
+constexpr DcsrCase kFullyConnected = {
+    "fully connected", kDcsrOpFullyConnected, 7,  65, 2,    1,   1,    1, 1, kPatternRandom, 200,
+    kValuesRandom,     kBiasRandom,           40, 5,  -128, 127, true, 0, 0};
+
+void check_case(const DcsrCase& layer_case, DcsrEncoding encoding) {
+  Fixture fixture(layer_case, encoding);
+  TestRunner runner = fixture.MakeRunner();
+  const DcsrOp op = fixture.data.layer.op;
+  const bool prepared = Prepare(op, &runner);
+  CHECK(prepared, "'%s', encoding %d: %s", layer_case.name, encoding, runner.log());
+  if (!prepared) return;
+  // An interpreter prepares once and runs often.
+  for (int run = 0; run < 2; ++run) {
+    memset(fixture.output, 0x5A, fixture.data.output_size);
+    CHECK(Invoke(op, &runner), "'%s', encoding %d: %s", layer_case.name, encoding, runner.log());
+    check_equal(layer_case.name, fixture.expected, fixture.output, fixture.data.output_size);
+  }
+  CHECK(runner.error_count() == 0, "%s", runner.log());
+}
+
+void test_every_layer_equals_dense_loop() {
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
+    for (const DcsrEncoding encoding : kEncodings) check_case(kDcsrCases[i], encoding);
+  }
+}
+
+void test_fully_connected_takes_inputs_and_outputs_of_any_rank() {
+  for (const int32_t rank : {1, 3, 8}) {
+    Fixture fixture(kFullyConnected, kDcsrEncodingDcsr);
+    TensorInfo& input = fixture.inputs[0].info;
+    TensorInfo& output = fixture.outputs[0].info;
+    if (rank == 1) {
+      input.rank = 1;
+      input.dims[0] = 2 * 65;
+    } else {
+      input.rank = output.rank = rank;
+      for (int32_t i = 0; i < rank; ++i) input.dims[i] = output.dims[i] = 1;
+      input.dims[rank - 2] = output.dims[0] = 2;
+      input.dims[rank - 1] = 65;
+      output.dims[rank - 1] = 7;
+    }
+    TestRunner runner = fixture.MakeRunner();
+    CHECK(PrepareFullyConnected(&runner) && InvokeFullyConnected(&runner), "rank %d: %s", rank,
+          runner.log());
+    check_equal("rank", fixture.expected, fixture.output, fixture.data.output_size);
+  }
+}
+
+void test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for() {
+  for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
+    Fixture fixture(*layer_case, kDcsrEncodingDcsr);
+    TestRunner runner = fixture.MakeRunner();
+    CHECK(Prepare(layer_case->op, &runner), "%s", runner.log());
+    CHECK(runner.state_bytes() == kStateBytes && kStateBytes <= 16, "%lu",
+          static_cast<unsigned long>(runner.state_bytes()));
+    DcsrLayer layer;
+    CHECK(dcsr_layer_parse(fixture.blob.data, fixture.blob.size, &layer) == kDcsrOk, "parse");
+    const size_t expected = layer_case->op == kDcsrOpConv1x1
+                                ? dcsr_conv1x1_scratch_bytes(&layer, &fixture.data.shape)
+                                : dcsr_fully_connected_scratch_bytes(&layer, 2);
+    CHECK(runner.scratch_bytes() == expected, "%lu",
+          static_cast<unsigned long>(runner.scratch_bytes()));
+  }
+}
+
+struct Refusal {
+  const DcsrCase* layer_case;
+  const char* message;  // behind the op's name
+  void (*spoil)(Fixture*);
+};
+
+constexpr Refusal kRefusals[] = {
+    {&kConv, "inputs: are not two: activations and packed layer",
+     [](Fixture* f) { f->input_count = 1; }},
+    {&kConv, "inputs: are not two: activations and packed layer",
+     [](Fixture* f) { f->input_count = 3; }},
+    {&kFullyConnected, "inputs: are not two: activations and packed layer",
+     [](Fixture* f) { f->input_count = 0; }},
+    {&kConv, "outputs: are not one", [](Fixture* f) { f->output_count = 0; }},
+    {&kFullyConnected, "outputs: are not one", [](Fixture* f) { f->output_count = 2; }},
+    {&kConv, "input: is missing", [](Fixture* f) { f->inputs[0].is_missing = true; }},
+    {&kConv, "packed layer: is missing", [](Fixture* f) { f->inputs[1].is_missing = true; }},
+    {&kConv, "output: is missing", [](Fixture* f) { f->outputs[0].is_missing = true; }},
+    {&kConv, "input: is not int8", [](Fixture* f) { f->inputs[0].info.is_int8 = false; }},
+    {&kConv, "packed layer: is not int8", [](Fixture* f) { f->inputs[1].info.is_int8 = false; }},
+    {&kConv, "output: is not int8", [](Fixture* f) { f->outputs[0].info.is_int8 = false; }},
+    {&kConv, "output: is constant",
+     [](Fixture* f) { f->outputs[0].info.constant_data = f->output; }},
+
+    // Shapes that are none.
+    {&kConv, "input: has an impossible shape", [](Fixture* f) { f->inputs[0].info.rank = 0; }},
+    {&kConv, "input: has an impossible shape", [](Fixture* f) { f->inputs[0].info.rank = -1; }},
+    {&kConv, "output: has an impossible shape", [](Fixture* f) { f->outputs[0].info.rank = 9; }},
+    {&kConv, "input: has an impossible shape", [](Fixture* f) { f->inputs[0].info.dims[1] = 0; }},
+    {&kConv, "output: has an impossible shape",
+     [](Fixture* f) { f->outputs[0].info.dims[0] = -2; }},
+    {&kConv, "input: has an impossible shape", [](Fixture* f) { ++f->inputs[0].info.bytes; }},
+    {&kConv, "packed layer: has an impossible shape",
+     [](Fixture* f) { f->inputs[1].info.dims[0] = -1; }},
+    {&kConv, "packed layer: has an impossible shape",
+     [](Fixture* f) { f->inputs[1].info.bytes = SIZE_MAX; }},
+    {&kFullyConnected, "input: has an impossible shape",
+     [](Fixture* f) {  // 2^64 elements
+       TensorInfo& input = f->inputs[0].info;
+       input.rank = 4;
+       for (int32_t& dim : input.dims) dim = 1 << 16;
+       input.bytes = 0;
+     }},
+    {&kFullyConnected, "output: has an impossible shape",
+     [](Fixture* f) {  // 2^31 elements
+       TensorInfo& output = f->outputs[0].info;
+       output.dims[0] = 1 << 16;
+       output.dims[1] = 1 << 15;
+       output.bytes = size_t{1} << 31;
+     }},
+
+    // Packed layers.
+    {&kConv, "packed layer: is not constant",
+     [](Fixture* f) { f->inputs[1].info.constant_data = nullptr; }},
+    {&kConv, "packed layer: belongs to another op",
+     [](Fixture* f) {
+       f->SetByte(5, kDcsrOpFullyConnected);
+       f->SetByte(33, 1);  // stride
+     }},
+    {&kFullyConnected, "packed layer: belongs to another op",
+     [](Fixture* f) { f->SetByte(5, kDcsrOpConv1x1); }},
+    {&kConv, "input: its zero point is not that of the packed layer",
+     [](Fixture* f) { ++f->inputs[0].info.zero_point; }},
+    {&kFullyConnected, "output: its zero point is not that of the packed layer",
+     [](Fixture* f) { --f->outputs[0].info.zero_point; }},
+
+    // Shapes of CONV_2D: input 2 x 7 x 13 x 15, output 2 x 7 x 7 x 6.
+    {&kConv, "input: does not have 4 dimensions",
+     [](Fixture* f) { f->inputs[0] = Int8Tensor({2 * 7, 13, 15}, -20, f->data.input); }},
+    {&kConv, "output: does not have 4 dimensions",
+     [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 2, 7, 7, 6}, 8, f->output); }},
+    {&kConv, "input: its channels are not the packed layer's columns",
+     [](Fixture* f) { f->inputs[0] = Int8Tensor({2, 7, 15, 13}, -20, f->data.input); }},
+    {&kConv, "output: its channels are not the packed layer's rows",
+     [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 7, 6, 7}, 8, f->output); }},
+    {&kConv, "output: its batches are not those of the input",
+     [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 7, 7, 6}, 8, f->output); }},
+    {&kConv, "output: its height and width are not those of the input over the strides",
+     [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 6, 7, 6}, 8, f->output); }},
+    {&kConv, "output: its height and width are not those of the input over the strides",
+     [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 7, 13, 6}, 8, f->output); }},
+
+    // Shapes of FULLY_CONNECTED: input 2 x 65, output 2 x 7.
+    {&kFullyConnected, "input: its size is no multiple of the packed layer's columns",
+     [](Fixture* f) { f->inputs[0] = Int8Tensor({2, 64}, 40, f->data.input); }},
+    {&kFullyConnected, "output: its last dimension is not the packed layer's rows",
+     [](Fixture* f) { f->outputs[0] = Int8Tensor({7, 2}, 5, f->output); }},
+    {&kFullyConnected, "output: its batches are not those of the input",
+     [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 7}, 5, f->output); }},
+
+    {&kConv, "memory: there is none for the state", [](Fixture* f) { f->arena_bytes = 15; }},
+    {&kFullyConnected, "memory: there is none for the state",
+     [](Fixture* f) { f->arena_bytes = 0; }},
+};
+
+const char* OpName(const DcsrCase& layer_case) {
+  return layer_case.op == kDcsrOpConv1x1 ? kConv2dName : kFullyConnectedName;
+}
+
+// Prepare of a spoilt node fails with one line.
+void check_refused(const Fixture& fixture, const DcsrCase& layer_case, const char* message) {
+  char expected[160];
+  snprintf(expected, sizeof(expected), "%s: %s", OpName(layer_case), message);
+  TestRunner runner = fixture.MakeRunner();
+  CHECK(!Prepare(layer_case.op, &runner), "%s", expected);
+  CHECK(strcmp(runner.log(), expected) == 0, "'%s' instead of '%s'", runner.log(), expected);
+  CHECK(runner.error_count() == 1, "%d errors", runner.error_count());
+}
+
+void test_each_refusal_has_its_message() {
+  for (const Refusal& refusal : kRefusals) {
+    Fixture fixture(*refusal.layer_case, kDcsrEncodingDcsr);
+    refusal.spoil(&fixture);
+    check_refused(fixture, *refusal.layer_case, refusal.message);
+  }
+}
+
+struct BadLayer {
+  DcsrStatus status;
+  void (*spoil)(Fixture*);
+};
+
+// Spoils the first element of a section, which the layer has.
+template <Section section, uint8_t value>
+void SpoilSection(Fixture* f) {
+  f->SetByte(f->blob.offset[section], value);
+}
+
+constexpr BadLayer kBadLayers[] = {
+    {kDcsrErrorAlignment,
+     [](Fixture* f) { f->inputs[1] = ConstantTensor(f->blob.data + 1, f->blob.size - 1); }},
+    {kDcsrErrorTruncated,
+     [](Fixture* f) { f->inputs[1] = ConstantTensor(f->blob.data, f->blob.size - 4); }},
+    {kDcsrErrorTruncated, [](Fixture* f) { f->inputs[1] = ConstantTensor(f->blob.data, 1); }},
+    {kDcsrErrorMagic, [](Fixture* f) { f->SetByte(0, 'D'); }},
+    {kDcsrErrorVersion, [](Fixture* f) { f->SetByte(4, 2); }},
+    {kDcsrErrorHeader, [](Fixture* f) { f->SetByte(6, 3); }},
+    {kDcsrErrorSections, [](Fixture* f) { f->SetByte(8, f->blob.data[8] + 4); }},
+    {kDcsrErrorRequantize, SpoilSection<kSectionShift, 31>},
+    {kDcsrErrorRowLength, SpoilSection<kSectionRowLength, 255>},
+    {kDcsrErrorIndex, SpoilSection<kSectionIndex, 15>},
+};
+
+void test_invalid_packed_layer_is_refused_with_the_status() {
+  for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
+    for (const BadLayer& bad : kBadLayers) {
+      Fixture fixture(*layer_case, kDcsrEncodingDcsr);
+      bad.spoil(&fixture);
+      char message[120];
+      snprintf(message, sizeof(message), "packed layer: %s", dcsr_status_string(bad.status));
+      check_refused(fixture, *layer_case, message);
+    }
+  }
+}
+
+// A tensor may be larger than the layer in it.
+void test_bytes_behind_the_packed_layer_are_ignored() {
+  Fixture fixture(kConv, kDcsrEncodingRle);
+  alignas(16) static uint8_t larger[1 << 12];
+  CHECK(fixture.blob.size < sizeof(larger), "too small");
+  memcpy(larger, fixture.blob.data, fixture.blob.size);
+  fixture.inputs[1] = ConstantTensor(larger, sizeof(larger));
+  TestRunner runner = fixture.MakeRunner();
+  CHECK(PrepareConv2d(&runner) && InvokeConv2d(&runner), "%s", runner.log());
+  check_equal("larger", fixture.expected, fixture.output, fixture.data.output_size);
+}
+
+void test_invoke_without_prepare_or_data_fails() {
+  Fixture fixture(kConv, kDcsrEncodingDcsr);
+  {
+    TestRunner runner = fixture.MakeRunner();
+    CHECK(!InvokeConv2d(&runner), "not prepared");
+    CHECK(strcmp(runner.log(), "DCSR_CONV_2D: node: was not prepared") == 0, "%s", runner.log());
+  }
+  TestTensor* const tensors[] = {&fixture.inputs[0], &fixture.inputs[1], &fixture.outputs[0]};
+  const char* const messages[] = {
+      "DCSR_CONV_2D: input: has no data",
+      "DCSR_CONV_2D: packed layer: has no data",
+      "DCSR_CONV_2D: output: has no data",
+  };
+  for (int i = 0; i < 3; ++i) {
+    TestRunner runner = fixture.MakeRunner();
+    CHECK(PrepareConv2d(&runner), "%s", runner.log());
+    void* const data = tensors[i]->data;
+    tensors[i]->data = nullptr;
+    CHECK(!InvokeConv2d(&runner), "%s", messages[i]);
+    CHECK(strcmp(runner.log(), messages[i]) == 0, "%s", runner.log());
+    tensors[i]->data = data;
+  }
+}
+
+}  // namespace
+}  // namespace dcsr
+
+int main() {
+  using namespace dcsr;  // NOLINT: RUN_TEST prints the bare name.
+  RUN_TEST(test_every_layer_equals_dense_loop);
+  RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
+  RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);
+  RUN_TEST(test_each_refusal_has_its_message);
+  RUN_TEST(test_invalid_packed_layer_is_refused_with_the_status);
+  RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);
+  RUN_TEST(test_invoke_without_prepare_or_data_fails);
+  return check_exit_status();
+}

@@ -1,0 +1,131 @@
+// Scratch memory, with kernels that ask for some: these here take the place of the library's.
+
+#include <string.h>
+
+#include "ops/dcsr_ops.h"
+#include "ops/testing/test_runner.h"
+#include "tflm_kernels/kernels.h"
+#include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/layers.h"
+#include "tflm_kernels/testing/pack.h"
+
+namespace {
+
+constexpr size_t kScratchBytes = 1000;
+
+struct Seen {
+  int calls;
+  void* scratch;
+  DcsrConvShape shape;
+  const int8_t* input;
+  int8_t* output;
+} seen;
+
+void Use(const int8_t* input, int8_t* output, void* scratch) {
+  ++seen.calls;
+  seen.input = input;
+  seen.output = output;
+  seen.scratch = scratch;
+  if (scratch != nullptr) memset(scratch, 1, kScratchBytes);
+}
+
+}  // namespace
+
+size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer*, const DcsrConvShape*) { return kScratchBytes; }
+
+void dcsr_conv1x1(const DcsrLayer*, const DcsrConvShape* shape, const int8_t* input, int8_t* output,
+                  void* scratch) {
+  seen.shape = *shape;
+  Use(input, output, scratch);
+}
+
+size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer*, int32_t batches) {
+  return batches == 1 ? 0 : kScratchBytes;
+}
+
+void dcsr_fully_connected(const DcsrLayer*, int32_t batches, const int8_t* input, int8_t* output,
+                          void* scratch) {
+  seen.shape.batches = batches;
+  Use(input, output, scratch);
+}
+
+namespace dcsr {
+namespace {
+
+constexpr int8_t kWeights[] = {1, 0, 0, 2, 3, 0};
+constexpr int32_t kBias[] = {0, 0};
+constexpr int32_t kMultiplier[] = {1 << 30};
+constexpr int8_t kShift[] = {0};
+
+// 2 rows, 3 columns.
+PackedBlob Pack(DcsrOp op, uint32_t stride) {
+  const DenseLayer layer = {op,     2,      3,     0,        0,     -128,        127,
+                            stride, stride, false, kWeights, kBias, kMultiplier, kShift};
+  const PackOptions options = {kDcsrEncodingDcsr, 0, false};
+  return pack_layer(&layer, &options);
+}
+
+alignas(16) uint8_t arena[kScratchBytes + 64];
+int8_t input[5 * 7 * 3];
+int8_t output[3 * 4 * 2];
+
+bool IsAligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
+
+void test_conv_2d_gets_its_scratch_and_shape() {
+  PackedBlob blob = Pack(kDcsrOpConv1x1, 2);
+  const TestTensor inputs[] = {Int8Tensor({1, 5, 7, 3}, 0, input),
+                               ConstantTensor(blob.data, blob.size)};
+  const TestTensor outputs[] = {Int8Tensor({1, 3, 4, 2}, 0, output)};
+  TestRunner runner(inputs, 2, outputs, 1, arena, sizeof(arena));
+  seen = {};
+  CHECK(PrepareConv2d(&runner), "%s", runner.log());
+  CHECK(runner.scratch_bytes() == kScratchBytes && seen.calls == 0, "only asked for");
+  CHECK(InvokeConv2d(&runner), "%s", runner.log());
+  CHECK(seen.calls == 1 && seen.input == input && seen.output == output, "arguments");
+  CHECK(seen.scratch >= arena && seen.scratch < arena + sizeof(arena), "in the arena");
+  CHECK(IsAligned(seen.scratch), "%p", seen.scratch);
+  const DcsrConvShape& shape = seen.shape;
+  CHECK(shape.batches == 1 && shape.input_height == 5 && shape.input_width == 7 &&
+            shape.output_height == 3 && shape.output_width == 4,
+        "shape");
+  free_packed_blob(&blob);
+}
+
+void test_fully_connected_gets_scratch_only_if_its_kernel_asks() {
+  PackedBlob blob = Pack(kDcsrOpFullyConnected, 1);
+  for (const int32_t batches : {1, 4}) {
+    const TestTensor inputs[] = {Int8Tensor({batches, 3}, 0, input),
+                                 ConstantTensor(blob.data, blob.size)};
+    const TestTensor outputs[] = {Int8Tensor({batches, 2}, 0, output)};
+    TestRunner runner(inputs, 2, outputs, 1, arena, sizeof(arena));
+    seen = {};
+    CHECK(PrepareFullyConnected(&runner) && InvokeFullyConnected(&runner), "%s", runner.log());
+    CHECK(runner.scratch_bytes() == (batches == 1 ? 0 : kScratchBytes), "%d batches", batches);
+    CHECK((seen.scratch == nullptr) == (batches == 1), "%d batches", batches);
+    CHECK(IsAligned(seen.scratch) && seen.shape.batches == batches, "%d batches", batches);
+  }
+  free_packed_blob(&blob);
+}
+
+void test_too_small_an_arena_for_scratch_is_refused() {
+  PackedBlob blob = Pack(kDcsrOpConv1x1, 1);
+  const TestTensor inputs[] = {Int8Tensor({1, 2, 2, 3}, 0, input),
+                               ConstantTensor(blob.data, blob.size)};
+  const TestTensor outputs[] = {Int8Tensor({1, 2, 2, 2}, 0, output)};
+  TestRunner runner(inputs, 2, outputs, 1, arena, kScratchBytes - 1);
+  CHECK(!PrepareConv2d(&runner), "too small");
+  CHECK(strcmp(runner.log(), "DCSR_CONV_2D: memory: there is none for the scratch buffer") == 0,
+        "%s", runner.log());
+  free_packed_blob(&blob);
+}
+
+}  // namespace
+}  // namespace dcsr
+
+int main() {
+  using namespace dcsr;  // NOLINT: RUN_TEST prints the bare name.
+  RUN_TEST(test_conv_2d_gets_its_scratch_and_shape);
+  RUN_TEST(test_fully_connected_gets_scratch_only_if_its_kernel_asks);
+  RUN_TEST(test_too_small_an_arena_for_scratch_is_refused);
+  return check_exit_status();
+}

@@ -1,0 +1,185 @@
+// Registers the ops with the interpreter of a stock tflite-micro wheel, through its ABI
+// (wheel_abi.h).
+//
+// Nothing of the wheel is trusted before it was compared with what its library exports: first the
+// virtual functions that the ops call, then the layout of the resolver, through its own virtual
+// functions.
+
+#include "ops/wheel/wheel_plugin.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/dcsr_ops.h"
+#include "ops/wheel/wheel_abi.h"
+#include "ops/wheel/wheel_port.h"
+
+namespace dcsr::wheel {
+namespace {
+
+bool Refuse(const char* cause) {
+  fprintf(stderr,
+          "DcsrRegisterOps: %s; this plugin supports the tflite-micro wheels of September 2025 to "
+          "October 2026\n",
+          cause);
+  return false;
+}
+
+// The functions of both ops for wheels whose context points at the MicroContext at `impl_offset`.
+template <size_t impl_offset>
+struct Callbacks {
+  static WheelPort MakePort(Context* context, Node* node) {
+    MicroContext* micro_context;
+    memcpy(&micro_context, reinterpret_cast<const char*>(context) + impl_offset,
+           sizeof(micro_context));
+    return WheelPort(micro_context, node);
+  }
+
+  template <bool (*function)(Port*)>
+  static int32_t Call(Context* context, Node* node) {
+    WheelPort port = MakePort(context, node);
+    return function(&port) ? kStatusOk : kStatusError;
+  }
+
+  static constexpr Registration kConv2d = {
+      nullptr, nullptr,        Call<PrepareConv2d>, Call<InvokeConv2d>,
+      nullptr, kBuiltinCustom, dcsr::kConv2dName,
+  };
+  static constexpr Registration kFullyConnected = {
+      nullptr, nullptr,        Call<PrepareFullyConnected>, Call<InvokeFullyConnected>,
+      nullptr, kBuiltinCustom, dcsr::kFullyConnectedName,
+  };
+};
+
+constexpr int32_t kContextFunctions = 6;
+
+// A generation of wheels: the names under which they export the virtual functions of MicroContext
+// that we call, and the ops for them.
+struct Generation {
+  const char* context_vtable;
+  const char* context_functions[kContextFunctions];  // in the order of the vtable
+  const Registration* conv2d;
+  const Registration* fully_connected;
+};
+
+constexpr Generation kGenerations[] = {
+    // From October 2026 on: TFLM's types live in tflite::micro, and TfLiteContext is no more than
+    // its `impl_`.
+    {"_ZTVN6tflite5micro23MicroInterpreterContextE",
+     {
+         "_ZN6tflite5micro23MicroInterpreterContext24AllocatePersistentBufferEm",
+         "_ZN6tflite5micro23MicroInterpreterContext27RequestScratchBufferInArenaEmPi",
+         "_ZN6tflite5micro23MicroInterpreterContext16GetScratchBufferEi",
+         "_ZN6tflite5micro23MicroInterpreterContext24AllocateTempTfLiteTensorEi",
+         "_ZN6tflite5micro23MicroInterpreterContext26DeallocateTempTfLiteTensorEPNS0_"
+         "12TfLiteTensorE",
+         "_ZN6tflite5micro23MicroInterpreterContext13GetEvalTensorEi",
+     },
+     &Callbacks<0>::kConv2d,
+     &Callbacks<0>::kFullyConnected},
+    {"_ZTVN6tflite23MicroInterpreterContextE",
+     {
+         "_ZN6tflite23MicroInterpreterContext24AllocatePersistentBufferEm",
+         "_ZN6tflite23MicroInterpreterContext27RequestScratchBufferInArenaEmPi",
+         "_ZN6tflite23MicroInterpreterContext16GetScratchBufferEi",
+         "_ZN6tflite23MicroInterpreterContext24AllocateTempTfLiteTensorEi",
+         "_ZN6tflite23MicroInterpreterContext26DeallocateTempTfLiteTensorEP12TfLiteTensor",
+         "_ZN6tflite23MicroInterpreterContext13GetEvalTensorEi",
+     },
+     &Callbacks<24>::kConv2d,
+     &Callbacks<24>::kFullyConnected},
+};
+
+// Handle of the library that the function at `address` is in, null if there is none. It is the
+// wheel's: Python loads it such that its symbols cannot be found otherwise.
+void* OpenLibraryOf(const void* address) {
+  Dl_info info;
+  if (dladdr(address, &info) == 0 || info.dli_fname == nullptr) return nullptr;
+  return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+// Whether the vtable that `library` exports has the functions where MicroContextVtable has them.
+bool HasContextFunctions(void* library, const Generation& generation) {
+  const void* symbol = dlsym(library, generation.context_vtable);
+  if (symbol == nullptr) return false;
+  // Two words precede the functions.
+  const auto* vtable = reinterpret_cast<const MicroContextVtable*>(
+      static_cast<const char*>(symbol) + 2 * sizeof(void*));
+  const void* const functions[kContextFunctions] = {
+      reinterpret_cast<const void*>(vtable->allocate_persistent_buffer),
+      reinterpret_cast<const void*>(vtable->request_scratch_buffer_in_arena),
+      reinterpret_cast<const void*>(vtable->get_scratch_buffer),
+      reinterpret_cast<const void*>(vtable->allocate_temp_tensor),
+      reinterpret_cast<const void*>(vtable->deallocate_temp_tensor),
+      reinterpret_cast<const void*>(vtable->get_eval_tensor),
+  };
+  for (int32_t i = 0; i < kContextFunctions; ++i) {
+    const void* expected = dlsym(library, generation.context_functions[i]);
+    if (expected == nullptr || functions[i] != expected) return false;
+  }
+  return true;
+}
+
+const Generation* FindGeneration(const Resolver* resolver) {
+  void* library = OpenLibraryOf(reinterpret_cast<const void*>(resolver->vtable->find_custom));
+  if (library == nullptr) return nullptr;
+  const Generation* found = nullptr;
+  for (const Generation& generation : kGenerations) {
+    if (HasContextFunctions(library, generation)) found = &generation;
+  }
+  dlclose(library);  // Only the reference that OpenLibraryOf took.
+  return found;
+}
+
+const Registration* FindCustom(const Resolver* resolver, const char* name) {
+  return resolver->vtable->find_custom(resolver, name);
+}
+
+// Whether the resolver's own look-up finds each registration where this layout has it.
+bool HasKnownLayout(const Resolver* resolver) {
+  if (resolver->registrations_len < 1 || resolver->registrations_len > kResolverCapacity) {
+    return false;
+  }
+  for (uint32_t i = 0; i < resolver->registrations_len; ++i) {
+    const Registration& registration = resolver->registrations[i];
+    const Registration* found =
+        registration.builtin_code == kBuiltinCustom
+            ? FindCustom(resolver, registration.custom_name)
+            : resolver->vtable->find_builtin(resolver, registration.builtin_code);
+    if (found != &registration) return false;
+  }
+  return true;
+}
+
+bool Register(Resolver* resolver, const Registration& registration) {
+  const Registration* present = FindCustom(resolver, registration.custom_name);
+  if (present != nullptr) {
+    return present->prepare == registration.prepare ||
+           Refuse("another library has registered an op of this name");
+  }
+  const uint32_t slot = resolver->registrations_len;
+  if (slot == kResolverCapacity) return Refuse("the interpreter has no room for more ops");
+  const Registration before = resolver->registrations[slot];
+  resolver->registrations[slot] = registration;
+  resolver->registrations_len = slot + 1;
+  if (FindCustom(resolver, registration.custom_name) == &resolver->registrations[slot]) return true;
+  resolver->registrations_len = slot;
+  resolver->registrations[slot] = before;
+  return Refuse("the layout of the interpreter's op resolver is unknown");
+}
+
+}  // namespace
+}  // namespace dcsr::wheel
+
+bool DcsrRegisterOps(void* python_ops_resolver) {
+  using namespace dcsr::wheel;  // NOLINT: an exported C function cannot be in it.
+  auto* resolver = static_cast<Resolver*>(python_ops_resolver);
+  const Generation* generation = FindGeneration(resolver);
+  if (generation == nullptr) return Refuse("the interpreter's library is unknown");
+  if (!HasKnownLayout(resolver)) {
+    return Refuse("the layout of the interpreter's op resolver is unknown");
+  }
+  return Register(resolver, *generation->conv2d) &&
+         Register(resolver, *generation->fully_connected);
+}

@@ -1,0 +1,224 @@
+"""The command-line tools as a user runs them: exit codes, one-line errors, files that are whole or untouched."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcsr import layers, packing
+from dcsr import model as tflite
+from dcsr.schema import schema
+from dcsr.testing.compare import assert_same
+from dcsr.testing.models import Builder, conv_model, fully_connected_model, sparse_matrix
+
+TOOLS = Path("python").absolute()
+
+
+def run(tool: str, *arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess:
+    """Runs a tool as `bazel run` does, from `cwd`, and asserts its exit status and that it never shows a traceback."""
+    environment = os.environ | {"BUILD_WORKING_DIRECTORY": str(cwd)}
+    result = subprocess.run(
+        [TOOLS / tool, *map(str, arguments)],
+        env=environment,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "Traceback" not in result.stderr, result.stderr
+    assert result.returncode == code, (result.returncode, result.stdout, result.stderr)
+    return result
+
+
+def error_of(result: subprocess.CompletedProcess) -> str:
+    """The one line on stderr."""
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+@pytest.fixture(name="dense")
+def dense_model(tmp_path) -> Path:
+    """A sparse FULLY_CONNECTED of two sizes and a layer that is not sparse."""
+    rng = np.random.default_rng(0)
+    builder = Builder()
+    x = builder.tensor("x", (1, 300), scale=0.1, zero_point=-3)
+    y = builder.fully_connected(x, sparse_matrix(rng, 100, 300, 0.9), (1, 100), name="first")
+    z = builder.fully_connected(y, sparse_matrix(rng, 50, 100, 0.1), (1, 50), name="full")
+    w = builder.fully_connected(z, sparse_matrix(rng, 200, 50, 0.8), (1, 200), name="last")
+    path = tmp_path / "dense.tflite"
+    path.write_bytes(tflite.serialize(builder.finish([x], [w])))
+    return path
+
+
+def test_compress_inspect_verify_decompress(dense):
+    cwd = dense.parent
+    result = run("compress", "dense.tflite", "-o", "small.tflite", "--json", "r.json", cwd=cwd)
+    assert "first/weights" in result.stdout and "below --min-sparsity 60 %" in result.stdout
+    assert (cwd / "small.tflite").stat().st_size < dense.stat().st_size
+
+    report = json.loads((cwd / "r.json").read_text())
+    assert [layer["encoding"] == "dense" for layer in report["layers"]] == [False, True, False]
+    first = report["layers"][0]
+    assert (first["rows"], first["cols"], first["dense_bytes"]) == (100, 300, 30000)
+    packed = [layer for layer in report["layers"] if layer["layer_bytes"]]
+    assert report["total"]["packed_bytes"] == sum(layer["packed_bytes"] for layer in packed)
+    assert report["total"]["file_bytes_after"] == (cwd / "small.tflite").stat().st_size
+
+    for model in ("dense.tflite", "small.tflite"):
+        assert "first/weights" in run("inspect", model, cwd=cwd).stdout
+    result = run("verify", "dense.tflite", "small.tflite", "--samples", 3, cwd=cwd)
+    assert "identical: 3 samples" in result.stdout and "arena " in result.stdout
+
+    run("decompress", "small.tflite", "-o", "back.tflite", cwd=cwd)
+    assert_same(tflite.read(dense), tflite.read(cwd / "back.tflite"))
+    run("compress", "back.tflite", "-o", "again.tflite", cwd=cwd)
+    assert (cwd / "again.tflite").read_bytes() == (cwd / "small.tflite").read_bytes()
+
+
+@pytest.mark.parametrize("method", ["dcsr", "rle", "auto", "none"])
+@pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
+def test_methods_and_objectives_verify(dense, method, objective):
+    cwd = dense.parent
+    run("compress", dense, "-o", "o.tflite", "--method", method, "--objective", objective, cwd=cwd)
+    run("verify", dense, "o.tflite", "--samples", 2, cwd=cwd)
+
+
+def test_output_in_place_of_the_input(dense):
+    before = dense.stat().st_size
+    run("compress", dense, "-o", dense, cwd=dense.parent)
+    assert dense.stat().st_size < before
+    assert [p.name for p in dense.parent.iterdir()] == ["dense.tflite"]
+
+
+def test_verify_finds_a_single_changed_weight(dense):
+    cwd = dense.parent
+    run("compress", dense, "-o", "small.tflite", cwd=cwd)
+    model = tflite.read(cwd / "small.tflite")
+    layer = layers.find(model)[-1]
+    tensor = model.subgraphs[0].tensors[layer.operator.inputs[1]]
+    data = np.array(model.buffers[tensor.buffer].data)
+    values = len(layer.packed.streams.values)
+    end = len(packing.pack(layer.packed)) - -values % 4
+    data[end - 1] ^= 64
+    model.buffers[tensor.buffer].data = data
+    (cwd / "broken.tflite").write_bytes(tflite.serialize(model))
+    result = run("verify", dense, "broken.tflite", cwd=cwd, code=1)
+    assert "different: sample 0, output 0: element [0, 199] is" in result.stdout
+
+
+def test_verify_on_given_inputs(dense):
+    cwd = dense.parent
+    run("compress", dense, "-o", "small.tflite", cwd=cwd)
+    np.savez(cwd / "inputs.npz", x=np.zeros((4, 1, 300), np.int8))
+    result = run("verify", dense, "small.tflite", "--inputs", "inputs.npz", cwd=cwd)
+    assert "identical: 4 samples" in result.stdout
+    np.savez(cwd / "wrong.npz", x=np.zeros((4, 1, 299), np.int8))
+    result = run("verify", dense, "small.tflite", "--inputs", "wrong.npz", cwd=cwd, code=2)
+    assert "wrong.npz: input 'x' wants int8 [samples, 1, 300]" in error_of(result)
+
+
+def test_verify_of_different_models(dense):
+    other = dense.parent / "other.tflite"
+    rng = np.random.default_rng(1)
+    other.write_bytes(tflite.serialize(conv_model(rng, sparse_matrix(rng, 8, 8, 0.5))))
+    result = run("verify", dense, other, cwd=dense.parent, code=2)
+    assert "its inputs are not those of" in error_of(result)
+
+
+BAD_FILES = {
+    "empty": b"",
+    "text": b"this is not a model, but it is long enough to look at",
+    "zeros": bytes(1000),
+}
+
+
+@pytest.mark.parametrize("kind", [*BAD_FILES, "missing", "directory", "truncated"])
+@pytest.mark.parametrize("tool", ["compress", "decompress", "inspect", "verify"])
+def test_bad_files_give_one_line_and_leave_the_output_alone(dense, kind, tool):
+    cwd = dense.parent
+    path, output = cwd / f"{kind}.tflite", cwd / "out.tflite"
+    output.write_bytes(b"what was there before")
+    if kind in BAD_FILES:
+        path.write_bytes(BAD_FILES[kind])
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "truncated":
+        path.write_bytes(dense.read_bytes()[:-5000])
+    arguments = {"inspect": [path], "verify": [dense, path]}.get(tool, [path, "-o", output])
+    line = error_of(run(tool, *arguments, cwd=cwd, code=2))
+    assert line.startswith(f"{tool}: ") and f"{kind}.tflite" in line
+    assert output.read_bytes() == b"what was there before"
+
+
+def test_float_models_are_refused_with_the_tensor_and_the_way_out(tmp_path):
+    builder = Builder()
+    x = builder.tensor("x", (1, 8), np.float32)
+    weights = builder.tensor("dense/MatMul", (4, 8), np.float32, data=np.zeros((4, 8)))
+    y = builder.tensor("y", (1, 4), np.float32)
+    options = schema.FullyConnectedOptionsT()
+    builder.operator(schema.BuiltinOperator.FULLY_CONNECTED, [x, weights, -1], [y], options)
+    (tmp_path / "kws.tflite").write_bytes(tflite.serialize(builder.finish([x], [y])))
+    line = error_of(run("compress", "kws.tflite", "-o", "o.tflite", cwd=tmp_path, code=2))
+    assert line.startswith("compress: kws.tflite: subgraph 0, tensor 1 'dense/MatMul': float32 weights; convert")
+    assert not (tmp_path / "o.tflite").exists()
+
+
+def test_outputs_that_cannot_be_written(dense):
+    result = run("compress", dense, "-o", "no/such/folder/o.tflite", cwd=dense.parent, code=2)
+    assert "no/such/folder/o.tflite: cannot be written" in error_of(result)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dense.tflite"],
+        ["dense.tflite", "-o", "o.tflite", "--method", "best"],
+        ["dense.tflite", "-o", "o.tflite", "--min-sparsity", "60"],
+        ["dense.tflite", "-o", "o.tflite", "--cc", "model.txt"],
+        ["dense.tflite", "-o", "o.tflite", "--bogus"],
+    ],
+)
+def test_bad_usage(dense, arguments):
+    run("compress", *arguments, cwd=dense.parent, code=2)
+    assert not (dense.parent / "o.tflite").exists()
+
+
+@pytest.mark.parametrize("tool", ["compress", "decompress", "inspect", "verify", "matrix_metrics", "export_matrix"])
+def test_help_shows_an_example_and_the_exit_status(tool, tmp_path):
+    text = run(tool, "--help", cwd=tmp_path).stdout
+    assert "example" in text and "exit status" in text
+
+
+def test_numpy_metrics_and_export(tmp_path):
+    rng = np.random.default_rng(2)
+    matrix = sparse_matrix(rng, 60, 100, 0.9)
+    model = fully_connected_model(rng, matrix)
+    (tmp_path / "m.tflite").write_bytes(tflite.serialize(model))
+    run("compress", "m.tflite", "-o", "s.tflite", "--numpy", "weights", cwd=tmp_path)
+    (path,) = (tmp_path / "weights").iterdir()
+    assert np.array_equal(np.load(path), matrix)
+
+    result = run("matrix_metrics", path, "--json", "sizes.json", cwd=tmp_path)
+    sizes = json.loads((tmp_path / "sizes.json").read_text())["bytes"]
+    assert sizes["dense"] == 6000
+    for scheme in ("csr", "bcsr", "psr", "rle", "bitmap", "zlib6", "zlib9", "dcsr", "bound"):
+        assert scheme in sizes and scheme in result.stdout
+
+    run("export_matrix", path, "out.h", cwd=tmp_path)
+    assert "static const int8_t out_matrix[]" in (tmp_path / "out.h").read_text()
+
+
+@pytest.mark.parametrize("tool,more", [("matrix_metrics", []), ("export_matrix", ["o.h"])])
+def test_matrices_that_are_none(tmp_path, tool, more):
+    np.save(tmp_path / "float.npy", np.zeros((3, 3), np.float32))
+    np.save(tmp_path / "object.npy", np.array([{}, []], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "archive.npz", np.zeros((3, 3), np.int8))
+    (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "empty.npy").write_text("")
+    for name in ("float.npy", "object.npy", "archive.npz", "text.npy", "empty.npy", "none.npy"):
+        assert name in error_of(run(tool, name, *more, cwd=tmp_path, code=2))
+    assert not (tmp_path / "o.h").exists()

@@ -1,0 +1,185 @@
+"""Compressed models against their dense originals in the stock TFLM interpreter, bit for bit, on many small models."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dcsr import convert, runtime
+from dcsr import model as tflite
+from dcsr.schema import schema
+from dcsr.testing.models import Builder, conv_model, fully_connected_model, sparse_matrix
+
+ENCODINGS = ["dcsr", "rle", "dense"]
+ACTIVATIONS = {name: getattr(schema.ActivationFunctionType, name) for name in ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")}
+
+
+def run(data: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The first output for each input."""
+    interpreter = runtime.Interpreter.from_bytes(data)
+    outputs = []
+    for value in inputs:
+        interpreter.set_input(value, 0)
+        interpreter.invoke()
+        outputs.append(np.array(interpreter.get_output(0)))
+    return outputs
+
+
+def assert_exact(model: schema.ModelT, seed: int, packed_layers: int = 1) -> None:
+    """Asserts that every encoding gives the dense model's outputs on extreme and random inputs."""
+    shape = tuple(int(d) for d in model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].shape)
+    rng = np.random.default_rng(seed)
+    inputs = [np.full(shape, value, np.int8) for value in (-128, 127, 0)]
+    inputs += [rng.integers(-128, 128, shape).astype(np.int8) for _ in range(3)]
+    dense = tflite.serialize(model)
+    want = run(dense, inputs)
+    for encoding in ENCODINGS:
+        compressed, choices = convert.compress(
+            tflite.parse(dense, "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
+        )
+        assert sum(choice.packed is not None for choice in choices) == packed_layers
+        for number, (a, b) in enumerate(zip(want, run(tflite.serialize(compressed), inputs), strict=True)):
+            assert a.shape == b.shape
+            assert np.array_equal(a, b), (
+                f"{encoding}, seed {seed}, input {number}: first difference at {np.argwhere(a != b)[0]}"
+            )
+
+
+# rows, cols, sparsity, batches
+FC_SHAPES = [
+    (1, 1, 0.0, 1),
+    (1, 300, 0.9, 1),
+    (10, 33, 0.5, 1),
+    (12, 1536, 0.9, 1),
+    (17, 31, 0.9, 5),
+    (64, 64, 1.0, 2),
+    (5, 70000, 0.97, 1),
+    (3, 17, 0.0, 33),
+]
+
+
+@pytest.mark.parametrize("rows,cols,sparsity,batches", FC_SHAPES)
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_fully_connected(rows, cols, sparsity, batches, per_channel, activation):
+    seed = rows * cols + batches
+    rng = np.random.default_rng(seed)
+    model = fully_connected_model(
+        rng,
+        sparse_matrix(rng, rows, cols, sparsity),
+        batches=batches,
+        per_channel=per_channel,
+        with_bias=bool(seed % 2),
+        activation=ACTIVATIONS[activation],
+    )
+    assert_exact(model, seed)
+
+
+# rows, cols, sparsity, pixels, batches, stride
+CONV_SHAPES = [
+    (1, 1, 0.0, (1, 1), 1, (1, 1)),
+    (7, 3, 0.5, (1, 1), 1, (1, 1)),
+    (64, 64, 0.9, (25, 5), 1, (1, 1)),
+    (33, 17, 0.9, (7, 3), 2, (1, 1)),
+    (16, 40, 0.8, (9, 7), 1, (2, 2)),
+    (16, 40, 0.8, (9, 7), 3, (3, 2)),
+    (20, 96, 1.0, (6, 6), 1, (1, 1)),
+    (96, 20, 0.0, (3, 3), 1, (1, 4)),
+]
+
+
+@pytest.mark.parametrize("rows,cols,sparsity,pixels,batches,stride", CONV_SHAPES)
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("padding", [schema.Padding.SAME, schema.Padding.VALID])
+def test_conv_2d(rows, cols, sparsity, pixels, batches, stride, per_channel, activation, padding):
+    seed = rows * cols + batches + pixels[1]
+    rng = np.random.default_rng(seed)
+    model = conv_model(
+        rng,
+        sparse_matrix(rng, rows, cols, sparsity),
+        pixels=pixels,
+        batches=batches,
+        stride=stride,
+        per_channel=per_channel,
+        with_bias=bool(seed % 2),
+        activation=ACTIVATIONS[activation],
+        padding=padding,
+    )
+    assert_exact(model, seed)
+
+
+@pytest.mark.parametrize("value", [-128, -127, 127])
+@pytest.mark.parametrize("zero_point", [-128, 0, 127])
+@pytest.mark.parametrize("make", [fully_connected_model, conv_model])
+def test_extreme_weights_and_zero_points(value, zero_point, make):
+    rng = np.random.default_rng(zero_point + 128)
+    matrix = np.where(rng.random((9, 515)) < 0.5, value, 0).astype(np.int8)
+    matrix[0] = value
+    model = make(rng, matrix)
+    for tensor in (model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]):
+        model.subgraphs[0].tensors[tensor].quantization.zeroPoint[0] = zero_point
+    assert_exact(model, 1)
+
+
+@pytest.mark.parametrize("output_scale", [2.0**-31, 1e-6, 1e-3, 1.0, 1e3, 1e7])
+@pytest.mark.parametrize("make", [fully_connected_model, conv_model])
+def test_requantisation_from_saturating_to_vanishing(output_scale, make):
+    rng = np.random.default_rng(3)
+    matrix = sparse_matrix(rng, 20, 100, 0.8)
+    model = make(rng, matrix, per_channel=True)
+    graph = model.subgraphs[0]
+    # input scale 0.1, weight scales about 0.03: multipliers from 2^22 down to 2^-31 of a unit
+    graph.tensors[graph.outputs[0]].quantization.scale[0] = output_scale
+    assert_exact(model, 3)
+
+
+def test_sums_that_wrap_like_the_dense_kernel_s():
+    rng = np.random.default_rng(4)
+    bias = np.array([2**31 - 1, -(2**31), 2**31 - 1000, 0], np.int32)
+    builder = Builder()
+    x = builder.tensor("x", (1, 90), scale=0.1, zero_point=-128)
+    y = builder.fully_connected(x, sparse_matrix(rng, 4, 90, 0.3), (1, 4), bias=bias, output_scale=1e6)
+    assert_exact(builder.finish([x], [y]), 4)
+
+
+@pytest.mark.parametrize("keep_num_dims", [True, False])
+def test_fully_connected_of_higher_rank(keep_num_dims):
+    rng = np.random.default_rng(5)
+    builder = Builder()
+    x = builder.tensor("x", (2, 3, 4, 40), scale=0.1, zero_point=9)
+    shape = (2, 3, 4, 12) if keep_num_dims else (24, 12)
+    y = builder.fully_connected(x, sparse_matrix(rng, 12, 40, 0.8), shape, keep_num_dims=keep_num_dims)
+    assert_exact(builder.finish([x], [y]), 5)
+
+
+def test_layers_that_share_weights():
+    rng = np.random.default_rng(6)
+    builder = Builder()
+    x = builder.tensor("x", (1, 64), scale=0.1, zero_point=3)
+    weights = builder.tensor("w", (64, 64), data=sparse_matrix(rng, 64, 64, 0.9), scale=0.02)
+    y = builder.fully_connected(x, weights, (1, 64), name="a")
+    z = builder.fully_connected(y, weights, (1, 64), name="b")
+    w = builder.conv_2d(_reshaped(builder, z, (1, 1, 1, 64)), sparse_matrix(rng, 8, 64, 0.7), name="c")
+    assert_exact(builder.finish([x], [w]), 6, packed_layers=3)
+
+
+def _reshaped(builder: Builder, x: int, shape: tuple[int, ...]) -> int:
+    out = builder.tensor("reshaped", shape, scale=0.5, zero_point=3)
+    options = schema.ReshapeOptionsT(newShape=np.array(shape, np.int32))
+    builder.operator(schema.BuiltinOperator.RESHAPE, [x], [out], options)
+    return out
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 70),
+    cols=st.integers(1, 300),
+    sparsity=st.sampled_from([0.0, 0.5, 0.8, 0.9, 0.95, 1.0]),
+    make=st.sampled_from([fully_connected_model, conv_model]),
+    per_channel=st.booleans(),
+)
+def test_random_layers(seed, rows, cols, sparsity, make, per_channel):
+    rng = np.random.default_rng(seed)
+    assert_exact(make(rng, sparse_matrix(rng, rows, cols, sparsity), per_channel=per_channel), seed)

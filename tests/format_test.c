@@ -1,0 +1,53 @@
+// The kernels against the test vectors of docs/format.md.
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/format_vectors.h"
+#include "tflm_kernels/kernels.h"
+
+enum { kMaxCols = 5000, kMaxRows = 16 };
+
+static int check(const char* name, const void* blob, size_t blob_bytes, const uint8_t* output,
+                 size_t output_bytes) {
+  DcsrLayer layer;
+  DcsrStatus status = dcsr_layer_parse(blob, blob_bytes, &layer);
+  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  if (status != kDcsrOk || layer.cols > kMaxCols || layer.rows != output_bytes) {
+    printf("%s: %s\n", name, dcsr_status_string(status));
+    return 1;
+  }
+  static int8_t x[2 * kMaxCols];
+  for (uint32_t c = 0; c < layer.cols; ++c) {
+    x[c] = (int8_t)((int32_t)((37 * c + 11) % 256) - 128);
+  }
+  int8_t y[kMaxRows];
+  if (layer.op == kDcsrOpConv1x1) {
+    // Two pixels wide with a horizontal stride of 2: the second one is skipped.
+    memset(x + layer.cols, 99, layer.cols);
+    const DcsrConvShape shape = {1, 1, 2, 1, 1};
+    if (layer.stride_w != 2 || dcsr_conv1x1_scratch_bytes(&layer, &shape) != 0) return 1;
+    dcsr_conv1x1(&layer, &shape, x, y, NULL);
+  } else {
+    if (dcsr_fully_connected_scratch_bytes(&layer, 1) != 0) return 1;
+    dcsr_fully_connected(&layer, 1, x, y, NULL);
+  }
+  for (size_t r = 0; r < output_bytes; ++r) {
+    if ((uint8_t)y[r] != output[r]) {
+      printf("%s: row %u is %d, the document has %d\n", name, (unsigned)r, y[r], (int8_t)output[r]);
+      return 1;
+    }
+  }
+  return 0;
+}
+
+int main(void) {
+  int failures = 0;
+  const size_t count = sizeof(format_vectors) / sizeof(format_vectors[0]);
+  for (size_t i = 0; i < count; ++i) {
+    failures += check(format_vectors[i].name, format_vectors[i].layer, format_vectors[i].layer_bytes,
+                      format_vectors[i].output, format_vectors[i].output_bytes);
+  }
+  printf("%u vectors, %d failures\n", (unsigned)count, failures);
+  return failures != 0 || count == 0;
+}

@@ -1,0 +1,31 @@
+"""docs/format.md against the code: the vectors are current, and decode to what they should."""
+
+from pathlib import Path
+
+import format_vectors
+import numpy as np
+import pytest
+
+from dcsr import encodings, packing
+
+DOCUMENT = Path("docs/format.md").read_text()
+VECTORS = format_vectors.load(DOCUMENT)
+
+
+def test_section_is_what_the_encoders_give():
+    assert DOCUMENT.endswith(format_vectors.document()), (
+        "docs/format.md#test-vectors is not current; print it with: format_vectors document"
+    )
+
+
+def test_every_encoding_has_a_vector():
+    assert {packing.unpack(v.layer).streams.encoding for v in VECTORS} == set(encodings.REGISTRY)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v.name)
+def test_vector_decodes_and_computes(vector):
+    layer = packing.unpack(vector.layer)
+    original = format_vectors.layers()[vector.name]
+    assert np.array_equal(encodings.decode(layer.streams), encodings.decode(original.streams))
+    outputs = packing.run(layer, format_vectors.activations(layer.streams.cols)[np.newaxis])[1]
+    assert outputs.tobytes() == vector.output
