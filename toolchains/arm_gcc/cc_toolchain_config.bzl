@@ -53,6 +53,8 @@ def _arm_gcc_toolchain_config_impl(ctx):
             ]),
             _flags(_LINK, core + [
                 "-no-canonical-prefixes",
+                # The plugin is for link-time optimisation, which is not unpacked.
+                "-fno-use-linker-plugin",
                 "-nostartfiles",
                 "-nostdlib",
                 "-static",

@@ -1,0 +1,23 @@
+// Output and exit through the simulator or debugger. Without one the first output is a fault.
+
+#include <stdint.h>
+
+#include "toolchains/firmware/io.h"
+#include "toolchains/firmware/semihosting.h"
+
+void io_write(const char* data, size_t size) {
+  // ":tt" is the console, mode 4 is "w". In registers and on the stack, as memory may be uninitialised; every call gets
+  // the same handle or another to the same console.
+  static const char kConsole[] = ":tt";
+  const uint32_t open[3] = {(uint32_t)(uintptr_t)kConsole, 4, sizeof(kConsole) - 1};
+  const uint32_t write[3] = {(uint32_t)semihosting_call(kSemihostingOpen, open),
+                             (uint32_t)(uintptr_t)data, (uint32_t)size};
+  semihosting_call(kSemihostingWrite, write);
+}
+
+void io_exit(int status) {
+  const uint32_t block[2] = {kSemihostingApplicationExit, (uint32_t)status};
+  semihosting_call(kSemihostingExitExtended, block);
+  for (;;) {
+  }
+}

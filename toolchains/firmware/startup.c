@@ -1,0 +1,210 @@
+// Reset, vectors and faults, by the names that CMSIS has for them, so that a vendor's startup file
+// can take the place of this one: __Vectors, Reset_Handler, SystemInit(), NMI_Handler and so on.
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "toolchains/firmware/device.h"
+#include "toolchains/firmware/io.h"
+
+typedef void (*Function)(void);
+
+// Set by sections.ld. The tables are those of CMSIS-Core's __cmsis_start().
+typedef struct {
+  const uint32_t* source;
+  uint32_t* destination;
+  uint32_t words;
+} CopyEntry;
+
+typedef struct {
+  uint32_t* destination;
+  uint32_t words;
+} ZeroEntry;
+
+extern const CopyEntry __copy_table_start__[];
+extern const CopyEntry __copy_table_end__[];
+extern const ZeroEntry __zero_table_start__[];
+extern const ZeroEntry __zero_table_end__[];
+extern const Function __preinit_array_start[];
+extern const Function __preinit_array_end[];
+extern const Function __init_array_start[];
+extern const Function __init_array_end[];
+extern uint32_t __StackLimit[];
+extern uint32_t __StackTop[];
+
+int main(void);
+void Reset_Handler(void);
+void Default_Handler(void);
+void Fault_Handler(void);
+
+// Another file, or a vendor's, may define any of them.
+#define DCSR_HANDLER(name, target) void name(void) __attribute__((weak, alias(#target)))
+DCSR_HANDLER(NMI_Handler, Default_Handler);
+DCSR_HANDLER(HardFault_Handler, Fault_Handler);
+DCSR_HANDLER(MemManage_Handler, Fault_Handler);
+DCSR_HANDLER(BusFault_Handler, Fault_Handler);
+DCSR_HANDLER(UsageFault_Handler, Fault_Handler);
+DCSR_HANDLER(SecureFault_Handler, Fault_Handler);
+DCSR_HANDLER(SVC_Handler, Default_Handler);
+DCSR_HANDLER(DebugMon_Handler, Default_Handler);
+DCSR_HANDLER(PendSV_Handler, Default_Handler);
+DCSR_HANDLER(SysTick_Handler, Default_Handler);
+
+// Exceptions of the core. There are no entries for a device's interrupts, as none is enabled; a
+// firmware that uses them brings its vendor's table.
+extern const Function __Vectors[16];
+__attribute__((used, section(".vectors"))) const Function __Vectors[16] = {
+    (Function)(uintptr_t)__StackTop,
+    Reset_Handler,
+    NMI_Handler,
+    HardFault_Handler,
+    MemManage_Handler,
+    BusFault_Handler,
+    UsageFault_Handler,
+    SecureFault_Handler,
+    NULL,
+    NULL,
+    NULL,
+    SVC_Handler,
+    DebugMon_Handler,
+    NULL,
+    PendSV_Handler,
+    SysTick_Handler,
+};
+
+// The two below have C linkage and no prototype in a header, as only assembler calls them.
+void start(void);
+void report_fault(const uint32_t* frame, uint32_t exception_return);
+
+void start(void) {
+  SystemInit();
+  // Loops and not memcpy(): a compiler may use for that what is not there before memory is.
+  for (const CopyEntry* entry = __copy_table_start__; entry < __copy_table_end__; ++entry) {
+    for (uint32_t i = 0; i < entry->words; ++i) {
+      ((volatile uint32_t*)entry->destination)[i] = entry->source[i];
+    }
+  }
+  for (const ZeroEntry* entry = __zero_table_start__; entry < __zero_table_end__; ++entry) {
+    for (uint32_t i = 0; i < entry->words; ++i) ((volatile uint32_t*)entry->destination)[i] = 0;
+  }
+  for (const Function* f = __preinit_array_start; f < __preinit_array_end; ++f) (*f)();
+  for (const Function* f = __init_array_start; f < __init_array_end; ++f) (*f)();
+  exit(main());
+}
+
+__attribute__((naked)) void Reset_Handler(void) {
+  __asm__ volatile(
+#if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
+      // A stack that overflows faults. On the other cores it lies at the end of memory, to the same effect.
+      "ldr r0, =__StackLimit\n"
+      "msr msplim, r0\n"
+#endif
+      "ldr r0, =__StackTop\n"
+      "mov sp, r0\n"
+      "ldr r0, =start\n"
+      "bx r0\n"
+      ".ltorg\n");
+}
+
+// ----- Faults -----
+
+static void print(const char* text) { io_write(text, strlen(text)); }
+
+static void print_hex(const char* name, uint32_t value) {
+  char digits[] = "0x00000000";
+  for (size_t i = 0; i < 8; ++i) digits[9 - i] = "0123456789abcdef"[value >> (4 * i) & 15];
+  print("  ");
+  print(name);
+  print(" ");
+  print(digits);
+  print("\n");
+}
+
+static const char* exception_name(uint32_t number) {
+  switch (number) {
+    case 2:
+      return "NMI";
+    case 3:
+      return "HardFault";
+    case 4:
+      return "MemManage fault";
+    case 5:
+      return "BusFault";
+    case 6:
+      return "UsageFault";
+    case 7:
+      return "SecureFault";
+    default:
+      return "unexpected exception";
+  }
+}
+
+// Whether the core found no room to save the frame.
+static bool stack_overflowed(void) {
+#if defined(__ARM_ARCH_6M__)
+  return false;  // it cannot tell
+#else
+  const uint32_t mstkerr = 1u << 4;
+  const uint32_t stkerr = 1u << 12;
+  const uint32_t stkof = 1u << 20;
+  return (SCB->CFSR & (mstkerr | stkerr | stkof)) != 0;
+#endif
+}
+
+enum { kFaultStatus = 100, kUnexpectedStatus = 101 };
+
+// Nothing returns from here, so the stack may be used from its top again: the fault may be that it
+// was full. `frame` is what the core has saved at the old end of it.
+__attribute__((used)) void report_fault(const uint32_t* frame, uint32_t exception_return) {
+  const uint32_t number = __get_IPSR() & 0x1FF;
+  print("\nfirmware: ");
+  print(exception_name(number));
+  print("\n");
+  print_hex("exception", number);
+  print_hex("sp", (uint32_t)(uintptr_t)frame);
+  // Where the fault was, if that could be saved.
+  if (!stack_overflowed() && frame >= __StackLimit && frame + 8 <= __StackTop) {
+    print_hex("pc", frame[6]);
+    print_hex("lr", frame[5]);
+    print_hex("xpsr", frame[7]);
+  } else {
+    print("  the stack has overflowed\n");
+  }
+  print_hex("exc_return", exception_return);
+#if !defined(__ARM_ARCH_6M__)
+  print_hex("cfsr", SCB->CFSR);
+  print_hex("hfsr", SCB->HFSR);
+  print_hex("mmfar", SCB->MMFAR);
+  print_hex("bfar", SCB->BFAR);
+#endif
+  firmware_exit(number >= 3 && number <= 7 ? kFaultStatus : kUnexpectedStatus);
+}
+
+// Only r0 to r3 may be changed before the frame is looked at, and ARMv6-M has no more than this.
+__attribute__((naked)) void Fault_Handler(void) {
+  __asm__ volatile(
+      "mrs r0, msp\n"
+      "mov r1, lr\n"
+      // The overflowed stack of a core with a limit is below it: begin at the top again.
+      "ldr r2, =__StackTop\n"
+      "mov sp, r2\n"
+      // The frame must not be written over before it is read: a stack below it, or the top if there is no frame.
+      "ldr r3, =__StackLimit+1024\n"
+      "cmp r0, r3\n"
+      "blo 1f\n"
+      "mov sp, r0\n"
+      "1:\n"
+      "ldr r2, =report_fault\n"
+      "bx r2\n"
+      ".ltorg\n");
+}
+
+__attribute__((naked)) void Default_Handler(void) {
+  __asm__ volatile(
+      "ldr r2, =Fault_Handler\n"
+      "bx r2\n"
+      ".ltorg\n");
+}
