@@ -45,8 +45,7 @@ typedef enum {
   kDcsrErrorHeader,      // a header field is out of its range
   kDcsrErrorSections,    // section sizes do not add up to total_bytes
   kDcsrErrorRequantize,  // multiplier or shift out of range
-  kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not
-                         // `elements`
+  kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not `elements`
   kDcsrErrorIndex,       // an index leaves the row, or a stream runs out or over
 } DcsrStatus;
 

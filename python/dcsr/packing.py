@@ -186,6 +186,6 @@ def run(layer: PackedLayer, activations: np.ndarray) -> tuple[np.ndarray, np.nda
     # int8 products of up to 2^18 columns stay exact in float64, whose product is the fast one.
     sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
     accumulators = (sums + layer.bias).astype(np.int32)
-    outputs = requantize(accumulators, layer.multiplier, layer.shift).astype(np.int64)
-    outputs = np.clip(outputs + layer.output_zero_point, layer.activation_min, layer.activation_max)
+    outputs = requantize(accumulators, layer.multiplier, layer.shift) + np.int32(layer.output_zero_point)
+    outputs = np.clip(outputs, layer.activation_min, layer.activation_max)
     return accumulators, outputs.astype(np.int8)
