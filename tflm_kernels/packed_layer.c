@@ -53,6 +53,7 @@ static bool is_int8(int32_t value) { return value >= INT8_MIN && value <= INT8_M
 static bool geometry_is_valid(const Header* h) {
   if (h->rows < 1 || h->rows > kDcsrMaxRows) return false;
   if (h->cols < 1 || h->cols > kDcsrMaxCols) return false;
+  if ((uint64_t)h->rows * h->cols > kDcsrMaxWeights) return false;
   if (h->elements > (uint64_t)h->rows * h->cols) return false;
   switch (h->op) {
     case kDcsrOpConv1x1:

@@ -22,6 +22,7 @@ enum {
   kDcsrHeaderBytes = 64,
   kDcsrMaxRows = 1 << 20,
   kDcsrMaxCols = (1 << 18) - 1,
+  kDcsrMaxWeights = INT32_MAX,  // rows * cols
   kDcsrGroupLanes = 16,
 };
 

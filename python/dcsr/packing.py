@@ -120,6 +120,7 @@ def unpack(data: bytes) -> PackedLayer:
     if version != VERSION:
         raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
     module = encodings.by_code(code)
+    encodings.check_shape(rows, cols)
     reserved = data[37:40] + data[52:64]
     if (
         op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
@@ -127,7 +128,6 @@ def unpack(data: bytes) -> PackedLayer:
         or any(reserved)
         or flags & ~_FLAG_PER_ROW
         or length_bytes not in ((0,) if module.NAME == "dense" else (1, 2, 4))
-        or not (1 <= rows <= encodings.MAX_ROWS and 1 <= cols <= encodings.MAX_COLS)
         or elements > rows * cols
         or not (-128 <= act_min <= act_max <= 127)
         or not (-128 <= in_zero <= 127 and -128 <= out_zero <= 127)
