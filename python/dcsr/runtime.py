@@ -41,6 +41,12 @@ _CUSTOM_CODES = (b"DCSR_CONV_2D", b"DCSR_FULLY_CONNECTED")
 # What is not touched of an arena costs nothing.
 _MIN_DEFAULT_ARENA = 64 << 20
 
+# The wheel crashes if the arena does not hold the structures that come before any of the model's.
+_MIN_ARENA = {
+    InterpreterConfig.kAllocationRecording: 512,
+    InterpreterConfig.kPreserveAllTensors: 8216 + 512,  # the planner that plans nothing
+}
+
 
 class Interpreter(stock.Interpreter):
     """A `tflite_micro.runtime.Interpreter` that also runs compressed models.
@@ -64,7 +70,8 @@ class Interpreter(stock.Interpreter):
         Args:
           model_data: content of a .tflite file.
           custom_op_registerers: names of C functions that register further ops.
-          arena_size: bytes; None for ten times the model, at least 64 MiB.
+          arena_size: bytes; None for ten times the model, at least 64 MiB. The builtin ops of the wheel may crash
+            in one that is too small.
           intrepreter_config: as in the wheel, which spells it so.
           alt_decompression_memory_size: as in the wheel.
         """
@@ -78,7 +85,9 @@ class Interpreter(stock.Interpreter):
             registerers = [*registerers, _REGISTERER]
         if arena_size is None:
             arena_size = max(10 * len(model_data), _MIN_DEFAULT_ARENA)
-        # Wheels before 2026 do not know the last argument.
+        if arena_size < _MIN_ARENA.get(intrepreter_config, 0):
+            raise ValueError(f"an arena of {arena_size} bytes is too small for any model")
+        # Older wheels do not know the last argument.
         options = [alt_decompression_memory_size] if alt_decompression_memory_size else []
         with _reasons_in_exceptions():
             super().__init__(
