@@ -237,23 +237,23 @@ const char* dcsr_status_string(DcsrStatus status) {
     case kDcsrOk:
       return "ok";
     case kDcsrErrorAlignment:
-      return "packed layer is not aligned to 4 bytes";
+      return "is not aligned to 4 bytes";
     case kDcsrErrorTruncated:
-      return "packed layer is truncated";
+      return "is truncated";
     case kDcsrErrorMagic:
-      return "not a packed layer";
+      return "is no packed layer (wrong magic number)";
     case kDcsrErrorVersion:
-      return "unknown version of the packed layer";
+      return "is of an unknown version";
     case kDcsrErrorHeader:
-      return "a header field of the packed layer is out of range";
+      return "a header field is out of range";
     case kDcsrErrorSections:
-      return "section sizes of the packed layer do not add up";
+      return "its section sizes do not add up";
     case kDcsrErrorRequantize:
-      return "a multiplier or shift of the packed layer is out of range";
+      return "a multiplier or shift is out of range";
     case kDcsrErrorRowLength:
-      return "row lengths of the packed layer do not add up";
+      return "its row lengths do not add up";
     case kDcsrErrorIndex:
-      return "index stream of the packed layer is invalid";
+      return "an index leaves its row, or a stream its section";
   }
   return "unknown status";
 }

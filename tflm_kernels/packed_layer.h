@@ -85,7 +85,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer);
 // Walks all streams of a parsed layer: O(elements).
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer);
 
-// One lower-case English phrase, never NULL.
+// A lower-case English phrase about the packed layer, never NULL.
 const char* dcsr_status_string(DcsrStatus status);
 
 #ifdef __cplusplus

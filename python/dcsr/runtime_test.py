@@ -363,7 +363,7 @@ def outputs(*indices):
         (shape(0, 2, 5, 10, 7), "input: its channels"),
         (shape(0, 2, 50, 7), "input: does not have 4 dimensions"),
         (shape(0, 2, 5, 0, 10), "input: has an impossible shape"),
-        (shape(1, 16), "packed layer: packed layer is truncated"),
+        (shape(1, 16), "packed layer: is truncated"),
         (shape(1, -4), "packed layer: has an impossible shape"),
         (shape(2, 2, 5, 6, 7), "output: its channels"),
         (shape(2, 2, 4, 7, 6), "output: its height"),
