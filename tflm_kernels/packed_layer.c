@@ -43,7 +43,8 @@ typedef struct {
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
-  uint32_t reserved2[3];
+  uint32_t scratch_budget;
+  uint32_t reserved2[2];
 } Header;
 
 _Static_assert(sizeof(Header) == kDcsrHeaderBytes, "docs/format.md, Header");
@@ -95,8 +96,7 @@ static bool encoding_is_valid(const Header* h) {
 
 static bool unused_is_zero(const Header* h) {
   return (h->flags & ~kFlagPerRow) == 0 && h->reserved[0] == 0 && h->reserved[1] == 0 &&
-         h->reserved[2] == 0 && h->reserved2[0] == 0 && h->reserved2[1] == 0 &&
-         h->reserved2[2] == 0;
+         h->reserved[2] == 0 && h->reserved2[0] == 0 && h->reserved2[1] == 0;
 }
 
 // Returns the offset of a section of `bytes` and moves *end behind it.
@@ -150,6 +150,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   layer->index_bytes = h.index_bytes;
   layer->delta_bytes = h.delta_bytes;
   layer->plane_bytes = h.plane_bytes;
+  layer->scratch_budget = h.scratch_budget;
   layer->bias = (const int32_t*)(const void*)(base + bias);
   layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
   layer->shift = (const int8_t*)(base + shift);

@@ -68,6 +68,7 @@ typedef struct {
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
+  uint32_t scratch_budget;    // bytes; 0: the build's default
   const int32_t* bias;        // [rows], input zero point folded in
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]

@@ -241,7 +241,7 @@ static const Corruption kCorruptions[] = {
     {"reserved 37", kDcsr, kSectionHeader, 37, 1, 1, kDcsrErrorHeader},
     {"reserved 38", kDcsr, kSectionHeader, 38, 1, 1, kDcsrErrorHeader},
     {"reserved 39", kDcsr, kSectionHeader, 39, 1, 1, kDcsrErrorHeader},
-    {"reserved 52", kDcsr, kSectionHeader, 52, 4, 1, kDcsrErrorHeader},
+    {"any scratch_budget", kDcsr, kSectionHeader, 52, 4, UINT32_MAX, kDcsrOk},
     {"reserved 56", kDcsr, kSectionHeader, 56, 4, 1, kDcsrErrorHeader},
     {"reserved 60", kDcsr, kSectionHeader, 63, 1, 128, kDcsrErrorHeader},
     {"index_bytes 2^32 - 1", kDcsr, kSectionHeader, 40, 4, UINT32_MAX, kDcsrErrorSections},

@@ -27,6 +27,7 @@ def make_layer(encoding="dcsr", rows=9, cols=100, per_row=True, seed=0) -> packi
         activation_min=-127,
         activation_max=126,
         stride=(2, 255),
+        scratch_budget=18432,
     )
 
 
@@ -96,7 +97,7 @@ def test_folded_bias_equals_adding_the_zero_point_to_every_activation(zero_point
         (35, "B", 3),
         (37, "B", 1),
         (40, "I", 2**32 - 1),
-        (52, "I", 1),
+        (56, "I", 1),
     ],
 )
 def test_wrong_header_fields_are_refused(offset, form, value):
