@@ -76,9 +76,11 @@ bool GetTensors(const Node& node, Tensors* tensors) {
     return node.Fail("inputs", "are not two: activations and packed layer");
   }
   if (port->OutputCount() != kOutputs) return node.Fail("outputs", "are not one");
-  if (!port->GetInput(kActivations, &tensors->input)) return node.Fail(kInput, "is missing");
-  if (!port->GetInput(kPackedLayer, &tensors->packed)) return node.Fail(kPacked, "is missing");
-  if (!port->GetOutput(0, &tensors->output)) return node.Fail(kOutput, "is missing");
+  if (!port->GetInput(kActivations, &tensors->input))
+    return node.Fail(kInput, "is missing or unreadable");
+  if (!port->GetInput(kPackedLayer, &tensors->packed))
+    return node.Fail(kPacked, "is missing or unreadable");
+  if (!port->GetOutput(0, &tensors->output)) return node.Fail(kOutput, "is missing or unreadable");
 
   if (!CheckTensor(node, kInput, tensors->input)) return false;
   if (!CheckTensor(node, kPacked, tensors->packed)) return false;

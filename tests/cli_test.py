@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -106,7 +107,8 @@ def test_verify_finds_a_single_changed_weight(dense):
     model.buffers[tensor.buffer].data = data
     (cwd / "broken.tflite").write_bytes(tflite.serialize(model))
     result = run("verify", dense, "broken.tflite", cwd=cwd, code=1)
-    assert "different: sample 0, output 0: element [0, 199] is" in result.stdout
+    # The changed weight belongs to the last output; a clamped output may hide it in the first samples.
+    assert re.match(r"different: sample \d+, output 0: element \[0, 199\] is -?\d+ in", result.stdout)
 
 
 def test_verify_on_given_inputs(dense):

@@ -134,6 +134,23 @@ def test_requantisation_from_saturating_to_vanishing(output_scale, make):
     assert_exact(model, 3)
 
 
+@pytest.mark.parametrize("zero_point", [-128, 0, 1, 127])
+def test_zero_point_on_saturated_sums_wraps_like_the_dense_kernel_s(zero_point):
+    """A multiplier of 2^31 - 1 and sums at the end of int32, where adding the zero point overflows."""
+    limits = np.array([2**31 - 1, -(2**31), 2**31 - 50, -(2**31) + 50, 2**30, -(2**30)], np.int32)
+    builder = Builder()
+    x = builder.tensor("x", (1, 1, 1, 8), scale=1 + 181 * 2.0**-23)
+    y = builder.conv_2d(
+        x,
+        np.zeros((6, 8), np.int8),
+        bias=limits,
+        weight_scale=1 - 362 * 2.0**-24,
+        output_scale=1.0,
+        output_zero_point=zero_point,
+    )
+    assert_exact(builder.finish([x], [y]), 8)
+
+
 def test_sums_that_wrap_like_the_dense_kernel_s():
     rng = np.random.default_rng(4)
     bias = np.array([2**31 - 1, -(2**31), 2**31 - 1000, 0], np.int32)

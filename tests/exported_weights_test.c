@@ -1,9 +1,11 @@
-// The arrays that export_matrix writes: streams, packed layer and expected results fit together and the kernels.
+// The arrays that export_matrix writes: streams, packed layer and expected results fit together and
+// the kernels.
+
+#include "tests/exported_weights.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/exported_weights.h"
 #include "tflm_kernels/kernels.h"
 
 #define CHECK(condition)                                     \

@@ -45,8 +45,9 @@ int main(void) {
   int failures = 0;
   const size_t count = sizeof(format_vectors) / sizeof(format_vectors[0]);
   for (size_t i = 0; i < count; ++i) {
-    failures += check(format_vectors[i].name, format_vectors[i].layer, format_vectors[i].layer_bytes,
-                      format_vectors[i].output, format_vectors[i].output_bytes);
+    failures +=
+        check(format_vectors[i].name, format_vectors[i].layer, format_vectors[i].layer_bytes,
+              format_vectors[i].output, format_vectors[i].output_bytes);
   }
   printf("%u vectors, %d failures\n", (unsigned)count, failures);
   return failures != 0 || count == 0;

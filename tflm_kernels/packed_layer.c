@@ -43,7 +43,8 @@ typedef struct {
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
-  uint32_t reserved2[3];
+  uint32_t scratch_budget;
+  uint32_t reserved2[2];
 } Header;
 
 _Static_assert(sizeof(Header) == kDcsrHeaderBytes, "docs/format.md, Header");
@@ -53,6 +54,7 @@ static bool is_int8(int32_t value) { return value >= INT8_MIN && value <= INT8_M
 static bool geometry_is_valid(const Header* h) {
   if (h->rows < 1 || h->rows > kDcsrMaxRows) return false;
   if (h->cols < 1 || h->cols > kDcsrMaxCols) return false;
+  if ((uint64_t)h->rows * h->cols > kDcsrMaxWeights) return false;
   if (h->elements > (uint64_t)h->rows * h->cols) return false;
   switch (h->op) {
     case kDcsrOpConv1x1:
@@ -94,8 +96,7 @@ static bool encoding_is_valid(const Header* h) {
 
 static bool unused_is_zero(const Header* h) {
   return (h->flags & ~kFlagPerRow) == 0 && h->reserved[0] == 0 && h->reserved[1] == 0 &&
-         h->reserved[2] == 0 && h->reserved2[0] == 0 && h->reserved2[1] == 0 &&
-         h->reserved2[2] == 0;
+         h->reserved[2] == 0 && h->reserved2[0] == 0 && h->reserved2[1] == 0;
 }
 
 // Returns the offset of a section of `bytes` and moves *end behind it.
@@ -149,6 +150,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   layer->index_bytes = h.index_bytes;
   layer->delta_bytes = h.delta_bytes;
   layer->plane_bytes = h.plane_bytes;
+  layer->scratch_budget = h.scratch_budget;
   layer->bias = (const int32_t*)(const void*)(base + bias);
   layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
   layer->shift = (const int8_t*)(base + shift);
@@ -236,23 +238,23 @@ const char* dcsr_status_string(DcsrStatus status) {
     case kDcsrOk:
       return "ok";
     case kDcsrErrorAlignment:
-      return "packed layer is not aligned to 4 bytes";
+      return "is not aligned to 4 bytes";
     case kDcsrErrorTruncated:
-      return "packed layer is truncated";
+      return "is truncated";
     case kDcsrErrorMagic:
-      return "not a packed layer";
+      return "is no packed layer (wrong magic number)";
     case kDcsrErrorVersion:
-      return "unknown version of the packed layer";
+      return "is of an unknown version";
     case kDcsrErrorHeader:
-      return "a header field of the packed layer is out of range";
+      return "a header field is out of range";
     case kDcsrErrorSections:
-      return "section sizes of the packed layer do not add up";
+      return "its section sizes do not add up";
     case kDcsrErrorRequantize:
-      return "a multiplier or shift of the packed layer is out of range";
+      return "a multiplier or shift is out of range";
     case kDcsrErrorRowLength:
-      return "row lengths of the packed layer do not add up";
+      return "its row lengths do not add up";
     case kDcsrErrorIndex:
-      return "index stream of the packed layer is invalid";
+      return "an index leaves its row, or a stream its section";
   }
   return "unknown status";
 }

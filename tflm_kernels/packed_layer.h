@@ -22,6 +22,7 @@ enum {
   kDcsrHeaderBytes = 64,
   kDcsrMaxRows = 1 << 20,
   kDcsrMaxCols = (1 << 18) - 1,
+  kDcsrMaxWeights = INT32_MAX,  // rows * cols
   kDcsrGroupLanes = 16,
 };
 
@@ -45,8 +46,7 @@ typedef enum {
   kDcsrErrorHeader,      // a header field is out of its range
   kDcsrErrorSections,    // section sizes do not add up to total_bytes
   kDcsrErrorRequantize,  // multiplier or shift out of range
-  kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not
-                         // `elements`
+  kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not `elements`
   kDcsrErrorIndex,       // an index leaves the row, or a stream runs out or over
 } DcsrStatus;
 
@@ -68,6 +68,7 @@ typedef struct {
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
+  uint32_t scratch_budget;    // bytes; 0: the build's default
   const int32_t* bias;        // [rows], input zero point folded in
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
@@ -85,7 +86,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer);
 // Walks all streams of a parsed layer: O(elements).
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer);
 
-// One lower-case English phrase, never NULL.
+// A lower-case English phrase about the packed layer, never NULL.
 const char* dcsr_status_string(DcsrStatus status);
 
 #ifdef __cplusplus

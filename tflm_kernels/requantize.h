@@ -41,11 +41,11 @@ static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint3
   const uint32_t i = row * layer->requantize_stride;
   const int32_t scaled =
       dcsr_multiply_by_quantized_multiplier((int32_t)acc, layer->multiplier[i], layer->shift[i]);
-  // Clamped before the zero point is added, so that the sum cannot overflow.
-  const int32_t low = layer->activation_min - layer->output_zero_point;
-  const int32_t high = layer->activation_max - layer->output_zero_point;
-  const int32_t clamped = scaled < low ? low : scaled > high ? high : scaled;
-  return (int8_t)(clamped + layer->output_zero_point);
+  // Wraps, as TFLM's dense kernels do in the builds that outputs are compared with.
+  const int32_t out = (int32_t)((uint32_t)scaled + (uint32_t)layer->output_zero_point);
+  if (out < layer->activation_min) return (int8_t)layer->activation_min;
+  if (out > layer->activation_max) return (int8_t)layer->activation_max;
+  return (int8_t)out;
 }
 
 #ifdef __cplusplus

@@ -1,6 +1,8 @@
 """Compressing and decompressing models made for each case. Exact outputs are tested in //tests."""
 
 import copy
+import io
+import zipfile
 import zlib
 
 import numpy as np
@@ -363,6 +365,23 @@ def test_offline_memory_plan_follows_the_tensors():
     (entry,) = (e for e in compressed.metadata if e.name == b"OfflineMemoryAllocation")
     got = np.frombuffer(bytes(compressed.buffers[entry.buffer].data), np.int32)
     assert got.tolist() == [1, 0, 3, 0, -1, 128]
+
+
+def test_files_attached_to_the_model_are_kept():
+    """TFLite Metadata appends label files as a ZIP archive to the flatbuffer."""
+    data = tflite.serialize(fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9)))
+    stream = io.BytesIO(data)
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.txt", "yes\nno\n" * 50)
+    compressed, (choice,) = convert.compress(tflite.parse(stream.getvalue(), "m"), "m")
+    assert choice.packed
+    result = tflite.serialize(compressed)
+    back = tflite.serialize(convert.decompress(tflite.parse(result, "c"), "c"))
+    for form in (result, back):
+        with zipfile.ZipFile(io.BytesIO(form)) as archive:
+            assert archive.testzip() is None
+            assert archive.read("labels.txt") == b"yes\nno\n" * 50
+    assert back.startswith(data)
 
 
 def test_record_takes_at_most_a_scale_a_channel_and_a_little():

@@ -156,8 +156,8 @@ def _layer_name(model: schema.ModelT, s: int, operator: schema.OperatorT) -> str
     name = tflite.text(tensors[operator.inputs[1]].name)
     if name and not name.startswith(_MADE_UP_NAMES):
         return name
-    # Fused operators list the names of all that went into them.
-    return tflite.text(tensors[operator.outputs[0]].name).split(";")[0] or name
+    # A fused operator's output lists the names of all that went into it, the product's last.
+    return tflite.text(tensors[operator.outputs[0]].name).split(";")[-1] or name
 
 
 def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
@@ -198,7 +198,10 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         require(options.weightsFormat == 0, "shuffled weights")
         require(int(np.prod(input_shape, dtype=np.int64)) % shape[1] == 0, "unusual shapes")
     rows, cols = layer.matrix.shape
-    require(rows <= encodings.MAX_ROWS and cols <= encodings.MAX_COLS, "too large for the format")
+    try:
+        encodings.check_shape(rows, cols)
+    except ValueError as error:
+        raise _Obstacle("too large for the format") from error
 
     quantization = weights.quantization
     require(quantization is not None and quantization.scale is not None, "weights not quantised")

@@ -7,9 +7,13 @@ in silence, so `parse` refuses models that use it.
 from __future__ import annotations
 
 import contextlib
+import copy
+import io
 import os
 import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +54,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 def parse(data: bytes, name: str) -> schema.ModelT:
     """The model in `data`; `name` stands in error messages.
 
+    Files attached behind the flatbuffer are kept in its attribute `associated_files`, for `serialize`.
+
     Every vector and offset of the known schema has been followed when this returns, so a truncated file is
     refused here.
 
@@ -58,6 +64,7 @@ def parse(data: bytes, name: str) -> schema.ModelT:
     """
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
         raise ModelError(f"{name}: not a TFLite model (no TFL3 identifier)")
+    data, associated_files = split_associated_files(data)
     try:
         root = schema.Model.GetRootAs(data, 0)
         _check_nothing_unknown(root, name)
@@ -72,6 +79,7 @@ def parse(data: bytes, name: str) -> schema.ModelT:
         OverflowError,
     ) as error:
         raise ModelError(f"{name}: truncated or damaged TFLite model ({error})") from error
+    model.associated_files = associated_files
     for index, buffer in enumerate(model.buffers):
         if buffer.offset > 1 or buffer.size > 1:
             raise ModelError(
@@ -84,7 +92,7 @@ def parse(data: bytes, name: str) -> schema.ModelT:
 
 
 def serialize(model: schema.ModelT) -> bytes:
-    """The flatbuffer of `model`, buffers aligned to 16 bytes, identifier TFL3."""
+    """The file of `model`: flatbuffer with buffers aligned to 16 bytes, identifier TFL3, associated files behind it."""
     size = sum(len(b.data) for b in model.buffers if b.data is not None)
     builder = flatbuffers.Builder(size + size // 8 + 65536)
     buffers = model.buffers
@@ -93,7 +101,31 @@ def serialize(model: schema.ModelT) -> bytes:
         builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     finally:
         model.buffers = buffers
-    return bytes(builder.Output())
+    return _with_associated_files(bytes(builder.Output()), getattr(model, "associated_files", []))
+
+
+def split_associated_files(data: bytes) -> tuple[bytes, list[tuple[zipfile.ZipInfo, bytes]]]:
+    """The flatbuffer, and the files (labels, vocabularies) that TFLite Metadata attaches to it as a ZIP archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            files = [(entry, archive.read(entry)) for entry in entries]
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error):
+        return data, []
+    if not files:
+        return data, []
+    return data[: min(entry.header_offset for entry in entries)], files
+
+
+def _with_associated_files(data: bytes, files: list[tuple[zipfile.ZipInfo, bytes]]) -> bytes:
+    """Inverse of split_associated_files."""
+    if not files:
+        return data
+    stream = io.BytesIO(data)
+    with zipfile.ZipFile(stream, "a") as archive:
+        for entry, content in files:
+            archive.writestr(copy.copy(entry), content)
+    return stream.getvalue()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
 MAX_STRIDE = 255
 
-_HEADER = struct.Struct("<4s4B4I4h5B3x3I12x")
+_HEADER = struct.Struct("<4s4B4I4h5B3x4I8x")
 _FLAG_PER_ROW = 1
 
 
@@ -35,6 +35,7 @@ class PackedLayer:
       input_zero_point, output_zero_point: of the activations, int8 range.
       activation_min, activation_max: clamp of the output, int8 range.
       stride: (vertical, horizontal) of the convolution, else (1, 1).
+      scratch_budget: bytes of scratch that a kernel should keep to; 0 for its default.
     """
 
     op: int
@@ -47,6 +48,7 @@ class PackedLayer:
     activation_min: int
     activation_max: int
     stride: tuple[int, int] = (1, 1)
+    scratch_budget: int = 0
 
 
 def fold_bias(bias: np.ndarray | None, matrix: np.ndarray, input_zero_point: int) -> np.ndarray:
@@ -102,6 +104,7 @@ def pack(layer: PackedLayer) -> bytes:
         len(streams.index),
         len(streams.delta),
         len(streams.plane),
+        layer.scratch_budget,
     )
     return header + body
 
@@ -116,18 +119,18 @@ def unpack(data: bytes) -> PackedLayer:
         raise ValueError("not a packed layer")
     (_, version, op, code, value_coding, total, rows, cols, elements, *rest) = _HEADER.unpack_from(data)
     (in_zero, out_zero, act_min, act_max, stride_h, stride_w, flags, length_bytes, parameter) = rest[:9]
-    sizes = rest[9:]
+    sizes = rest[9:12]
     if version != VERSION:
         raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
     module = encodings.by_code(code)
-    reserved = data[37:40] + data[52:64]
+    encodings.check_shape(rows, cols)
+    reserved = data[37:40] + data[56:64]
     if (
         op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
         or value_coding
         or any(reserved)
         or flags & ~_FLAG_PER_ROW
         or length_bytes not in ((0,) if module.NAME == "dense" else (1, 2, 4))
-        or not (1 <= rows <= encodings.MAX_ROWS and 1 <= cols <= encodings.MAX_COLS)
         or elements > rows * cols
         or not (-128 <= act_min <= act_max <= 127)
         or not (-128 <= in_zero <= 127 and -128 <= out_zero <= 127)
@@ -169,6 +172,7 @@ def unpack(data: bytes) -> PackedLayer:
         activation_min=act_min,
         activation_max=act_max,
         stride=(stride_h, stride_w),
+        scratch_budget=rest[12],
     )
 
 
@@ -186,6 +190,6 @@ def run(layer: PackedLayer, activations: np.ndarray) -> tuple[np.ndarray, np.nda
     # int8 products of up to 2^18 columns stay exact in float64, whose product is the fast one.
     sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
     accumulators = (sums + layer.bias).astype(np.int32)
-    outputs = requantize(accumulators, layer.multiplier, layer.shift).astype(np.int64)
-    outputs = np.clip(outputs + layer.output_zero_point, layer.activation_min, layer.activation_max)
+    outputs = requantize(accumulators, layer.multiplier, layer.shift) + np.int32(layer.output_zero_point)
+    outputs = np.clip(outputs, layer.activation_min, layer.activation_max)
     return accumulators, outputs.astype(np.int8)

@@ -27,6 +27,7 @@ def make_layer(encoding="dcsr", rows=9, cols=100, per_row=True, seed=0) -> packi
         activation_min=-127,
         activation_max=126,
         stride=(2, 255),
+        scratch_budget=18432,
     )
 
 
@@ -96,7 +97,7 @@ def test_folded_bias_equals_adding_the_zero_point_to_every_activation(zero_point
         (35, "B", 3),
         (37, "B", 1),
         (40, "I", 2**32 - 1),
-        (52, "I", 1),
+        (56, "I", 1),
     ],
 )
 def test_wrong_header_fields_are_refused(offset, form, value):
@@ -111,6 +112,29 @@ def test_truncated_layers_are_refused():
     for size in range(len(data)):
         with pytest.raises(ValueError):
             packing.unpack(data[:size])
+
+
+@settings(max_examples=300)
+@given(encoding=st.sampled_from(sorted(encodings.REGISTRY)), seed=st.integers(0, 2**32 - 1))
+def test_damaged_layers_are_refused_or_decode_to_a_matrix(encoding, seed):
+    rng = np.random.default_rng(seed)
+    data = bytearray(packing.pack(make_layer(encoding, seed=seed)))
+    for _ in range(rng.integers(1, 4)):
+        limit = len(data) if rng.random() < 0.5 else packing.HEADER_BYTES
+        data[rng.integers(limit)] = rng.integers(256)
+    try:
+        matrix = encodings.decode(packing.unpack(bytes(data)).streams)
+    except ValueError:
+        return
+    assert matrix.dtype == np.int8
+
+
+def test_layer_too_large_for_memory_is_refused():
+    data = bytearray(packing.pack(make_layer("dcsr", rows=1, cols=1)))
+    struct.pack_into("<I", data, 16, encodings.MAX_COLS)
+    struct.pack_into("<I", data, 12, encodings.MAX_ROWS)
+    with pytest.raises(ValueError, match="elements"):
+        packing.unpack(bytes(data))
 
 
 def test_int16_weights_are_refused():

@@ -15,19 +15,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import math
 import os
 import re
-import struct
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tflite_micro import runtime as stock
 
-from dcsr.schema import schema
+from dcsr.layers import CUSTOM_CODES
+from dcsr.model_check import MAX_SCALAR_BYTES, check_model
 
 InterpreterConfig = stock.InterpreterConfig
 
@@ -35,11 +34,16 @@ PLUGIN_VARIABLE = "DCSR_WHEEL_PLUGIN"
 
 _PLUGIN_NAME = "_dcsr_ops_wheel.so"
 _REGISTERER = "DcsrRegisterOps"
-_CUSTOM_CODES = (b"DCSR_CONV_2D", b"DCSR_FULLY_CONNECTED")
 
 # The wheel's default of ten times the model is too little for small and for well compressed models.
 # What is not touched of an arena costs nothing.
 _MIN_DEFAULT_ARENA = 64 << 20
+
+# The wheel crashes if the arena does not hold the structures that come before any of the model's.
+_MIN_ARENA = {
+    InterpreterConfig.kAllocationRecording: 512,
+    InterpreterConfig.kPreserveAllTensors: 8216 + 512,  # the planner that plans nothing
+}
 
 
 class Interpreter(stock.Interpreter):
@@ -64,7 +68,8 @@ class Interpreter(stock.Interpreter):
         Args:
           model_data: content of a .tflite file.
           custom_op_registerers: names of C functions that register further ops.
-          arena_size: bytes; None for ten times the model, at least 64 MiB.
+          arena_size: bytes; None for ten times the model, at least 64 MiB. The builtin ops of the wheel may crash
+            in one that is too small.
           intrepreter_config: as in the wheel, which spells it so.
           alt_decompression_memory_size: as in the wheel.
         """
@@ -78,11 +83,13 @@ class Interpreter(stock.Interpreter):
             registerers = [*registerers, _REGISTERER]
         if arena_size is None:
             arena_size = max(10 * len(model_data), _MIN_DEFAULT_ARENA)
-        # Wheels before 2026 do not know the last argument.
+        if arena_size < _MIN_ARENA.get(intrepreter_config, 0):
+            raise ValueError(f"an arena of {arena_size} bytes is too small for any model")
+        # Older wheels do not know the last argument.
         options = [alt_decompression_memory_size] if alt_decompression_memory_size else []
         with _reasons_in_exceptions():
             super().__init__(
-                model_data + bytes(_MAX_SCALAR_BYTES),
+                model_data + bytes(MAX_SCALAR_BYTES),
                 registerers,
                 arena_size,
                 intrepreter_config,
@@ -222,7 +229,7 @@ def _flush_stderr() -> None:
 @contextlib.contextmanager
 def _reasons_in_exceptions() -> Iterator[None]:
     """Adds what the block writes to stderr to the message of the exception that ends it."""
-    own = (_REGISTERER, *(code.decode() for code in _CUSTOM_CODES))
+    own = (_REGISTERER, *CUSTOM_CODES.values())
     lines: list[str] = []
     try:
         with _captured_stderr(*own) as lines:
@@ -231,219 +238,3 @@ def _reasons_in_exceptions() -> Iterator[None]:
         kind = RuntimeError if isinstance(error, RuntimeError) else ValueError
         reasons = [line.strip() for line in lines if line.strip()]
         raise kind("\n".join([str(error), *reasons])) from error
-
-
-# The check of a model: whether all that the interpreter will follow is there. Fields are given by
-# their number in TensorFlow Lite's schema.fbs. What the values mean to builtin ops is up to those.
-
-_MAX_SCALAR_BYTES = 8
-
-# Fields of option tables that are offsets, as far as TFLM reads them: to vectors of 4-byte numbers
-# or to strings.
-_OPTION_VECTORS = {
-    "BucketizeOptions": [0],
-    "ConcatEmbeddingsOptions": [1, 2],
-    "FullyConnectedOptions": [5],
-    "ReshapeOptions": [0],
-    "SqueezeOptions": [0],
-}
-_OPTION_STRINGS = {"VarHandleOptions": [0, 1]}
-
-
-def check_model(data: bytes) -> None:
-    """Checks that `data` is a whole TFLite model which the interpreter can walk without leaving it.
-
-    Only scalars may reach up to 8 bytes beyond the end, if a table claims to be smaller than its
-    fields; `Interpreter` puts zeros there.
-
-    Raises:
-      ValueError: if it is none, is truncated, or refers to what it does not have.
-    """
-    if data[4:8] != b"TFL3":
-        raise ValueError("not a TFLite model (no TFL3 identifier)")
-    # Flatbuffers are made of whole words.
-    if len(data) % 4 != 0:
-        raise ValueError("truncated TFLite model (its size is not a multiple of 4)")
-    try:
-        _check_tables(data)
-        # The wheel does this as well, with whatever exception comes of it.
-        schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    except _Damage as damage:
-        raise ValueError(f"truncated or damaged TFLite model ({damage})") from None
-    except Exception as error:
-        raise ValueError(f"damaged TFLite model ({error})") from error
-
-
-class _Damage(Exception):
-    """What is wrong with a model."""
-
-
-class _Table:
-    """A flatbuffer table; every access is checked."""
-
-    def __init__(self, data: bytes, position: int, name: str) -> None:
-        self.name = name
-        self._data = data
-        self._position = position
-        self._vtable = position - self._read("<i", position)
-        self._fields = (self._read("<H", self._vtable) - 4) // 2
-        size = self._read("<H", self._vtable + 2)
-        self._require_range(self._vtable, 4 + 2 * self._fields)
-        self._require_range(position, size)
-        if self._fields < 0 or any(self._offset(field) >= size for field in range(self._fields)):
-            raise _Damage(f"{name}: a field lies outside its table")
-
-    def scalar(self, field: int, layout: str = "<I", default: int = 0) -> int:
-        """A number."""
-        offset = self._offset(field)
-        return self._read(layout, self._position + offset) if offset else default
-
-    def vector(self, field: int, element_bytes: int) -> bytes:
-        """Content of a vector of numbers, empty if there is none."""
-        found = self._find_vector(field, element_bytes)
-        return b"" if found is None else self._data[found[0] : found[0] + found[1] * element_bytes]
-
-    def integers(self, field: int) -> tuple[int, ...]:
-        """A vector of int32."""
-        content = self.vector(field, 4)
-        return struct.unpack(f"<{len(content) // 4}i", content)
-
-    def has(self, field: int) -> bool:
-        """Whether the field is there."""
-        return self._offset(field) != 0
-
-    def string(self, field: int) -> bytes:
-        """A string, which a zero must follow."""
-        found = self._find_vector(field, 1)
-        if found is None:
-            return b""
-        start, length = found
-        if self._read("<B", start + length) != 0:
-            raise _Damage(f"{self.name}: a string has no end")
-        return self._data[start : start + length]
-
-    def table(self, field: int, name: str) -> _Table | None:
-        """A table, None if there is none."""
-        offset = self._offset(field)
-        return self._follow(self._position + offset, name) if offset else None
-
-    def tables(self, field: int, name: str, *, required: bool = False) -> list[_Table]:
-        """A vector of tables."""
-        found = self._find_vector(field, 4)
-        if found is None:
-            if required:
-                raise _Damage(f"{self.name}: has no {name}s")
-            return []
-        start, length = found
-        return [self._follow(start + 4 * i, f"{name} {i}") for i in range(length)]
-
-    def _offset(self, field: int) -> int:
-        """Where a field is in the table, 0 if it is not."""
-        return self._read("<H", self._vtable + 4 + 2 * field) if field < self._fields else 0
-
-    def _follow(self, position: int, name: str) -> _Table:
-        return _Table(self._data, position + self._read("<I", position), name)
-
-    def _find_vector(self, field: int, element_bytes: int) -> tuple[int, int] | None:
-        """(position, length) of a vector's elements."""
-        offset = self._offset(field)
-        if not offset:
-            return None
-        position = self._position + offset
-        position += self._read("<I", position)
-        length = self._read("<I", position)
-        self._require_range(position + 4, length * element_bytes)
-        return position + 4, length
-
-    def _read(self, layout: str, position: int) -> int:
-        self._require_range(position, struct.calcsize(layout))
-        return struct.unpack_from(layout, self._data, position)[0]
-
-    def _require_range(self, position: int, size: int) -> None:
-        if position < 0 or position + size > len(self._data):
-            raise _Damage(f"{self.name}: leaves the file")
-
-
-def _check_tables(data: bytes) -> None:
-    if len(data) < 8:
-        raise _Damage("it ends in its header")
-    model = _Table(data, int.from_bytes(data[:4], "little"), "model")
-    model.string(3)
-    model.vector(5, 4)
-    codes = model.tables(1, "operator code", required=True)
-    buffers = model.tables(4, "buffer", required=True)
-    sizes = [len(buffer.vector(0, 1)) for buffer in buffers]
-    for code in codes:
-        code.string(1)
-    for entry in model.tables(6, "metadata"):
-        entry.string(0)
-        _require_index(entry, "buffer", entry.scalar(1), sizes)
-    subgraphs = model.tables(2, "subgraph", required=True)
-    if not subgraphs:
-        raise _Damage("model: has no subgraphs")
-    for subgraph in subgraphs:
-        _check_subgraph(subgraph, codes, sizes)
-
-
-def _check_subgraph(subgraph: _Table, codes: list[_Table], buffer_sizes: list[int]) -> None:
-    subgraph.string(4)
-    tensors = subgraph.tables(0, "tensor", required=True)
-    for tensor in tensors:
-        _check_tensor(tensor, buffer_sizes)
-    for field, name in ((1, "inputs"), (2, "outputs")):
-        if not subgraph.has(field):
-            raise _Damage(f"{subgraph.name}: has no {name}")
-        for index in subgraph.integers(field):
-            _require_index(subgraph, "tensor", index, tensors)
-    for operator in subgraph.tables(3, "operator"):
-        _check_operator(operator, codes, tensors, buffer_sizes)
-
-
-def _check_tensor(tensor: _Table, buffer_sizes: list[int]) -> None:
-    tensor.string(3)
-    tensor.vector(0, 4)
-    tensor.vector(7, 4)
-    _require_index(tensor, "buffer", tensor.scalar(2), buffer_sizes)
-    quantization = tensor.table(4, "quantization")
-    if quantization is not None:
-        for field, element_bytes in ((0, 4), (1, 4), (2, 4), (3, 8)):
-            quantization.vector(field, element_bytes)
-
-
-def _check_operator(operator: _Table, codes: list[_Table], tensors: list[_Table], buffer_sizes: list[int]) -> None:
-    operator.vector(5, 1)
-    operator.vector(7, 1)
-    code_index = operator.scalar(0)
-    _require_index(operator, "operator code", code_index, codes)
-    for field in (1, 2, 8):
-        for index in operator.integers(field):
-            if index != -1:  # an optional tensor that is left out
-                _require_index(operator, "tensor", index, tensors)
-    kind = operator.scalar(3, "<B")
-    options = operator.table(4, "options")
-    if options is not None:
-        name = next((n for n, k in vars(schema.BuiltinOptions).items() if k == kind), "")
-        for field in _OPTION_VECTORS.get(name, ()):
-            options.vector(field, 4)
-        for field in _OPTION_STRINGS.get(name, ()):
-            options.string(field)
-    operator.table(12, "further options")
-
-    if codes[code_index].string(1) in _CUSTOM_CODES:
-        _check_constants(operator, tensors, buffer_sizes)
-
-
-def _check_constants(operator: _Table, tensors: list[_Table], buffer_sizes: list[int]) -> None:
-    """Our ops see only the shape of a tensor, and not whether its buffer holds so many bytes."""
-    for index in operator.integers(1):
-        if index == -1:
-            continue
-        tensor = tensors[index]
-        available = buffer_sizes[tensor.scalar(2)]
-        if 0 < available < math.prod(tensor.integers(0)):
-            raise _Damage(f"{operator.name}: {tensor.name} is larger than its buffer")
-
-
-def _require_index(table: _Table, what: str, index: int, things: Iterable) -> None:
-    if not 0 <= index < len(things):
-        raise _Damage(f"{table.name}: there is no {what} {index}")

@@ -49,8 +49,8 @@ takes the file from here."""
 EPILOG = """\
 examples:
   train_fashion --output models            the model in models/; about 17 minutes on 2 cores
-  train_fashion --output /tmp/m --sparsity 0.8 --width 64                    smaller, less sparse
-  train_fashion --output /tmp/m --epochs 1 --pruning_epochs 1 --retraining_epochs 1   a smoke run
+  train_fashion --output out --sparsity 0.8 --width 64                    smaller, less sparse
+  train_fashion --output out --epochs 1 --pruning_epochs 1 --retraining_epochs 1   a smoke run
 
 data: Debian and Ubuntu package dataset-fashion-mnist (MIT licence); any folder with the same four
 .gz files does.

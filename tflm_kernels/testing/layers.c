@@ -196,9 +196,9 @@ static int8_t oracle_output(const DenseLayer* layer, uint32_t row, const int8_t*
   acc += (uint32_t)layer->bias[row];
 
   const uint32_t i = layer->per_row ? row : 0;
-  const int64_t result =
-      (int64_t)requantize_oracle((int32_t)acc, layer->multiplier[i], layer->shift[i]) +
-      layer->output_zero_point;
+  // The zero point is added modulo 2^32.
+  const int32_t scaled = requantize_oracle((int32_t)acc, layer->multiplier[i], layer->shift[i]);
+  const int32_t result = (int32_t)((uint32_t)scaled + (uint32_t)layer->output_zero_point);
   if (result < layer->activation_min) return (int8_t)layer->activation_min;
   if (result > layer->activation_max) return (int8_t)layer->activation_max;
   return (int8_t)result;

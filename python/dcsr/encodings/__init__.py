@@ -10,9 +10,9 @@ from types import ModuleType
 import numpy as np
 
 from dcsr.encodings import dcsr, dense, rle
-from dcsr.encodings.streams import MAX_COLS, MAX_ROWS, Streams
+from dcsr.encodings.streams import MAX_COLS, MAX_ROWS, Streams, check_shape
 
-__all__ = ["MAX_COLS", "MAX_ROWS", "REGISTRY", "Streams", "by_code", "decode", "encode", "nbytes"]
+__all__ = ["MAX_COLS", "MAX_ROWS", "REGISTRY", "Streams", "by_code", "check_shape", "decode", "encode", "nbytes"]
 
 _MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle)
 

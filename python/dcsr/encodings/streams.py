@@ -12,6 +12,7 @@ import numpy as np
 
 MAX_ROWS = 1 << 20
 MAX_COLS = (1 << 18) - 1
+MAX_WEIGHTS = (1 << 31) - 1
 
 # Rows are encoded in blocks of about this many matrix elements, which bounds the memory of the index arrays.
 _BLOCK_ELEMENTS = 1 << 22
@@ -75,9 +76,16 @@ def check_matrix(matrix: np.ndarray) -> np.ndarray:
     if matrix.ndim != 2 or matrix.dtype not in (np.int8, np.int16):
         raise ValueError(f"expected an int8 or int16 matrix, got {matrix.dtype} with shape {matrix.shape}")
     rows, cols = matrix.shape
-    if not (1 <= rows <= MAX_ROWS and 1 <= cols <= MAX_COLS):
-        raise ValueError(f"a {rows} x {cols} matrix is outside 1..{MAX_ROWS} rows, 1..{MAX_COLS} columns")
+    check_shape(rows, cols)
     return np.ascontiguousarray(matrix)
+
+
+def check_shape(rows: int, cols: int) -> None:
+    """Raises ValueError if the format has no room for a matrix of this shape."""
+    if not (1 <= rows <= MAX_ROWS and 1 <= cols <= MAX_COLS and rows * cols <= MAX_WEIGHTS):
+        raise ValueError(
+            f"a {rows} x {cols} matrix is outside 1..{MAX_ROWS} rows, 1..{MAX_COLS} columns, {MAX_WEIGHTS} elements"
+        )
 
 
 def nonzero_blocks(

@@ -1,0 +1,229 @@
+"""The check of a model before it is handed to the interpreter, which trusts it: is all there that it will follow?
+
+Fields are given by their number in TensorFlow Lite's schema.fbs. What the values mean to builtin ops is up to those.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sized
+
+from dcsr import model as tflite
+from dcsr.layers import CUSTOM_CODES
+from dcsr.schema import schema
+
+MAX_SCALAR_BYTES = 8
+
+_CUSTOM_CODES = {code.encode() for code in CUSTOM_CODES.values()}
+
+# Fields of option tables that are offsets, as far as TFLM reads them: to vectors of 4-byte numbers
+# or to strings.
+_OPTION_VECTORS = {
+    "BucketizeOptions": [0],
+    "ConcatEmbeddingsOptions": [1, 2],
+    "FullyConnectedOptions": [5],
+    "ReshapeOptions": [0],
+    "SqueezeOptions": [0],
+}
+_OPTION_STRINGS = {"VarHandleOptions": [0, 1]}
+
+
+def check_model(data: bytes) -> None:
+    """Checks that `data` is a whole TFLite model which the interpreter can walk without leaving it.
+
+    Only scalars may reach up to 8 bytes beyond the end, if a table claims to be smaller than its
+    fields; put zeros there.
+
+    Raises:
+      ValueError: if it is none, is truncated, or refers to what it does not have.
+    """
+    if data[4:8] != b"TFL3":
+        raise ValueError("not a TFLite model (no TFL3 identifier)")
+    # Flatbuffers are made of whole words. Files may be attached behind.
+    data, _ = tflite.split_associated_files(data)
+    if len(data) % 4 != 0:
+        raise ValueError("truncated TFLite model (its size is not a multiple of 4)")
+    try:
+        _check_tables(data)
+        # The wheel does this as well, with whatever exception comes of it.
+        schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    except _Damage as damage:
+        raise ValueError(f"truncated or damaged TFLite model ({damage})") from None
+    except Exception as error:
+        raise ValueError(f"damaged TFLite model ({error})") from error
+
+
+class _Damage(Exception):
+    """What is wrong with a model."""
+
+
+class _Table:
+    """A flatbuffer table; every access is checked."""
+
+    def __init__(self, data: bytes, position: int, name: str) -> None:
+        self.name = name
+        self._data = data
+        self._position = position
+        self._vtable = position - self._read("<i", position)
+        self._fields = (self._read("<H", self._vtable) - 4) // 2
+        size = self._read("<H", self._vtable + 2)
+        self._require_range(self._vtable, 4 + 2 * self._fields)
+        self._require_range(position, size)
+        if self._fields < 0 or any(self._offset(field) >= size for field in range(self._fields)):
+            raise _Damage(f"{name}: a field lies outside its table")
+
+    def scalar(self, field: int, layout: str = "<I", default: int = 0) -> int:
+        """A number."""
+        offset = self._offset(field)
+        return self._read(layout, self._position + offset) if offset else default
+
+    def vector(self, field: int, element_bytes: int) -> bytes:
+        """Content of a vector of numbers, empty if there is none."""
+        found = self._find_vector(field, element_bytes)
+        return b"" if found is None else self._data[found[0] : found[0] + found[1] * element_bytes]
+
+    def integers(self, field: int) -> tuple[int, ...]:
+        """A vector of int32."""
+        content = self.vector(field, 4)
+        return struct.unpack(f"<{len(content) // 4}i", content)
+
+    def has(self, field: int) -> bool:
+        """Whether the field is there."""
+        return self._offset(field) != 0
+
+    def string(self, field: int) -> bytes:
+        """A string, which a zero must follow."""
+        found = self._find_vector(field, 1)
+        if found is None:
+            return b""
+        start, length = found
+        if self._read("<B", start + length) != 0:
+            raise _Damage(f"{self.name}: a string has no end")
+        return self._data[start : start + length]
+
+    def table(self, field: int, name: str) -> _Table | None:
+        """A table, None if there is none."""
+        offset = self._offset(field)
+        return self._follow(self._position + offset, name) if offset else None
+
+    def tables(self, field: int, name: str, *, required: bool = False) -> list[_Table]:
+        """A vector of tables."""
+        found = self._find_vector(field, 4)
+        if found is None:
+            if required:
+                raise _Damage(f"{self.name}: has no {name}s")
+            return []
+        start, length = found
+        return [self._follow(start + 4 * i, f"{name} {i}") for i in range(length)]
+
+    def _offset(self, field: int) -> int:
+        """Where a field is in the table, 0 if it is not."""
+        return self._read("<H", self._vtable + 4 + 2 * field) if field < self._fields else 0
+
+    def _follow(self, position: int, name: str) -> _Table:
+        return _Table(self._data, position + self._read("<I", position), name)
+
+    def _find_vector(self, field: int, element_bytes: int) -> tuple[int, int] | None:
+        """(position, length) of a vector's elements."""
+        offset = self._offset(field)
+        if not offset:
+            return None
+        position = self._position + offset
+        position += self._read("<I", position)
+        length = self._read("<I", position)
+        self._require_range(position + 4, length * element_bytes)
+        return position + 4, length
+
+    def _read(self, layout: str, position: int) -> int:
+        self._require_range(position, struct.calcsize(layout))
+        return struct.unpack_from(layout, self._data, position)[0]
+
+    def _require_range(self, position: int, size: int) -> None:
+        if position < 0 or position + size > len(self._data):
+            raise _Damage(f"{self.name}: leaves the file")
+
+
+def _check_tables(data: bytes) -> None:
+    if len(data) < 8:
+        raise _Damage("it ends in its header")
+    model = _Table(data, int.from_bytes(data[:4], "little"), "model")
+    model.string(3)
+    model.vector(5, 4)
+    codes = model.tables(1, "operator code", required=True)
+    buffers = model.tables(4, "buffer", required=True)
+    sizes = [len(buffer.vector(0, 1)) for buffer in buffers]
+    for code in codes:
+        code.string(1)
+    for entry in model.tables(6, "metadata"):
+        entry.string(0)
+        _require_index(entry, "buffer", entry.scalar(1), sizes)
+    subgraphs = model.tables(2, "subgraph", required=True)
+    if not subgraphs:
+        raise _Damage("model: has no subgraphs")
+    for subgraph in subgraphs:
+        _check_subgraph(subgraph, codes, sizes)
+
+
+def _check_subgraph(subgraph: _Table, codes: list[_Table], buffer_sizes: list[int]) -> None:
+    subgraph.string(4)
+    tensors = subgraph.tables(0, "tensor", required=True)
+    for tensor in tensors:
+        _check_tensor(tensor, buffer_sizes)
+    for field, name in ((1, "inputs"), (2, "outputs")):
+        if not subgraph.has(field):
+            raise _Damage(f"{subgraph.name}: has no {name}")
+        for index in subgraph.integers(field):
+            _require_index(subgraph, "tensor", index, tensors)
+    for operator in subgraph.tables(3, "operator"):
+        _check_operator(operator, codes, tensors, buffer_sizes)
+
+
+def _check_tensor(tensor: _Table, buffer_sizes: list[int]) -> None:
+    tensor.string(3)
+    tensor.vector(0, 4)
+    tensor.vector(7, 4)
+    _require_index(tensor, "buffer", tensor.scalar(2), buffer_sizes)
+    quantization = tensor.table(4, "quantization")
+    if quantization is not None:
+        for field, element_bytes in ((0, 4), (1, 4), (2, 4), (3, 8)):
+            quantization.vector(field, element_bytes)
+
+
+def _check_operator(operator: _Table, codes: list[_Table], tensors: list[_Table], buffer_sizes: list[int]) -> None:
+    operator.vector(5, 1)
+    operator.vector(7, 1)
+    code_index = operator.scalar(0)
+    _require_index(operator, "operator code", code_index, codes)
+    for field in (1, 2, 8):
+        for index in operator.integers(field):
+            if index != -1:  # an optional tensor that is left out
+                _require_index(operator, "tensor", index, tensors)
+    kind = operator.scalar(3, "<B")
+    options = operator.table(4, "options")
+    if options is not None:
+        name = next((n for n, k in vars(schema.BuiltinOptions).items() if k == kind), "")
+        for field in _OPTION_VECTORS.get(name, ()):
+            options.vector(field, 4)
+        for field in _OPTION_STRINGS.get(name, ()):
+            options.string(field)
+    operator.table(12, "further options")
+
+    if codes[code_index].string(1) in _CUSTOM_CODES:
+        _check_constants(operator, tensors, buffer_sizes)
+
+
+def _check_constants(operator: _Table, tensors: list[_Table], buffer_sizes: list[int]) -> None:
+    """Our ops see only the shape of a tensor, and not whether its buffer holds so many bytes."""
+    for index in operator.integers(1):
+        if index == -1:
+            continue
+        tensor = tensors[index]
+        available = buffer_sizes[tensor.scalar(2)]
+        if 0 < available < math.prod(tensor.integers(0)):
+            raise _Damage(f"{operator.name}: {tensor.name} is larger than its buffer")
+
+
+def _require_index(table: _Table, what: str, index: int, things: Sized) -> None:
+    if not 0 <= index < len(things):
+        raise _Damage(f"{table.name}: there is no {what} {index}")
