@@ -56,7 +56,7 @@ def _firmware_cc_binary(name, cpu, srcs, deps, linkopts, startup, io, linker_scr
         tags = ["manual"],
         target_compatible_with = ["//toolchains:" + core_label(cpu) + "_core"],
         testonly = testonly,
-        deps = deps + [startup, io, _FIRMWARE + "syscalls"],
+        deps = deps + [startup, io, _FIRMWARE + "runtime"],
         **kwargs
     )
 
@@ -115,6 +115,7 @@ def cortex_m_test(
         linkopts = [],
         stack_size = 64 * 1024,
         deterministic = False,
+        startup = _FIRMWARE + "startup",
         io = _FIRMWARE + "semihosting",
         expected_failure = "",
         timeout_seconds = 0,
@@ -136,6 +137,7 @@ def cortex_m_test(
       linkopts: flags of the linker.
       stack_size: in bytes.
       deterministic: in QEMU with time that counts instructions, for //toolchains/firmware:cycle_counter.
+      startup: as of cortex_m_binary().
       io: where output goes: //toolchains/firmware:semihosting or :uart.
       expected_failure: for tests of the tests: the firmware has to fail, and its output or the cause to have this in it.
       timeout_seconds: 0 for what `size` allows.
@@ -154,7 +156,7 @@ def cortex_m_test(
         local_defines = defines,
         srcs = srcs,
         stack_size = stack_size,
-        startup = _FIRMWARE + "startup",
+        startup = startup,
         testonly = True,
     )
     _emulated_test(

@@ -4,38 +4,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "toolchains/firmware/device.h"
 #include "toolchains/firmware/io.h"
+#include "toolchains/firmware/memory.h"
 
 typedef void (*Function)(void);
 
-// Set by sections.ld. The tables are those of CMSIS-Core's __cmsis_start().
-typedef struct {
-  const uint32_t* source;
-  uint32_t* destination;
-  uint32_t words;
-} CopyEntry;
-
-typedef struct {
-  uint32_t* destination;
-  uint32_t words;
-} ZeroEntry;
-
-extern const CopyEntry __copy_table_start__[];
-extern const CopyEntry __copy_table_end__[];
-extern const ZeroEntry __zero_table_start__[];
-extern const ZeroEntry __zero_table_end__[];
-extern const Function __preinit_array_start[];
-extern const Function __preinit_array_end[];
-extern const Function __init_array_start[];
-extern const Function __init_array_end[];
+// Set by sections.ld.
 extern uint32_t __StackLimit[];
 extern uint32_t __StackTop[];
 
-int main(void);
+// Of runtime.c.
+__attribute__((noreturn)) void _start(void);
+
 void Reset_Handler(void);
 void Default_Handler(void);
 void Fault_Handler(void);
@@ -98,18 +81,8 @@ static void guard_stack(void) {
 void start(void) {
   SystemInit();
   guard_stack();
-  // Loops and not memcpy(): a compiler may use for that what is not there before memory is.
-  for (const CopyEntry* entry = __copy_table_start__; entry < __copy_table_end__; ++entry) {
-    for (uint32_t i = 0; i < entry->words; ++i) {
-      ((volatile uint32_t*)entry->destination)[i] = entry->source[i];
-    }
-  }
-  for (const ZeroEntry* entry = __zero_table_start__; entry < __zero_table_end__; ++entry) {
-    for (uint32_t i = 0; i < entry->words; ++i) ((volatile uint32_t*)entry->destination)[i] = 0;
-  }
-  for (const Function* f = __preinit_array_start; f < __preinit_array_end; ++f) (*f)();
-  for (const Function* f = __init_array_start; f < __init_array_end; ++f) (*f)();
-  exit(main());
+  initialize_memory();
+  _start();
 }
 
 __attribute__((naked)) void Reset_Handler(void) {
