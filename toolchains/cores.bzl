@@ -4,30 +4,30 @@
 # `board` names the memory map of the tests (//toolchains/firmware:BOARD.ld), which an emulator has.
 CORES = {
     # Emulated by a Cortex-M3, whose instructions include all of an M0+: no emulated board with an M0
-    # has the memory for the tests. The start-up code has it trap on unaligned accesses, as an M0+ does.
+    # has the memory for the tests.
     "cortex-m0plus": struct(
         mcpu = "cortex-m0plus",
         float_abi = "soft",
         multilib = "thumb/v6-m/nofp",
-        board = "mps2",
+        board = "an385",
     ),
     "cortex-m3": struct(
         mcpu = "cortex-m3",
         float_abi = "soft",
         multilib = "thumb/v7-m/nofp",
-        board = "mps2",
+        board = "an385",
     ),
     "cortex-m4": struct(
         mcpu = "cortex-m4",
         float_abi = "hard",
         multilib = "thumb/v7e-m+fp/hard",
-        board = "mps2",
+        board = "an385",
     ),
     "cortex-m7": struct(
         mcpu = "cortex-m7",
         float_abi = "hard",
         multilib = "thumb/v7e-m+dp/hard",
-        board = "mps2",
+        board = "an500",
     ),
     "cortex-m33": struct(
         mcpu = "cortex-m33",

@@ -56,7 +56,7 @@ def _firmware_cc_binary(name, cpu, srcs, deps, linkopts, startup, io, linker_scr
         tags = ["manual"],
         target_compatible_with = ["//toolchains:" + core_label(cpu) + "_core"],
         testonly = testonly,
-        deps = deps + [startup, io, _FIRMWARE + "syscalls"],
+        deps = deps + [startup, io, _FIRMWARE + "runtime"],
         **kwargs
     )
 
@@ -91,7 +91,7 @@ _emulated_test = rule(
     doc = "Runs a firmware in a simulator.",
     attrs = dict(
         _TRANSITION_ATTRS,
-        deterministic = attr.bool(mandatory = True),
+        deterministic = attr.bool(),
         expected_failure = attr.string(),
         firmware = attr.label(cfg = _to_core, mandatory = True, doc = "The ELF file."),
         timeout_seconds = attr.int(),
@@ -114,7 +114,9 @@ def cortex_m_test(
         defines = [],
         linkopts = [],
         stack_size = 64 * 1024,
-        deterministic = True,
+        deterministic = False,
+        startup = _FIRMWARE + "startup",
+        io = _FIRMWARE + "semihosting",
         expected_failure = "",
         timeout_seconds = 0,
         size = "small",
@@ -134,7 +136,9 @@ def cortex_m_test(
       defines: macros for `srcs`.
       linkopts: flags of the linker.
       stack_size: in bytes.
-      deterministic: whether QEMU's time counts instructions, as //toolchains/firmware:cycle_counter needs it.
+      deterministic: in QEMU with time that counts instructions, for //toolchains/firmware:cycle_counter.
+      startup: as of cortex_m_binary().
+      io: where output goes: //toolchains/firmware:semihosting or :uart.
       expected_failure: for tests of the tests: the firmware has to fail, and its output or the cause to have this in it.
       timeout_seconds: 0 for what `size` allows.
       size: as of every test.
@@ -146,13 +150,13 @@ def cortex_m_test(
         copts = copts,
         cpu = cpu,
         deps = deps,
-        io = _FIRMWARE + "semihosting",
+        io = io,
         linker_script = None,
         linkopts = linkopts,
         local_defines = defines,
         srcs = srcs,
         stack_size = stack_size,
-        startup = _FIRMWARE + "startup",
+        startup = startup,
         testonly = True,
     )
     _emulated_test(

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 // The boards of the tests and of the examples (BOARD.ld).
-#if defined(DCSR_BOARD_MPS2)
+#if defined(DCSR_BOARD_AN385)
 #define DCSR_BOARD_SYSTEM_CLOCK 25000000u
 #define DCSR_BOARD_UART_CLOCK 25000000u
 #define DCSR_BOARD_UART0 0x40004000u
@@ -117,22 +117,33 @@ typedef struct {
   volatile const uint32_t CALIB;
 } SysTick_Type;
 
+// Up to ARMv7-M; that of ARMv8-M is another.
+typedef struct {
+  volatile const uint32_t TYPE;
+  volatile uint32_t CTRL;
+  volatile uint32_t RNR;
+  volatile uint32_t RBAR;
+  volatile uint32_t RASR;
+} MPU_Type;
+
 #define SysTick ((SysTick_Type*)0xE000E010u)
 #define SCB ((SCB_Type*)0xE000ED00u)
+#define MPU ((MPU_Type*)0xE000ED90u)
 
 #define SysTick_CTRL_CLKSOURCE_Msk (1u << 2)
 #define SysTick_CTRL_TICKINT_Msk (1u << 1)
 #define SysTick_CTRL_ENABLE_Msk 1u
 #define SCB_CCR_UNALIGN_TRP_Msk (1u << 3)
-#define SCB_CCR_DIV_0_TRP_Msk (1u << 4)
-#define SCB_CCR_IC_Msk (1u << 17)
 #define SCB_CCR_BP_Msk (1u << 18)
 #define SCB_CCR_LOB_Msk (1u << 19)
-#define SCB_CFSR_MMARVALID_Msk (1u << 7)
-#define SCB_CFSR_BFARVALID_Msk (1u << 15)
 #define SCB_SHCSR_MEMFAULTENA_Msk (1u << 16)
 #define SCB_SHCSR_BUSFAULTENA_Msk (1u << 17)
 #define SCB_SHCSR_USGFAULTENA_Msk (1u << 18)
+#define MPU_CTRL_PRIVDEFENA_Msk (1u << 2)
+#define MPU_CTRL_ENABLE_Msk 1u
+#define MPU_RASR_XN_Msk (1u << 28)
+#define MPU_RASR_SIZE_Pos 1u
+#define MPU_RASR_ENABLE_Msk 1u
 
 static inline void __DSB(void) { __asm__ volatile("dsb 0xf" ::: "memory"); }
 static inline void __ISB(void) { __asm__ volatile("isb 0xf" ::: "memory"); }

@@ -15,7 +15,7 @@ void io_write(const char* data, size_t size);
 // Ends the simulation, if there is one, with this status.
 __attribute__((noreturn)) void io_exit(int status);
 
-// Not of the library but of syscalls.c: writes "firmware: exit status N", then calls io_exit(). Not
+// Not of that library but of runtime.c: writes "firmware: exit status N", then calls io_exit(). Not
 // every simulator hands a status on; the line always gets through.
 __attribute__((noreturn)) void firmware_exit(int status);
 

@@ -4,38 +4,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "toolchains/firmware/device.h"
 #include "toolchains/firmware/io.h"
+#include "toolchains/firmware/memory.h"
 
 typedef void (*Function)(void);
 
-// Set by sections.ld. The tables are those of CMSIS-Core's __cmsis_start().
-typedef struct {
-  const uint32_t* source;
-  uint32_t* destination;
-  uint32_t words;
-} CopyEntry;
-
-typedef struct {
-  uint32_t* destination;
-  uint32_t words;
-} ZeroEntry;
-
-extern const CopyEntry __copy_table_start__[];
-extern const CopyEntry __copy_table_end__[];
-extern const ZeroEntry __zero_table_start__[];
-extern const ZeroEntry __zero_table_end__[];
-extern const Function __preinit_array_start[];
-extern const Function __preinit_array_end[];
-extern const Function __init_array_start[];
-extern const Function __init_array_end[];
+// Set by sections.ld.
 extern uint32_t __StackLimit[];
 extern uint32_t __StackTop[];
 
-int main(void);
+// Of runtime.c.
+__attribute__((noreturn)) void _start(void);
+
 void Reset_Handler(void);
 void Default_Handler(void);
 void Fault_Handler(void);
@@ -79,26 +62,33 @@ __attribute__((used, section(".vectors"))) const Function __Vectors[16] = {
 void start(void);
 void report_fault(const uint32_t* frame, uint32_t exception_return);
 
+enum { kGuardBytes = 1024 };
+
+// Has the MPU, where there is one, take away the end of the stack: an overflow is a fault then.
+static void guard_stack(void) {
+#if !defined(__ARM_ARCH_8M_MAIN__) && !defined(__ARM_ARCH_8_1M_MAIN__)
+  if (MPU->TYPE == 0) return;
+  MPU->RNR = 0;
+  MPU->RBAR = ((uint32_t)(uintptr_t)__StackLimit + kGuardBytes - 1) & ~(uint32_t)(kGuardBytes - 1);
+  // No access; 2^(9 + 1) bytes.
+  MPU->RASR = MPU_RASR_XN_Msk | 9u << MPU_RASR_SIZE_Pos | MPU_RASR_ENABLE_Msk;
+  MPU->CTRL = MPU_CTRL_PRIVDEFENA_Msk | MPU_CTRL_ENABLE_Msk;
+  __DSB();
+  __ISB();
+#endif
+}
+
 void start(void) {
   SystemInit();
-  // Loops and not memcpy(): a compiler may use for that what is not there before memory is.
-  for (const CopyEntry* entry = __copy_table_start__; entry < __copy_table_end__; ++entry) {
-    for (uint32_t i = 0; i < entry->words; ++i) {
-      ((volatile uint32_t*)entry->destination)[i] = entry->source[i];
-    }
-  }
-  for (const ZeroEntry* entry = __zero_table_start__; entry < __zero_table_end__; ++entry) {
-    for (uint32_t i = 0; i < entry->words; ++i) ((volatile uint32_t*)entry->destination)[i] = 0;
-  }
-  for (const Function* f = __preinit_array_start; f < __preinit_array_end; ++f) (*f)();
-  for (const Function* f = __init_array_start; f < __init_array_end; ++f) (*f)();
-  exit(main());
+  guard_stack();
+  initialize_memory();
+  _start();
 }
 
 __attribute__((naked)) void Reset_Handler(void) {
   __asm__ volatile(
 #if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
-      // A stack that overflows faults. On the other cores it lies at the end of memory, to the same effect.
+      // What the MPU does on the other cores.
       "ldr r0, =__StackLimit\n"
       "msr msplim, r0\n"
 #endif
@@ -142,22 +132,20 @@ static const char* exception_name(uint32_t number) {
   }
 }
 
-// Whether the core found no room to save the frame.
-static bool stack_overflowed(void) {
-#if defined(__ARM_ARCH_6M__)
-  return false;  // it cannot tell
-#else
+// Whether the frame of the fault was not saved, as there was no room for it.
+static bool stack_is_full(const uint32_t* frame) {
+#if !defined(__ARM_ARCH_6M__)
   const uint32_t mstkerr = 1u << 4;
   const uint32_t stkerr = 1u << 12;
   const uint32_t stkof = 1u << 20;
-  return (SCB->CFSR & (mstkerr | stkerr | stkof)) != 0;
+  if ((SCB->CFSR & (mstkerr | stkerr | stkof)) != 0) return true;
 #endif
+  return frame < __StackLimit + 2 * kGuardBytes / sizeof(*frame) || frame + 8 > __StackTop;
 }
 
 enum { kFaultStatus = 100, kUnexpectedStatus = 101 };
 
-// Nothing returns from here, so the stack may be used from its top again: the fault may be that it
-// was full. `frame` is what the core has saved at the old end of it.
+// `frame` is what the core has saved at the end of the stack, unless that is full.
 __attribute__((used)) void report_fault(const uint32_t* frame, uint32_t exception_return) {
   const uint32_t number = __get_IPSR() & 0x1FF;
   print("\nfirmware: ");
@@ -165,13 +153,12 @@ __attribute__((used)) void report_fault(const uint32_t* frame, uint32_t exceptio
   print("\n");
   print_hex("exception", number);
   print_hex("sp", (uint32_t)(uintptr_t)frame);
-  // Where the fault was, if that could be saved.
-  if (!stack_overflowed() && frame >= __StackLimit && frame + 8 <= __StackTop) {
+  if (stack_is_full(frame)) {
+    print("  the stack is full\n");
+  } else {
     print_hex("pc", frame[6]);
     print_hex("lr", frame[5]);
     print_hex("xpsr", frame[7]);
-  } else {
-    print("  the stack has overflowed\n");
   }
   print_hex("exc_return", exception_return);
 #if !defined(__ARM_ARCH_6M__)
@@ -183,16 +170,15 @@ __attribute__((used)) void report_fault(const uint32_t* frame, uint32_t exceptio
   firmware_exit(number >= 3 && number <= 7 ? kFaultStatus : kUnexpectedStatus);
 }
 
-// Only r0 to r3 may be changed before the frame is looked at, and ARMv6-M has no more than this.
+// Nothing returns from here. If the stack is full, the report uses it from its top again; else it
+// goes on below the frame, which it is to read.
 __attribute__((naked)) void Fault_Handler(void) {
   __asm__ volatile(
       "mrs r0, msp\n"
       "mov r1, lr\n"
-      // The overflowed stack of a core with a limit is below it: begin at the top again.
       "ldr r2, =__StackTop\n"
       "mov sp, r2\n"
-      // The frame must not be written over before it is read: a stack below it, or the top if there is no frame.
-      "ldr r3, =__StackLimit+1024\n"
+      "ldr r3, =__StackLimit+2048\n"
       "cmp r0, r3\n"
       "blo 1f\n"
       "mov sp, r0\n"

@@ -16,7 +16,8 @@ void SystemInit(void) {
   // Each kind of fault by its own name, not as HardFault.
   SCB->SHCSR |= SCB_SHCSR_MEMFAULTENA_Msk | SCB_SHCSR_BUSFAULTENA_Msk | SCB_SHCSR_USGFAULTENA_Msk;
 #else
-  // An ARMv6-M core traps anyway; one that only emulates it has to be told.
+  // A core of ARMv6-M traps anyway. One that only emulates it has to be told, and not every version
+  // of QEMU listens.
   SCB->CCR |= SCB_CCR_UNALIGN_TRP_Msk;
 #endif
 #if defined(__ARM_FEATURE_MVE)

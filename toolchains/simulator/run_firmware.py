@@ -35,7 +35,10 @@ FVP_CORES = frozenset({"cortex-m55"})
 FVP_VARIABLE = "FVP_CORSTONE_300"
 FVP_PROGRAMS = ("FVP_Corstone_SSE-300_Ethos-U55", "FVP_Corstone_SSE-300_Ethos-U65", "FVP_Corstone_SSE-300")
 
-EXIT_LINE = re.compile(rb"^firmware: exit status (-?\d+)\r?$", re.MULTILINE)
+EXIT_LINE = re.compile(rb"firmware: exit status (-?\d+)\r?\n")
+
+# Seconds that a simulator may take to end after the firmware has. A firmware that prints on a UART cannot end it.
+GRACE = 1.0
 
 INSTALL = f"""\
 run_firmware: found {{missing}}. Install one of these, then run it again:
@@ -51,7 +54,7 @@ class Simulator:
 
     name: str
     command: tuple[str, ...]
-    # Whether it ends with the firmware's status.
+    # Whether it ends with the firmware's status. Not every version of the FVP does.
     returns_status: bool
 
 
@@ -96,7 +99,8 @@ def qemu(program: str, cpu: str, firmware: str, *, deterministic: bool) -> Simul
 
 def choose(setting: str, cpu: str, firmware: str, *, deterministic: bool) -> Simulator:
     """Returns the simulator for `cpu` that `setting` asks for: auto, fvp or qemu."""
-    has_fvp = cpu in FVP_CORES
+    # Only QEMU counts instructions.
+    has_fvp = cpu in FVP_CORES and not deterministic
     if has_fvp and setting in ("auto", "fvp"):
         program = find_fvp()
         if program:
@@ -119,36 +123,40 @@ def run(simulator: Simulator, timeout: float) -> tuple[bytes, str | None]:
     process = subprocess.Popen(
         simulator.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    timed_out = threading.Event()
+    killed = threading.Event()
 
-    def stop() -> None:
-        timed_out.set()
+    def kill() -> None:
+        killed.set()
         process.kill()
 
-    timer = threading.Timer(timeout, stop)
+    timer = threading.Timer(timeout, kill)
     timer.start()
     output = bytearray()
+    exit_status = None
     assert process.stdout is not None
     for line in process.stdout:
         output += line
         sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
-        if not simulator.returns_status and EXIT_LINE.match(line):
-            # Nothing follows, and not every FVP ends by itself.
-            process.kill()
+        match = EXIT_LINE.match(line)
+        if match and exit_status is None:
+            exit_status = int(match[1])
+            timer.cancel()
+            timer = threading.Timer(GRACE, kill)
+            timer.start()
     status = process.wait()
     timer.cancel()
 
-    exits = EXIT_LINE.findall(output)
-    if timed_out.is_set():
-        return bytes(output), f"did not end within {timeout:g} s"
-    if not exits:
-        return bytes(output), f"ended without an exit status; {simulator.name} ended with {status}"
-    if exits[-1] != b"0":
-        return bytes(output), f"ended with exit status {exits[-1].decode()}"
-    if simulator.returns_status and status != 0:
-        return bytes(output), f"{simulator.name} ended with {status}"
-    return bytes(output), None
+    problem = None
+    if exit_status is None and killed.is_set():
+        problem = f"did not end within {timeout:g} s"
+    elif exit_status is None:
+        problem = f"ended without an exit status; {simulator.name} ended with {status}"
+    elif exit_status != 0:
+        problem = f"ended with exit status {exit_status}"
+    elif simulator.returns_status and status != 0 and not killed.is_set():
+        problem = f"ended with exit status 0, but {simulator.name} ended with {status}"
+    return bytes(output), problem
 
 
 def default_timeout() -> float:
@@ -162,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("firmware", help="ELF file")
     parser.add_argument("--cpu", required=True, choices=sorted(QEMU_MACHINES), help="core that it is built for")
     parser.add_argument("--simulator", default="auto", choices=["auto", "fvp", "qemu"], help="default: auto")
-    parser.add_argument("--deterministic", action="store_true", help="QEMU: time counts instructions")
+    parser.add_argument("--deterministic", action="store_true", help="in QEMU, where time counts instructions")
     parser.add_argument("--timeout", type=float, default=0, metavar="SECONDS", help="default: 600, or what Bazel says")
     parser.add_argument("--expect-failure", metavar="TEXT", help="succeed if it fails, and TEXT says why")
     options = parser.parse_args(arguments)
@@ -178,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"run_firmware: {'the firmware ' + problem if problem else 'the firmware succeeded'}")
     if options.expect_failure is None:
         return 1 if problem else 0
-    said = output.decode(errors="replace") + (problem or "")
+    said = f"{output.decode(errors='replace')}the firmware {problem}"
     if problem is None or options.expect_failure not in said:
         print(f"run_firmware: expected it to fail with '{options.expect_failure}'")
         return 1

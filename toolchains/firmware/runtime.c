@@ -1,8 +1,9 @@
-// What Newlib asks of an operating system.
+// Under the program: its start once memory is there, and what Newlib asks of an operating system.
 
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -11,6 +12,18 @@
 // Of sections.ld.
 extern char __HeapBase[];
 extern char __HeapLimit[];
+
+typedef void (*Function)(void);
+
+extern const Function __preinit_array_start[];
+extern const Function __preinit_array_end[];
+extern const Function __init_array_start[];
+extern const Function __init_array_end[];
+
+int main(void);
+
+// The end of CMSIS-Core's __PROGRAM_START calls it, too.
+__attribute__((noreturn)) void _start(void);
 
 void* _sbrk(ptrdiff_t increment);
 int _write(int file, const char* data, int size);
@@ -28,6 +41,12 @@ void _fini(void);
 // C++ refers to it; nothing is ever unloaded.
 extern void* __dso_handle;
 void* __dso_handle = NULL;
+
+void _start(void) {
+  for (const Function* f = __preinit_array_start; f < __preinit_array_end; ++f) (*f)();
+  for (const Function* f = __init_array_start; f < __init_array_end; ++f) (*f)();
+  exit(main());
+}
 
 void* _sbrk(ptrdiff_t increment) {
   static char* end = __HeapBase;
