@@ -1,0 +1,206 @@
+"""cortex_m: instructions, scratch and code of layers, dense and sparse, on emulated Cortex-M cores."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import cortex_m_layers, firmware_code
+from benchmarks.cortex_m_layers import Case
+from dcsr import model as tflite
+from dcsr import packing
+from dcsr.cli import common
+from toolchains.simulator import run_firmware
+
+_DESCRIPTION = """\
+Runs layers once with the dense and once with the sparse kernels in QEMU, checks that both outputs are right, and
+prints a Markdown table for each core: retired instructions, estimated cycles, scratch and code bytes. Two runs
+print the same."""
+
+_EPILOG = """\
+examples:
+  cortex_m --cpu m55                   the layers that docs/results.md has, on one core
+  cortex_m --models DIR                the same with the weights of the published models
+  cortex_m --models DIR --layers all   every sparse layer of all models below DIR
+
+exit status: 0 done, 1 a kernel gave a wrong output or crashed, 2 bad usage, bad input or no QEMU"""
+
+# An M85 is emulated by an M55 and runs its code.
+CORES = ("m0plus", "m3", "m4", "m7", "m33", "m55")
+GATHER_COSTS = (2, 8, 16)
+_MODELS_VARIABLE = "DCSR_PUBLISHED_MODELS"
+_TIMEOUT = 1800.0
+
+# Runfiles: this file is <workspace>/benchmarks/cortex_m.py.
+_WORKSPACE = Path(__file__).parent.parent
+_LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
+_KERNELS = {packing.OP_CONV_2D: "conv1x1", packing.OP_FULLY_CONNECTED: "fully_connected"}
+
+
+class FirmwareError(Exception):
+    """The firmware found an output that is wrong, or did not end as it should."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    parser = common.parser("cortex_m", _DESCRIPTION, _EPILOG)
+    parser.add_argument("--cpu", action="append", choices=CORES, help="core; may be repeated (default: all)")
+    parser.add_argument(
+        "--models", metavar="DIR", type=Path, help=f"where models are (default: ${_MODELS_VARIABLE}, if it is set)"
+    )
+    parser.add_argument(
+        "--layers",
+        choices=("anchors", "all"),
+        default="anchors",
+        help="the ten of docs/results.md, or all sparse ones of the models; without --models those of the repository's"
+        " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--method",
+        choices=cortex_m_layers.METHODS,
+        default="auto",
+        help="encoding; auto is the smallest (default: %(default)s)",
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
+    arguments = parser.parse_args(argv)
+    models = arguments.models
+    if models is None and os.environ.get(_MODELS_VARIABLE):
+        models = Path(os.environ[_MODELS_VARIABLE])
+    if arguments.layers == "all":
+        cases = cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method)
+    else:
+        cases = cortex_m_layers.anchors(models, arguments.method)
+    try:
+        results = [measure(core, cases) for core in arguments.cpu or CORES]
+    except run_firmware.SimulatorMissingError as error:
+        sys.stderr.write(run_firmware.INSTALL.format(missing=error))
+        return common.EXIT_BAD_INPUT
+    except FirmwareError as error:
+        print(f"cortex_m: {error}", file=sys.stderr)
+        return common.EXIT_DIFFERENT
+    if arguments.json:
+        tflite.write_file(arguments.json, json.dumps(results, indent=2) + "\n")
+    print("\n".join(tables(results)))
+    return common.EXIT_OK
+
+
+def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
+    """All numbers of one core.
+
+    Raises:
+      FirmwareError: if an output is wrong, or the firmware crashed.
+      run_firmware.SimulatorMissingError: if there is no QEMU.
+    """
+    elf = firmware(core)
+    code = firmware_code.read(elf)
+    output = _run(core, elf, cortex_m_layers.job(cases))
+    lines = [[int(number) for number in match.groups()] for match in _LINE.finditer(output)]
+    if [line[0] for line in lines] != list(range(len(cases))):
+        raise FirmwareError(f"{core}: {len(lines)} of {len(cases)} layers were measured")
+    layers = []
+    for case, (_, dense, dense_scratch, sparse, sparse_scratch) in zip(cases, lines, strict=True):
+        kernel = _KERNELS[case.sparse.op]
+        gathers = gather_instructions(case, code)
+        layers.append(
+            {
+                "layer": case.name,
+                "weights": case.weights,
+                "sparsity": round(case.sparsity, 6),
+                "encoding": case.sparse.streams.encoding,
+                "elements": len(case.sparse.streams.values),
+                "dense_instructions": dense,
+                "sparse_instructions": sparse,
+                "ratio": round(sparse / dense, 6),
+                "gathers": gathers,
+                "sparse_cycles": {str(cost): sparse + gathers * (cost - 1) for cost in GATHER_COSTS},
+                "dense_scratch": dense_scratch,
+                "sparse_scratch": sparse_scratch,
+                "dense_code": code.bytes_of(f"dcsr_dense_{kernel}"),
+                "sparse_code": code.bytes_of(f"dcsr_{kernel}"),
+            }
+        )
+    reading = code.bytes_of("dcsr_layer_parse", "dcsr_layer_validate")
+    functions = {f.name: f.size for f in code.functions.values() if f.name.startswith("dcsr_")}
+    return {"core": core, "layers": layers, "parse_code": reading, "functions": functions}
+
+
+def firmware(core: str) -> Path:
+    """The benchmark's firmware for a core."""
+    return (_WORKSPACE / f"benchmarks/cortex_m_bench_{core}.elf").absolute()
+
+
+def gather_instructions(case: Case, code: firmware_code.Code) -> int:
+    """Vector gathers and scatters of the sparse product, by the formula of docs/results.md."""
+    batches, _, _, height, width = case.shape
+    rows, cols = case.matrix.shape
+    streams = case.sparse.streams
+    if case.sparse.op == packing.OP_CONV_2D:
+        if "dcsr_conv1x1_mve" not in code.addresses:
+            return 0
+        # For 8 pixels at a time: two channels a gather (one if they are odd), and a scatter of each output channel.
+        vectors = -(-batches * height * width // 8)
+        return vectors * (cols // 2 if cols % 2 == 0 else cols) + vectors * rows
+    if f"dcsr_fully_connected_{streams.encoding}_mve" not in code.addresses:
+        return 0
+    # One for a group of 16 elements, two for a row's last one if it has fewer.
+    assert streams.row_lengths is not None
+    lengths = streams.row_lengths.astype(int)
+    return batches * int(np.sum(lengths // 16 + 2 * (lengths % 16 > 0)))
+
+
+def tables(results: Sequence[dict]) -> list[str]:
+    """The lines of the tables."""
+    lines = []
+    for result in results:
+        cycles = " | ".join(f"cycles, gather {cost}" for cost in GATHER_COSTS)
+        lines += [
+            *([""] if lines else []),
+            f"### Cortex-{result['core'].upper().replace('PLUS', '+')}",
+            "",
+            f"| layer | weights | sparsity | encoding | dense | sparse | ratio | {cycles} | scratch | code |",
+            f"|---|---|---|---|---|---|---|{'---|' * len(GATHER_COSTS)}---|---|",
+        ]
+        for layer in result["layers"]:
+            cells = [
+                layer["layer"],
+                layer["weights"],
+                f"{layer['sparsity']:.1%}",
+                layer["encoding"],
+                f"{layer['dense_instructions']:,}",
+                f"{layer['sparse_instructions']:,}",
+                f"{layer['ratio']:.3f}",
+                *(f"{value:,}" for value in layer["sparse_cycles"].values()),
+                f"{layer['sparse_scratch']:,}",
+                f"{layer['sparse_code']:,}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines += ["", f"Reading and checking a packed layer: {result['parse_code']:,} bytes of code."]
+    return lines
+
+
+def _run(core: str, elf: Path, job: bytes) -> bytes:
+    """The output of a firmware with a job, which is passed on to stderr."""
+    simulator = run_firmware.choose("qemu", f"cortex-{core}", str(elf), deterministic=True)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "job.bin").write_bytes(job)
+        # The firmware opens the file in the simulator's working directory.
+        simulator = dataclasses.replace(simulator, command=("env", f"--chdir={folder}", *simulator.command))
+        with contextlib.redirect_stdout(sys.stderr):
+            output, problem = run_firmware.run(simulator, _TIMEOUT)
+    if problem:
+        said = [line for line in output.decode(errors="replace").splitlines() if not line.startswith("firmware:")]
+        raise FirmwareError(f"{core}: the firmware {problem}: {'; '.join(said[-2:])}")
+    return output
+
+
+if __name__ == "__main__":
+    common.run("cortex_m", main)

@@ -1,0 +1,232 @@
+// Counts the instructions of layers, dense and sparse, on an emulated core.
+//
+// Reads the file job.bin of the simulator's working directory by semihosting; cortex_m.py, which
+// writes it, describes it too. The job may be larger than the board's memory, a layer may not. For
+// each layer both products run once and have to give the expected output; then comes a line
+//
+//   bench: <layer> <instructions> <scratch bytes>, both dense, then both sparse
+//
+// Exit status: 0 all layers were right, 1 one was not, or the job could not be read.
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "tflm_kernels/dense_baseline.h"
+#include "tflm_kernels/kernels.h"
+#include "tflm_kernels/packed_layer.h"
+#include "toolchains/firmware/cycle_counter.h"
+#include "toolchains/firmware/placement.h"
+#include "toolchains/firmware/semihosting.h"
+
+enum {
+  kSemihostingRead = 0x06,
+  kSemihostingModeRead = 1,  // "rb"
+  kJobMagic = 0x4A534344,    // "DCSJ"
+  kPoolBytes = 8 << 20,
+  kAlignment = 16,
+};
+
+static const char kJobFile[] = "job.bin";
+
+typedef struct {
+  uint32_t magic;
+  uint32_t layers;
+} JobHeader;
+
+// The bytes of the four sections follow it, in this order.
+typedef struct {
+  DcsrConvShape shape;  // of a FULLY_CONNECTED only the batches count
+  uint32_t dense_bytes;
+  uint32_t sparse_bytes;
+  uint32_t input_bytes;
+  uint32_t output_bytes;  // expected
+} JobLayer;
+
+typedef struct {
+  uint64_t instructions;
+  size_t scratch_bytes;
+} Measurement;
+
+typedef size_t (*ScratchOfConv)(const DcsrLayer*, const DcsrConvShape*);
+typedef void (*Conv)(const DcsrLayer*, const DcsrConvShape*, const int8_t*, int8_t*, void*);
+typedef size_t (*ScratchOfFullyConnected)(const DcsrLayer*, int32_t);
+typedef void (*FullyConnected)(const DcsrLayer*, int32_t, const int8_t*, int8_t*, void*);
+
+// The kernels of one column of the table.
+typedef struct {
+  const char* name;
+  ScratchOfConv scratch_of_conv;
+  Conv conv;
+  ScratchOfFullyConnected scratch_of_fully_connected;
+  FullyConnected fully_connected;
+} Kernels;
+
+static const Kernels kDense = {
+    "dense",
+    dcsr_dense_conv1x1_scratch_bytes,
+    dcsr_dense_conv1x1,
+    dcsr_dense_fully_connected_scratch_bytes,
+    dcsr_dense_fully_connected,
+};
+
+static const Kernels kSparse = {
+    "sparse",
+    dcsr_conv1x1_scratch_bytes,
+    dcsr_conv1x1,
+    dcsr_fully_connected_scratch_bytes,
+    dcsr_fully_connected,
+};
+
+// What a layer needs is allocated here and given back as a whole.
+DCSR_LARGE_BSS static uint8_t pool[kPoolBytes] __attribute__((aligned(kAlignment)));
+static size_t pool_used;
+
+static void* allocate(size_t bytes) {
+  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (bytes > kPoolBytes || rounded > kPoolBytes - pool_used) return NULL;
+  void* memory = pool + pool_used;
+  pool_used += rounded;
+  return memory;
+}
+
+static int32_t open_job(void) {
+  const uint32_t block[3] = {(uint32_t)(uintptr_t)kJobFile, kSemihostingModeRead,
+                             sizeof(kJobFile) - 1};
+  return semihosting_call(kSemihostingOpen, block);
+}
+
+// Reads from where the last call ended.
+static bool read_job(int32_t file, void* data, size_t bytes) {
+  const uint32_t block[3] = {(uint32_t)file, (uint32_t)(uintptr_t)data, (uint32_t)bytes};
+  // Returns how many are missing.
+  return semihosting_call(kSemihostingRead, block) == 0;
+}
+
+// The next bytes of the job in memory of their own, NULL if they cannot be had.
+static void* read_section(int32_t file, size_t bytes) {
+  void* data = allocate(bytes);
+  return data != NULL && read_job(file, data, bytes) ? data : NULL;
+}
+
+static bool parse(const char* name, const void* data, size_t bytes, DcsrLayer* layer) {
+  DcsrStatus status = dcsr_layer_parse(data, bytes, layer);
+  if (status == kDcsrOk) status = dcsr_layer_validate(layer);
+  if (status != kDcsrOk) printf("the %s layer: %s\n", name, dcsr_status_string(status));
+  return status == kDcsrOk;
+}
+
+static bool fits(const DcsrLayer* layer, const JobLayer* job) {
+  const DcsrConvShape* s = &job->shape;
+  size_t inputs = (size_t)s->batches;
+  size_t outputs = inputs;
+  if (layer->op == kDcsrOpConv1x1) {
+    inputs *= (size_t)s->input_height * (size_t)s->input_width;
+    outputs *= (size_t)s->output_height * (size_t)s->output_width;
+  }
+  return inputs * layer->cols == job->input_bytes && outputs * layer->rows == job->output_bytes;
+}
+
+// Instructions of the counting itself.
+static uint64_t overhead(void) {
+  cycle_counter_start();
+  const uint64_t start = cycle_counter_read();
+  return cycle_counter_read() - start;
+}
+
+static bool measure(const Kernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
+                    const int8_t* input, const int8_t* expected, size_t output_bytes,
+                    Measurement* result) {
+  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  size_t scratch_bytes;
+  if (is_conv) {
+    scratch_bytes = kernels->scratch_of_conv(layer, shape);
+  } else {
+    scratch_bytes = kernels->scratch_of_fully_connected(layer, shape->batches);
+  }
+  void* scratch = scratch_bytes > 0 ? allocate(scratch_bytes) : NULL;
+  int8_t* output = allocate(output_bytes);
+  if (output == NULL || (scratch == NULL && scratch_bytes > 0)) {
+    printf("no memory for the %s product\n", kernels->name);
+    return false;
+  }
+  // So that nothing that is left out looks right.
+  for (size_t i = 0; i < output_bytes; ++i) output[i] = (int8_t)~expected[i];
+
+  const uint64_t uncounted = overhead();
+  const uint64_t start = cycle_counter_read();
+  if (is_conv) {
+    kernels->conv(layer, shape, input, output, scratch);
+  } else {
+    kernels->fully_connected(layer, shape->batches, input, output, scratch);
+  }
+  const uint64_t ticks = cycle_counter_read() - start - uncounted;
+  result->instructions = cycle_counter_instructions(ticks);
+  result->scratch_bytes = scratch_bytes;
+
+  for (size_t i = 0; i < output_bytes; ++i) {
+    if (output[i] != expected[i]) {
+      printf("%s output %" PRIu32 " is %d instead of %d\n", kernels->name, (uint32_t)i, output[i],
+             expected[i]);
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool run_layer(int32_t file, uint32_t index) {
+  pool_used = 0;
+  JobLayer job;
+  if (!read_job(file, &job, sizeof(job))) {
+    printf("the job ends too early\n");
+    return false;
+  }
+  const void* dense_data = read_section(file, job.dense_bytes);
+  const void* sparse_data = read_section(file, job.sparse_bytes);
+  const int8_t* input = read_section(file, job.input_bytes);
+  const int8_t* expected = read_section(file, job.output_bytes);
+  if (dense_data == NULL || sparse_data == NULL || input == NULL || expected == NULL) {
+    printf("the layer is larger than the memory, or the job ends too early\n");
+    return false;
+  }
+
+  DcsrLayer dense;
+  DcsrLayer sparse;
+  if (!parse(kDense.name, dense_data, job.dense_bytes, &dense)) return false;
+  if (!parse(kSparse.name, sparse_data, job.sparse_bytes, &sparse)) return false;
+  if (dense.encoding != kDcsrEncodingDense || dense.op != sparse.op || !fits(&dense, &job) ||
+      !fits(&sparse, &job)) {
+    printf("the layers do not fit the shape\n");
+    return false;
+  }
+
+  Measurement of_dense;
+  Measurement of_sparse;
+  if (!measure(&kDense, &dense, &job.shape, input, expected, job.output_bytes, &of_dense) ||
+      !measure(&kSparse, &sparse, &job.shape, input, expected, job.output_bytes, &of_sparse)) {
+    return false;
+  }
+  // Newlib's printf has no 64 bits everywhere; what a benchmark runs takes far fewer than 2^32.
+  printf("bench: %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 "\n", index,
+         (uint32_t)of_dense.instructions, (uint32_t)of_dense.scratch_bytes,
+         (uint32_t)of_sparse.instructions, (uint32_t)of_sparse.scratch_bytes);
+  return true;
+}
+
+int main(void) {
+  const int32_t file = open_job();
+  JobHeader header;
+  if (file < 0 || !read_job(file, &header, sizeof(header)) || header.magic != kJobMagic) {
+    printf("no job in %s\n", kJobFile);
+    return 1;
+  }
+  for (uint32_t i = 0; i < header.layers; ++i) {
+    if (!run_layer(file, i)) {
+      printf("bench: layer %" PRIu32 " failed\n", i);
+      return 1;
+    }
+  }
+  return 0;
+}

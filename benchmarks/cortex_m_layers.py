@@ -1,0 +1,224 @@
+"""The layers that the Cortex-M benchmark runs: of published models, or made up with the same shape and sparsity."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dcsr import convert, encodings, packing
+from dcsr import layers as layer_finder
+from dcsr import model as tflite
+from dcsr.requantize import quantize_multiplier
+from dcsr.schema import schema
+
+METHODS = tuple(method for method in convert.METHODS if method != "none")
+
+# Of cortex_m_bench.c.
+_JOB = struct.Struct("<4sI")
+_JOB_MAGIC = b"DCSJ"
+_JOB_LAYER = struct.Struct("<9I")
+
+_SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A layer that results are followed by.
+
+    Attributes:
+      rows, cols: of the weights.
+      size: height and width of the output of a convolution, None for a FULLY_CONNECTED.
+      sparsity: share of zeros.
+      model: the published model that has it; None if none does.
+      scratch_budget: of the packed layer, in bytes.
+    """
+
+    rows: int
+    cols: int
+    size: tuple[int, int] | None
+    sparsity: float
+    model: str | None
+    scratch_budget: int = 0
+
+
+ANCHORS = (
+    Anchor(276, 276, (25, 10), 0.70, "sparse_l_70"),
+    Anchor(276, 276, (25, 10), 0.80, "sparse_l_80"),
+    Anchor(276, 276, (25, 10), 0.90, "sparse_l_90"),
+    Anchor(276, 276, (25, 10), 0.90, "sparse_l_90", scratch_budget=18 * 1024),
+    Anchor(276, 276, (25, 10), 0.95, None),
+    Anchor(172, 172, (25, 10), 0.90, "sparse_m_90"),
+    Anchor(64, 64, (25, 5), 0.90, "sparse_s_90"),
+    Anchor(1280, 320, (3, 3), 0.90, "mobilenetv2_cifar10_sparse90"),
+    Anchor(96, 576, (6, 6), 0.90, "mobilenetv2_cifar10_sparse90"),
+    Anchor(12, 16560, None, 0.91, "sparse_l_90"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer as both products get it.
+
+    Attributes:
+      weights: where they are from: a model's name, or "synthetic".
+      matrix: int8 [rows, cols].
+      sparse, dense: the same layer packed in two encodings.
+      shape: batches, height and width of the input, height and width of the output; the latter 1 for FULLY_CONNECTED.
+      activations: int8, the input.
+    """
+
+    weights: str
+    matrix: np.ndarray
+    sparse: packing.PackedLayer
+    dense: packing.PackedLayer
+    shape: tuple[int, int, int, int, int]
+    activations: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """Operator, rows x cols @ output pixels, and the scratch budget if it has one."""
+        rows, cols = self.matrix.shape
+        kind = "conv" if self.sparse.op == packing.OP_CONV_2D else "fc"
+        name = f"{kind} {rows}x{cols}"
+        vectors = self.shape[0] * self.shape[3] * self.shape[4]
+        if vectors > 1 or kind == "conv":
+            name += f"@{vectors}"
+        if self.sparse.scratch_budget:
+            name += f", {self.sparse.scratch_budget // 1024} KB"
+        return name
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros."""
+        return 1 - np.count_nonzero(self.matrix) / self.matrix.size
+
+    def output(self) -> np.ndarray:
+        """What the layer makes of the activations, by the library's own arithmetic."""
+        batches, height, width, out_height, out_width = self.shape
+        stride_h, stride_w = self.sparse.stride
+        pixels = self.activations.reshape(batches, height, width, -1)[:, ::stride_h, ::stride_w]
+        assert pixels.shape[1:3] == (out_height, out_width)
+        return packing.run(self.dense, pixels.reshape(-1, pixels.shape[-1]))[1]
+
+
+def anchors(models: Path | None, method: str, chosen: Sequence[Anchor] = ANCHORS) -> list[Case]:
+    """The anchors, with the weights of the published models below the folder `models` if that has them.
+
+    Raises:
+      tflite.ModelError: if `models` has no model of an anchor, or one that does not have the layer.
+    """
+    paths = {} if models is None else {path.stem: path for path in sorted(models.rglob("*.tflite"))}
+    if models is not None and not paths.keys() & {anchor.model for anchor in chosen}:
+        raise tflite.ModelError(
+            f"{models}: none of the published models is below it; --layers all takes the layers of any models"
+        )
+    return [
+        _published(anchor, paths[anchor.model], method) if anchor.model in paths else synthetic(anchor, method)
+        for anchor in chosen
+    ]
+
+
+def all_layers(models: Path, method: str) -> list[Case]:
+    """Every layer that is sparse enough to be packed, of all models below a folder.
+
+    Raises:
+      tflite.ModelError: if there is none.
+    """
+    cases = []
+    for path in sorted(models.rglob("*.tflite")):
+        model = tflite.read(path)
+        for layer in layer_finder.find(model):
+            if layer.obstacle is None and _sparsity(layer.matrix) >= convert.DEFAULT_MIN_SPARSITY:
+                cases.append(_of_model(model, layer, path.stem, method))
+    if not cases:
+        raise tflite.ModelError(f"{models}: no model below it has a layer that is sparse enough")
+    return cases
+
+
+def synthetic(anchor: Anchor, method: str) -> Case:
+    """A layer with normally distributed weights of which the small ones are pruned; the same at every call."""
+    rng = _random(f"{anchor.rows} {anchor.cols} {anchor.size} {anchor.sparsity}")
+    weights = rng.standard_normal((anchor.rows, anchor.cols))
+    weights[np.abs(weights) <= np.quantile(np.abs(weights), anchor.sparsity)] = 0
+    matrix = np.rint(weights * (127 / np.abs(weights).max())).astype(np.int8)
+    # Outputs spread over the range of int8: the standard deviation is that of 50.
+    deviation = np.sqrt(np.maximum(np.square(matrix, dtype=np.float64).sum(axis=1), 1)) * (256 / np.sqrt(12))
+    multipliers = [quantize_multiplier(50 / value) for value in deviation]
+    convolution = anchor.size is not None
+    # A convolution is followed by ReLU.
+    zero_point = -128 if convolution else 0
+    dense = packing.PackedLayer(
+        op=packing.OP_CONV_2D if convolution else packing.OP_FULLY_CONNECTED,
+        streams=encodings.encode(matrix, "dense"),
+        bias=packing.fold_bias(rng.integers(-5000, 5000, anchor.rows).astype(np.int32), matrix, zero_point),
+        multiplier=np.array([multiplier for multiplier, _ in multipliers], np.int32),
+        shift=np.array([shift for _, shift in multipliers], np.int8),
+        input_zero_point=zero_point,
+        output_zero_point=zero_point,
+        activation_min=-128,
+        activation_max=127,
+        scratch_budget=anchor.scratch_budget,
+    )
+    size = anchor.size or (1, 1)
+    return _case(_SYNTHETIC, matrix, dense, (1, *size, *size), method)
+
+
+def job(cases: Sequence[Case]) -> bytes:
+    """The file that the firmware reads: header, then for each layer a header and four sections."""
+    parts = [_JOB.pack(_JOB_MAGIC, len(cases))]
+    for case in cases:
+        sections = [packing.pack(case.dense), packing.pack(case.sparse)]
+        sections += [case.activations.tobytes(), case.output().tobytes()]
+        parts += [_JOB_LAYER.pack(*case.shape, *map(len, sections)), *sections]
+    return b"".join(parts)
+
+
+def _published(anchor: Anchor, path: Path, method: str) -> Case:
+    """The layer of the model at `path` with the anchor's shape whose sparsity is nearest to the anchor's."""
+    model = tflite.read(path)
+    wanted = (1, 1) if anchor.size is None else anchor.size
+    cases = [
+        _of_model(model, layer, path.stem, method, anchor.scratch_budget)
+        for layer in layer_finder.find(model)
+        if layer.obstacle is None and layer.matrix.shape == (anchor.rows, anchor.cols)
+    ]
+    cases = [case for case in cases if case.shape[3:] == wanted]
+    if not cases:
+        raise tflite.ModelError(f"{path}: has no layer {anchor.rows} x {anchor.cols} with an output of {wanted}")
+    return min(cases, key=lambda case: abs(case.sparsity - anchor.sparsity))
+
+
+def _of_model(model: schema.ModelT, layer: layer_finder.Layer, name: str, method: str, scratch_budget: int = 0) -> Case:
+    dense = layer_finder.packed_layer(model, layer, "dense")
+    dense = dataclasses.replace(dense, scratch_budget=scratch_budget)
+    tensors = model.subgraphs[layer.subgraph].tensors
+    inputs, outputs = (tensors[i[0]].shape for i in (layer.operator.inputs, layer.operator.outputs))
+    if dense.op == packing.OP_CONV_2D:
+        shape = (*map(int, inputs[:3]), *map(int, outputs[1:3]))
+    else:
+        shape = (int(np.prod(inputs)) // layer.matrix.shape[1], 1, 1, 1, 1)
+    return _case(name, layer.matrix, dense, shape, method)
+
+
+def _case(weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str) -> Case:
+    """Adds what is the same for layers of any origin."""
+    names = [name for name in METHODS if name != "auto"] if method == "auto" else [method]
+    streams = min((encodings.encode(matrix, name) for name in names), key=lambda candidate: candidate.nbytes)
+    size = shape[0] * shape[1] * shape[2] * matrix.shape[1]
+    activations = _random(f"{weights} {matrix.shape} {shape}").integers(-128, 128, size).astype(np.int8)
+    return Case(weights, matrix, dataclasses.replace(dense, streams=streams), dense, shape, activations)
+
+
+def _random(name: str) -> np.random.Generator:
+    """The same numbers for the same name."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def _sparsity(matrix: np.ndarray) -> float:
+    return 1 - np.count_nonzero(matrix) / matrix.size

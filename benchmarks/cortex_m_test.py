@@ -1,0 +1,72 @@
+"""The Cortex-M benchmark: small layers on one core, and what the tool makes of the firmware's lines."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from benchmarks import cortex_m, cortex_m_layers, firmware_code
+
+# Of both ops; pixels that are no multiple of anything.
+SMALL = (
+    cortex_m_layers.Anchor(5, 40, (3, 7), 0.8, None),
+    cortex_m_layers.Anchor(5, 40, (3, 7), 0.8, None, scratch_budget=1024),
+    cortex_m_layers.Anchor(3, 200, None, 0.9, None),
+)
+
+
+@pytest.fixture(params=["m0plus", "m55"])
+def core(request):
+    return request.param
+
+
+def test_table_has_a_row_for_each_layer_and_two_runs_are_equal(core):
+    cases = cortex_m_layers.anchors(None, "auto", SMALL)
+    first, second = (cortex_m.measure(core, cases) for _ in range(2))
+    assert first == second
+    rows = [line.split(" | ") for line in cortex_m.tables([first]) if line.startswith(("| conv", "| fc"))]
+    assert [row[0] for row in rows] == ["| conv 5x40@21", "| conv 5x40@21, 1 KB", "| fc 3x200"]
+    assert len({len(row) for row in rows}) == 1
+    for layer in first["layers"]:
+        # A multiplication needs an instruction, in a vector a sixteenth; no layer here has fewer than 600 of them.
+        assert layer["dense_instructions"] > 600 / 16
+        assert layer["sparse_code"] > 100
+        assert layer["sparse_cycles"]["2"] >= layer["sparse_instructions"]
+
+
+@pytest.mark.parametrize("method", ["dcsr", "rle"])
+def test_method_is_the_encoding(method):
+    for case in cortex_m_layers.anchors(None, method, SMALL):
+        assert case.sparse.streams.encoding == method
+
+
+def test_wrong_output_is_noticed(core, monkeypatch):
+    case = cortex_m_layers.synthetic(SMALL[0], "auto")
+    changed = dataclasses.replace(case.sparse, bias=case.sparse.bias + 12345)
+    wrong = dataclasses.replace(case, sparse=changed)
+    with pytest.raises(cortex_m.FirmwareError, match="exit status 1: sparse output"):
+        cortex_m.measure(core, [case, wrong])
+
+
+def test_damaged_layer_is_refused(core):
+    case = cortex_m_layers.synthetic(SMALL[2], "auto")
+    damaged = dataclasses.replace(case, sparse=dataclasses.replace(case.sparse, op=7))
+    with pytest.raises(cortex_m.FirmwareError, match="the sparse layer: "):
+        cortex_m.measure(core, [damaged])
+
+
+def test_synthetic_layers_have_the_anchors_sparsity():
+    for anchor, case in zip(
+        cortex_m_layers.ANCHORS, cortex_m_layers.anchors(None, "auto", cortex_m_layers.ANCHORS), strict=True
+    ):
+        assert case.matrix.shape == (anchor.rows, anchor.cols)
+        assert case.sparsity == pytest.approx(anchor.sparsity, abs=0.01)
+
+
+def test_code_of_a_kernel_has_what_it_calls(core):
+    code = firmware_code.read(cortex_m.firmware(core))
+    names = {function.name for function in code.reachable(["dcsr_conv1x1"])}
+    assert {"dcsr_conv1x1", "dcsr_conv1x1_ref", "dcsr_tile_ref"} <= names
+    assert "dcsr_layer_parse" not in names
+    assert "main" not in names

@@ -1,0 +1,146 @@
+"""Bytes of code in a firmware: functions, with all that they call. Reads ELF files for Arm."""
+
+from __future__ import annotations
+
+import bisect
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_HEADER = struct.Struct("<4sB27xI10x3H")  # magic, class, section headers: offset, size of one, number, names
+_SECTION = struct.Struct("<10I")
+_SYMBOL = struct.Struct("<3IBBH")
+_TYPE_SYMBOLS = 2
+_TYPE_NO_BITS = 8
+_OBJECT = 1
+_FUNCTION = 2
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the firmware.
+
+    Attributes:
+      name: one of its names.
+      size: in bytes.
+      calls: addresses of the functions that it branches to or has the address of, in a table of constants as well.
+    """
+
+    name: str
+    size: int
+    calls: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Code:
+    """The functions of a firmware.
+
+    Attributes:
+      functions: by address.
+      addresses: by name.
+    """
+
+    functions: dict[int, Function]
+    addresses: dict[str, int]
+
+    def reachable(self, names: Iterable[str]) -> list[Function]:
+        """The named functions and all that they may call."""
+        todo = [self.addresses[name] for name in names]
+        found: dict[int, Function] = {}
+        while todo:
+            address = todo.pop()
+            if address in self.functions and address not in found:
+                found[address] = self.functions[address]
+                todo.extend(found[address].calls)
+        return [found[address] for address in sorted(found)]
+
+    def bytes_of(self, *names: str) -> int:
+        """Bytes of the named functions and of all that they call, constants among the code included."""
+        return sum(function.size for function in self.reachable(names))
+
+
+def read(path: Path) -> Code:
+    """The functions of the ELF file at `path`."""
+    data = path.read_bytes()
+    magic, width, offset, entry_size, count, _ = _HEADER.unpack_from(data)
+    if magic != b"\x7fELF" or width != 1:
+        raise ValueError(f"{path}: not an ELF file of 32 bits")
+    sections = [_SECTION.unpack_from(data, offset + i * entry_size) for i in range(count)]
+    symbols = [symbol for section in sections if section[1] == _TYPE_SYMBOLS for symbol in _symbols(data, section)]
+    # $t and $d say where instructions and constants begin.
+    mapping = sorted((value, name[1] == "d") for name, value, *_ in symbols if name[:2] in ("$t", "$d"))
+    names: dict[int, str] = {}
+    contents: dict[int, bytes] = {}  # of functions
+    objects: dict[int, bytes] = {}
+    addresses = {}
+    for name, value, size, kind, index in symbols:
+        if kind not in (_OBJECT, _FUNCTION) or size == 0 or index >= len(sections):
+            continue
+        _, section_kind, _, start, position, *_ = sections[index]
+        address = value & ~1 if kind == _FUNCTION else value
+        content = data[position + address - start :][:size] if section_kind != _TYPE_NO_BITS else b""
+        if kind == _OBJECT:
+            objects[address] = content
+        else:
+            names.setdefault(address, name)
+            contents[address] = content
+            addresses[name] = address
+    functions = {}
+    for address, content in contents.items():
+        calls = set()
+        for reference in _references(content, address, mapping):
+            if reference & 1:
+                calls.add(reference & ~1)
+            # A constant 0 is not the address of what is there, the vectors.
+            table = objects.get(reference, b"") if reference else b""
+            calls.update(word & ~1 for (word,) in struct.iter_unpack("<I", table[: len(table) & ~3]) if word & 1)
+        functions[address] = Function(names[address], len(content), frozenset(calls & contents.keys() - {address}))
+    return Code(functions, addresses)
+
+
+def _symbols(data: bytes, section: tuple[int, ...]) -> Iterator[tuple[str, int, int, int, int]]:
+    """(name, value, size, type, section) of each entry of a symbol table."""
+    strings = _SECTION.unpack_from(data, _HEADER.unpack_from(data)[2] + section[6] * _SECTION.size)[4]
+    for position in range(section[4], section[4] + section[5], _SYMBOL.size):
+        name, value, size, info, _, index = _SYMBOL.unpack_from(data, position)
+        begin = strings + name
+        yield data[begin : data.index(0, begin)].decode(), value, size, info & 0xF, index
+
+
+def _references(code: bytes, address: int, mapping: list[tuple[int, bool]]) -> Iterator[int]:
+    """Targets of branches with and without link in `code`, and what may be addresses in it; odd ones are of code."""
+    lower = [0] * 16  # of each register, as MOVW left it
+    i = 0
+    while i + 2 <= len(code):
+        region = bisect.bisect_right(mapping, (address + i, True)) - 1
+        if region >= 0 and mapping[region][1]:
+            end = min(mapping[region + 1][0] - address, len(code)) if region + 1 < len(mapping) else len(code)
+            words = code[i + -(address + i) % 4 : end]
+            yield from (word for (word,) in struct.iter_unpack("<I", words[: len(words) & ~3]))
+            i = end
+            continue
+        (first,) = struct.unpack_from("<H", code, i)
+        if first >> 11 <= 0b11100:
+            if first >> 11 == 0b11100:  # B
+                yield address + i + 4 + 2 * _signed(first & 0x7FF, 11) | 1
+            i += 2
+            continue
+        (second,) = struct.unpack_from("<H", code, i + 2)
+        if first >> 11 == 0b11110 and second & 0x9000 == 0x9000:  # B.W, BL
+            sign = first >> 10 & 1
+            high = [1 ^ sign ^ (second >> bit & 1) for bit in (13, 11)]
+            value = sign << 23 | high[0] << 22 | high[1] << 21 | (first & 0x3FF) << 11 | second & 0x7FF
+            yield address + i + 4 + 2 * _signed(value, 24) | 1
+        elif first & 0xFB70 == 0xF240 and second < 0x8000:  # MOVW, MOVT
+            value = (first & 0xF) << 12 | (first >> 10 & 1) << 11 | (second >> 12 & 7) << 8 | second & 0xFF
+            register = second >> 8 & 0xF
+            if first & 0x80:
+                yield value << 16 | lower[register]
+            else:
+                lower[register] = value
+        i += 4
+
+
+def _signed(value: int, bits: int) -> int:
+    return value - (value >> (bits - 1) << bits)
