@@ -76,9 +76,6 @@ def fvp(program: str, firmware: str) -> Simulator:
         "cpu0.semihosting-enable=1",
         "mps3_board.visualisation.disable-visualisation=1",
         "mps3_board.telnetterminal0.start_telnet=0",
-        "mps3_board.telnetterminal1.start_telnet=0",
-        "mps3_board.telnetterminal2.start_telnet=0",
-        "mps3_board.telnetterminal5.start_telnet=0",
         "mps3_board.uart0.out_file=-",
         "mps3_board.uart0.unbuffered_output=1",
     ]
