@@ -1,0 +1,282 @@
+"""Firmware for Cortex-M, and tests that run in a simulator.
+
+    cortex_m_test(
+        name = "kernels_test_m55",
+        cpu = "cortex-m55",
+        srcs = ["kernels_test.c"],  # the same as that of a cc_test
+        deps = [":kernels"],
+    )
+
+    cortex_m_binary(
+        name = "app",  # app.elf, app.bin
+        cpu = "cortex-m55",
+        srcs = ["app.c"],
+    )
+
+Both are targets of the host, which the command line builds as any other; what they are made of is built for the core.
+"""
+
+load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")
+load(":cores.bzl", "CORES", "core_label")
+load(":simulator.bzl", "SimulatorInfo")
+
+_FIRMWARE = "//toolchains/firmware:"
+
+def _to_core_impl(_settings, attr):
+    return {"//command_line_option:platforms": "//toolchains:" + core_label(attr.cpu)}
+
+_to_core = transition(
+    implementation = _to_core_impl,
+    inputs = [],
+    outputs = ["//command_line_option:platforms"],
+)
+
+_TRANSITION_ATTRS = {
+    "cpu": attr.string(mandatory = True, doc = "A core of cores.bzl."),
+    "_allowlist_function_transition": attr.label(
+        default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+    ),
+}
+
+def _firmware_cc_binary(name, cpu, srcs, deps, linkopts, startup, io, linker_script, stack_size, testonly, **kwargs):
+    """The ELF file, as a target that only the core's platform has."""
+    core_label(cpu)  # fails on one that there is not
+    if linker_script:
+        scripts = [linker_script]
+    else:
+        scripts = [_FIRMWARE + CORES[cpu].board + ".ld", _FIRMWARE + "sections.ld"]
+    native.cc_binary(
+        name = name,
+        srcs = srcs,
+        additional_linker_inputs = scripts,
+        linkopts = ["-Wl,-T,$(location %s)" % script for script in scripts] + [
+            "-Wl,--defsym=__STACK_SIZE=%d" % stack_size,
+        ] + linkopts,
+        linkstatic = True,
+        tags = ["manual"],
+        target_compatible_with = ["//toolchains:" + core_label(cpu) + "_core"],
+        testonly = testonly,
+        deps = deps + [startup, io, _FIRMWARE + "runtime"],
+        **kwargs
+    )
+
+# ----- Tests -----
+
+def _emulated_test_impl(ctx):
+    # A transition makes a list of what is one target.
+    elf = ctx.attr.firmware[0][DefaultInfo].files.to_list()[0]
+    runner = ctx.attr._runner[DefaultInfo]
+    command = [
+        runner.files_to_run.executable.short_path,
+        "--cpu=" + ctx.attr.cpu,
+        "--simulator=" + ctx.attr._simulator[SimulatorInfo].simulator,
+        "--timeout=%d" % ctx.attr.timeout_seconds,
+    ]
+    if ctx.attr.deterministic:
+        command.append("--deterministic")
+    if ctx.attr.expected_failure:
+        command.append("--expect-failure=" + ctx.attr.expected_failure)
+    command.append(elf.short_path)
+    script = ctx.actions.declare_file(ctx.label.name + ".sh")
+    ctx.actions.write(
+        script,
+        "#!/bin/sh\nexec %s \"$@\"\n" % " ".join(["'%s'" % word.replace("'", "'\\''") for word in command]),
+        is_executable = True,
+    )
+    runfiles = ctx.runfiles(files = [elf]).merge(runner.default_runfiles)
+    return [DefaultInfo(executable = script, runfiles = runfiles)]
+
+_emulated_test = rule(
+    implementation = _emulated_test_impl,
+    doc = "Runs a firmware in a simulator.",
+    attrs = dict(
+        _TRANSITION_ATTRS,
+        deterministic = attr.bool(),
+        expected_failure = attr.string(),
+        firmware = attr.label(cfg = _to_core, mandatory = True, doc = "The ELF file."),
+        timeout_seconds = attr.int(),
+        _runner = attr.label(
+            cfg = "exec",
+            default = "//toolchains/simulator:run_firmware",
+            executable = True,
+        ),
+        _simulator = attr.label(default = "//toolchains:simulator"),
+    ),
+    test = True,
+)
+
+def cortex_m_test(
+        name,
+        cpu,
+        srcs,
+        deps = [],
+        copts = [],
+        defines = [],
+        linkopts = [],
+        stack_size = 64 * 1024,
+        deterministic = False,
+        startup = _FIRMWARE + "startup",
+        io = _FIRMWARE + "semihosting",
+        expected_failure = "",
+        timeout_seconds = 0,
+        size = "small",
+        tags = [],
+        **kwargs):
+    """A test built for a core and run in a simulator of it.
+
+    It succeeds if main() returns 0. Anything else fails: another status, a failed assert(), a fault, no end.
+    `bazel build --platforms=//toolchains:CORE` of NAME.elf gives the firmware itself.
+
+    Args:
+      name: the target.
+      cpu: a core of cores.bzl: "cortex-m55".
+      srcs: C and C++ files, one with main(); those of a cc_test will do.
+      deps: cc_library targets.
+      copts: flags of the compiler.
+      defines: macros for `srcs`.
+      linkopts: flags of the linker.
+      stack_size: in bytes.
+      deterministic: in QEMU with time that counts instructions, for //toolchains/firmware:cycle_counter.
+      startup: as of cortex_m_binary().
+      io: where output goes: //toolchains/firmware:semihosting or :uart.
+      expected_failure: for tests of the tests: the firmware has to fail, and its output or the cause to have this in it.
+      timeout_seconds: 0 for what `size` allows.
+      size: as of every test.
+      tags: as of every test.
+      **kwargs: visibility and the like, for the test.
+    """
+    _firmware_cc_binary(
+        name = name + ".elf",
+        copts = copts,
+        cpu = cpu,
+        deps = deps,
+        io = io,
+        linker_script = None,
+        linkopts = linkopts,
+        local_defines = defines,
+        srcs = srcs,
+        stack_size = stack_size,
+        startup = startup,
+        testonly = True,
+    )
+    _emulated_test(
+        name = name,
+        cpu = cpu,
+        deterministic = deterministic,
+        expected_failure = expected_failure,
+        firmware = name + ".elf",
+        size = size,
+        tags = tags,
+        timeout_seconds = timeout_seconds,
+        **kwargs
+    )
+
+# ----- Firmware -----
+
+def _image_impl(ctx):
+    elf = ctx.file.elf
+    toolchain = find_cpp_toolchain(ctx)
+    outputs = [elf]
+    for suffix, selection in {
+        # Without what is for a memory of its own.
+        ".bin": ["--remove-section=.large_const"] if ctx.attr.splits_large_const else [],
+        ".large_const.bin": ["--only-section=.large_const"],
+    }.items():
+        if suffix != ".bin" and not ctx.attr.splits_large_const:
+            continue
+        image = ctx.actions.declare_file(ctx.attr.image_name + suffix)
+        ctx.actions.run(
+            executable = toolchain.objcopy_executable,
+            arguments = ["--output-target=binary"] + selection + [elf.path, image.path],
+            inputs = depset([elf], transitive = [toolchain.all_files]),
+            mnemonic = "Objcopy",
+            outputs = [image],
+        )
+        outputs.append(image)
+    return [DefaultInfo(files = depset(outputs))]
+
+_image = rule(
+    implementation = _image_impl,
+    doc = "The ELF file and the images of its memories.",
+    attrs = {
+        "elf": attr.label(allow_single_file = True, mandatory = True),
+        "image_name": attr.string(mandatory = True),
+        "splits_large_const": attr.bool(doc = "Whether DCSR_LARGE_CONST is in a memory of its own."),
+        "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
+    },
+    toolchains = ["@bazel_tools//tools/cpp:toolchain_type"],
+)
+
+def _for_core_impl(ctx):
+    return [DefaultInfo(files = ctx.attr.firmware[0][DefaultInfo].files)]
+
+_for_core = rule(
+    implementation = _for_core_impl,
+    doc = "Builds a target for a core.",
+    attrs = dict(
+        _TRANSITION_ATTRS,
+        firmware = attr.label(cfg = _to_core, mandatory = True),
+    ),
+)
+
+def cortex_m_binary(
+        name,
+        cpu,
+        srcs,
+        deps = [],
+        copts = [],
+        defines = [],
+        linkopts = [],
+        startup = _FIRMWARE + "startup",
+        io = _FIRMWARE + "uart",
+        linker_script = None,
+        stack_size = 64 * 1024,
+        testonly = False,
+        visibility = None):
+    """A firmware for a board: NAME.elf and NAME.bin, and NAME.large_const.bin where that memory is one of its own.
+
+    Args:
+      name: the target.
+      cpu: a core of cores.bzl: "cortex-m55".
+      srcs: C and C++ files.
+      deps: cc_library targets.
+      copts: flags of the compiler.
+      defines: macros for `srcs`.
+      linkopts: flags of the linker.
+      startup: vectors and Reset_Handler; a vendor's startup_DEVICE.c and system_DEVICE.c as a cc_library with alwayslink.
+      io: where output goes: //toolchains/firmware:uart or :semihosting, or a cc_library that implements its io.h.
+      linker_script: the device's. Without one the firmware is for the board of the tests.
+      stack_size: in bytes, __STACK_SIZE for the linker script.
+      testonly: as of every target.
+      visibility: as of every target.
+    """
+    _firmware_cc_binary(
+        name = name + ".elf",
+        copts = copts,
+        cpu = cpu,
+        deps = deps,
+        io = io,
+        linker_script = linker_script,
+        linkopts = linkopts,
+        local_defines = defines,
+        srcs = srcs,
+        stack_size = stack_size,
+        startup = startup,
+        testonly = testonly,
+    )
+    _image(
+        name = name + "_image",
+        elf = name + ".elf",
+        image_name = name,
+        splits_large_const = not linker_script and CORES[cpu].board == "an547",
+        tags = ["manual"],
+        target_compatible_with = ["//toolchains:" + core_label(cpu) + "_core"],
+        testonly = testonly,
+    )
+    _for_core(
+        name = name,
+        cpu = cpu,
+        firmware = name + "_image",
+        testonly = testonly,
+        visibility = visibility,
+    )

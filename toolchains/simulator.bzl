@@ -1,0 +1,20 @@
+"""The build setting //toolchains:simulator."""
+
+SIMULATORS = ["auto", "fvp", "qemu"]
+
+SimulatorInfo = provider(
+    doc = "Which simulator runs the tests.",
+    fields = {"simulator": "one of SIMULATORS"},
+)
+
+def _simulator_setting_impl(ctx):
+    simulator = ctx.build_setting_value
+    if simulator not in SIMULATORS:
+        fail("%s is one of %s, not %s" % (ctx.label, ", ".join(SIMULATORS), simulator))
+    return [SimulatorInfo(simulator = simulator)]
+
+simulator_setting = rule(
+    implementation = _simulator_setting_impl,
+    doc = "A simulator chosen on the command line.",
+    build_setting = config.string(flag = True),
+)
