@@ -81,6 +81,8 @@ def _private_apt(rctx):
         "APT::Architecture": "amd64",
         "APT::Architectures": "amd64",
         "APT::Sandbox::User": "",
+        # Without a mirror that answers `apt-get update` would be content.
+        "APT::Update::Error-Mode": "any",
         "Dir::Cache": folder + "/cache",
         "Dir::Etc": folder + "/etc",
         "Dir::State": folder,

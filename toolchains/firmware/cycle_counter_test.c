@@ -30,8 +30,9 @@ int main(void) {
     const uint64_t interrupts = expected / (1u << 23);
     const uint64_t difference = actual > expected ? actual - expected : expected - actual;
     const int fails = difference > kTolerance + 40 * interrupts;
-    printf("%s %lu iterations: expected %lu instructions, counted %lu\n", fails ? "FAILED" : "ok    ",
-           (unsigned long)kIterations[i], (unsigned long)expected, (unsigned long)actual);
+    printf("%s %lu iterations: expected %lu instructions, counted %lu\n",
+           fails ? "FAILED" : "ok    ", (unsigned long)kIterations[i], (unsigned long)expected,
+           (unsigned long)actual);
     failures += fails;
   }
   return failures;

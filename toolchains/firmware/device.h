@@ -1,7 +1,7 @@
 // The device header, as CMSIS has one for each device: registers of the core by CMSIS-Core's names.
 //
-// With CMSIS-Core at hand (--//third_party/cmsis:core=LABEL, docs/cortex_m.md) its header is what is
-// included. Without it the few definitions below serve, a subset of the same names.
+// With CMSIS-Core at hand (--//third_party/cmsis:core=LABEL, docs/cortex_m.md) its header is what
+// is included. Without it the few definitions below serve, a subset of the same names.
 
 #ifndef DCSR_TOOLCHAINS_FIRMWARE_DEVICE_H_
 #define DCSR_TOOLCHAINS_FIRMWARE_DEVICE_H_

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-// Needs neither heap nor initialised memory, as faults are reported with it.
+// Takes nothing from the heap, as faults are reported with it.
 void io_write(const char* data, size_t size);
 
 // Ends the simulation, if there is one, with this status.

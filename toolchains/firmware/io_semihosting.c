@@ -6,12 +6,14 @@
 #include "toolchains/firmware/semihosting.h"
 
 void io_write(const char* data, size_t size) {
-  // ":tt" is the console, mode 4 is "w". In registers and on the stack, as memory may be uninitialised; every call gets
-  // the same handle or another to the same console.
+  // ":tt" is the console, mode 4 is "w".
   static const char kConsole[] = ":tt";
-  const uint32_t open[3] = {(uint32_t)(uintptr_t)kConsole, 4, sizeof(kConsole) - 1};
-  const uint32_t write[3] = {(uint32_t)semihosting_call(kSemihostingOpen, open),
-                             (uint32_t)(uintptr_t)data, (uint32_t)size};
+  static int32_t console = 0;  // standard input, so not what is opened
+  if (console == 0) {
+    const uint32_t open[3] = {(uint32_t)(uintptr_t)kConsole, 4, sizeof(kConsole) - 1};
+    console = semihosting_call(kSemihostingOpen, open);
+  }
+  const uint32_t write[3] = {(uint32_t)console, (uint32_t)(uintptr_t)data, (uint32_t)size};
   semihosting_call(kSemihostingWrite, write);
 }
 

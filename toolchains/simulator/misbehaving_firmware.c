@@ -1,4 +1,5 @@
-// Firmware that fails in the way that the macro MISBEHAVIOUR names: what cortex_m_test() has to notice.
+// Firmware that fails in the way that the macro MISBEHAVIOUR names: what cortex_m_test() has to
+// notice.
 
 #include <assert.h>
 #include <stdint.h>
@@ -61,10 +62,16 @@ static int overflows_stack(void) {
 
 // All are used, whichever is chosen.
 static const Misbehaviour kAll[] = {
-    returns_3,       returns_minus_1, fails_assertion,
-    aborts,          hangs,           ends_unseen,
-    overflows_stack, writes_where_no_memory_is,
-    executes_undefined_instruction,   takes_unexpected_exception,
+    returns_3,
+    returns_minus_1,
+    fails_assertion,
+    aborts,
+    hangs,
+    ends_unseen,
+    overflows_stack,
+    writes_where_no_memory_is,
+    executes_undefined_instruction,
+    takes_unexpected_exception,
 };
 
 int main(void) {

@@ -76,9 +76,6 @@ def fvp(program: str, firmware: str) -> Simulator:
         "cpu0.semihosting-enable=1",
         "mps3_board.visualisation.disable-visualisation=1",
         "mps3_board.telnetterminal0.start_telnet=0",
-        "mps3_board.telnetterminal1.start_telnet=0",
-        "mps3_board.telnetterminal2.start_telnet=0",
-        "mps3_board.telnetterminal5.start_telnet=0",
         "mps3_board.uart0.out_file=-",
         "mps3_board.uart0.unbuffered_output=1",
     ]
@@ -111,7 +108,8 @@ def choose(setting: str, cpu: str, firmware: str, *, deterministic: bool) -> Sim
     program = shutil.which("qemu-system-arm")
     if program:
         return qemu(program, cpu, firmware, deterministic=deterministic)
-    raise SimulatorMissingError("no qemu-system-arm on PATH" + (", and no FVP" if has_fvp and setting == "auto" else ""))
+    no_fvp_either = ", and no FVP" if has_fvp and setting == "auto" else ""
+    raise SimulatorMissingError("no qemu-system-arm on PATH" + no_fvp_either)
 
 
 def run(simulator: Simulator, timeout: float) -> tuple[bytes, str | None]:
@@ -175,9 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--expect-failure", metavar="TEXT", help="succeed if it fails, and TEXT says why")
     options = parser.parse_args(arguments)
     try:
-        simulator = choose(
-            options.simulator, options.cpu, options.firmware, deterministic=options.deterministic
-        )
+        simulator = choose(options.simulator, options.cpu, options.firmware, deterministic=options.deterministic)
     except SimulatorMissingError as error:
         sys.stderr.write(INSTALL.format(missing=error))
         return 2
