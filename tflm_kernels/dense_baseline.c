@@ -3,18 +3,29 @@
 
 #include "tflm_kernels/dense_baseline.h"
 
-#include "tflm_kernels/reference.h"
+#include "tflm_kernels/dense_conv1x1_c.h"
+#include "tflm_kernels/dense_conv1x1_dsp.h"
+#include "tflm_kernels/dense_fully_connected_c.h"
+#include "tflm_kernels/dense_fully_connected_dsp.h"
 
 size_t dcsr_dense_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
-  (void)layer;
   (void)shape;
+#if defined(__ARM_FEATURE_DSP)
+  return dcsr_dense_conv1x1_dsp_scratch_bytes(layer);
+#else
+  (void)layer;
   return 0;
+#endif
 }
 
 void dcsr_dense_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                         int8_t* output, void* scratch) {
+#if defined(__ARM_FEATURE_DSP)
+  dcsr_dense_conv1x1_dsp(layer, shape, input, output, scratch);
+#else
   (void)scratch;
-  dcsr_conv1x1_ref(layer, shape, input, output);
+  dcsr_dense_conv1x1_c(layer, shape, input, output);
+#endif
 }
 
 size_t dcsr_dense_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batches) {
@@ -26,5 +37,9 @@ size_t dcsr_dense_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t 
 void dcsr_dense_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                                 int8_t* output, void* scratch) {
   (void)scratch;
-  dcsr_fully_connected_ref(layer, batches, input, output);
+#if defined(__ARM_FEATURE_DSP)
+  dcsr_dense_fully_connected_dsp(layer, batches, input, output);
+#else
+  dcsr_dense_fully_connected_c(layer, batches, input, output);
+#endif
 }

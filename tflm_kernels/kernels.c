@@ -1,17 +1,58 @@
 // The choice of a kernel for a layer and a target.
 //
 // A kernel for a particular core goes into a file of its own, named
-// op_encoding_isa, that compiles to nothing elsewhere. It is chosen here, in
-// the product and in its *_scratch_bytes function alike, inside
-// `#if defined(<feature macro of the instruction set>)`, by a test of the
-// layer's encoding and shape; what no test claims goes to the reference.
+// op_encoding_isa. It is chosen here, in the product and in its
+// *_scratch_bytes function alike, by the compiler's macros for the target's
+// instructions and, where that matters, by a test of the layer's encoding and
+// shape. Hosts run the references, so that what is compared on them is the
+// formula.
 
 #include "tflm_kernels/kernels.h"
 
+#include "tflm_kernels/conv1x1_c.h"
+#include "tflm_kernels/conv1x1_smlal.h"
+#include "tflm_kernels/fully_connected_c.h"
 #include "tflm_kernels/reference.h"
 
+// Bytes of scratch that a kernel may ask for if the packed layer does not say. Define it for the
+// whole build to have another.
+#ifndef DCSR_SCRATCH_BUDGET
+#define DCSR_SCRATCH_BUDGET (32 * 1024)
+#endif
+
+static inline size_t scratch_budget(const DcsrLayer* layer) {
+  return layer->scratch_budget != 0 ? layer->scratch_budget : DCSR_SCRATCH_BUDGET;
+}
+
+#if defined(__arm__) && defined(__thumb2__)
+
+// Cortex-M3 and later, all of which have SMLAL.
 size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
-  (void)layer;
+  return dcsr_conv1x1_smlal_scratch_bytes(layer, shape, scratch_budget(layer));
+}
+
+void dcsr_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                  int8_t* output, void* scratch) {
+  dcsr_conv1x1_smlal(layer, shape, input, output, scratch,
+                     dcsr_conv1x1_scratch_bytes(layer, shape));
+}
+
+#elif defined(__arm__)
+
+// Cortex-M0, M0+ and M23.
+size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  return dcsr_conv1x1_c_scratch_bytes(layer, shape, scratch_budget(layer));
+}
+
+void dcsr_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                  int8_t* output, void* scratch) {
+  dcsr_conv1x1_c(layer, shape, input, output, scratch, dcsr_conv1x1_scratch_bytes(layer, shape));
+}
+
+#else
+
+size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  (void)scratch_budget(layer);
   (void)shape;
   return 0;
 }
@@ -22,6 +63,8 @@ void dcsr_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8
   dcsr_conv1x1_ref(layer, shape, input, output);
 }
 
+#endif
+
 size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batches) {
   (void)layer;
   (void)batches;
@@ -31,5 +74,9 @@ size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batche
 void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                           int8_t* output, void* scratch) {
   (void)scratch;
+#if defined(__arm__)
+  dcsr_fully_connected_c(layer, batches, input, output);
+#else
   dcsr_fully_connected_ref(layer, batches, input, output);
+#endif
 }

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tflm_kernels/conv1x1_c.h"
+#include "tflm_kernels/conv1x1_smlal.h"
+#include "tflm_kernels/dense_baseline.h"
+#include "tflm_kernels/fully_connected_c.h"
 #include "tflm_kernels/reference.h"
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
@@ -25,7 +29,19 @@ enum {
   kGuard = 0x5A,
 };
 
+// Scratch budgets: the build's default, the least that kernels can do with, a tile or two, all.
+static const uint32_t kBudgets[] = {0, 1, 6000, UINT32_MAX};
+
 typedef void (*RunKernel)(const DcsrLayer* layer, const CaseData* data, int8_t* output);
+
+// `bytes` of memory with the same content on every run; NULL if it is none.
+static void* allocate_scratch(size_t bytes) {
+  if (bytes == 0) return NULL;
+  void* scratch = malloc(bytes);
+  if (scratch == NULL) abort();
+  memset(scratch, kGuard, bytes);
+  return scratch;
+}
 
 static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   if (layer->op == kDcsrOpConv1x1) {
@@ -39,16 +55,55 @@ static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t*
   const bool is_conv = layer->op == kDcsrOpConv1x1;
   const size_t bytes = is_conv ? dcsr_conv1x1_scratch_bytes(layer, &data->shape)
                                : dcsr_fully_connected_scratch_bytes(layer, data->shape.batches);
-  void* scratch = NULL;
-  if (bytes > 0) {
-    scratch = malloc(bytes);
-    if (scratch == NULL) abort();
-    memset(scratch, kGuard, bytes);  // the same on every run
-  }
+  void* scratch = allocate_scratch(bytes);
   if (is_conv) {
     dcsr_conv1x1(layer, &data->shape, data->input, output, scratch);
   } else {
     dcsr_fully_connected(layer, data->shape.batches, data->input, output, scratch);
+  }
+  free(scratch);
+}
+
+#if !defined(__arm__)
+static void run_c(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  if (layer->op == kDcsrOpFullyConnected) {
+    dcsr_fully_connected_c(layer, data->shape.batches, data->input, output);
+    return;
+  }
+  const size_t bytes = dcsr_conv1x1_c_scratch_bytes(layer, &data->shape, layer->scratch_budget);
+  void* scratch = allocate_scratch(bytes);
+  dcsr_conv1x1_c(layer, &data->shape, data->input, output, scratch, bytes);
+  free(scratch);
+}
+
+static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  if (layer->op == kDcsrOpFullyConnected) {
+    run_reference(layer, data, output);
+    return;
+  }
+  const size_t bytes = dcsr_conv1x1_smlal_scratch_bytes(layer, &data->shape, layer->scratch_budget);
+  void* scratch = allocate_scratch(bytes);
+  dcsr_conv1x1_smlal(layer, &data->shape, data->input, output, scratch, bytes);
+  free(scratch);
+}
+
+#endif
+
+// Layers of the dense encoding; others go to the reference.
+static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  if (layer->encoding != kDcsrEncodingDense) {
+    run_reference(layer, data, output);
+    return;
+  }
+  const size_t bytes = is_conv
+                           ? dcsr_dense_conv1x1_scratch_bytes(layer, &data->shape)
+                           : dcsr_dense_fully_connected_scratch_bytes(layer, data->shape.batches);
+  void* scratch = allocate_scratch(bytes);
+  if (is_conv) {
+    dcsr_dense_conv1x1(layer, &data->shape, data->input, output, scratch);
+  } else {
+    dcsr_dense_fully_connected(layer, data->shape.batches, data->input, output, scratch);
   }
   free(scratch);
 }
@@ -67,7 +122,7 @@ static void check_kernel(const char* context, RunKernel run, const DcsrLayer* la
   free(output);
 }
 
-static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run) {
+static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run, uint32_t budget) {
   CaseData data = make_case(c, seed);
   int8_t* expected = (int8_t*)malloc(data.output_size);
   if (expected == NULL) abort();
@@ -77,15 +132,17 @@ static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run) {
     if (!pack_row_length_fits(&data.layer, packing)) continue;
     PackedBlob blob = pack_layer(&data.layer, packing);
     char context[256];
-    snprintf(context, sizeof(context),
-             "'%s' [%u x %u, %d x %d x %d], seed %u, encoding %d, row_length_bytes %u%s", c->name,
-             (unsigned)c->rows, (unsigned)c->cols, (int)c->batches, (int)c->input_height,
-             (int)c->input_width, (unsigned)seed, (int)packing->encoding,
-             (unsigned)packing->row_length_bytes, packing->escape_every_base ? ", escapes" : "");
+    snprintf(
+        context, sizeof(context),
+        "'%s' [%u x %u, %d x %d x %d], seed %u, budget %lu, encoding %d, row_length_bytes %u%s",
+        c->name, (unsigned)c->rows, (unsigned)c->cols, (int)c->batches, (int)c->input_height,
+        (int)c->input_width, (unsigned)seed, (unsigned long)budget, (int)packing->encoding,
+        (unsigned)packing->row_length_bytes, packing->escape_every_base ? ", escapes" : "");
     DcsrLayer layer;
     DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
     if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
     CHECK(status == kDcsrOk, "%s: %s", context, dcsr_status_string(status));
+    layer.scratch_budget = budget;
     if (status == kDcsrOk) check_kernel(context, run, &layer, &data, expected);
     free_packed_blob(&blob);
   }
@@ -93,15 +150,30 @@ static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run) {
   free_case(&data);
 }
 
-static void check_all_cases(RunKernel run) {
+static void check_all_cases(RunKernel run, uint32_t budget) {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
-    for (uint64_t seed = 1; seed <= kSeeds; ++seed) check_case(&kDcsrCases[i], seed, run);
+    for (uint64_t seed = 1; seed <= kSeeds; ++seed) check_case(&kDcsrCases[i], seed, run, budget);
   }
 }
 
-static void test_reference_equals_dense_loop(void) { check_all_cases(run_reference); }
+static void check_all_budgets(RunKernel run) {
+  for (size_t i = 0; i < sizeof(kBudgets) / sizeof(kBudgets[0]); ++i) {
+    check_all_cases(run, kBudgets[i]);
+  }
+}
 
-static void test_dispatched_kernel_equals_dense_loop(void) { check_all_cases(run_dispatched); }
+static void test_reference_equals_dense_loop(void) { check_all_cases(run_reference, 0); }
+
+static void test_dispatched_kernel_equals_dense_loop(void) { check_all_budgets(run_dispatched); }
+
+static void test_dense_baseline_equals_dense_loop(void) { check_all_cases(run_dense_baseline, 0); }
+
+// On cores these are among the dispatched ones, or of no use.
+#if !defined(__arm__)
+static void test_c_kernels_equal_dense_loop(void) { check_all_budgets(run_c); }
+
+static void test_smlal_kernels_equal_dense_loop(void) { check_all_budgets(run_smlal); }
+#endif
 
 // A table whose outputs are all clamped would prove little.
 static void test_cases_spread_over_int8(void) {
@@ -128,6 +200,11 @@ static void test_cases_spread_over_int8(void) {
 int main(void) {
   RUN_TEST(test_reference_equals_dense_loop);
   RUN_TEST(test_dispatched_kernel_equals_dense_loop);
+  RUN_TEST(test_dense_baseline_equals_dense_loop);
+#if !defined(__arm__)
+  RUN_TEST(test_c_kernels_equal_dense_loop);
+  RUN_TEST(test_smlal_kernels_equal_dense_loop);
+#endif
   RUN_TEST(test_cases_spread_over_int8);
   return check_exit_status();
 }
