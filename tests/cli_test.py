@@ -173,6 +173,44 @@ def test_outputs_that_cannot_be_written(dense):
     assert "no/such/folder/o.tflite: cannot be written" in error_of(result)
 
 
+def test_nothing_is_written_if_the_model_cannot_be(dense):
+    cwd = dense.parent
+    before = sorted(path.name for path in cwd.iterdir())
+    run("compress", dense, "-o", "no/o.tflite", "--json", "r.json", "--cc", "m.cc", cwd=cwd, code=2)
+    assert sorted(path.name for path in cwd.iterdir()) == before
+    result = run("compress", dense, "-o", "m.json", "--json", "m.json", cwd=cwd, code=2)
+    assert "named for two outputs" in error_of(result)
+
+
+def test_links_and_devices_stay_what_they_are(dense):
+    cwd = dense.parent
+    (cwd / "target.tflite").write_bytes(b"old")
+    (cwd / "link.tflite").symlink_to("target.tflite")
+    run("compress", dense, "-o", "link.tflite", cwd=cwd)
+    assert (cwd / "link.tflite").is_symlink()
+    assert (cwd / "target.tflite").read_bytes()[4:8] == b"TFL3"
+    run("compress", dense, "-o", "/dev/null", cwd=cwd)
+    assert Path("/dev/null").is_char_device()
+
+
+def test_exit_status_of_verify_survives_a_closed_pipe(dense):
+    other = dense.parent / "other.tflite"
+    model = tflite.read(dense)
+    weights = model.subgraphs[0].tensors[model.subgraphs[0].operators[2].inputs[1]]
+    data = np.array(model.buffers[weights.buffer].data)
+    model.buffers[weights.buffer].data = (data ^ 1).astype(np.uint8)
+    other.write_bytes(tflite.serialize(model))
+    command = f'"{TOOLS}/verify" dense.tflite other.tflite | true; exit ${{PIPESTATUS[0]}}'
+    assert subprocess.run(["bash", "-c", command], cwd=dense.parent, check=False).returncode == 1
+
+
+def test_full_disk_behind_stdout_is_one_line(dense):
+    command = f'"{TOOLS}/inspect" dense.tflite > /dev/full'
+    result = subprocess.run(["bash", "-c", command], cwd=dense.parent, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert error_of(result).startswith("inspect: ")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -81,11 +81,21 @@ def compress(
         raise ModelError(f"{name}: is compressed already; decompress it first")
     if any(entry.name == _TFLM_COMPRESSION for entry in model.metadata or []):
         raise ModelError(f"{name}: is compressed by TFLM's own compression; start from the model before that")
+    if any(entry.name == RECORD_NAME for entry in model.metadata or []):
+        raise ModelError(f"{name}: has metadata '{RECORD_NAME.decode()}', which compress would write; remove it first")
     layers = layer_finder.find(model)
     _check_is_int8(layers, model, name)
     choices = [_choose(model, layer, method, min_sparsity) for layer in progress(layers)]
     _drop_what_saves_nothing(model, choices, smaller_only)
-    return _rewrite(copy.deepcopy(model), choices), choices
+    compressed = _rewrite(copy.deepcopy(model), choices)
+    # The record and the operator codes are stored once for all layers, which small models do not earn back.
+    if smaller_only and any(choice.packed for choice in choices):
+        if len(tflite.serialize(compressed)) >= len(tflite.serialize(model)):
+            for choice in choices:
+                if choice.packed:
+                    choice.packed, choice.blob, choice.note = None, b"", "would not get smaller"
+            compressed = copy.deepcopy(model)
+    return compressed, choices
 
 
 def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
@@ -167,13 +177,14 @@ def _other_user(model: schema.ModelT, buffer: int, group: list[Choice]) -> str |
     packed_ops = {(choice.layer.subgraph, choice.layer.position) for choice in group}
     for s, subgraph in enumerate(model.subgraphs):
         tensors = {t for t, tensor in enumerate(subgraph.tensors or []) if tensor.buffer == buffer}
-        if tensors & {*_indices(subgraph.inputs), *_indices(subgraph.outputs)}:
+        ends = {*_indices(subgraph.inputs), *_indices(subgraph.outputs), *_signature_tensors(model, subgraph)}
+        if tensors & ends:
             return "the model's inputs or outputs"
         for o, operator in enumerate(subgraph.operators or []):
             for position, index in enumerate(_indices(operator.inputs)):
                 if index in tensors and ((s, o) not in packed_ops or position != 1):
                     return f"operator {o} {tflite.operator_name(model, operator)}"
-    if any(entry.buffer == buffer for entry in model.metadata or []):
+    if buffer in _metadata_buffers(model):
         return "the model's metadata"
     return None
 
@@ -194,8 +205,7 @@ def _stored_before(model: schema.ModelT, group: list[Choice]) -> int:
             seen.add((layer.subgraph, index))
             quantization = tensors[index].quantization
             if quantization is not None:
-                total += 4 * len(_indices(quantization.scale))
-                total += 8 * len(_indices(quantization.zeroPoint))
+                total += 4 * _length(quantization.scale) + 8 * _length(quantization.zeroPoint)
             if index == bias:
                 total += len(tflite.buffer_bytes(model, tensors[index]))
     return total
@@ -254,7 +264,7 @@ def _rewrite(model: schema.ModelT, choices: list[Choice]) -> schema.ModelT:
     originals = len(model.buffers)
     model.buffers += [_buffer(blob) for blob in blobs]
     used = {tensor.buffer for subgraph in model.subgraphs for tensor in subgraph.tensors or []}
-    used |= {entry.buffer for entry in model.metadata or []}
+    used |= _metadata_buffers(model)
     recorded_buffers = {t.buffer for subgraph in record.subgraphs for t in subgraph.tensors}
     dropped = sorted(recorded_buffers - used)
     record.metadataBuffer = np.array(dropped, np.int32)
@@ -283,7 +293,7 @@ def _rewrite_subgraph(
         return recorded, {index: index for index in range(len(subgraph.tensors or []))}
     tensors = list(subgraph.tensors)
     packed_ops = {choice.layer.position for choice in chosen}
-    kept_uses = {*_indices(subgraph.inputs), *_indices(subgraph.outputs)}
+    kept_uses = {*_indices(subgraph.inputs), *_indices(subgraph.outputs), *_signature_tensors(model, subgraph)}
     for o, operator in enumerate(subgraph.operators):
         uses = [operator.inputs, operator.outputs, operator.intermediates]
         for use in uses if o not in packed_ops else uses[1:]:
@@ -340,6 +350,16 @@ def _rewrite_subgraph(
     for name in ("inputs", "outputs"):
         setattr(recorded, name, np.array(getattr(recorded, name), np.int32))
     return recorded, mapping
+
+
+def _signature_tensors(model: schema.ModelT, subgraph: schema.SubGraphT) -> set[int]:
+    """Tensors of the subgraph that signatures name."""
+    return {
+        tensor_map.tensorIndex
+        for signature in model.signatureDefs or []
+        if model.subgraphs[signature.subgraphIndex] is subgraph
+        for tensor_map in [*(signature.inputs or []), *(signature.outputs or [])]
+    }
 
 
 def _bias_record(bias: schema.TensorT, activations: schema.TensorT, weights: schema.TensorT) -> schema.TensorT:
@@ -495,10 +515,18 @@ def _indices(values: np.ndarray | list[int] | None) -> list[int]:
     return [] if values is None else [int(value) for value in values]
 
 
+def _length(values: np.ndarray | list | None) -> int:
+    return 0 if values is None else len(values)
+
+
 def _without(count: int, dropped: list[int]) -> dict[int, int]:
     """New indices of 0 .. count - 1 when those in `dropped` go."""
     gone = set(dropped)
     return {old: new for new, old in enumerate(i for i in range(count) if i not in gone)}
+
+
+def _metadata_buffers(model: schema.ModelT) -> set[int]:
+    return {entry.buffer for entry in model.metadata or []} | set(_indices(model.metadataBuffer))
 
 
 def _map_buffers(model: schema.ModelT, mapping: dict[int, int]) -> None:
@@ -551,10 +579,11 @@ def _map_offline_plan(
         if entry.name != _OFFLINE_PLAN:
             continue
         buffer = model.buffers[entry.buffer]
-        words = np.frombuffer(bytes(buffer.data), "<i4")
-        offsets = words[_OFFLINE_PLAN_HEADER:]
-        if len(offsets) != sum(counts):
+        content = b"" if buffer.data is None else bytes(buffer.data)
+        if len(content) != 4 * (_OFFLINE_PLAN_HEADER + sum(counts)):
             continue  # TFLM refuses such a plan; it stays as it is.
+        words = np.frombuffer(content, "<i4")
+        offsets = words[_OFFLINE_PLAN_HEADER:]
         mapped: list[int] = []
         start = 0
         for subgraph, mapping, count in zip(model.subgraphs, maps, counts, strict=True):

@@ -252,6 +252,33 @@ def test_tiny_layers_stay():
     assert choice.note == "would not get smaller"
 
 
+@pytest.mark.parametrize("rows,cols", [(16, 16), (24, 24), (32, 32), (40, 40), (64, 64)])
+@pytest.mark.parametrize("method", ["dcsr", "rle"])
+def test_files_never_grow(rows, cols, method):
+    model = through_bytes(fully_connected_model(rng(), sparse_matrix(rng(), rows, cols, 0.9)))
+    compressed, _ = round_trip(model, method=method)
+    assert len(tflite.serialize(compressed)) <= len(tflite.serialize(model))
+
+
+def test_tensors_that_only_signatures_and_buffers_that_only_metadata_name_stay():
+    builder = Builder()
+    x = builder.tensor("x", (1, 128), scale=0.1)
+    bias = np.zeros(64, np.int32)
+    y = builder.fully_connected(x, sparse_matrix(rng(), 64, 128, 0.9), (1, 64), bias=bias)
+    model = builder.finish([x], [y])
+    graph = model.subgraphs[0]
+    model.signatureDefs = [
+        schema.SignatureDefT(
+            inputs=[schema.TensorMapT(name="b", tensorIndex=2)], outputs=[], signatureKey="s", subgraphIndex=0
+        )
+    ]
+    _, (choice,) = round_trip(model)
+    assert choice.packed
+    model.metadataBuffer = np.array([graph.tensors[1].buffer], np.int32)
+    _, (choice,) = round_trip(model)
+    assert choice.note == "weights also used by the model's metadata"
+
+
 def test_min_sparsity_and_method_none():
     model = fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.7))
     assert round_trip(model)[1][0].packed
@@ -283,6 +310,10 @@ def obstacle(change) -> str:
             "weight zero point is not 0",
         ),
         (lambda t, o: setattr(t[1], "quantization", None), "weights not quantised"),
+        (lambda t, o: setattr(t[1].quantization, "zeroPoint", None), "weights not quantised"),
+        (lambda t, o: setattr(t[0].quantization, "zeroPoint", None), "input without per-tensor quantisation"),
+        (lambda t, o: setattr(t[1], "isVariable", True), "weights not constant"),
+        (lambda t, o: setattr(t[1], "shape", np.array([0, 128])), "unusual shapes"),
         (lambda t, o: setattr(t[0], "type", schema.TensorType.INT16), "int16 input"),
         (lambda t, o: setattr(t[2], "type", schema.TensorType.INT64), "int64 bias"),
         (lambda t, o: setattr(t[1], "buffer", 0), "weights not constant"),
@@ -382,6 +413,9 @@ def test_files_attached_to_the_model_are_kept():
             assert archive.testzip() is None
             assert archive.read("labels.txt") == b"yes\nno\n" * 50
     assert back.startswith(data)
+    damaged = result.replace(b"PK\1\2", b"PK\1\3")
+    with pytest.raises(tflite.ModelError, match="ZIP archive"):
+        tflite.parse(damaged, "m")
 
 
 def test_record_takes_at_most_a_scale_a_channel_and_a_little():

@@ -69,14 +69,20 @@ def find(model: schema.ModelT) -> list[Layer]:
             custom = tflite.operator_name(model, operator)
             if code == _OP.CUSTOM and custom in CUSTOM_CODES.values():
                 layers.append(_packed_layer(model, s, o, operator, custom))
-            elif code in _WEIGHTED and operator.inputs is not None and len(operator.inputs) > 1:
+            elif code in _WEIGHTED and _has_weights(operator):
                 layers.append(_dense_layer(model, s, o, operator, code))
     return layers
 
 
+def _has_weights(operator: schema.OperatorT) -> bool:
+    return operator.inputs is not None and len(operator.inputs) > 1 and operator.inputs[1] >= 0
+
+
 def is_compressed(model: schema.ModelT) -> bool:
     """Whether the model has any of our operators."""
-    return any(tflite.text(code.customCode) in CUSTOM_CODES.values() for code in model.operatorCodes)
+    return any(
+        tflite.operator_name(model, operator) in CUSTOM_CODES.values() for _, operator in tflite.operators(model)
+    )
 
 
 def packed_layer(model: schema.ModelT, layer: Layer, encoding: str) -> packing.PackedLayer:
@@ -169,7 +175,10 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         if not condition:
             raise _Obstacle(otherwise)
 
-    require(min(operator.inputs[:2]) >= 0 and len(operator.outputs) == 1, "unusual inputs or outputs")
+    require(
+        min(operator.inputs[:2]) >= 0 and operator.outputs is not None and len(operator.outputs) == 1,
+        "unusual inputs or outputs",
+    )
     activations, weights = (tensors[i] for i in operator.inputs[:2])
     output = tensors[operator.outputs[0]]
     for role, tensor in (("weights", weights), ("input", activations), ("output", output)):
@@ -177,7 +186,9 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     layer.is_int8 = True
     require(code != _OP.DEPTHWISE_CONV_2D, "depthwise")
     data = tflite.buffer_bytes(model, weights)
-    require(len(shape) > 1 and len(data) == int(np.prod(shape, dtype=np.int64)), "weights not constant")
+    require(not weights.isVariable, "weights not constant")
+    require(len(shape) > 1 and min(shape) > 0, "unusual shapes")
+    require(len(data) == int(np.prod(shape, dtype=np.int64)), "weights not constant")
     require(weights.sparsity is None, "weights in TFLite's own sparse form")
     layer.matrix = np.frombuffer(data, np.int8).reshape(shape[0], -1)
     for role, tensor in (("input", activations), ("output", output)):
@@ -209,8 +220,9 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     scales = len(quantization.scale)
     require(scales in (1, rows), f"{scales} weight scales for {rows} rows")
     require(scales == 1 or quantization.quantizedDimension == 0, "quantised along the input channels")
-    zero_points = quantization.zeroPoint
-    require(zero_points is None or not np.any(zero_points), "weight zero point is not 0")
+    # Without zero points TFLM takes the tensor as not quantised.
+    require(quantization.zeroPoint is not None and len(quantization.zeroPoint) > 0, "weights not quantised")
+    require(not np.any(quantization.zeroPoint), "weight zero point is not 0")
     bias = bias_index(operator)
     if bias >= 0:
         require(not tensors[bias].isVariable, "bias not constant")
@@ -220,7 +232,7 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         _multipliers(activations, weights, output, code == _OP.CONV_2D)
         scale = output.quantization.scale[0]
         activation_range(_activation(operator), scale, _zero_point(output))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise _Obstacle(str(error)) from error
 
 
@@ -255,11 +267,13 @@ def _activation(operator: schema.OperatorT) -> str:
 
 def _quantised(tensor: schema.TensorT) -> bool:
     quantization = tensor.quantization
-    if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
+    if quantization is None or quantization.scale is None or quantization.zeroPoint is None:
         return False
-    return bool(quantization.scale[0] > 0) and -128 <= _zero_point(tensor) <= 127
+    # TFLM ignores quantisation of which either vector is missing.
+    if len(quantization.scale) != 1 or len(quantization.zeroPoint) != 1:
+        return False
+    return bool(np.isfinite(quantization.scale[0]) and quantization.scale[0] > 0) and -128 <= _zero_point(tensor) <= 127
 
 
 def _zero_point(tensor: schema.TensorT) -> int:
-    zero_point = tensor.quantization.zeroPoint
-    return 0 if zero_point is None or len(zero_point) == 0 else int(zero_point[0])
+    return int(tensor.quantization.zeroPoint[0])

@@ -7,13 +7,12 @@ in silence, so `parse` refuses models that use it.
 from __future__ import annotations
 
 import contextlib
-import copy
+import errno
 import io
 import os
 import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 def parse(data: bytes, name: str) -> schema.ModelT:
     """The model in `data`; `name` stands in error messages.
 
-    Files attached behind the flatbuffer are kept in its attribute `associated_files`, for `serialize`.
+    Files attached behind the flatbuffer are kept in its attribute `attached_archive`, for `serialize`.
 
     Every vector and offset of the known schema has been followed when this returns, so a truncated file is
     refused here.
@@ -64,8 +63,8 @@ def parse(data: bytes, name: str) -> schema.ModelT:
     """
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
         raise ModelError(f"{name}: not a TFLite model (no TFL3 identifier)")
-    data, associated_files = split_associated_files(data)
     try:
+        data, archive = split_archive(data)
         root = schema.Model.GetRootAs(data, 0)
         _check_nothing_unknown(root, name)
         model = schema.ModelT.InitFromObj(root)
@@ -79,7 +78,7 @@ def parse(data: bytes, name: str) -> schema.ModelT:
         OverflowError,
     ) as error:
         raise ModelError(f"{name}: truncated or damaged TFLite model ({error})") from error
-    model.associated_files = associated_files
+    model.attached_archive = archive
     for index, buffer in enumerate(model.buffers):
         if buffer.offset > 1 or buffer.size > 1:
             raise ModelError(
@@ -92,7 +91,7 @@ def parse(data: bytes, name: str) -> schema.ModelT:
 
 
 def serialize(model: schema.ModelT) -> bytes:
-    """The file of `model`: flatbuffer with buffers aligned to 16 bytes, identifier TFL3, associated files behind it."""
+    """The file of `model`: flatbuffer with buffers aligned to 16 bytes, identifier TFL3, attached files behind it."""
     size = sum(len(b.data) for b in model.buffers if b.data is not None)
     builder = flatbuffers.Builder(size + size // 8 + 65536)
     buffers = model.buffers
@@ -101,31 +100,55 @@ def serialize(model: schema.ModelT) -> bytes:
         builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     finally:
         model.buffers = buffers
-    return _with_associated_files(bytes(builder.Output()), getattr(model, "associated_files", []))
+    return _with_archive(bytes(builder.Output()), getattr(model, "attached_archive", b""))
 
 
-def split_associated_files(data: bytes) -> tuple[bytes, list[tuple[zipfile.ZipInfo, bytes]]]:
-    """The flatbuffer, and the files (labels, vocabularies) that TFLite Metadata attaches to it as a ZIP archive."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            files = [(entry, archive.read(entry)) for entry in entries]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error):
-        return data, []
-    if not files:
-        return data, []
-    return data[: min(entry.header_offset for entry in entries)], files
+def split_archive(data: bytes) -> tuple[bytes, bytes]:
+    """The flatbuffer, and the ZIP archive of files (labels, vocabularies) that TFLite Metadata attaches to it.
+
+    Raises:
+      ValueError: if the archive is damaged.
+    """
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return data, b""
+    entries, shift = _archive_entries(data)
+    start = min((offset + shift for _, offset in entries), default=len(data))
+    if not 0 < start:
+        raise ValueError("the ZIP archive behind it is damaged")
+    return data[:start], data[start:]
 
 
-def _with_associated_files(data: bytes, files: list[tuple[zipfile.ZipInfo, bytes]]) -> bytes:
-    """Inverse of split_associated_files."""
-    if not files:
+def _archive_entries(data: bytes) -> tuple[list[tuple[int, int]], int]:
+    """(place, offset) of each entry's offset in the archive's directory, and what to add to offsets in `data`.
+
+    Only the directory is read: the files may be large, compressed in any way, or encrypted.
+    """
+    end = data.rfind(b"PK\5\6")
+    count, size, offset = struct.unpack_from("<H2I", data, end + 10)
+    position = end - size
+    shift = position - offset
+    entries = []
+    for _ in range(count):
+        if position < 0 or data[position : position + 4] != b"PK\1\2":
+            raise ValueError("the ZIP archive behind it is damaged")
+        lengths = struct.unpack_from("<3H", data, position + 28)
+        entries.append((position + 42, struct.unpack_from("<I", data, position + 42)[0]))
+        position += 46 + sum(lengths)
+    return entries, shift
+
+
+def _with_archive(data: bytes, archive: bytes) -> bytes:
+    """Inverse of split_archive: offsets in an archive count from the start of the file."""
+    if not archive:
         return data
-    stream = io.BytesIO(data)
-    with zipfile.ZipFile(stream, "a") as archive:
-        for entry, content in files:
-            archive.writestr(copy.copy(entry), content)
-    return stream.getvalue()
+    entries, shift = _archive_entries(archive)
+    placed = bytearray(archive)
+    for position, offset in entries:
+        struct.pack_into("<I", placed, position, offset + shift + len(data))
+    end = placed.rfind(b"PK\5\6")
+    directory = end - struct.unpack_from("<I", placed, end + 12)[0]
+    struct.pack_into("<I", placed, end + 16, directory + len(data))
+    return data + bytes(placed)
 
 
 @contextlib.contextmanager
@@ -135,12 +158,20 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
       ModelError: if the file cannot be written.
     """
-    target = Path(path)
+    # A link stays one, and what it points to is replaced.
+    target = Path(os.path.realpath(path))
+    special = target.exists() and not target.is_file() and not target.is_dir()
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, temporary = tempfile.mkstemp(prefix=".dcsr.", dir=None if special else target.parent)
         os.close(handle)
         yield Path(temporary)
+        if special:
+            # Devices and pipes are written to; in their place a file would be of no use.
+            target.write_bytes(Path(temporary).read_bytes())
+            return
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
         # mkstemp makes files private; a new file has the mode that the umask asks for.
         umask = os.umask(0)
         os.umask(umask)
@@ -215,13 +246,29 @@ def _check_references(model: schema.ModelT) -> None:
     for required in (model.operatorCodes, model.subgraphs, model.buffers):
         if required is None or any(entry is None for entry in required):
             raise IndexError("a required table is missing")
+    if not model.subgraphs:
+        raise IndexError("there are no subgraphs")
+    for index in [] if model.metadataBuffer is None else model.metadataBuffer:
+        if not 0 <= index < len(model.buffers):
+            raise IndexError(f"there is no buffer {index}")
+    for signature in model.signatureDefs or []:
+        if not 0 <= signature.subgraphIndex < len(model.subgraphs):
+            raise IndexError(f"there is no subgraph {signature.subgraphIndex}")
+        tensors = model.subgraphs[signature.subgraphIndex].tensors or []
+        for tensor_map in [*(signature.inputs or []), *(signature.outputs or [])]:
+            if not 0 <= tensor_map.tensorIndex < len(tensors):
+                raise IndexError(f"there is no tensor {tensor_map.tensorIndex}")
     for subgraph in model.subgraphs:
         tensors = subgraph.tensors or []
         for tensor in tensors:
             if not 0 <= tensor.buffer < len(model.buffers):
                 raise IndexError(f"tensor '{text(tensor.name)}' has no buffer {tensor.buffer}")
+        if subgraph.outputs is None:
+            raise IndexError("a subgraph has no outputs")
         lists = [subgraph.inputs, subgraph.outputs]
         for operator in subgraph.operators or []:
+            if operator.outputs is None:
+                raise IndexError("an operator has no outputs")
             if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
                 raise IndexError(f"there is no operator code {operator.opcodeIndex}")
             lists += [operator.inputs, operator.outputs, operator.intermediates]

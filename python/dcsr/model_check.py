@@ -15,6 +15,13 @@ from dcsr.schema import schema
 
 MAX_SCALAR_BYTES = 8
 
+_OFFLINE_PLAN = b"OfflineMemoryAllocation"
+_OFFLINE_PLAN_HEADER_BYTES = 12
+_WEIGHTED = {
+    schema.BuiltinOperator.CONV_2D,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D,
+    schema.BuiltinOperator.FULLY_CONNECTED,
+}
 _CUSTOM_CODES = {code.encode() for code in CUSTOM_CODES.values()}
 
 # Fields of option tables that are offsets, as far as TFLM reads them: to vectors of 4-byte numbers
@@ -41,7 +48,7 @@ def check_model(data: bytes) -> None:
     if data[4:8] != b"TFL3":
         raise ValueError("not a TFLite model (no TFL3 identifier)")
     # Flatbuffers are made of whole words. Files may be attached behind.
-    data, _ = tflite.split_associated_files(data)
+    data, _ = tflite.split_archive(data)
     if len(data) % 4 != 0:
         raise ValueError("truncated TFLite model (its size is not a multiple of 4)")
     try:
@@ -156,8 +163,9 @@ def _check_tables(data: bytes) -> None:
     for code in codes:
         code.string(1)
     for entry in model.tables(6, "metadata"):
-        entry.string(0)
         _require_index(entry, "buffer", entry.scalar(1), sizes)
+        if entry.string(0) == _OFFLINE_PLAN and sizes[entry.scalar(1)] < _OFFLINE_PLAN_HEADER_BYTES:
+            raise _Damage(f"{entry.name}: is no plan of the arena")
     subgraphs = model.tables(2, "subgraph", required=True)
     if not subgraphs:
         raise _Damage("model: has no subgraphs")
@@ -181,7 +189,8 @@ def _check_subgraph(subgraph: _Table, codes: list[_Table], buffer_sizes: list[in
 
 def _check_tensor(tensor: _Table, buffer_sizes: list[int]) -> None:
     tensor.string(3)
-    tensor.vector(0, 4)
+    if any(dimension < 0 for dimension in tensor.integers(0)):
+        raise _Damage(f"{tensor.name}: has a negative dimension")
     tensor.vector(7, 4)
     _require_index(tensor, "buffer", tensor.scalar(2), buffer_sizes)
     quantization = tensor.table(4, "quantization")
@@ -195,6 +204,12 @@ def _check_operator(operator: _Table, codes: list[_Table], tensors: list[_Table]
     operator.vector(7, 1)
     code_index = operator.scalar(0)
     _require_index(operator, "operator code", code_index, codes)
+    if not operator.has(1) or not operator.has(2):
+        raise _Damage(f"{operator.name}: has no inputs or no outputs")
+    if _builtin_code(codes[code_index]) in _WEIGHTED and len(operator.integers(1)) > 1:
+        weights = operator.integers(1)[1]
+        if 0 <= weights < len(tensors) and 0 in tensors[weights].integers(0):
+            raise _Damage(f"{operator.name}: has weights without elements")
     for field in (1, 2, 8):
         for index in operator.integers(field):
             if index != -1:  # an optional tensor that is left out
@@ -211,6 +226,10 @@ def _check_operator(operator: _Table, codes: list[_Table], tensors: list[_Table]
 
     if codes[code_index].string(1) in _CUSTOM_CODES:
         _check_constants(operator, tensors, buffer_sizes)
+
+
+def _builtin_code(code: _Table) -> int:
+    return max(code.scalar(0, "<b"), code.scalar(3, "<i"))
 
 
 def _check_constants(operator: _Table, tensors: list[_Table], buffer_sizes: list[int]) -> None:

@@ -173,4 +173,5 @@ def _or_dash(value: float | None, form: str) -> str:
 
 def _shortened(name: str) -> str:
     """The name, cut at the front: its end tells layers apart."""
+    name = "".join(c if c.isprintable() else "?" for c in name)
     return name if len(name) <= _NAME_WIDTH else "…" + name[1 - _NAME_WIDTH :]

@@ -364,7 +364,7 @@ def outputs(*indices):
         (shape(0, 2, 50, 7), "input: does not have 4 dimensions"),
         (shape(0, 2, 5, 0, 10), "input: has an impossible shape"),
         (shape(1, 16), "packed layer: is truncated"),
-        (shape(1, -4), "packed layer: has an impossible shape"),
+        (shape(1, 0), "packed layer: has an impossible shape"),
         (shape(2, 2, 5, 6, 7), "output: its channels"),
         (shape(2, 2, 4, 7, 6), "output: its height"),
         (shape(2, 1, 5, 7, 6), "output: its batches"),

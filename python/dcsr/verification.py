@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -85,7 +88,17 @@ def file_samples(path: str, inputs: Sequence[Input]) -> list[list[np.ndarray]]:
             arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, AttributeError, EOFError, TypeError) as error:
+    except (
+        ValueError,
+        AttributeError,
+        EOFError,
+        TypeError,
+        SyntaxError,
+        MemoryError,
+        tokenize.TokenError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise ModelError(f"{path}: not an .npz file of numbers ({error})") from error
     if len(arrays) != len(inputs):
         raise ModelError(f"{path}: has {len(arrays)} arrays, the model has {len(inputs)} inputs")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn, TypeVar
@@ -41,23 +43,51 @@ def run(tool: str, main: Callable[[Sequence[str]], int]) -> NoReturn:
 
     `bazel run` starts tools elsewhere and says in BUILD_WORKING_DIRECTORY where the user stands.
     """
-    if directory := os.environ.get("BUILD_WORKING_DIRECTORY"):
-        os.chdir(directory)
+    code: int | None = None
     try:
+        if directory := os.environ.get("BUILD_WORKING_DIRECTORY"):
+            os.chdir(directory)
+        _prepare_streams()
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except ModelError as error:
-        # Messages are one line whatever a file's names contain.
-        line = " ".join(str(error).split())
-        print(f"{tool}: {line}", file=sys.stderr)
-        code = EXIT_BAD_INPUT
+        code = _fail(tool, str(error))
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        # Whoever read the output has enough; without this the interpreter complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_OK
+        # Whoever read the output has enough. What was found out stays true.
+        code = 128 + signal.SIGPIPE if code is None else code
+        _discard_output()
+    except (OSError, MemoryError) as error:
+        code = _fail(tool, str(error) or "not enough memory")
+        _discard_output()
+    except Exception as error:
+        if os.environ.get("DCSR_DEBUG"):
+            raise
+        code = _fail(tool, f"internal error: {type(error).__name__}: {error} (DCSR_DEBUG=1 shows where)")
     sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Has output go nowhere where there is none, and characters that a terminal cannot show be escaped."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (as long as the process)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _fail(tool: str, message: str) -> int:
+    # One line, whatever names from a file the message holds.
+    print(f"{tool}: {' '.join(message.split())}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+def _discard_output() -> None:
+    """Keeps the interpreter from writing at its exit to an output that fails."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def progress(description: str) -> Callable[[Sequence[_T]], Iterable[_T]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -70,8 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     arguments = _parser().parse_args(argv)
-    if arguments.cc and Path(arguments.cc).suffix not in cc_array.SUFFIXES:
-        raise ModelError(f"{arguments.cc}: expected a name ending in {', '.join(cc_array.SUFFIXES)}")
+    _check_outputs(arguments)
     data = tflite.read_bytes(arguments.model)
     model = tflite.parse(data, arguments.model)
     compressed, choices = convert.compress(
@@ -84,15 +84,10 @@ def main(argv: Sequence[str]) -> int:
     result = tflite.serialize(compressed)
     rows = [report.row(choice) for choice in choices]
 
-    # The extras first: once the model is there, all is.
-    if arguments.numpy:
-        _write_matrices(Path(arguments.numpy), choices)
-    if arguments.json:
-        table = report.as_json(rows, model=arguments.model, file_bytes_before=len(data), file_bytes_after=len(result))
-        tflite.write_file(arguments.json, json.dumps(table, indent=2) + "\n")
-    if arguments.cc:
-        cc_array.write(Path(arguments.cc), result, source=arguments.output)
-    tflite.write_file(arguments.output, result)
+    # The model takes its place last: once it is there, all is, and without it there is nothing.
+    with tflite.replacing(arguments.output) as temporary:
+        temporary.write_bytes(result)
+        _write_extras(arguments, choices, rows, len(data), result)
 
     report.print_table(rows, sys.stdout)
     for line in report.summary(rows, len(data), len(result)):
@@ -103,6 +98,36 @@ def main(argv: Sequence[str]) -> int:
     else:
         print("no layer was packed: the output is the input, written anew")
     return common.EXIT_OK
+
+
+def _write_extras(
+    arguments: argparse.Namespace,
+    choices: Sequence[convert.Choice],
+    rows: Sequence[report.Row],
+    bytes_before: int,
+    result: bytes,
+) -> None:
+    """What --numpy, --json and --cc ask for."""
+    if arguments.numpy:
+        _write_matrices(Path(arguments.numpy), choices)
+    if arguments.json:
+        table = report.as_json(
+            rows, model=arguments.model, file_bytes_before=bytes_before, file_bytes_after=len(result)
+        )
+        tflite.write_file(arguments.json, json.dumps(table, indent=2) + "\n")
+    if arguments.cc:
+        cc_array.write(Path(arguments.cc), result, source=arguments.output)
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Raises ModelError if two outputs have the same name, or that of the C++ source is none."""
+    if arguments.cc and Path(arguments.cc).suffix not in cc_array.SUFFIXES:
+        raise ModelError(f"{arguments.cc}: expected a name ending in {', '.join(cc_array.SUFFIXES)}")
+    header = Path(arguments.cc).with_suffix(".h") if arguments.cc else None
+    named = [path for path in (arguments.output, arguments.json, arguments.cc, header) if path]
+    for path in named:
+        if sum(os.path.realpath(path) == os.path.realpath(other) for other in named) > 1:
+            raise ModelError(f"{path}: is named for two outputs")
 
 
 def _write_matrices(directory: Path, choices: Sequence[convert.Choice]) -> None:

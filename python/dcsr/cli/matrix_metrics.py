@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tokenize
+import zipfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,7 +31,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", metavar="REPORT.json", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     matrix = load_matrix(arguments.weights)
-    sizes = metrics.measure(matrix)
+    try:
+        sizes = metrics.measure(matrix)
+    except ValueError as error:
+        raise tflite.ModelError(f"{arguments.weights}: {error}") from error
     nonzeros = int(np.count_nonzero(matrix))
     if arguments.json:
         report = {"rows": matrix.shape[0], "cols": matrix.shape[1], "nonzeros": nonzeros}
@@ -62,10 +67,11 @@ def load_matrix(path: str) -> np.ndarray:
         matrix = np.load(path, allow_pickle=False)
     except OSError as error:
         raise tflite.ModelError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, MemoryError, tokenize.TokenError, zipfile.BadZipFile) as error:
         raise tflite.ModelError(f"{path}: not a .npy file of numbers ({error})") from error
     if not isinstance(matrix, np.ndarray):
         raise tflite.ModelError(f"{path}: an .npz archive; give one .npy of it")
+    matrix = matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
     if matrix.dtype not in (np.int8, np.int16) or matrix.ndim < 2 or not matrix.size:
         raise tflite.ModelError(
             f"{path}: {matrix.dtype} with shape {list(matrix.shape)}; expected an int8 or int16 matrix"

@@ -23,14 +23,16 @@ examples:
 exit status: 0 all outputs are identical, 1 one differs (printed with its place), 2 bad usage or bad input"""
 
 
-def _positive(value: str) -> int:
+def positive_integer(value: str) -> int:
+    """An argument of at least 1; argparse names it by this function."""
     number = int(value)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{value} is not positive")
     return number
 
 
-def _natural(value: str) -> int:
+def natural_number(value: str) -> int:
+    """An argument of at least 0."""
     number = int(value)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
@@ -42,8 +44,8 @@ def main(argv: Sequence[str]) -> int:
     parser = common.parser("verify", _DESCRIPTION, _EPILOG)
     parser.add_argument("original", metavar="ORIGINAL.tflite")
     parser.add_argument("compressed", metavar="COMPRESSED.tflite")
-    parser.add_argument("--samples", type=_positive, default=20, help="random inputs to try (default: %(default)s)")
-    parser.add_argument("--seed", type=_natural, default=0, help="of the random inputs (default: %(default)s)")
+    parser.add_argument("--samples", type=positive_integer, default=20, help="random inputs (default: %(default)s)")
+    parser.add_argument("--seed", type=natural_number, default=0, help="of the random inputs (default: %(default)s)")
     parser.add_argument("--inputs", metavar="FILE.npz", help="inputs to use instead of random ones")
     arguments = parser.parse_args(argv)
     paths = (arguments.original, arguments.compressed)
