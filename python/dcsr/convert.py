@@ -66,7 +66,8 @@ def compress(
     Args:
       model: stays as it is.
       name: of the model, for error messages.
-      method: one of METHODS or a name that encodings.encode() takes; `auto` takes the smallest for each layer, `none` packs nothing.
+      method: one of METHODS or a name that encodings.encode() takes; `auto` takes the smallest for each layer, `none`
+        packs nothing.
       min_sparsity: share of zeros from which on a layer is considered.
       smaller_only: whether layers that would not get smaller stay as they are.
       progress: wraps the list of layers while it is worked through.
