@@ -21,7 +21,7 @@ from dcsr.layers import CUSTOM_CODES, Layer
 from dcsr.model import ModelError
 from dcsr.schema import enum_name, schema
 
-METHODS = ("auto", "dcsr", "rle", "none")
+METHODS = ("auto", "dcsr", "dcsr4", "dcsr8", "offset8", "rle", "none")
 OBJECTIVES = ("balanced", "size", "speed")
 DEFAULT_MIN_SPARSITY = 0.6
 
@@ -32,7 +32,7 @@ _OFFLINE_PLAN = b"OfflineMemoryAllocation"
 _OFFLINE_PLAN_HEADER = 3  # version, subgraph, number of offsets
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
-_AUTO_CANDIDATES = ("dcsr", "rle")
+_AUTO_CANDIDATES = ("dcsr", "rle", "offset8")
 
 
 @dataclass
@@ -66,7 +66,8 @@ def compress(
     Args:
       model: stays as it is.
       name: of the model, for error messages.
-      method: one of METHODS or of the encodings; `auto` takes the smallest for each layer, `none` packs nothing.
+      method: one of METHODS or a name that encodings.encode() takes; `auto` takes the smallest for each layer, `none`
+        packs nothing.
       min_sparsity: share of zeros from which on a layer is considered.
       smaller_only: whether layers that would not get smaller stay as they are.
       progress: wraps the list of layers while it is worked through.
