@@ -53,6 +53,7 @@ typedef struct {
   uint16_t offset[kLanes];  // of the outputs of eight pixels
   int16_t min[kLanes];
   int16_t max[kLanes];
+  uint32_t full;  // 0: neither to round halves below zero nor to clamp
 } RowArguments;
 
 // Blocks of one width that follow each other. The pixels of the last may overlap those before.
@@ -65,16 +66,13 @@ struct Run {
   uint32_t width;      // pixels of a block: 32, 16 or 8; 0: there are no more runs
   uint32_t blocks;
   size_t output;  // bytes from the tile's to the first block's
-  void (*multiply)(const RowArguments* arguments, const Run* run, int8_t* output, bool full);
+  void (*multiply)(const RowArguments* arguments, const Run* run, int8_t* output);
 };
 
 #if DCSR_HAS_MVE
-void dcsr_conv1x1_mve_blocks4(const RowArguments* arguments, const Run* run, int8_t* output,
-                              bool full);
-void dcsr_conv1x1_mve_blocks2(const RowArguments* arguments, const Run* run, int8_t* output,
-                              bool full);
-void dcsr_conv1x1_mve_blocks1(const RowArguments* arguments, const Run* run, int8_t* output,
-                              bool full);
+void dcsr_conv1x1_mve_blocks4(const RowArguments* arguments, const Run* run, int8_t* output);
+void dcsr_conv1x1_mve_blocks2(const RowArguments* arguments, const Run* run, int8_t* output);
+void dcsr_conv1x1_mve_blocks1(const RowArguments* arguments, const Run* run, int8_t* output);
 #endif
 
 enum { kMostRuns = 4 };
@@ -197,20 +195,22 @@ static const int8_t* pixel_address(const PixelMap* map, size_t pixel) {
 #if DCSR_HAS_MVE
 enum { kPartPixels = 4, kPartCols = 16 };
 
-// `parts` times kPartCols columns of four pixels, to x[column][width]. VST4 interleaves the bytes of
-// the pixels to words of a column, which are then scattered.
-static void transpose_parts(const int8_t* const pixel[kPartPixels], size_t column, size_t parts,
-                            size_t width, int8_t* x) {
-  const int8_t* pixel0 = pixel[0] + column;
-  const int8_t* pixel1 = pixel[1] + column;
-  const int8_t* pixel2 = pixel[2] + column;
-  const int8_t* pixel3 = pixel[3] + column;
+// Four pixels, to x[column][width], of which four bytes are written. VST4 interleaves the bytes of
+// the pixels to words of a column, which are then scattered. The last part overlaps the one before.
+static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t cols, size_t width,
+                             int8_t* x) {
+  const int8_t* pixel0 = pixel[0];
+  const int8_t* pixel1 = pixel[1];
+  const int8_t* pixel2 = pixel[2];
+  const int8_t* pixel3 = pixel[3];
+  const size_t parts = cols / kPartCols;
+  const size_t rest = cols % kPartCols == 0 ? 0 : kPartCols - cols % kPartCols;
   int8_t words[kPartPixels * kPartCols] __attribute__((aligned(16)));
   const uint32x4_t offsets0 = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)width);
   const uint32x4_t offsets1 = vaddq_n_u32(offsets0, (uint32_t)width * 4);
   const uint32x4_t offsets2 = vaddq_n_u32(offsets0, (uint32_t)width * 8);
   const uint32x4_t offsets3 = vaddq_n_u32(offsets0, (uint32_t)width * 12);
-  x += column * width;
+  size_t back = rest;
   __asm__ volatile(
       "dls lr, %[parts]\n"
       "1:\n"
@@ -232,12 +232,24 @@ static void transpose_parts(const int8_t* const pixel[kPartPixels], size_t colum
       "vstrw.32 q3, [%[x], %q[offsets3]]\n"
       "add %[x], %[x], %[step]\n"
       "le lr, 1b\n"
+      // Once more, `back` columns back.
+      "cmp %[back], #0\n"
+      "beq 2f\n"
+      "sub %[pixel0], %[pixel0], %[back]\n"
+      "sub %[pixel1], %[pixel1], %[back]\n"
+      "sub %[pixel2], %[pixel2], %[back]\n"
+      "sub %[pixel3], %[pixel3], %[back]\n"
+      "mls %[x], %[back], %[width], %[x]\n"
+      "mov %[back], #0\n"
+      "mov lr, #1\n"
+      "b 1b\n"
+      "2:\n"
       : [pixel0] "+r"(pixel0), [pixel1] "+r"(pixel1), [pixel2] "+r"(pixel2), [pixel3] "+r"(pixel3),
-        [x] "+r"(x)
-      : [parts] "r"(parts), [words] "r"(words), [step] "r"(width * kPartCols),
+        [x] "+r"(x), [back] "+r"(back)
+      : [parts] "r"(parts), [words] "r"(words), [width] "r"(width), [step] "r"(width * kPartCols),
         [offsets0] "w"(offsets0), [offsets1] "w"(offsets1), [offsets2] "w"(offsets2),
         [offsets3] "w"(offsets3)
-      : "q0", "q1", "q2", "q3", "lr", "memory");
+      : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
 }
 
 static void transpose_block(const PixelMap* map, size_t first, size_t width, int8_t* x) {
@@ -246,9 +258,7 @@ static void transpose_block(const PixelMap* map, size_t first, size_t width, int
     const int8_t* pixel[kPartPixels];
     for (size_t i = 0; i < kPartPixels; ++i) pixel[i] = pixel_address(map, first + p + i);
     if (cols >= kPartCols) {
-      transpose_parts(pixel, 0, cols / kPartCols, width, x + p);
-      // The last part overlaps the one before.
-      if (cols % kPartCols != 0) transpose_parts(pixel, cols - kPartCols, 1, width, x + p);
+      transpose_pixels(pixel, cols, width, x + p);
       continue;
     }
     for (size_t c = 0; c < cols; ++c) {
@@ -283,7 +293,7 @@ static void transpose_tile(const PixelMap* map, size_t first, const Run* run, in
 #if DCSR_HAS_MVE
 
 // Multiplies a list with the blocks of a run, of 32, 16 or 8 pixels, and requantises. r0 arguments,
-// r1 run, r2 output, r3 whether to round and clamp in full.
+// r1 run, r2 output.
 //
 // r0 column, r1 block, r2 table of code, r3 128, r4-r9 words of a group, r10 output, r11 arguments,
 // r12 number of words of the next group, lr list. q0 and up: lo, then hi; q7 is
@@ -453,14 +463,15 @@ __asm__(
     "sub sp, #36\n"
     "mov r11, r0\n"
     "mov r10, r2\n"
-    "add r0, sp, #16\n"
+    "add r7, sp, #16\n"
     "ldm r1, {r1, r4-r6}\n"
-    "stm r0, {r4-r6}\n"
+    "stm r7, {r4-r6}\n"
+    "ldr r3, [r0, #80]\n"
     "adr r2, 30f\n"
     "cbz r3, 20f\n"
     "adr r2, 31f\n"
     "20:\n"
-    "mov r3, #128\n"
+    "movs r3, #128\n"
     "ldrd r8, r9, [r11, #16]\n"
     "21:\n"
     "dcsr_mve_begin \\n\n"
@@ -546,40 +557,45 @@ DCSR_NOINLINE static void multiply_rows(const DcsrLayer* layer, DcsrWordReader* 
   const bool clamps = layer->activation_min != INT8_MIN || layer->activation_max != INT8_MAX;
   // Halves below zero are rounded wrongly, to what is clamped away.
   const bool rounds_down = layer->output_zero_point == layer->activation_min;
-  const bool full = !rounds_down || clamps;
-  const int32_t most_shift = full ? -1 : 0;
   RowArguments arguments;
   arguments.zero_point = layer->output_zero_point;
   arguments.output_step = layer->rows * kLanes;
   arguments.list = reader->list + 1;
+  arguments.full = !rounds_down || clamps;
   for (uint32_t i = 0; i < kLanes; ++i) {
     arguments.offset[i] = (uint16_t)(layer->rows * i);
     arguments.min[i] = (int16_t)layer->activation_min;
     arguments.max[i] = (int16_t)layer->activation_max;
   }
+  const uint32_t stride = layer->requantize_stride;
   const int32_t* multiplier = layer->multiplier;
   const int8_t* shift = layer->shift;
-  for (uint32_t row = 0; row < layer->rows; ++row) {
+  const int32_t* bias = layer->bias;
+  const int32_t* const end = bias + layer->rows;
+  do {
     const uint32_t elements = dcsr_next_row_list(reader);
-    const int32_t bias = layer->bias[row];
     arguments.multiplier = *multiplier;
     arguments.shift = *shift;
-    arguments.bias_low = (uint32_t)bias & 0xFF;
-    arguments.bias_high = bias >> 8;
-    arguments.first = reader->list[0];
-    multiplier += layer->requantize_stride;
-    shift += layer->requantize_stride;
-    const bool fast = DCSR_HAS_MVE && arguments.shift <= most_shift &&
-                      has_high_part(bias, elements, &arguments);
-    for (const Run* run = runs; run->width > 0; ++run) {
-      if (fast) {
-        run->multiply(&arguments, run, output + run->output, full);
-      } else {
-        multiply_run_c(layer, row, &arguments, run, output + run->output);
-      }
+    arguments.bias_low = (uint32_t)*bias & 0xFF;
+    arguments.bias_high = *bias >> 8;
+    arguments.first = *reader->list;
+    const Run* run = runs;
+    // With a shift of 0 nothing is rounded.
+    if (DCSR_HAS_MVE && arguments.shift + (int32_t)arguments.full <= 0 &&
+        has_high_part(*bias, elements, &arguments)) {
+      do {
+        run->multiply(&arguments, run, output + run->output);
+      } while ((++run)->width > 0);
+    } else {
+      do {
+        multiply_run_c(layer, (uint32_t)(bias - layer->bias), &arguments, run,
+                       output + run->output);
+      } while ((++run)->width > 0);
     }
     ++output;
-  }
+    multiplier += stride;
+    shift += stride;
+  } while (++bias != end);
 }
 
 size_t dcsr_conv1x1_mve_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,

@@ -20,16 +20,19 @@ enum {
 
 #if DCSR_HAS_MVE
 
-// Stages: the simple groups of a row, whole or partial. Simple are all groups of offset8, and those
-// of dcsr without an escaped base that have at most four planes, or none if deltas are bytes; but
-// none whose weights are not all before `limit`, as sixteen are read at once.
+// bool stage(DcsrWordReader* reader, uint32_t elements) makes the list of the next row, of that many
+// elements but 0, if all its groups are simple. If not it decodes those before the first other one
+// and returns false. Simple are all groups of offset8, and those of dcsr without an escaped base that
+// have at most four planes, or none if deltas are bytes; but none whose weights are not all before
+// `limit`, as sixteen are read at once.
 //
 // Columns are computed times 32, in halfwords, and stored with the weights by VST2, which makes the
 // words. A partial group is treated as a whole one; then the pointers are put right.
 //
 // r0 planes or a buffer, r1 elements left, r2 slope times 32, r3 base times 32, r4 index, r5 delta,
 // r6 plane, r7 weight, r8 word, r9 magnitude, r10 limit, r11 unit of a plane, r12 descriptor, lr a
-// plane. q4, q5 lines times 32, q6 32. Stack: a buffer of 16 bytes, the reader behind d8-d13.
+// plane. q4, q5 lines times 32, q6 32. Stack: a
+// buffer, saved registers.
 __asm__(
     ".syntax unified\n"
 
@@ -45,7 +48,8 @@ __asm__(
     "vst21.16 {q0, q1}, [r8]!\n"
     ".endm\n"
 
-    ".macro dcsr_mve_begin_stage name\n"
+    // `first`: of d8 and on that are saved; `bytes`: of the buffer.
+    ".macro dcsr_mve_begin_stage name, first, bytes\n"
     ".section .text.\\name, \"ax\", %progbits\n"
     ".p2align 2\n"
     ".thumb\n"
@@ -53,19 +57,21 @@ __asm__(
     ".type \\name, %function\n"
     "\\name:\n"
     "push {r0, r4-r11, lr}\n"
-    "vpush {d8-d13}\n"
-    "sub sp, #16\n"
-    "add r12, r0, #24\n"
+    "vpush {d\\first-d13}\n"
+    ".if \\bytes\n"
+    "sub sp, #\\bytes\n"
+    ".endif\n"
+    "add r12, r0, #48\n"
     "adds r0, #4\n"
-    "ldm r12, {r1-r3, r8-r10}\n"
+    "ldm r12, {r8-r11}\n"
     "ldm r0, {r4-r7}\n"
-    "mov r12, #32\n"
-    "vdup.16 q6, r12\n"
-    "lsls r3, r3, #5\n"
+    "movs r3, #32\n"
+    "vdup.16 q6, r3\n"
+    "movs r3, #0\n"
     ".endm\n"
 
     // After a group. `shift`: of elements to bytes of delta.
-    ".macro dcsr_mve_end_stage name, shift\n"
+    ".macro dcsr_mve_end_stage name, first, bytes, shift\n"
     "vldrb.8 q0, [r7], #16\n"
     "vabs.s8 q0, q0\n"
     "vstrb.8 q0, [r9], #16\n"
@@ -79,30 +85,31 @@ __asm__(
     ".else\n"
     "add r5, r1\n"
     ".endif\n"
-    "add r12, sp, #16\n"
     "mov lr, #-1\n"
-    "vldmia r12, {d8-d13}\n"
-    "ldr r0, [sp, #64]\n"
     "str lr, [r9]\n"
+    ".if \\bytes\n"
+    "add sp, #\\bytes\n"
+    ".endif\n"
+    "vpop {d\\first-d13}\n"
+    "pop {r0}\n"
     "adds r0, #4\n"
     "stm r0, {r4-r7}\n"
-    "add r12, r0, #44\n"
-    "add sp, #68\n"
-    "movs r1, #0\n"
-    "str r1, [r0, #20]\n"
+    "add r12, r0, #40\n"
     // The list, instead of a return.
     "ldm r12, {r0-r2}\n"
     "b dcsr_mve_group_words\n"
 
     // A group that is not simple.
     "8:\n"
-    "add sp, #16\n"
-    "vpop {d8-d13}\n"
+    ".if \\bytes\n"
+    "add sp, #\\bytes\n"
+    ".endif\n"
+    "vpop {d\\first-d13}\n"
     "pop {r0}\n"
-    "asr r3, r3, #5\n"
-    "add r12, r0, #32\n"
-    "str r1, [r0, #24]\n"
-    "stm r12, {r3, r8, r9}\n"
+    "lsrs r2, r2, #5\n"
+    "asrs r3, r3, #5\n"
+    "add r12, r0, #24\n"
+    "stm r12, {r1-r3, r8, r9}\n"
     "adds r0, #4\n"
     "stm r0, {r4-r7}\n"
     "movs r0, #0\n"
@@ -122,7 +129,8 @@ __asm__(
     "bne 2b\n"
     ".endm\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_nibbles\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_nibbles, 8, 16\n"
+    "udiv r2, r11, r1\n"
     "mov r12, #0\n"
     "vidup.u16 q4, r12, #1\n"
     "vidup.u16 q5, r12, #1\n"
@@ -162,9 +170,10 @@ __asm__(
     "dcsr_mve_put_words 0, q4\n"
     "dcsr_mve_put_words 8, q5\n"
     "add r3, r2\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_nibbles, 1\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_nibbles, 8, 16, 1\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_bytes\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_bytes, 12, 0\n"
+    "udiv r2, r11, r1\n"
     "lsls r2, r2, #5\n"
     "1:\n"
     "cmp r7, r10\n"
@@ -181,9 +190,9 @@ __asm__(
     "dcsr_mve_put_words 8\n"
     "adds r5, #16\n"
     "add r3, r2\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_bytes, 0\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_bytes, 12, 0, 0\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_offset8\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_offset8, 12, 0\n"
     "1:\n"
     "cmp r7, r10\n"
     "bhi 8f\n"
@@ -193,7 +202,7 @@ __asm__(
     "dcsr_mve_put_words 0\n"
     "dcsr_mve_put_words 8\n"
     "adds r5, #16\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_offset8, 0\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_offset8, 12, 0, 0\n"
 
     // r0 list, r1 words, r2 magnitudes; r4-r11 and lr are on the stack. USAD8 with 0 adds four
     // magnitudes; the end makes any sum too large, so that nothing is counted.
@@ -214,16 +223,20 @@ __asm__(
     "movs r3, #0\n"
     "b 9f\n"
     "1:\n"
+    "lsl lr, r12, #16\n"
+    "usad8 lr, lr, r10\n"
+    "cmp lr, #254\n"
+    "bls 3f\n"
     "lsls r12, r12, #24\n"
     "cmp r12, #0xff000000\n"
     "beq 8f\n"
     "dcsr_mve_put_group 1, r4\n"
     "b 9f\n"
     "2:\n"
-    "lsl lr, r12, #16\n"
-    "usad8 lr, lr, r10\n"
-    "cmp lr, #254\n"
-    "bhi 1b\n"
+    // Two of at most 127 are not too large.
+    "tst r12, #0x80808080\n"
+    "bne 1b\n"
+    "3:\n"
     "dcsr_mve_put_group 2, r4, r5\n"
     "9:\n"
     "ldr r12, [r2]\n"
@@ -274,9 +287,9 @@ __asm__(
     ".size dcsr_mve_make_list, . - dcsr_mve_make_list\n"
     ".text\n");
 
-DcsrStage dcsr_mve_stage_nibbles;
-DcsrStage dcsr_mve_stage_bytes;
-DcsrStage dcsr_mve_stage_offset8;
+bool dcsr_mve_stage_nibbles(DcsrWordReader* reader, uint32_t elements);
+bool dcsr_mve_stage_bytes(DcsrWordReader* reader, uint32_t elements);
+bool dcsr_mve_stage_offset8(DcsrWordReader* reader, uint32_t elements);
 void dcsr_mve_make_list(uint32_t* list, const uint32_t* words, const uint8_t* magnitudes);
 
 static void make_list(const DcsrWordReader* reader) {
@@ -310,10 +323,10 @@ static void make_list(const DcsrWordReader* reader) {
 
 #endif
 
-// Any group, which may be the last.
+// The next group of the row, which has one.
 static void read_group(DcsrWordReader* reader) {
   DcsrGroup group;
-  if (!dcsr_decode_group(&reader->row, &group)) return;
+  dcsr_decode_group(&reader->row, &group);
   uint32_t* word = reader->word;
   uint8_t* magnitude = reader->magnitude;
   for (uint32_t l = 0; l < group.lanes; ++l) {
@@ -328,11 +341,15 @@ static void read_group(DcsrWordReader* reader) {
   reader->magnitude = magnitude;
 }
 
-static bool stage_groups(DcsrWordReader* reader) {
-  while (reader->row.left > 0) read_group(reader);
-  memset(reader->magnitude, kEndOfMagnitudes, 4);
-  make_list(reader);
-  return true;
+// For any row: nothing.
+static bool stage_none(DcsrWordReader* reader, uint32_t elements) {
+  const DcsrLayer* layer = reader->row.layer;
+  reader->row.left = elements;
+  reader->row.slope = layer->encoding == kDcsrEncodingDcsr ? reader->slopes / elements : 0;
+  reader->row.expected = 0;
+  reader->word = reader->words;
+  reader->magnitude = reader->magnitudes;
+  return false;
 }
 
 size_t dcsr_word_reader_bytes(size_t elements) {
@@ -348,7 +365,8 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, size_t elements, void* m
   reader.words = reader.list + elements + 1;
   reader.magnitudes = (uint8_t*)(reader.words + elements + kSlack);
   reader.limit = layer->values;
-  reader.stage = stage_groups;
+  reader.slopes = layer->cols << kDcsrSlopeBits;
+  reader.stage = stage_none;
 #if DCSR_HAS_MVE
   if (dcsr_has_word_groups(layer)) {
     reader.limit = layer->values + layer->elements - kDcsrGroupLanes;
@@ -362,20 +380,13 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, size_t elements, void* m
 }
 
 uint32_t dcsr_next_row_list(DcsrWordReader* reader) {
-  dcsr_next_row(&reader->row);
-  reader->word = reader->words;
-  reader->magnitude = reader->magnitudes;
-  const uint32_t elements = reader->row.left;
+  const uint32_t elements = dcsr_row_length(reader->row.layer, reader->row.row++);
   if (elements == 0) {
     *reader->list = 0;
-    return 0;
-  }
-  while (!reader->stage(reader)) {
-    read_group(reader);
-    if (reader->row.left == 0) {
-      stage_groups(reader);
-      break;
-    }
+  } else if (!reader->stage(reader, elements)) {
+    while (reader->row.left > 0) read_group(reader);
+    memset(reader->magnitude, kEndOfMagnitudes, 4);
+    make_list(reader);
   }
   return elements;
 }

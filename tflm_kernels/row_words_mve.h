@@ -24,22 +24,17 @@ enum {
   kDcsrLastGroup = 8,        // added to the number of words
 };
 
-struct DcsrWordReader;
-
-// Code for layers of one encoding: decodes the simple groups that come next. If that ends the row it
-// makes the list, too, and returns true.
-typedef bool DcsrStage(struct DcsrWordReader* reader);
-
-// Its fields are in the order that the code for it takes them in.
 typedef struct DcsrWordReader {
   DcsrRowReader row;
-  uint32_t* word;        // that is written next
-  uint8_t* magnitude;    // likewise
-  const int8_t* limit;   // no weight beyond this one is the first of a simple group
-  uint32_t* list;        // of the row
-  uint32_t* words;       // of the row; in the list, so that these become those
-  uint8_t* magnitudes;   // |weight|
-  DcsrStage* stage;
+  uint32_t* word;       // that is written next
+  uint8_t* magnitude;   // likewise
+  // From here on in the order that row_words_mve.c takes them in.
+  uint32_t* list;       // of the row
+  uint32_t* words;      // of the row; in the list, so that these become those
+  uint8_t* magnitudes;  // |weight|
+  const int8_t* limit;  // no weight beyond this one is the first of a simple group
+  uint32_t slopes;      // slope times elements
+  bool (*stage)(struct DcsrWordReader* reader, uint32_t elements);
 } DcsrWordReader;
 
 // Bytes of memory for rows of at most `elements` elements.
