@@ -47,8 +47,8 @@ __asm__(
     "vst21.16 {q0, q1}, [r8]!\n"
     ".endm\n"
 
-    // `first`: of d8 and on that are saved; `bytes`: of the buffer.
-    ".macro dcsr_mve_begin_stage name, first, bytes\n"
+    // `first`: of d8 and on that are saved; `bytes`: of the buffer; `slope`: whether there is one.
+    ".macro dcsr_mve_begin_stage name, first, bytes, slope\n"
     ".section .text.\\name, \"ax\", %progbits\n"
     ".p2align 2\n"
     ".thumb\n"
@@ -67,7 +67,9 @@ __asm__(
     "ldm r12, {r8-r11}\n"
     "ldm r0, {r4-r7}\n"
     "vdup.16 q6, r3\n"
+    ".if \\slope\n"
     "udiv r2, r11, r1\n"
+    ".endif\n"
     "mov r11, r3\n"
     "movs r3, #0\n"
     ".endm\n"
@@ -135,7 +137,7 @@ __asm__(
     "bne 2b\n"
     ".endm\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_nibbles, 8, 16\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_nibbles, 8, 16, 1\n"
     "mov r12, #0\n"
     "vidup.u16 q4, r12, #1\n"
     "vidup.u16 q5, r12, #1\n"
@@ -181,7 +183,7 @@ __asm__(
     "add r3, r2\n"
     "dcsr_mve_end_stage dcsr_mve_stage_nibbles, 8, 16, 1\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_bytes, 12, 0\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_bytes, 12, 0, 1\n"
     "mul r2, r2, r11\n"
     "1:\n"
     "cmp r7, r10\n"
@@ -201,7 +203,7 @@ __asm__(
     "add r3, r2\n"
     "dcsr_mve_end_stage dcsr_mve_stage_bytes, 12, 0, 0\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_offset8, 12, 0\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_offset8, 12, 0, 0\n"
     "1:\n"
     "cmp r7, r10\n"
     "bhi 8f\n"
