@@ -18,7 +18,11 @@
 // Bytes of scratch that a kernel may ask for if the packed layer does not say. Define it for the
 // whole build to have another.
 #ifndef DCSR_SCRATCH_BUDGET
+#if defined(__ARM_FEATURE_MVE)
 #define DCSR_SCRATCH_BUDGET (48 * 1024)
+#else
+#define DCSR_SCRATCH_BUDGET (32 * 1024)
+#endif
 #endif
 
 static inline size_t scratch_budget(const DcsrLayer* layer) {
