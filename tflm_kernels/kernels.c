@@ -9,9 +9,15 @@
 
 #include "tflm_kernels/kernels.h"
 
+#include <stdbool.h>
+
 #include "tflm_kernels/conv1x1_c.h"
+#include "tflm_kernels/conv1x1_gather_mve.h"
 #include "tflm_kernels/conv1x1_smlal.h"
 #include "tflm_kernels/fully_connected_c.h"
+#include "tflm_kernels/fully_connected_dcsr_mve.h"
+#include "tflm_kernels/fully_connected_offset8_mve.h"
+#include "tflm_kernels/pixels.h"
 #include "tflm_kernels/reference.h"
 
 // Bytes of scratch that a kernel may ask for if the packed layer does not say. Define it for the
@@ -24,7 +30,33 @@ static inline size_t scratch_budget(const DcsrLayer* layer) {
   return layer->scratch_budget != 0 ? layer->scratch_budget : DCSR_SCRATCH_BUDGET;
 }
 
-#if defined(__arm__) && defined(__thumb2__)
+#if defined(__ARM_FEATURE_MVE)
+
+// Gathers are faster up to here; measured, docs/kernels.md.
+enum { kMostGatherPixels = 12 };
+
+static bool is_gathered(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  (void)layer;
+  return dcsr_pixel_count(shape) <= kMostGatherPixels;
+}
+
+// Cortex-M55 and M85.
+size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  if (is_gathered(layer, shape)) return 0;
+  return dcsr_conv1x1_smlal_scratch_bytes(layer, shape, scratch_budget(layer));
+}
+
+void dcsr_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                  int8_t* output, void* scratch) {
+  if (is_gathered(layer, shape)) {
+    dcsr_conv1x1_gather_mve(layer, shape, input, output);
+    return;
+  }
+  dcsr_conv1x1_smlal(layer, shape, input, output, scratch,
+                     dcsr_conv1x1_scratch_bytes(layer, shape));
+}
+
+#elif defined(__arm__) && defined(__thumb2__)
 
 // Cortex-M3 and later, all of which have SMLAL.
 size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
@@ -74,7 +106,16 @@ size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batche
 void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                           int8_t* output, void* scratch) {
   (void)scratch;
-#if defined(__arm__)
+#if defined(__ARM_FEATURE_MVE)
+  if (batches == 1 && layer->encoding == kDcsrEncodingOffset8) {
+    dcsr_fully_connected_offset8_mve(layer, input, output);
+  } else if (batches == 1 && dcsr_fully_connected_dcsr_mve_takes(layer)) {
+    dcsr_fully_connected_dcsr_mve(layer, input, output);
+  } else {
+    const DcsrConvShape shape = {batches, 1, 1, 1, 1};
+    dcsr_conv1x1_gather_mve(layer, &shape, input, output);
+  }
+#elif defined(__arm__)
   dcsr_fully_connected_c(layer, batches, input, output);
 #else
   dcsr_fully_connected_ref(layer, batches, input, output);
