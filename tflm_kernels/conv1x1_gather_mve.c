@@ -19,15 +19,21 @@
 #include "tflm_kernels/requantize_mve.h"
 #include "tflm_kernels/row_reader.h"
 
-enum { kBlockRows = 16, kMostChunks = 4 };
+enum { kBlockRows = 16, kMostChunks = 4, kMostPixels = kMostChunks * kDcsrGatherPixels };
 
 // Evenly spaced pixels, one after the other in the output.
 typedef struct {
   DcsrGatherPixels pixels;
   uint32_t count;  // of pixels
   DcsrGatherProduct* product;
-  int32_t sums[kBlockRows * kDcsrGatherPixels];  // [row][count]
 } Chunk;
+
+typedef struct {
+  Chunk chunks[kMostChunks];
+  const Chunk* end;
+  uint32_t pixels;  // of all chunks
+  int32_t sums[kBlockRows * kMostPixels];  // [row][pixels]
+} Tile;
 
 static const int32_t kZeros[kDcsrGatherPixels];
 
@@ -48,11 +54,12 @@ static void make_chunk(DcsrPixels* pixels, size_t left, const int8_t** next, Chu
   }
 }
 
-static inline void multiply_run(const DcsrOffsetRun* run, Chunk* chunks, uint32_t chunk_count,
-                                uint32_t r, bool first) {
-  for (Chunk* chunk = chunks; chunk != chunks + chunk_count; ++chunk) {
-    int32_t* sums = chunk->sums + r * chunk->count;
-    chunk->product(run, &chunk->pixels, first ? kZeros : sums, sums);
+// Adds to sums that begin with `start`, which is NULL for zeros.
+static inline void multiply_run(const DcsrOffsetRun* run, const Tile* tile, const int32_t* start,
+                                int32_t* sums) {
+  for (const Chunk* chunk = tile->chunks; chunk != tile->end; ++chunk) {
+    chunk->product(run, &chunk->pixels, start == NULL ? kZeros : sums, sums);
+    sums += chunk->count;
   }
 }
 
@@ -67,43 +74,53 @@ static inline void next_step_run(const DcsrLayer* layer, uint32_t row, DcsrOffse
   run->elements = dcsr_row_length(layer, row);
 }
 
-static void clear_row(Chunk* chunks, uint32_t chunk_count, uint32_t r) {
-  for (Chunk* chunk = chunks; chunk != chunks + chunk_count; ++chunk) {
-    for (uint32_t p = 0; p < chunk->count; ++p) chunk->sums[r * chunk->count + p] = 0;
+static void clear(int32_t* sums, uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i) sums[i] = 0;
+}
+
+static void multiply_step_rows(const DcsrLayer* layer, uint32_t row, uint32_t count,
+                               DcsrOffsetRun* run, Tile* tile) {
+  int32_t* sums = tile->sums;
+  for (uint32_t r = 0; r < count; ++r) {
+    next_step_run(layer, row + r, run);
+    if (run->elements > 0) {
+      multiply_run(run, tile, NULL, sums);
+    } else {
+      clear(sums, tile->pixels);
+    }
+    sums += tile->pixels;
   }
 }
 
-static void multiply_tile(const DcsrLayer* layer, Chunk* chunks, uint32_t chunk_count,
-                          int8_t* output) {
-  const bool has_steps = layer->encoding == kDcsrEncodingOffset8;
+static void multiply_base_rows(uint32_t count, DcsrRowReader* reader, Tile* tile) {
   DcsrRunBuffer buffer;
+  int32_t* sums = tile->sums;
+  for (uint32_t r = 0; r < count; ++r) {
+    dcsr_next_row(reader);
+    const int32_t* start = NULL;
+    if (reader->left == 0) clear(sums, tile->pixels);
+    while (reader->left > 0) {
+      DcsrOffsetRun run;
+      dcsr_next_offset_run_mve(reader, &buffer, &run);
+      multiply_run(&run, tile, start, sums);
+      start = sums;
+    }
+    sums += tile->pixels;
+  }
+}
+
+static void multiply_tile(const DcsrLayer* layer, Tile* tile, int8_t* output) {
   DcsrRowReader reader = dcsr_row_reader(layer);
   DcsrOffsetRun run = {layer->index, layer->delta, layer->values, 0};
   for (uint32_t row = 0; row < layer->rows; row += kBlockRows) {
     const uint32_t left = layer->rows - row;
     const uint32_t count = left < kBlockRows ? left : (uint32_t)kBlockRows;
-    for (uint32_t r = 0; r < count; ++r) {
-      if (has_steps) {
-        next_step_run(layer, row + r, &run);
-        if (run.elements > 0) {
-          multiply_run(&run, chunks, chunk_count, r, true);
-        } else {
-          clear_row(chunks, chunk_count, r);
-        }
-        continue;
-      }
-      dcsr_next_row(&reader);
-      if (reader.left == 0) clear_row(chunks, chunk_count, r);
-      for (bool first = true; reader.left > 0; first = false) {
-        dcsr_next_offset_run_mve(&reader, &buffer, &run);
-        multiply_run(&run, chunks, chunk_count, r, first);
-      }
+    if (layer->encoding == kDcsrEncodingOffset8) {
+      multiply_step_rows(layer, row, count, &run, tile);
+    } else {
+      multiply_base_rows(count, &reader, tile);
     }
-    int8_t* out = output + row;
-    for (const Chunk* chunk = chunks; chunk != chunks + chunk_count; ++chunk) {
-      dcsr_requantize_rows_mve(layer, row, count, chunk->sums, chunk->count, out);
-      out += chunk->count * layer->rows;
-    }
+    dcsr_requantize_rows_mve(layer, row, count, tile->sums, tile->pixels, output + row);
   }
 }
 
@@ -115,19 +132,19 @@ void dcsr_conv1x1_gather_mve(const DcsrLayer* layer, const DcsrConvShape* shape,
   if (left == 0) return;
   DcsrPixels pixels = dcsr_pixels(layer, shape, input);
   const int8_t* next = dcsr_next_pixel(&pixels);
-  Chunk chunks[kMostChunks];
-  while (left > 0) {
-    uint32_t chunk_count = 0;
-    size_t count = 0;
-    while (chunk_count < kMostChunks && count < left) {
-      Chunk* chunk = &chunks[chunk_count++];
-      make_chunk(&pixels, left - count, &next, chunk);
+  Tile tile;
+  for (; left > 0; left -= tile.pixels) {
+    Chunk* chunk = tile.chunks;
+    tile.pixels = 0;
+    while (chunk != tile.chunks + kMostChunks && tile.pixels < left) {
+      make_chunk(&pixels, left - tile.pixels, &next, chunk);
       chunk->product = products[chunk->count - 1];
-      count += chunk->count;
+      tile.pixels += chunk->count;
+      ++chunk;
     }
-    multiply_tile(layer, chunks, chunk_count, output);
-    output += count * layer->rows;
-    left -= count;
+    tile.end = chunk;
+    multiply_tile(layer, &tile, output);
+    output += tile.pixels * layer->rows;
   }
 }
 

@@ -47,19 +47,36 @@ static inline DcsrRowScales dcsr_row_scales_mve(const DcsrLayer* layer, uint32_t
 }
 
 // The bias is added here. Before the zero point is added and the output clamped.
-static inline int32x4_t dcsr_scale_rows_mve(const DcsrRowScales* scales, int32x4_t sum) {
+static inline int32x4_t dcsr_scale_rows_mve(const DcsrRowScales* scales, bool only_right,
+                                            int32x4_t sum) {
   int32x4_t scaled = vaddq_s32(sum, scales->bias);
-  if (scales->only_right) {
-    // It doubles, multiplies, rounds and takes the upper half: as h of the arithmetic. Multipliers
-    // are not negative, so it never saturates.
-    scaled = vqrdmulhq_s32(scaled, scales->multiplier);
-    // Halves are rounded up; negative ones have to go away from zero.
-    scaled = vaddq_s32(scaled, vshrq_n_s32(scaled, 31));
-  } else {
-    scaled = vqrdmulhq_s32(vshlq_s32(scaled, scales->left), scales->multiplier);
-    scaled = vaddq_s32(scaled, vshrq_n_s32(vandq_s32(scaled, scales->right), 31));
+  if (!only_right) scaled = vshlq_s32(scaled, scales->left);
+  // It doubles, multiplies, rounds and takes the upper half: as h of the arithmetic. Multipliers
+  // are not negative, so it never saturates.
+  scaled = vqrdmulhq_s32(scaled, scales->multiplier);
+  // Halves are rounded up; negative ones have to go away from zero, unless there is no shift.
+  const int32x4_t sign = only_right ? scaled : vandq_s32(scaled, scales->right);
+  return vrshlq_s32(vaddq_s32(scaled, vshrq_n_s32(sign, 31)), scales->right);
+}
+
+// Four rows or those of `lanes`, for `pixels` pixels. Two loops come of it.
+static inline void dcsr_requantize_four_rows_mve(const DcsrLayer* layer,
+                                                 const DcsrRowScales* row_scales, bool only_right,
+                                                 mve_pred16_t lanes, const int32_t* sums,
+                                                 uint32_t pixels, int8_t* output) {
+  const DcsrRowScales scales = *row_scales;
+  const uint32x4_t row_offset = vmulq_n_u32(vidupq_n_u32(0, 1), pixels);
+  const int32_t zero_point = layer->output_zero_point;
+  const int32x4_t min = vdupq_n_s32(layer->activation_min);
+  const int32x4_t max = vdupq_n_s32(layer->activation_max);
+  const size_t rows = layer->rows;
+  for (const int32_t* end = sums + pixels; sums != end; ++sums) {
+    const int32x4_t sum = vldrwq_gather_shifted_offset_s32(sums, row_offset);
+    int32x4_t result = vaddq_n_s32(dcsr_scale_rows_mve(&scales, only_right, sum), zero_point);
+    result = vminq_s32(vmaxq_s32(result, min), max);
+    vstrbq_p_s32(output, result, lanes);
+    output += rows;
   }
-  return vrshlq_s32(scaled, scales->right);
 }
 
 // Outputs of `count` rows from `row` on, for `pixels` pixels. sums [at least count rounded up to
@@ -67,21 +84,15 @@ static inline int32x4_t dcsr_scale_rows_mve(const DcsrRowScales* scales, int32x4
 // apart.
 static inline void dcsr_requantize_rows_mve(const DcsrLayer* layer, uint32_t row, uint32_t count,
                                             const int32_t* sums, uint32_t pixels, int8_t* output) {
-  const uint32x4_t row_offset = vmulq_n_u32(vidupq_n_u32(0, 1), pixels);
-  const int32x4_t zero_point = vdupq_n_s32(layer->output_zero_point);
-  const int32x4_t min = vdupq_n_s32(layer->activation_min);
-  const int32x4_t max = vdupq_n_s32(layer->activation_max);
   for (uint32_t r = 0; r < count; r += 4) {
     const mve_pred16_t lanes = vctp32q(count - r);
     const DcsrRowScales scales = dcsr_row_scales_mve(layer, row + r, lanes);
-    int8_t* out = output + r;
-    for (uint32_t p = 0; p < pixels; ++p) {
-      const int32x4_t sum = vldrwq_gather_shifted_offset_s32(sums + p, row_offset);
-      int32x4_t result = vaddq_s32(dcsr_scale_rows_mve(&scales, sum), zero_point);
-      result = vminq_s32(vmaxq_s32(result, min), max);
-      vstrbq_p_s32(out, result, lanes);
-      out += layer->rows;
+    if (scales.only_right) {
+      dcsr_requantize_four_rows_mve(layer, &scales, true, lanes, sums, pixels, output);
+    } else {
+      dcsr_requantize_four_rows_mve(layer, &scales, false, lanes, sums, pixels, output);
     }
+    output += 4;
     sums += 4 * pixels;
   }
 }
