@@ -1,4 +1,4 @@
-// Dense products, which the sparse ones are compared with: `layer` is of the encoding dense. No op
+// Dense products, which the sparse ones are compared with: `layer` is dense, its values plain. No op
 // uses them, so they are in no firmware but the benchmark's.
 //
 // As in kernels.h the layer has passed dcsr_layer_parse and dcsr_layer_validate, every kernel

@@ -1,4 +1,4 @@
-// Columns of a group, eight lanes at a time. Format: docs/format.md#encodings.
+// Columns of a group, a word of their bits at a time, and its weights. Format: docs/format.md#encodings.
 
 #include "tflm_kernels/group_decoder.h"
 
@@ -38,7 +38,7 @@ static void read_dcsr_columns(DcsrRowReader* reader, DcsrGroup* group, uint32_t 
 }
 
 static void read_rle_columns(DcsrRowReader* reader, DcsrGroup* group) {
-  const uint32_t first = (uint32_t)(group->weight - reader->layer->values);
+  const uint32_t first = reader->element;
   uint32_t column = (uint32_t)reader->expected;
   uint32_t lane = 0;
   for (; lane + 8 <= group->lanes; lane += 8) {
@@ -62,23 +62,140 @@ static void read_rle_columns(DcsrRowReader* reader, DcsrGroup* group) {
   reader->expected = (int32_t)column;
 }
 
+// Ones of a stream of bits, a word of them at a time.
+typedef struct {
+  const uint8_t* next;  // the word after this one
+  uint32_t ones;        // this word, without the ones that were read
+  uint32_t place;       // in this word, behind the last one that was read
+  uint32_t column;      // that a one in bit 0 of this word would have
+} Ones;
+
+static inline Ones begin_ones(const DcsrBitReader* reader, uint32_t column, uint32_t bits) {
+  const uint8_t* p = reader->data + reader->byte;
+  const Ones ones = {p + 4, dcsr_load_u32(p) & UINT32_MAX << reader->bit, 0,
+                     column - (reader->bit << bits)};
+  return ones;
+}
+
+static inline void end_ones(const Ones* ones, DcsrBitReader* reader) {
+  reader->byte = (size_t)(ones->next - 4 - reader->data);
+  reader->bit = 0;
+  dcsr_skip_bits(reader, ones->place);
+}
+
+// The column of the next one, whose gap is the zeros before it and `bits` bits of `remainders`: a bit
+// of the stream is a step of 2^bits columns, but for a one, which is a step of 1.
+static inline uint32_t next_column(Ones* ones, uint32_t remainders, uint32_t bits) {
+  const uint32_t mask = (UINT32_C(1) << bits) - 1;
+  while (ones->ones == 0) {
+    ones->ones = dcsr_load_u32(ones->next);
+    ones->next += 4;
+    ones->column += UINT32_C(32) << bits;
+  }
+  const uint32_t place = dcsr_trailing_zeros(ones->ones);
+  ones->ones &= ones->ones - 1;
+  ones->place = place + 1;
+  ones->column += remainders & mask;
+  const uint32_t column = ones->column + (place << bits);
+  ones->column -= mask;
+  return column;
+}
+
+static void read_rice_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  const uint32_t bits = reader->remainder_bits;
+  const uint32_t lanes = group->lanes;
+  const uint8_t* remainders = reader->delta_bits.data + reader->delta_bits.byte;
+  uint32_t bit = reader->delta_bits.bit;
+  Ones ones = begin_ones(&reader->index_bits, (uint32_t)reader->expected, bits);
+  uint32_t lane = 0;
+  if (4 * bits <= kDcsrPeekBits) {
+    for (; lane + 4 <= lanes; lane += 4) {
+      uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);
+      bit += 4 * bits;
+      DCSR_UNROLL("GCC unroll 4")
+      for (uint32_t l = 0; l < 4; ++l) {
+        group->column[lane + l] = (int32_t)next_column(&ones, word, bits);
+        word >>= bits;
+        DCSR_LANE_DONE(word);
+      }
+    }
+  }
+  for (; lane < lanes; ++lane) {
+    const uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);
+    bit += bits;
+    group->column[lane] = (int32_t)next_column(&ones, word, bits);
+  }
+  end_ones(&ones, &reader->index_bits);
+  dcsr_skip_bits(&reader->delta_bits, lanes * bits);
+  reader->expected = group->column[lanes - 1] + 1;
+}
+
+static void read_bitmap_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  Ones ones = begin_ones(&reader->index_bits, (uint32_t)reader->expected, 0);
+  for (uint32_t l = 0; l < group->lanes; ++l) {
+    group->column[l] = (int32_t)next_column(&ones, 0, 0);
+  }
+  end_ones(&ones, &reader->index_bits);
+  reader->expected = group->column[group->lanes - 1] + 1;
+}
+
+// Two values are in one word.
+static void read_huffman_values(DcsrRowReader* reader, DcsrGroup* group) {
+  const uint16_t* entries = reader->values.entry;
+  const uint32_t raw_bits = reader->layer->raw_bits;
+  const uint32_t raw_mask = (UINT32_C(1) << raw_bits) - 1;
+  const uint8_t* codes = reader->value_bits.data + reader->value_bits.byte;
+  uint32_t bit = reader->value_bits.bit;
+  for (uint32_t l = 0; l < group->lanes; l += 2) {
+    uint32_t word = dcsr_load_u32(codes + bit / 8) >> (bit % 8);
+    uint32_t entry = entries[word & 0xFF];
+    word >>= entry & 0xFF;
+    bit += (entry & 0xFF) + raw_bits;
+    group->decoded[l] = (int8_t)(entry >> 8 | (word & raw_mask));
+    if (l + 1 == group->lanes) break;
+    word >>= raw_bits;
+    entry = entries[word & 0xFF];
+    word >>= entry & 0xFF;
+    bit += (entry & 0xFF) + raw_bits;
+    group->decoded[l + 1] = (int8_t)(entry >> 8 | (word & raw_mask));
+  }
+  dcsr_skip_bits(&reader->value_bits, bit - reader->value_bits.bit);
+  group->weight = group->decoded;
+}
+
+_Static_assert(2 * (kDcsrMaxCodeBits + kDcsrMaxRawBits) <= kDcsrPeekBits, "read_huffman_values");
+
 bool dcsr_decode_group(DcsrRowReader* reader, DcsrGroup* group) {
   const DcsrLayer* layer = reader->layer;
   if (reader->left == 0) return false;
   if (!dcsr_has_word_groups(layer)) return dcsr_next_group(reader, group);
-  uint32_t planes = 0;
-  if (layer->encoding == kDcsrEncodingDcsr) {
-    planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
-    if (planes > kDcsrMostWordPlanes) return dcsr_next_group(reader, group);
-  }
   group->lanes = reader->left < kDcsrGroupLanes ? reader->left : (uint32_t)kDcsrGroupLanes;
-  group->weight = reader->weight;
-  if (layer->encoding == kDcsrEncodingDcsr) {
-    read_dcsr_columns(reader, group, planes);
-  } else {
-    read_rle_columns(reader, group);
+  switch (layer->encoding) {
+    case kDcsrEncodingDcsr: {
+      const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
+      if (planes > kDcsrMostWordPlanes) return dcsr_next_group(reader, group);
+      read_dcsr_columns(reader, group, planes);
+      break;
+    }
+    case kDcsrEncodingRle:
+      read_rle_columns(reader, group);
+      break;
+    case kDcsrEncodingRice:
+      read_rice_columns(reader, group);
+      break;
+    case kDcsrEncodingBitmap:
+      read_bitmap_columns(reader, group);
+      break;
+    case kDcsrEncodingDense:
+      return dcsr_next_group(reader, group);
   }
-  reader->weight += group->lanes;
+  if (layer->value_coding == kDcsrValuesHuffman) {
+    read_huffman_values(reader, group);
+  } else {
+    group->weight = reader->weight;
+    reader->weight += group->lanes;
+  }
+  reader->element += group->lanes;
   reader->left -= group->lanes;
   return true;
 }

@@ -16,10 +16,24 @@
 #include "tflm_kernels/testing/pack.h"
 
 static const PackOptions kPackings[] = {
-    {kDcsrEncodingDense, 0, false}, {kDcsrEncodingRle, 0, false},  {kDcsrEncodingRle, 1, false},
-    {kDcsrEncodingRle, 2, false},   {kDcsrEncodingRle, 4, false},  {kDcsrEncodingDcsr, 0, false},
-    {kDcsrEncodingDcsr, 1, false},  {kDcsrEncodingDcsr, 2, false}, {kDcsrEncodingDcsr, 4, false},
-    {kDcsrEncodingDcsr, 0, true},
+    {.encoding = kDcsrEncodingDense},
+    {.encoding = kDcsrEncodingRle},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 1},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 4},
+    {.encoding = kDcsrEncodingDcsr},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 2},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4},
+    {.encoding = kDcsrEncodingDcsr, .escape_every_base = true},
+    {.encoding = kDcsrEncodingRice},
+    {.encoding = kDcsrEncodingRice, .rice_parameter = 1, .wide_row_lengths = true},
+    {.encoding = kDcsrEncodingRice, .rice_parameter = 32, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingBitmap},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
+    {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 1},
+    {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
+    {.encoding = kDcsrEncodingDcsr, .huffman = true, .raw_bits = 2},
 };
 
 enum {
@@ -89,10 +103,10 @@ static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* outp
 
 #endif
 
-// Layers of the dense encoding; others go to the reference.
+// Layers of the dense encoding with plain values; others go to the reference.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   const bool is_conv = layer->op == kDcsrOpConv1x1;
-  if (layer->encoding != kDcsrEncodingDense) {
+  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
     run_reference(layer, data, output);
     return;
   }
@@ -132,12 +146,11 @@ static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run, uint32_t
     if (!pack_row_length_fits(&data.layer, packing)) continue;
     PackedBlob blob = pack_layer(&data.layer, packing);
     char context[256];
-    snprintf(
-        context, sizeof(context),
-        "'%s' [%u x %u, %d x %d x %d], seed %u, budget %lu, encoding %d, row_length_bytes %u%s",
-        c->name, (unsigned)c->rows, (unsigned)c->cols, (int)c->batches, (int)c->input_height,
-        (int)c->input_width, (unsigned)seed, (unsigned long)budget, (int)packing->encoding,
-        (unsigned)packing->row_length_bytes, packing->escape_every_base ? ", escapes" : "");
+    snprintf(context, sizeof(context),
+             "'%s' [%u x %u, %d x %d x %d], seed %u, budget %lu, encoding %d, packing %u", c->name,
+             (unsigned)c->rows, (unsigned)c->cols, (int)c->batches, (int)c->input_height,
+             (int)c->input_width, (unsigned)seed, (unsigned long)budget, (int)packing->encoding,
+             (unsigned)i);
     DcsrLayer layer;
     DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
     if (status == kDcsrOk) status = dcsr_layer_validate(&layer);

@@ -153,12 +153,16 @@ static PackedBlob make_blob(BlobKind kind) {
                             .multiplier = multiplier,
                             .shift = shift};
   static const PackOptions kPackings[kBlobCount] = {
-      [kDense] = {kDcsrEncodingDense, 0, false},
-      [kDcsr] = {kDcsrEncodingDcsr, 1, false},
-      [kDcsrEscapes] = {kDcsrEncodingDcsr, 4, true},
-      [kDcsrDiagonal] = {kDcsrEncodingDcsr, 1, true},
-      [kDcsrFullyConnected] = {kDcsrEncodingDcsr, 1, false},
-      [kRle] = {kDcsrEncodingRle, 2, false},
+      [kDense] = {.encoding = kDcsrEncodingDense},
+      [kDcsr] = {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
+      [kDcsrEscapes] = {.encoding = kDcsrEncodingDcsr,
+                        .row_length_bytes = 4,
+                        .escape_every_base = true},
+      [kDcsrDiagonal] = {.encoding = kDcsrEncodingDcsr,
+                         .row_length_bytes = 1,
+                         .escape_every_base = true},
+      [kDcsrFullyConnected] = {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
+      [kRle] = {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
   };
   return pack_layer(&layer, &kPackings[kind]);
 }
@@ -501,7 +505,7 @@ static void test_unaligned_blob_is_refused(void) {
 }
 
 static void test_every_status_has_its_own_string(void) {
-  for (int a = kDcsrOk; a <= kDcsrErrorIndex + 1; ++a) {
+  for (int a = kDcsrOk; a <= kDcsrErrorValues + 1; ++a) {
     const char* string = dcsr_status_string((DcsrStatus)a);
     CHECK(string != NULL && string[0] != '\0', "status %d", a);
     for (int b = kDcsrOk; b < a; ++b) {

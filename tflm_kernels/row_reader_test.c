@@ -11,10 +11,18 @@
 #include "tflm_kernels/testing/pack.h"
 
 static const PackOptions kPackings[] = {
-    {kDcsrEncodingDense, 0, false},
-    {kDcsrEncodingRle, 0, false},
-    {kDcsrEncodingDcsr, 0, false},
-    {kDcsrEncodingDcsr, 4, true},
+    {.encoding = kDcsrEncodingDense},
+    {.encoding = kDcsrEncodingRle},
+    {.encoding = kDcsrEncodingDcsr},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4, .escape_every_base = true},
+    {.encoding = kDcsrEncodingRice},
+    {.encoding = kDcsrEncodingRice, .rice_parameter = 1, .wide_row_lengths = true},
+    {.encoding = kDcsrEncodingRice, .rice_parameter = 32, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingBitmap},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
+    {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 1},
+    {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
+    {.encoding = kDcsrEncodingDcsr, .huffman = true, .raw_bits = 2},
 };
 
 enum { kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]) };
@@ -46,9 +54,8 @@ static void check_case(const DcsrCase* c, uint64_t seed) {
   for (size_t i = 0; i < kPackingCount; ++i) {
     PackedBlob blob = pack_layer(&data.layer, &kPackings[i]);
     char context[200];
-    snprintf(context, sizeof(context), "'%s' [%u x %u], seed %u, encoding %d%s", c->name,
-             (unsigned)c->rows, (unsigned)c->cols, (unsigned)seed, (int)kPackings[i].encoding,
-             kPackings[i].escape_every_base ? ", escapes" : "");
+    snprintf(context, sizeof(context), "'%s' [%u x %u], seed %u, packing %u", c->name,
+             (unsigned)c->rows, (unsigned)c->cols, (unsigned)seed, (unsigned)i);
     DcsrLayer layer;
     const DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
     CHECK(status == kDcsrOk, "%s: %s", context, dcsr_status_string(status));
@@ -102,7 +109,7 @@ static void test_cases_cover_the_encoding(void) {
   bool row_length_bytes[5] = {false, false, false, false, false};
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
     CaseData data = make_case(&kDcsrCases[i], 1);
-    const PackOptions packing = {kDcsrEncodingDcsr, 0, false};
+    const PackOptions packing = {.encoding = kDcsrEncodingDcsr};
     PackedBlob blob = pack_layer(&data.layer, &packing);
     for (size_t k = 0; k <= kDcsrGroupLanes; ++k) total.lanes[k] += blob.statistics.lanes[k];
     for (size_t k = 0; k < 16; ++k) total.planes[k] += blob.statistics.planes[k];

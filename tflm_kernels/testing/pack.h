@@ -32,11 +32,16 @@ typedef struct {
   const int8_t* shift;        // [rows] or [1]
 } DenseLayer;
 
-// How to pack it. The last two are choices that the format leaves open.
+// How to pack it. All but the encodings are choices that the format leaves open.
 typedef struct {
   DcsrEncoding encoding;
   uint32_t row_length_bytes;  // 1, 2, 4; 0: the smallest that is wide enough
   bool escape_every_base;     // dcsr
+  uint32_t rice_parameter;    // 1 .. 32; 0: 15
+  bool wide_row_lengths;      // rice: of 18 bits, not as few as possible
+  bool huffman;               // values; long codes for rare ones, else as equal as they can be
+  bool equal_codes;           // huffman
+  uint32_t raw_bits;          // huffman
 } PackOptions;
 
 typedef enum {
