@@ -79,7 +79,7 @@ def test_compress_inspect_verify_decompress(dense):
     assert (cwd / "again.tflite").read_bytes() == (cwd / "small.tflite").read_bytes()
 
 
-@pytest.mark.parametrize("method", ["dcsr", "rle", "auto", "none"])
+@pytest.mark.parametrize("method", ["dcsr", "rle", "rice", "bitmap", "rice+huffman", "auto", "none"])
 @pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
 def test_methods_and_objectives_verify(dense, method, objective):
     cwd = dense.parent

@@ -1,32 +1,89 @@
 """Encodings of sparse matrices: one module each, with NAME, CODE (docs/format.md), encode(matrix) and decode(streams).
+Two have position_nbytes(matrix), the bytes of all streams but the values, where these are the nonzeros.
 
-To add one: write the module, name it in `_MODULES`, describe it in docs/format.md.
+To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. Values are coded apart from that, by
+`huffman`: with any encoding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import ModuleType
 
 import numpy as np
 
-from dcsr.encodings import dcsr, dense, rle
-from dcsr.encodings.streams import MAX_COLS, MAX_ROWS, Streams, check_shape
+from dcsr.encodings import bitmap, dcsr, dense, huffman, rice, rle
+from dcsr.encodings.streams import HUFFMAN, MAX_COLS, MAX_ROWS, PLAIN, Streams, check_matrix, check_shape
 
-__all__ = ["MAX_COLS", "MAX_ROWS", "REGISTRY", "Streams", "by_code", "check_shape", "decode", "encode", "nbytes"]
+__all__ = [
+    "HUFFMAN",
+    "MAX_COLS",
+    "MAX_ROWS",
+    "PLAIN",
+    "REGISTRY",
+    "SCHEMES",
+    "VALUE_CODINGS",
+    "Streams",
+    "by_code",
+    "check_shape",
+    "decode",
+    "encode",
+    "nbytes",
+    "sizes",
+]
 
-_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle)
+_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle, rice, bitmap)
 
 REGISTRY: dict[str, ModuleType] = {module.NAME: module for module in _MODULES}
 
+# In the order of their numbers in the packed layer.
+VALUE_CODINGS = (PLAIN, HUFFMAN)
 
-def encode(matrix: np.ndarray, encoding: str) -> Streams:
-    """Encodes `matrix` (int8 or int16 [rows, cols]) with the named encoding.
+# All that encode() takes: the encodings, each with plain and with Huffman-coded values.
+SCHEMES = (*REGISTRY, *(f"{name}+{HUFFMAN}" for name in REGISTRY))
+
+
+def encode(matrix: np.ndarray, scheme: str) -> Streams:
+    """Encodes `matrix` (int8 or int16 [rows, cols]) with one of SCHEMES.
 
     Raises:
-      KeyError: if there is no such encoding.
-      ValueError: if the matrix is not one that can be encoded.
+      KeyError: if there is no such scheme.
+      ValueError: if the matrix is not one that can be encoded; if its values are int16 and the scheme codes them.
     """
-    return REGISTRY[encoding].encode(matrix)
+    encoding, _, coding = scheme.partition("+")
+    if coding not in ("", HUFFMAN):
+        raise KeyError(scheme)
+    streams = REGISTRY[encoding].encode(matrix)
+    return huffman.encode(streams) if coding else streams
+
+
+def sizes(matrix: np.ndarray, schemes: Iterable[str]) -> dict[str, int]:
+    """Exact bytes that `matrix` takes with each of the schemes, in less time than encoding it with all of them.
+
+    Raises:
+      KeyError, ValueError: as encode().
+    """
+    matrix = check_matrix(matrix)
+    nonzeros = matrix[matrix != 0]
+    positions: dict[str, tuple[int, np.ndarray]] = {}  # bytes, and the values that are stored
+    coded: dict[int, int] = {}  # bytes by id of the values
+    result = {}
+    for scheme in schemes:
+        encoding, _, coding = scheme.partition("+")
+        if encoding not in positions:
+            module = REGISTRY[encoding]
+            if hasattr(module, "position_nbytes"):
+                positions[encoding] = module.position_nbytes(matrix), nonzeros
+            else:
+                streams = module.encode(matrix)
+                positions[encoding] = streams.nbytes - streams.values.nbytes, streams.values
+        position_bytes, values = positions[encoding]
+        if coding not in ("", HUFFMAN):
+            raise KeyError(scheme)
+        if coding and id(values) not in coded:
+            coded[id(values)] = huffman.nbytes(values)
+        result[scheme] = position_bytes + (coded[id(values)] if coding else values.nbytes)
+    return result
 
 
 def decode(streams: Streams) -> np.ndarray:
@@ -38,9 +95,9 @@ def decode(streams: Streams) -> np.ndarray:
     return REGISTRY[streams.encoding].decode(streams)
 
 
-def nbytes(matrix: np.ndarray, encoding: str) -> int:
-    """Exact bytes that `matrix` takes with the named encoding."""
-    return encode(matrix, encoding).nbytes
+def nbytes(matrix: np.ndarray, scheme: str) -> int:
+    """Exact bytes that `matrix` takes with the scheme."""
+    return sizes(matrix, [scheme])[scheme]
 
 
 def by_code(code: int) -> ModuleType:
