@@ -21,6 +21,7 @@ NAME = "rice"
 CODE = 4
 
 PARAMETERS = range(1, 33)
+_USUAL_PARAMETER = 15  # the best one for random positions
 
 
 def encode(matrix: np.ndarray, *, parameter: int | None = None) -> Streams:
@@ -121,5 +122,5 @@ def _best_parameter(matrix: np.ndarray) -> tuple[int, int]:
         quotient_bits += quotients[widths - low, np.arange(len(lengths))].sum(axis=1) + lengths.sum()
         remainder_bits += (lengths * widths).sum(axis=1)
     nbytes = (quotient_bits + 7) // 8 + (remainder_bits + 7) // 8
-    best = int(np.argmin(nbytes))
-    return PARAMETERS[best], int(nbytes[best])
+    best = min(PARAMETERS, key=lambda parameter: (nbytes[parameter - 1], abs(parameter - _USUAL_PARAMETER)))
+    return best, int(nbytes[best - 1])
