@@ -101,30 +101,34 @@ static inline uint32_t next_column(Ones* ones, uint32_t remainders, uint32_t bit
   return column;
 }
 
+// Elements whose remainders are in one word.
+#define READ_RICE_LANES(lanes)                                                    \
+  for (; left >= (lanes); left -= (lanes)) {                                      \
+    uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);             \
+    bit += (lanes) * bits;                                                        \
+    DCSR_UNROLL("GCC unroll 8")                                                   \
+    for (uint32_t l = 0; l < (lanes); ++l) {                                      \
+      *column++ = (int32_t)next_column(&ones, word, bits);                        \
+      word >>= bits;                                                              \
+      DCSR_LANE_DONE(word);                                                       \
+    }                                                                             \
+  }
+
 static void read_rice_columns(DcsrRowReader* reader, DcsrGroup* group) {
   const uint32_t bits = reader->remainder_bits;
   const uint32_t lanes = group->lanes;
   const uint8_t* remainders = reader->delta_bits.data + reader->delta_bits.byte;
   uint32_t bit = reader->delta_bits.bit;
   Ones ones = begin_ones(&reader->index_bits, (uint32_t)reader->expected, bits);
-  uint32_t lane = 0;
+  int32_t* column = group->column;
+  uint32_t left = lanes;
+  if (8 * bits <= kDcsrPeekBits) {
+    READ_RICE_LANES(8)
+  }
   if (4 * bits <= kDcsrPeekBits) {
-    for (; lane + 4 <= lanes; lane += 4) {
-      uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);
-      bit += 4 * bits;
-      DCSR_UNROLL("GCC unroll 4")
-      for (uint32_t l = 0; l < 4; ++l) {
-        group->column[lane + l] = (int32_t)next_column(&ones, word, bits);
-        word >>= bits;
-        DCSR_LANE_DONE(word);
-      }
-    }
+    READ_RICE_LANES(4)
   }
-  for (; lane < lanes; ++lane) {
-    const uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);
-    bit += bits;
-    group->column[lane] = (int32_t)next_column(&ones, word, bits);
-  }
+  READ_RICE_LANES(1)
   end_ones(&ones, &reader->index_bits);
   dcsr_skip_bits(&reader->delta_bits, lanes * bits);
   reader->expected = group->column[lanes - 1] + 1;
@@ -139,25 +143,25 @@ static void read_bitmap_columns(DcsrRowReader* reader, DcsrGroup* group) {
   reader->expected = group->column[group->lanes - 1] + 1;
 }
 
-// Two values are in one word.
 static void read_huffman_values(DcsrRowReader* reader, DcsrGroup* group) {
   const uint16_t* entries = reader->values.entry;
   const uint32_t raw_bits = reader->layer->raw_bits;
   const uint32_t raw_mask = (UINT32_C(1) << raw_bits) - 1;
   const uint8_t* codes = reader->value_bits.data + reader->value_bits.byte;
   uint32_t bit = reader->value_bits.bit;
-  for (uint32_t l = 0; l < group->lanes; l += 2) {
-    uint32_t word = dcsr_load_u32(codes + bit / 8) >> (bit % 8);
-    uint32_t entry = entries[word & 0xFF];
-    word >>= entry & 0xFF;
-    bit += (entry & 0xFF) + raw_bits;
-    group->decoded[l] = (int8_t)(entry >> 8 | (word & raw_mask));
-    if (l + 1 == group->lanes) break;
-    word >>= raw_bits;
-    entry = entries[word & 0xFF];
-    word >>= entry & 0xFF;
-    bit += (entry & 0xFF) + raw_bits;
-    group->decoded[l + 1] = (int8_t)(entry >> 8 | (word & raw_mask));
+  int8_t* decoded = group->decoded;
+  // Two are in one word.
+  for (uint32_t left = group->lanes;; left -= 2) {
+    const uint32_t word = dcsr_load_u32(codes + bit / 8) >> (bit % 8);
+    const uint32_t entry = entries[word >> raw_bits & 0xFF];
+    *decoded++ = (int8_t)(entry >> 8 | (word & raw_mask));
+    bit += entry & 0xFF;
+    if (left == 1) break;
+    const uint32_t word1 = word >> (entry & 0xFF);
+    const uint32_t entry1 = entries[word1 >> raw_bits & 0xFF];
+    *decoded++ = (int8_t)(entry1 >> 8 | (word1 & raw_mask));
+    bit += entry1 & 0xFF;
+    if (left == 2) break;
   }
   dcsr_skip_bits(&reader->value_bits, bit - reader->value_bits.bit);
   group->weight = group->decoded;

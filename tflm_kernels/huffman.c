@@ -41,7 +41,7 @@ void dcsr_make_huffman_table(const uint8_t* lengths, uint32_t raw_bits, DcsrHuff
   for (uint32_t symbol = 0; symbol < symbols; ++symbol) {
     const uint32_t length = code_length(lengths, symbol);
     if (length == 0) continue;
-    const uint32_t entry = symbol << raw_bits << 8 | length;
+    const uint32_t entry = symbol << raw_bits << 8 | (length + raw_bits);
     // A code's first bit is the lowest of the index.
     for (uint32_t i = reverse_byte(next[length]); i < UINT32_C(1) << kDcsrMaxCodeBits;
          i += UINT32_C(1) << length) {

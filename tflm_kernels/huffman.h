@@ -20,8 +20,8 @@ enum {
   kDcsrCodeLengthBits = 4,  // as stored
 };
 
-// For the next 8 bits of a stream: bits 0-7 are the length of the code that they begin with, bits 8-15
-// the value without its raw bits.
+// For the 8 bits behind the raw ones: bits 0-7 are the length of the code that they begin with and of the
+// raw bits, bits 8-15 the value without its raw bits.
 typedef struct {
   uint16_t entry[1 << kDcsrMaxCodeBits];
 } DcsrHuffmanTable;
@@ -39,9 +39,10 @@ void dcsr_make_huffman_table(const uint8_t* lengths, uint32_t raw_bits, DcsrHuff
 
 static inline int8_t dcsr_read_value(DcsrBitReader* reader, const DcsrHuffmanTable* table,
                                      uint32_t raw_bits) {
-  const uint32_t entry = table->entry[dcsr_peek_bits(reader) & 0xFF];
+  const uint32_t word = dcsr_peek_bits(reader);
+  const uint32_t entry = table->entry[word >> raw_bits & 0xFF];
   dcsr_skip_bits(reader, entry & 0xFF);
-  return (int8_t)(entry >> 8 | dcsr_read_bits(reader, raw_bits));
+  return (int8_t)(entry >> 8 | (word & ((UINT32_C(1) << raw_bits) - 1)));
 }
 
 #ifdef __cplusplus

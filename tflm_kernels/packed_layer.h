@@ -76,7 +76,7 @@ typedef struct {
   uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense, rice and bitmap
   uint32_t row_length_bits;    // rice
   uint32_t index_parameter;    // dcsr, rice
-  uint32_t raw_bits;           // huffman: of a value, behind its code
+  uint32_t raw_bits;           // huffman: of a value, before its code
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;

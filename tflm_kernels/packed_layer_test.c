@@ -77,7 +77,7 @@ static const uint8_t kHandmadeRice[104] = {
     0x07, 0,    0,    0,                             // row_length
     0x63, 0,    0,    0,                             // quotients 1, 1, 0001, 1
     0x39, 0x01, 0,    0,                             // remainders 1, 7, 4 of 3 bits, 0 of 5
-    0xEA, 0xD9, 0x0F, 0,                             // 0 1010, 111 1001, 10 1111, 110 0000
+    0x25, 0xFF, 0xC1, 0x00,                          // 1010 0, 1001 111, 1111 10, 0000 110
     0x01, 0,    0,    0x20, 0x03, 0,    0,    0x30,  // lengths: 1 of 0, 2 of 7, 3 of 8 and 15
 };
 
@@ -433,7 +433,7 @@ static const Corruption kCorruptions[] = {
     {"value_bytes for elements of less than a bit", kHuffman, kSectionHeader, 56, 4, 18, kDcsrErrorHeader},
     {"value_bytes for elements of a bit", kHuffman, kSectionHeader, 56, 4, 19, kDcsrErrorSections},
     {"value_bytes 2^32 - 1", kHuffman, kSectionHeader, 56, 4, UINT32_MAX, kDcsrErrorSections},
-    {"raw bits, others", kHuffman, kSectionValues, 0, 1, 0x5E, kDcsrOk},
+    {"raw bits, others", kHuffman, kSectionValues, 0, 1, 0x97, kDcsrOk},
 };
 // clang-format on
 

@@ -163,19 +163,23 @@ static inline DcsrRowReader dcsr_row_reader(const DcsrLayer* layer) {
   reader.index_bits = dcsr_bit_reader(layer->index, layer->index_bytes);
   reader.delta_bits = dcsr_bit_reader(layer->delta, layer->delta_bytes);
   reader.value_bits = dcsr_bit_reader(NULL, 0);
-  if (layer->value_coding == kDcsrValuesHuffman) {
-    const uint8_t* lengths = dcsr_code_lengths(layer);
-    const uint8_t* codes = (const uint8_t*)layer->values;
-    reader.value_bits = dcsr_bit_reader(codes, (size_t)(lengths - codes));
-    dcsr_make_huffman_table(lengths, layer->raw_bits, &reader.values);
-  }
   return reader;
+}
+
+static inline void dcsr_begin_values(DcsrRowReader* reader) {
+  const DcsrLayer* layer = reader->layer;
+  if (layer->value_coding == kDcsrValuesPlain) return;
+  const uint8_t* lengths = dcsr_code_lengths(layer);
+  const uint8_t* codes = (const uint8_t*)layer->values;
+  reader->value_bits = dcsr_bit_reader(codes, (size_t)(lengths - codes));
+  dcsr_make_huffman_table(lengths, layer->raw_bits, &reader->values);
 }
 
 // Goes to the first row, or to the next one after all groups of a row were
 // read.
 static inline void dcsr_next_row(DcsrRowReader* reader) {
   const DcsrLayer* layer = reader->layer;
+  if (reader->row == 0) dcsr_begin_values(reader);
   reader->left = dcsr_row_length(layer, reader->row);
   reader->expected = 0;
   if (layer->encoding == kDcsrEncodingDcsr && reader->left > 0) {

@@ -237,8 +237,8 @@ static void encode_values(const PackOptions* options, Bytes* values) {
   uint32_t at = 0;
   for (size_t i = 0; i < values->size; ++i) {
     const uint32_t s = values->data[i] >> raw_bits;
-    for (uint32_t bit = length[s]; bit > 0; --bit) append_bit(&codes, &at, code[s] >> (bit - 1));
     append_bits(&codes, &at, values->data[i], raw_bits);
+    for (uint32_t bit = length[s]; bit > 0; --bit) append_bit(&codes, &at, code[s] >> (bit - 1));
   }
   for (uint32_t s = 0; s < symbols; s += 2) append(&codes, length[s] | length[s + 1] << 4, 1);
   free(values->data);

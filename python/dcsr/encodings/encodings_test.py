@@ -230,7 +230,7 @@ def test_huffman_by_hand():
     streams = dataclasses.replace(streams, raw_bits=4, value_coding="huffman")
     # With 4 raw bits there are two symbols, 0 and 15, whose codes are 0 and 1.
     lengths = bytes([1, 0, 0, 0, 0, 0, 0, 0x10])
-    words = [0 | (v & 15) << 1 if v >= 0 else 1 | (v & 15) << 1 for v in values.tolist()]
+    words = [(v & 15) | (v < 0) << 4 for v in values.tolist()]
     number = sum(word << (5 * i) for i, word in enumerate(words))
     codes = number.to_bytes(5, "little") + lengths
     np.testing.assert_array_equal(huffman.decode(codes, 8, 4), values)

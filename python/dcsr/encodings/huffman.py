@@ -26,7 +26,7 @@ def encode(streams: Streams) -> Streams:
     value = np.arange(256)
     symbol, raw = value >> raw_bits, value & ((1 << raw_bits) - 1)
     stored = streams.values.view(np.uint8)
-    words = (_codes(lengths)[symbol] | raw << lengths[symbol])[stored]
+    words = (raw | _codes(lengths)[symbol] << raw_bits)[stored]
     widths = (lengths[symbol] + raw_bits)[stored]
     stored_lengths = (lengths[0::2] | lengths[1::2] << 4).astype(np.uint8).tobytes()
     return dataclasses.replace(
@@ -62,11 +62,10 @@ def decode(codes: bytes, elements: int, raw_bits: int) -> np.ndarray:
         if lengths[symbol]:
             symbol_of[code :: 1 << lengths[symbol]] = symbol
 
-    starts = _starts(codes[:end], elements, lengths[symbol_of] + raw_bits)
-    windows = bits.unpack(codes[:end], starts, MAX_CODE_BITS)
-    symbols = symbol_of[windows]
-    raw = bits.unpack(codes[:end], starts + lengths[symbols], raw_bits)
-    return (symbols << raw_bits | raw).astype(np.uint8).view(np.int8)
+    starts = _starts(codes[:end], elements, raw_bits, lengths[symbol_of] + raw_bits)
+    windows = bits.unpack(codes[:end], starts, raw_bits + MAX_CODE_BITS)
+    raw = windows & ((1 << raw_bits) - 1)
+    return (symbol_of[windows >> raw_bits] << raw_bits | raw).astype(np.uint8).view(np.int8)
 
 
 def code_lengths(frequencies: np.ndarray) -> np.ndarray:
@@ -133,19 +132,19 @@ def _codes(lengths: np.ndarray) -> np.ndarray:
     return codes
 
 
-def _starts(data: bytes, elements: int, width_of: np.ndarray) -> np.ndarray:
-    """Bits at which the values begin, int64 [elements]; `width_of` is that of a value by its first 8 bits.
+def _starts(data: bytes, elements: int, raw_bits: int, width_of: np.ndarray) -> np.ndarray:
+    """Bits at which the values begin, int64 [elements]; `width_of` is that of a value by the 8 bits behind its raw ones.
 
     Raises:
       ValueError: if the values do not end in the last byte.
     """
-    padded = np.frombuffer(data + bytes(1), np.uint8).astype(np.uint16)
+    padded = np.frombuffer(data + bytes(2), np.uint8).astype(np.uint32)
     starts: list[int] = []
     at = 0
     for first in range(0, len(data), _CHUNK_BYTES):
-        chunk = padded[first : first + _CHUNK_BYTES + 1]
-        pairs = chunk[:-1] | chunk[1:] << 8
-        windows = pairs[:, np.newaxis] >> np.arange(8, dtype=np.uint16) & 0xFF
+        chunk = padded[first : first + _CHUNK_BYTES + 2]
+        words = chunk[:-2] | chunk[1:-1] << 8 | chunk[2:] << 16
+        windows = words[:, np.newaxis] >> np.arange(raw_bits, raw_bits + 8, dtype=np.uint32) & 0xFF
         widths = width_of.astype(np.uint8)[windows].tobytes()
         base = 8 * first
         at -= base

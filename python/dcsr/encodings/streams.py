@@ -35,7 +35,7 @@ class Streams:
       row_length_bits: width of a stored row length if they are packed as bits, else None.
       value_coding: how the values are stored.
       codes: HUFFMAN: the values as they are stored.
-      raw_bits: HUFFMAN: bits of a value behind its code.
+      raw_bits: HUFFMAN: bits of a value before its code.
     """
 
     encoding: str
