@@ -96,8 +96,8 @@ _EXPLANATIONS = {
     "dense": "Rows 0 and 1, columns 0 .. 4 of it.",
     "rice": "The matrix of the first vector.",
     "bitmap": "The same as FULLY_CONNECTED.",
-    "huffman": "A rice layer with Huffman-coded values that have two raw bits. Row 0 has 1 in columns 0, 3 .. 597 except"
-    " for 2, -1, 127, -128, 2, 2, -1 in columns 0, 3 .. 18; row 1 has 2 in column 599.",
+    "huffman": "A rice layer with Huffman-coded values that have two raw bits. Row 0 has 1 in columns 0, 3 .. 597"
+    " except for 2, -1, 127, -128, 2, 2, -1 in columns 0, 3 .. 18; row 1 has 2 in column 599.",
     "huffman_dcsr": "The first vector with Huffman-coded values that have four raw bits.",
 }
 

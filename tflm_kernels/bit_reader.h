@@ -1,7 +1,7 @@
 // A cursor over a stream of bits, lowest bit of each byte first.
 //
-// It never reads outside of its stream: behind the end there are zeros, and the cursor notices that it
-// ran out. What is decoded from a stream that has passed dcsr_layer_validate() never runs out.
+// It never reads outside of its stream: behind the end there are zeros, and the cursor notices that
+// it ran out. What is decoded from a stream that has passed dcsr_layer_validate() never runs out.
 
 #ifndef DCSR_TFLM_KERNELS_BIT_READER_H_
 #define DCSR_TFLM_KERNELS_BIT_READER_H_
@@ -39,7 +39,8 @@ static inline uint32_t dcsr_trailing_zeros(uint32_t word) {
 static inline uint32_t dcsr_bit_length(uint32_t word) {
   uint32_t length = 0;
 #if defined(__GNUC__)
-  if (word != 0) length = (uint32_t)(8 * sizeof(long)) - (uint32_t)__builtin_clzl((unsigned long)word);
+  if (word != 0)
+    length = (uint32_t)(8 * sizeof(long)) - (uint32_t)__builtin_clzl((unsigned long)word);
 #else
   for (; word != 0; word >>= 1) ++length;
 #endif
@@ -89,8 +90,8 @@ static inline uint32_t dcsr_read_bits(DcsrBitReader* reader, uint32_t count) {
   return bits;
 }
 
-// Reads zeros up to a one, and that; returns how many they are. If they are more than `limit`, or the
-// stream ends before a one, then it runs out, and `limit` + 1 is returned.
+// Reads zeros up to a one, and that; returns how many they are. If they are more than `limit`, or
+// the stream ends before a one, then it runs out, and `limit` + 1 is returned.
 static inline uint32_t dcsr_read_zeros(DcsrBitReader* reader, uint32_t limit) {
   uint32_t zeros = 0;
   while (reader->byte < reader->size && zeros <= limit) {

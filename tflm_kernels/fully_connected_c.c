@@ -1,7 +1,8 @@
 // Fully connected layer for cores without vectors, every encoding. docs/format.md#arithmetic.
 //
-// With one batch an element of rle or dcsr is decoded and multiplied at once, from words of eight gaps
-// or deltas (group_words.h). Four batches share the decoding of a group, and have their sums in registers.
+// With one batch an element of rle or dcsr is decoded and multiplied at once, from words of eight
+// gaps or deltas (group_words.h). Four batches share the decoding of a group, and have their sums
+// in registers.
 
 #include "tflm_kernels/fully_connected_c.h"
 

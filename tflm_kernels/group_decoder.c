@@ -1,4 +1,5 @@
-// Columns of a group, a word of their bits at a time, and its weights. Format: docs/format.md#encodings.
+// Columns of a group, a word of their bits at a time, and its weights. Format:
+// docs/format.md#encodings.
 
 #include "tflm_kernels/group_decoder.h"
 
@@ -83,8 +84,8 @@ static inline void end_ones(const Ones* ones, DcsrBitReader* reader) {
   dcsr_skip_bits(reader, ones->place);
 }
 
-// The column of the next one, whose gap is the zeros before it and `bits` bits of `remainders`: a bit
-// of the stream is a step of 2^bits columns, but for a one, which is a step of 1.
+// The column of the next one, whose gap is the zeros before it and `bits` bits of `remainders`: a
+// bit of the stream is a step of 2^bits columns, but for a one, which is a step of 1.
 static inline uint32_t next_column(Ones* ones, uint32_t remainders, uint32_t bits) {
   const uint32_t mask = (UINT32_C(1) << bits) - 1;
   while (ones->ones == 0) {
@@ -101,20 +102,7 @@ static inline uint32_t next_column(Ones* ones, uint32_t remainders, uint32_t bit
   return column;
 }
 
-// Elements whose remainders are in one word.
-#define READ_RICE_LANES(lanes)                                                    \
-  for (; left >= (lanes); left -= (lanes)) {                                      \
-    uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);             \
-    bit += (lanes) * bits;                                                        \
-    DCSR_UNROLL("GCC unroll 8")                                                   \
-    for (uint32_t l = 0; l < (lanes); ++l) {                                      \
-      *column++ = (int32_t)next_column(&ones, word, bits);                        \
-      word >>= bits;                                                              \
-      DCSR_LANE_DONE(word);                                                       \
-    }                                                                             \
-  }
-
-static void read_rice_columns(DcsrRowReader* reader, DcsrGroup* group) {
+DCSR_NOINLINE static void read_rice_columns(DcsrRowReader* reader, DcsrGroup* group) {
   const uint32_t bits = reader->remainder_bits;
   const uint32_t lanes = group->lanes;
   const uint8_t* remainders = reader->delta_bits.data + reader->delta_bits.byte;
@@ -122,48 +110,83 @@ static void read_rice_columns(DcsrRowReader* reader, DcsrGroup* group) {
   Ones ones = begin_ones(&reader->index_bits, (uint32_t)reader->expected, bits);
   int32_t* column = group->column;
   uint32_t left = lanes;
-  if (8 * bits <= kDcsrPeekBits) {
-    READ_RICE_LANES(8)
-  }
   if (4 * bits <= kDcsrPeekBits) {
-    READ_RICE_LANES(4)
+    for (; left >= 4; left -= 4) {
+      uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);
+      bit += 4 * bits;
+      DCSR_UNROLL("GCC unroll 4")
+      for (uint32_t l = 0; l < 4; ++l) {
+        *column++ = (int32_t)next_column(&ones, word, bits);
+        word >>= bits;
+        DCSR_LANE_DONE(word);
+      }
+    }
   }
-  READ_RICE_LANES(1)
+  for (; left > 0; --left) {
+    const uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);
+    bit += bits;
+    *column++ = (int32_t)next_column(&ones, word, bits);
+  }
   end_ones(&ones, &reader->index_bits);
   dcsr_skip_bits(&reader->delta_bits, lanes * bits);
   reader->expected = group->column[lanes - 1] + 1;
 }
 
-static void read_bitmap_columns(DcsrRowReader* reader, DcsrGroup* group) {
+DCSR_NOINLINE static void read_bitmap_columns(DcsrRowReader* reader, DcsrGroup* group) {
   Ones ones = begin_ones(&reader->index_bits, (uint32_t)reader->expected, 0);
-  for (uint32_t l = 0; l < group->lanes; ++l) {
-    group->column[l] = (int32_t)next_column(&ones, 0, 0);
+  int32_t* column = group->column;
+  uint32_t left = group->lanes;
+  for (; left >= 4; left -= 4) {
+    DCSR_UNROLL("GCC unroll 4")
+    for (uint32_t l = 0; l < 4; ++l) *column++ = (int32_t)next_column(&ones, 0, 0);
   }
+  for (; left > 0; --left) *column++ = (int32_t)next_column(&ones, 0, 0);
   end_ones(&ones, &reader->index_bits);
   reader->expected = group->column[group->lanes - 1] + 1;
 }
 
-static void read_huffman_values(DcsrRowReader* reader, DcsrGroup* group) {
-  const uint16_t* entries = reader->values.entry;
-  const uint32_t raw_bits = reader->layer->raw_bits;
-  const uint32_t raw_mask = (UINT32_C(1) << raw_bits) - 1;
-  const uint8_t* codes = reader->value_bits.data + reader->value_bits.byte;
-  uint32_t bit = reader->value_bits.bit;
+// What the reader of values keeps in registers.
+typedef struct {
+  const uint8_t* codes;
+  uint32_t bit;  // of the next value, from there on
+  const uint16_t* entries;
+  uint32_t raw_bits;
+} Values;
+
+// The value at the beginning of `word`, which is shifted beyond it.
+static inline int8_t next_value(Values* values, uint32_t* word) {
+  const uint32_t raw_mask = (UINT32_C(1) << values->raw_bits) - 1;
+  const uint32_t entry = values->entries[*word >> values->raw_bits & 0xFF];
+  const uint32_t value = entry >> 8 | (*word & raw_mask);
+  *word >>= entry & 0xFF;
+  values->bit += entry & 0xFF;
+  return (int8_t)value;
+}
+
+static inline uint32_t next_word(const Values* values) {
+  return dcsr_load_u32(values->codes + values->bit / 8) >> (values->bit % 8);
+}
+
+// Two values are in one word.
+DCSR_NOINLINE static void read_huffman_values(DcsrRowReader* reader, DcsrGroup* group) {
+  const DcsrBitReader* bits = &reader->value_bits;
+  Values values = {bits->data + bits->byte, bits->bit, reader->values.entry,
+                   reader->layer->raw_bits};
   int8_t* decoded = group->decoded;
-  // Two are in one word.
-  for (uint32_t left = group->lanes;; left -= 2) {
-    const uint32_t word = dcsr_load_u32(codes + bit / 8) >> (bit % 8);
-    const uint32_t entry = entries[word >> raw_bits & 0xFF];
-    *decoded++ = (int8_t)(entry >> 8 | (word & raw_mask));
-    bit += entry & 0xFF;
-    if (left == 1) break;
-    const uint32_t word1 = word >> (entry & 0xFF);
-    const uint32_t entry1 = entries[word1 >> raw_bits & 0xFF];
-    *decoded++ = (int8_t)(entry1 >> 8 | (word1 & raw_mask));
-    bit += entry1 & 0xFF;
-    if (left == 2) break;
+  uint32_t left = group->lanes;
+  for (; left >= 4; left -= 4) {
+    uint32_t word = next_word(&values);
+    *decoded++ = next_value(&values, &word);
+    *decoded++ = next_value(&values, &word);
+    word = next_word(&values);
+    *decoded++ = next_value(&values, &word);
+    *decoded++ = next_value(&values, &word);
   }
-  dcsr_skip_bits(&reader->value_bits, bit - reader->value_bits.bit);
+  for (; left > 0; --left) {
+    uint32_t word = next_word(&values);
+    *decoded++ = next_value(&values, &word);
+  }
+  dcsr_skip_bits(&reader->value_bits, values.bit - reader->value_bits.bit);
   group->weight = group->decoded;
 }
 

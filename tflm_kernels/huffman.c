@@ -25,8 +25,8 @@ bool dcsr_code_is_complete(const uint8_t* lengths, uint32_t raw_bits) {
 
 void dcsr_make_huffman_table(const uint8_t* lengths, uint32_t raw_bits, DcsrHuffmanTable* table) {
   const uint32_t symbols = UINT32_C(1) << (8 - raw_bits);
-  // Codes as the upper bits of 8, so that codes of all lengths are in one order. First the entries that
-  // the codes of each length take, then the first code of it.
+  // Codes as the upper bits of 8, so that codes of all lengths are in one order. First the entries
+  // that the codes of each length take, then the first code of it.
   uint32_t next[kDcsrMaxCodeBits + 1] = {0};
   for (uint32_t symbol = 0; symbol < symbols; ++symbol) {
     const uint32_t length = code_length(lengths, symbol);

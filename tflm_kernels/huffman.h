@@ -20,8 +20,8 @@ enum {
   kDcsrCodeLengthBits = 4,  // as stored
 };
 
-// For the 8 bits behind the raw ones: bits 0-7 are the length of the code that they begin with and of the
-// raw bits, bits 8-15 the value without its raw bits.
+// For the 8 bits behind the raw ones: bits 0-7 are the length of the code that they begin with and
+// of the raw bits, bits 8-15 the value without its raw bits.
 typedef struct {
   uint16_t entry[1 << kDcsrMaxCodeBits];
 } DcsrHuffmanTable;

@@ -86,8 +86,7 @@ static bool value_coding_is_valid(const Header* h) {
   if (h->value_coding != kDcsrValuesHuffman || h->raw_bits > kDcsrMaxRawBits) return false;
   const uint32_t lengths = dcsr_code_length_bytes(h->raw_bits);
   // No code is shorter than a bit.
-  return h->value_bytes >= lengths &&
-         h->elements <= 8 * (uint64_t)(h->value_bytes - lengths);
+  return h->value_bytes >= lengths && h->elements <= 8 * (uint64_t)(h->value_bytes - lengths);
 }
 
 static uint64_t bits_to_bytes(uint64_t bits) { return (bits + 7) / 8; }
@@ -147,8 +146,8 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   const uint64_t bias = append_section(&end, rows * 4);
   const uint64_t multiplier = append_section(&end, per_row ? rows * 4 : 4);
   const uint64_t shift = append_section(&end, per_row ? rows : 1);
-  const uint64_t row_length = append_section(
-      &end, rows * h.row_length_bytes + bits_to_bytes(rows * h.row_length_bits));
+  const uint64_t row_length =
+      append_section(&end, rows * h.row_length_bytes + bits_to_bytes(rows * h.row_length_bits));
   const uint64_t index = append_section(&end, h.index_bytes);
   const uint64_t delta = append_section(&end, h.delta_bytes);
   const uint64_t plane = append_section(&end, h.plane_bytes);

@@ -60,8 +60,8 @@ static const uint8_t kHandmadeRle[96] = {
 };
 
 // Row lengths 3 and 1 of 2 bits. Row 0: k = 3 as 16 * 40 / (32 * 3) = 6; gaps 1, 7, 28; quotients
-// 0, 0, 3, remainders 1, 7, 4. Row 1: k = 5, as 16 * 40 / 32 = 20; gap 0. The upper halves 0, 15, 7, 8
-// of the values have the codes 0, 111, 10, 110.
+// 0, 0, 3, remainders 1, 7, 4. Row 1: k = 5, as 16 * 40 / 32 = 20; gap 0. The upper halves 0, 15,
+// 7, 8 of the values have the codes 0, 111, 10, 110.
 static const uint8_t kHandmadeRice[104] = {
     'd',  'C',  'S',  'R',  1,    2,    4,    1,     // FULLY_CONNECTED, rice, huffman
     104,  0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
@@ -514,8 +514,8 @@ static void test_every_stream_has_to_end_with_the_rows(void) {
 
 enum { kLengthBytes = 16 };  // of kHuffman
 
-// A copy of the blob kHuffman with `code_bytes` bytes of codes instead of those that it has, and the code
-// lengths `lengths` if these are not NULL. Returns its size.
+// A copy of the blob kHuffman with `code_bytes` bytes of codes instead of those that it has, and
+// the code lengths `lengths` if these are not NULL. Returns its size.
 static size_t change_codes(const PackedBlob* blob, size_t code_bytes, const uint8_t* lengths,
                            uint8_t** copy) {
   const size_t begin = blob->offset[kSectionValues];
@@ -539,7 +539,7 @@ static void test_codes_have_to_end_with_the_rows(void) {
     const size_t size = change_codes(&blob, bytes, NULL, &data);
     DcsrLayer layer;
     const DcsrStatus status = parse_and_validate(data, size, &layer);
-    const DcsrStatus expected = bytes == right           ? kDcsrOk
+    const DcsrStatus expected = bytes == right          ? kDcsrOk
                                 : 8 * bytes < kElements ? kDcsrErrorHeader
                                                         : kDcsrErrorValues;
     CHECK(status == expected, "%u instead of %u bytes: %s", (unsigned)bytes, (unsigned)right,
@@ -560,12 +560,12 @@ typedef struct {
 
 static void test_code_has_to_be_complete(void) {
   static const CodeLengths kLengths[] = {
-      {"two of 1 bit", 1, 1, 0, true},       {"none", 0, 0, 0, false},
-      {"one of 1 bit", 1, 0, 0, false},      {"1 and 2 bits", 1, 2, 0, false},
-      {"three of 1 bit", 1, 1, 1, false},    {"3 and 3 bits and some", 3, 3, 30, false},
-      {"9 bits", 1, 9, 0, false},            {"15 bits", 15, 1, 0, false},
-      {"1, 2 and 8 bits", 1, 2, 30, false},  {"1, 3, and 8 bits", 1, 3, 30, false},
-      {"too many bits", 1, 1, 30, false},    {"2, 1, and 8 bits", 2, 1, 30, false},
+      {"two of 1 bit", 1, 1, 0, true},      {"none", 0, 0, 0, false},
+      {"one of 1 bit", 1, 0, 0, false},     {"1 and 2 bits", 1, 2, 0, false},
+      {"three of 1 bit", 1, 1, 1, false},   {"3 and 3 bits and some", 3, 3, 30, false},
+      {"9 bits", 1, 9, 0, false},           {"15 bits", 15, 1, 0, false},
+      {"1, 2 and 8 bits", 1, 2, 30, false}, {"1, 3, and 8 bits", 1, 3, 30, false},
+      {"too many bits", 1, 1, 30, false},   {"2, 1, and 8 bits", 2, 1, 30, false},
   };
   PackedBlob blob = make_blob(kHuffman);
   for (size_t i = 0; i < sizeof(kLengths) / sizeof(kLengths[0]); ++i) {

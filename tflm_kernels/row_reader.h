@@ -35,7 +35,7 @@ enum {
   kDcsrStepShift = 4,       // descriptor: bits 4-15
   kDcsrStepEscape = 0x800,  // those bits as unsigned: an i32 base follows
   kDcsrStepBytes = 2,
-  kDcsrEscapeBytes = 6,  // descriptor and base
+  kDcsrEscapeBytes = 6,        // descriptor and base
   kDcsrMaxRowLengthBits = 18,  // rice
   kDcsrMaxRiceParameter = 32,
 };
@@ -44,24 +44,25 @@ enum {
 typedef struct {
   uint32_t lanes;  // 1 .. 16
   int32_t column[kDcsrGroupLanes];
-  const int8_t* weight;  // [lanes]
+  const int8_t* weight;             // [lanes]
   int8_t decoded[kDcsrGroupLanes];  // huffman: what `weight` points to
 } DcsrGroup;
 
-// Points at what is read next. Some 600 bytes, as a table for values is in it: do not copy it often.
+// Points at what is read next. Some 600 bytes, as a table for values is in it: do not copy it
+// often.
 typedef struct {
   const DcsrLayer* layer;
   const uint8_t* index;
   const uint8_t* delta;
   const uint8_t* plane;
-  const int8_t* weight;  // plain
-  uint32_t element;  // of the layer
-  uint32_t row;      // the next row
-  uint32_t left;     // elements of the current row that are still to come
-  uint32_t slope;    // dcsr
-  int32_t expected;  // dcsr: the next base if its step is 0; else the next
-                     // column if its gap is 0
-  uint32_t remainder_bits;  // rice: of a gap in the current row
+  const int8_t* weight;      // plain
+  uint32_t element;          // of the layer
+  uint32_t row;              // the next row
+  uint32_t left;             // elements of the current row that are still to come
+  uint32_t slope;            // dcsr
+  int32_t expected;          // dcsr: the next base if its step is 0; else the next
+                             // column if its gap is 0
+  uint32_t remainder_bits;   // rice: of a gap in the current row
   DcsrBitReader index_bits;  // rice: quotients; bitmap
   DcsrBitReader delta_bits;  // rice: remainders
   DcsrBitReader value_bits;  // huffman

@@ -175,7 +175,8 @@ static uint32_t rice_parameter(const PackOptions* options) {
   return options->rice_parameter != 0 ? options->rice_parameter : 15;
 }
 
-// Lengths of a complete code for `count` = 2 .. 256 symbols, shortest first. `equal`: they differ by at most one.
+// Lengths of a complete code for `count` = 2 .. 256 symbols, shortest first. `equal`: they differ
+// by at most one.
 static void make_code_lengths(uint32_t count, bool equal, uint32_t* lengths) {
   lengths[0] = 0;
   for (uint32_t n = 1; n < count; ++n) {

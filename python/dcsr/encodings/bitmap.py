@@ -19,9 +19,7 @@ def encode(matrix: np.ndarray) -> Streams:
     matrix = check_matrix(matrix)
     flat = matrix.reshape(-1)
     present = flat != 0
-    return Streams(
-        NAME, *matrix.shape, values=flat[present], index=np.packbits(present, bitorder="little").tobytes()
-    )
+    return Streams(NAME, *matrix.shape, values=flat[present], index=np.packbits(present, bitorder="little").tobytes())
 
 
 def position_nbytes(matrix: np.ndarray) -> int:

@@ -82,7 +82,7 @@ def code_lengths(frequencies: np.ndarray) -> np.ndarray:
         lengths[present] = 1
         return lengths
     # Package-merge: in each of 8 rounds, neighbours of the sorted symbols and packages become packages. What the
-    # cheapest 2 n - 2 of the last round consist of gives the lengths: one bit for each round in which a symbol is in it.
+    # cheapest 2 n - 2 of the last round consist of gives the lengths: a bit for each time that a symbol is in it.
     order = present[np.argsort(frequencies[present], kind="stable")]
     weights = frequencies[order]
     is_symbol, packages = [], weights[:0]
@@ -133,7 +133,13 @@ def _codes(lengths: np.ndarray) -> np.ndarray:
 
 
 def _starts(data: bytes, elements: int, raw_bits: int, width_of: np.ndarray) -> np.ndarray:
-    """Bits at which the values begin, int64 [elements]; `width_of` is that of a value by the 8 bits behind its raw ones.
+    """Bits at which the values begin, int64 [elements].
+
+    Args:
+      data: the codes.
+      elements: how many there are.
+      raw_bits: before each code.
+      width_of: bits of code and raw bits, by the 8 bits behind the latter.
 
     Raises:
       ValueError: if the values do not end in the last byte.
