@@ -48,7 +48,7 @@ SMALLEST = {
     "mobilenetv2_cifar10_sparse80": 0.280,
     "mobilenetv2_cifar10_sparse90": 0.159,
 }
-METHODS = ["dcsr", "rle", "rice", "bitmap", "rice+huffman", "bitmap+huffman"]
+METHODS = ["dcsr", "dcsr8", "offset8", "rle", "rice", "bitmap", "rice+huffman", "bitmap+huffman"]
 SAMPLES = 20
 
 needs_published = pytest.mark.skipif(not PUBLISHED, reason="DCSR_PUBLISHED_MODELS is not set, or has no models")

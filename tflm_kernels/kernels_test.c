@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tflm_kernels/conv1x1_c.h"
+#include "tflm_kernels/conv1x1_mve.h"
 #include "tflm_kernels/conv1x1_smlal.h"
 #include "tflm_kernels/dense_baseline.h"
 #include "tflm_kernels/fully_connected_c.h"
@@ -26,6 +27,10 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 2},
     {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4},
     {.encoding = kDcsrEncodingDcsr, .escape_every_base = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true},
+    {.encoding = kDcsrEncodingOffset8},
+    {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 4, .any_order = true},
     {.encoding = kDcsrEncodingRice},
     {.encoding = kDcsrEncodingRice, .rice_parameter = 1, .wide_row_lengths = true},
     {.encoding = kDcsrEncodingRice, .rice_parameter = 32, .huffman = true, .raw_bits = 3},
@@ -98,6 +103,20 @@ static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* outp
   const size_t bytes = dcsr_conv1x1_smlal_scratch_bytes(layer, &data->shape, layer->scratch_budget);
   void* scratch = allocate_scratch(bytes);
   dcsr_conv1x1_smlal(layer, &data->shape, data->input, output, scratch, bytes);
+  free(scratch);
+}
+
+static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  size_t bytes = 0;
+  if (layer->op == kDcsrOpConv1x1) {
+    bytes = dcsr_conv1x1_mve_scratch_bytes(layer, &data->shape, layer->scratch_budget);
+  }
+  if (bytes == 0) {
+    run_reference(layer, data, output);
+    return;
+  }
+  void* scratch = allocate_scratch(bytes);
+  dcsr_conv1x1_mve(layer, &data->shape, data->input, output, scratch, layer->scratch_budget);
   free(scratch);
 }
 
@@ -186,6 +205,8 @@ static void test_dense_baseline_equals_dense_loop(void) { check_all_cases(run_de
 static void test_c_kernels_equal_dense_loop(void) { check_all_budgets(run_c); }
 
 static void test_smlal_kernels_equal_dense_loop(void) { check_all_budgets(run_smlal); }
+
+static void test_mve_kernels_equal_dense_loop(void) { check_all_budgets(run_mve); }
 #endif
 
 // A table whose outputs are all clamped would prove little.
@@ -217,6 +238,7 @@ int main(void) {
 #if !defined(__arm__)
   RUN_TEST(test_c_kernels_equal_dense_loop);
   RUN_TEST(test_smlal_kernels_equal_dense_loop);
+  RUN_TEST(test_mve_kernels_equal_dense_loop);
 #endif
   RUN_TEST(test_cases_spread_over_int8);
   return check_exit_status();

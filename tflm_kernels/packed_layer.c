@@ -99,11 +99,15 @@ static bool encoding_is_valid(const Header* h) {
              h->index_parameter == 0 && h->index_bytes == 0 && h->delta_bytes == 0 &&
              h->plane_bytes == 0;
     case kDcsrEncodingDcsr:
-      return row_length_bytes_is_valid(h) && h->index_parameter == kDcsrNibbleBits;
+      return row_length_bytes_is_valid(h) &&
+             (h->index_parameter == kDcsrNibbleBits || h->index_parameter == kDcsrByteBits);
     case kDcsrEncodingRle:
       return row_length_bytes_is_valid(h) && h->index_parameter == 0 &&
              h->index_bytes == ((uint64_t)h->elements + 1) / 2 && h->delta_bytes == 0 &&
              h->plane_bytes == 0;
+    case kDcsrEncodingOffset8:
+      return row_length_bytes_is_valid(h) && h->index_parameter == 0 &&
+             h->delta_bytes == h->elements && h->plane_bytes == 0;
     case kDcsrEncodingRice:
       return h->row_length_bytes == 0 && h->row_length_bits <= kDcsrMaxRowLengthBits &&
              h->index_parameter >= 1 && h->index_parameter <= kDcsrMaxRiceParameter &&
@@ -222,11 +226,29 @@ static bool next_dcsr_group_is_valid(const DcsrRowReader* reader) {
 
   if (index_left < kDcsrStepBytes) return false;
   if (index_left < dcsr_descriptor_bytes(reader->index)) return false;
-  if (delta_left < dcsr_delta_bytes(lanes)) return false;
+  if (delta_left < dcsr_delta_bytes(layer, lanes)) return false;
   const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
   if (plane_left < planes * dcsr_plane_bytes(lanes)) return false;
   const int32_t base = dcsr_group_base(reader->index, reader->expected);
   return base >= -kMaxBase && base <= kMaxBase;
+}
+
+static bool next_offset8_group_is_valid(const DcsrRowReader* reader) {
+  const DcsrLayer* layer = reader->layer;
+  return layer->index_bytes - (size_t)(reader->index - layer->index) >= kDcsrStepBytes;
+}
+
+// Whether what the next group takes from streams whose size does not follow from the header is
+// there.
+static bool next_group_is_valid(const DcsrRowReader* reader) {
+  switch (reader->layer->encoding) {
+    case kDcsrEncodingDcsr:
+      return next_dcsr_group_is_valid(reader);
+    case kDcsrEncodingOffset8:
+      return next_offset8_group_is_valid(reader);
+    default:
+      return true;
+  }
 }
 
 static DcsrStatus validate_code(const DcsrLayer* layer) {
@@ -239,6 +261,7 @@ static bool all_positions_were_read(const DcsrRowReader* reader) {
   const DcsrLayer* layer = reader->layer;
   switch (layer->encoding) {
     case kDcsrEncodingDcsr:
+    case kDcsrEncodingOffset8:
       return reader->index == layer->index + layer->index_bytes &&
              reader->delta == layer->delta + layer->delta_bytes &&
              reader->plane == layer->plane + layer->plane_bytes;
@@ -252,23 +275,23 @@ static bool all_positions_were_read(const DcsrRowReader* reader) {
   return true;
 }
 
-// Needs valid row lengths: they bound what is read from `index` of an rle
-// layer. And a complete code of the values.
+// Needs valid row lengths: they bound what is read from `index` of an rle layer and from `delta` of
+// an offset8 layer. And a complete code of the values.
 static DcsrStatus validate_elements(const DcsrLayer* layer) {
-  const bool is_dcsr = layer->encoding == kDcsrEncodingDcsr;
+  const bool any_order = layer->encoding == kDcsrEncodingOffset8;
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     dcsr_next_row(&reader);
     int32_t previous = -1;
     while (reader.left > 0) {
-      if (is_dcsr && !next_dcsr_group_is_valid(&reader)) return kDcsrErrorIndex;
+      if (!next_group_is_valid(&reader)) return kDcsrErrorIndex;
       DcsrGroup group;
       dcsr_next_group(&reader, &group);
       for (uint32_t l = 0; l < group.lanes; ++l) {
-        if (group.column[l] <= previous) return kDcsrErrorIndex;
-        previous = group.column[l];
+        const int32_t column = group.column[l];
+        if (column <= previous || column >= (int32_t)layer->cols) return kDcsrErrorIndex;
+        if (!any_order) previous = column;
       }
-      if (previous >= (int32_t)layer->cols) return kDcsrErrorIndex;
       if (dcsr_ran_out(&reader.index_bits) || dcsr_ran_out(&reader.delta_bits)) {
         return kDcsrErrorIndex;
       }

@@ -35,6 +35,7 @@ typedef enum {
   kDcsrEncodingDense = 0,
   kDcsrEncodingDcsr = 1,
   kDcsrEncodingRle = 2,
+  kDcsrEncodingOffset8 = 3,
   kDcsrEncodingRice = 4,
   kDcsrEncodingBitmap = 5,
 } DcsrEncoding;
@@ -75,7 +76,7 @@ typedef struct {
   uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all
   uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense, rice and bitmap
   uint32_t row_length_bits;    // rice
-  uint32_t index_parameter;    // dcsr, rice
+  uint32_t index_parameter;    // dcsr: bits of a base delta, 4 or 8; rice
   uint32_t raw_bits;           // huffman: of a value, before its code
   uint32_t index_bytes;
   uint32_t delta_bytes;
@@ -86,10 +87,10 @@ typedef struct {
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
   const uint8_t* row_length;  // [rows], row_length_bytes or row_length_bits each
-  const uint8_t* index;       // dcsr: descriptors; rle: gaps; rice: quotients; bitmap
-  const uint8_t* delta;       // dcsr: deltas; rice: remainders
-  const uint8_t* plane;       // dcsr
-  const int8_t* values;       // [elements]; huffman: [value_bytes], codes and their lengths
+  const uint8_t* index;  // dcsr: descriptors; rle: gaps; offset8: steps; rice: quotients; bitmap
+  const uint8_t* delta;  // dcsr: deltas; offset8: offsets; rice: remainders
+  const uint8_t* plane;  // dcsr
+  const int8_t* values;  // [elements]; huffman: [value_bytes], codes and their lengths
 } DcsrLayer;
 
 // Reads the header of the blob `data` of `size` bytes and checks everything

@@ -32,7 +32,7 @@ _OFFLINE_PLAN = b"OfflineMemoryAllocation"
 _OFFLINE_PLAN_HEADER = 3  # version, subgraph, number of offsets
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
-_AUTO_CANDIDATES = ("dcsr", "rle", "rice", "bitmap", "rice+huffman", "bitmap+huffman")
+_AUTO_CANDIDATES = ("dcsr", "rle", "offset8", "rice", "bitmap", "rice+huffman", "bitmap+huffman")
 
 
 @dataclass

@@ -6,7 +6,7 @@ Usable on any int8 or int16 numpy matrix. Definitions, for k nonzeros of v bytes
   csr           v * k, a column index of 1, 2 or 4 bytes each, R + 1 row pointers of 2 or 4 bytes.
   bcsr          CSR of 2x2 blocks: 4 v bytes a block that has a nonzero; edges are filled with zeros.
   psr           positions as packed column indices of ceil(log2 n) bits each, row lengths as dCSR has them.
-  rle, dcsr, bitmap, rice    the encodings of this package.
+  rle, dcsr, offset8, bitmap, rice    the encodings of this package.
   rice+huffman  rice with Huffman-coded values, of int8 matrices.
   zlib6, zlib9  the dense bytes through zlib.
   bound         log2 C(n, k_row) bits for the positions of each row, values plain.
@@ -22,7 +22,7 @@ import numpy as np
 
 from dcsr import encodings
 
-_SCHEMES = ("rle", "bitmap", "rice", "rice+huffman")
+_SCHEMES = ("rle", "offset8", "bitmap", "rice", "rice+huffman")
 
 
 def measure(matrix: np.ndarray) -> dict[str, int]:

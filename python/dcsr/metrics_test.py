@@ -24,6 +24,7 @@ def test_hand_counted_matrix():
     # 1, 3, 1 and 1 bits, and remainders of 1, 1, 2 and 2.
     assert sizes["rice"] == 4 + 1 + 1 + 1
     assert sizes["rle"] == 4 + 4 + 2
+    assert sizes["offset8"] == 4 + 4 + 3 * 2 + 4  # values, row lengths, 3 groups, offsets
     positions = math.log2(math.comb(6, 2)) + 2 * math.log2(6)
     assert sizes["bound"] == math.ceil(4 + positions / 8)
     # values: 1 twice, 2 and -1 once each
@@ -37,7 +38,7 @@ def test_parts_add_up_and_bounds_hold(dtype):
     parts = [size for name, size in sizes.items() if name.startswith("dcsr.")]
     assert sum(parts) == sizes["dcsr"] == encodings.nbytes(matrix, "dcsr")
     assert sizes["zlib9"] == len(zlib.compress(matrix.tobytes(), 9))
-    for name in ("csr", "bcsr", "psr", "rle", "bitmap", "rice", "dcsr"):
+    for name in ("csr", "bcsr", "psr", "rle", "offset8", "bitmap", "rice", "dcsr"):
         assert sizes[name] >= sizes["bound"], name
     assert ("rice+huffman" in sizes) == (dtype == np.int8)
     assert sizes.get("rice+huffman", math.inf) >= sizes["bound_entropy"]

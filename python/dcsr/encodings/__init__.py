@@ -1,18 +1,19 @@
 """Encodings of sparse matrices: one module each, with NAME, CODE (docs/format.md), encode(matrix) and decode(streams).
 Two have position_nbytes(matrix), the bytes of all streams but the values, where these are the nonzeros.
 
-To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. Values are coded apart from that, by
-`huffman`: with any encoding.
+To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. An encoding with its parameter fixed
+has a name of its own in `VARIANTS`. Values are coded apart from that, by `huffman`: with any encoding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from types import ModuleType
 
 import numpy as np
 
-from dcsr.encodings import bitmap, dcsr, dense, huffman, rice, rle
+from dcsr.encodings import bitmap, dcsr, dense, huffman, offset8, rice, rle
 from dcsr.encodings.streams import HUFFMAN, MAX_COLS, MAX_ROWS, PLAIN, Streams, check_matrix, check_shape
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "REGISTRY",
     "SCHEMES",
     "VALUE_CODINGS",
+    "VARIANTS",
     "Streams",
     "by_code",
     "check_shape",
@@ -32,15 +34,20 @@ __all__ = [
     "sizes",
 ]
 
-_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle, rice, bitmap)
+_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle, offset8, rice, bitmap)
 
 REGISTRY: dict[str, ModuleType] = {module.NAME: module for module in _MODULES}
+
+# Encodings with a parameter that they would choose themselves otherwise.
+VARIANTS: dict[str, Callable[[np.ndarray], Streams]] = {
+    f"dcsr{width}": partial(dcsr.encode, width=width) for width in dcsr.WIDTHS
+}
 
 # In the order of their numbers in the packed layer.
 VALUE_CODINGS = (PLAIN, HUFFMAN)
 
-# All that encode() takes: the encodings, each with plain and with Huffman-coded values.
-SCHEMES = (*REGISTRY, *(f"{name}+{HUFFMAN}" for name in REGISTRY))
+# All that encode() takes: encodings and their variants, and the former with Huffman-coded values.
+SCHEMES = (*REGISTRY, *VARIANTS, *(f"{name}+{HUFFMAN}" for name in REGISTRY))
 
 
 def encode(matrix: np.ndarray, scheme: str) -> Streams:
@@ -50,10 +57,8 @@ def encode(matrix: np.ndarray, scheme: str) -> Streams:
       KeyError: if there is no such scheme.
       ValueError: if the matrix is not one that can be encoded; if its values are int16 and the scheme codes them.
     """
-    encoding, _, coding = scheme.partition("+")
-    if coding not in ("", HUFFMAN):
-        raise KeyError(scheme)
-    streams = REGISTRY[encoding].encode(matrix)
+    encoding, coding = _parts(scheme)
+    streams = _encode_positions(matrix, encoding)
     return huffman.encode(streams) if coding else streams
 
 
@@ -69,21 +74,35 @@ def sizes(matrix: np.ndarray, schemes: Iterable[str]) -> dict[str, int]:
     coded: dict[int, int] = {}  # bytes by id of the values
     result = {}
     for scheme in schemes:
-        encoding, _, coding = scheme.partition("+")
+        encoding, coding = _parts(scheme)
         if encoding not in positions:
-            module = REGISTRY[encoding]
-            if hasattr(module, "position_nbytes"):
-                positions[encoding] = module.position_nbytes(matrix), nonzeros
+            if hasattr(REGISTRY.get(encoding), "position_nbytes"):
+                positions[encoding] = REGISTRY[encoding].position_nbytes(matrix), nonzeros
             else:
-                streams = module.encode(matrix)
+                streams = _encode_positions(matrix, encoding)
                 positions[encoding] = streams.nbytes - streams.values.nbytes, streams.values
         position_bytes, values = positions[encoding]
-        if coding not in ("", HUFFMAN):
-            raise KeyError(scheme)
         if coding and id(values) not in coded:
             coded[id(values)] = huffman.nbytes(values)
         result[scheme] = position_bytes + (coded[id(values)] if coding else values.nbytes)
     return result
+
+
+def _parts(scheme: str) -> tuple[str, str]:
+    """The encoding or variant of a scheme, and its value coding, "" for plain.
+
+    Raises:
+      KeyError: if there is no such value coding.
+    """
+    encoding, _, coding = scheme.partition("+")
+    if coding not in ("", HUFFMAN):
+        raise KeyError(scheme)
+    return encoding, coding
+
+
+def _encode_positions(matrix: np.ndarray, encoding: str) -> Streams:
+    """With plain values."""
+    return VARIANTS[encoding](matrix) if encoding in VARIANTS else REGISTRY[encoding].encode(matrix)
 
 
 def decode(streams: Streams) -> np.ndarray:
