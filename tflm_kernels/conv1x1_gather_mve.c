@@ -24,8 +24,9 @@ enum { kBlockRows = 16, kMostChunks = 4, kMostPixels = kMostChunks * kDcsrGather
 // Evenly spaced pixels, one after the other in the output.
 typedef struct {
   DcsrGatherPixels pixels;
-  uint32_t count;  // of pixels
-  DcsrGatherProduct* product;
+  uint32_t count;                    // of pixels
+  DcsrGatherProduct* product;        // of runs with bases
+  DcsrGatherProduct* index_product;  // of rows whose groups are as the encoding has them
 } Chunk;
 
 typedef struct {
@@ -63,8 +64,15 @@ static inline void multiply_run(const DcsrOffsetRun* run, const Tile* tile, cons
   }
 }
 
-// The next row of an offset8 layer as one run; `run` has that of the row before, or where the first
-// begins.
+// A whole row with steps or descriptors.
+static inline void multiply_index_run(const DcsrOffsetRun* run, const Tile* tile, int32_t* sums) {
+  for (const Chunk* chunk = tile->chunks; chunk != tile->end; ++chunk) {
+    chunk->index_product(run, &chunk->pixels, kZeros, sums);
+    sums += chunk->count;
+  }
+}
+
+// The next row of an offset8 layer; `run` has that of the row before, or where the first begins.
 static inline void next_step_run(const DcsrLayer* layer, uint32_t row, DcsrOffsetRun* run) {
   const uint32_t before = run->elements;
   run->index = (const uint8_t*)run->index +
@@ -72,6 +80,29 @@ static inline void next_step_run(const DcsrLayer* layer, uint32_t row, DcsrOffse
   run->offset += before;
   run->weight += before;
   run->elements = dcsr_row_length(layer, row);
+}
+
+// Whether `run` is the row, of dcsr with byte deltas, that the reader has begun: no group has
+// planes or an escaped base. If so, goes to its end.
+static inline bool read_descriptor_run(DcsrRowReader* reader, DcsrOffsetRun* run) {
+  const uint8_t* index = reader->index;
+  const uint32_t elements = reader->left;
+  for (uint32_t left = elements; (int32_t)left > 0; left -= kDcsrGroupLanes) {
+    const uint32_t descriptor = dcsr_load_u16(index);
+    // The least of an escape, or planes.
+    if (descriptor == kDcsrStepEscape << kDcsrStepShift) return false;
+    if ((descriptor & kDcsrPlaneMask) != 0) return false;
+    index += kDcsrStepBytes;
+  }
+  run->index = reader->index;
+  run->offset = reader->delta;
+  run->weight = reader->weight;
+  run->elements = elements;
+  reader->index = index;
+  reader->delta += elements;
+  reader->weight += elements;
+  reader->left = 0;
+  return true;
 }
 
 static void clear(int32_t* sums, uint32_t count) {
@@ -84,7 +115,7 @@ static void multiply_step_rows(const DcsrLayer* layer, uint32_t row, uint32_t co
   for (uint32_t r = 0; r < count; ++r) {
     next_step_run(layer, row + r, run);
     if (run->elements > 0) {
-      multiply_run(run, tile, NULL, sums);
+      multiply_index_run(run, tile, sums);
     } else {
       clear(sums, tile->pixels);
     }
@@ -92,20 +123,27 @@ static void multiply_step_rows(const DcsrLayer* layer, uint32_t row, uint32_t co
   }
 }
 
-static void multiply_base_rows(uint32_t count, DcsrRowReader* reader, Tile* tile) {
+static void multiply_reader_rows(uint32_t count, DcsrRowReader* reader, Tile* tile) {
+  const DcsrLayer* layer = reader->layer;
+  const bool has_descriptors =
+      layer->encoding == kDcsrEncodingDcsr && dcsr_has_byte_deltas(layer);
   DcsrRunBuffer buffer;
   int32_t* sums = tile->sums;
-  for (uint32_t r = 0; r < count; ++r) {
+  for (uint32_t r = 0; r < count; ++r, sums += tile->pixels) {
+    DcsrOffsetRun run;
     dcsr_next_row(reader);
-    const int32_t* start = NULL;
-    if (reader->left == 0) clear(sums, tile->pixels);
-    while (reader->left > 0) {
-      DcsrOffsetRun run;
+    if (reader->left == 0) {
+      clear(sums, tile->pixels);
+      continue;
+    }
+    if (has_descriptors && read_descriptor_run(reader, &run)) {
+      multiply_index_run(&run, tile, sums);
+      continue;
+    }
+    for (const int32_t* start = NULL; reader->left > 0; start = sums) {
       dcsr_next_offset_run_mve(reader, &buffer, &run);
       multiply_run(&run, tile, start, sums);
-      start = sums;
     }
-    sums += tile->pixels;
   }
 }
 
@@ -118,7 +156,7 @@ static void multiply_tile(const DcsrLayer* layer, Tile* tile, int8_t* output) {
     if (layer->encoding == kDcsrEncodingOffset8) {
       multiply_step_rows(layer, row, count, &run, tile);
     } else {
-      multiply_base_rows(count, &reader, tile);
+      multiply_reader_rows(count, &reader, tile);
     }
     dcsr_requantize_rows_mve(layer, row, count, tile->sums, tile->pixels, output + row);
   }
@@ -126,8 +164,9 @@ static void multiply_tile(const DcsrLayer* layer, Tile* tile, int8_t* output) {
 
 void dcsr_conv1x1_gather_mve(const DcsrLayer* layer, const DcsrConvShape* shape,
                              const int8_t* input, int8_t* output) {
-  DcsrGatherProduct* const* products =
-      layer->encoding == kDcsrEncodingOffset8 ? kDcsrGatherStepProducts : kDcsrGatherBaseProducts;
+  DcsrGatherProduct* const* index_products = layer->encoding == kDcsrEncodingOffset8
+                                                 ? kDcsrGatherStepProducts
+                                                 : kDcsrGatherDescriptorProducts;
   size_t left = dcsr_pixel_count(shape);
   if (left == 0) return;
   DcsrPixels pixels = dcsr_pixels(layer, shape, input);
@@ -138,7 +177,8 @@ void dcsr_conv1x1_gather_mve(const DcsrLayer* layer, const DcsrConvShape* shape,
     tile.pixels = 0;
     while (chunk != tile.chunks + kMostChunks && tile.pixels < left) {
       make_chunk(&pixels, left - tile.pixels, &next, chunk);
-      chunk->product = products[chunk->count - 1];
+      chunk->product = kDcsrGatherBaseProducts[chunk->count - 1];
+      chunk->index_product = index_products[chunk->count - 1];
       tile.pixels += chunk->count;
       ++chunk;
     }

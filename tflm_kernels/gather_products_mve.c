@@ -38,6 +38,11 @@
   "vldrb.u8 q0, [r3], #16\n" \
   "add r11, r11, r9\n"       \
   "vldrb.u8 q1, [r5], #16\n"
+#define DCSR_GATHER_DESCRIPTOR       \
+  "ldrsh r9, [r1], #2\n"             \
+  "vldrb.u8 q0, [r3], #16\n"         \
+  "add r11, r11, r9, asr #4\n"       \
+  "vldrb.u8 q1, [r5], #16\n"
 
 // A gather is used two instructions after it.
 #define DCSR_GATHER_1(first) \
@@ -112,6 +117,10 @@ DCSR_GATHER_PRODUCT(step_product_2, DCSR_GATHER_STEP, DCSR_GATHER_2, "r11", "r0,
 DCSR_GATHER_PRODUCT(step_product_3, DCSR_GATHER_STEP, DCSR_GATHER_3, "r11", "r0, r2, r4")
 DCSR_GATHER_PRODUCT(step_product_4, DCSR_GATHER_STEP, DCSR_GATHER_4, "r11", "r0, r2, r4, r6")
 DCSR_GATHER_PRODUCT(step_product_5, DCSR_GATHER_STEP, DCSR_GATHER_5, "r11", "r0, r2, r4, r6, r8")
+DCSR_GATHER_PRODUCT(descriptor_product_2, DCSR_GATHER_DESCRIPTOR, DCSR_GATHER_2, "r11", "r0, r2")
+DCSR_GATHER_PRODUCT(descriptor_product_3, DCSR_GATHER_DESCRIPTOR, DCSR_GATHER_3, "r11", "r0, r2, r4")
+DCSR_GATHER_PRODUCT(descriptor_product_4, DCSR_GATHER_DESCRIPTOR, DCSR_GATHER_4, "r11", "r0, r2, r4, r6")
+DCSR_GATHER_PRODUCT(descriptor_product_5, DCSR_GATHER_DESCRIPTOR, DCSR_GATHER_5, "r11", "r0, r2, r4, r6, r8")
 
 // LDM and STM take two registers or more.
 #define DCSR_GATHER_PRODUCT_1(name, index, first)                                                  \
@@ -133,10 +142,14 @@ DCSR_GATHER_PRODUCT(step_product_5, DCSR_GATHER_STEP, DCSR_GATHER_5, "r11", "r0,
 
 DCSR_GATHER_PRODUCT_1(base_product_1, DCSR_GATHER_BASE, "r9")
 DCSR_GATHER_PRODUCT_1(step_product_1, DCSR_GATHER_STEP, "r11")
+DCSR_GATHER_PRODUCT_1(descriptor_product_1, DCSR_GATHER_DESCRIPTOR, "r11")
 
 DcsrGatherProduct* const kDcsrGatherBaseProducts[kDcsrGatherPixels] = {
     base_product_1, base_product_2, base_product_3, base_product_4, base_product_5};
 DcsrGatherProduct* const kDcsrGatherStepProducts[kDcsrGatherPixels] = {
     step_product_1, step_product_2, step_product_3, step_product_4, step_product_5};
+DcsrGatherProduct* const kDcsrGatherDescriptorProducts[kDcsrGatherPixels] = {
+    descriptor_product_1, descriptor_product_2, descriptor_product_3, descriptor_product_4,
+    descriptor_product_5};
 
 #endif  // __ARM_FEATURE_MVE

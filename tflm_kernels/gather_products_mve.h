@@ -16,7 +16,8 @@ enum { kDcsrGatherPixels = 5 };  // the most of one call
 // Elements of one row in groups of 16, of which the last may have fewer: element l of a group is in
 // column base + offset[l]. Known to the assembly.
 typedef struct {
-  const void* index;      // a base (i32) or a step from the base before (u16) for each group
+  const void* index;      // of each group: a base (i32), a step from the base before (u16), or a
+                          // dcsr descriptor without planes and escape
   const uint8_t* offset;  // [elements]
   const int8_t* weight;   // [elements]
   uint32_t elements;
@@ -33,9 +34,10 @@ typedef struct {
 typedef void DcsrGatherProduct(const DcsrOffsetRun* run, const DcsrGatherPixels* pixels,
                                const int32_t* start, int32_t* sums);
 
-// For `pixels` 1 .. kDcsrGatherPixels; at [pixels - 1]. With bases, and with steps.
+// For `pixels` 1 .. kDcsrGatherPixels; at [pixels - 1]. With bases, steps, and descriptors.
 extern DcsrGatherProduct* const kDcsrGatherBaseProducts[kDcsrGatherPixels];
 extern DcsrGatherProduct* const kDcsrGatherStepProducts[kDcsrGatherPixels];
+extern DcsrGatherProduct* const kDcsrGatherDescriptorProducts[kDcsrGatherPixels];
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
 
 #include "tflm_kernels/compiler.h"
 #include "tflm_kernels/group_decoder.h"
+#include "tflm_kernels/group_words.h"
 
 enum { kMaxOffset = 255, kMostPlanes = 4, kMaxSlope = 4095 };
 
@@ -25,23 +26,11 @@ static const uint8_t kLastFour[kDcsrGroupLanes] = {[12] = 1, [13] = 1, [14] = 1,
 static const uint8_t kLastEight[kDcsrGroupLanes] = {[8] = 1,  [9] = 1,  [10] = 1, [11] = 1,
                                                     [12] = 1, [13] = 1, [14] = 1, [15] = 1};
 
-// 16 gaps, or those that `lanes` has, from the lower or (`odd`) the upper nibble of the first byte
-// on.
-static inline uint8x16_t load_gaps(const uint8_t* gaps, bool odd, mve_pred16_t lanes) {
-  const uint16x8_t pairs = vldrbq_z_u16(gaps, lanes);
-  if (odd) {
-    // The other gap of a pair is in the next byte, which may be none of this row.
-    const uint16x8_t next = vldrbq_z_u16(gaps + 1, (mve_pred16_t)(lanes >> 1));
-    // 0x00ba and 0x00dc become 0xc0ba, then 0x0c0b.
-    return vshrq_n_u8(vreinterpretq_u8_u16(vsliq_n_u16(pairs, next, 12)), 4);
-  }
-  // 0x00ba becomes 0x0baa, then 0x0b0a.
-  return vreinterpretq_u8_u16(vbicq_n_u16(vsliq_n_u16(pairs, pairs, 4), 0x00F0));
-}
-
 // Sixteen gaps and what is between them are at most 255 together, so an offset group of rle never
-// needs to be cut.
-static inline void read_rle_groups(DcsrRowReader* reader, bool odd, DcsrRunBuffer* buffer) {
+// needs to be cut. Gaps are read eight bytes at a time, also where fewer belong to the row: the layer
+// has at least 16 elements, whose values are behind them (group_words.h).
+static inline void read_rle_groups(DcsrRowReader* reader, bool odd, uint32_t groups,
+                                   DcsrRunBuffer* buffer) {
   const uint8x16_t lane = vidupq_n_u8(0, 1);
   const uint8x16_t second_four = vld1q_u8(kSecondFour);
   const uint8x16_t last_four = vld1q_u8(kLastFour);
@@ -50,40 +39,65 @@ static inline void read_rle_groups(DcsrRowReader* reader, bool odd, DcsrRunBuffe
   const uint8_t* gaps = reader->layer->index + first / 2;
   uint8_t* offset = buffer->offset;
   int32_t* base = buffer->base;
-  int32_t* const end = base + kDcsrRunGroups;
-  int32_t left = (int32_t)reader->left;
   int32_t column = reader->expected;
-  do {
-    uint8x16_t sum = load_gaps(gaps, odd, vctp8q((uint32_t)left));
-    // Sums within four lanes, then within eight, then within all.
-    sum = vreinterpretq_u8_u32(vmulq_n_u32(vreinterpretq_u32_u8(sum), 0x01010101));
-    sum = vmlaq_n_u8(sum, second_four, vgetq_lane_u8(sum, 3));
-    sum = vmlaq_n_u8(sum, last_four, vgetq_lane_u8(sum, 11));
-    sum = vmlaq_n_u8(sum, last_eight, vgetq_lane_u8(sum, 7));
-    sum = vaddq_u8(sum, lane);
-    vst1q_u8(offset, sum);
-    *base++ = column;
-    column += vgetq_lane_u8(sum, 15) + 1;
-    offset += kDcsrGroupLanes;
-    gaps += kDcsrGroupLanes / 2;
-    left -= kDcsrGroupLanes;
-  } while (left > 0 && base != end);
-  reader->left = left > 0 ? (uint32_t)left : 0;
+  uint32_t last;
+  // Sums within four lanes, then within eight, then within all.
+#define DCSR_SUM_GAPS                        \
+  "vmul.i32 q0, q0, %[ones]\n"               \
+  "vmov.u8 %[last], q0[3]\n"                 \
+  "vmla.u8 q0, %q[second_four], %[last]\n"   \
+  "vmov.u8 %[last], q0[11]\n"                \
+  "vmla.u8 q0, %q[last_four], %[last]\n"     \
+  "vmov.u8 %[last], q0[7]\n"                 \
+  "vmla.u8 q0, %q[last_eight], %[last]\n"    \
+  "str %[column], [%[base]], #4\n"           \
+  "vadd.i8 q0, q0, %q[lane]\n"               \
+  "vmov.u8 %[last], q0[15]\n"                \
+  "vstrb.8 q0, [%[offset]], #16\n"           \
+  "add %[column], %[column], %[last]\n"      \
+  "add %[column], %[column], #1\n"           \
+  "le lr, 1b\n"
+#define DCSR_SUM_GAPS_OPERANDS                                                                   \
+  : [last] "=&r"(last), [gaps] "+r"(gaps), [offset] "+r"(offset), [base] "+r"(base),             \
+    [column] "+r"(column)                                                                        \
+  : [groups] "r"(groups), [ones] "r"(0x01010101), [lane] "w"(lane),                              \
+    [second_four] "w"(second_four), [last_four] "w"(last_four), [last_eight] "w"(last_eight)     \
+  : "lr", "q0", "q1", "memory"
+  if (odd) {
+    // The other gap of a pair is in the next byte: 0x00ba and 0x00dc become 0xc0ba, then 0x0c0b.
+    __asm__ volatile(
+        "dls lr, %[groups]\n"
+        "1:\n"
+        "vldrb.u16 q1, [%[gaps], #1]\n"
+        "vldrb.u16 q0, [%[gaps]], #8\n"
+        "vsli.16 q0, q1, #12\n"
+        "vshr.u8 q0, q0, #4\n" DCSR_SUM_GAPS DCSR_SUM_GAPS_OPERANDS);
+  } else {
+    // 0x00ba becomes 0x0baa, then 0x0b0a.
+    __asm__ volatile(
+        "dls lr, %[groups]\n"
+        "1:\n"
+        "vldrb.u16 q0, [%[gaps]], #8\n"
+        "vsli.16 q0, q0, #4\n"
+        "vbic.i16 q0, #0x00f0\n" DCSR_SUM_GAPS DCSR_SUM_GAPS_OPERANDS);
+  }
+#undef DCSR_SUM_GAPS
+#undef DCSR_SUM_GAPS_OPERANDS
   reader->expected = column;
 }
 
 DCSR_NOINLINE static void read_rle_run(DcsrRowReader* reader, DcsrRunBuffer* buffer,
                                        DcsrOffsetRun* run) {
-  const uint32_t before = reader->left;
+  const uint32_t most = kDcsrRunGroups * kDcsrGroupLanes;
+  const uint32_t elements = reader->left < most ? reader->left : most;
+  const uint32_t groups = (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
+  const bool odd = (reader->weight - reader->layer->values) % 2 != 0;
+  read_rle_groups(reader, odd, groups, buffer);
   run->offset = buffer->offset;
   run->weight = reader->weight;
-  if ((reader->weight - reader->layer->values) % 2 == 0) {
-    read_rle_groups(reader, false, buffer);
-  } else {
-    read_rle_groups(reader, true, buffer);
-  }
-  run->elements = before - reader->left;
-  reader->weight += run->elements;
+  run->elements = elements;
+  reader->weight += elements;
+  reader->left -= elements;
 }
 
 // Groups without planes and escapes; false if the next one is none.
@@ -203,7 +217,7 @@ static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRu
 void dcsr_next_offset_run_mve(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
   const DcsrLayer* layer = reader->layer;
   run->index = buffer->base;
-  if (layer->encoding == kDcsrEncodingRle) {
+  if (layer->encoding == kDcsrEncodingRle && dcsr_has_word_groups(layer)) {
     read_rle_run(reader, buffer, run);
     return;
   }
