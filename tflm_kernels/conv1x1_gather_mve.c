@@ -77,9 +77,8 @@ static void multiply_row(DcsrRowReader* reader, const Tile* tile, int32_t* sums)
 }
 
 // The next rows of the reader, whose lengths end at `end`.
-static void multiply_rows(DcsrRowReader* reader, const Tile* tile,
-                          DcsrRowsProduct* const* products, const uint32_t* lengths,
-                          const uint32_t* end, int32_t* sums) {
+static void multiply_rows(DcsrRowReader* reader, const Tile* tile, DcsrRowsProduct* const* products,
+                          const uint32_t* lengths, const uint32_t* end, int32_t* sums) {
   DcsrIndexRows rows;
   for (const Chunk* chunk = tile->chunks; chunk != tile->end; ++chunk) {
     rows = (DcsrIndexRows){reader->index, reader->delta, reader->weight, lengths};

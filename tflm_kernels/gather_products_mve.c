@@ -31,48 +31,57 @@
 
 // Its products. A gather is used two instructions after it.
 #define DCSR_GATHER_1(first) \
-  "vldrb.u8 q2, [" first ", q0]\n" \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
   "vmladava.s8 r0, q2, q1\n"
 #define DCSR_GATHER_2(first) \
-  "vldrb.u8 q2, [" first ", q0]\n" \
-  "add r9, " first ", r10\n" \
-  "vldrb.u8 q3, [r9, q0]\n" \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
+  "add r9, " first           \
+  ", r10\n"                  \
+  "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r0, q2, q1\n" \
   "vmladava.s8 r2, q3, q1\n"
 #define DCSR_GATHER_3(first) \
-  "vldrb.u8 q2, [" first ", q0]\n" \
-  "add r9, " first ", r10\n" \
-  "vldrb.u8 q3, [r9, q0]\n" \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
+  "add r9, " first           \
+  ", r10\n"                  \
+  "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r0, q2, q1\n" \
-  "add r9, r9, r10\n" \
-  "vldrb.u8 q2, [r9, q0]\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q2, [r9, q0]\n"  \
   "vmladava.s8 r2, q3, q1\n" \
   "vmladava.s8 r4, q2, q1\n"
 #define DCSR_GATHER_4(first) \
-  "vldrb.u8 q2, [" first ", q0]\n" \
-  "add r9, " first ", r10\n" \
-  "vldrb.u8 q3, [r9, q0]\n" \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
+  "add r9, " first           \
+  ", r10\n"                  \
+  "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r0, q2, q1\n" \
-  "add r9, r9, r10\n" \
-  "vldrb.u8 q2, [r9, q0]\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q2, [r9, q0]\n"  \
   "vmladava.s8 r2, q3, q1\n" \
-  "add r9, r9, r10\n" \
-  "vldrb.u8 q3, [r9, q0]\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r4, q2, q1\n" \
   "vmladava.s8 r6, q3, q1\n"
 #define DCSR_GATHER_5(first) \
-  "vldrb.u8 q2, [" first ", q0]\n" \
-  "add r9, " first ", r10\n" \
-  "vldrb.u8 q3, [r9, q0]\n" \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
+  "add r9, " first           \
+  ", r10\n"                  \
+  "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r0, q2, q1\n" \
-  "add r9, r9, r10\n" \
-  "vldrb.u8 q2, [r9, q0]\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q2, [r9, q0]\n"  \
   "vmladava.s8 r2, q3, q1\n" \
-  "add r9, r9, r10\n" \
-  "vldrb.u8 q3, [r9, q0]\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r4, q2, q1\n" \
-  "add r9, r9, r10\n" \
-  "vldrb.u8 q2, [r9, q0]\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q2, [r9, q0]\n"  \
   "vmladava.s8 r6, q3, q1\n" \
   "vmladava.s8 r8, q2, q1\n"
 
@@ -89,12 +98,11 @@
 #define DCSR_STORE_5 "stm r12, {r0, r2, r4, r6, r8}\n"
 
 // Functions of assembly alone: their parameters are in r0 to r3.
-#define DCSR_RUN_PRODUCT(count)                                           \
-  __attribute__((naked)) static void run_product_##count(                 \
-      const DcsrOffsetRun* run __attribute__((unused)),                   \
-      const DcsrGatherPixels* pixels __attribute__((unused)),             \
-      const int32_t* start __attribute__((unused)),                       \
-      int32_t* sums __attribute__((unused))) {                            \
+#define DCSR_RUN_PRODUCT(count)                                                              \
+  __attribute__((naked)) static void run_product_##count(                                    \
+      const DcsrOffsetRun* run __attribute__((unused)),                                      \
+      const DcsrGatherPixels* pixels __attribute__((unused)),                                \
+      const int32_t* start __attribute__((unused)), int32_t* sums __attribute__((unused))) { \
     __asm__ volatile("push {r4, r5, r6, r8, r9, r10, r11, lr}\n"          \
                      "mov r12, r3\n"                                      \
                      "ldrd r10, r11, [r1]\n"                              \
@@ -105,17 +113,16 @@
                      DCSR_NEXT_BASE DCSR_GATHER_##count("r9")             \
                      "letp lr, 1b\n"                                      \
                      DCSR_STORE_##count                                   \
-                     "pop {r4, r5, r6, r8, r9, r10, r11, pc}\n");         \
+                     "pop {r4, r5, r6, r8, r9, r10, r11, pc}\n");                  \
   }
 
-// On the stack: rows, end, sum_stride, x, zeros. A row's last group moves offset and weight as far as
-// a whole one.
-#define DCSR_ROWS_PRODUCT(name, next, count)                              \
-  __attribute__((naked)) static void name##_##count(                      \
-      DcsrIndexRows* rows __attribute__((unused)),                        \
-      const DcsrGatherPixels* pixels __attribute__((unused)),             \
-      const uint32_t* end __attribute__((unused)),                        \
-      int32_t* sums __attribute__((unused))) {                            \
+// On the stack: rows, end, sum_stride, x, zeros. A row's last group moves offset and weight as far
+// as a whole one.
+#define DCSR_ROWS_PRODUCT(name, next, count)                                                \
+  __attribute__((naked)) static void name##_##count(                                        \
+      DcsrIndexRows* rows __attribute__((unused)),                                          \
+      const DcsrGatherPixels* pixels __attribute__((unused)),                               \
+      const uint32_t* end __attribute__((unused)), int32_t* sums __attribute__((unused))) { \
     __asm__ volatile("push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"      \
                      "mov r12, r3\n"                                      \
                      "ldm r1, {r10, r11}\n"                               \
@@ -151,12 +158,12 @@
                      "ldr r0, [sp]\n"                                     \
                      "stm r0, {r1, r3, r5}\n"                             \
                      "add sp, sp, #36\n"                                  \
-                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");     \
+                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");                 \
   }
 
-#define DCSR_PRODUCTS(count)                                        \
-  DCSR_RUN_PRODUCT(count)                                           \
-  DCSR_ROWS_PRODUCT(step_rows_product, DCSR_NEXT_STEP, count)       \
+#define DCSR_PRODUCTS(count)                                  \
+  DCSR_RUN_PRODUCT(count)                                     \
+  DCSR_ROWS_PRODUCT(step_rows_product, DCSR_NEXT_STEP, count) \
   DCSR_ROWS_PRODUCT(descriptor_rows_product, DCSR_NEXT_DESCRIPTOR, count)
 
 DCSR_PRODUCTS(1)

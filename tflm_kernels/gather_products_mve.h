@@ -22,10 +22,10 @@ typedef struct {
   uint32_t elements;
 } DcsrOffsetRun;
 
-// The same of several rows, as the encoding has it: offset8, or dcsr with byte deltas, no planes and
-// no escapes. Known to the assembly.
+// The same of several rows, as the encoding has it: offset8, or dcsr with byte deltas, no planes
+// and no escapes. Known to the assembly.
 typedef struct {
-  const uint8_t* index;     // steps or descriptors
+  const uint8_t* index;  // steps or descriptors
   const uint8_t* offset;
   const int8_t* weight;
   const uint32_t* lengths;  // elements of each row
@@ -38,13 +38,13 @@ typedef struct {
   size_t sum_stride;  // bytes from row to row of sums
 } DcsrGatherPixels;
 
-// sums[p] = start[p] + products of a run with pixel p, for p below kDcsrGatherPixels or fewer. Either
-// may be the other.
+// sums[p] = start[p] + products of a run with pixel p, for p below kDcsrGatherPixels or fewer.
+// Either may be the other.
 typedef void DcsrRunProduct(const DcsrOffsetRun* run, const DcsrGatherPixels* pixels,
                             const int32_t* start, int32_t* sums);
 
-// Sums of rows, at least one, whose lengths end at `end`. Moves `rows` but for its lengths to the row
-// behind them.
+// Sums of rows, at least one, whose lengths end at `end`. Moves `rows` but for its lengths to the
+// row behind them.
 typedef void DcsrRowsProduct(DcsrIndexRows* rows, const DcsrGatherPixels* pixels,
                              const uint32_t* end, int32_t* sums);
 

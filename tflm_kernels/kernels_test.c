@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tflm_kernels/conv1x1_c.h"
+#include "tflm_kernels/conv1x1_gather_mve.h"
 #include "tflm_kernels/conv1x1_smlal.h"
 #include "tflm_kernels/dense_baseline.h"
 #include "tflm_kernels/fully_connected_c.h"
@@ -99,6 +100,13 @@ static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* outp
 
 #endif
 
+#if defined(__ARM_FEATURE_MVE)
+// Also where it is not what is chosen.
+static void run_gather(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  dcsr_conv1x1_gather_mve(layer, &data->shape, data->input, output);
+}
+#endif
+
 // Layers of the dense encoding; others go to the reference.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   const bool is_conv = layer->op == kDcsrOpConv1x1;
@@ -184,6 +192,10 @@ static void test_c_kernels_equal_dense_loop(void) { check_all_budgets(run_c); }
 static void test_smlal_kernels_equal_dense_loop(void) { check_all_budgets(run_smlal); }
 #endif
 
+#if defined(__ARM_FEATURE_MVE)
+static void test_gather_kernel_equals_dense_loop(void) { check_all_cases(run_gather, 0); }
+#endif
+
 // A table whose outputs are all clamped would prove little.
 static void test_cases_spread_over_int8(void) {
   size_t counted = 0;
@@ -210,6 +222,9 @@ int main(void) {
   RUN_TEST(test_reference_equals_dense_loop);
   RUN_TEST(test_dispatched_kernel_equals_dense_loop);
   RUN_TEST(test_dense_baseline_equals_dense_loop);
+#if defined(__ARM_FEATURE_MVE)
+  RUN_TEST(test_gather_kernel_equals_dense_loop);
+#endif
 #if !defined(__arm__)
   RUN_TEST(test_c_kernels_equal_dense_loop);
   RUN_TEST(test_smlal_kernels_equal_dense_loop);

@@ -27,8 +27,8 @@ static const uint8_t kLastEight[kDcsrGroupLanes] = {[8] = 1,  [9] = 1,  [10] = 1
                                                     [12] = 1, [13] = 1, [14] = 1, [15] = 1};
 
 // Sixteen gaps and what is between them are at most 255 together, so an offset group of rle never
-// needs to be cut. Gaps are read eight bytes at a time, also where fewer belong to the row: the layer
-// has at least 16 elements, whose values are behind them (group_words.h).
+// needs to be cut. Gaps are read eight bytes at a time, also where fewer belong to the row: the
+// layer has at least 16 elements, whose values are behind them (group_words.h).
 static inline void read_rle_groups(DcsrRowReader* reader, bool odd, uint32_t groups,
                                    DcsrRunBuffer* buffer) {
   const uint8x16_t lane = vidupq_n_u8(0, 1);
@@ -42,22 +42,22 @@ static inline void read_rle_groups(DcsrRowReader* reader, bool odd, uint32_t gro
   int32_t column = reader->expected;
   uint32_t last;
   // Sums within four lanes, then within eight, then within all.
-#define DCSR_SUM_GAPS                        \
-  "vmul.i32 q0, q0, %[ones]\n"               \
-  "vmov.u8 %[last], q0[3]\n"                 \
-  "vmla.u8 q0, %q[second_four], %[last]\n"   \
-  "vmov.u8 %[last], q0[11]\n"                \
-  "vmla.u8 q0, %q[last_four], %[last]\n"     \
-  "vmov.u8 %[last], q0[7]\n"                 \
-  "vmla.u8 q0, %q[last_eight], %[last]\n"    \
-  "str %[column], [%[base]], #4\n"           \
-  "vadd.i8 q0, q0, %q[lane]\n"               \
-  "vmov.u8 %[last], q0[15]\n"                \
-  "vstrb.8 q0, [%[offset]], #16\n"           \
-  "add %[column], %[column], %[last]\n"      \
-  "add %[column], %[column], #1\n"           \
+#define DCSR_SUM_GAPS                      \
+  "vmul.i32 q0, q0, %[ones]\n"             \
+  "vmov.u8 %[last], q0[3]\n"               \
+  "vmla.u8 q0, %q[second_four], %[last]\n" \
+  "vmov.u8 %[last], q0[11]\n"              \
+  "vmla.u8 q0, %q[last_four], %[last]\n"   \
+  "vmov.u8 %[last], q0[7]\n"               \
+  "vmla.u8 q0, %q[last_eight], %[last]\n"  \
+  "str %[column], [%[base]], #4\n"         \
+  "vadd.i8 q0, q0, %q[lane]\n"             \
+  "vmov.u8 %[last], q0[15]\n"              \
+  "vstrb.8 q0, [%[offset]], #16\n"         \
+  "add %[column], %[column], %[last]\n"    \
+  "add %[column], %[column], #1\n"         \
   "le lr, 1b\n"
-#define DCSR_SUM_GAPS_OPERANDS                                                                   \
+#define DCSR_SUM_GAPS_OPERANDS                                                               \
   : [last] "=&r"(last), [gaps] "+r"(gaps), [offset] "+r"(offset), [base] "+r"(base),             \
     [column] "+r"(column)                                                                        \
   : [groups] "r"(groups), [ones] "r"(0x01010101), [lane] "w"(lane),                              \
@@ -147,7 +147,8 @@ typedef struct {
 
 // Groups of `lanes`, until one is escaped, has more than four planes or an offset of 255 or more;
 // sums saturate. As columns increase, the last offset is the largest. Eight bytes of deltas and two
-// of a plane are read, also where fewer belong to the group: values are behind them (group_words.h).
+// of a plane are read, also where fewer belong to the group: values are behind them
+// (group_words.h).
 static inline void read_nibble_groups(Nibbles* nibbles, uint8x16_t line, uint32_t slope,
                                       uint32_t groups, uint32_t lanes) {
   const uint8x16_t bit4 = vdupq_n_u8(16);
@@ -157,11 +158,11 @@ static inline void read_nibble_groups(Nibbles* nibbles, uint8x16_t line, uint32_
   uint32_t descriptor;
   uint32_t planes;
   uint32_t bits;
-#define DCSR_ADD_PLANE(value)            \
-  "ldrh %[bits], [%[plane]]\n"           \
-  "add %[plane], %[plane], %[width]\n"   \
-  "vmsr p0, %[bits]\n"                   \
-  "vpst\n"                               \
+#define DCSR_ADD_PLANE(value)          \
+  "ldrh %[bits], [%[plane]]\n"         \
+  "add %[plane], %[plane], %[width]\n" \
+  "vmsr p0, %[bits]\n"                 \
+  "vpst\n"                             \
   "vqaddt.u8 q0, q0, %q[" value "]\n"
   __asm__ volatile(
       "dls lr, %[groups]\n"
