@@ -101,7 +101,8 @@ DCSR_NOINLINE static void read_rle_run(DcsrRowReader* reader, DcsrRunBuffer* buf
 }
 
 // Groups without planes and escapes; false if the next one is none.
-static bool read_byte_delta_run(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
+DCSR_NOINLINE static bool read_byte_delta_run(DcsrRowReader* reader, DcsrRunBuffer* buffer,
+                                              DcsrOffsetRun* run) {
   const uint8_t* index = reader->index;
   int32_t* base = buffer->base;
   int32_t column = reader->expected;
@@ -251,7 +252,7 @@ DCSR_NOINLINE static bool read_nibble_delta_run(DcsrRowReader* reader, DcsrRunBu
 }
 
 // One group, columns in order.
-static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
+DCSR_NOINLINE static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
   DcsrGroup group;
   dcsr_decode_group(reader, &group);
   int32_t* base = buffer->base;
