@@ -252,7 +252,8 @@ DCSR_NOINLINE static bool read_nibble_delta_run(DcsrRowReader* reader, DcsrRunBu
 }
 
 // One group, columns in order.
-DCSR_NOINLINE static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
+DCSR_NOINLINE static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer,
+                                    DcsrOffsetRun* run) {
   DcsrGroup group;
   dcsr_decode_group(reader, &group);
   int32_t* base = buffer->base;
