@@ -44,6 +44,8 @@ _TIMEOUT = 1800.0
 # Runfiles: this file is <workspace>/benchmarks/cortex_m.py.
 _WORKSPACE = Path(__file__).parent.parent
 _LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
+# kMostGatherPixels of kernels.c.
+_MOST_GATHER_PIXELS = 12
 _KERNELS = {packing.OP_CONV_2D: "conv1x1", packing.OP_FULLY_CONNECTED: "fully_connected"}
 
 
@@ -143,19 +145,20 @@ def gather_instructions(case: Case, code: firmware_code.Code) -> int:
     """Vector gathers and scatters of the sparse product, by the formula of docs/results.md."""
     batches, _, _, height, width = case.shape
     rows, cols = case.matrix.shape
-    streams = case.sparse.streams
-    if case.sparse.op == packing.OP_CONV_2D:
+    pixels = batches * height * width
+    fully_connected = case.sparse.op == packing.OP_FULLY_CONNECTED
+    if "dcsr_conv1x1_gather_mve" in code.addresses and (fully_connected or pixels <= _MOST_GATHER_PIXELS):
+        # For each pixel one for a group of 16 elements, and one for the sums of four rows.
+        lengths = case.sparse.streams.row_lengths
+        assert lengths is not None
+        return pixels * (int(np.sum(-(-lengths.astype(int) // 16))) + -(-rows // 4))
+    if not fully_connected:
         if "dcsr_conv1x1_mve" not in code.addresses:
             return 0
         # For 8 pixels at a time: two channels a gather (one if they are odd), and a scatter of each output channel.
-        vectors = -(-batches * height * width // 8)
+        vectors = -(-pixels // 8)
         return vectors * (cols // 2 if cols % 2 == 0 else cols) + vectors * rows
-    if f"dcsr_fully_connected_{streams.encoding}_mve" not in code.addresses:
-        return 0
-    # One for a group of 16 elements, two for a row's last one if it has fewer.
-    assert streams.row_lengths is not None
-    lengths = streams.row_lengths.astype(int)
-    return batches * int(np.sum(lengths // 16 + 2 * (lengths % 16 > 0)))
+    return 0
 
 
 def tables(results: Sequence[dict]) -> list[str]:

@@ -418,6 +418,7 @@ static void read_group(DcsrWordReader* reader) {
 static uint32_t* stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   (void)program;
   dcsr_begin_row(&reader->row, elements);
+  --reader->row.row;
   reader->word = reader->words;
   reader->magnitude = reader->magnitudes;
   return NULL;
@@ -455,14 +456,13 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
 }
 
 uint32_t* dcsr_next_row_program(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
-  const uint32_t row = reader->row.row;
   if (elements == 0) {
-    reader->row.row = row + 1;
+    ++reader->row.row;
     *program = 0;
     return program + 1;
   }
   uint32_t* end = reader->stage(reader, elements, program);
-  reader->row.row = row + 1;
+  ++reader->row.row;
   if (end != NULL) return end;
   while (reader->row.left > 0) read_group(reader);
   memset(reader->magnitude, kEndOfMagnitudes, 4);
