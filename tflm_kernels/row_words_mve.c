@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "tflm_kernels/compiler.h"
 #include "tflm_kernels/group_decoder.h"
 #include "tflm_kernels/group_words.h"
 
@@ -455,6 +456,13 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
   return reader;
 }
 
+// The rest of a row whose groups are not all simple. Apart, so that the others need no stack for it.
+DCSR_NOINLINE static uint32_t* finish_row(DcsrWordReader* reader, uint32_t* program) {
+  while (reader->row.left > 0) read_group(reader);
+  memset(reader->magnitude, kEndOfMagnitudes, 4);
+  return make_program(reader, program);
+}
+
 uint32_t* dcsr_next_row_program(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   if (elements == 0) {
     ++reader->row.row;
@@ -463,8 +471,5 @@ uint32_t* dcsr_next_row_program(DcsrWordReader* reader, uint32_t elements, uint3
   }
   uint32_t* end = reader->stage(reader, elements, program);
   ++reader->row.row;
-  if (end != NULL) return end;
-  while (reader->row.left > 0) read_group(reader);
-  memset(reader->magnitude, kEndOfMagnitudes, 4);
-  return make_program(reader, program);
+  return end != NULL ? end : finish_row(reader, program);
 }
