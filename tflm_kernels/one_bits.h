@@ -1,5 +1,5 @@
-// Columns that are ones in a stream of bits (rice, bitmap), a word of it at a time. What group_words.h
-// says about words holds here: the layer has dcsr_has_word_groups().
+// Columns that are ones in a stream of bits (rice, bitmap), a word of it at a time. What
+// group_words.h says about words holds here: the layer has dcsr_has_word_groups().
 
 #ifndef DCSR_TFLM_KERNELS_ONE_BITS_H_
 #define DCSR_TFLM_KERNELS_ONE_BITS_H_

@@ -427,9 +427,7 @@ static inline uint32_t magnitudes_of(uint32_t weights) {
   return (weights ^ signs * 0xFF) + signs;
 }
 
-static inline uint32_t word_of(uint32_t offset, int8_t weight) {
-  return offset + (uint16_t)weight;
-}
+static inline uint32_t word_of(uint32_t offset, int8_t weight) { return offset + (uint16_t)weight; }
 
 // All of the next row, of that many elements but 0, whose values are plain. `bits`: of remainders.
 static inline void read_ones(DcsrWordReader* reader, uint32_t elements, uint32_t bits) {
