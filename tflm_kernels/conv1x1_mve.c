@@ -54,9 +54,10 @@ typedef struct {
 
 enum {
   kHeaderWords = sizeof(RowHeader) / sizeof(uint32_t),
+  kFirstGroup = 16,  // added to the first number of a row
   // Codes that are no numbers of nonzeros.
-  kEndOfRows = 7,
-  kSlowRow = 15,  // its program follows, beginning with its first number
+  kEndOfRows = 23,
+  kSlowRow = 31,  // its program follows, beginning with its first number
 };
 
 // What is the same for all rows, in the order that the code takes it in.
@@ -165,25 +166,32 @@ static const int8_t* pixel_address(const PixelMap* map, size_t pixel) {
 #if DCSR_HAS_MVE
 enum { kPartPixels = 4, kPartCols = 16 };
 
-// Four pixels, to x[column][pitch], of which four bytes are written. VST4 interleaves the bytes of
-// the pixels to words of a column, which are then scattered. The last part overlaps the one before.
-static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t cols, size_t pitch,
-                             int8_t* x) {
+// Four pixels, and `count` - 1 times the four behind them, to x[column][pitch]. VST4 interleaves the
+// bytes of four pixels to words of a column, which are then scattered. At least kPartCols columns:
+// the last part overlaps the one before.
+static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t count, size_t cols,
+                             size_t pitch, int8_t* x) {
   const int8_t* pixel0 = pixel[0];
   const int8_t* pixel1 = pixel[1];
   const int8_t* pixel2 = pixel[2];
   const int8_t* pixel3 = pixel[3];
-  const size_t parts = cols / kPartCols;
-  const size_t rest = cols % kPartCols == 0 ? 0 : kPartCols - cols % kPartCols;
   int8_t words[kPartPixels * kPartCols] __attribute__((aligned(16)));
   const uint32x4_t offsets0 = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)pitch);
   const uint32x4_t offsets1 = vaddq_n_u32(offsets0, (uint32_t)pitch * 4);
   const uint32x4_t offsets2 = vaddq_n_u32(offsets0, (uint32_t)pitch * 8);
   const uint32x4_t offsets3 = vaddq_n_u32(offsets0, (uint32_t)pitch * 12);
-  size_t back = rest;
+  // What does not change, by its place on the stack.
+  const uint32_t constants[] = {
+      (uint32_t)cols, (uint32_t)(cols / kPartCols), (uint32_t)(kPartCols - cols % kPartCols),
+      (uint32_t)((kPartCols - cols % kPartCols) * pitch), (uint32_t)(cols * pitch - kPartPixels)};
+  const size_t step = pitch * kPartCols;
+  const int8_t* end = pixel3 + cols;
+  uint32_t t, u;
   __asm__ volatile(
-      "dls lr, %[parts]\n"
       "1:\n"
+      "ldr lr, [%[constants], #4]\n"
+      "dls lr, lr\n"
+      "2:\n"
       "vldrb.8 q0, [%[pixel0]], #16\n"
       "vldrb.8 q1, [%[pixel1]], #16\n"
       "vldrb.8 q2, [%[pixel2]], #16\n"
@@ -201,35 +209,47 @@ static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t cols
       "vstrw.32 q2, [%[x], %q[offsets2]]\n"
       "vstrw.32 q3, [%[x], %q[offsets3]]\n"
       "add %[x], %[x], %[step]\n"
-      "le lr, 1b\n"
-      // Once more, `back` columns back.
-      "cmp %[back], #0\n"
-      "beq 2f\n"
-      "sub %[pixel0], %[pixel0], %[back]\n"
-      "sub %[pixel1], %[pixel1], %[back]\n"
-      "sub %[pixel2], %[pixel2], %[back]\n"
-      "sub %[pixel3], %[pixel3], %[back]\n"
-      "mls %[x], %[back], %[pitch], %[x]\n"
-      "mov %[back], #0\n"
+      "le lr, 2b\n"
+      // Once more, some columns back, unless pixel3 is at its end.
+      "ldrd %[t], %[u], [%[constants], #8]\n"
+      "cmp %[pixel3], %[end]\n"
+      "beq 3f\n"
+      "sub %[pixel0], %[pixel0], %[t]\n"
+      "sub %[pixel1], %[pixel1], %[t]\n"
+      "sub %[pixel2], %[pixel2], %[t]\n"
+      "sub %[pixel3], %[pixel3], %[t]\n"
+      "sub %[x], %[x], %[u]\n"
       "mov lr, #1\n"
-      "b 1b\n"
-      "2:\n"
+      "b 2b\n"
+      "3:\n"
+      // The next pixels are behind the fourth.
+      "ldr %[t], [%[constants]]\n"
+      "ldr %[u], [%[constants], #16]\n"
+      "mov %[pixel0], %[pixel3]\n"
+      "add %[pixel1], %[pixel0], %[t]\n"
+      "add %[pixel2], %[pixel1], %[t]\n"
+      "add %[pixel3], %[pixel2], %[t]\n"
+      "add %[end], %[pixel3], %[t]\n"
+      "sub %[x], %[x], %[u]\n"
+      "subs %[count], %[count], #1\n"
+      "bne 1b\n"
       : [pixel0] "+r"(pixel0), [pixel1] "+r"(pixel1), [pixel2] "+r"(pixel2), [pixel3] "+r"(pixel3),
-        [x] "+r"(x), [back] "+r"(back)
-      : [parts] "r"(parts), [words] "r"(words), [pitch] "r"(pitch), [step] "r"(pitch * kPartCols),
-        [offsets0] "w"(offsets0), [offsets1] "w"(offsets1), [offsets2] "w"(offsets2),
-        [offsets3] "w"(offsets3)
+        [x] "+r"(x), [count] "+r"(count), [end] "+r"(end), [t] "=&r"(t), [u] "=&r"(u)
+      : [words] "r"(words), [constants] "r"(constants), [step] "r"(step), [offsets0] "w"(offsets0),
+        [offsets1] "w"(offsets1), [offsets2] "w"(offsets2), [offsets3] "w"(offsets3)
       : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
 }
 
 static void transpose_block(const PixelMap* map, size_t first, size_t width, size_t pitch,
                             int8_t* x) {
   const size_t cols = map->layer->cols;
+  const bool at_once = map->contiguous && cols >= kPartCols;
   for (size_t p = 0; p < width; p += kPartPixels) {
     const int8_t* pixel[kPartPixels];
     for (size_t i = 0; i < kPartPixels; ++i) pixel[i] = pixel_address(map, first + p + i);
     if (cols >= kPartCols) {
-      transpose_pixels(pixel, cols, pitch, x + p);
+      transpose_pixels(pixel, at_once ? width / kPartPixels : 1, cols, pitch, x + p);
+      if (at_once) return;
       continue;
     }
     for (size_t c = 0; c < cols; ++c) {
@@ -298,8 +318,8 @@ __asm__(
     "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 
-    // Outputs of eight pixels, to r0.
-    ".macro dcsr_mve_requantize lo, hi, t, offsets, load, full\n"
+    // Outputs of eight pixels, the first to r1, the others to r0 + r5. r4 zero point.
+    ".macro dcsr_mve_requantize lo, hi, t, offsets, first, full\n"
     // Even sums in lo, odd ones in hi.
     "vsli.16 \\lo, \\hi, #8\n"
     "vshr.s16 \\hi, \\hi, #8\n"
@@ -320,24 +340,25 @@ __asm__(
     "vqmovnt.s32 \\lo, \\hi\n"
     "vqadd.s16 \\lo, \\lo, r4\n"
     ".if \\full\n"
-    "vldrh.16 \\t, [r6, #24]\n"
+    "vldrh.16 \\t, [sp, #40]\n"
     "vmax.s16 \\lo, \\lo, \\t\n"
-    "vldrh.16 \\t, [r6, #40]\n"
+    "vldrh.16 \\t, [sp, #56]\n"
     "vmin.s16 \\lo, \\lo, \\t\n"
     ".endif\n"
     "vqmovnb.s16 \\lo, \\lo\n"
-    ".if \\load\n"
-    "vldrh.16 \\offsets, [r6, #8]\n"
-    ".endif\n"
-    "vstrb.16 \\lo, [r0, \\offsets]\n"
+    ".if \\first\n"
+    "vldrh.16 \\offsets, [sp, #24]\n"
+    "vstrb.16 \\lo, [r1, \\offsets]\n"
+    ".else\n"
     "add r0, r5\n"
+    "vstrb.16 \\lo, [r0, \\offsets]\n"
+    ".endif\n"
     ".endm\n"
 
     // What is left in lo after the last group is flushed here; for an empty row that is nothing.
     ".macro dcsr_mve_end n, full\n"
-    "ldr r6, [sp, #16]\n"
     "mov r0, r1\n"
-    "ldrd r4, r5, [r6]\n"
+    "ldrd r4, r5, [sp, #16]\n"
     ".if \\n == 4\n"
     "vqdmlah.s16 q4, q0, r3\n"
     "vqdmlah.s16 q5, q1, r3\n"
@@ -392,23 +413,21 @@ __asm__(
     "ldr pc, [r2]\n"
     ".endm\n"
 
-    ".macro dcsr_mve_table end\n"
-    ".word \\end + 1, 1b + 1, 2b + 1, 3b + 1, 4b + 1, 5b + 1, 6b + 1, 9b + 1\n"
-    ".word 0, 11b + 1, 12b + 1, 13b + 1, 14b + 1, 15b + 1, 16b + 1, 9b + 1\n"
+    ".macro dcsr_mve_begin\n"
+    "ldm lr!, {r8-r12}\n"
+    "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 
-    ".macro dcsr_mve_begin n\n"
-    "ldm lr!, {r8-r12}\n"
+    ".macro dcsr_mve_clear n\n"
     "vdup.16 q0, r8\n"
     ".if \\n == 4\n"
-    "vdup.16 q7, r9\n"
-    "vmov q1, q0\n"
-    "vmov q2, q0\n"
-    "vmov q3, q0\n"
-    "vmov q4, q7\n"
-    "vmov q5, q7\n"
-    "vmov q6, q7\n"
-    "vstrw.32 q7, [sp]\n"
+    "vdup.16 q1, r8\n"
+    "vdup.16 q2, r8\n"
+    "vdup.16 q3, r8\n"
+    "vdup.16 q4, r9\n"
+    "vdup.16 q5, r9\n"
+    "vdup.16 q6, r9\n"
+    "vstrw.32 q4, [sp]\n"
     ".elseif \\n == 2\n"
     "vdup.16 q1, r8\n"
     "vdup.16 q2, r9\n"
@@ -416,7 +435,82 @@ __asm__(
     ".else\n"
     "vdup.16 q1, r9\n"
     ".endif\n"
+    ".endm\n"
+
+    // The same as the first of several of a row, in blocks of 32 pixels: sums begin with it, and with
+    // the bias in r8 and r9.
+    ".macro dcsr_mve_multiply_first address, weight\n"
+    "vdup.16 q7, \\weight\n"
+    "vldrb.s16 q0, [\\address]\n"
+    "vldrb.s16 q1, [\\address, #8]\n"
+    "vldrb.s16 q2, [\\address, #16]\n"
+    "vldrb.s16 q3, [\\address, #24]\n"
+    "vmlas.u16 q0, q7, r8\n"
+    "vmlas.u16 q1, q7, r8\n"
+    "vmlas.u16 q2, q7, r8\n"
+    "vmlas.u16 q3, q7, r8\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_one n, next:vararg\n"
+    "ldm lr!, {r4, r5 \\next}\n"
+    "dcsr_mve_multiply_first r4, r5\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_two n, next:vararg\n"
+    "ldm lr!, {r4-r7 \\next}\n"
+    "dcsr_mve_multiply_first r4, r6\n"
+    "dcsr_mve_multiply 4, r5, r7\n"
+    ".endm\n"
+    // The bias is in the way of two weights.
+    ".macro dcsr_mve_first_three n, next:vararg\n"
+    "mov r12, r8\n"
+    "mov r0, r9\n"
+    "ldm lr!, {r4-r9}\n"
+    "vdup.16 q7, r7\n"
+    "vldrb.s16 q0, [r4]\n"
+    "vldrb.s16 q1, [r4, #8]\n"
+    "vldrb.s16 q2, [r4, #16]\n"
+    "vldrb.s16 q3, [r4, #24]\n"
+    "vmlas.u16 q0, q7, r12\n"
+    "vmlas.u16 q1, q7, r12\n"
+    "vmlas.u16 q2, q7, r12\n"
+    "vmlas.u16 q3, q7, r12\n"
+    "dcsr_mve_multiply 4, r5, r8\n"
+    "dcsr_mve_multiply 4, r6, r9\n"
+    ".ifnb \\next\n"
+    "ldr r12, [lr], #4\n"
+    ".endif\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_group k, rest, three, bias\n"
+    "4\\k\\():\n"
+    ".if \\three\n"
+    "dcsr_mve_first_three 4\n"
+    ".endif\n"
+    "\\rest 4, , r12\n"
+    "vshr.s16 q4, q0, #8\n"
+    "vshr.s16 q5, q1, #8\n"
+    "vshr.s16 q6, q2, #8\n"
+    "vshr.s16 q7, q3, #8\n"
+    "vadd.i16 q4, q4, \\bias\n"
+    "vadd.i16 q5, q5, \\bias\n"
+    "vadd.i16 q6, q6, \\bias\n"
+    "vadd.i16 q7, q7, \\bias\n"
+    "vbic.i16 q0, #0xff00\n"
+    "vbic.i16 q1, #0xff00\n"
+    "vbic.i16 q2, #0xff00\n"
+    "vbic.i16 q3, #0xff00\n"
+    "vstrw.32 q7, [sp]\n"
     "ldr pc, [r2, r12, lsl #2]\n"
+    ".endm\n"
+
+    // Groups, then the same as the last of a row, then as the first.
+    ".macro dcsr_mve_table n, end\n"
+    ".word \\end + 1, 1b + 1, 2b + 1, 3b + 1, 4b + 1, 5b + 1, 6b + 1, 0\n"
+    ".word 0, 11b + 1, 12b + 1, 13b + 1, 14b + 1, 15b + 1, 16b + 1, 0\n"
+    ".if \\n == 4\n"
+    ".word 21b + 1, 41b + 1, 42b + 1, 43b + 1, 44b + 1, 45b + 1, 46b + 1, 9b + 1\n"
+    ".else\n"
+    ".word 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 9b + 1\n"
+    ".endif\n"
+    ".word 0, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 9b + 1\n"
     ".endm\n"
 
     ".macro dcsr_mve_function n\n"
@@ -428,39 +522,59 @@ __asm__(
     "dcsr_conv1x1_mve_rows\\n:\n"
     "push {r4-r11, lr}\n"
     "vpush {d8-d15}\n"
-    "sub sp, #20\n"
-    "str r0, [sp, #16]\n"
+    "sub sp, #76\n"
     "mov lr, r1\n"
     "mov r1, r2\n"
-    "ldr r3, [r0, #56]\n"
+    "ldm r0!, {r4, r5}\n"
+    "strd r4, r5, [sp, #16]\n"
+    "vldrw.32 q0, [r0]\n"
+    "vldrw.32 q1, [r0, #16]\n"
+    "vldrw.32 q2, [r0, #32]\n"
+    "vstrw.32 q0, [sp, #24]\n"
+    "vstrw.32 q1, [sp, #40]\n"
+    "vstrw.32 q2, [sp, #56]\n"
+    "ldr r3, [r0, #48]\n"
     "adr r2, 30f\n"
     "cbz r3, 20f\n"
     "adr r2, 31f\n"
     "20:\n"
     "movs r3, #128\n"
-    "dcsr_mve_begin \\n\n"
+    "dcsr_mve_begin\n"
+    // A row of one group, or of none.
+    "21:\n"
+    "dcsr_mve_clear \\n\n"
+    "sub r12, #16\n"
+    "ldr pc, [r2, r12, lsl #2]\n"
     "dcsr_mve_group \\n, 1, dcsr_mve_one, 0\n"
     "dcsr_mve_group \\n, 2, dcsr_mve_two, 0\n"
     "dcsr_mve_group \\n, 3, dcsr_mve_three, 0\n"
     "dcsr_mve_group \\n, 4, dcsr_mve_one, 1\n"
     "dcsr_mve_group \\n, 5, dcsr_mve_two, 1\n"
     "dcsr_mve_group \\n, 6, dcsr_mve_three, 1\n"
+    ".if \\n == 4\n"
+    "dcsr_mve_first_group 1, dcsr_mve_first_one, 0, r9\n"
+    "dcsr_mve_first_group 2, dcsr_mve_first_two, 0, r9\n"
+    "dcsr_mve_first_group 3, dcsr_mve_first_three, 0, r0\n"
+    "dcsr_mve_first_group 4, dcsr_mve_one, 1, r0\n"
+    "dcsr_mve_first_group 5, dcsr_mve_two, 1, r0\n"
+    "dcsr_mve_first_group 6, dcsr_mve_three, 1, r0\n"
+    ".endif\n"
     "7:\n"
     "dcsr_mve_end \\n, 0\n"
-    "dcsr_mve_begin \\n\n"
+    "dcsr_mve_begin\n"
     "8:\n"
     "dcsr_mve_end \\n, 1\n"
-    "dcsr_mve_begin \\n\n"
+    "dcsr_mve_begin\n"
     "9:\n"
     "mov r0, lr\n"
-    "add sp, #20\n"
+    "add sp, #76\n"
     "vpop {d8-d15}\n"
     "pop {r4-r11, pc}\n"
     ".p2align 2\n"
     "30:\n"
-    "dcsr_mve_table 7b\n"
+    "dcsr_mve_table \\n, 7b\n"
     "31:\n"
-    "dcsr_mve_table 8b\n"
+    "dcsr_mve_table \\n, 8b\n"
     ".size dcsr_conv1x1_mve_rows\\n, . - dcsr_conv1x1_mve_rows\\n\n"
     ".endm\n"
 
@@ -573,7 +687,10 @@ static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint
   const bool has_high_part =
       bias >= -kMostHighBias && bias <= kMostHighBias &&
       (elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups);
-  if (DCSR_HAS_MVE && requantizes && has_high_part) return end;
+  if (DCSR_HAS_MVE && requantizes && has_high_part) {
+    header->code += kFirstGroup;
+    return end;
+  }
   header->bias_low = (int32_t)row;
   memmove(&header->code + 1, &header->code, (size_t)(end - &header->code) * sizeof(*end));
   header->code = kSlowRow;

@@ -66,8 +66,8 @@ __asm__(
     "vst21.16 {q0, q1}, [r8]!\n"
     ".endm\n"
 
-    // `first`: of d8 and on that are saved; `bytes`: of the buffer.
-    ".macro dcsr_mve_begin_stage name, first, bytes\n"
+    // `first`: of d8 and on that are saved; `bytes`: of the buffer; `slope`: whether there is one.
+    ".macro dcsr_mve_begin_stage name, first, bytes, slope\n"
     ".section .text.\\name, \"ax\", %progbits\n"
     ".p2align 2\n"
     ".thumb\n"
@@ -86,13 +86,15 @@ __asm__(
     "ldm r12, {r8-r11}\n"
     "ldm r0, {r4-r7}\n"
     "vdup.16 q6, r3\n"
+    ".if \\slope\n"
     "udiv r2, r11, r1\n"
+    ".endif\n"
     "mov r11, r3\n"
     "movs r3, #0\n"
     ".endm\n"
 
     // After a group. `shift`: of elements to bytes of delta.
-    ".macro dcsr_mve_end_stage name, first, bytes, shift\n"
+    ".macro dcsr_mve_end_stage name, first, bytes, slope, shift\n"
     "vldrb.8 q0, [r7], #16\n"
     "vabs.s8 q0, q0\n"
     "vstrb.8 q0, [r9], #16\n"
@@ -130,7 +132,11 @@ __asm__(
     "vpop {d\\first-d13}\n"
     "add sp, #4\n"
     "pop {r0, r12}\n"
+    ".if \\slope\n"
     "udiv r2, r2, r11\n"
+    ".else\n"
+    "movs r2, #0\n"
+    ".endif\n"
     "sdiv r3, r3, r11\n"
     "strd r8, r9, [r0]\n"
     "add r12, r0, #60\n"
@@ -155,7 +161,7 @@ __asm__(
     "bne 2b\n"
     ".endm\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_nibbles, 8, 16\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_nibbles, 8, 16, 1\n"
     "mov r12, #0\n"
     "vidup.u16 q4, r12, #1\n"
     "vidup.u16 q5, r12, #1\n"
@@ -199,10 +205,9 @@ __asm__(
     "dcsr_mve_put_words 0, q4\n"
     "dcsr_mve_put_words 8, q5\n"
     "add r3, r2\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_nibbles, 8, 16, 1\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_nibbles, 8, 16, 1, 1\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_bytes, 12, 0\n"
-    "mul r2, r2, r11\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_bytes, 12, 0, 0\n"
     "1:\n"
     "cmp r7, r10\n"
     "bhi 8f\n"
@@ -218,10 +223,9 @@ __asm__(
     "dcsr_mve_put_words 0\n"
     "dcsr_mve_put_words 8\n"
     "adds r5, #16\n"
-    "add r3, r2\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_bytes, 12, 0, 0\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_bytes, 12, 0, 0, 0\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_offset8, 12, 0\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_offset8, 12, 0, 0\n"
     "1:\n"
     "cmp r7, r10\n"
     "bhi 8f\n"
@@ -231,7 +235,7 @@ __asm__(
     "dcsr_mve_put_words 0\n"
     "dcsr_mve_put_words 8\n"
     "adds r5, #16\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_offset8, 12, 0, 0\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_offset8, 12, 0, 0, 0\n"
 
     // r0 program, r1 words, r2 magnitudes, r11 x; r4-r11 and lr are on the stack. USAD8 with 0 adds
     // four magnitudes; the end makes any sum too large, so that nothing is counted.
@@ -493,7 +497,8 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
   reader.word = reader.words;
   reader.magnitude = reader.magnitudes;
   reader.limit = layer->values;
-  reader.slopes = layer->cols << kDcsrSlopeBits;
+  const bool has_slope = layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer);
+  reader.slopes = has_slope ? layer->cols << kDcsrSlopeBits : 0;
   reader.x = x;
   reader.pitch = pitch;
   reader.stage = stage_none;
