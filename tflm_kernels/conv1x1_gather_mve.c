@@ -31,7 +31,7 @@ typedef struct {
 typedef struct {
   Chunk chunks[kMostChunks];
   const Chunk* end;
-  uint32_t pixels;  // of all chunks
+  uint32_t pixels;                         // of all chunks
   int32_t sums[kBlockRows * kMostPixels];  // [row][pixels]
 } Tile;
 
@@ -109,13 +109,18 @@ static void multiply_base_rows(uint32_t count, DcsrRowReader* reader, Tile* tile
   }
 }
 
+// Whether the layer's own streams are runs.
+static bool has_steps(const DcsrLayer* layer) {
+  return layer->encoding == kDcsrEncodingOffset8 && layer->value_coding == kDcsrValuesPlain;
+}
+
 static void multiply_tile(const DcsrLayer* layer, Tile* tile, int8_t* output) {
   DcsrRowReader reader = dcsr_row_reader(layer);
   DcsrOffsetRun run = {layer->index, layer->delta, layer->values, 0};
   for (uint32_t row = 0; row < layer->rows; row += kBlockRows) {
     const uint32_t left = layer->rows - row;
     const uint32_t count = left < kBlockRows ? left : (uint32_t)kBlockRows;
-    if (layer->encoding == kDcsrEncodingOffset8) {
+    if (has_steps(layer)) {
       multiply_step_rows(layer, row, count, &run, tile);
     } else {
       multiply_base_rows(count, &reader, tile);
@@ -127,7 +132,7 @@ static void multiply_tile(const DcsrLayer* layer, Tile* tile, int8_t* output) {
 void dcsr_conv1x1_gather_mve(const DcsrLayer* layer, const DcsrConvShape* shape,
                              const int8_t* input, int8_t* output) {
   DcsrGatherProduct* const* products =
-      layer->encoding == kDcsrEncodingOffset8 ? kDcsrGatherStepProducts : kDcsrGatherBaseProducts;
+      has_steps(layer) ? kDcsrGatherStepProducts : kDcsrGatherBaseProducts;
   size_t left = dcsr_pixel_count(shape);
   if (left == 0) return;
   DcsrPixels pixels = dcsr_pixels(layer, shape, input);

@@ -116,7 +116,8 @@ void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t*
                           int8_t* output, void* scratch) {
   (void)scratch;
 #if defined(__ARM_FEATURE_MVE)
-  if (batches == 1 && layer->encoding == kDcsrEncodingOffset8) {
+  if (batches == 1 && layer->encoding == kDcsrEncodingOffset8 &&
+      layer->value_coding == kDcsrValuesPlain) {
     dcsr_fully_connected_offset8_mve(layer, input, output);
   } else if (batches == 1 && dcsr_fully_connected_dcsr_mve_takes(layer)) {
     dcsr_fully_connected_dcsr_mve(layer, input, output);

@@ -37,6 +37,8 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
     {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
     {.encoding = kDcsrEncodingDcsr, .huffman = true, .raw_bits = 2},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingOffset8, .any_order = true, .huffman = true, .raw_bits = 3},
 };
 
 enum {

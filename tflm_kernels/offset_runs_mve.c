@@ -174,7 +174,7 @@ DCSR_NOINLINE static bool read_nibble_delta_run(DcsrRowReader* reader, DcsrRunBu
   return run->elements > 0;
 }
 
-// One group, columns in order.
+// One group.
 static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
   DcsrGroup group;
   dcsr_decode_group(reader, &group);
@@ -182,7 +182,8 @@ static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRu
   uint32_t count = 0;
   for (uint32_t l = 0; l < group.lanes; ++l) {
     const int32_t column = group.column[l];
-    if (l == 0 || column - *base > kMaxOffset) {
+    // Columns of offset8 need not increase.
+    if (l == 0 || column < *base || column - *base > kMaxOffset) {
       // Fills up the offset group before.
       for (; count % kDcsrGroupLanes != 0; ++count) {
         buffer->offset[count] = buffer->offset[count - 1];
@@ -203,11 +204,12 @@ static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRu
 void dcsr_next_offset_run_mve(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
   const DcsrLayer* layer = reader->layer;
   run->index = buffer->base;
-  if (layer->encoding == kDcsrEncodingRle) {
+  const bool is_plain = layer->value_coding == kDcsrValuesPlain;
+  if (is_plain && layer->encoding == kDcsrEncodingRle) {
     read_rle_run(reader, buffer, run);
     return;
   }
-  if (layer->encoding == kDcsrEncodingDcsr) {
+  if (is_plain && layer->encoding == kDcsrEncodingDcsr) {
     if (dcsr_has_byte_deltas(layer) ? read_byte_delta_run(reader, buffer, run)
                                     : read_nibble_delta_run(reader, buffer, run)) {
       return;
