@@ -7,6 +7,7 @@
 
 #include "tflm_kernels/compiler.h"
 #include "tflm_kernels/group_words.h"
+#include "tflm_kernels/one_bits.h"
 
 // Eight columns; `line` is 16 times what it adds to the base.
 static inline void add_deltas(uint32_t base, uint32_t line, uint32_t slope, uint32_t even,
@@ -72,51 +73,12 @@ static void read_rle_columns(DcsrRowReader* reader, DcsrGroup* group) {
   reader->expected = (int32_t)column;
 }
 
-// Ones of a stream of bits, a word of them at a time.
-typedef struct {
-  const uint8_t* next;  // the word after this one
-  uint32_t ones;        // this word, without the ones that were read
-  uint32_t place;       // in this word, behind the last one that was read
-  uint32_t column;      // that a one in bit 0 of this word would have
-} Ones;
-
-static inline Ones begin_ones(const DcsrBitReader* reader, uint32_t column, uint32_t bits) {
-  const uint8_t* p = reader->data + reader->byte;
-  const Ones ones = {p + 4, dcsr_load_u32(p) & UINT32_MAX << reader->bit, 0,
-                     column - (reader->bit << bits)};
-  return ones;
-}
-
-static inline void end_ones(const Ones* ones, DcsrBitReader* reader) {
-  reader->byte = (size_t)(ones->next - 4 - reader->data);
-  reader->bit = 0;
-  dcsr_skip_bits(reader, ones->place);
-}
-
-// The column of the next one, whose gap is the zeros before it and `bits` bits of `remainders`: a
-// bit of the stream is a step of 2^bits columns, but for a one, which is a step of 1.
-static inline uint32_t next_column(Ones* ones, uint32_t remainders, uint32_t bits) {
-  const uint32_t mask = (UINT32_C(1) << bits) - 1;
-  while (ones->ones == 0) {
-    ones->ones = dcsr_load_u32(ones->next);
-    ones->next += 4;
-    ones->column += UINT32_C(32) << bits;
-  }
-  const uint32_t place = dcsr_trailing_zeros(ones->ones);
-  ones->ones &= ones->ones - 1;
-  ones->place = place + 1;
-  ones->column += remainders & mask;
-  const uint32_t column = ones->column + (place << bits);
-  ones->column -= mask;
-  return column;
-}
-
 DCSR_NOINLINE static void read_rice_columns(DcsrRowReader* reader, DcsrGroup* group) {
   const uint32_t bits = reader->remainder_bits;
   const uint32_t lanes = group->lanes;
   const uint8_t* remainders = reader->delta_bits.data + reader->delta_bits.byte;
   uint32_t bit = reader->delta_bits.bit;
-  Ones ones = begin_ones(&reader->index_bits, (uint32_t)reader->expected, bits);
+  DcsrOnes ones = dcsr_begin_ones(&reader->index_bits, (uint32_t)reader->expected, 1, bits);
   int32_t* column = group->column;
   uint32_t left = lanes;
   if (4 * bits <= kDcsrPeekBits) {
@@ -125,7 +87,7 @@ DCSR_NOINLINE static void read_rice_columns(DcsrRowReader* reader, DcsrGroup* gr
       bit += 4 * bits;
       DCSR_UNROLL("GCC unroll 4")
       for (uint32_t l = 0; l < 4; ++l) {
-        *column++ = (int32_t)next_column(&ones, word, bits);
+        *column++ = (int32_t)dcsr_next_one(&ones, word);
         word >>= bits;
         DCSR_LANE_DONE(word);
       }
@@ -134,23 +96,23 @@ DCSR_NOINLINE static void read_rice_columns(DcsrRowReader* reader, DcsrGroup* gr
   for (; left > 0; --left) {
     const uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);
     bit += bits;
-    *column++ = (int32_t)next_column(&ones, word, bits);
+    *column++ = (int32_t)dcsr_next_one(&ones, word);
   }
-  end_ones(&ones, &reader->index_bits);
+  dcsr_end_ones(&ones, &reader->index_bits);
   dcsr_skip_bits(&reader->delta_bits, lanes * bits);
   reader->expected = group->column[lanes - 1] + 1;
 }
 
 DCSR_NOINLINE static void read_bitmap_columns(DcsrRowReader* reader, DcsrGroup* group) {
-  Ones ones = begin_ones(&reader->index_bits, (uint32_t)reader->expected, 0);
+  DcsrOnes ones = dcsr_begin_ones(&reader->index_bits, (uint32_t)reader->expected, 1, 0);
   int32_t* column = group->column;
   uint32_t left = group->lanes;
   for (; left >= 4; left -= 4) {
     DCSR_UNROLL("GCC unroll 4")
-    for (uint32_t l = 0; l < 4; ++l) *column++ = (int32_t)next_column(&ones, 0, 0);
+    for (uint32_t l = 0; l < 4; ++l) *column++ = (int32_t)dcsr_next_one(&ones, 0);
   }
-  for (; left > 0; --left) *column++ = (int32_t)next_column(&ones, 0, 0);
-  end_ones(&ones, &reader->index_bits);
+  for (; left > 0; --left) *column++ = (int32_t)dcsr_next_one(&ones, 0);
+  dcsr_end_ones(&ones, &reader->index_bits);
   reader->expected = group->column[group->lanes - 1] + 1;
 }
 

@@ -33,15 +33,13 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingOffset8},
     {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 4, .any_order = true},
     {.encoding = kDcsrEncodingRice},
-    {.encoding = kDcsrEncodingRice, .rice_parameter = 1, .wide_row_lengths = true},
-    {.encoding = kDcsrEncodingRice, .rice_parameter = 32, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingRice, .wide_row_lengths = true, .huffman = true, .raw_bits = 3},
     {.encoding = kDcsrEncodingBitmap},
     {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
-    {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 1},
     {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
     {.encoding = kDcsrEncodingDcsr, .huffman = true, .raw_bits = 2},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .huffman = true},
-    {.encoding = kDcsrEncodingOffset8, .any_order = true, .huffman = true, .raw_bits = 1},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingOffset8, .any_order = true, .huffman = true, .raw_bits = 3},
 };
 
 enum {

@@ -251,7 +251,7 @@ DCSR_NOINLINE static bool read_nibble_delta_run(DcsrRowReader* reader, DcsrRunBu
   return elements > 0;
 }
 
-// One group, columns in order.
+// One group.
 DCSR_NOINLINE static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer,
                                     DcsrOffsetRun* run) {
   DcsrGroup group;

@@ -7,6 +7,7 @@
 #include "tflm_kernels/compiler.h"
 #include "tflm_kernels/group_decoder.h"
 #include "tflm_kernels/group_words.h"
+#include "tflm_kernels/one_bits.h"
 
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define DCSR_HAS_MVE 1
@@ -425,6 +426,64 @@ static uint32_t* stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t*
   return NULL;
 }
 
+// Four weights to their magnitudes.
+static inline uint32_t magnitudes_of(uint32_t weights) {
+  const uint32_t signs = weights >> 7 & 0x01010101;
+  return (weights ^ signs * 0xFF) + signs;
+}
+
+static inline uint32_t word_of(uint32_t offset, int8_t weight) { return offset + (uint16_t)weight; }
+
+// All of the next row, of that many elements but 0, whose values are plain. `bits`: of remainders.
+static inline void read_ones(DcsrWordReader* reader, uint32_t elements, uint32_t bits) {
+  DcsrRowReader* row = &reader->row;
+  const uint8_t* remainders = row->delta_bits.data + row->delta_bits.byte;
+  uint32_t bit = row->delta_bits.bit;
+  const int8_t* weight = row->weight;
+  uint32_t* word = reader->words;
+  uint8_t* magnitude = reader->magnitudes;
+  DcsrOnes ones = dcsr_begin_ones(&row->index_bits, 0, reader->pitch << 16, bits);
+  uint32_t left = elements;
+  for (; left >= 4 && 4 * bits <= kDcsrPeekBits; left -= 4) {
+    uint32_t four = bits > 0 ? dcsr_load_u32(remainders + bit / 8) >> (bit % 8) : 0;
+    bit += 4 * bits;
+    DCSR_UNROLL("GCC unroll 4")
+    for (uint32_t l = 0; l < 4; ++l) {
+      word[l] = word_of(dcsr_next_one(&ones, four), weight[l]);
+      four >>= bits;
+      DCSR_LANE_DONE(four);
+    }
+    const uint32_t magnitudes = magnitudes_of(dcsr_load_u32((const uint8_t*)weight));
+    memcpy(magnitude, &magnitudes, 4);
+    word += 4;
+    weight += 4;
+    magnitude += 4;
+  }
+  for (; left > 0; --left) {
+    const uint32_t one = bits > 0 ? dcsr_load_u32(remainders + bit / 8) >> (bit % 8) : 0;
+    bit += bits;
+    *word++ = word_of(dcsr_next_one(&ones, one), *weight);
+    *magnitude++ = (uint8_t)(*weight < 0 ? -*weight : *weight);
+    ++weight;
+  }
+  memset(magnitude, kEndOfMagnitudes, 4);
+  row->weight = weight;
+  dcsr_end_ones(&ones, &row->index_bits);
+  dcsr_skip_bits(&row->delta_bits, elements * bits);
+}
+
+static uint32_t* stage_rice(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
+  dcsr_begin_row(&reader->row, elements);
+  read_ones(reader, elements, reader->row.remainder_bits);
+  return make_program(reader, program);
+}
+
+static uint32_t* stage_bitmap(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
+  dcsr_begin_row(&reader->row, elements);
+  read_ones(reader, elements, 0);
+  return make_program(reader, program);
+}
+
 size_t dcsr_word_reader_bytes(size_t elements) {
   const size_t most = elements + kSlack;
   return most * sizeof(uint32_t) + (most + 3) / 4 * 4;
@@ -444,6 +503,10 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
   reader.x = x;
   reader.pitch = pitch;
   reader.stage = stage_none;
+  if (dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain) {
+    if (layer->encoding == kDcsrEncodingRice) reader.stage = stage_rice;
+    if (layer->encoding == kDcsrEncodingBitmap) reader.stage = stage_bitmap;
+  }
 #if DCSR_HAS_MVE
   if (dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain) {
     reader.limit = layer->values + layer->elements - kDcsrGroupLanes;
