@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from dcsr import convert, runtime
 from dcsr import model as tflite
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, conv_model, fully_connected_model, sparse_matrix
+from dcsr.testing.models import (
+    Builder,
+    SparseLayout,
+    conv_model,
+    fully_connected_model,
+    sparse_matrix,
+    with_sparse_weights,
+)
 
 ENCODINGS = ["dcsr", "rle", "dense"]
 ACTIVATIONS = {name: getattr(schema.ActivationFunctionType, name) for name in ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")}
@@ -25,17 +32,27 @@ def run(data: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
     return outputs
 
 
-def assert_exact(model: schema.ModelT, seed: int, packed_layers: int = 1) -> None:
-    """Asserts that every encoding gives the dense model's outputs on extreme and random inputs."""
+def assert_exact(
+    model: schema.ModelT, seed: int, packed_layers: int = 1, sparse_form: schema.ModelT | None = None
+) -> None:
+    """Asserts that every encoding gives the dense model's outputs on extreme and random inputs.
+
+    Args:
+      model: the dense model.
+      seed: of the random inputs.
+      packed_layers: how many layers compression has to pack.
+      sparse_form: what to compress instead of `model`.
+    """
     shape = tuple(int(d) for d in model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].shape)
     rng = np.random.default_rng(seed)
     inputs = [np.full(shape, value, np.int8) for value in (-128, 127, 0)]
     inputs += [rng.integers(-128, 128, shape).astype(np.int8) for _ in range(3)]
     dense = tflite.serialize(model)
     want = run(dense, inputs)
+    source = dense if sparse_form is None else tflite.serialize(sparse_form)
     for encoding in ENCODINGS:
         compressed, choices = convert.compress(
-            tflite.parse(dense, "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
+            tflite.parse(source, "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
         )
         assert sum(choice.packed is not None for choice in choices) == packed_layers
         for number, (a, b) in enumerate(zip(want, run(tflite.serialize(compressed), inputs), strict=True)):
@@ -179,6 +196,23 @@ def test_layers_that_share_weights():
     z = builder.fully_connected(y, weights, (1, 64), name="b")
     w = builder.conv_2d(_reshaped(builder, z, (1, 1, 1, 64)), sparse_matrix(rng, 8, 64, 0.7), name="c")
     assert_exact(builder.finish([x], [w]), 6, packed_layers=3)
+
+
+@pytest.mark.parametrize(
+    "layout", [SparseLayout(), SparseLayout(csr=(0, 1), order=(1, 0)), SparseLayout(blocks={0: 4, 1: 8})]
+)
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_tflite_s_own_sparse_form_of_fully_connected(layout, per_channel):
+    rng = np.random.default_rng(9)
+    model = fully_connected_model(rng, sparse_matrix(rng, 24, 160, 0.9), per_channel=per_channel)
+    assert_exact(model, 9, sparse_form=with_sparse_weights(model, layout))
+
+
+@pytest.mark.parametrize("layout", [SparseLayout(csr=(3,)), SparseLayout(csr=(0, 3), blocks={0: 4, 3: 8})])
+def test_tflite_s_own_sparse_form_of_conv_2d(layout):
+    rng = np.random.default_rng(10)
+    model = conv_model(rng, sparse_matrix(rng, 24, 40, 0.9))
+    assert_exact(model, 10, sparse_form=with_sparse_weights(model, layout))
 
 
 def _reshaped(builder: Builder, x: int, shape: tuple[int, ...]) -> int:

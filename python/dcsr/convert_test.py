@@ -332,10 +332,6 @@ def obstacle(change) -> str:
         ),
         (lambda t, o: setattr(o.builtinOptions, "weightsFormat", 1), "shuffled weights"),
         (lambda t, o: setattr(o.builtinOptions, "fusedActivationFunction", 4), "activation TANH"),
-        (
-            lambda t, o: setattr(t[1], "sparsity", schema.SparsityParametersT()),
-            "weights in TFLite's own sparse form",
-        ),
     ],
 )
 def test_layers_that_cannot_be_packed_say_why(change, note):

@@ -187,9 +187,9 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     require(code != _OP.DEPTHWISE_CONV_2D, "depthwise")
     data = tflite.buffer_bytes(model, weights)
     require(not weights.isVariable, "weights not constant")
+    require(weights.sparsity is None, "weights in TFLite's own sparse form")
     require(len(shape) > 1 and min(shape) > 0, "unusual shapes")
     require(len(data) == int(np.prod(shape, dtype=np.int64)), "weights not constant")
-    require(weights.sparsity is None, "weights in TFLite's own sparse form")
     layer.matrix = np.frombuffer(data, np.int8).reshape(shape[0], -1)
     for role, tensor in (("input", activations), ("output", output)):
         require(_quantised(tensor), f"{role} without per-tensor quantisation")

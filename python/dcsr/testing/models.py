@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -247,3 +249,102 @@ def conv_model(
         **options,
     )
     return builder.finish([x], [y])
+
+
+@dataclass(frozen=True)
+class SparseLayout:
+    """How TFLite's own sparse form stores a tensor.
+
+    Attributes:
+      blocks: size of the block along each dimension that has blocks.
+      csr: levels of the traversal, as positions in it, that are compressed; the others are dense.
+      order: traversal order; None for that of the dimensions, blocks last.
+      vector: type of the segment and index vectors: Int32Vector, Uint16Vector or Uint8Vector.
+    """
+
+    blocks: dict[int, int] = field(default_factory=dict)
+    csr: tuple[int, ...] = (1,)
+    order: tuple[int, ...] | None = None
+    vector: str = "Int32Vector"
+
+
+def sparse_form(dense: np.ndarray, layout: SparseLayout) -> tuple[schema.SparsityParametersT, np.ndarray]:
+    """TFLite's sparsity parameters for `dense`, and the elements that are stored."""
+    rank = dense.ndim
+    block_map = list(layout.blocks)
+    shape = [n for d in range(rank) for n in (dense.shape[d] // layout.blocks.get(d, 1), layout.blocks.get(d, 1))]
+    axes = [*(2 * d for d in range(rank)), *(2 * d + 1 for d in block_map)]
+    order = layout.order or tuple(range(len(axes)))
+    # Dimensions without blocks have one of size 1, which falls away.
+    rest = [2 * d + 1 for d in range(rank) if d not in block_map]
+    nodes = [dense.reshape(shape).transpose([axes[d] for d in order] + rest).squeeze(tuple(range(len(axes), 2 * rank)))]
+    sizes = nodes[0].shape
+    levels = []
+    for level in range(len(axes)):
+        if level not in layout.csr:
+            levels.append(schema.DimensionMetadataT(format=schema.DimensionType.DENSE, denseSize=sizes[level]))
+            nodes = [child for node in nodes for child in node]
+            continue
+        segments, indices, children = [0], [], []
+        for node in nodes:
+            for index, child in enumerate(node):
+                if child.any():
+                    indices.append(index)
+                    children.append(child)
+            segments.append(len(indices))
+        nodes = children
+        levels.append(
+            schema.DimensionMetadataT(
+                format=schema.DimensionType.SPARSE_CSR,
+                arraySegmentsType=getattr(schema.SparseIndexVector, layout.vector),
+                arraySegments=getattr(schema, f"{layout.vector}T")(segments),
+                arrayIndicesType=getattr(schema.SparseIndexVector, layout.vector),
+                arrayIndices=getattr(schema, f"{layout.vector}T")(indices),
+            )
+        )
+    sparsity = schema.SparsityParametersT(
+        traversalOrder=np.array(order, np.int32), blockMap=np.array(block_map, np.int32), dimMetadata=levels
+    )
+    return sparsity, np.array(nodes, dense.dtype)
+
+
+def with_sparse_weights(model: schema.ModelT, layout: SparseLayout) -> schema.ModelT:
+    """`model` as the converter's EXPERIMENTAL_SPARSITY writes it: weights in sparse form, each behind a DENSIFY."""
+    model = copy.deepcopy(model)
+    weighted = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.FULLY_CONNECTED)
+    code = len(model.operatorCodes)
+    densify = schema.BuiltinOperator.DENSIFY
+    model.operatorCodes.append(schema.OperatorCodeT(deprecatedBuiltinCode=densify, builtinCode=densify, version=1))
+    for subgraph in model.subgraphs:
+        outputs: dict[int, int] = {}  # of the DENSIFY of each tensor
+        operators = []
+        for operator in subgraph.operators:
+            if model.operatorCodes[operator.opcodeIndex].builtinCode in weighted:
+                constant = int(operator.inputs[1])
+                if constant not in outputs:
+                    outputs[constant] = len(subgraph.tensors)
+                    subgraph.tensors.append(_make_sparse(model, subgraph.tensors[constant], layout))
+                    operators.append(
+                        schema.OperatorT(
+                            opcodeIndex=code,
+                            inputs=np.array([constant], np.int32),
+                            outputs=np.array([outputs[constant]], np.int32),
+                            builtinOptionsType=schema.BuiltinOptions.DensifyOptions,
+                            builtinOptions=schema.DensifyOptionsT(),
+                        )
+                    )
+                operator.inputs = np.array([operator.inputs[0], outputs[constant], *operator.inputs[2:]], np.int32)
+            operators.append(operator)
+        subgraph.operators = operators
+    return model
+
+
+def _make_sparse(model: schema.ModelT, tensor: schema.TensorT, layout: SparseLayout) -> schema.TensorT:
+    """Brings a constant int8 tensor to sparse form; returns the output of its DENSIFY."""
+    output = copy.deepcopy(tensor)
+    output.buffer, output.name = 0, f"{tensor.name}/densify"
+    buffer = model.buffers[tensor.buffer]
+    dense = np.frombuffer(bytes(buffer.data), np.int8).reshape(tensor.shape)
+    tensor.sparsity, values = sparse_form(dense, layout)
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    return output
