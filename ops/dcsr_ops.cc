@@ -2,6 +2,7 @@
 
 #include "ops/dcsr_ops.h"
 
+#include "tflm_kernels/conv_geometry.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 
@@ -126,29 +127,14 @@ bool CheckFullyConnectedShape(const Node& node, const Tensors& tensors, const Dc
   return true;
 }
 
-int32_t DivideRoundingUp(int32_t a, uint32_t b) {
-  return static_cast<int32_t>((static_cast<uint32_t>(a) + b - 1) / b);
-}
-
-DcsrConvShape MakeConvShape(const DcsrLayer& layer, int32_t batches, int32_t height,
-                            int32_t width) {
-  DcsrConvShape shape;
-  shape.batches = batches;
-  shape.input_height = height;
-  shape.input_width = width;
-  shape.output_height = DivideRoundingUp(height, layer.stride_h);
-  shape.output_width = DivideRoundingUp(width, layer.stride_w);
-  return shape;
-}
-
 bool CheckConv2dShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
                       DcsrConvShape* shape) {
   const TensorInfo& input = tensors.input;
   const TensorInfo& output = tensors.output;
   if (input.rank != 4) return node.Fail(kInput, "does not have 4 dimensions");
   if (output.rank != 4) return node.Fail(kOutput, "does not have 4 dimensions");
-  if (input.dims[3] != static_cast<int32_t>(layer.cols)) {
-    return node.Fail(kInput, "its channels are not the packed layer's columns");
+  if (input.dims[3] != static_cast<int32_t>(layer.channels)) {
+    return node.Fail(kInput, "its channels are not those of the packed layer");
   }
   if (output.dims[3] != static_cast<int32_t>(layer.rows)) {
     return node.Fail(kOutput, "its channels are not the packed layer's rows");
@@ -156,9 +142,11 @@ bool CheckConv2dShape(const Node& node, const Tensors& tensors, const DcsrLayer&
   if (input.dims[0] != output.dims[0]) {
     return node.Fail(kOutput, "its batches are not those of the input");
   }
-  *shape = MakeConvShape(layer, input.dims[0], input.dims[1], input.dims[2]);
+  if (!dcsr_conv_shape(&layer, input.dims[0], input.dims[1], input.dims[2], shape)) {
+    return node.Fail(kInput, "is smaller than the filter");
+  }
   if (output.dims[1] != shape->output_height || output.dims[2] != shape->output_width) {
-    return node.Fail(kOutput, "its height and width are not those of the input over the strides");
+    return node.Fail(kOutput, "its height and width do not follow from those of the input");
   }
   return true;
 }
@@ -217,16 +205,17 @@ bool PrepareConv2d(Port* port) {
   if (!GetLayer(node, kDcsrOpConv1x1, tensors, &layer)) return false;
   if (!CheckConv2dShape(node, tensors, layer, &shape)) return false;
   return KeepState(node, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
-                   dcsr_conv1x1_scratch_bytes(&layer, &shape));
+                   dcsr_conv2d_scratch_bytes(&layer, &shape));
 }
 
 bool InvokeConv2d(Port* port) {
   const Node node = {port, kConv2dName};
   Call call;
   if (!GetCall(node, &call)) return false;
-  const DcsrConvShape shape =
-      MakeConvShape(call.layer, call.state.batches, call.state.height, call.state.width);
-  dcsr_conv1x1(&call.layer, &shape, call.input, call.output, call.scratch);
+  const State& state = call.state;
+  DcsrConvShape shape;
+  dcsr_conv_shape(&call.layer, state.batches, state.height, state.width, &shape);
+  dcsr_conv2d(&call.layer, &shape, call.input, call.output, call.scratch);
   return true;
 }
 

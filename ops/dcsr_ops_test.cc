@@ -9,6 +9,7 @@
 #include "ops/testing/test_runner.h"
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
 
@@ -39,8 +40,13 @@ struct Fixture {
   int32_t output_count = 1;
   size_t arena_bytes = sizeof(arena);
 
-  explicit Fixture(const DcsrCase& layer_case, DcsrEncoding encoding, uint64_t seed = 1)
-      : data(make_case(&layer_case, seed)) {
+  explicit Fixture(const DcsrCase& layer_case, DcsrEncoding encoding)
+      : Fixture(make_case(&layer_case, 1), encoding) {}
+
+  Fixture(const DcsrConv2dCase& conv_case, DcsrEncoding encoding)
+      : Fixture(make_window_case(&conv_case.layer, &conv_case.window, 1), encoding) {}
+
+  Fixture(const CaseData& case_data, DcsrEncoding encoding) : data(case_data) {
     const PackOptions options = {encoding, 0, false};
     blob = pack_layer(&data.layer, &options);
     expected = static_cast<int8_t*>(malloc(data.output_size));
@@ -53,7 +59,10 @@ struct Fixture {
     const auto rows = static_cast<int32_t>(layer.rows);
     const auto cols = static_cast<int32_t>(layer.cols);
     if (layer.op == kDcsrOpConv1x1) {
-      inputs[0] = Int8Tensor({shape.batches, shape.input_height, shape.input_width, cols},
+      const auto pixels =
+          static_cast<size_t>(shape.batches) * shape.input_height * shape.input_width;
+      const auto channels = static_cast<int32_t>(data.input_size / pixels);
+      inputs[0] = Int8Tensor({shape.batches, shape.input_height, shape.input_width, channels},
                              layer.input_zero_point, data.input);
       outputs[0] = Int8Tensor({shape.batches, shape.output_height, shape.output_width, rows},
                               layer.output_zero_point, output);
@@ -82,6 +91,11 @@ struct Fixture {
 
   // Overwrites a field of the packed layer's header.
   void SetByte(size_t offset, uint8_t value) { blob.data[offset] = value; }
+
+  void SetFilter(uint8_t height, uint8_t width) {
+    const uint8_t fields[] = {height, width, 1, 1};
+    memcpy(blob.data + 60, fields, sizeof(fields));
+  }
 };
 
 constexpr DcsrCase kConv = {
@@ -91,25 +105,36 @@ constexpr DcsrCase kFullyConnected = {
     "fully connected", kDcsrOpFullyConnected, 7,  65, 2,    1,   1,    1, 1, kPatternRandom, 200,
     kValuesRandom,     kBiasRandom,           40, 5,  -128, 127, true, 0, 0};
 
-void check_case(const DcsrCase& layer_case, DcsrEncoding encoding) {
+// `Case` is DcsrCase or DcsrConv2dCase.
+template <typename Case>
+void check_case(const char* name, const Case& layer_case, DcsrEncoding encoding) {
   Fixture fixture(layer_case, encoding);
   TestRunner runner = fixture.MakeRunner();
   const DcsrOp op = fixture.data.layer.op;
   const bool prepared = Prepare(op, &runner);
-  CHECK(prepared, "'%s', encoding %d: %s", layer_case.name, encoding, runner.log());
+  CHECK(prepared, "'%s', encoding %d: %s", name, encoding, runner.log());
   if (!prepared) return;
   // An interpreter prepares once and runs often.
   for (int run = 0; run < 2; ++run) {
     memset(fixture.output, 0x5A, fixture.data.output_size);
-    CHECK(Invoke(op, &runner), "'%s', encoding %d: %s", layer_case.name, encoding, runner.log());
-    check_equal(layer_case.name, fixture.expected, fixture.output, fixture.data.output_size);
+    CHECK(Invoke(op, &runner), "'%s', encoding %d: %s", name, encoding, runner.log());
+    check_equal(name, fixture.expected, fixture.output, fixture.data.output_size);
   }
   CHECK(runner.error_count() == 0, "%s", runner.log());
 }
 
 void test_every_layer_equals_dense_loop() {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
-    for (const DcsrEncoding encoding : kEncodings) check_case(kDcsrCases[i], encoding);
+    const DcsrCase& layer_case = kDcsrCases[i];
+    for (const DcsrEncoding encoding : kEncodings) {
+      check_case(layer_case.name, layer_case, encoding);
+    }
+  }
+  for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
+    const DcsrConv2dCase& conv_case = kDcsrConv2dCases[i];
+    for (const DcsrEncoding encoding : kEncodings) {
+      check_case(conv_case.layer.name, conv_case, encoding);
+    }
   }
 }
 
@@ -145,7 +170,7 @@ void test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for() {
     DcsrLayer layer;
     CHECK(dcsr_layer_parse(fixture.blob.data, fixture.blob.size, &layer) == kDcsrOk, "parse");
     const size_t expected = layer_case->op == kDcsrOpConv1x1
-                                ? dcsr_conv1x1_scratch_bytes(&layer, &fixture.data.shape)
+                                ? dcsr_conv2d_scratch_bytes(&layer, &fixture.data.shape)
                                 : dcsr_fully_connected_scratch_bytes(&layer, 2);
     CHECK(runner.scratch_bytes() == expected, "%lu",
           static_cast<unsigned long>(runner.scratch_bytes()));
@@ -225,16 +250,35 @@ constexpr Refusal kRefusals[] = {
      [](Fixture* f) { f->inputs[0] = Int8Tensor({2 * 7, 13, 15}, -20, f->data.input); }},
     {&kConv, "output: does not have 4 dimensions",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 2, 7, 7, 6}, 8, f->output); }},
-    {&kConv, "input: its channels are not the packed layer's columns",
+    {&kConv, "input: its channels are not those of the packed layer",
      [](Fixture* f) { f->inputs[0] = Int8Tensor({2, 7, 15, 13}, -20, f->data.input); }},
     {&kConv, "output: its channels are not the packed layer's rows",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 7, 6, 7}, 8, f->output); }},
     {&kConv, "output: its batches are not those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 7, 7, 6}, 8, f->output); }},
-    {&kConv, "output: its height and width are not those of the input over the strides",
+    {&kConv, "output: its height and width do not follow from those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 6, 7, 6}, 8, f->output); }},
-    {&kConv, "output: its height and width are not those of the input over the strides",
+    {&kConv, "output: its height and width do not follow from those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 7, 13, 6}, 8, f->output); }},
+
+    // As a filter of 3x5 on one channel with VALID padding.
+    {&kConv, "input: is smaller than the filter",
+     [](Fixture* f) {
+       f->SetFilter(3, 5);
+       f->inputs[0] = Int8Tensor({2, 2, 13, 1}, -20, f->data.input);
+     }},
+    {&kConv, "input: is smaller than the filter",
+     [](Fixture* f) {
+       f->SetFilter(3, 5);
+       f->inputs[0] = Int8Tensor({2, 7, 4, 1}, -20, f->data.input);
+     }},
+    {&kConv, "input: its channels are not those of the packed layer",
+     [](Fixture* f) { f->SetFilter(3, 5); }},
+    {&kConv, "output: its height and width do not follow from those of the input",
+     [](Fixture* f) {
+       f->SetFilter(3, 5);
+       f->inputs[0] = Int8Tensor({2, 7, 13, 1}, -20, f->data.input);
+     }},
 
     // Shapes of FULLY_CONNECTED: input 2 x 65, output 2 x 7.
     {&kFullyConnected, "input: its size is no multiple of the packed layer's columns",

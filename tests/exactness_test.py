@@ -126,6 +126,84 @@ def test_conv_2d(rows, cols, sparsity, pixels, batches, stride, per_channel, act
     assert_exact(model, seed)
 
 
+# rows, channels, filter, pixels, batches, stride, dilation
+FILTER_SHAPES = [
+    (5, 3, (3, 3), (7, 6), 1, (1, 1), (1, 1)),
+    (8, 16, (3, 3), (9, 8), 2, (2, 2), (1, 1)),
+    (8, 4, (5, 3), (8, 9), 1, (2, 1), (1, 1)),
+    (6, 1, (10, 4), (49, 10), 1, (2, 2), (1, 1)),
+    (4, 7, (2, 2), (6, 5), 1, (1, 3), (1, 1)),
+    (7, 5, (3, 3), (9, 10), 1, (1, 1), (2, 3)),
+    (7, 5, (1, 4), (3, 12), 2, (2, 1), (5, 2)),
+    (3, 9, (3, 1), (4, 4), 1, (3, 4), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("rows,channels,filter_size,pixels,batches,stride,dilation", FILTER_SHAPES)
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("padding", [schema.Padding.SAME, schema.Padding.VALID])
+def test_conv_2d_with_larger_filters(
+    rows, channels, filter_size, pixels, batches, stride, dilation, per_channel, activation, padding
+):
+    seed = rows * channels + pixels[1]
+    rng = np.random.default_rng(seed)
+    model = conv_model(
+        rng,
+        sparse_matrix(rng, rows, filter_size[0] * filter_size[1] * channels, 0.8),
+        filter_size=filter_size,
+        pixels=pixels,
+        batches=batches,
+        stride=stride,
+        dilation=dilation,
+        per_channel=per_channel,
+        with_bias=bool(seed % 2),
+        activation=ACTIVATIONS[activation],
+        padding=padding,
+    )
+    assert_exact(model, seed)
+
+
+@pytest.mark.parametrize("zero_point", [-128, 0, 127])
+@pytest.mark.parametrize("value", [-128, 127])
+def test_padding_counts_as_zero_whatever_the_zero_point(value, zero_point):
+    rng = np.random.default_rng(11)
+    matrix = np.where(rng.random((9, 45)) < 0.5, value, 0).astype(np.int8)
+    matrix[0] = value
+    # Images smaller than the filter, where most of what it reads is padding.
+    for pixels in ((1, 1), (2, 1), (3, 5)):
+        model = conv_model(rng, matrix, filter_size=(3, 5), pixels=pixels)
+        for tensor in (model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]):
+            model.subgraphs[0].tensors[tensor].quantization.zeroPoint[0] = zero_point
+        assert_exact(model, 11)
+
+
+@settings(max_examples=100)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    filter_size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    channels=st.integers(1, 20),
+    extra=st.tuples(st.integers(0, 9), st.integers(0, 9)),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.sampled_from([schema.Padding.SAME, schema.Padding.VALID]),
+)
+def test_random_filters(seed, filter_size, channels, extra, stride, dilation, padding):
+    rng = np.random.default_rng(seed)
+    valid = padding == schema.Padding.VALID
+    span = [(taps - 1) * gap + 1 if valid else 1 for taps, gap in zip(filter_size, dilation, strict=True)]
+    model = conv_model(
+        rng,
+        sparse_matrix(rng, 5, filter_size[0] * filter_size[1] * channels, 0.8),
+        filter_size=filter_size,
+        pixels=(span[0] + extra[0], span[1] + extra[1]),
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+    )
+    assert_exact(model, seed)
+
+
 @pytest.mark.parametrize("value", [-128, -127, 127])
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])
 @pytest.mark.parametrize("make", [fully_connected_model, conv_model])

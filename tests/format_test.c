@@ -23,11 +23,13 @@ static int check(const char* name, const void* blob, size_t blob_bytes, const ui
   }
   int8_t y[kMaxRows];
   if (layer.op == kDcsrOpConv1x1) {
-    // Two pixels wide with a horizontal stride of 2: the second one is skipped.
+    // Of the size of the filter, and one pixel wider with a horizontal stride of 2: that is
+    // skipped.
+    const DcsrConvShape shape = {1, (int32_t)layer.filter_h,
+                                 (int32_t)(layer.filter_w + layer.stride_w - 1), 1, 1};
     memset(x + layer.cols, 99, layer.cols);
-    const DcsrConvShape shape = {1, 1, 2, 1, 1};
-    if (layer.stride_w != 2 || dcsr_conv1x1_scratch_bytes(&layer, &shape) != 0) return 1;
-    dcsr_conv1x1(&layer, &shape, x, y, NULL);
+    if (dcsr_conv2d_scratch_bytes(&layer, &shape) != 0) return 1;
+    dcsr_conv2d(&layer, &shape, x, y, NULL);
   } else {
     if (dcsr_fully_connected_scratch_bytes(&layer, 1) != 0) return 1;
     dcsr_fully_connected(&layer, 1, x, y, NULL);

@@ -55,13 +55,16 @@ def layers() -> dict[str, packing.PackedLayer]:
     wide[1, [*range(15), 300]] = [*range(1, 16), -16]
     return {
         "dcsr": _layer(small, "dcsr", packing.OP_CONV_2D, (1, 2)),
+        "filter": _layer(small, "dcsr", packing.OP_CONV_2D, (1, 1), filter_size=(2, 4)),
         "dcsr_escape": _layer(wide, "dcsr", packing.OP_FULLY_CONNECTED, (1, 1)),
         "rle": _layer(small, "rle", packing.OP_FULLY_CONNECTED, (1, 1)),
         "dense": _layer(small[:2, :5], "dense", packing.OP_FULLY_CONNECTED, (1, 1)),
     }
 
 
-def _layer(matrix: np.ndarray, encoding: str, op: int, stride: tuple[int, int]) -> packing.PackedLayer:
+def _layer(
+    matrix: np.ndarray, encoding: str, op: int, stride: tuple[int, int], **options: object
+) -> packing.PackedLayer:
     rows = matrix.shape[0]
     per_row = op == packing.OP_CONV_2D
     bias = np.arange(rows, dtype=np.int32) * 1000 - 500
@@ -76,12 +79,15 @@ def _layer(matrix: np.ndarray, encoding: str, op: int, stride: tuple[int, int]) 
         activation_min=-100,
         activation_max=127,
         stride=stride,
+        **options,
     )
 
 
 _EXPLANATIONS = {
     "dcsr": "A CONV_2D with stride (1, 2), requantised per row. Row 0 has 1, -2, 3, -128 in columns 0, 1, 18, 39;"
     " row 1 is empty; row 2 has -9 .. 8 in columns 3, 5 .. 37 except for 127 in column 21; row 3 is -1 throughout.",
+    "filter": "The same with a filter of 2 x 4 pixels, five channels each, and VALID padding; the vector is an image of"
+    " that size.",
     "dcsr_escape": "A FULLY_CONNECTED with many planes, eight and nine; the base of row 1 is escaped. Row 0 has"
     " 5, 6, 7 in columns 4990, 4991, 4999; row 1 has 1 .. 15 in columns 0 .. 14 and -16 in column 300.",
     "rle": "The matrix of the first vector as FULLY_CONNECTED, requantised with one multiplier.",

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tflm_kernels/conv_geometry.h"
 #include "tflm_kernels/kernels.h"
 
 enum { kMaxInputBytes = 1 << 18 };
@@ -27,25 +28,36 @@ static uint32_t hash_bytes(const uint8_t* data, size_t size) {
   return hash;
 }
 
+// Pixels of the input for `output` pixels along one dimension.
+static int32_t smallest_input(int32_t output, uint32_t stride, int64_t extent, bool same_padding) {
+  return (int32_t)((output - 1) * (int64_t)stride + (same_padding ? 1 : extent));
+}
+
 // The smallest input for up to 7 x 7 output pixels: its end is the end of what
-// may be read.
-static DcsrConvShape make_shape(const DcsrLayer* layer, uint32_t hash) {
-  DcsrConvShape shape;
-  shape.batches = 1 + (int32_t)(hash % 2);
-  shape.output_height = 1 + (int32_t)(hash / 2 % 7);
-  shape.output_width = 1 + (int32_t)(hash / 16 % 7);
+// may be read. False if even one pixel needs more than kMaxInputBytes.
+static bool make_shape(const DcsrLayer* layer, uint32_t hash, DcsrConvShape* shape) {
+  const int64_t extent_h = dcsr_filter_extent(layer->filter_h, layer->dilation_h);
+  const int64_t extent_w = dcsr_filter_extent(layer->filter_w, layer->dilation_w);
+  int32_t batches = 1 + (int32_t)(hash % 2);
+  int32_t rows = 1 + (int32_t)(hash / 2 % 7);
+  int32_t columns = 1 + (int32_t)(hash / 16 % 7);
   for (;;) {
-    shape.input_height = (shape.output_height - 1) * (int32_t)layer->stride_h + 1;
-    shape.input_width = (shape.output_width - 1) * (int32_t)layer->stride_w + 1;
-    const size_t bytes = (size_t)shape.batches * (size_t)shape.input_height *
-                         (size_t)shape.input_width * layer->cols;
-    if (bytes <= kMaxInputBytes) return shape;
-    if (shape.output_height > 1) {
-      shape.output_height /= 2;
-    } else if (shape.output_width > 1) {
-      shape.output_width /= 2;
+    const int32_t height = smallest_input(rows, layer->stride_h, extent_h, layer->same_padding);
+    const int32_t width = smallest_input(columns, layer->stride_w, extent_w, layer->same_padding);
+    const uint64_t bytes = (uint64_t)height * (uint64_t)width * layer->channels;
+    if ((uint64_t)batches * bytes <= kMaxInputBytes) {
+      if (dcsr_conv_shape(layer, batches, height, width, shape)) return true;
+      printf("an output of %d x %d pixels cannot be had\n", (int)rows, (int)columns);
+      abort();
+    }
+    if (rows > 1) {
+      rows /= 2;
+    } else if (columns > 1) {
+      columns /= 2;
+    } else if (batches > 1) {
+      batches = 1;
     } else {
-      shape.batches = 1;  // now it fits: cols < 2^18
+      return false;
     }
   }
 }
@@ -53,11 +65,11 @@ static DcsrConvShape make_shape(const DcsrLayer* layer, uint32_t hash) {
 static void run_kernel(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                        int8_t* output) {
   const bool is_conv = layer->op == kDcsrOpConv1x1;
-  const size_t bytes = is_conv ? dcsr_conv1x1_scratch_bytes(layer, shape)
+  const size_t bytes = is_conv ? dcsr_conv2d_scratch_bytes(layer, shape)
                                : dcsr_fully_connected_scratch_bytes(layer, shape->batches);
   void* scratch = bytes > 0 ? allocate(bytes) : NULL;
   if (is_conv) {
-    dcsr_conv1x1(layer, shape, input, output, scratch);
+    dcsr_conv2d(layer, shape, input, output, scratch);
   } else {
     dcsr_fully_connected(layer, shape->batches, input, output, scratch);
   }
@@ -65,12 +77,13 @@ static void run_kernel(const DcsrLayer* layer, const DcsrConvShape* shape, const
 }
 
 static void check_kernel(const DcsrLayer* layer, uint32_t hash) {
-  DcsrConvShape shape = make_shape(layer, hash);
+  DcsrConvShape shape;
+  if (!make_shape(layer, hash, &shape)) return;
   if (layer->op == kDcsrOpFullyConnected) {
     shape.input_height = shape.input_width = shape.output_height = shape.output_width = 1;
   }
-  const size_t input_size =
-      (size_t)shape.batches * (size_t)shape.input_height * (size_t)shape.input_width * layer->cols;
+  const size_t input_size = (size_t)shape.batches * (size_t)shape.input_height *
+                            (size_t)shape.input_width * layer->channels;
   const size_t output_size = (size_t)shape.batches * (size_t)shape.output_height *
                              (size_t)shape.output_width * layer->rows;
   int8_t* input = (int8_t*)allocate(input_size);

@@ -10,6 +10,7 @@
 
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
 #include "tflm_kernels/testing/random.h"
@@ -26,22 +27,28 @@ enum {
 static PackedBlob blobs[kMaxBlobs];
 static size_t blob_count = 0;
 
-// The small ones of the table in every encoding.
+static void add_blobs(CaseData data) {
+  for (uint32_t k = 0; k < 4 && blob_count < kMaxBlobs; ++k) {
+    const PackOptions packing = {k < 3 ? (DcsrEncoding)k : kDcsrEncodingDcsr, k < 3 ? 0 : 4,
+                                 k == 3};
+    PackedBlob blob = pack_layer(&data.layer, &packing);
+    if (blob.size <= kMaxBlobBytes) {
+      blobs[blob_count++] = blob;
+    } else {
+      free_packed_blob(&blob);
+    }
+  }
+  free_case(&data);
+}
+
+// The small ones of the tables in every encoding.
 static void make_blobs(void) {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
     if ((uint64_t)kDcsrCases[i].rows * kDcsrCases[i].cols > 32768) continue;
-    CaseData data = make_case(&kDcsrCases[i], 1);
-    for (uint32_t k = 0; k < 4 && blob_count < kMaxBlobs; ++k) {
-      const PackOptions packing = {k < 3 ? (DcsrEncoding)k : kDcsrEncodingDcsr, k < 3 ? 0 : 4,
-                                   k == 3};
-      PackedBlob blob = pack_layer(&data.layer, &packing);
-      if (blob.size <= kMaxBlobBytes) {
-        blobs[blob_count++] = blob;
-      } else {
-        free_packed_blob(&blob);
-      }
-    }
-    free_case(&data);
+    add_blobs(make_case(&kDcsrCases[i], 1));
+  }
+  for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
+    add_blobs(make_window_case(&kDcsrConv2dCases[i].layer, &kDcsrConv2dCases[i].window, 1));
   }
 }
 

@@ -18,15 +18,23 @@
 extern "C" {
 #endif
 
-// Activation tensors of a 1x1 convolution, NHWC int8.
+// Activation tensors of a convolution, NHWC int8.
 typedef struct {
   int32_t batches;
   int32_t input_height;
   int32_t input_width;
-  int32_t output_height;  // ceil(input_height / stride_h)
-  int32_t output_width;   // ceil(input_width / stride_w)
+  int32_t output_height;  // 1x1 filter: ceil(input_height / stride_h); else conv_geometry.h
+  int32_t output_width;
 } DcsrConvShape;
 
+size_t dcsr_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+
+// Any filter: input [batches, input_height, input_width, channels],
+// output [batches, output_height, output_width, rows].
+void dcsr_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                 int8_t* output, void* scratch);
+
+// What dcsr_conv2d() calls for a 1x1 filter.
 size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
 
 // input [batches, input_height, input_width, cols],

@@ -14,6 +14,7 @@
 
 enum {
   kFlagPerRow = 1,
+  kFlagSamePadding = 4,
   kMinShift = -31,
   kMaxShift = 30,
   kMaxBase = 1 << 24,
@@ -44,12 +45,27 @@ typedef struct {
   uint32_t delta_bytes;
   uint32_t plane_bytes;
   uint32_t scratch_budget;
-  uint32_t reserved2[2];
+  uint32_t reserved2;
+  uint8_t filter_h;  // these are 0 for a filter of 1x1
+  uint8_t filter_w;
+  uint8_t dilation_h;
+  uint8_t dilation_w;
 } Header;
 
 _Static_assert(sizeof(Header) == kDcsrHeaderBytes, "docs/format.md, Header");
 
 static bool is_int8(int32_t value) { return value >= INT8_MIN && value <= INT8_MAX; }
+
+static bool has_1x1_filter(const Header* h) {
+  return h->filter_h == 0 && h->filter_w == 0 && h->dilation_h == 0 && h->dilation_w == 0;
+}
+
+// A 1x1 filter is written in one way only: without size, dilation and padding.
+static bool filter_is_valid(const Header* h) {
+  if (has_1x1_filter(h)) return (h->flags & kFlagSamePadding) == 0;
+  const uint32_t taps = (uint32_t)h->filter_h * h->filter_w;
+  return taps > 1 && h->dilation_h >= 1 && h->dilation_w >= 1 && h->cols % taps == 0;
+}
 
 static bool geometry_is_valid(const Header* h) {
   if (h->rows < 1 || h->rows > kDcsrMaxRows) return false;
@@ -58,9 +74,9 @@ static bool geometry_is_valid(const Header* h) {
   if (h->elements > (uint64_t)h->rows * h->cols) return false;
   switch (h->op) {
     case kDcsrOpConv1x1:
-      return h->stride_h >= 1 && h->stride_w >= 1;
+      return h->stride_h >= 1 && h->stride_w >= 1 && filter_is_valid(h);
     case kDcsrOpFullyConnected:
-      return h->stride_h == 1 && h->stride_w == 1;
+      return h->stride_h == 1 && h->stride_w == 1 && has_1x1_filter(h) && filter_is_valid(h);
     default:
       return false;
   }
@@ -95,8 +111,8 @@ static bool encoding_is_valid(const Header* h) {
 }
 
 static bool unused_is_zero(const Header* h) {
-  return (h->flags & ~kFlagPerRow) == 0 && h->reserved[0] == 0 && h->reserved[1] == 0 &&
-         h->reserved[2] == 0 && h->reserved2[0] == 0 && h->reserved2[1] == 0;
+  return (h->flags & ~(kFlagPerRow | kFlagSamePadding)) == 0 && h->reserved[0] == 0 &&
+         h->reserved[1] == 0 && h->reserved[2] == 0 && h->reserved2 == 0;
 }
 
 // Returns the offset of a section of `bytes` and moves *end behind it.
@@ -145,6 +161,13 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   layer->activation_max = h.activation_max;
   layer->stride_h = h.stride_h;
   layer->stride_w = h.stride_w;
+  const bool is_1x1 = has_1x1_filter(&h);
+  layer->filter_h = is_1x1 ? 1 : h.filter_h;
+  layer->filter_w = is_1x1 ? 1 : h.filter_w;
+  layer->dilation_h = is_1x1 ? 1 : h.dilation_h;
+  layer->dilation_w = is_1x1 ? 1 : h.dilation_w;
+  layer->same_padding = (h.flags & kFlagSamePadding) != 0;
+  layer->channels = h.cols / (layer->filter_h * layer->filter_w);
   layer->requantize_stride = per_row ? 1 : 0;
   layer->row_length_bytes = h.row_length_bytes;
   layer->index_bytes = h.index_bytes;

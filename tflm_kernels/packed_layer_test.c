@@ -243,7 +243,13 @@ static const Corruption kCorruptions[] = {
     {"reserved 39", kDcsr, kSectionHeader, 39, 1, 1, kDcsrErrorHeader},
     {"any scratch_budget", kDcsr, kSectionHeader, 52, 4, UINT32_MAX, kDcsrOk},
     {"reserved 56", kDcsr, kSectionHeader, 56, 4, 1, kDcsrErrorHeader},
-    {"reserved 60", kDcsr, kSectionHeader, 63, 1, 128, kDcsrErrorHeader},
+    {"reserved 59", kDcsr, kSectionHeader, 59, 1, 128, kDcsrErrorHeader},
+    {"filter_h alone", kDcsr, kSectionHeader, 60, 1, 2, kDcsrErrorHeader},
+    {"filter_w alone", kDcsr, kSectionHeader, 61, 1, 2, kDcsrErrorHeader},
+    {"dilation_h alone", kDcsr, kSectionHeader, 62, 1, 2, kDcsrErrorHeader},
+    {"dilation_w alone", kDcsr, kSectionHeader, 63, 1, 128, kDcsrErrorHeader},
+    {"fully connected with a filter", kDcsrFullyConnected, kSectionHeader, 60, 4, 0x01010202, kDcsrErrorHeader},
+    {"1x1 with padding", kDcsr, kSectionHeader, 34, 1, 5, kDcsrErrorHeader},
     {"index_bytes 2^32 - 1", kDcsr, kSectionHeader, 40, 4, UINT32_MAX, kDcsrErrorSections},
     {"index_bytes 2^32 - 4, wraps", kDcsr, kSectionHeader, 40, 4, UINT32_MAX - 3, kDcsrErrorSections},
     {"index_bytes a word less", kDcsr, kSectionHeader, 40, 4, 4, kDcsrErrorSections},
@@ -455,6 +461,50 @@ static void test_number_of_weights_does_not_wrap(void) {
   free(data);
 }
 
+// Of a convolution with 40 columns.
+typedef struct {
+  uint8_t filter_h;
+  uint8_t filter_w;
+  uint8_t dilation_h;
+  uint8_t dilation_w;
+  DcsrStatus status;
+  uint32_t channels;
+} FilterField;
+
+static const FilterField kFilterFields[] = {
+    {0, 0, 0, 0, kDcsrOk, 40},         {1, 1, 1, 1, kDcsrErrorHeader, 0},
+    {2, 4, 1, 1, kDcsrOk, 5},          {40, 1, 255, 255, kDcsrOk, 1},
+    {1, 20, 1, 7, kDcsrOk, 2},         {3, 3, 1, 1, kDcsrErrorHeader, 0},
+    {0, 2, 1, 1, kDcsrErrorHeader, 0}, {2, 0, 1, 1, kDcsrErrorHeader, 0},
+    {2, 2, 0, 1, kDcsrErrorHeader, 0}, {2, 2, 1, 0, kDcsrErrorHeader, 0},
+    {1, 1, 2, 2, kDcsrErrorHeader, 0}, {255, 255, 1, 1, kDcsrErrorHeader, 0},
+};
+
+static void test_filter_divides_the_columns(void) {
+  for (size_t i = 0; i < sizeof(kFilterFields) / sizeof(kFilterFields[0]); ++i) {
+    const FilterField* field = &kFilterFields[i];
+    PackedBlob blob = make_blob(kDcsr);
+    blob.data[60] = field->filter_h;
+    blob.data[61] = field->filter_w;
+    blob.data[62] = field->dilation_h;
+    blob.data[63] = field->dilation_w;
+    const bool is_1x1 = field->filter_h == 0;
+    if (!is_1x1) blob.data[34] |= 4;
+    DcsrLayer layer;
+    const DcsrStatus status = parse_and_validate(blob.data, blob.size, &layer);
+    CHECK(status == field->status, "filter %u: %s", (unsigned)i, dcsr_status_string(status));
+    if (status == kDcsrOk && field->status == kDcsrOk) {
+      CHECK(layer.filter_h == (is_1x1 ? 1 : field->filter_h), "filter %u", (unsigned)i);
+      CHECK(layer.filter_w == (is_1x1 ? 1 : field->filter_w), "filter %u", (unsigned)i);
+      CHECK(layer.dilation_h == (is_1x1 ? 1 : field->dilation_h), "filter %u", (unsigned)i);
+      CHECK(layer.dilation_w == (is_1x1 ? 1 : field->dilation_w), "filter %u", (unsigned)i);
+      CHECK(layer.channels == field->channels, "filter %u", (unsigned)i);
+      CHECK(layer.same_padding == !is_1x1, "filter %u", (unsigned)i);
+    }
+    free_packed_blob(&blob);
+  }
+}
+
 static void test_every_shorter_blob_is_truncated(void) {
   for (BlobKind kind = kDense; kind < kBlobCount; ++kind) {
     PackedBlob blob = make_blob(kind);
@@ -518,6 +568,7 @@ int main(void) {
   RUN_TEST(test_every_stream_has_to_end_with_the_rows);
   RUN_TEST(test_escape_is_not_read_behind_the_blob);
   RUN_TEST(test_number_of_weights_does_not_wrap);
+  RUN_TEST(test_filter_divides_the_columns);
   RUN_TEST(test_every_shorter_blob_is_truncated);
   RUN_TEST(test_tensor_may_be_larger_than_the_layer);
   RUN_TEST(test_unaligned_blob_is_refused);

@@ -243,6 +243,13 @@ def _options(choice: Choice) -> bytes:
             "stride_w": packed.stride[1],
             "padding": enum_name(schema.Padding, operator.builtinOptions.padding),
         }
+        if packed.filter_size != (1, 1):
+            options |= {
+                "filter_h": packed.filter_size[0],
+                "filter_w": packed.filter_size[1],
+                "dilation_h": packed.dilation[0],
+                "dilation_w": packed.dilation[1],
+            }
     else:
         options["keep_num_dims"] = bool(operator.builtinOptions.keepNumDims)
     return bytes(flexbuffers.Dumps(options))

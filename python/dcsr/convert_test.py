@@ -88,6 +88,54 @@ def test_custom_options_show_the_geometry():
     }
 
 
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("filter_size,dilation", [((3, 3), (1, 1)), ((1, 2), (3, 4)), ((4, 1), (1, 1))])
+def test_larger_filters(filter_size, dilation, padding):
+    matrix = sparse_matrix(rng(), 40, filter_size[0] * filter_size[1] * 20, 0.9)
+    model = conv_model(
+        rng(),
+        matrix,
+        filter_size=filter_size,
+        dilation=dilation,
+        pixels=(6, 7),
+        stride=(1, 2),
+        padding=getattr(schema.Padding, padding),
+    )
+    compressed, (choice,) = round_trip(model)
+    assert choice.packed.filter_size == filter_size and choice.packed.dilation == dilation
+    assert choice.packed.same_padding == (padding == "SAME")
+    np.testing.assert_array_equal(encodings.decode(choice.packed.streams), matrix)
+    options = flexbuffers.Loads(bytes(compressed.subgraphs[0].operators[0].customOptions))
+    assert options.items() >= {"filter_h": filter_size[0], "filter_w": filter_size[1]}.items()
+    assert options.items() >= {"dilation_h": dilation[0], "dilation_w": dilation[1], "padding": padding}.items()
+    (layer,) = layers.find(compressed)
+    assert layer.op == f"DCSR_CONV_2D {filter_size[0]}x{filter_size[1]}"
+    assert layer.packed.filter_size == filter_size and layer.packed.stride == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "change,note",
+    [
+        (lambda t, o: setattr(t[3], "shape", np.array([1, 5, 6, 64])), "unusual shapes"),
+        (lambda t, o: setattr(t[3], "shape", None), "unusual shapes"),
+        (lambda t, o: setattr(o.builtinOptions, "padding", schema.Padding.VALID), "unusual shapes"),
+        (lambda t, o: setattr(o.builtinOptions, "padding", 2), "unknown padding"),
+        (lambda t, o: setattr(o.builtinOptions, "dilationHFactor", 0), "dilation (0, 1)"),
+        (lambda t, o: setattr(o.builtinOptions, "dilationWFactor", 256), "dilation (1, 256)"),
+        (lambda t, o: setattr(o.builtinOptions, "strideW", 0), "stride (1, 0)"),
+    ],
+)
+def test_convolutions_that_do_not_fit_the_format_say_why(change, note):
+    bias = np.zeros(64, np.int32)
+    builder = Builder()
+    x = builder.tensor("x", (1, 5, 5, 20), scale=0.1)
+    y = builder.conv_2d(x, sparse_matrix(rng(), 64, 180, 0.9), filter_size=(3, 3), bias=bias)
+    model = builder.finish([x], [y])
+    change(model.subgraphs[0].tensors, model.subgraphs[0].operators[0])
+    _, (choice,) = round_trip(model)
+    assert choice.note == note
+
+
 def test_constant_buffers_are_aligned_to_16():
     model = conv_model(rng(), sparse_matrix(rng(), 37, 201, 0.9))
     data = tflite.serialize(convert.compress(through_bytes(model), "m")[0])
@@ -340,7 +388,11 @@ def test_layers_that_cannot_be_packed_say_why(change, note):
 
 @pytest.mark.parametrize(
     "filter_size,channels,note",
-    [((3, 3), 20, "3x3 filter"), ((1, 1), 10, "grouped convolution")],
+    [
+        ((3, 3), 10, "grouped convolution"),
+        ((1, 1), 10, "grouped convolution"),
+        ((256, 1), 20, "256x1 filter"),
+    ],
 )
 def test_convolutions_that_stay(filter_size, channels, note):
     builder = Builder()

@@ -112,7 +112,20 @@ def packed_layer(model: schema.ModelT, layer: Layer, encoding: str) -> packing.P
         activation_min=low,
         activation_max=high,
         stride=(options.strideH, options.strideW) if convolution else (1, 1),
+        **(_window(options, weights.shape) if convolution else {}),
     )
+
+
+def _window(options: schema.Conv2DOptionsT, shape: np.ndarray) -> dict[str, object]:
+    """The fields of PackedLayer about a convolution's filter; `shape` is that of the weights."""
+    filter_size = (int(shape[1]), int(shape[2]))
+    if filter_size == (1, 1):
+        return {}
+    return {
+        "filter_size": filter_size,
+        "dilation": (options.dilationHFactor, options.dilationWFactor),
+        "same_padding": options.padding == schema.Padding.SAME,
+    }
 
 
 def bias_index(operator: schema.OperatorT) -> int:
@@ -139,6 +152,8 @@ def _packed_layer(model: schema.ModelT, s: int, o: int, operator: schema.Operato
         name = tflite.text(tensor.name)
         raise tflite.ModelError(f"{where}: tensor '{name}': {error}") from error
     name = _layer_name(model, s, operator)
+    if packed.op == packing.OP_CONV_2D:
+        custom += " {}x{}".format(*packed.filter_size)
     return Layer(s, o, operator, name, custom, matrix.shape, matrix, packed, "already packed", is_int8=True)
 
 
@@ -200,10 +215,16 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     input_shape = [] if activations.shape is None else [int(d) for d in activations.shape]
     if code == _OP.CONV_2D:
         require(len(shape) == 4 and len(input_shape) == 4, "unusual shapes")
-        require(shape[1:3] == (1, 1), f"{shape[1]}x{shape[2]} filter")
         require(shape[3] == input_shape[3], "grouped convolution")
         strides = (options.strideH, options.strideW)
         require(all(1 <= s <= packing.MAX_STRIDE for s in strides), f"stride {strides}")
+        require(max(shape[1:3]) <= packing.MAX_STRIDE, f"{shape[1]}x{shape[2]} filter")
+        dilations = (options.dilationHFactor, options.dilationWFactor)
+        require(all(1 <= d <= packing.MAX_STRIDE for d in dilations), f"dilation {dilations}")
+        require(options.padding in (schema.Padding.SAME, schema.Padding.VALID), "unknown padding")
+        sizes = tuple(map(_output_size, input_shape[1:3], shape[1:3], strides, dilations, [options.padding] * 2))
+        output_shape = [] if output.shape is None else [int(d) for d in output.shape]
+        require(output_shape == [input_shape[0], *sizes, shape[0]] and min(output_shape) > 0, "unusual shapes")
     else:
         require(len(shape) == 2, "unusual shapes")
         require(options.weightsFormat == 0, "shuffled weights")
@@ -234,6 +255,12 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         activation_range(_activation(operator), scale, _zero_point(output))
     except (ValueError, OverflowError) as error:
         raise _Obstacle(str(error)) from error
+
+
+def _output_size(size: int, taps: int, stride: int, dilation: int, padding: int) -> int:
+    """Pixels of a convolution's output along one dimension, as TFLM computes it; not positive if there are none."""
+    span = 1 if padding == schema.Padding.SAME else (taps - 1) * dilation + 1
+    return (size + stride - span) // stride
 
 
 def _multipliers(

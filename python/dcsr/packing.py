@@ -16,10 +16,12 @@ VERSION = 1
 HEADER_BYTES = 64
 OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
-MAX_STRIDE = 255
+MAX_STRIDE = 255  # and of a filter, and dilation
 
-_HEADER = struct.Struct("<4s4B4I4h5B3x4I8x")
+_HEADER = struct.Struct("<4s4B4I4h5B3x4I4x4B")
 _FLAG_PER_ROW = 1
+_FLAG_SAME_PADDING = 4
+_FLAGS = _FLAG_PER_ROW | _FLAG_SAME_PADDING
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class PackedLayer:
     """A layer as it is packed.
 
     Attributes:
-      op: OP_CONV_2D (1x1) or OP_FULLY_CONNECTED.
-      streams: the encoded weights, int8.
+      op: OP_CONV_2D or OP_FULLY_CONNECTED.
+      streams: the encoded weights, int8; a column is (tap * channels + channel), taps row by row.
       bias: int32 [rows], the input zero point folded in.
       multiplier: int32 [rows] or [1].
       shift: int8, as many as multipliers.
@@ -36,6 +38,8 @@ class PackedLayer:
       activation_min, activation_max: clamp of the output, int8 range.
       stride: (vertical, horizontal) of the convolution, else (1, 1).
       scratch_budget: bytes of scratch that a kernel should keep to; 0 for its default.
+      filter_size, dilation: (vertical, horizontal) of the convolution, else (1, 1).
+      same_padding: whether a convolution with a larger filter pads its input; False for 1x1, which never does.
     """
 
     op: int
@@ -49,6 +53,9 @@ class PackedLayer:
     activation_max: int
     stride: tuple[int, int] = (1, 1)
     scratch_budget: int = 0
+    filter_size: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    same_padding: bool = False
 
 
 def fold_bias(bias: np.ndarray | None, matrix: np.ndarray, input_zero_point: int) -> np.ndarray:
@@ -98,13 +105,15 @@ def pack(layer: PackedLayer) -> bytes:
         layer.activation_min,
         layer.activation_max,
         *layer.stride,
-        _FLAG_PER_ROW if len(layer.multiplier) == streams.rows and streams.rows > 1 else 0,
+        (_FLAG_PER_ROW if len(layer.multiplier) == streams.rows and streams.rows > 1 else 0)
+        | (_FLAG_SAME_PADDING if layer.same_padding else 0),
         streams.row_length_bytes,
         streams.index_parameter,
         len(streams.index),
         len(streams.delta),
         len(streams.plane),
         layer.scratch_budget,
+        *((0, 0, 0, 0) if layer.filter_size == (1, 1) else (*layer.filter_size, *layer.dilation)),
     )
     return header + body
 
@@ -124,17 +133,19 @@ def unpack(data: bytes) -> PackedLayer:
         raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
     module = encodings.by_code(code)
     encodings.check_shape(rows, cols)
-    reserved = data[37:40] + data[56:64]
+    reserved = data[37:40] + data[56:60]
+    window = rest[13:17]
     if (
         op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
         or value_coding
         or any(reserved)
-        or flags & ~_FLAG_PER_ROW
+        or flags & ~_FLAGS
         or length_bytes not in ((0,) if module.NAME == "dense" else (1, 2, 4))
         or elements > rows * cols
         or not (-128 <= act_min <= act_max <= 127)
         or not (-128 <= in_zero <= 127 and -128 <= out_zero <= 127)
         or not (stride_h and stride_w)
+        or not _window_is_valid(op, window, bool(flags & _FLAG_SAME_PADDING), cols)
     ):
         raise ValueError("a header field of the packed layer is out of range")
 
@@ -173,7 +184,18 @@ def unpack(data: bytes) -> PackedLayer:
         activation_max=act_max,
         stride=(stride_h, stride_w),
         scratch_budget=rest[12],
+        filter_size=tuple(window[:2]) if any(window) else (1, 1),
+        dilation=tuple(window[2:]) if any(window) else (1, 1),
+        same_padding=bool(flags & _FLAG_SAME_PADDING),
     )
+
+
+def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols: int) -> bool:
+    """Whether (filter_h, filter_w, dilation_h, dilation_w) are those of a layer; a 1x1 filter is written as zeros."""
+    if not any(window):
+        return not same_padding
+    taps = window[0] * window[1]
+    return op == OP_CONV_2D and all(window) and taps > 1 and cols % taps == 0
 
 
 def run(layer: PackedLayer, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -50,6 +50,36 @@ def test_round_trip(encoding, per_row, rows, cols):
     assert_equal(packing.unpack(data + bytes(12)), layer)
 
 
+@pytest.mark.parametrize(
+    "filter_size,dilation,same_padding",
+    [((1, 1), (1, 1), False), ((5, 2), (1, 1), True), ((1, 20), (7, 255), False), ((100, 1), (1, 1), True)],
+)
+def test_filter_goes_round(filter_size, dilation, same_padding):
+    layer = dataclasses.replace(make_layer(), filter_size=filter_size, dilation=dilation, same_padding=same_padding)
+    data = packing.pack(layer)
+    assert data[60:64] == (bytes(4) if filter_size == (1, 1) else bytes([*filter_size, *dilation]))
+    assert_equal(packing.unpack(data), layer)
+
+
+@pytest.mark.parametrize(
+    "op,flags,window",
+    [
+        (packing.OP_CONV_2D, 5, (0, 0, 0, 0)),
+        (packing.OP_CONV_2D, 1, (1, 1, 1, 1)),
+        (packing.OP_CONV_2D, 1, (3, 3, 1, 1)),
+        (packing.OP_CONV_2D, 1, (2, 2, 0, 1)),
+        (packing.OP_CONV_2D, 1, (2, 0, 1, 1)),
+        (packing.OP_CONV_2D, 1, (0, 0, 1, 1)),
+        (packing.OP_FULLY_CONNECTED, 1, (2, 2, 1, 1)),
+    ],
+)
+def test_impossible_filters_are_refused(op, flags, window):
+    data = bytearray(packing.pack(make_layer()))
+    data[5], data[34], data[60:64] = op, flags, bytes(window)
+    with pytest.raises(ValueError, match="header field"):
+        packing.unpack(bytes(data))
+
+
 def test_size_is_header_sections_and_padding():
     layer = make_layer("dcsr", 9, 100)
     parts = layer.streams.parts
@@ -98,6 +128,7 @@ def test_folded_bias_equals_adding_the_zero_point_to_every_activation(zero_point
         (37, "B", 1),
         (40, "I", 2**32 - 1),
         (56, "I", 1),
+        (63, "B", 1),
     ],
 )
 def test_wrong_header_fields_are_refused(offset, form, value):

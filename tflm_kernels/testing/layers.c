@@ -112,18 +112,53 @@ static int32_t random_bias(const DcsrCase* c, Random* random) {
                                   : random_between(random, -5000, 5000);
 }
 
-static int32_t divide_up(int32_t a, uint32_t b) { return (int32_t)(((uint32_t)a + b - 1) / b); }
+// Taps of the filter along one dimension, and the pixels that they span.
+static int32_t taps_of(uint32_t filter) { return filter > 0 ? (int32_t)filter : 1; }
+
+static int32_t span_of(uint32_t filter, uint32_t dilation) {
+  return (taps_of(filter) - 1) * (int32_t)dilation + 1;
+}
+
+// The positions at which the filter starts: every `stride` pixels, with SAME padding in all of the
+// input, else where it does not leave it.
+static int32_t output_size(int32_t input, int32_t span, uint32_t stride, bool same) {
+  int32_t size = 0;
+  for (int32_t first = 0; first + (same ? 1 : span) <= input; first += (int32_t)stride) ++size;
+  return size;
+}
+
+static int32_t padding_before(int32_t input, int32_t output, int32_t span, uint32_t stride) {
+  const int32_t missing = (output - 1) * (int32_t)stride + span - input;
+  return missing > 0 ? missing / 2 : 0;
+}
+
+static uint32_t channels_of(const DenseLayer* layer) {
+  return layer->cols /
+         (uint32_t)(taps_of(layer->window.filter_h) * taps_of(layer->window.filter_w));
+}
 
 CaseData make_case(const DcsrCase* c, uint64_t seed) {
+  const Window window = {0, 0, 0, 0, false};
+  return make_window_case(c, &window, seed);
+}
+
+CaseData make_window_case(const DcsrCase* c, const Window* window, uint64_t seed) {
   Random random = {seed};
   CaseData data;
   memset(&data, 0, sizeof(data));
+  data.layer.cols = c->cols;
+  data.layer.window = *window;
   data.shape.batches = c->batches;
   data.shape.input_height = c->input_height;
   data.shape.input_width = c->input_width;
-  data.shape.output_height = divide_up(c->input_height, c->stride_h);
-  data.shape.output_width = divide_up(c->input_width, c->stride_w);
-  data.input_size = (size_t)c->batches * (size_t)c->input_height * (size_t)c->input_width * c->cols;
+  data.shape.output_height =
+      output_size(c->input_height, span_of(window->filter_h, window->dilation_h), c->stride_h,
+                  window->same_padding);
+  data.shape.output_width =
+      output_size(c->input_width, span_of(window->filter_w, window->dilation_w), c->stride_w,
+                  window->same_padding);
+  data.input_size = (size_t)c->batches * (size_t)c->input_height * (size_t)c->input_width *
+                    channels_of(&data.layer);
   data.output_size = (size_t)c->batches * (size_t)data.shape.output_height *
                      (size_t)data.shape.output_width * c->rows;
 
@@ -145,7 +180,6 @@ CaseData make_case(const DcsrCase* c, uint64_t seed) {
 
   data.layer.op = c->op;
   data.layer.rows = c->rows;
-  data.layer.cols = c->cols;
   data.layer.input_zero_point = c->input_zero_point;
   data.layer.output_zero_point = c->output_zero_point;
   data.layer.activation_min = c->activation_min;
@@ -204,20 +238,48 @@ static int8_t oracle_output(const DenseLayer* layer, uint32_t row, const int8_t*
   return (int8_t)result;
 }
 
+// The activations under the filter of output pixel (y, x), in the order of the columns; outside of
+// the image they are the zero point, which counts as 0.
+static void gather(const CaseData* data, int32_t batch, int32_t y, int32_t x, int8_t* vector) {
+  const DenseLayer* layer = &data->layer;
+  const Window* w = &layer->window;
+  const DcsrConvShape* s = &data->shape;
+  const size_t channels = channels_of(layer);
+  const int32_t top = y * (int32_t)layer->stride_h -
+                      padding_before(s->input_height, s->output_height,
+                                     span_of(w->filter_h, w->dilation_h), layer->stride_h);
+  const int32_t left = x * (int32_t)layer->stride_w -
+                       padding_before(s->input_width, s->output_width,
+                                      span_of(w->filter_w, w->dilation_w), layer->stride_w);
+  for (int32_t fy = 0; fy < taps_of(w->filter_h); ++fy) {
+    for (int32_t fx = 0; fx < taps_of(w->filter_w); ++fx) {
+      const int32_t in_y = top + fy * (int32_t)w->dilation_h;
+      const int32_t in_x = left + fx * (int32_t)w->dilation_w;
+      const bool inside = in_y >= 0 && in_y < s->input_height && in_x >= 0 && in_x < s->input_width;
+      if (inside) {
+        const int32_t pixel = (batch * s->input_height + in_y) * s->input_width + in_x;
+        memcpy(vector, data->input + (size_t)pixel * channels, channels);
+      } else {
+        memset(vector, layer->input_zero_point, channels);
+      }
+      vector += channels;
+    }
+  }
+}
+
 void dense_oracle(const CaseData* data, int8_t* output) {
   const DenseLayer* layer = &data->layer;
   const DcsrConvShape* s = &data->shape;
+  int8_t* vector = (int8_t*)allocate(layer->cols);
   for (int32_t b = 0; b < s->batches; ++b) {
     for (int32_t y = 0; y < s->output_height; ++y) {
       for (int32_t x = 0; x < s->output_width; ++x) {
-        const int32_t in_y = y * (int32_t)layer->stride_h;
-        const int32_t in_x = x * (int32_t)layer->stride_w;
-        const int32_t pixel = (b * s->input_height + in_y) * s->input_width + in_x;
-        const int8_t* vector = data->input + (size_t)pixel * layer->cols;
+        gather(data, b, y, x, vector);
         for (uint32_t r = 0; r < layer->rows; ++r) {
           *output++ = oracle_output(layer, r, vector);
         }
       }
     }
   }
+  free(vector);
 }

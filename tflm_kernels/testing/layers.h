@@ -28,6 +28,10 @@ typedef struct {
 } CaseData;
 
 CaseData make_case(const DcsrCase* c, uint64_t seed);
+
+// The case as a convolution with that filter: c->cols = filter_h * filter_w * channels.
+CaseData make_window_case(const DcsrCase* c, const Window* window, uint64_t seed);
+
 void free_case(CaseData* data);
 
 // The oracle: a plain loop over the dense matrix with the formula that TFLM has,

@@ -198,7 +198,7 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, (uint32_t)layer->activation_max, 2);
   append(out, layer->stride_h, 1);
   append(out, layer->stride_w, 1);
-  append(out, layer->per_row ? 1 : 0, 1);
+  append(out, (layer->per_row ? 1 : 0) | (layer->window.same_padding ? 4 : 0), 1);
   append(out, row_length_bytes, 1);
   append(out, options->encoding == kDcsrEncodingDcsr ? 4 : 0, 1);
   append(out, 0, 3);
@@ -207,7 +207,10 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, (uint32_t)streams->plane.size, 4);
   append(out, 0, 4);
   append(out, 0, 4);
-  append(out, 0, 4);
+  append(out, layer->window.filter_h, 1);
+  append(out, layer->window.filter_w, 1);
+  append(out, layer->window.dilation_h, 1);
+  append(out, layer->window.dilation_w, 1);
 }
 
 PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {

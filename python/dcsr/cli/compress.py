@@ -19,7 +19,7 @@ from dcsr.model import ModelError
 
 _DESCRIPTION = """\
 Turns a pruned int8 .tflite model into one whose sparse layers are custom ops with compressed weights.
-The outputs of the model stay the same bit for bit. Layers: FULLY_CONNECTED and 1x1 CONV_2D; the rest of the
+The outputs of the model stay the same bit for bit. Layers: FULLY_CONNECTED and CONV_2D; the rest of the
 model is kept as it is, and so is a layer that would not get smaller (the table says why). int8 weights in TFLite's own
 sparse form (EXPERIMENTAL_SPARSITY, with DENSIFY operators, which TFLM cannot run) are expanded first."""
 

@@ -154,6 +154,7 @@ class Builder:
         bias: np.ndarray | int | None = None,
         filter_size: tuple[int, int] = (1, 1),
         stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
         weight_scale: float | np.ndarray = 0.01,
         output_scale: float = 0.5,
         output_zero_point: int = 3,
@@ -165,15 +166,20 @@ class Builder:
         batches, height, width, channels = self._graph.tensors[activations].shape
         rows = weights.shape[0] if isinstance(weights, np.ndarray) else self._graph.tensors[weights].shape[0]
         inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name, (rows, *filter_size, channels))
-        shape = (batches, -(-height // stride[0]), -(-width // stride[1]), rows)
+        same = padding == schema.Padding.SAME
+        sizes = [
+            len(range(0, size if same else size - (taps - 1) * gap, step))
+            for size, taps, gap, step in zip((height, width), filter_size, dilation, stride, strict=True)
+        ]
+        shape = (batches, *sizes, rows)
         output = self.tensor(f"{name}/out", shape, scale=output_scale, zero_point=output_zero_point)
         options = schema.Conv2DOptionsT(
             padding=padding,
             strideH=stride[0],
             strideW=stride[1],
             fusedActivationFunction=activation,
-            dilationHFactor=1,
-            dilationWFactor=1,
+            dilationHFactor=dilation[0],
+            dilationWFactor=dilation[1],
         )
         self.operator(schema.BuiltinOperator.CONV_2D, inputs, [output], options)
         return output
@@ -229,19 +235,22 @@ def conv_model(
     rng: np.random.Generator,
     matrix: np.ndarray,
     *,
+    filter_size: tuple[int, int] = (1, 1),
     pixels: tuple[int, int] = (4, 5),
     batches: int = 1,
     with_bias: bool = True,
     per_channel: bool = True,
     **options: object,
 ) -> schema.ModelT:
-    """One 1x1 CONV_2D with random scales, zero points and bias."""
+    """One CONV_2D with random scales, zero points and bias; `matrix` is [rows, filter height * width * channels]."""
     rows, cols = matrix.shape
+    channels = cols // (filter_size[0] * filter_size[1])
     builder = Builder()
-    x = builder.tensor("x", (batches, *pixels, cols), scale=0.1, zero_point=int(rng.integers(-128, 128)))
+    x = builder.tensor("x", (batches, *pixels, channels), scale=0.1, zero_point=int(rng.integers(-128, 128)))
     y = builder.conv_2d(
         x,
         matrix,
+        filter_size=filter_size,
         bias=rng.integers(-5000, 5000, rows).astype(np.int32) if with_bias else None,
         weight_scale=rng.uniform(0.005, 0.05, rows if per_channel else 1).astype(np.float32),
         output_scale=float(rng.uniform(0.2, 2)) * float(np.sqrt(cols)),
