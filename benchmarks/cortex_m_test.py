@@ -35,10 +35,12 @@ def test_table_has_a_row_for_each_layer_and_two_runs_are_equal(core):
         assert layer["sparse_cycles"]["2"] >= layer["sparse_instructions"]
 
 
-@pytest.mark.parametrize("method", ["dcsr", "rle"])
-def test_method_is_the_encoding(method):
+@pytest.mark.parametrize(
+    "method,encoding", [("dcsr", "dcsr"), ("dcsr8", "dcsr"), ("offset8", "offset8"), ("rle", "rle")]
+)
+def test_method_is_the_encoding(method, encoding):
     for case in cortex_m_layers.anchors(None, method, SMALL):
-        assert case.sparse.streams.encoding == method
+        assert case.sparse.streams.encoding == encoding
 
 
 def test_wrong_output_is_noticed(core, monkeypatch):

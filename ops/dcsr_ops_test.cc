@@ -16,7 +16,8 @@
 namespace dcsr {
 namespace {
 
-constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle, kDcsrEncodingDcsr};
+constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle, kDcsrEncodingDcsr,
+                                       kDcsrEncodingOffset8};
 
 alignas(16) uint8_t arena[1 << 20];
 
@@ -47,7 +48,8 @@ struct Fixture {
       : Fixture(make_window_case(&conv_case.layer, &conv_case.window, 1), encoding) {}
 
   Fixture(const CaseData& case_data, DcsrEncoding encoding) : data(case_data) {
-    const PackOptions options = {encoding, 0, false};
+    PackOptions options = {};
+    options.encoding = encoding;
     blob = pack_layer(&data.layer, &options);
     expected = static_cast<int8_t*>(malloc(data.output_size));
     output = static_cast<int8_t*>(malloc(data.output_size));

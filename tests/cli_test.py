@@ -86,7 +86,7 @@ def test_compress_inspect_verify_decompress(dense):
     assert (cwd / "again.tflite").read_bytes() == (cwd / "small.tflite").read_bytes()
 
 
-@pytest.mark.parametrize("method", ["dcsr", "rle", "auto", "none"])
+@pytest.mark.parametrize("method", ["dcsr", "dcsr4", "dcsr8", "offset8", "rle", "auto", "none"])
 @pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
 def test_methods_and_objectives_verify(dense, method, objective):
     cwd = dense.parent
@@ -277,7 +277,7 @@ def test_numpy_metrics_and_export(tmp_path):
     result = run("matrix_metrics", path, "--json", "sizes.json", cwd=tmp_path)
     sizes = json.loads((tmp_path / "sizes.json").read_text())["bytes"]
     assert sizes["dense"] == 6000
-    for scheme in ("csr", "bcsr", "psr", "rle", "bitmap", "zlib6", "zlib9", "dcsr", "bound"):
+    for scheme in ("csr", "bcsr", "psr", "rle", "offset8", "bitmap", "zlib6", "zlib9", "dcsr", "bound"):
         assert scheme in sizes and scheme in result.stdout
 
     run("export_matrix", path, "out.h", cwd=tmp_path)

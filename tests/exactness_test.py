@@ -17,7 +17,7 @@ from dcsr.testing.models import (
     with_sparse_weights,
 )
 
-ENCODINGS = ["dcsr", "rle", "dense"]
+ENCODINGS = ["dcsr4", "dcsr8", "offset8", "rle", "dense"]
 ACTIVATIONS = {name: getattr(schema.ActivationFunctionType, name) for name in ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")}
 
 

@@ -16,10 +16,12 @@
 #include "tflm_kernels/testing/pack.h"
 
 static const PackOptions kPackings[] = {
-    {kDcsrEncodingDense, 0, false},
-    {kDcsrEncodingRle, 0, false},
-    {kDcsrEncodingDcsr, 0, false},
-    {kDcsrEncodingDcsr, 4, true},
+    {.encoding = kDcsrEncodingDense},
+    {.encoding = kDcsrEncodingRle},
+    {.encoding = kDcsrEncodingDcsr},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4, .escape_every_base = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
+    {.encoding = kDcsrEncodingOffset8},
 };
 
 // The build's default, the least, a few pixels, all.

@@ -18,7 +18,7 @@
 enum {
   kSeeds = 60000,
   kSeedsPerLine = 10000,
-  kMaxBlobs = 400,
+  kMaxBlobs = 1000,
   kMaxBlobBytes = 4096,
   kMaxMutations = 4,
   kStatusCount = kDcsrErrorIndex + 1,
@@ -27,11 +27,20 @@ enum {
 static PackedBlob blobs[kMaxBlobs];
 static size_t blob_count = 0;
 
+static const PackOptions kPackings[] = {
+    {.encoding = kDcsrEncodingDense},
+    {.encoding = kDcsrEncodingRle},
+    {.encoding = kDcsrEncodingDcsr},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4, .escape_every_base = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
+    {.encoding = kDcsrEncodingOffset8},
+    {.encoding = kDcsrEncodingOffset8, .any_order = true},
+};
+
 static void add_blobs(CaseData data) {
-  for (uint32_t k = 0; k < 4 && blob_count < kMaxBlobs; ++k) {
-    const PackOptions packing = {k < 3 ? (DcsrEncoding)k : kDcsrEncodingDcsr, k < 3 ? 0 : 4,
-                                 k == 3};
-    PackedBlob blob = pack_layer(&data.layer, &packing);
+  for (size_t k = 0; k < sizeof(kPackings) / sizeof(kPackings[0]); ++k) {
+    if (blob_count == kMaxBlobs) break;
+    PackedBlob blob = pack_layer(&data.layer, &kPackings[k]);
     if (blob.size <= kMaxBlobBytes) {
       blobs[blob_count++] = blob;
     } else {

@@ -22,7 +22,7 @@ from dcsr.model import ModelError
 from dcsr.renumber import indices as _indices
 from dcsr.schema import enum_name, schema
 
-METHODS = ("auto", "dcsr", "rle", "none")
+METHODS = ("auto", "dcsr", "dcsr4", "dcsr8", "offset8", "rle", "none")
 OBJECTIVES = ("balanced", "size", "speed")
 DEFAULT_MIN_SPARSITY = 0.6
 
@@ -31,7 +31,7 @@ RECORD_VERSION = 1
 _MAX_RECORD_BYTES = 1 << 28  # of an inflated record; a larger one is an attack, not a model
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
-_AUTO_CANDIDATES = ("dcsr", "rle")
+_AUTO_CANDIDATES = ("dcsr", "rle", "offset8")
 
 
 @dataclass
@@ -68,7 +68,8 @@ def compress(
     Args:
       model: stays as it is.
       name: of the model, for error messages.
-      method: one of METHODS or of the encodings; `auto` takes the smallest for each layer, `none` packs nothing.
+      method: one of METHODS or a name that encodings.encode() takes; `auto` takes the smallest for each layer, `none`
+        packs nothing.
       min_sparsity: share of zeros from which on a layer is considered.
       smaller_only: whether layers that would not get smaller stay as they are.
       progress: wraps the list of layers while it is worked through.

@@ -47,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         "--method",
         choices=convert.METHODS,
         default="auto",
-        help="encoding of the packed layers; auto takes the smallest for each, none packs nothing"
-        " (default: %(default)s)",
+        help="encoding of the packed layers; auto takes the smallest for each, none packs nothing; dcsr4 and dcsr8 are"
+        " dcsr with deltas of so many bits (default: %(default)s)",
     )
     parser.add_argument(
         "--min-sparsity",

@@ -1,32 +1,52 @@
 """Encodings of sparse matrices: one module each, with NAME, CODE (docs/format.md), encode(matrix) and decode(streams).
 
-To add one: write the module, name it in `_MODULES`, describe it in docs/format.md.
+To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. An encoding with its parameter fixed
+has a name of its own in `VARIANTS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 import numpy as np
 
-from dcsr.encodings import dcsr, dense, rle
+from dcsr.encodings import dcsr, dense, offset8, rle
 from dcsr.encodings.streams import MAX_COLS, MAX_ROWS, Streams, check_shape
 
-__all__ = ["MAX_COLS", "MAX_ROWS", "REGISTRY", "Streams", "by_code", "check_shape", "decode", "encode", "nbytes"]
+__all__ = [
+    "MAX_COLS",
+    "MAX_ROWS",
+    "REGISTRY",
+    "VARIANTS",
+    "Streams",
+    "by_code",
+    "check_shape",
+    "decode",
+    "encode",
+    "nbytes",
+]
 
-_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle)
+_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle, offset8)
 
 REGISTRY: dict[str, ModuleType] = {module.NAME: module for module in _MODULES}
 
+# Encodings with a parameter that they would choose themselves otherwise.
+VARIANTS: dict[str, Callable[[np.ndarray], Streams]] = {
+    f"dcsr{width}": partial(dcsr.encode, width=width) for width in dcsr.WIDTHS
+}
+
 
 def encode(matrix: np.ndarray, encoding: str) -> Streams:
-    """Encodes `matrix` (int8 or int16 [rows, cols]) with the named encoding.
+    """Encodes `matrix` (int8 or int16 [rows, cols]) with the named encoding or variant of one.
 
     Raises:
       KeyError: if there is no such encoding.
       ValueError: if the matrix is not one that can be encoded.
     """
-    return REGISTRY[encoding].encode(matrix)
+    variant = VARIANTS.get(encoding)
+    return variant(matrix) if variant else REGISTRY[encoding].encode(matrix)
 
 
 def decode(streams: Streams) -> np.ndarray:
