@@ -125,6 +125,54 @@ void check_case(const char* name, const Case& layer_case, DcsrEncoding encoding)
   CHECK(runner.error_count() == 0, "%s", runner.log());
 }
 
+// A layer with int16 activations.
+void check_int16_case(const DcsrCase& layer_case, const Window& window, DcsrEncoding encoding) {
+  Int16Case c = make_int16_case(&layer_case, &window, 1);
+  const DenseLayer& layer = c.data.layer;
+  const DcsrConvShape& shape = c.data.shape;
+  PackOptions options = {};
+  options.encoding = encoding;
+  PackedBlob blob = pack_layer(&layer, &options);
+  const size_t bytes = c.data.output_size * sizeof(int16_t);
+  auto* expected = static_cast<int16_t*>(malloc(bytes));
+  auto* output = static_cast<int16_t*>(malloc(bytes));
+  if (expected == nullptr || output == nullptr) abort();
+  int16_dense_oracle(&c.data, c.input, expected);
+  memset(output, 0x5A, bytes);
+
+  const auto rows = static_cast<int32_t>(layer.rows);
+  const int32_t pixels = shape.batches * shape.input_height * shape.input_width;
+  const auto channels = static_cast<int32_t>(c.data.input_size) / pixels;
+  const bool is_conv = layer.op == kDcsrOpConv1x1;
+  const TestTensor inputs[] = {
+      is_conv ? Int16Tensor({shape.batches, shape.input_height, shape.input_width, channels}, 0,
+                            c.input)
+              : Int16Tensor({shape.batches, channels}, 0, c.input),
+      ConstantTensor(blob.data, blob.size)};
+  const TestTensor outputs[] = {
+      is_conv
+          ? Int16Tensor({shape.batches, shape.output_height, shape.output_width, rows}, 0, output)
+          : Int16Tensor({shape.batches, rows}, 0, output)};
+  TestRunner runner(inputs, 2, outputs, 1, arena, sizeof(arena));
+  CHECK(Prepare(layer.op, &runner) && Invoke(layer.op, &runner), "'%s', int16: %s", layer_case.name,
+        runner.log());
+  CHECK(memcmp(expected, output, bytes) == 0, "'%s', int16, encoding %d", layer_case.name,
+        encoding);
+  free(output);
+  free(expected);
+  free_packed_blob(&blob);
+  free_int16_case(&c);
+}
+
+void test_every_layer_with_int16_activations_equals_dense_loop() {
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
+    check_int16_case(kDcsrCases[i], Window{}, kDcsrEncodingDcsr);
+  }
+  for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
+    check_int16_case(kDcsrConv2dCases[i].layer, kDcsrConv2dCases[i].window, kDcsrEncodingRle);
+  }
+}
+
 void test_every_layer_equals_dense_loop() {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
     const DcsrCase& layer_case = kDcsrCases[i];
@@ -199,9 +247,20 @@ constexpr Refusal kRefusals[] = {
      [](Fixture* f) { f->inputs[1].is_missing = true; }},
     {&kConv, "output: is missing or unreadable",
      [](Fixture* f) { f->outputs[0].is_missing = true; }},
-    {&kConv, "input: is not int8", [](Fixture* f) { f->inputs[0].info.is_int8 = false; }},
-    {&kConv, "packed layer: is not int8", [](Fixture* f) { f->inputs[1].info.is_int8 = false; }},
-    {&kConv, "output: is not int8", [](Fixture* f) { f->outputs[0].info.is_int8 = false; }},
+    {&kConv, "input: is neither int8 nor int16",
+     [](Fixture* f) { f->inputs[0].info.type = TensorType::kOther; }},
+    {&kConv, "packed layer: is not int8",
+     [](Fixture* f) { f->inputs[1].info.type = TensorType::kOther; }},
+    {&kConv, "packed layer: is not int8",
+     [](Fixture* f) {
+       f->inputs[1] = Int16Tensor({static_cast<int32_t>(f->blob.size / 2)}, 0, f->blob.data);
+     }},
+    {&kConv, "output: is neither int8 nor int16",
+     [](Fixture* f) { f->outputs[0].info.type = TensorType::kOther; }},
+    {&kFullyConnected, "input: its type is not that of the packed layer's activations",
+     [](Fixture* f) { f->inputs[0] = Int16Tensor({2, 65}, 40, f->data.input); }},
+    {&kFullyConnected, "output: its type is not that of the packed layer's activations",
+     [](Fixture* f) { f->outputs[0] = Int16Tensor({2, 7}, 5, f->output); }},
     {&kConv, "output: is constant",
      [](Fixture* f) { f->outputs[0].info.constant_data = f->output; }},
 
@@ -399,6 +458,7 @@ void test_invoke_without_prepare_or_data_fails() {
 int main() {
   using namespace dcsr;  // NOLINT: RUN_TEST prints the bare name.
   RUN_TEST(test_every_layer_equals_dense_loop);
+  RUN_TEST(test_every_layer_with_int16_activations_equals_dense_loop);
   RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
   RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);
   RUN_TEST(test_each_refusal_has_its_message);

@@ -43,10 +43,13 @@ def assert_exact(
       packed_layers: how many layers compression has to pack.
       sparse_form: what to compress instead of `model`.
     """
-    shape = tuple(int(d) for d in model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].shape)
+    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    shape = tuple(int(d) for d in tensor.shape)
+    dtype = np.int16 if tensor.type == schema.TensorType.INT16 else np.int8
+    limits = np.iinfo(dtype)
     rng = np.random.default_rng(seed)
-    inputs = [np.full(shape, value, np.int8) for value in (-128, 127, 0)]
-    inputs += [rng.integers(-128, 128, shape).astype(np.int8) for _ in range(3)]
+    inputs = [np.full(shape, value, dtype) for value in (limits.min, limits.max, 0)]
+    inputs += [rng.integers(limits.min, limits.max, shape, dtype, endpoint=True) for _ in range(3)]
     dense = tflite.serialize(model)
     want = run(dense, inputs)
     source = dense if sparse_form is None else tflite.serialize(sparse_form)
@@ -126,6 +129,71 @@ def test_conv_2d(rows, cols, sparsity, pixels, batches, stride, per_channel, act
     assert_exact(model, seed)
 
 
+@pytest.mark.parametrize("rows,cols,sparsity,batches", FC_SHAPES)
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_fully_connected_with_int16_activations(rows, cols, sparsity, batches, per_channel, activation, with_bias):
+    seed = rows * cols + batches
+    rng = np.random.default_rng(seed)
+    model = fully_connected_model(
+        rng,
+        sparse_matrix(rng, rows, cols, sparsity),
+        batches=batches,
+        per_channel=per_channel,
+        with_bias=with_bias,
+        activation=ACTIVATIONS[activation],
+        int16=True,
+    )
+    assert_exact(model, seed)
+
+
+@pytest.mark.parametrize("rows,cols,sparsity,pixels,batches,stride", CONV_SHAPES)
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_conv_2d_with_int16_activations(
+    rows, cols, sparsity, pixels, batches, stride, per_channel, activation, with_bias
+):
+    seed = rows * cols + batches + pixels[1]
+    rng = np.random.default_rng(seed)
+    model = conv_model(
+        rng,
+        sparse_matrix(rng, rows, cols, sparsity),
+        pixels=pixels,
+        batches=batches,
+        stride=stride,
+        per_channel=per_channel,
+        with_bias=with_bias,
+        activation=ACTIVATIONS[activation],
+        int16=True,
+    )
+    assert_exact(model, seed)
+
+
+@pytest.mark.parametrize("output_scale", [2.0**-31, 1e-6, 1e-3, 1.0, 1e3, 1e7])
+@pytest.mark.parametrize("make", [fully_connected_model, conv_model])
+def test_int16_requantisation_from_saturating_to_vanishing(output_scale, make):
+    rng = np.random.default_rng(12)
+    model = make(rng, sparse_matrix(rng, 20, 100, 0.8), per_channel=True, int16=True)
+    graph = model.subgraphs[0]
+    graph.tensors[graph.outputs[0]].quantization.scale[0] = output_scale
+    # Shifts above 7 TFLM does not have.
+    assert_exact(model, 12, packed_layers=0 if output_scale < 1e-6 else 1)
+
+
+@pytest.mark.parametrize("make", [fully_connected_model, conv_model])
+def test_int16_bias_of_more_than_32_bits(make):
+    rng = np.random.default_rng(13)
+    model = make(rng, sparse_matrix(rng, 12, 50, 0.5), int16=True)
+    graph = model.subgraphs[0]
+    bias = graph.tensors[graph.operators[0].inputs[2]]
+    values = rng.integers(-(2**45), 2**45, 12)
+    model.buffers[bias.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+    graph.tensors[graph.outputs[0]].quantization.scale[0] = 2e5
+    assert_exact(model, 13)
+
+
 # rows, channels, filter, pixels, batches, stride, dilation
 FILTER_SHAPES = [
     (5, 3, (3, 3), (7, 6), 1, (1, 1), (1, 1)),
@@ -162,6 +230,24 @@ def test_conv_2d_with_larger_filters(
         padding=padding,
     )
     assert_exact(model, seed)
+
+
+@pytest.mark.parametrize("rows,channels,filter_size,pixels,batches,stride,dilation", FILTER_SHAPES)
+@pytest.mark.parametrize("padding", [schema.Padding.SAME, schema.Padding.VALID])
+def test_larger_filters_with_int16_activations(rows, channels, filter_size, pixels, batches, stride, dilation, padding):
+    rng = np.random.default_rng(14)
+    model = conv_model(
+        rng,
+        sparse_matrix(rng, rows, filter_size[0] * filter_size[1] * channels, 0.8),
+        filter_size=filter_size,
+        pixels=pixels,
+        batches=batches,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        int16=True,
+    )
+    assert_exact(model, 14)
 
 
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])

@@ -107,7 +107,7 @@ static void copy_patch(const DcsrLayer* layer, const DcsrConvShape* shape, const
   uint32_t y = patch->y;
   for (uint32_t f = 0; f < layer->filter_h; ++f) {
     if (y < height) {
-      copy_row(layer, patch->image + y * row_bytes, patch->x, width, out);
+      copy_row(layer, (const int8_t*)patch->image + y * row_bytes, patch->x, width, out);
     } else {
       memset(out, layer->input_zero_point, out_bytes);
     }

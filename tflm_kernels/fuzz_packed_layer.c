@@ -62,8 +62,8 @@ static bool make_shape(const DcsrLayer* layer, uint32_t hash, DcsrConvShape* sha
   }
 }
 
-static void run_kernel(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                       int8_t* output) {
+static void run_int8(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                     int8_t* output) {
   const bool is_conv = layer->op == kDcsrOpConv1x1;
   const size_t bytes = is_conv ? dcsr_conv2d_scratch_bytes(layer, shape)
                                : dcsr_fully_connected_scratch_bytes(layer, shape->batches);
@@ -76,31 +76,58 @@ static void run_kernel(const DcsrLayer* layer, const DcsrConvShape* shape, const
   free(scratch);
 }
 
+static void run_int16(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                      int16_t* output) {
+  if (layer->op == kDcsrOpFullyConnected) {
+    dcsr_fully_connected_int16(layer, shape->batches, input, output);
+    return;
+  }
+  const size_t bytes = dcsr_conv2d_int16_scratch_bytes(layer, shape);
+  void* scratch = bytes > 0 ? allocate(bytes) : NULL;
+  dcsr_conv2d_int16(layer, shape, input, output, scratch);
+  free(scratch);
+}
+
+static void run_kernel(const DcsrLayer* layer, const DcsrConvShape* shape, const void* input,
+                       void* output) {
+  if (layer->int16_activations) {
+    run_int16(layer, shape, (const int16_t*)input, (int16_t*)output);
+  } else {
+    run_int8(layer, shape, (const int8_t*)input, (int8_t*)output);
+  }
+}
+
+static int32_t output_at(const DcsrLayer* layer, const void* output, size_t i) {
+  return layer->int16_activations ? ((const int16_t*)output)[i] : ((const int8_t*)output)[i];
+}
+
 static void check_kernel(const DcsrLayer* layer, uint32_t hash) {
   DcsrConvShape shape;
   if (!make_shape(layer, hash, &shape)) return;
   if (layer->op == kDcsrOpFullyConnected) {
     shape.input_height = shape.input_width = shape.output_height = shape.output_width = 1;
   }
+  const size_t element = layer->int16_activations ? 2 : 1;
   const size_t input_size = (size_t)shape.batches * (size_t)shape.input_height *
-                            (size_t)shape.input_width * layer->channels;
-  const size_t output_size = (size_t)shape.batches * (size_t)shape.output_height *
-                             (size_t)shape.output_width * layer->rows;
+                            (size_t)shape.input_width * layer->channels * element;
+  const size_t outputs = (size_t)shape.batches * (size_t)shape.output_height *
+                         (size_t)shape.output_width * layer->rows;
   int8_t* input = (int8_t*)allocate(input_size);
   for (size_t i = 0; i < input_size; ++i) input[i] = (int8_t)(hash * (uint32_t)i >> 24);
 
   // Bytes that are not written differ between the two.
-  int8_t* first = (int8_t*)allocate(output_size);
-  int8_t* second = (int8_t*)allocate(output_size);
-  memset(first, 0x55, output_size);
-  memset(second, 0xAA, output_size);
+  void* first = allocate(outputs * element);
+  void* second = allocate(outputs * element);
+  memset(first, 0x55, outputs * element);
+  memset(second, 0xAA, outputs * element);
   run_kernel(layer, &shape, input, first);
   run_kernel(layer, &shape, input, second);
-  for (size_t i = 0; i < output_size; ++i) {
-    if (first[i] != second[i] || first[i] < layer->activation_min ||
-        first[i] > layer->activation_max) {
+  for (size_t i = 0; i < outputs; ++i) {
+    const int32_t out = output_at(layer, first, i);
+    if (out != output_at(layer, second, i) || out < layer->activation_min ||
+        out > layer->activation_max) {
       printf("output %lu of %lu is not written, or not clamped\n", (unsigned long)i,
-             (unsigned long)output_size);
+             (unsigned long)outputs);
       abort();
     }
   }

@@ -13,7 +13,9 @@
 #include "tflm_kernels/conv1x1_mve.h"
 #include "tflm_kernels/conv1x1_smlal.h"
 #include "tflm_kernels/conv2d_im2col.h"
+#include "tflm_kernels/conv2d_int16_c.h"
 #include "tflm_kernels/fully_connected_c.h"
+#include "tflm_kernels/fully_connected_int16_c.h"
 #include "tflm_kernels/reference.h"
 
 // Bytes of scratch that a kernel may ask for if the packed layer does not say. Define it for the
@@ -154,3 +156,42 @@ void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t*
   dcsr_fully_connected_ref(layer, batches, input, output);
 #endif
 }
+
+#if defined(__arm__)
+
+size_t dcsr_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  return dcsr_conv2d_int16_c_scratch_bytes(layer, shape, scratch_budget(layer));
+}
+
+void dcsr_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                       int16_t* output, void* scratch) {
+  dcsr_conv2d_int16_c(layer, shape, input, output, scratch,
+                      dcsr_conv2d_int16_scratch_bytes(layer, shape));
+}
+
+void dcsr_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                int16_t* output) {
+  dcsr_fully_connected_int16_c(layer, batches, input, output);
+}
+
+#else
+
+size_t dcsr_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  (void)layer;
+  (void)shape;
+  return 0;
+}
+
+void dcsr_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                       int16_t* output, void* scratch) {
+  (void)scratch;
+  dcsr_conv2d_int16_ref(layer, shape, input, output);
+}
+
+void dcsr_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                int16_t* output) {
+  const DcsrConvShape shape = {batches, 1, 1, 1, 1};
+  dcsr_conv2d_int16_ref(layer, &shape, input, output);
+}
+
+#endif

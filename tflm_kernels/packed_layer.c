@@ -14,9 +14,12 @@
 
 enum {
   kFlagPerRow = 1,
+  kFlagInt16 = 2,
   kFlagSamePadding = 4,
+  kFlags = kFlagPerRow | kFlagInt16 | kFlagSamePadding,
   kMinShift = -31,
   kMaxShift = 30,
+  kMaxInt16Shift = 7,
   kMaxBase = 1 << 24,
 };
 
@@ -82,7 +85,13 @@ static bool geometry_is_valid(const Header* h) {
   }
 }
 
+static bool is_int16(const Header* h) { return (h->flags & kFlagInt16) != 0; }
+
 static bool quantization_is_valid(const Header* h) {
+  if (is_int16(h)) {
+    return h->input_zero_point == 0 && h->output_zero_point == 0 &&
+           h->activation_min <= h->activation_max;
+  }
   return is_int8(h->input_zero_point) && is_int8(h->output_zero_point) &&
          is_int8(h->activation_min) && is_int8(h->activation_max) &&
          h->activation_min <= h->activation_max;
@@ -115,8 +124,8 @@ static bool encoding_is_valid(const Header* h) {
 }
 
 static bool unused_is_zero(const Header* h) {
-  return (h->flags & ~(kFlagPerRow | kFlagSamePadding)) == 0 && h->reserved[0] == 0 &&
-         h->reserved[1] == 0 && h->reserved[2] == 0 && h->reserved2 == 0;
+  return (h->flags & ~kFlags) == 0 && h->reserved[0] == 0 && h->reserved[1] == 0 &&
+         h->reserved[2] == 0 && h->reserved2 == 0;
 }
 
 // Returns the offset of a section of `bytes` and moves *end behind it.
@@ -141,7 +150,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   const bool per_row = (h.flags & kFlagPerRow) != 0;
   const uint64_t rows = h.rows;
   uint64_t end = kDcsrHeaderBytes;
-  const uint64_t bias = append_section(&end, rows * 4);
+  const uint64_t bias = append_section(&end, rows * (is_int16(&h) ? 8 : 4));
   const uint64_t multiplier = append_section(&end, per_row ? rows * 4 : 4);
   const uint64_t shift = append_section(&end, per_row ? rows : 1);
   const uint64_t row_length = append_section(&end, rows * h.row_length_bytes);
@@ -171,6 +180,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   layer->dilation_h = is_1x1 ? 1 : h.dilation_h;
   layer->dilation_w = is_1x1 ? 1 : h.dilation_w;
   layer->same_padding = (h.flags & kFlagSamePadding) != 0;
+  layer->int16_activations = is_int16(&h);
   layer->channels = h.cols / (layer->filter_h * layer->filter_w);
   layer->requantize_stride = per_row ? 1 : 0;
   layer->row_length_bytes = h.row_length_bytes;
@@ -192,8 +202,9 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
 
 static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
+  const int32_t max_shift = layer->int16_activations ? kMaxInt16Shift : kMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    if (layer->multiplier[i] < 0 || layer->shift[i] < kMinShift || layer->shift[i] > kMaxShift) {
+    if (layer->multiplier[i] < 0 || layer->shift[i] < kMinShift || layer->shift[i] > max_shift) {
       return kDcsrErrorRequantize;
     }
   }

@@ -71,6 +71,7 @@ typedef struct {
   uint32_t dilation_w;
   bool same_padding;           // else VALID
   uint32_t channels;           // of the input
+  bool int16_activations;      // input and output; else int8
   uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all
   uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense
   uint32_t index_parameter;    // dcsr: bits of a base delta, 4 or 8; else 0
@@ -78,7 +79,8 @@ typedef struct {
   uint32_t delta_bytes;
   uint32_t plane_bytes;
   uint32_t scratch_budget;    // bytes; 0: the build's default
-  const int32_t* bias;        // [rows], input zero point folded in
+  const int32_t* bias;        // [rows], input zero point folded in; int16 activations:
+                              // [2 * rows], low and high half of an int64
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
   const uint8_t* row_length;  // [rows], row_length_bytes each

@@ -285,7 +285,7 @@ static const Corruption kCorruptions[] = {
     {"stride_h 0", kDcsr, kSectionHeader, 32, 1, 0, kDcsrErrorHeader},
     {"stride_w 0", kDcsr, kSectionHeader, 33, 1, 0, kDcsrErrorHeader},
     {"one multiplier for all", kDcsr, kSectionHeader, 34, 1, 0, kDcsrErrorSections},
-    {"unknown flag", kDcsr, kSectionHeader, 34, 1, 3, kDcsrErrorHeader},
+    {"unknown flag", kDcsr, kSectionHeader, 34, 1, 9, kDcsrErrorHeader},
     {"unknown flag, the highest", kDcsr, kSectionHeader, 34, 1, 0x81, kDcsrErrorHeader},
     {"row_length_bytes 0", kDcsr, kSectionHeader, 35, 1, 0, kDcsrErrorHeader},
     {"row_length_bytes 3", kDcsr, kSectionHeader, 35, 1, 3, kDcsrErrorHeader},
@@ -612,6 +612,56 @@ static void test_filter_divides_the_columns(void) {
   }
 }
 
+static void test_int16_activations_have_no_zero_points_and_a_bias_of_64_bits(void) {
+  static const int8_t kWeights[4] = {1, 0, 0, -128};
+  static const int64_t kBias[2] = {INT64_C(-0x123456789A), INT64_C(0x7FFF00000001)};
+  static const int32_t kMultiplier[2] = {0, INT32_MAX};
+  static const int8_t kShift[2] = {-31, 7};
+  const DenseLayer dense = {.op = kDcsrOpFullyConnected,
+                            .rows = 2,
+                            .cols = 2,
+                            .activation_min = -32768,
+                            .activation_max = 32767,
+                            .stride_h = 1,
+                            .stride_w = 1,
+                            .per_row = true,
+                            .weights = kWeights,
+                            .multiplier = kMultiplier,
+                            .shift = kShift,
+                            .int16_bias = kBias};
+  const PackOptions options = {.encoding = kDcsrEncodingDcsr};
+  PackedBlob blob = pack_layer(&dense, &options);
+  DcsrLayer layer;
+  CHECK(parse_and_validate(blob.data, blob.size, &layer) == kDcsrOk, "untouched");
+  CHECK(layer.int16_activations && layer.activation_min == -32768, "%d", (int)layer.activation_min);
+  CHECK((uint32_t)layer.bias[0] == 0xCBA98766 && layer.bias[1] == -0x13, "%lx %lx",
+        (unsigned long)layer.bias[0], (unsigned long)layer.bias[1]);
+  CHECK(layer.bias[2] == 1 && layer.bias[3] == 0x7FFF, "row 1");
+
+  static const struct {
+    size_t offset;
+    uint8_t value;
+    DcsrStatus expected;
+  } kSpoilt[] = {
+      {24, 1, kDcsrErrorHeader},     // zero points
+      {26, 255, kDcsrErrorHeader},   //
+      {29, 0x7F, kDcsrOk},           // activation_min 32512
+      {31, 0x80, kDcsrErrorHeader},  // activation_max below it
+      {34, 1, kDcsrErrorHeader},     // int8 with such a clamp
+      {34, 9, kDcsrErrorHeader},
+  };
+  for (size_t i = 0; i < sizeof(kSpoilt) / sizeof(kSpoilt[0]); ++i) {
+    const uint8_t before = blob.data[kSpoilt[i].offset];
+    blob.data[kSpoilt[i].offset] = kSpoilt[i].value;
+    const DcsrStatus status = parse_and_validate(blob.data, blob.size, &layer);
+    CHECK(status == kSpoilt[i].expected, "%u: %s", (unsigned)i, dcsr_status_string(status));
+    if (kSpoilt[i].expected != kDcsrOk) blob.data[kSpoilt[i].offset] = before;
+  }
+  blob.data[blob.offset[kSectionShift] + 1] = 8;
+  CHECK(parse_and_validate(blob.data, blob.size, &layer) == kDcsrErrorRequantize, "shift 8");
+  free_packed_blob(&blob);
+}
+
 static void test_every_shorter_blob_is_truncated(void) {
   for (BlobKind kind = kDense; kind < kBlobCount; ++kind) {
     PackedBlob blob = make_blob(kind);
@@ -679,6 +729,7 @@ int main(void) {
   RUN_TEST(test_escape_is_not_read_behind_the_blob);
   RUN_TEST(test_number_of_weights_does_not_wrap);
   RUN_TEST(test_filter_divides_the_columns);
+  RUN_TEST(test_int16_activations_have_no_zero_points_and_a_bias_of_64_bits);
   RUN_TEST(test_every_shorter_blob_is_truncated);
   RUN_TEST(test_tensor_may_be_larger_than_the_layer);
   RUN_TEST(test_unaligned_blob_is_refused);

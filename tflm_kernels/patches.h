@@ -18,7 +18,7 @@ extern "C" {
 // Where a patch begins. Coordinates are modulo 2^32: those in the padding before the image are
 // beyond its size as well, so one comparison finds what is outside.
 typedef struct {
-  const int8_t* image;  // of its batch
+  const void* image;  // of its batch, int8 or int16
   uint32_t y;
   uint32_t x;
 } DcsrPatch;
@@ -37,7 +37,7 @@ typedef struct {
 } DcsrPatches;
 
 static inline DcsrPatches dcsr_patches(const DcsrLayer* layer, const DcsrConvShape* shape,
-                                       const int8_t* input) {
+                                       const void* input) {
   const int64_t extent_h = dcsr_filter_extent(layer->filter_h, layer->dilation_h);
   const int64_t extent_w = dcsr_filter_extent(layer->filter_w, layer->dilation_w);
   DcsrPatches patches;
@@ -48,7 +48,8 @@ static inline DcsrPatches dcsr_patches(const DcsrLayer* layer, const DcsrConvSha
   patches.patch.image = input;
   patches.patch.y = patches.first_y;
   patches.patch.x = patches.first_x;
-  patches.image_bytes = (size_t)shape->input_height * (size_t)shape->input_width * layer->channels;
+  patches.image_bytes = (size_t)shape->input_height * (size_t)shape->input_width * layer->channels *
+                        (layer->int16_activations ? 2 : 1);
   patches.stride_h = layer->stride_h;
   patches.stride_w = layer->stride_w;
   patches.width = patches.columns_left = shape->output_width;
@@ -71,7 +72,7 @@ static inline DcsrPatch dcsr_next_patch(DcsrPatches* patches) {
   }
   patches->rows_left = patches->height;
   patches->patch.y = patches->first_y;
-  patches->patch.image += patches->image_bytes;
+  patches->patch.image = (const int8_t*)patches->patch.image + patches->image_bytes;
   return patch;
 }
 

@@ -238,6 +238,8 @@ def _options(choice: Choice) -> bytes:
             schema.ActivationFunctionType, operator.builtinOptions.fusedActivationFunction
         ),
     }
+    if packed.int16_activations:
+        options["activations"] = "INT16"
     if packed.op == packing.OP_CONV_2D:
         options |= {
             "stride_h": packed.stride[0],
@@ -480,7 +482,7 @@ def _restore_subgraph(
         if bias in tensors:
             tensor = restored[bias]
             values = packing.unfold_bias(layer.packed, layer.matrix)
-            model.buffers[tensor.buffer].data = _bytes_array(values.astype("<i4"))
+            model.buffers[tensor.buffer].data = _bytes_array(values.astype(values.dtype.newbyteorder("<")))
             if tensor.isVariable:
                 tensor.isVariable = False
                 activations = restored[operator.inputs[0]]

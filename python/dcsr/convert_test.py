@@ -71,6 +71,49 @@ def test_single_layer(method, make, with_bias, per_channel):
     assert len(tflite.serialize(compressed)) < len(tflite.serialize(model))
 
 
+@pytest.mark.parametrize("make", [fully_connected_model, conv_model])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_int16_activations(make, with_bias):
+    matrix = sparse_matrix(rng(), 40, 200, 0.9)
+    compressed, (choice,) = round_trip(make(rng(), matrix, int16=True, with_bias=with_bias))
+    assert choice.packed.int16_activations and choice.packed.bias.dtype == np.int64
+    assert choice.layer.op.endswith(", int16")
+    (layer,) = layers.find(compressed)
+    assert layer.op.startswith("DCSR_") and layer.op.endswith(", int16")
+    options = flexbuffers.Loads(bytes(compressed.subgraphs[0].operators[0].customOptions))
+    assert options["activations"] == "INT16"
+
+
+@pytest.mark.parametrize(
+    "change,note",
+    [
+        (lambda t: setattr(t[0].quantization, "zeroPoint", np.array([1])), "int16 input with a zero point"),
+        (lambda t: setattr(t[3].quantization, "zeroPoint", np.array([-1])), "int16 output with a zero point"),
+        (lambda t: setattr(t[2], "type", schema.TensorType.INT32), "int32 bias with int16 activations"),
+        (
+            lambda t: setattr(t[3].quantization, "scale", np.array([1e-9], np.float32)),
+            "requantisation scale too large for int16",
+        ),
+    ],
+)
+def test_int16_layers_that_stay_say_why(change, note):
+    model = through_bytes(conv_model(rng(), sparse_matrix(rng(), 40, 200, 0.9), int16=True))
+    change(model.subgraphs[0].tensors)
+    _, (choice,) = convert.compress(model, "m")
+    assert choice.note == note and not choice.packed
+
+
+@pytest.mark.parametrize("value", [1 << 46, -(1 << 46), -(1 << 63)])
+def test_int16_bias_beyond_what_tflm_computes_stays(value):
+    model = through_bytes(conv_model(rng(), sparse_matrix(rng(), 40, 200, 0.9), int16=True))
+    bias = model.subgraphs[0].tensors[2]
+    values = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int64).copy()
+    values[7] = value
+    model.buffers[bias.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+    _, (choice,) = convert.compress(model, "m")
+    assert choice.note == "bias too large"
+
+
 def test_custom_options_show_the_geometry():
     matrix = sparse_matrix(rng(), 40, 200, 0.9)
     model = conv_model(rng(), matrix, stride=(2, 3), activation=schema.ActivationFunctionType.RELU6)
@@ -362,7 +405,7 @@ def obstacle(change) -> str:
         (lambda t, o: setattr(t[0].quantization, "zeroPoint", None), "input without per-tensor quantisation"),
         (lambda t, o: setattr(t[1], "isVariable", True), "weights not constant"),
         (lambda t, o: setattr(t[1], "shape", np.array([0, 128])), "unusual shapes"),
-        (lambda t, o: setattr(t[0], "type", schema.TensorType.INT16), "int16 input"),
+        (lambda t, o: setattr(t[0], "type", schema.TensorType.INT16), "int8 output for an int16 input"),
         (lambda t, o: setattr(t[2], "type", schema.TensorType.INT64), "int64 bias"),
         (lambda t, o: setattr(t[1], "buffer", 0), "weights not constant"),
         (lambda t, o: setattr(t[2], "buffer", 0), "bias not constant"),

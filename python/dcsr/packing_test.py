@@ -63,6 +63,55 @@ def test_filter_goes_round(filter_size, dilation, same_padding):
     assert_equal(packing.unpack(data), layer)
 
 
+def int16_layer(**changes) -> packing.PackedLayer:
+    rng = np.random.default_rng(1)
+    layer = dataclasses.replace(
+        make_layer(),
+        bias=rng.integers(-(2**46), 2**46, 9),
+        shift=rng.integers(-31, 8, 9).astype(np.int8),
+        input_zero_point=0,
+        output_zero_point=0,
+        activation_min=-32768,
+        activation_max=32767,
+        int16_activations=True,
+    )
+    return dataclasses.replace(layer, **changes)
+
+
+def test_int16_activations_go_round():
+    layer = int16_layer()
+    data = packing.pack(layer)
+    assert len(data) == len(packing.pack(make_layer())) + 4 * 9
+    assert_equal(packing.unpack(data), layer)
+    matrix = encodings.decode(layer.streams)
+    assert np.array_equal(packing.unfold_bias(layer, matrix), layer.bias)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"input_zero_point": 1}, {"output_zero_point": -1}, {"activation_min": 1, "activation_max": 0}]
+    + [{"shift": np.full(9, 8, np.int8)}],
+)
+def test_impossible_int16_layers_are_refused(changes):
+    with pytest.raises(ValueError):
+        packing.unpack(packing.pack(int16_layer(**changes)))
+
+
+def test_int16_run_equals_a_plain_loop():
+    layer = int16_layer(shift=np.full(9, -8, np.int8))
+    x = np.random.default_rng(5).integers(-32768, 32768, (3, 100)).astype(np.int16)
+    accumulators, outputs = packing.run(layer, x)
+    matrix = encodings.decode(layer.streams)
+    for v in range(3):
+        for r in range(9):
+            total = sum(int(a) * int(b) for a, b in zip(matrix[r], x[v], strict=True)) + int(layer.bias[r])
+            assert accumulators[v, r] == total
+            reduced = min((int(layer.multiplier[r]) + 32768) // 65536, 32767)
+            scaled = (total * reduced + 2**22) // 2**23
+            scaled = (scaled + 2**31) % 2**32 - 2**31
+            assert outputs[v, r] == min(max(scaled, -32768), 32767)
+
+
 @pytest.mark.parametrize(
     "op,flags,window",
     [
@@ -125,7 +174,8 @@ def test_folded_bias_equals_adding_the_zero_point_to_every_activation(zero_point
         (28, "h", 127),
         (30, "h", 128),
         (32, "B", 0),
-        (34, "B", 2),
+        (34, "B", 3),
+        (34, "B", 9),
         (35, "B", 3),
         (37, "B", 1),
         (40, "I", 2**32 - 1),

@@ -238,33 +238,26 @@ static int8_t oracle_output(const DenseLayer* layer, uint32_t row, const int8_t*
   return (int8_t)result;
 }
 
-// The activations under the filter of output pixel (y, x), in the order of the columns; outside of
-// the image they are the zero point, which counts as 0.
-static void gather(const CaseData* data, int32_t batch, int32_t y, int32_t x, int8_t* vector) {
+// Where the activation is that column `column` of the matrix is multiplied with for output pixel
+// (y, x); negative outside of the image.
+static int64_t input_index(const CaseData* data, int32_t batch, int32_t y, int32_t x,
+                           uint32_t column) {
   const DenseLayer* layer = &data->layer;
   const Window* w = &layer->window;
   const DcsrConvShape* s = &data->shape;
-  const size_t channels = channels_of(layer);
-  const int32_t top = y * (int32_t)layer->stride_h -
-                      padding_before(s->input_height, s->output_height,
+  const uint32_t channels = channels_of(layer);
+  const int32_t tap = (int32_t)(column / channels);
+  const int32_t fy = tap / taps_of(w->filter_w);
+  const int32_t fx = tap % taps_of(w->filter_w);
+  const int32_t top = padding_before(s->input_height, s->output_height,
                                      span_of(w->filter_h, w->dilation_h), layer->stride_h);
-  const int32_t left = x * (int32_t)layer->stride_w -
-                       padding_before(s->input_width, s->output_width,
+  const int32_t left = padding_before(s->input_width, s->output_width,
                                       span_of(w->filter_w, w->dilation_w), layer->stride_w);
-  for (int32_t fy = 0; fy < taps_of(w->filter_h); ++fy) {
-    for (int32_t fx = 0; fx < taps_of(w->filter_w); ++fx) {
-      const int32_t in_y = top + fy * (int32_t)w->dilation_h;
-      const int32_t in_x = left + fx * (int32_t)w->dilation_w;
-      const bool inside = in_y >= 0 && in_y < s->input_height && in_x >= 0 && in_x < s->input_width;
-      if (inside) {
-        const int32_t pixel = (batch * s->input_height + in_y) * s->input_width + in_x;
-        memcpy(vector, data->input + (size_t)pixel * channels, channels);
-      } else {
-        memset(vector, layer->input_zero_point, channels);
-      }
-      vector += channels;
-    }
-  }
+  const int32_t in_y = y * (int32_t)layer->stride_h - top + fy * (int32_t)w->dilation_h;
+  const int32_t in_x = x * (int32_t)layer->stride_w - left + fx * (int32_t)w->dilation_w;
+  if (in_y < 0 || in_y >= s->input_height || in_x < 0 || in_x >= s->input_width) return -1;
+  const int64_t pixel = ((int64_t)batch * s->input_height + in_y) * s->input_width + in_x;
+  return pixel * channels + column % channels;
 }
 
 void dense_oracle(const CaseData* data, int8_t* output) {
@@ -274,7 +267,11 @@ void dense_oracle(const CaseData* data, int8_t* output) {
   for (int32_t b = 0; b < s->batches; ++b) {
     for (int32_t y = 0; y < s->output_height; ++y) {
       for (int32_t x = 0; x < s->output_width; ++x) {
-        gather(data, b, y, x, vector);
+        for (uint32_t c = 0; c < layer->cols; ++c) {
+          // Outside of the image: the zero point, which counts as 0.
+          const int64_t i = input_index(data, b, y, x, c);
+          vector[c] = i < 0 ? (int8_t)layer->input_zero_point : data->input[i];
+        }
         for (uint32_t r = 0; r < layer->rows; ++r) {
           *output++ = oracle_output(layer, r, vector);
         }
@@ -282,4 +279,80 @@ void dense_oracle(const CaseData* data, int8_t* output) {
     }
   }
   free(vector);
+}
+
+static int16_t int16_oracle_output(const DenseLayer* layer, uint32_t row, const int16_t* vector) {
+  uint64_t acc = (uint64_t)layer->int16_bias[row];
+  for (uint32_t c = 0; c < layer->cols; ++c) {
+    const int32_t weight = layer->weights[(size_t)row * layer->cols + c];
+    acc += (uint64_t)(int64_t)(weight * vector[c]);
+  }
+  const uint32_t i = layer->per_row ? row : 0;
+  // The multiplier to 15 bits, rounded and saturated; then one rounding, halves up. All modulo
+  // 2^64.
+  int64_t reduced = ((int64_t)layer->multiplier[i] + 32768) / 65536;
+  if (reduced > 32767) reduced = 32767;
+  int64_t result = (int64_t)(acc * (uint64_t)reduced + (UINT64_C(1) << (14 - layer->shift[i])));
+  for (int32_t k = 0; k < 15 - layer->shift[i]; ++k) {
+    result = (result - (result % 2 != 0 && result < 0 ? 1 : 0)) / 2;  // rounds down
+  }
+  const int32_t out = (int32_t)(uint32_t)(uint64_t)result;
+  if (out < layer->activation_min) return (int16_t)layer->activation_min;
+  if (out > layer->activation_max) return (int16_t)layer->activation_max;
+  return (int16_t)out;
+}
+
+void int16_dense_oracle(const CaseData* data, const int16_t* input, int16_t* output) {
+  const DenseLayer* layer = &data->layer;
+  const DcsrConvShape* s = &data->shape;
+  int16_t* vector = (int16_t*)allocate(layer->cols * sizeof(int16_t));
+  for (int32_t b = 0; b < s->batches; ++b) {
+    for (int32_t y = 0; y < s->output_height; ++y) {
+      for (int32_t x = 0; x < s->output_width; ++x) {
+        for (uint32_t c = 0; c < layer->cols; ++c) {
+          const int64_t i = input_index(data, b, y, x, c);
+          vector[c] = i < 0 ? 0 : input[i];
+        }
+        for (uint32_t r = 0; r < layer->rows; ++r) {
+          *output++ = int16_oracle_output(layer, r, vector);
+        }
+      }
+    }
+  }
+  free(vector);
+}
+
+Int16Case make_int16_case(const DcsrCase* c, const Window* window, uint64_t seed) {
+  Random random = {seed + 77};
+  Int16Case result;
+  result.data = make_window_case(c, window, seed);
+  DenseLayer* layer = &result.data.layer;
+  layer->input_zero_point = layer->output_zero_point = 0;
+  // As many of 256 steps as the int8 layer has of one.
+  layer->activation_min = c->activation_min * 256;
+  layer->activation_max = c->activation_max * 256 + 255;
+  for (uint32_t r = 0; r < (c->per_row ? c->rows : 1); ++r) {
+    if (result.data.shift[r] > 7) result.data.shift[r] = 7;
+    // What is reduced to 15 bits saturates now and then.
+    if (r % 5 == 4) result.data.multiplier[r] = INT32_MAX - (int32_t)random_below(&random, 70000);
+  }
+  result.bias = (int64_t*)allocate(c->rows * sizeof(int64_t));
+  for (uint32_t r = 0; r < c->rows; ++r) {
+    const int64_t bias = (int64_t)result.data.bias[r];
+    result.bias[r] = c->bias == kBiasWraps ? bias * (INT64_C(1) << 14) : bias * 100;
+  }
+  layer->int16_bias = result.bias;
+  result.input = (int16_t*)allocate(result.data.input_size * sizeof(int16_t));
+  for (size_t i = 0; i < result.data.input_size; ++i) {
+    const int32_t extreme = random_below(&random, 2) ? 32767 : -32768;
+    result.input[i] =
+        (int16_t)(c->values == kValuesExtreme ? extreme : random_between(&random, -32768, 32767));
+  }
+  return result;
+}
+
+void free_int16_case(Int16Case* c) {
+  free(c->input);
+  free(c->bias);
+  free_case(&c->data);
 }

@@ -40,6 +40,7 @@ typedef struct {
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
   Window window;
+  const int64_t* int16_bias;  // [rows]; if not NULL, activations are int16 and there is no `bias`
 } DenseLayer;
 
 // How to pack it. All but the encoding are choices that the format leaves open.

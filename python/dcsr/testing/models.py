@@ -16,7 +16,9 @@ _TYPES = {
     np.dtype(np.uint8): schema.TensorType.UINT8,
     np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int64): schema.TensorType.INT64,
 }
+_DTYPES = {kind: dtype for dtype, kind in _TYPES.items()}
 
 
 def sparse_matrix(rng: np.random.Generator, rows: int, cols: int, sparsity: float, dtype: type = np.int8) -> np.ndarray:
@@ -140,7 +142,9 @@ class Builder:
     ) -> int:
         """Adds FULLY_CONNECTED and returns its output; weights and bias are arrays or existing tensors."""
         inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name)
-        output = self.tensor(f"{name}/out", output_shape, scale=output_scale, zero_point=output_zero_point)
+        output = self.tensor(
+            f"{name}/out", output_shape, self._dtype(activations), scale=output_scale, zero_point=output_zero_point
+        )
         options = schema.FullyConnectedOptionsT(fusedActivationFunction=activation, keepNumDims=keep_num_dims)
         code = schema.BuiltinOperator.FULLY_CONNECTED
         self.operator(code, inputs, [output], options, deprecated_only=deprecated_only)
@@ -172,7 +176,9 @@ class Builder:
             for size, taps, gap, step in zip((height, width), filter_size, dilation, stride, strict=True)
         ]
         shape = (batches, *sizes, rows)
-        output = self.tensor(f"{name}/out", shape, scale=output_scale, zero_point=output_zero_point)
+        output = self.tensor(
+            f"{name}/out", shape, self._dtype(activations), scale=output_scale, zero_point=output_zero_point
+        )
         options = schema.Conv2DOptionsT(
             padding=padding,
             strideH=stride[0],
@@ -183,6 +189,9 @@ class Builder:
         )
         self.operator(schema.BuiltinOperator.CONV_2D, inputs, [output], options)
         return output
+
+    def _dtype(self, tensor: int) -> np.dtype:
+        return _DTYPES[self._graph.tensors[tensor].type]
 
     def _weighted_inputs(
         self,
@@ -201,7 +210,7 @@ class Builder:
         if isinstance(bias, np.ndarray):
             scale = self._graph.tensors[activations].quantization.scale[0]
             scales = np.atleast_1d(np.asarray(weight_scale, np.float32))
-            bias = self.tensor(f"{name}/bias", bias.shape, np.int32, data=bias, scale=scale * scales)
+            bias = self.tensor(f"{name}/bias", bias.shape, bias.dtype, data=bias, scale=scale * scales)
         return [activations, weights, bias]
 
 
@@ -212,20 +221,18 @@ def fully_connected_model(
     batches: int = 1,
     with_bias: bool = True,
     per_channel: bool = False,
+    int16: bool = False,
     **options: object,
 ) -> schema.ModelT:
-    """One FULLY_CONNECTED with random scales, zero points and bias."""
+    """One FULLY_CONNECTED with random scales, zero points and bias; activations are int8 or int16."""
     rows, cols = matrix.shape
     builder = Builder()
-    x = builder.tensor("x", (batches, cols), scale=0.1, zero_point=int(rng.integers(-128, 128)))
+    x = _model_input(builder, rng, (batches, cols), int16)
     y = builder.fully_connected(
         x,
         matrix,
         (batches, rows),
-        bias=rng.integers(-5000, 5000, rows).astype(np.int32) if with_bias else None,
-        weight_scale=rng.uniform(0.005, 0.05, rows if per_channel else 1).astype(np.float32),
-        output_scale=float(rng.uniform(0.2, 2)) * float(np.sqrt(cols)),
-        output_zero_point=int(rng.integers(-128, 128)),
+        **_random_quantisation(rng, matrix, with_bias, per_channel, int16),
         **options,
     )
     return builder.finish([x], [y])
@@ -240,24 +247,46 @@ def conv_model(
     batches: int = 1,
     with_bias: bool = True,
     per_channel: bool = True,
+    int16: bool = False,
     **options: object,
 ) -> schema.ModelT:
     """One CONV_2D with random scales, zero points and bias; `matrix` is [rows, filter height * width * channels]."""
-    rows, cols = matrix.shape
-    channels = cols // (filter_size[0] * filter_size[1])
+    channels = matrix.shape[1] // (filter_size[0] * filter_size[1])
     builder = Builder()
-    x = builder.tensor("x", (batches, *pixels, channels), scale=0.1, zero_point=int(rng.integers(-128, 128)))
+    x = _model_input(builder, rng, (batches, *pixels, channels), int16)
     y = builder.conv_2d(
         x,
         matrix,
         filter_size=filter_size,
-        bias=rng.integers(-5000, 5000, rows).astype(np.int32) if with_bias else None,
-        weight_scale=rng.uniform(0.005, 0.05, rows if per_channel else 1).astype(np.float32),
-        output_scale=float(rng.uniform(0.2, 2)) * float(np.sqrt(cols)),
-        output_zero_point=int(rng.integers(-128, 128)),
+        **_random_quantisation(rng, matrix, with_bias, per_channel, int16),
         **options,
     )
     return builder.finish([x], [y])
+
+
+def _model_input(builder: Builder, rng: np.random.Generator, shape: Sequence[int], int16: bool) -> int:
+    zero_point = int(rng.integers(-128, 128))
+    if int16:
+        return builder.tensor("x", shape, np.int16, scale=0.1 / 256)
+    return builder.tensor("x", shape, scale=0.1, zero_point=zero_point)
+
+
+def _random_quantisation(
+    rng: np.random.Generator, matrix: np.ndarray, with_bias: bool, per_channel: bool, int16: bool
+) -> dict[str, object]:
+    """Bias, scales and output zero point of a layer; int16 activations have 256 times as many steps."""
+    rows, cols = matrix.shape
+    steps = 256 if int16 else 1
+    bias = rng.integers(-5000, 5000, rows).astype(np.int64 if int16 else np.int32) * steps if with_bias else None
+    weight_scale = rng.uniform(0.005, 0.05, rows if per_channel else 1).astype(np.float32)
+    output_scale = float(rng.uniform(0.2, 2)) * float(np.sqrt(cols)) / steps
+    output_zero_point = int(rng.integers(-128, 128))
+    return {
+        "bias": bias,
+        "weight_scale": weight_scale,
+        "output_scale": output_scale,
+        "output_zero_point": 0 if int16 else output_zero_point,
+    }
 
 
 @dataclass(frozen=True)
