@@ -51,8 +51,7 @@ static Plan plan_tile(const DcsrLayer* layer, size_t pixels, size_t budget,
   plan.patch_bytes = (pixels * layer->cols + kAlignment - 1) / kAlignment * kAlignment;
   // With all that the kernel can use: it decodes the rows once for a tile then.
   plan.kernel_bytes = kernel->scratch_bytes(&tile, &shape, 4 * kMostScratch);
-  const size_t bytes = plan.patch_bytes + plan.kernel_bytes;
-  if (plan.kernel_bytes > 0 && bytes <= budget) plan.tile_pixels = pixels;
+  if (plan.patch_bytes + plan.kernel_bytes <= budget) plan.tile_pixels = pixels;
   return plan;
 }
 

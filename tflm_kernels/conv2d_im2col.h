@@ -12,7 +12,8 @@
 extern "C" {
 #endif
 
-// A kernel for 1x1 filters: contracts as in conv1x1_c.h, with scratch aligned to 16.
+// A kernel for 1x1 filters. It works with any scratch, aligned to 16: its scratch_bytes() is the
+// most that is of use within `budget`.
 typedef struct {
   size_t (*scratch_bytes)(const DcsrLayer* layer, const DcsrConvShape* shape, size_t budget);
   void (*run)(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
