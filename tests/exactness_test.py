@@ -80,8 +80,9 @@ FC_SHAPES = [
 
 @pytest.mark.parametrize("rows,cols,sparsity,batches", FC_SHAPES)
 @pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("int16", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_fully_connected(rows, cols, sparsity, batches, per_channel, activation):
+def test_fully_connected(rows, cols, sparsity, batches, per_channel, activation, int16):
     seed = rows * cols + batches
     rng = np.random.default_rng(seed)
     model = fully_connected_model(
@@ -91,6 +92,7 @@ def test_fully_connected(rows, cols, sparsity, batches, per_channel, activation)
         per_channel=per_channel,
         with_bias=bool(seed % 2),
         activation=ACTIVATIONS[activation],
+        int16=int16,
     )
     assert_exact(model, seed)
 
@@ -110,9 +112,10 @@ CONV_SHAPES = [
 
 @pytest.mark.parametrize("rows,cols,sparsity,pixels,batches,stride", CONV_SHAPES)
 @pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("int16", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("padding", [schema.Padding.SAME, schema.Padding.VALID])
-def test_conv_2d(rows, cols, sparsity, pixels, batches, stride, per_channel, activation, padding):
+def test_conv_2d(rows, cols, sparsity, pixels, batches, stride, per_channel, activation, padding, int16):
     seed = rows * cols + batches + pixels[1]
     rng = np.random.default_rng(seed)
     model = conv_model(
@@ -125,48 +128,7 @@ def test_conv_2d(rows, cols, sparsity, pixels, batches, stride, per_channel, act
         with_bias=bool(seed % 2),
         activation=ACTIVATIONS[activation],
         padding=padding,
-    )
-    assert_exact(model, seed)
-
-
-@pytest.mark.parametrize("rows,cols,sparsity,batches", FC_SHAPES)
-@pytest.mark.parametrize("per_channel", [True, False])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("with_bias", [True, False])
-def test_fully_connected_with_int16_activations(rows, cols, sparsity, batches, per_channel, activation, with_bias):
-    seed = rows * cols + batches
-    rng = np.random.default_rng(seed)
-    model = fully_connected_model(
-        rng,
-        sparse_matrix(rng, rows, cols, sparsity),
-        batches=batches,
-        per_channel=per_channel,
-        with_bias=with_bias,
-        activation=ACTIVATIONS[activation],
-        int16=True,
-    )
-    assert_exact(model, seed)
-
-
-@pytest.mark.parametrize("rows,cols,sparsity,pixels,batches,stride", CONV_SHAPES)
-@pytest.mark.parametrize("per_channel", [True, False])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("with_bias", [True, False])
-def test_conv_2d_with_int16_activations(
-    rows, cols, sparsity, pixels, batches, stride, per_channel, activation, with_bias
-):
-    seed = rows * cols + batches + pixels[1]
-    rng = np.random.default_rng(seed)
-    model = conv_model(
-        rng,
-        sparse_matrix(rng, rows, cols, sparsity),
-        pixels=pixels,
-        batches=batches,
-        stride=stride,
-        per_channel=per_channel,
-        with_bias=with_bias,
-        activation=ACTIVATIONS[activation],
-        int16=True,
+        int16=int16,
     )
     assert_exact(model, seed)
 
@@ -209,10 +171,11 @@ FILTER_SHAPES = [
 
 @pytest.mark.parametrize("rows,channels,filter_size,pixels,batches,stride,dilation", FILTER_SHAPES)
 @pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("int16", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("padding", [schema.Padding.SAME, schema.Padding.VALID])
 def test_conv_2d_with_larger_filters(
-    rows, channels, filter_size, pixels, batches, stride, dilation, per_channel, activation, padding
+    rows, channels, filter_size, pixels, batches, stride, dilation, per_channel, activation, padding, int16
 ):
     seed = rows * channels + pixels[1]
     rng = np.random.default_rng(seed)
@@ -228,26 +191,9 @@ def test_conv_2d_with_larger_filters(
         with_bias=bool(seed % 2),
         activation=ACTIVATIONS[activation],
         padding=padding,
+        int16=int16,
     )
     assert_exact(model, seed)
-
-
-@pytest.mark.parametrize("rows,channels,filter_size,pixels,batches,stride,dilation", FILTER_SHAPES)
-@pytest.mark.parametrize("padding", [schema.Padding.SAME, schema.Padding.VALID])
-def test_larger_filters_with_int16_activations(rows, channels, filter_size, pixels, batches, stride, dilation, padding):
-    rng = np.random.default_rng(14)
-    model = conv_model(
-        rng,
-        sparse_matrix(rng, rows, filter_size[0] * filter_size[1] * channels, 0.8),
-        filter_size=filter_size,
-        pixels=pixels,
-        batches=batches,
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
-        int16=True,
-    )
-    assert_exact(model, 14)
 
 
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])

@@ -55,42 +55,42 @@ static size_t next_tile(DcsrPatches* patches, size_t left, DcsrPatch tile[]) {
   return count;
 }
 
-void dcsr_conv2d_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                     int8_t* output) {
+// The output at `index` from a sum without bias.
+static void store(const DcsrLayer* layer, uint32_t row, uint64_t acc, void* output, size_t index) {
+  if (layer->int16_activations) {
+    const uint64_t sum = dcsr_int16_bias(layer, row) + acc;
+    ((int16_t*)output)[index] = dcsr_requantize_int16(layer, row, sum);
+  } else {
+    const uint32_t sum = (uint32_t)layer->bias[row] + (uint32_t)acc;
+    ((int8_t*)output)[index] = dcsr_requantize(layer, row, sum);
+  }
+}
+
+static void convolve(const DcsrLayer* layer, const DcsrConvShape* shape, const void* input,
+                     void* output) {
+  const size_t pixels = dcsr_pixel_count(shape);
   DcsrPatches patches = dcsr_patches(layer, shape, input);
   DcsrPatch tile[kDcsrTileVectors];
   uint64_t acc[kDcsrTileVectors];
   size_t count;
-  for (size_t left = dcsr_pixel_count(shape); left > 0; left -= count) {
-    count = next_tile(&patches, left, tile);
+  for (size_t done = 0; done < pixels; done += count) {
+    count = next_tile(&patches, pixels - done, tile);
     DcsrRowReader reader = dcsr_row_reader(layer);
     for (uint32_t row = 0; row < layer->rows; ++row) {
       multiply_row(layer, shape, &reader, tile, count, acc);
       for (size_t v = 0; v < count; ++v) {
-        const uint32_t sum = (uint32_t)layer->bias[row] + (uint32_t)acc[v];
-        output[v * layer->rows + row] = dcsr_requantize(layer, row, sum);
+        store(layer, row, acc[v], output, (done + v) * layer->rows + row);
       }
     }
-    output += count * layer->rows;
   }
+}
+
+void dcsr_conv2d_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                     int8_t* output) {
+  convolve(layer, shape, input, output);
 }
 
 void dcsr_conv2d_int16_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
                            int16_t* output) {
-  DcsrPatches patches = dcsr_patches(layer, shape, input);
-  DcsrPatch tile[kDcsrTileVectors];
-  uint64_t acc[kDcsrTileVectors];
-  size_t count;
-  for (size_t left = dcsr_pixel_count(shape); left > 0; left -= count) {
-    count = next_tile(&patches, left, tile);
-    DcsrRowReader reader = dcsr_row_reader(layer);
-    for (uint32_t row = 0; row < layer->rows; ++row) {
-      multiply_row(layer, shape, &reader, tile, count, acc);
-      for (size_t v = 0; v < count; ++v) {
-        const uint64_t sum = dcsr_int16_bias(layer, row) + acc[v];
-        output[v * layer->rows + row] = dcsr_requantize_int16(layer, row, sum);
-      }
-    }
-    output += count * layer->rows;
-  }
+  convolve(layer, shape, input, output);
 }
