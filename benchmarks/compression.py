@@ -16,7 +16,7 @@ from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\
-Compresses every .tflite model below a folder with dcsr, rle and auto and prints two Markdown tables: the layers'
+Compresses every .tflite model below a folder with dcsr, rice and auto and prints two Markdown tables: the layers'
 bytes over their dense bytes next to those of other schemes and the entropy bound, and the files' bytes, arena and
 the converter's time as a whole process (median of the runs)."""
 
@@ -27,7 +27,7 @@ examples:
 
 exit status: 0 done, 2 bad usage or bad input"""
 
-_SCHEMES = ("csr", "bitmap", "zlib9", "rle", "dcsr", "bound", "bound_entropy")
+_SCHEMES = ("csr", "bitmap", "zlib9", "rle", "dcsr", "rice", "rice+huffman", "bound", "bound_entropy")
 # Runfiles: this file is <workspace>/benchmarks/compression.py.
 _WORKSPACE = Path(__file__).parent.parent
 
@@ -60,7 +60,7 @@ def measure(path: Path, runs: int) -> dict[str, object]:
     numbers: dict[str, object] = {"model": path.stem, "layers": len(matrices), "bytes": totals}
     numbers["arena_before"] = runtime.arena_used_bytes(data)
     numbers["file_before"] = len(data)
-    for method in ("dcsr", "rle", "auto"):
+    for method in ("dcsr", "rice", "auto"):
         compressed, choices = convert.compress(model, str(path), method=method)
         rows = [report.row(choice) for choice in choices]
         result = tflite.serialize(compressed)
@@ -99,13 +99,13 @@ def tables(results: Sequence[dict]) -> list[str]:
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += [
         "",
-        "| model | file | dcsr | rle | auto | auto/file | arena | arena auto | compress, s |",
+        "| model | file | dcsr | rice | auto | auto/file | arena | arena auto | compress, s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for numbers in results:
         cells = [
             numbers["model"],
-            *(f"{numbers[f'file_{kind}']:,}" for kind in ("before", "dcsr", "rle", "auto")),
+            *(f"{numbers[f'file_{kind}']:,}" for kind in ("before", "dcsr", "rice", "auto")),
             f"{numbers['file_auto'] / numbers['file_before']:.3f}",
             f"{numbers['arena_before']:,}",
             f"{numbers['arena_auto']:,}",

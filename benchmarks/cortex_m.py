@@ -116,7 +116,7 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "layer": case.name,
                 "weights": case.weights,
                 "sparsity": round(case.sparsity, 6),
-                "encoding": case.sparse.streams.encoding,
+                "encoding": case.sparse.streams.scheme,
                 "elements": len(case.sparse.streams.values),
                 "dense_instructions": dense,
                 "sparse_instructions": sparse,

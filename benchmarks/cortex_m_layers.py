@@ -213,8 +213,8 @@ def _of_model(model: schema.ModelT, layer: layer_finder.Layer, name: str, method
 
 def _case(weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str) -> Case:
     """Adds what is the same for layers of any origin."""
-    names = [name for name in METHODS if name != "auto"] if method == "auto" else [method]
-    streams = min((encodings.encode(matrix, name) for name in names), key=lambda candidate: candidate.nbytes)
+    sizes = encodings.sizes(matrix, [name for name in METHODS if name != "auto"] if method == "auto" else [method])
+    streams = encodings.encode(matrix, min(sizes, key=lambda name: sizes[name]))
     size = shape[0] * shape[1] * shape[2] * matrix.shape[1]
     activations = _random(f"{weights} {matrix.shape} {shape}").integers(-128, 128, size).astype(np.int8)
     return Case(weights, matrix, dataclasses.replace(dense, streams=streams), dense, shape, activations)

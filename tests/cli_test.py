@@ -86,7 +86,10 @@ def test_compress_inspect_verify_decompress(dense):
     assert (cwd / "again.tflite").read_bytes() == (cwd / "small.tflite").read_bytes()
 
 
-@pytest.mark.parametrize("method", ["dcsr", "dcsr4", "dcsr8", "offset8", "rle", "auto", "none"])
+METHODS = ["dcsr", "dcsr4", "dcsr8", "offset8", "rle", "rice", "bitmap", "rice+huffman", "auto", "none"]
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
 def test_methods_and_objectives_verify(dense, method, objective):
     cwd = dense.parent

@@ -22,6 +22,8 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4, .escape_every_base = true},
     {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
     {.encoding = kDcsrEncodingOffset8},
+    {.encoding = kDcsrEncodingRice},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true},
 };
 
 // The build's default, the least, a few pixels, all.

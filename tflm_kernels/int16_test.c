@@ -19,6 +19,8 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDcsr, .escape_every_base = true},
     {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
     {.encoding = kDcsrEncodingOffset8},
+    {.encoding = kDcsrEncodingRice},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true},
 };
 
 // The build's default, the least, a few pixels, all.

@@ -31,6 +31,14 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true},
     {.encoding = kDcsrEncodingOffset8},
     {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 4, .any_order = true},
+    {.encoding = kDcsrEncodingRice},
+    {.encoding = kDcsrEncodingRice, .rice_parameter = 1, .wide_row_lengths = true},
+    {.encoding = kDcsrEncodingRice, .rice_parameter = 32, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingBitmap},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
+    {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 1},
+    {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
+    {.encoding = kDcsrEncodingDcsr, .huffman = true, .raw_bits = 2},
 };
 
 enum {
@@ -114,10 +122,10 @@ static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output
 
 #endif
 
-// Layers of the dense encoding; others go to the reference.
+// Layers of the dense encoding with plain values; others go to the reference.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   const bool is_conv = layer->op == kDcsrOpConv1x1;
-  if (layer->encoding != kDcsrEncodingDense) {
+  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
     run_reference(layer, data, output);
     return;
   }

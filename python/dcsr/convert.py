@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from flatbuffers import flexbuffers
 
-from dcsr import densify, packing, renumber
+from dcsr import densify, encodings, packing, renumber
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import CUSTOM_CODES, Layer
@@ -22,7 +22,7 @@ from dcsr.model import ModelError
 from dcsr.renumber import indices as _indices
 from dcsr.schema import enum_name, schema
 
-METHODS = ("auto", "dcsr", "dcsr4", "dcsr8", "offset8", "rle", "none")
+METHODS = ("auto", *(scheme for scheme in encodings.SCHEMES if scheme != "dense"), "none")
 OBJECTIVES = ("balanced", "size", "speed")
 DEFAULT_MIN_SPARSITY = 0.6
 
@@ -31,7 +31,7 @@ RECORD_VERSION = 1
 _MAX_RECORD_BYTES = 1 << 28  # of an inflated record; a larger one is an attack, not a model
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
-_AUTO_CANDIDATES = ("dcsr", "rle", "offset8")
+_AUTO_CANDIDATES = ("dcsr", "rle", "offset8", "rice", "bitmap", "rice+huffman", "bitmap+huffman")
 
 
 @dataclass
@@ -68,8 +68,7 @@ def compress(
     Args:
       model: stays as it is.
       name: of the model, for error messages.
-      method: one of METHODS or a name that encodings.encode() takes; `auto` takes the smallest for each layer, `none`
-        packs nothing.
+      method: one of METHODS or of encodings.SCHEMES; `auto` takes the smallest for each layer, `none` packs nothing.
       min_sparsity: share of zeros from which on a layer is considered.
       smaller_only: whether layers that would not get smaller stay as they are.
       progress: wraps the list of layers while it is worked through.
@@ -147,11 +146,10 @@ def _choose(model: schema.ModelT, layer: Layer, method: str, min_sparsity: float
     zeros = layer.matrix.size - np.count_nonzero(layer.matrix)
     if zeros < min_sparsity * layer.matrix.size:
         return Choice(layer, note=f"below --min-sparsity {100 * min_sparsity:g} %")
-    candidates = _AUTO_CANDIDATES if method == "auto" else (method,)
-    packed = min(
-        (layer_finder.packed_layer(model, layer, encoding) for encoding in candidates),
-        key=lambda candidate: candidate.streams.nbytes,
-    )
+    if method == "auto":
+        sizes = encodings.sizes(layer.matrix, _AUTO_CANDIDATES)
+        method = min(sizes, key=lambda scheme: sizes[scheme])
+    packed = layer_finder.packed_layer(model, layer, method)
     return Choice(layer, packed, packing.pack(packed))
 
 
@@ -231,7 +229,7 @@ def _options(choice: Choice) -> bytes:
     assert packed
     options = {
         "op": CUSTOM_CODES[packed.op].removeprefix("DCSR_"),
-        "encoding": packed.streams.encoding,
+        "encoding": packed.streams.scheme,
         "rows": packed.streams.rows,
         "cols": packed.streams.cols,
         "fused_activation_function": enum_name(

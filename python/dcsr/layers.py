@@ -94,11 +94,11 @@ def is_compressed(model: schema.ModelT) -> bool:
     )
 
 
-def packed_layer(model: schema.ModelT, layer: Layer, encoding: str) -> packing.PackedLayer:
-    """Encodes a layer without obstacle.
+def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:
+    """Encodes a layer without obstacle with one of encodings.SCHEMES.
 
     Raises:
-      ValueError: if the encoding cannot hold it.
+      ValueError: if the scheme cannot hold it.
     """
     subgraph, operator = model.subgraphs[layer.subgraph], layer.operator
     matrix = layer.matrix
@@ -114,7 +114,7 @@ def packed_layer(model: schema.ModelT, layer: Layer, encoding: str) -> packing.P
     bias = _bias(model, layer)
     return packing.PackedLayer(
         op=packing.OP_CONV_2D if convolution else packing.OP_FULLY_CONNECTED,
-        streams=encodings.encode(matrix, encoding),
+        streams=encodings.encode(matrix, scheme),
         bias=packing.int16_bias(bias, len(matrix)) if is_int16 else packing.fold_bias(bias, matrix, input_zero),
         multiplier=multiplier,
         shift=shift,

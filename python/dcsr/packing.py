@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsr import encodings
-from dcsr.encodings import Streams
+from dcsr.encodings import Streams, bits, huffman
 from dcsr.requantize import INT8_RANGE, INT16_RANGE, MAX_INT16_SHIFT, MAX_SHIFT, requantize, requantize_int16
 
 MAGIC = b"dCSR"
@@ -18,11 +18,12 @@ OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
 MAX_STRIDE = 255  # and of a filter, and dilation
 
-_HEADER = struct.Struct("<4s4B4I4h5B3x4I4x4B")
+_HEADER = struct.Struct("<4s4B4I4h7Bx5I4B")
 _FLAG_PER_ROW = 1
 _FLAG_INT16 = 2
 _FLAG_SAME_PADDING = 4
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING
+_MAX_ROW_LENGTH_BITS = 18
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,11 @@ def pack(layer: PackedLayer) -> bytes:
         layer.bias.astype("<i8" if layer.int16_activations else "<i4").tobytes(),
         layer.multiplier.astype("<i4").tobytes(),
         layer.shift.astype(np.int8).tobytes(),
-        b"" if streams.row_lengths is None else streams.row_lengths.astype(f"<u{streams.row_length_bytes}").tobytes(),
+        _pack_row_lengths(streams),
         streams.index,
         streams.delta,
         streams.plane,
-        streams.values.tobytes(),
+        streams.values.tobytes() if streams.value_coding == encodings.PLAIN else streams.codes,
     ]
     body = b"".join(section + bytes(-len(section) % 4) for section in sections)
     header = _HEADER.pack(
@@ -105,7 +106,7 @@ def pack(layer: PackedLayer) -> bytes:
         VERSION,
         layer.op,
         encodings.REGISTRY[streams.encoding].CODE,
-        0,
+        encodings.VALUE_CODINGS.index(streams.value_coding),
         HEADER_BYTES + len(body),
         streams.rows,
         streams.cols,
@@ -120,17 +121,35 @@ def pack(layer: PackedLayer) -> bytes:
         | (_FLAG_SAME_PADDING if layer.same_padding else 0),
         streams.row_length_bytes,
         streams.index_parameter,
+        streams.row_length_bits or 0,
+        streams.raw_bits,
         len(streams.index),
         len(streams.delta),
         len(streams.plane),
         layer.scratch_budget,
+        len(streams.codes),
         *((0, 0, 0, 0) if layer.filter_size == (1, 1) else (*layer.filter_size, *layer.dilation)),
     )
     return header + body
 
 
+def _pack_row_lengths(streams: Streams) -> bytes:
+    if streams.row_lengths is None:
+        return b""
+    if streams.row_length_bits is None:
+        return streams.row_lengths.astype(f"<u{streams.row_length_bytes}").tobytes()
+    return bits.pack(streams.row_lengths, np.full(streams.rows, streams.row_length_bits))
+
+
+def _unpack_row_lengths(section: bytes, rows: int, width: int, width_bits: int | None) -> np.ndarray | None:
+    """uint32 [rows]; None if they are not stored."""
+    if width_bits is not None:
+        return bits.unpack(section, np.arange(rows) * width_bits, width_bits).astype(np.uint32)
+    return np.frombuffer(section, f"<u{width}").astype(np.uint32) if width else None
+
+
 def unpack(data: bytes) -> PackedLayer:
-    """The layer in `data`, whose streams are as stored and not decoded yet.
+    """The layer in `data`, whose position streams are as stored and not decoded yet.
 
     Raises:
       ValueError: if `data` is not a packed layer of this version, or its header or sections are wrong.
@@ -139,21 +158,24 @@ def unpack(data: bytes) -> PackedLayer:
         raise ValueError("not a packed layer")
     (_, version, op, code, value_coding, total, rows, cols, elements, *rest) = _HEADER.unpack_from(data)
     (in_zero, out_zero, act_min, act_max, stride_h, stride_w, flags, length_bytes, parameter) = rest[:9]
-    sizes = rest[9:12]
+    length_bits, raw_bits, *sizes, scratch_budget, code_bytes = rest[9:-4]
+    window = rest[-4:]
     if version != VERSION:
         raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
     module = encodings.by_code(code)
     encodings.check_shape(rows, cols)
-    reserved = data[37:40] + data[56:60]
-    window = rest[13:17]
+    packs_lengths = module.NAME == "rice"
+    huffman_coded = value_coding == encodings.VALUE_CODINGS.index(encodings.HUFFMAN)
     is_int16 = bool(flags & _FLAG_INT16)
     lowest, highest = INT16_RANGE if is_int16 else INT8_RANGE
     if (
         op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
-        or value_coding
-        or any(reserved)
+        or value_coding >= len(encodings.VALUE_CODINGS)
+        or data[39]
         or flags & ~_FLAGS
-        or length_bytes not in ((0,) if module.NAME == "dense" else (1, 2, 4))
+        or length_bytes not in ((0,) if module.NAME in ("dense", "rice", "bitmap") else (1, 2, 4))
+        or length_bits > (_MAX_ROW_LENGTH_BITS if packs_lengths else 0)
+        or (not huffman_coded and (raw_bits or code_bytes))
         or elements > rows * cols
         or not (lowest <= act_min <= act_max <= highest)
         or (is_int16 and (in_zero or out_zero))
@@ -164,7 +186,9 @@ def unpack(data: bytes) -> PackedLayer:
         raise ValueError("a header field of the packed layer is out of range")
 
     multipliers = rows if flags & _FLAG_PER_ROW else 1
-    section_bytes = [(8 if is_int16 else 4) * rows, 4 * multipliers, multipliers, length_bytes * rows, *sizes, elements]
+    section_bytes = [(8 if is_int16 else 4) * rows, 4 * multipliers, multipliers]
+    section_bytes += [length_bytes * rows + (length_bits * rows + 7) // 8]
+    section_bytes += [*sizes, code_bytes if huffman_coded else elements]
     padded = [size + -size % 4 for size in section_bytes]
     if HEADER_BYTES + sum(padded) != total or total > len(data):
         raise ValueError("the sections of the packed layer do not fit its size")
@@ -186,12 +210,16 @@ def unpack(data: bytes) -> PackedLayer:
             module.NAME,
             rows,
             cols,
-            values=np.frombuffer(values, np.int8),
-            row_lengths=np.frombuffer(lengths, f"<u{length_bytes}").astype(np.uint32) if length_bytes else None,
+            values=huffman.decode(values, elements, raw_bits) if huffman_coded else np.frombuffer(values, np.int8),
+            row_lengths=_unpack_row_lengths(lengths, rows, length_bytes, length_bits if packs_lengths else None),
             index=index,
             delta=delta,
             plane=plane,
             index_parameter=parameter,
+            row_length_bits=length_bits if packs_lengths else None,
+            value_coding=encodings.VALUE_CODINGS[value_coding],
+            codes=values if huffman_coded else b"",
+            raw_bits=raw_bits,
         ),
         bias=np.frombuffer(bias, "<i8").astype(np.int64) if is_int16 else np.frombuffer(bias, "<i4").astype(np.int32),
         multiplier=multiplier_array,
@@ -201,7 +229,7 @@ def unpack(data: bytes) -> PackedLayer:
         activation_min=act_min,
         activation_max=act_max,
         stride=(stride_h, stride_w),
-        scratch_budget=rest[12],
+        scratch_budget=scratch_budget,
         filter_size=tuple(window[:2]) if any(window) else (1, 1),
         dilation=tuple(window[2:]) if any(window) else (1, 1),
         same_padding=bool(flags & _FLAG_SAME_PADDING),

@@ -29,7 +29,7 @@ class Row:
       packed_bytes: of the encoded weights: all streams, without header, requantisation and bias.
       layer_bytes: of the whole packed layer; None if the layer is not packed.
       bound_bytes: entropy bound of positions with plain values.
-      encoding: name, "dense" if the layer is not packed.
+      encoding: scheme of the streams, "dense" if the layer is not packed.
       note: why it is not packed.
     """
 
@@ -77,7 +77,7 @@ def row(choice: Choice) -> Row:
         packed_bytes=packed.streams.nbytes if packed else None if matrix is None else matrix.nbytes,
         layer_bytes=len(choice.blob) if packed else None,
         bound_bytes=None if matrix is None else int(np.ceil(metrics.bounds(matrix)[0])),
-        encoding=packed.streams.encoding if packed else "dense",
+        encoding=packed.streams.scheme if packed else "dense",
         note=choice.note,
     )
 

@@ -1,24 +1,29 @@
 """Encodings of sparse matrices: one module each, with NAME, CODE (docs/format.md), encode(matrix) and decode(streams).
+Two have position_nbytes(matrix), the bytes of all streams but the values, where these are the nonzeros.
 
 To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. An encoding with its parameter fixed
-has a name of its own in `VARIANTS`.
+has a name of its own in `VARIANTS`. Values are coded apart from that, by `huffman`: with any encoding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import ModuleType
 
 import numpy as np
 
-from dcsr.encodings import dcsr, dense, offset8, rle
-from dcsr.encodings.streams import MAX_COLS, MAX_ROWS, Streams, check_shape
+from dcsr.encodings import bitmap, dcsr, dense, huffman, offset8, rice, rle
+from dcsr.encodings.streams import HUFFMAN, MAX_COLS, MAX_ROWS, PLAIN, Streams, check_matrix, check_shape
 
 __all__ = [
+    "HUFFMAN",
     "MAX_COLS",
     "MAX_ROWS",
+    "PLAIN",
     "REGISTRY",
+    "SCHEMES",
+    "VALUE_CODINGS",
     "VARIANTS",
     "Streams",
     "by_code",
@@ -26,9 +31,10 @@ __all__ = [
     "decode",
     "encode",
     "nbytes",
+    "sizes",
 ]
 
-_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle, offset8)
+_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle, offset8, rice, bitmap)
 
 REGISTRY: dict[str, ModuleType] = {module.NAME: module for module in _MODULES}
 
@@ -37,16 +43,66 @@ VARIANTS: dict[str, Callable[[np.ndarray], Streams]] = {
     f"dcsr{width}": partial(dcsr.encode, width=width) for width in dcsr.WIDTHS
 }
 
+# In the order of their numbers in the packed layer.
+VALUE_CODINGS = (PLAIN, HUFFMAN)
 
-def encode(matrix: np.ndarray, encoding: str) -> Streams:
-    """Encodes `matrix` (int8 or int16 [rows, cols]) with the named encoding or variant of one.
+# All that encode() takes: encodings and their variants, and the former with Huffman-coded values.
+SCHEMES = (*REGISTRY, *VARIANTS, *(f"{name}+{HUFFMAN}" for name in REGISTRY))
+
+
+def encode(matrix: np.ndarray, scheme: str) -> Streams:
+    """Encodes `matrix` (int8 or int16 [rows, cols]) with one of SCHEMES.
 
     Raises:
-      KeyError: if there is no such encoding.
-      ValueError: if the matrix is not one that can be encoded.
+      KeyError: if there is no such scheme.
+      ValueError: if the matrix is not one that can be encoded; if its values are int16 and the scheme codes them.
     """
-    variant = VARIANTS.get(encoding)
-    return variant(matrix) if variant else REGISTRY[encoding].encode(matrix)
+    encoding, coding = _parts(scheme)
+    streams = _encode_positions(matrix, encoding)
+    return huffman.encode(streams) if coding else streams
+
+
+def sizes(matrix: np.ndarray, schemes: Iterable[str]) -> dict[str, int]:
+    """Exact bytes that `matrix` takes with each of the schemes, in less time than encoding it with all of them.
+
+    Raises:
+      KeyError, ValueError: as encode().
+    """
+    matrix = check_matrix(matrix)
+    nonzeros = matrix[matrix != 0]
+    positions: dict[str, tuple[int, np.ndarray]] = {}  # bytes, and the values that are stored
+    coded: dict[int, int] = {}  # bytes by id of the values
+    result = {}
+    for scheme in schemes:
+        encoding, coding = _parts(scheme)
+        if encoding not in positions:
+            if hasattr(REGISTRY.get(encoding), "position_nbytes"):
+                positions[encoding] = REGISTRY[encoding].position_nbytes(matrix), nonzeros
+            else:
+                streams = _encode_positions(matrix, encoding)
+                positions[encoding] = streams.nbytes - streams.values.nbytes, streams.values
+        position_bytes, values = positions[encoding]
+        if coding and id(values) not in coded:
+            coded[id(values)] = huffman.nbytes(values)
+        result[scheme] = position_bytes + (coded[id(values)] if coding else values.nbytes)
+    return result
+
+
+def _parts(scheme: str) -> tuple[str, str]:
+    """The encoding or variant of a scheme, and its value coding, "" for plain.
+
+    Raises:
+      KeyError: if there is no such value coding.
+    """
+    encoding, _, coding = scheme.partition("+")
+    if coding not in ("", HUFFMAN):
+        raise KeyError(scheme)
+    return encoding, coding
+
+
+def _encode_positions(matrix: np.ndarray, encoding: str) -> Streams:
+    """With plain values."""
+    return VARIANTS[encoding](matrix) if encoding in VARIANTS else REGISTRY[encoding].encode(matrix)
 
 
 def decode(streams: Streams) -> np.ndarray:
@@ -58,9 +114,9 @@ def decode(streams: Streams) -> np.ndarray:
     return REGISTRY[streams.encoding].decode(streams)
 
 
-def nbytes(matrix: np.ndarray, encoding: str) -> int:
-    """Exact bytes that `matrix` takes with the named encoding."""
-    return encode(matrix, encoding).nbytes
+def nbytes(matrix: np.ndarray, scheme: str) -> int:
+    """Exact bytes that `matrix` takes with the scheme."""
+    return sizes(matrix, [scheme])[scheme]
 
 
 def by_code(code: int) -> ModuleType:
