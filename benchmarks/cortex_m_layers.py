@@ -125,7 +125,7 @@ def anchors(models: Path | None, method: str, chosen: Sequence[Anchor] = ANCHORS
 
 
 def all_layers(models: Path, method: str) -> list[Case]:
-    """Every layer that is sparse enough to be packed, of all models below a folder.
+    """Every layer that is sparse enough to be packed, of all models below a folder; convolutions with 1x1 filters only.
 
     Raises:
       tflite.ModelError: if there is none.
@@ -134,7 +134,7 @@ def all_layers(models: Path, method: str) -> list[Case]:
     for path in sorted(models.rglob("*.tflite")):
         model = tflite.read(path)
         for layer in layer_finder.find(model):
-            if layer.obstacle is None and _sparsity(layer.matrix) >= convert.DEFAULT_MIN_SPARSITY:
+            if _is_measurable(layer) and _sparsity(layer.matrix) >= convert.DEFAULT_MIN_SPARSITY:
                 cases.append(_of_model(model, layer, path.stem, method))
     if not cases:
         raise tflite.ModelError(f"{models}: no model below it has a layer that is sparse enough")
@@ -179,6 +179,11 @@ def job(cases: Sequence[Case]) -> bytes:
     return b"".join(parts)
 
 
+def _is_measurable(layer: layer_finder.Layer) -> bool:
+    """Whether the firmware has the layer's dense kernel to compare with."""
+    return layer.obstacle is None and (len(layer.shape) == 2 or layer.shape[1:3] == (1, 1))
+
+
 def _published(anchor: Anchor, path: Path, method: str) -> Case:
     """The layer of the model at `path` with the anchor's shape whose sparsity is nearest to the anchor's."""
     model = tflite.read(path)
@@ -186,7 +191,7 @@ def _published(anchor: Anchor, path: Path, method: str) -> Case:
     cases = [
         _of_model(model, layer, path.stem, method, anchor.scratch_budget)
         for layer in layer_finder.find(model)
-        if layer.obstacle is None and layer.matrix.shape == (anchor.rows, anchor.cols)
+        if _is_measurable(layer) and layer.matrix.shape == (anchor.rows, anchor.cols)
     ]
     cases = [case for case in cases if case.shape[3:] == wanted]
     if not cases:

@@ -2,6 +2,7 @@
 
 #include "ops/dcsr_ops.h"
 
+#include "tflm_kernels/conv_geometry.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 
@@ -17,6 +18,8 @@ constexpr char kInput[] = "input";
 constexpr char kPacked[] = "packed layer";
 constexpr char kOutput[] = "output";
 constexpr char kMemory[] = "memory";
+
+constexpr char kWrongType[] = "its type is not that of the packed layer's activations";
 
 constexpr int32_t kNoScratch = -1;
 
@@ -60,11 +63,12 @@ int32_t CountElements(const TensorInfo& tensor) {
   return static_cast<int32_t>(count);
 }
 
-// For any int8 tensor: what follows may rely on `bytes` as well as on the dimensions.
+// What follows may rely on `bytes` as well as on the dimensions.
 bool CheckTensor(const Node& node, const char* name, const TensorInfo& tensor) {
-  if (!tensor.is_int8) return node.Fail(name, "is not int8");
-  const int32_t elements = CountElements(tensor);
-  if (elements == 0 || static_cast<size_t>(elements) != tensor.bytes) {
+  if (tensor.type == TensorType::kOther) return node.Fail(name, "is neither int8 nor int16");
+  const int64_t elements = CountElements(tensor);
+  const int64_t bytes = elements * (tensor.type == TensorType::kInt16 ? 2 : 1);
+  if (bytes == 0 || bytes > INT32_MAX || static_cast<size_t>(bytes) != tensor.bytes) {
     return node.Fail(name, "has an impossible shape");
   }
   return true;
@@ -83,6 +87,7 @@ bool GetTensors(const Node& node, Tensors* tensors) {
   if (!port->GetOutput(0, &tensors->output)) return node.Fail(kOutput, "is missing or unreadable");
 
   if (!CheckTensor(node, kInput, tensors->input)) return false;
+  if (tensors->packed.type != TensorType::kInt8) return node.Fail(kPacked, "is not int8");
   if (!CheckTensor(node, kPacked, tensors->packed)) return false;
   if (!CheckTensor(node, kOutput, tensors->output)) return false;
   // Lest inference overwrites the model.
@@ -97,6 +102,9 @@ bool GetLayer(const Node& node, DcsrOp op, const Tensors& tensors, DcsrLayer* la
   if (status == kDcsrOk) status = dcsr_layer_validate(layer);
   if (status != kDcsrOk) return node.Fail(kPacked, dcsr_status_string(status));
   if (layer->op != op) return node.Fail(kPacked, "belongs to another op");
+  const TensorType type = layer->int16_activations ? TensorType::kInt16 : TensorType::kInt8;
+  if (tensors.input.type != type) return node.Fail(kInput, kWrongType);
+  if (tensors.output.type != type) return node.Fail(kOutput, kWrongType);
   if (tensors.input.zero_point != layer->input_zero_point) {
     return node.Fail(kInput, "its zero point is not that of the packed layer");
   }
@@ -126,29 +134,14 @@ bool CheckFullyConnectedShape(const Node& node, const Tensors& tensors, const Dc
   return true;
 }
 
-int32_t DivideRoundingUp(int32_t a, uint32_t b) {
-  return static_cast<int32_t>((static_cast<uint32_t>(a) + b - 1) / b);
-}
-
-DcsrConvShape MakeConvShape(const DcsrLayer& layer, int32_t batches, int32_t height,
-                            int32_t width) {
-  DcsrConvShape shape;
-  shape.batches = batches;
-  shape.input_height = height;
-  shape.input_width = width;
-  shape.output_height = DivideRoundingUp(height, layer.stride_h);
-  shape.output_width = DivideRoundingUp(width, layer.stride_w);
-  return shape;
-}
-
 bool CheckConv2dShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
                       DcsrConvShape* shape) {
   const TensorInfo& input = tensors.input;
   const TensorInfo& output = tensors.output;
   if (input.rank != 4) return node.Fail(kInput, "does not have 4 dimensions");
   if (output.rank != 4) return node.Fail(kOutput, "does not have 4 dimensions");
-  if (input.dims[3] != static_cast<int32_t>(layer.cols)) {
-    return node.Fail(kInput, "its channels are not the packed layer's columns");
+  if (input.dims[3] != static_cast<int32_t>(layer.channels)) {
+    return node.Fail(kInput, "its channels are not those of the packed layer");
   }
   if (output.dims[3] != static_cast<int32_t>(layer.rows)) {
     return node.Fail(kOutput, "its channels are not the packed layer's rows");
@@ -156,9 +149,11 @@ bool CheckConv2dShape(const Node& node, const Tensors& tensors, const DcsrLayer&
   if (input.dims[0] != output.dims[0]) {
     return node.Fail(kOutput, "its batches are not those of the input");
   }
-  *shape = MakeConvShape(layer, input.dims[0], input.dims[1], input.dims[2]);
+  if (!dcsr_conv_shape(&layer, input.dims[0], input.dims[1], input.dims[2], shape)) {
+    return node.Fail(kInput, "is smaller than the filter");
+  }
   if (output.dims[1] != shape->output_height || output.dims[2] != shape->output_width) {
-    return node.Fail(kOutput, "its height and width are not those of the input over the strides");
+    return node.Fail(kOutput, "its height and width do not follow from those of the input");
   }
   return true;
 }
@@ -178,8 +173,8 @@ bool KeepState(const Node& node, State state, size_t scratch_bytes) {
 struct Call {
   State state;
   DcsrLayer layer;
-  const int8_t* input;
-  int8_t* output;
+  const void* input;  // int8 or int16
+  void* output;
   void* scratch;
 };
 
@@ -187,9 +182,9 @@ bool GetCall(const Node& node, Call* call) {
   Port* port = node.port;
   if (port->State() == nullptr) return node.Fail("node", "was not prepared");
   call->state = *static_cast<const State*>(port->State());
-  call->input = static_cast<const int8_t*>(port->InputData(kActivations));
+  call->input = port->InputData(kActivations);
   if (call->input == nullptr) return node.Fail(kInput, "has no data");
-  call->output = static_cast<int8_t*>(port->OutputData(0));
+  call->output = port->OutputData(0);
   if (call->output == nullptr) return node.Fail(kOutput, "has no data");
 
   const void* packed = port->InputData(kPackedLayer);
@@ -217,16 +212,24 @@ bool PrepareConv2d(Port* port) {
   if (!GetLayer(node, kDcsrOpConv1x1, tensors, &layer)) return false;
   if (!CheckConv2dShape(node, tensors, layer, &shape)) return false;
   return KeepState(node, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
-                   dcsr_conv1x1_scratch_bytes(&layer, &shape));
+                   layer.int16_activations ? dcsr_conv2d_int16_scratch_bytes(&layer, &shape)
+                                           : dcsr_conv2d_scratch_bytes(&layer, &shape));
 }
 
 bool InvokeConv2d(Port* port) {
   const Node node = {port, kConv2dName};
   Call call;
   if (!GetCall(node, &call)) return false;
-  const DcsrConvShape shape =
-      MakeConvShape(call.layer, call.state.batches, call.state.height, call.state.width);
-  dcsr_conv1x1(&call.layer, &shape, call.input, call.output, call.scratch);
+  const State& state = call.state;
+  DcsrConvShape shape;
+  dcsr_conv_shape(&call.layer, state.batches, state.height, state.width, &shape);
+  if (call.layer.int16_activations) {
+    dcsr_conv2d_int16(&call.layer, &shape, static_cast<const int16_t*>(call.input),
+                      static_cast<int16_t*>(call.output), call.scratch);
+  } else {
+    dcsr_conv2d(&call.layer, &shape, static_cast<const int8_t*>(call.input),
+                static_cast<int8_t*>(call.output), call.scratch);
+  }
   return true;
 }
 
@@ -238,15 +241,23 @@ bool PrepareFullyConnected(Port* port) {
   if (!GetTensors(node, &tensors)) return false;
   if (!GetLayer(node, kDcsrOpFullyConnected, tensors, &layer)) return false;
   if (!CheckFullyConnectedShape(node, tensors, layer, &batches)) return false;
-  return KeepState(node, {kNoScratch, batches, 1, 1},
-                   dcsr_fully_connected_scratch_bytes(&layer, batches));
+  return KeepState(
+      node, {kNoScratch, batches, 1, 1},
+      layer.int16_activations ? 0 : dcsr_fully_connected_scratch_bytes(&layer, batches));
 }
 
 bool InvokeFullyConnected(Port* port) {
   const Node node = {port, kFullyConnectedName};
   Call call;
   if (!GetCall(node, &call)) return false;
-  dcsr_fully_connected(&call.layer, call.state.batches, call.input, call.output, call.scratch);
+  if (call.layer.int16_activations) {
+    dcsr_fully_connected_int16(&call.layer, call.state.batches,
+                               static_cast<const int16_t*>(call.input),
+                               static_cast<int16_t*>(call.output));
+  } else {
+    dcsr_fully_connected(&call.layer, call.state.batches, static_cast<const int8_t*>(call.input),
+                         static_cast<int8_t*>(call.output), call.scratch);
+  }
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include "ops/testing/test_runner.h"
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
 
@@ -41,8 +42,13 @@ struct Fixture {
   int32_t output_count = 1;
   size_t arena_bytes = sizeof(arena);
 
-  explicit Fixture(const DcsrCase& layer_case, DcsrEncoding encoding, uint64_t seed = 1)
-      : data(make_case(&layer_case, seed)) {
+  explicit Fixture(const DcsrCase& layer_case, DcsrEncoding encoding)
+      : Fixture(make_case(&layer_case, 1), encoding) {}
+
+  Fixture(const DcsrConv2dCase& conv_case, DcsrEncoding encoding)
+      : Fixture(make_window_case(&conv_case.layer, &conv_case.window, 1), encoding) {}
+
+  Fixture(const CaseData& case_data, DcsrEncoding encoding) : data(case_data) {
     PackOptions options = {};
     options.encoding = encoding;
     blob = pack_layer(&data.layer, &options);
@@ -56,7 +62,10 @@ struct Fixture {
     const auto rows = static_cast<int32_t>(layer.rows);
     const auto cols = static_cast<int32_t>(layer.cols);
     if (layer.op == kDcsrOpConv1x1) {
-      inputs[0] = Int8Tensor({shape.batches, shape.input_height, shape.input_width, cols},
+      const auto pixels =
+          static_cast<size_t>(shape.batches) * shape.input_height * shape.input_width;
+      const auto channels = static_cast<int32_t>(data.input_size / pixels);
+      inputs[0] = Int8Tensor({shape.batches, shape.input_height, shape.input_width, channels},
                              layer.input_zero_point, data.input);
       outputs[0] = Int8Tensor({shape.batches, shape.output_height, shape.output_width, rows},
                               layer.output_zero_point, output);
@@ -85,6 +94,11 @@ struct Fixture {
 
   // Overwrites a field of the packed layer's header.
   void SetByte(size_t offset, uint8_t value) { blob.data[offset] = value; }
+
+  void SetFilter(uint8_t height, uint8_t width) {
+    const uint8_t fields[] = {height, width, 1, 1};
+    memcpy(blob.data + 60, fields, sizeof(fields));
+  }
 };
 
 constexpr DcsrCase kConv = {
@@ -94,25 +108,84 @@ constexpr DcsrCase kFullyConnected = {
     "fully connected", kDcsrOpFullyConnected, 7,  65, 2,    1,   1,    1, 1, kPatternRandom, 200,
     kValuesRandom,     kBiasRandom,           40, 5,  -128, 127, true, 0, 0};
 
-void check_case(const DcsrCase& layer_case, DcsrEncoding encoding) {
+// `Case` is DcsrCase or DcsrConv2dCase.
+template <typename Case>
+void check_case(const char* name, const Case& layer_case, DcsrEncoding encoding) {
   Fixture fixture(layer_case, encoding);
   TestRunner runner = fixture.MakeRunner();
   const DcsrOp op = fixture.data.layer.op;
   const bool prepared = Prepare(op, &runner);
-  CHECK(prepared, "'%s', encoding %d: %s", layer_case.name, encoding, runner.log());
+  CHECK(prepared, "'%s', encoding %d: %s", name, encoding, runner.log());
   if (!prepared) return;
   // An interpreter prepares once and runs often.
   for (int run = 0; run < 2; ++run) {
     memset(fixture.output, 0x5A, fixture.data.output_size);
-    CHECK(Invoke(op, &runner), "'%s', encoding %d: %s", layer_case.name, encoding, runner.log());
-    check_equal(layer_case.name, fixture.expected, fixture.output, fixture.data.output_size);
+    CHECK(Invoke(op, &runner), "'%s', encoding %d: %s", name, encoding, runner.log());
+    check_equal(name, fixture.expected, fixture.output, fixture.data.output_size);
   }
   CHECK(runner.error_count() == 0, "%s", runner.log());
 }
 
+// A layer with int16 activations.
+void check_int16_case(const DcsrCase& layer_case, const Window& window, DcsrEncoding encoding) {
+  Int16Case c = make_int16_case(&layer_case, &window, 1);
+  const DenseLayer& layer = c.data.layer;
+  const DcsrConvShape& shape = c.data.shape;
+  PackOptions options = {};
+  options.encoding = encoding;
+  PackedBlob blob = pack_layer(&layer, &options);
+  const size_t bytes = c.data.output_size * sizeof(int16_t);
+  auto* expected = static_cast<int16_t*>(malloc(bytes));
+  auto* output = static_cast<int16_t*>(malloc(bytes));
+  if (expected == nullptr || output == nullptr) abort();
+  int16_dense_oracle(&c.data, c.input, expected);
+  memset(output, 0x5A, bytes);
+
+  const auto rows = static_cast<int32_t>(layer.rows);
+  const int32_t pixels = shape.batches * shape.input_height * shape.input_width;
+  const auto channels = static_cast<int32_t>(c.data.input_size) / pixels;
+  const bool is_conv = layer.op == kDcsrOpConv1x1;
+  const TestTensor inputs[] = {
+      is_conv ? Int16Tensor({shape.batches, shape.input_height, shape.input_width, channels}, 0,
+                            c.input)
+              : Int16Tensor({shape.batches, channels}, 0, c.input),
+      ConstantTensor(blob.data, blob.size)};
+  const TestTensor outputs[] = {
+      is_conv
+          ? Int16Tensor({shape.batches, shape.output_height, shape.output_width, rows}, 0, output)
+          : Int16Tensor({shape.batches, rows}, 0, output)};
+  TestRunner runner(inputs, 2, outputs, 1, arena, sizeof(arena));
+  CHECK(Prepare(layer.op, &runner) && Invoke(layer.op, &runner), "'%s', int16: %s", layer_case.name,
+        runner.log());
+  CHECK(memcmp(expected, output, bytes) == 0, "'%s', int16, encoding %d", layer_case.name,
+        encoding);
+  free(output);
+  free(expected);
+  free_packed_blob(&blob);
+  free_int16_case(&c);
+}
+
+void test_every_layer_with_int16_activations_equals_dense_loop() {
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
+    check_int16_case(kDcsrCases[i], Window{}, kDcsrEncodingDcsr);
+  }
+  for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
+    check_int16_case(kDcsrConv2dCases[i].layer, kDcsrConv2dCases[i].window, kDcsrEncodingRle);
+  }
+}
+
 void test_every_layer_equals_dense_loop() {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
-    for (const DcsrEncoding encoding : kEncodings) check_case(kDcsrCases[i], encoding);
+    const DcsrCase& layer_case = kDcsrCases[i];
+    for (const DcsrEncoding encoding : kEncodings) {
+      check_case(layer_case.name, layer_case, encoding);
+    }
+  }
+  for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
+    const DcsrConv2dCase& conv_case = kDcsrConv2dCases[i];
+    for (const DcsrEncoding encoding : kEncodings) {
+      check_case(conv_case.layer.name, conv_case, encoding);
+    }
   }
 }
 
@@ -148,7 +221,7 @@ void test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for() {
     DcsrLayer layer;
     CHECK(dcsr_layer_parse(fixture.blob.data, fixture.blob.size, &layer) == kDcsrOk, "parse");
     const size_t expected = layer_case->op == kDcsrOpConv1x1
-                                ? dcsr_conv1x1_scratch_bytes(&layer, &fixture.data.shape)
+                                ? dcsr_conv2d_scratch_bytes(&layer, &fixture.data.shape)
                                 : dcsr_fully_connected_scratch_bytes(&layer, 2);
     CHECK(runner.scratch_bytes() == expected, "%lu",
           static_cast<unsigned long>(runner.scratch_bytes()));
@@ -175,9 +248,20 @@ constexpr Refusal kRefusals[] = {
      [](Fixture* f) { f->inputs[1].is_missing = true; }},
     {&kConv, "output: is missing or unreadable",
      [](Fixture* f) { f->outputs[0].is_missing = true; }},
-    {&kConv, "input: is not int8", [](Fixture* f) { f->inputs[0].info.is_int8 = false; }},
-    {&kConv, "packed layer: is not int8", [](Fixture* f) { f->inputs[1].info.is_int8 = false; }},
-    {&kConv, "output: is not int8", [](Fixture* f) { f->outputs[0].info.is_int8 = false; }},
+    {&kConv, "input: is neither int8 nor int16",
+     [](Fixture* f) { f->inputs[0].info.type = TensorType::kOther; }},
+    {&kConv, "packed layer: is not int8",
+     [](Fixture* f) { f->inputs[1].info.type = TensorType::kOther; }},
+    {&kConv, "packed layer: is not int8",
+     [](Fixture* f) {
+       f->inputs[1] = Int16Tensor({static_cast<int32_t>(f->blob.size / 2)}, 0, f->blob.data);
+     }},
+    {&kConv, "output: is neither int8 nor int16",
+     [](Fixture* f) { f->outputs[0].info.type = TensorType::kOther; }},
+    {&kFullyConnected, "input: its type is not that of the packed layer's activations",
+     [](Fixture* f) { f->inputs[0] = Int16Tensor({2, 65}, 40, f->data.input); }},
+    {&kFullyConnected, "output: its type is not that of the packed layer's activations",
+     [](Fixture* f) { f->outputs[0] = Int16Tensor({2, 7}, 5, f->output); }},
     {&kConv, "output: is constant",
      [](Fixture* f) { f->outputs[0].info.constant_data = f->output; }},
 
@@ -228,16 +312,35 @@ constexpr Refusal kRefusals[] = {
      [](Fixture* f) { f->inputs[0] = Int8Tensor({2 * 7, 13, 15}, -20, f->data.input); }},
     {&kConv, "output: does not have 4 dimensions",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 2, 7, 7, 6}, 8, f->output); }},
-    {&kConv, "input: its channels are not the packed layer's columns",
+    {&kConv, "input: its channels are not those of the packed layer",
      [](Fixture* f) { f->inputs[0] = Int8Tensor({2, 7, 15, 13}, -20, f->data.input); }},
     {&kConv, "output: its channels are not the packed layer's rows",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 7, 6, 7}, 8, f->output); }},
     {&kConv, "output: its batches are not those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 7, 7, 6}, 8, f->output); }},
-    {&kConv, "output: its height and width are not those of the input over the strides",
+    {&kConv, "output: its height and width do not follow from those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 6, 7, 6}, 8, f->output); }},
-    {&kConv, "output: its height and width are not those of the input over the strides",
+    {&kConv, "output: its height and width do not follow from those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 7, 13, 6}, 8, f->output); }},
+
+    // As a filter of 3x5 on one channel with VALID padding.
+    {&kConv, "input: is smaller than the filter",
+     [](Fixture* f) {
+       f->SetFilter(3, 5);
+       f->inputs[0] = Int8Tensor({2, 2, 13, 1}, -20, f->data.input);
+     }},
+    {&kConv, "input: is smaller than the filter",
+     [](Fixture* f) {
+       f->SetFilter(3, 5);
+       f->inputs[0] = Int8Tensor({2, 7, 4, 1}, -20, f->data.input);
+     }},
+    {&kConv, "input: its channels are not those of the packed layer",
+     [](Fixture* f) { f->SetFilter(3, 5); }},
+    {&kConv, "output: its height and width do not follow from those of the input",
+     [](Fixture* f) {
+       f->SetFilter(3, 5);
+       f->inputs[0] = Int8Tensor({2, 7, 13, 1}, -20, f->data.input);
+     }},
 
     // Shapes of FULLY_CONNECTED: input 2 x 65, output 2 x 7.
     {&kFullyConnected, "input: its size is no multiple of the packed layer's columns",
@@ -356,6 +459,7 @@ void test_invoke_without_prepare_or_data_fails() {
 int main() {
   using namespace dcsr;  // NOLINT: RUN_TEST prints the bare name.
   RUN_TEST(test_every_layer_equals_dense_loop);
+  RUN_TEST(test_every_layer_with_int16_activations_equals_dense_loop);
   RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
   RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);
   RUN_TEST(test_each_refusal_has_its_message);

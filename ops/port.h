@@ -13,10 +13,13 @@ namespace dcsr {
 
 inline constexpr int32_t kMaxRank = 8;
 
+// What the ops tell apart.
+enum class TensorType { kInt8, kInt16, kOther };
+
 // A tensor as it is known while memory is planned. Everything is copied, so there is nothing to
 // give back to the host, whatever the op does next.
 struct TensorInfo {
-  bool is_int8;
+  TensorType type;
   // Null if the tensor gets its content at inference.
   const void* constant_data;
   size_t bytes;

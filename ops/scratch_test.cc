@@ -31,10 +31,10 @@ void Use(const int8_t* input, int8_t* output, void* scratch) {
 
 }  // namespace
 
-size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer*, const DcsrConvShape*) { return kScratchBytes; }
+size_t dcsr_conv2d_scratch_bytes(const DcsrLayer*, const DcsrConvShape*) { return kScratchBytes; }
 
-void dcsr_conv1x1(const DcsrLayer*, const DcsrConvShape* shape, const int8_t* input, int8_t* output,
-                  void* scratch) {
+void dcsr_conv2d(const DcsrLayer*, const DcsrConvShape* shape, const int8_t* input, int8_t* output,
+                 void* scratch) {
   seen.shape = *shape;
   Use(input, output, scratch);
 }
@@ -49,6 +49,12 @@ void dcsr_fully_connected(const DcsrLayer*, int32_t batches, const int8_t* input
   Use(input, output, scratch);
 }
 
+size_t dcsr_conv2d_int16_scratch_bytes(const DcsrLayer*, const DcsrConvShape*) { return 0; }
+
+void dcsr_conv2d_int16(const DcsrLayer*, const DcsrConvShape*, const int16_t*, int16_t*, void*) {}
+
+void dcsr_fully_connected_int16(const DcsrLayer*, int32_t, const int16_t*, int16_t*) {}
+
 namespace dcsr {
 namespace {
 
@@ -59,8 +65,8 @@ constexpr int8_t kShift[] = {0};
 
 // 2 rows, 3 columns.
 PackedBlob Pack(DcsrOp op, uint32_t stride) {
-  const DenseLayer layer = {op,     2,      3,     0,        0,     -128,        127,
-                            stride, stride, false, kWeights, kBias, kMultiplier, kShift};
+  const DenseLayer layer = {op,     2,     3,        0,     0,           -128,   127, stride,
+                            stride, false, kWeights, kBias, kMultiplier, kShift, {},  nullptr};
   PackOptions options = {};
   options.encoding = kDcsrEncodingDcsr;
   return pack_layer(&layer, &options);

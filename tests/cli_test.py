@@ -13,7 +13,14 @@ from dcsr import layers, packing
 from dcsr import model as tflite
 from dcsr.schema import schema
 from dcsr.testing.compare import assert_same
-from dcsr.testing.models import Builder, conv_model, fully_connected_model, sparse_matrix
+from dcsr.testing.models import (
+    Builder,
+    SparseLayout,
+    conv_model,
+    fully_connected_model,
+    sparse_matrix,
+    with_sparse_weights,
+)
 
 TOOLS = Path("python").absolute()
 
@@ -88,6 +95,31 @@ def test_methods_and_objectives_verify(dense, method, objective):
     cwd = dense.parent
     run("compress", dense, "-o", "o.tflite", "--method", method, "--objective", objective, cwd=cwd)
     run("verify", dense, "o.tflite", "--samples", 2, cwd=cwd)
+
+
+def test_tflite_s_own_sparse_form(dense):
+    cwd = dense.parent
+    sparse = with_sparse_weights(tflite.read(dense), SparseLayout(blocks={1: 2}))
+    (cwd / "sparse.tflite").write_bytes(tflite.serialize(sparse))
+    result = run("compress", "sparse.tflite", "-o", "small.tflite", cwd=cwd)
+    assert "1 layers kept dense: 1 below --min-sparsity 60 %" in result.stdout
+    assert "first/weights" in run("inspect", "sparse.tflite", cwd=cwd).stdout
+    for original in ("sparse.tflite", "dense.tflite"):
+        assert "identical" in run("verify", original, "small.tflite", "--samples", 3, cwd=cwd).stdout
+    run("decompress", "small.tflite", "-o", "back.tflite", cwd=cwd)
+    assert_same(tflite.read(dense), tflite.read(cwd / "back.tflite"))
+    result = run("compress", "sparse.tflite", "-o", "none.tflite", "--method", "none", cwd=cwd)
+    assert "the output is the dense equivalent of the input" in result.stdout
+    assert_same(tflite.read(dense), tflite.read(cwd / "none.tflite"))
+
+    sparse.subgraphs[0].tensors[1].sparsity.dimMetadata[0].denseSize = 7
+    (cwd / "damaged.tflite").write_bytes(tflite.serialize(sparse))
+    for tool in (["compress", "damaged.tflite", "-o", "out.tflite"], ["inspect", "damaged.tflite"]):
+        error = error_of(run(*tool, cwd=cwd, code=2))
+        assert error.startswith(
+            f"{tool[0]}: damaged.tflite: subgraph 0, tensor 1 'first/weights': its sparsity parameters"
+        )
+    assert not (cwd / "out.tflite").exists()
 
 
 def test_output_in_place_of_the_input(dense):

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from dcsr import convert, encodings, runtime
 from dcsr import model as tflite
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, conv_model, fully_connected_model, sparse_matrix
+from dcsr.testing.models import (
+    Builder,
+    SparseLayout,
+    conv_model,
+    fully_connected_model,
+    sparse_matrix,
+    with_sparse_weights,
+)
 
 ENCODINGS = [scheme for scheme in encodings.SCHEMES if scheme != "dcsr"]
 ACTIVATIONS = {name: getattr(schema.ActivationFunctionType, name) for name in ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")}
@@ -25,17 +32,30 @@ def run(data: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
     return outputs
 
 
-def assert_exact(model: schema.ModelT, seed: int, packed_layers: int = 1) -> None:
-    """Asserts that every encoding gives the dense model's outputs on extreme and random inputs."""
-    shape = tuple(int(d) for d in model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].shape)
+def assert_exact(
+    model: schema.ModelT, seed: int, packed_layers: int = 1, sparse_form: schema.ModelT | None = None
+) -> None:
+    """Asserts that every encoding gives the dense model's outputs on extreme and random inputs.
+
+    Args:
+      model: the dense model.
+      seed: of the random inputs.
+      packed_layers: how many layers compression has to pack.
+      sparse_form: what to compress instead of `model`.
+    """
+    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    shape = tuple(int(d) for d in tensor.shape)
+    dtype = np.int16 if tensor.type == schema.TensorType.INT16 else np.int8
+    limits = np.iinfo(dtype)
     rng = np.random.default_rng(seed)
-    inputs = [np.full(shape, value, np.int8) for value in (-128, 127, 0)]
-    inputs += [rng.integers(-128, 128, shape).astype(np.int8) for _ in range(3)]
+    inputs = [np.full(shape, value, dtype) for value in (limits.min, limits.max, 0)]
+    inputs += [rng.integers(limits.min, limits.max, shape, dtype, endpoint=True) for _ in range(3)]
     dense = tflite.serialize(model)
     want = run(dense, inputs)
+    source = dense if sparse_form is None else tflite.serialize(sparse_form)
     for encoding in ENCODINGS:
         compressed, choices = convert.compress(
-            tflite.parse(dense, "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
+            tflite.parse(source, "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
         )
         assert sum(choice.packed is not None for choice in choices) == packed_layers
         for number, (a, b) in enumerate(zip(want, run(tflite.serialize(compressed), inputs), strict=True)):
@@ -60,8 +80,9 @@ FC_SHAPES = [
 
 @pytest.mark.parametrize("rows,cols,sparsity,batches", FC_SHAPES)
 @pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("int16", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_fully_connected(rows, cols, sparsity, batches, per_channel, activation):
+def test_fully_connected(rows, cols, sparsity, batches, per_channel, activation, int16):
     seed = rows * cols + batches
     rng = np.random.default_rng(seed)
     model = fully_connected_model(
@@ -71,6 +92,7 @@ def test_fully_connected(rows, cols, sparsity, batches, per_channel, activation)
         per_channel=per_channel,
         with_bias=bool(seed % 2),
         activation=ACTIVATIONS[activation],
+        int16=int16,
     )
     assert_exact(model, seed)
 
@@ -90,9 +112,10 @@ CONV_SHAPES = [
 
 @pytest.mark.parametrize("rows,cols,sparsity,pixels,batches,stride", CONV_SHAPES)
 @pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("int16", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("padding", [schema.Padding.SAME, schema.Padding.VALID])
-def test_conv_2d(rows, cols, sparsity, pixels, batches, stride, per_channel, activation, padding):
+def test_conv_2d(rows, cols, sparsity, pixels, batches, stride, per_channel, activation, padding, int16):
     seed = rows * cols + batches + pixels[1]
     rng = np.random.default_rng(seed)
     model = conv_model(
@@ -104,6 +127,110 @@ def test_conv_2d(rows, cols, sparsity, pixels, batches, stride, per_channel, act
         per_channel=per_channel,
         with_bias=bool(seed % 2),
         activation=ACTIVATIONS[activation],
+        padding=padding,
+        int16=int16,
+    )
+    assert_exact(model, seed)
+
+
+@pytest.mark.parametrize("output_scale", [2.0**-31, 1e-6, 1e-3, 1.0, 1e3, 1e7])
+@pytest.mark.parametrize("make", [fully_connected_model, conv_model])
+def test_int16_requantisation_from_saturating_to_vanishing(output_scale, make):
+    rng = np.random.default_rng(12)
+    model = make(rng, sparse_matrix(rng, 20, 100, 0.8), per_channel=True, int16=True)
+    graph = model.subgraphs[0]
+    graph.tensors[graph.outputs[0]].quantization.scale[0] = output_scale
+    # Shifts above 7 TFLM does not have.
+    assert_exact(model, 12, packed_layers=0 if output_scale < 1e-6 else 1)
+
+
+@pytest.mark.parametrize("make", [fully_connected_model, conv_model])
+def test_int16_bias_of_more_than_32_bits(make):
+    rng = np.random.default_rng(13)
+    model = make(rng, sparse_matrix(rng, 12, 50, 0.5), int16=True)
+    graph = model.subgraphs[0]
+    bias = graph.tensors[graph.operators[0].inputs[2]]
+    values = rng.integers(-(2**45), 2**45, 12)
+    model.buffers[bias.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+    graph.tensors[graph.outputs[0]].quantization.scale[0] = 2e5
+    assert_exact(model, 13)
+
+
+# rows, channels, filter, pixels, batches, stride, dilation
+FILTER_SHAPES = [
+    (5, 3, (3, 3), (7, 6), 1, (1, 1), (1, 1)),
+    (8, 16, (3, 3), (9, 8), 2, (2, 2), (1, 1)),
+    (8, 4, (5, 3), (8, 9), 1, (2, 1), (1, 1)),
+    (6, 1, (10, 4), (49, 10), 1, (2, 2), (1, 1)),
+    (4, 7, (2, 2), (6, 5), 1, (1, 3), (1, 1)),
+    (7, 5, (3, 3), (9, 10), 1, (1, 1), (2, 3)),
+    (7, 5, (1, 4), (3, 12), 2, (2, 1), (5, 2)),
+    (3, 9, (3, 1), (4, 4), 1, (3, 4), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("rows,channels,filter_size,pixels,batches,stride,dilation", FILTER_SHAPES)
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("int16", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("padding", [schema.Padding.SAME, schema.Padding.VALID])
+def test_conv_2d_with_larger_filters(
+    rows, channels, filter_size, pixels, batches, stride, dilation, per_channel, activation, padding, int16
+):
+    seed = rows * channels + pixels[1]
+    rng = np.random.default_rng(seed)
+    model = conv_model(
+        rng,
+        sparse_matrix(rng, rows, filter_size[0] * filter_size[1] * channels, 0.8),
+        filter_size=filter_size,
+        pixels=pixels,
+        batches=batches,
+        stride=stride,
+        dilation=dilation,
+        per_channel=per_channel,
+        with_bias=bool(seed % 2),
+        activation=ACTIVATIONS[activation],
+        padding=padding,
+        int16=int16,
+    )
+    assert_exact(model, seed)
+
+
+@pytest.mark.parametrize("zero_point", [-128, 0, 127])
+@pytest.mark.parametrize("value", [-128, 127])
+def test_padding_counts_as_zero_whatever_the_zero_point(value, zero_point):
+    rng = np.random.default_rng(11)
+    matrix = np.where(rng.random((9, 45)) < 0.5, value, 0).astype(np.int8)
+    matrix[0] = value
+    # Images smaller than the filter, where most of what it reads is padding.
+    for pixels in ((1, 1), (2, 1), (3, 5)):
+        model = conv_model(rng, matrix, filter_size=(3, 5), pixels=pixels)
+        for tensor in (model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]):
+            model.subgraphs[0].tensors[tensor].quantization.zeroPoint[0] = zero_point
+        assert_exact(model, 11)
+
+
+@settings(max_examples=100)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    filter_size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    channels=st.integers(1, 20),
+    extra=st.tuples(st.integers(0, 9), st.integers(0, 9)),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.sampled_from([schema.Padding.SAME, schema.Padding.VALID]),
+)
+def test_random_filters(seed, filter_size, channels, extra, stride, dilation, padding):
+    rng = np.random.default_rng(seed)
+    valid = padding == schema.Padding.VALID
+    span = [(taps - 1) * gap + 1 if valid else 1 for taps, gap in zip(filter_size, dilation, strict=True)]
+    model = conv_model(
+        rng,
+        sparse_matrix(rng, 5, filter_size[0] * filter_size[1] * channels, 0.8),
+        filter_size=filter_size,
+        pixels=(span[0] + extra[0], span[1] + extra[1]),
+        stride=stride,
+        dilation=dilation,
         padding=padding,
     )
     assert_exact(model, seed)
@@ -179,6 +306,23 @@ def test_layers_that_share_weights():
     z = builder.fully_connected(y, weights, (1, 64), name="b")
     w = builder.conv_2d(_reshaped(builder, z, (1, 1, 1, 64)), sparse_matrix(rng, 8, 64, 0.7), name="c")
     assert_exact(builder.finish([x], [w]), 6, packed_layers=3)
+
+
+@pytest.mark.parametrize(
+    "layout", [SparseLayout(), SparseLayout(csr=(0, 1), order=(1, 0)), SparseLayout(blocks={0: 4, 1: 8})]
+)
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_tflite_s_own_sparse_form_of_fully_connected(layout, per_channel):
+    rng = np.random.default_rng(9)
+    model = fully_connected_model(rng, sparse_matrix(rng, 24, 160, 0.9), per_channel=per_channel)
+    assert_exact(model, 9, sparse_form=with_sparse_weights(model, layout))
+
+
+@pytest.mark.parametrize("layout", [SparseLayout(csr=(3,)), SparseLayout(csr=(0, 3), blocks={0: 4, 3: 8})])
+def test_tflite_s_own_sparse_form_of_conv_2d(layout):
+    rng = np.random.default_rng(10)
+    model = conv_model(rng, sparse_matrix(rng, 24, 40, 0.9))
+    assert_exact(model, 10, sparse_form=with_sparse_weights(model, layout))
 
 
 def _reshaped(builder: Builder, x: int, shape: tuple[int, ...]) -> int:

@@ -8,35 +8,54 @@
 
 enum { kMaxCols = 5000, kMaxRows = 16 };
 
+static int compare(const char* name, uint32_t row, int actual, int expected) {
+  if (actual == expected) return 0;
+  printf("%s: row %u is %d, the document has %d\n", name, (unsigned)row, actual, expected);
+  return 1;
+}
+
+static int check_int16(const char* name, const DcsrLayer* layer, const uint8_t* output) {
+  static int16_t x[kMaxCols];
+  for (uint32_t c = 0; c < layer->cols; ++c) x[c] = (int16_t)((int32_t)((37 * c + 11) % 256) - 128);
+  int16_t y[kMaxRows];
+  dcsr_fully_connected_int16(layer, 1, x, y);
+  for (uint32_t r = 0; r < layer->rows; ++r) {
+    const int16_t expected = (int16_t)(output[2 * r] | output[2 * r + 1] << 8);
+    if (compare(name, r, y[r], expected) != 0) return 1;
+  }
+  return 0;
+}
+
 static int check(const char* name, const void* blob, size_t blob_bytes, const uint8_t* output,
                  size_t output_bytes) {
   DcsrLayer layer;
   DcsrStatus status = dcsr_layer_parse(blob, blob_bytes, &layer);
   if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
-  if (status != kDcsrOk || layer.cols > kMaxCols || layer.rows != output_bytes) {
+  if (status != kDcsrOk || layer.cols > kMaxCols ||
+      layer.rows * (layer.int16_activations ? 2 : 1) != output_bytes) {
     printf("%s: %s\n", name, dcsr_status_string(status));
     return 1;
   }
+  if (layer.int16_activations) return check_int16(name, &layer, output);
   static int8_t x[2 * kMaxCols];
   for (uint32_t c = 0; c < layer.cols; ++c) {
     x[c] = (int8_t)((int32_t)((37 * c + 11) % 256) - 128);
   }
   int8_t y[kMaxRows];
   if (layer.op == kDcsrOpConv1x1) {
-    // Two pixels wide with a horizontal stride of 2: the second one is skipped.
+    // Of the size of the filter, and one pixel wider with a horizontal stride of 2: that is
+    // skipped.
+    const DcsrConvShape shape = {1, (int32_t)layer.filter_h,
+                                 (int32_t)(layer.filter_w + layer.stride_w - 1), 1, 1};
     memset(x + layer.cols, 99, layer.cols);
-    const DcsrConvShape shape = {1, 1, 2, 1, 1};
-    if (layer.stride_w != 2 || dcsr_conv1x1_scratch_bytes(&layer, &shape) != 0) return 1;
-    dcsr_conv1x1(&layer, &shape, x, y, NULL);
+    if (dcsr_conv2d_scratch_bytes(&layer, &shape) != 0) return 1;
+    dcsr_conv2d(&layer, &shape, x, y, NULL);
   } else {
     if (dcsr_fully_connected_scratch_bytes(&layer, 1) != 0) return 1;
     dcsr_fully_connected(&layer, 1, x, y, NULL);
   }
-  for (size_t r = 0; r < output_bytes; ++r) {
-    if ((uint8_t)y[r] != output[r]) {
-      printf("%s: row %u is %d, the document has %d\n", name, (unsigned)r, y[r], (int8_t)output[r]);
-      return 1;
-    }
+  for (uint32_t r = 0; r < layer.rows; ++r) {
+    if (compare(name, r, y[r], (int8_t)output[r]) != 0) return 1;
   }
   return 0;
 }

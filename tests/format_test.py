@@ -30,5 +30,5 @@ def test_vector_decodes_and_computes(vector):
     layer = packing.unpack(vector.layer)
     original = format_vectors.layers()[vector.name]
     assert np.array_equal(encodings.decode(layer.streams), encodings.decode(original.streams))
-    outputs = packing.run(layer, format_vectors.activations(layer.streams.cols)[np.newaxis])[1]
+    outputs = packing.run(layer, format_vectors.activations(layer))[1]
     assert outputs.tobytes() == vector.output

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from dcsr import cc_array, encodings, packing
 
 @dataclass(frozen=True)
 class Vector:
-    """A packed layer and what it computes for `activations(cols)`."""
+    """A packed layer and what it computes for its `activations`."""
 
     name: str
     layer: bytes
@@ -30,9 +31,10 @@ _BLOCK = re.compile(
 )
 
 
-def activations(cols: int) -> np.ndarray:
-    """The input of every vector: x[c] = (37 c + 11) mod 256 - 128, int8."""
-    return ((37 * np.arange(cols) + 11) % 256 - 128).astype(np.int8)
+def activations(layer: packing.PackedLayer) -> np.ndarray:
+    """The input [1, cols] of every vector: x[c] = (37 c + 11) mod 256 - 128, int8 or int16."""
+    values = (37 * np.arange(layer.streams.cols) + 11) % 256 - 128
+    return values.astype(np.int16 if layer.int16_activations else np.int8)[np.newaxis]
 
 
 def load(document: str) -> list[Vector]:
@@ -59,6 +61,16 @@ def layers() -> dict[str, packing.PackedLayer]:
     skewed[1, 599] = 2
     return {
         "dcsr": _layer(small, "dcsr4", packing.OP_CONV_2D, (1, 2)),
+        "filter": _layer(small, "dcsr4", packing.OP_CONV_2D, (1, 1), filter_size=(2, 4)),
+        "int16": dataclasses.replace(
+            _layer(small, "dcsr4", packing.OP_FULLY_CONNECTED, (1, 1)),
+            bias=packing.int16_bias(np.arange(4) * 1000 - 500, 4),
+            input_zero_point=0,
+            output_zero_point=0,
+            activation_min=-32768,
+            activation_max=300,
+            int16_activations=True,
+        ),
         "dcsr_escape": _layer(wide, "dcsr4", packing.OP_FULLY_CONNECTED, (1, 1)),
         "dcsr_bytes": _layer(wide, "dcsr8", packing.OP_FULLY_CONNECTED, (1, 1)),
         "offset8": _layer(wide, "offset8", packing.OP_FULLY_CONNECTED, (1, 1)),
@@ -71,7 +83,9 @@ def layers() -> dict[str, packing.PackedLayer]:
     }
 
 
-def _layer(matrix: np.ndarray, encoding: str, op: int, stride: tuple[int, int]) -> packing.PackedLayer:
+def _layer(
+    matrix: np.ndarray, encoding: str, op: int, stride: tuple[int, int], **options: object
+) -> packing.PackedLayer:
     rows = matrix.shape[0]
     per_row = op == packing.OP_CONV_2D
     bias = np.arange(rows, dtype=np.int32) * 1000 - 500
@@ -86,12 +100,17 @@ def _layer(matrix: np.ndarray, encoding: str, op: int, stride: tuple[int, int]) 
         activation_min=-100,
         activation_max=127,
         stride=stride,
+        **options,
     )
 
 
 _EXPLANATIONS = {
     "dcsr": "A CONV_2D with stride (1, 2), requantised per row. Row 0 has 1, -2, 3, -128 in columns 0, 1, 18, 39;"
     " row 1 is empty; row 2 has -9 .. 8 in columns 3, 5 .. 37 except for 127 in column 21; row 3 is -1 throughout.",
+    "filter": "The same with a filter of 2 x 4 pixels, five channels each, and VALID padding; the vector is an image of"
+    " that size.",
+    "int16": "The first matrix as FULLY_CONNECTED with int16 activations, zero points 0, clamped to -32768 .. 300; x"
+    " and output are i16.",
     "dcsr_escape": "A FULLY_CONNECTED with many planes, eight and nine; the base of row 1 is escaped. Row 0 has"
     " 5, 6, 7 in columns 4990, 4991, 4999; row 1 has 1 .. 15 in columns 0 .. 14 and -16 in column 300.",
     "dcsr_bytes": "The matrix of dcsr_escape with deltas of 8 bits. Row 0 is escaped; row 1 has one plane, in which"
@@ -115,7 +134,7 @@ def document() -> str:
         " 1000 r - 500.\n`output` is the layer times one vector (one pixel) x[c] = (37 c + 11) mod 256 - 128.\n"
     ]
     for name, layer in layers().items():
-        output = packing.run(layer, activations(layer.streams.cols)[np.newaxis])[1]
+        output = packing.run(layer, activations(layer))[1]
         parts.append(
             f"\n### Vector {name}\n\n{_EXPLANATIONS[name]}\n\nlayer\n\n```\n{_dump(packing.pack(layer))}```\n\n"
             f"output\n\n```\n{_dump(output.tobytes())}```\n"

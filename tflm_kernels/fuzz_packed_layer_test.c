@@ -10,6 +10,7 @@
 
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
 #include "tflm_kernels/testing/random.h"
@@ -17,7 +18,7 @@
 enum {
   kSeeds = 60000,
   kSeedsPerLine = 10000,
-  kMaxBlobs = 1000,
+  kMaxBlobs = 2000,
   kMaxBlobBytes = 4096,
   kMaxMutations = 4,
   kStatusCount = kDcsrErrorValues + 1,
@@ -41,22 +42,36 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDcsr, .huffman = true},
 };
 
-// The small ones of the table in every encoding.
-static void make_blobs(void) {
-  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
-    if ((uint64_t)kDcsrCases[i].rows * kDcsrCases[i].cols > 32768) continue;
-    CaseData data = make_case(&kDcsrCases[i], 1);
-    for (size_t k = 0; k < sizeof(kPackings) / sizeof(kPackings[0]); ++k) {
-      if (blob_count == kMaxBlobs) break;
-      PackedBlob blob = pack_layer(&data.layer, &kPackings[k]);
-      if (blob.size <= kMaxBlobBytes) {
-        blobs[blob_count++] = blob;
-      } else {
-        free_packed_blob(&blob);
-      }
+static void add_blobs(const DenseLayer* layer) {
+  for (size_t k = 0; k < sizeof(kPackings) / sizeof(kPackings[0]); ++k) {
+    if (blob_count == kMaxBlobs) break;
+    PackedBlob blob = pack_layer(layer, &kPackings[k]);
+    if (blob.size <= kMaxBlobBytes) {
+      blobs[blob_count++] = blob;
+    } else {
+      free_packed_blob(&blob);
     }
-    free_case(&data);
   }
+}
+
+static void add_case(const DcsrCase* c, const Window* window) {
+  if ((uint64_t)c->rows * c->cols > 32768) return;
+  Int16Case int16_case = make_int16_case(c, window, 1);
+  add_blobs(&int16_case.data.layer);
+  free_int16_case(&int16_case);
+  CaseData data = make_window_case(c, window, 1);
+  add_blobs(&data.layer);
+  free_case(&data);
+}
+
+// The small ones of the tables in every encoding.
+static void make_blobs(void) {
+  const Window none = {0, 0, 0, 0, false};
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) add_case(&kDcsrCases[i], &none);
+  for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
+    add_case(&kDcsrConv2dCases[i].layer, &kDcsrConv2dCases[i].window);
+  }
+  CHECK(blob_count < kMaxBlobs, "there are more than %d", kMaxBlobs);
 }
 
 // Half of the mutations go to the header and the first sections, where most is

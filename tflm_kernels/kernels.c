@@ -15,8 +15,11 @@
 #include "tflm_kernels/conv1x1_gather_mve.h"
 #include "tflm_kernels/conv1x1_mve.h"
 #include "tflm_kernels/conv1x1_smlal.h"
+#include "tflm_kernels/conv2d_im2col.h"
+#include "tflm_kernels/conv2d_int16_c.h"
 #include "tflm_kernels/fully_connected_c.h"
 #include "tflm_kernels/fully_connected_dcsr_mve.h"
+#include "tflm_kernels/fully_connected_int16_c.h"
 #include "tflm_kernels/fully_connected_offset8_mve.h"
 #include "tflm_kernels/pixels.h"
 #include "tflm_kernels/reference.h"
@@ -113,6 +116,61 @@ void dcsr_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8
 
 #endif
 
+static inline bool has_1x1_filter(const DcsrLayer* layer) {
+  return layer->filter_h == 1 && layer->filter_w == 1;
+}
+
+#if defined(__arm__)
+
+// The build's 1x1 kernel, in as much scratch as it is given. A budget of 0 would be the default.
+static size_t conv1x1_within_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                           size_t budget) {
+  DcsrLayer bounded = *layer;
+  bounded.scratch_budget = (uint32_t)budget;
+  return dcsr_conv1x1_scratch_bytes(&bounded, shape);
+}
+
+static void conv1x1_within(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                           int8_t* output, void* scratch, size_t scratch_bytes) {
+  DcsrLayer bounded = *layer;
+  bounded.scratch_budget = scratch_bytes > 0 ? (uint32_t)scratch_bytes : 1;
+  dcsr_conv1x1(&bounded, shape, input, output, scratch);
+}
+
+static const DcsrConv1x1Kernel kConv1x1 = {conv1x1_within_scratch_bytes, conv1x1_within};
+
+size_t dcsr_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  if (has_1x1_filter(layer)) return dcsr_conv1x1_scratch_bytes(layer, shape);
+  return dcsr_conv2d_im2col_scratch_bytes(layer, shape, scratch_budget(layer), &kConv1x1);
+}
+
+void dcsr_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                 int8_t* output, void* scratch) {
+  if (has_1x1_filter(layer)) {
+    dcsr_conv1x1(layer, shape, input, output, scratch);
+  } else {
+    dcsr_conv2d_im2col(layer, shape, input, output, scratch,
+                       dcsr_conv2d_scratch_bytes(layer, shape), &kConv1x1);
+  }
+}
+
+#else
+
+size_t dcsr_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  return has_1x1_filter(layer) ? dcsr_conv1x1_scratch_bytes(layer, shape) : 0;
+}
+
+void dcsr_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                 int8_t* output, void* scratch) {
+  if (has_1x1_filter(layer)) {
+    dcsr_conv1x1(layer, shape, input, output, scratch);
+  } else {
+    dcsr_conv2d_ref(layer, shape, input, output);
+  }
+}
+
+#endif
+
 size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batches) {
   (void)layer;
   (void)batches;
@@ -138,3 +196,42 @@ void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t*
   dcsr_fully_connected_ref(layer, batches, input, output);
 #endif
 }
+
+#if defined(__arm__)
+
+size_t dcsr_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  return dcsr_conv2d_int16_c_scratch_bytes(layer, shape, scratch_budget(layer));
+}
+
+void dcsr_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                       int16_t* output, void* scratch) {
+  dcsr_conv2d_int16_c(layer, shape, input, output, scratch,
+                      dcsr_conv2d_int16_scratch_bytes(layer, shape));
+}
+
+void dcsr_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                int16_t* output) {
+  dcsr_fully_connected_int16_c(layer, batches, input, output);
+}
+
+#else
+
+size_t dcsr_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  (void)layer;
+  (void)shape;
+  return 0;
+}
+
+void dcsr_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                       int16_t* output, void* scratch) {
+  (void)scratch;
+  dcsr_conv2d_int16_ref(layer, shape, input, output);
+}
+
+void dcsr_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                int16_t* output) {
+  const DcsrConvShape shape = {batches, 1, 1, 1, 1};
+  dcsr_conv2d_int16_ref(layer, &shape, input, output);
+}
+
+#endif

@@ -1,4 +1,5 @@
-// The products, as the ops call them. Each picks the best kernel of this build
+// The products, as the ops call them: those with int16 in their name for layers with int16
+// activations, the others for int8. Each picks the best kernel of this build
 // for the layer; every kernel equals the portable reference bit for bit.
 //
 // `layer` has passed dcsr_layer_parse and dcsr_layer_validate. `scratch` is
@@ -18,15 +19,23 @@
 extern "C" {
 #endif
 
-// Activation tensors of a 1x1 convolution, NHWC int8.
+// Activation tensors of a convolution, NHWC.
 typedef struct {
   int32_t batches;
   int32_t input_height;
   int32_t input_width;
-  int32_t output_height;  // ceil(input_height / stride_h)
-  int32_t output_width;   // ceil(input_width / stride_w)
+  int32_t output_height;  // 1x1 filter: ceil(input_height / stride_h); else conv_geometry.h
+  int32_t output_width;
 } DcsrConvShape;
 
+size_t dcsr_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+
+// Any filter: input [batches, input_height, input_width, channels],
+// output [batches, output_height, output_width, rows].
+void dcsr_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                 int8_t* output, void* scratch);
+
+// What dcsr_conv2d() calls for a 1x1 filter.
 size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
 
 // input [batches, input_height, input_width, cols],
@@ -39,6 +48,16 @@ size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batche
 // input [batches, cols], output [batches, rows].
 void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                           int8_t* output, void* scratch);
+
+size_t dcsr_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+
+// As dcsr_conv2d().
+void dcsr_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                       int16_t* output, void* scratch);
+
+// As dcsr_fully_connected(), without scratch.
+void dcsr_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                int16_t* output);
 
 #ifdef __cplusplus
 }

@@ -16,8 +16,12 @@
 
 enum {
   kFlagPerRow = 1,
+  kFlagInt16 = 2,
+  kFlagSamePadding = 4,
+  kFlags = kFlagPerRow | kFlagInt16 | kFlagSamePadding,
   kMinShift = -31,
   kMaxShift = 30,
+  kMaxInt16Shift = 7,
   kMaxBase = 1 << 24,
 };
 
@@ -49,12 +53,26 @@ typedef struct {
   uint32_t plane_bytes;
   uint32_t scratch_budget;
   uint32_t value_bytes;
-  uint32_t reserved2;
+  uint8_t filter_h;  // these are 0 for a filter of 1x1
+  uint8_t filter_w;
+  uint8_t dilation_h;
+  uint8_t dilation_w;
 } Header;
 
 _Static_assert(sizeof(Header) == kDcsrHeaderBytes, "docs/format.md, Header");
 
 static bool is_int8(int32_t value) { return value >= INT8_MIN && value <= INT8_MAX; }
+
+static bool has_1x1_filter(const Header* h) {
+  return h->filter_h == 0 && h->filter_w == 0 && h->dilation_h == 0 && h->dilation_w == 0;
+}
+
+// A 1x1 filter is written in one way only: without size, dilation and padding.
+static bool filter_is_valid(const Header* h) {
+  if (has_1x1_filter(h)) return (h->flags & kFlagSamePadding) == 0;
+  const uint32_t taps = (uint32_t)h->filter_h * h->filter_w;
+  return taps > 1 && h->dilation_h >= 1 && h->dilation_w >= 1 && h->cols % taps == 0;
+}
 
 static bool geometry_is_valid(const Header* h) {
   if (h->rows < 1 || h->rows > kDcsrMaxRows) return false;
@@ -63,15 +81,21 @@ static bool geometry_is_valid(const Header* h) {
   if (h->elements > (uint64_t)h->rows * h->cols) return false;
   switch (h->op) {
     case kDcsrOpConv1x1:
-      return h->stride_h >= 1 && h->stride_w >= 1;
+      return h->stride_h >= 1 && h->stride_w >= 1 && filter_is_valid(h);
     case kDcsrOpFullyConnected:
-      return h->stride_h == 1 && h->stride_w == 1;
+      return h->stride_h == 1 && h->stride_w == 1 && has_1x1_filter(h) && filter_is_valid(h);
     default:
       return false;
   }
 }
 
+static bool is_int16(const Header* h) { return (h->flags & kFlagInt16) != 0; }
+
 static bool quantization_is_valid(const Header* h) {
+  if (is_int16(h)) {
+    return h->input_zero_point == 0 && h->output_zero_point == 0 &&
+           h->activation_min <= h->activation_max;
+  }
   return is_int8(h->input_zero_point) && is_int8(h->output_zero_point) &&
          is_int8(h->activation_min) && is_int8(h->activation_max) &&
          h->activation_min <= h->activation_max;
@@ -122,7 +146,7 @@ static bool encoding_is_valid(const Header* h) {
 }
 
 static bool unused_is_zero(const Header* h) {
-  return (h->flags & ~kFlagPerRow) == 0 && h->reserved == 0 && h->reserved2 == 0;
+  return (h->flags & ~kFlags) == 0 && h->reserved == 0;
 }
 
 // Returns the offset of a section of `bytes` and moves *end behind it.
@@ -147,7 +171,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   const bool per_row = (h.flags & kFlagPerRow) != 0;
   const uint64_t rows = h.rows;
   uint64_t end = kDcsrHeaderBytes;
-  const uint64_t bias = append_section(&end, rows * 4);
+  const uint64_t bias = append_section(&end, rows * (is_int16(&h) ? 8 : 4));
   const uint64_t multiplier = append_section(&end, per_row ? rows * 4 : 4);
   const uint64_t shift = append_section(&end, per_row ? rows : 1);
   const uint64_t row_length =
@@ -174,6 +198,14 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   layer->activation_max = h.activation_max;
   layer->stride_h = h.stride_h;
   layer->stride_w = h.stride_w;
+  const bool is_1x1 = has_1x1_filter(&h);
+  layer->filter_h = is_1x1 ? 1 : h.filter_h;
+  layer->filter_w = is_1x1 ? 1 : h.filter_w;
+  layer->dilation_h = is_1x1 ? 1 : h.dilation_h;
+  layer->dilation_w = is_1x1 ? 1 : h.dilation_w;
+  layer->same_padding = (h.flags & kFlagSamePadding) != 0;
+  layer->int16_activations = is_int16(&h);
+  layer->channels = h.cols / (layer->filter_h * layer->filter_w);
   layer->requantize_stride = per_row ? 1 : 0;
   layer->row_length_bytes = h.row_length_bytes;
   layer->row_length_bits = h.row_length_bits;
@@ -197,8 +229,9 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
 
 static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
+  const int32_t max_shift = layer->int16_activations ? kMaxInt16Shift : kMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    if (layer->multiplier[i] < 0 || layer->shift[i] < kMinShift || layer->shift[i] > kMaxShift) {
+    if (layer->multiplier[i] < 0 || layer->shift[i] < kMinShift || layer->shift[i] > max_shift) {
       return kDcsrErrorRequantize;
     }
   }

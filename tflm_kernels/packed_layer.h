@@ -10,6 +10,7 @@
 #ifndef DCSR_TFLM_KERNELS_PACKED_LAYER_H_
 #define DCSR_TFLM_KERNELS_PACKED_LAYER_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +28,7 @@ enum {
 };
 
 typedef enum {
-  kDcsrOpConv1x1 = 1,
+  kDcsrOpConv1x1 = 1,  // CONV_2D with any filter
   kDcsrOpFullyConnected = 2,
 } DcsrOp;
 
@@ -65,7 +66,7 @@ typedef struct {
   DcsrEncoding encoding;
   DcsrValueCoding value_coding;
   uint32_t rows;      // output channels
-  uint32_t cols;      // input channels
+  uint32_t cols;      // filter_h * filter_w * channels
   uint32_t elements;  // stored values
   int32_t input_zero_point;
   int32_t output_zero_point;
@@ -73,6 +74,13 @@ typedef struct {
   int32_t activation_max;
   uint32_t stride_h;
   uint32_t stride_w;
+  uint32_t filter_h;  // these are 1 for FULLY_CONNECTED
+  uint32_t filter_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  bool same_padding;           // else VALID
+  uint32_t channels;           // of the input
+  bool int16_activations;      // input and output; else int8
   uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all
   uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense, rice and bitmap
   uint32_t row_length_bits;    // rice
@@ -83,7 +91,8 @@ typedef struct {
   uint32_t plane_bytes;
   uint32_t value_bytes;       // of the values as stored
   uint32_t scratch_budget;    // bytes; 0: the build's default
-  const int32_t* bias;        // [rows], input zero point folded in
+  const int32_t* bias;        // [rows], input zero point folded in; int16 activations:
+                              // [2 * rows], low and high half of an int64
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
   const uint8_t* row_length;  // [rows], row_length_bytes or row_length_bits each

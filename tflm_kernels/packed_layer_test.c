@@ -342,7 +342,7 @@ static const Corruption kCorruptions[] = {
     {"stride_h 0", kDcsr, kSectionHeader, 32, 1, 0, kDcsrErrorHeader},
     {"stride_w 0", kDcsr, kSectionHeader, 33, 1, 0, kDcsrErrorHeader},
     {"one multiplier for all", kDcsr, kSectionHeader, 34, 1, 0, kDcsrErrorSections},
-    {"unknown flag", kDcsr, kSectionHeader, 34, 1, 3, kDcsrErrorHeader},
+    {"unknown flag", kDcsr, kSectionHeader, 34, 1, 9, kDcsrErrorHeader},
     {"unknown flag, the highest", kDcsr, kSectionHeader, 34, 1, 0x81, kDcsrErrorHeader},
     {"row_length_bytes 0", kDcsr, kSectionHeader, 35, 1, 0, kDcsrErrorHeader},
     {"row_length_bytes 3", kDcsr, kSectionHeader, 35, 1, 3, kDcsrErrorHeader},
@@ -362,7 +362,12 @@ static const Corruption kCorruptions[] = {
     {"reserved 39", kDcsr, kSectionHeader, 39, 1, 1, kDcsrErrorHeader},
     {"any scratch_budget", kDcsr, kSectionHeader, 52, 4, UINT32_MAX, kDcsrOk},
     {"value_bytes of dcsr", kDcsr, kSectionHeader, 56, 4, 1, kDcsrErrorHeader},
-    {"reserved 60", kDcsr, kSectionHeader, 63, 1, 128, kDcsrErrorHeader},
+    {"filter_h alone", kDcsr, kSectionHeader, 60, 1, 2, kDcsrErrorHeader},
+    {"filter_w alone", kDcsr, kSectionHeader, 61, 1, 2, kDcsrErrorHeader},
+    {"dilation_h alone", kDcsr, kSectionHeader, 62, 1, 2, kDcsrErrorHeader},
+    {"dilation_w alone", kDcsr, kSectionHeader, 63, 1, 128, kDcsrErrorHeader},
+    {"fully connected with a filter", kDcsrFullyConnected, kSectionHeader, 60, 4, 0x01010202, kDcsrErrorHeader},
+    {"1x1 with padding", kDcsr, kSectionHeader, 34, 1, 5, kDcsrErrorHeader},
     {"index_bytes 2^32 - 1", kDcsr, kSectionHeader, 40, 4, UINT32_MAX, kDcsrErrorSections},
     {"index_bytes 2^32 - 4, wraps", kDcsr, kSectionHeader, 40, 4, UINT32_MAX - 3, kDcsrErrorSections},
     {"index_bytes a word less", kDcsr, kSectionHeader, 40, 4, 4, kDcsrErrorSections},
@@ -753,6 +758,100 @@ static void test_number_of_weights_does_not_wrap(void) {
   free(data);
 }
 
+// Of a convolution with 40 columns.
+typedef struct {
+  uint8_t filter_h;
+  uint8_t filter_w;
+  uint8_t dilation_h;
+  uint8_t dilation_w;
+  DcsrStatus status;
+  uint32_t channels;
+} FilterField;
+
+static const FilterField kFilterFields[] = {
+    {0, 0, 0, 0, kDcsrOk, 40},         {1, 1, 1, 1, kDcsrErrorHeader, 0},
+    {2, 4, 1, 1, kDcsrOk, 5},          {40, 1, 255, 255, kDcsrOk, 1},
+    {1, 20, 1, 7, kDcsrOk, 2},         {3, 3, 1, 1, kDcsrErrorHeader, 0},
+    {0, 2, 1, 1, kDcsrErrorHeader, 0}, {2, 0, 1, 1, kDcsrErrorHeader, 0},
+    {2, 2, 0, 1, kDcsrErrorHeader, 0}, {2, 2, 1, 0, kDcsrErrorHeader, 0},
+    {1, 1, 2, 2, kDcsrErrorHeader, 0}, {255, 255, 1, 1, kDcsrErrorHeader, 0},
+};
+
+static void test_filter_divides_the_columns(void) {
+  for (size_t i = 0; i < sizeof(kFilterFields) / sizeof(kFilterFields[0]); ++i) {
+    const FilterField* field = &kFilterFields[i];
+    PackedBlob blob = make_blob(kDcsr);
+    blob.data[60] = field->filter_h;
+    blob.data[61] = field->filter_w;
+    blob.data[62] = field->dilation_h;
+    blob.data[63] = field->dilation_w;
+    const bool is_1x1 = field->filter_h == 0;
+    if (!is_1x1) blob.data[34] |= 4;
+    DcsrLayer layer;
+    const DcsrStatus status = parse_and_validate(blob.data, blob.size, &layer);
+    CHECK(status == field->status, "filter %u: %s", (unsigned)i, dcsr_status_string(status));
+    if (status == kDcsrOk && field->status == kDcsrOk) {
+      CHECK(layer.filter_h == (is_1x1 ? 1 : field->filter_h), "filter %u", (unsigned)i);
+      CHECK(layer.filter_w == (is_1x1 ? 1 : field->filter_w), "filter %u", (unsigned)i);
+      CHECK(layer.dilation_h == (is_1x1 ? 1 : field->dilation_h), "filter %u", (unsigned)i);
+      CHECK(layer.dilation_w == (is_1x1 ? 1 : field->dilation_w), "filter %u", (unsigned)i);
+      CHECK(layer.channels == field->channels, "filter %u", (unsigned)i);
+      CHECK(layer.same_padding == !is_1x1, "filter %u", (unsigned)i);
+    }
+    free_packed_blob(&blob);
+  }
+}
+
+static void test_int16_activations_have_no_zero_points_and_a_bias_of_64_bits(void) {
+  static const int8_t kWeights[4] = {1, 0, 0, -128};
+  static const int64_t kBias[2] = {INT64_C(-0x123456789A), INT64_C(0x7FFF00000001)};
+  static const int32_t kMultiplier[2] = {0, INT32_MAX};
+  static const int8_t kShift[2] = {-31, 7};
+  const DenseLayer dense = {.op = kDcsrOpFullyConnected,
+                            .rows = 2,
+                            .cols = 2,
+                            .activation_min = -32768,
+                            .activation_max = 32767,
+                            .stride_h = 1,
+                            .stride_w = 1,
+                            .per_row = true,
+                            .weights = kWeights,
+                            .multiplier = kMultiplier,
+                            .shift = kShift,
+                            .int16_bias = kBias};
+  const PackOptions options = {.encoding = kDcsrEncodingDcsr};
+  PackedBlob blob = pack_layer(&dense, &options);
+  DcsrLayer layer;
+  CHECK(parse_and_validate(blob.data, blob.size, &layer) == kDcsrOk, "untouched");
+  CHECK(layer.int16_activations && layer.activation_min == -32768, "%d", (int)layer.activation_min);
+  CHECK((uint32_t)layer.bias[0] == 0xCBA98766 && layer.bias[1] == -0x13, "%lx %lx",
+        (unsigned long)layer.bias[0], (unsigned long)layer.bias[1]);
+  CHECK(layer.bias[2] == 1 && layer.bias[3] == 0x7FFF, "row 1");
+
+  static const struct {
+    size_t offset;
+    uint8_t value;
+    DcsrStatus expected;
+  } kSpoilt[] = {
+      {24, 1, kDcsrErrorHeader},     // zero points
+      {26, 255, kDcsrErrorHeader},   //
+      {29, 0x7F, kDcsrOk},           // activation_min 32512
+      {31, 0x80, kDcsrErrorHeader},  // activation_max below it
+      {34, 1, kDcsrErrorHeader},     // int8 with such a clamp
+      {34, 9, kDcsrErrorHeader},
+  };
+  for (size_t i = 0; i < sizeof(kSpoilt) / sizeof(kSpoilt[0]); ++i) {
+    const uint8_t before = blob.data[kSpoilt[i].offset];
+    blob.data[kSpoilt[i].offset] = kSpoilt[i].value;
+    const DcsrStatus status = parse_and_validate(blob.data, blob.size, &layer);
+    CHECK(status == kSpoilt[i].expected, "%u: %s", (unsigned)i, dcsr_status_string(status));
+    if (kSpoilt[i].expected != kDcsrOk) blob.data[kSpoilt[i].offset] = before;
+  }
+  blob.data[blob.offset[kSectionShift] + 1] = 8;
+  CHECK(parse_and_validate(blob.data, blob.size, &layer) == kDcsrErrorRequantize, "shift 8");
+  free_packed_blob(&blob);
+}
+
 static void test_every_shorter_blob_is_truncated(void) {
   for (BlobKind kind = kDense; kind < kBlobCount; ++kind) {
     PackedBlob blob = make_blob(kind);
@@ -823,6 +922,8 @@ int main(void) {
   RUN_TEST(test_code_has_to_be_complete);
   RUN_TEST(test_escape_is_not_read_behind_the_blob);
   RUN_TEST(test_number_of_weights_does_not_wrap);
+  RUN_TEST(test_filter_divides_the_columns);
+  RUN_TEST(test_int16_activations_have_no_zero_points_and_a_bias_of_64_bits);
   RUN_TEST(test_every_shorter_blob_is_truncated);
   RUN_TEST(test_tensor_may_be_larger_than_the_layer);
   RUN_TEST(test_unaligned_blob_is_refused);

@@ -17,6 +17,13 @@ extern "C" {
 void dcsr_conv1x1_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                       int8_t* output);
 
+void dcsr_conv2d_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                     int8_t* output);
+
+// FULLY_CONNECTED is a convolution of images of one pixel.
+void dcsr_conv2d_int16_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                           int16_t* output);
+
 void dcsr_fully_connected_ref(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                               int8_t* output);
 

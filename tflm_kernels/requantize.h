@@ -7,6 +7,7 @@
 #ifndef DCSR_TFLM_KERNELS_REQUANTIZE_H_
 #define DCSR_TFLM_KERNELS_REQUANTIZE_H_
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tflm_kernels/packed_layer.h"
@@ -46,6 +47,29 @@ static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint3
   if (out < layer->activation_min) return (int8_t)layer->activation_min;
   if (out > layer->activation_max) return (int8_t)layer->activation_max;
   return (int8_t)out;
+}
+
+// Int16 activations.
+
+static inline uint64_t dcsr_int16_bias(const DcsrLayer* layer, uint32_t row) {
+  const int32_t* half = layer->bias + 2 * (size_t)row;
+  return (uint32_t)half[0] | (uint64_t)(uint32_t)half[1] << 32;
+}
+
+// The output of row `row` whose sum, bias included, is `acc`: as TFLM's
+// MultiplyByQuantizedMultiplier for sums of 64 bits, which takes the upper 16 bits of the
+// multiplier and rounds once.
+static inline int16_t dcsr_requantize_int16(const DcsrLayer* layer, uint32_t row, uint64_t acc) {
+  const uint32_t i = row * layer->requantize_stride;
+  const int32_t multiplier = layer->multiplier[i];
+  const uint32_t right = (uint32_t)(15 - layer->shift[i]);  // 8 .. 46
+  const uint64_t reduced =
+      multiplier < 0x7FFF0000 ? (uint64_t)((multiplier + (1 << 15)) >> 16) : 0x7FFF;
+  const uint64_t product = acc * reduced + (UINT64_C(1) << (right - 1));
+  const int32_t out = (int32_t)((int64_t)product >> right);
+  if (out < layer->activation_min) return (int16_t)layer->activation_min;
+  if (out > layer->activation_max) return (int16_t)layer->activation_max;
+  return (int16_t)out;
 }
 
 #ifdef __cplusplus

@@ -26,10 +26,17 @@ char* Append(const char* text, char* position, const char* end) {
 
 }  // namespace
 
+TestTensor Int16Tensor(std::initializer_list<int32_t> dims, int32_t zero_point, void* data) {
+  TestTensor tensor = Int8Tensor(dims, zero_point, data);
+  tensor.info.type = TensorType::kInt16;
+  tensor.info.bytes *= 2;
+  return tensor;
+}
+
 TestTensor Int8Tensor(std::initializer_list<int32_t> dims, int32_t zero_point, void* data) {
   TestTensor tensor = {};
   tensor.data = data;
-  tensor.info.is_int8 = true;
+  tensor.info.type = TensorType::kInt8;
   tensor.info.zero_point = zero_point;
   tensor.info.bytes = 1;
   for (const int32_t dim : dims) {

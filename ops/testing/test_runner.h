@@ -27,6 +27,8 @@ struct TestTensor {
 // A tensor that the caller fills, or reads, around inference; `data` holds the product of `dims`.
 TestTensor Int8Tensor(std::initializer_list<int32_t> dims, int32_t zero_point, void* data);
 
+TestTensor Int16Tensor(std::initializer_list<int32_t> dims, int32_t zero_point, void* data);
+
 // A constant int8 tensor of one dimension.
 TestTensor ConstantTensor(void* data, size_t bytes);
 

@@ -20,6 +20,7 @@ inline constexpr int32_t kStatusOk = 0;
 inline constexpr int32_t kStatusError = 1;
 
 // TfLiteType, TfLiteAllocationType, BuiltinOperator.
+inline constexpr int32_t kTypeInt16 = 7;
 inline constexpr int32_t kTypeInt8 = 9;
 inline constexpr int32_t kAllocationReadOnly = 1;
 inline constexpr int32_t kBuiltinCustom = 32;

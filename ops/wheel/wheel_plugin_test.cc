@@ -94,13 +94,14 @@ void test_tensor_is_copied_and_given_back() {
   TensorInfo info = {};
   CHECK(port.GetInput(0, &info), "input");
   CHECK(f.fake.borrowed == 0, "%d not given back", f.fake.borrowed);
-  CHECK(info.is_int8 && info.bytes == 24 && info.zero_point == -5, "tensor");
+  CHECK(info.type == TensorType::kInt8 && info.bytes == 24 && info.zero_point == -5, "tensor");
   CHECK(info.rank == 4 && info.dims[0] == 1 && info.dims[3] == 4, "dimensions");
   CHECK(info.constant_data == nullptr, "it is not constant");
 
   f.fake.tensor.allocation_type = kAllocationReadOnly;
   f.fake.tensor.type = 1;
-  CHECK(port.GetOutput(0, &info) && info.constant_data == f.data && !info.is_int8, "constant");
+  CHECK(port.GetOutput(0, &info) && info.constant_data == f.data && info.type == TensorType::kOther,
+        "constant");
   CHECK(f.fake.borrowed == 0, "%d not given back", f.fake.borrowed);
 }
 

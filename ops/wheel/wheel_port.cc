@@ -14,8 +14,19 @@ int32_t TensorIndex(const IntArray* tensors, int32_t index) {
   return index < Count(tensors) ? tensors->data[index] : -1;
 }
 
+TensorType Type(int32_t type) {
+  switch (type) {
+    case kTypeInt8:
+      return TensorType::kInt8;
+    case kTypeInt16:
+      return TensorType::kInt16;
+    default:
+      return TensorType::kOther;
+  }
+}
+
 void CopyInfo(const Tensor& tensor, TensorInfo* info) {
-  info->is_int8 = tensor.type == kTypeInt8;
+  info->type = Type(tensor.type);
   info->constant_data = tensor.allocation_type == kAllocationReadOnly ? tensor.data : nullptr;
   info->bytes = tensor.bytes;
   info->zero_point = tensor.zero_point;

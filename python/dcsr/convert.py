@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from flatbuffers import flexbuffers
 
-from dcsr import encodings, packing
+from dcsr import densify, encodings, packing, renumber
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import CUSTOM_CODES, Layer
 from dcsr.model import ModelError
+from dcsr.renumber import indices as _indices
 from dcsr.schema import enum_name, schema
 
 METHODS = ("auto", *(scheme for scheme in encodings.SCHEMES if scheme != "dense"), "none")
@@ -28,8 +29,6 @@ DEFAULT_MIN_SPARSITY = 0.6
 RECORD_NAME = b"dcsr_original"
 RECORD_VERSION = 1
 _MAX_RECORD_BYTES = 1 << 28  # of an inflated record; a larger one is an attack, not a model
-_OFFLINE_PLAN = b"OfflineMemoryAllocation"
-_OFFLINE_PLAN_HEADER = 3  # version, subgraph, number of offsets
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
 _AUTO_CANDIDATES = ("dcsr", "rle", "offset8", "rice", "bitmap", "rice+huffman", "bitmap+huffman")
@@ -63,6 +62,9 @@ def compress(
 ) -> tuple[schema.ModelT, list[Choice]]:
     """Packs the layers of `model` that are sparse enough and get smaller.
 
+    A model with TFLite's own sparse tensors and DENSIFY operators is taken as its dense equivalent (densify.py), which
+    is what `decompress` gives back.
+
     Args:
       model: stays as it is.
       name: of the model, for error messages.
@@ -83,6 +85,8 @@ def compress(
         raise ModelError(f"{name}: is compressed by TFLM's own compression; start from the model before that")
     if any(entry.name == RECORD_NAME for entry in model.metadata or []):
         raise ModelError(f"{name}: has metadata '{RECORD_NAME.decode()}', which compress would write; remove it first")
+    if densify.is_sparse(model):
+        model = densify.densify(model, name)
     layers = layer_finder.find(model)
     _check_is_int8(layers, model, name)
     choices = [_choose(model, layer, method, min_sparsity) for layer in progress(layers)]
@@ -232,12 +236,21 @@ def _options(choice: Choice) -> bytes:
             schema.ActivationFunctionType, operator.builtinOptions.fusedActivationFunction
         ),
     }
+    if packed.int16_activations:
+        options["activations"] = "INT16"
     if packed.op == packing.OP_CONV_2D:
         options |= {
             "stride_h": packed.stride[0],
             "stride_w": packed.stride[1],
             "padding": enum_name(schema.Padding, operator.builtinOptions.padding),
         }
+        if packed.filter_size != (1, 1):
+            options |= {
+                "filter_h": packed.filter_size[0],
+                "filter_w": packed.filter_size[1],
+                "dilation_h": packed.dilation[0],
+                "dilation_w": packed.dilation[1],
+            }
     else:
         options["keep_num_dims"] = bool(operator.builtinOptions.keepNumDims)
     return bytes(flexbuffers.Dumps(options))
@@ -257,8 +270,10 @@ def _rewrite(model: schema.ModelT, choices: list[Choice]) -> schema.ModelT:
         recorded, mapping = _rewrite_subgraph(model, subgraph, mine, blobs)
         record.subgraphs.append(recorded)
         tensor_maps.append(mapping)
-    _map_signatures(model, tensor_maps)
-    _map_offline_plan(model, tensor_maps, tensor_counts, record)
+    renumber.map_signatures(model, tensor_maps)
+    for plan, content in renumber.map_offline_plan(model, tensor_maps, tensor_counts):
+        record.metadata.append(schema.MetadataT(name=plan.name, buffer=len(record.buffers)))
+        record.buffers.append(_buffer(content))
 
     originals = len(model.buffers)
     model.buffers += [_buffer(blob) for blob in blobs]
@@ -268,7 +283,7 @@ def _rewrite(model: schema.ModelT, choices: list[Choice]) -> schema.ModelT:
     dropped = sorted(recorded_buffers - used)
     record.metadataBuffer = np.array(dropped, np.int32)
     assert all(0 < index < originals for index in dropped)
-    _map_buffers(model, _without(len(model.buffers), dropped))
+    _map_buffers(model, renumber.without(len(model.buffers), dropped))
     model.buffers = [b for index, b in enumerate(model.buffers) if index not in dropped]
 
     model.metadata = [
@@ -343,9 +358,9 @@ def _rewrite_subgraph(
         operator.customOptions = np.frombuffer(_options(choice), np.uint8)
         operator.builtinOptions = None
 
-    mapping = _without(len(tensors), sorted(removed))
+    mapping = renumber.without(len(tensors), sorted(removed))
     subgraph.tensors = [tensor for index, tensor in enumerate(tensors) if index in mapping]
-    _map_tensors(subgraph, mapping)
+    renumber.map_tensors(subgraph, mapping)
     for name in ("inputs", "outputs"):
         setattr(recorded, name, np.array(getattr(recorded, name), np.int32))
     return recorded, mapping
@@ -416,7 +431,7 @@ def _restore(model: schema.ModelT, record: schema.ModelT, entry: schema.Metadata
             if o not in replaced:
                 operator.opcodeIndex = kept_codes.index(operator.opcodeIndex)
     model.operatorCodes = [codes[i] for i in kept_codes]
-    _map_signatures(model, maps)
+    renumber.map_signatures(model, maps)
     for plan in record.metadata or []:
         for current in model.metadata or []:
             if current.name == plan.name:
@@ -465,13 +480,13 @@ def _restore_subgraph(
         if bias in tensors:
             tensor = restored[bias]
             values = packing.unfold_bias(layer.packed, layer.matrix)
-            model.buffers[tensor.buffer].data = _bytes_array(values.astype("<i4"))
+            model.buffers[tensor.buffer].data = _bytes_array(values.astype(values.dtype.newbyteorder("<")))
             if tensor.isVariable:
                 tensor.isVariable = False
                 activations = restored[operator.inputs[0]]
                 scale = layer_finder.derived_bias_scale(activations, weights)
                 tensor.quantization.scale = scale
-    _map_tensors(subgraph, mapping, skip=set(operators))
+    renumber.map_tensors(subgraph, mapping, skip=set(operators))
     for position, operator in operators.items():
         subgraph.operators[position] = operator
     return mapping
@@ -509,19 +524,8 @@ def _bytes_array(values: np.ndarray) -> np.ndarray:
     return np.frombuffer(values.tobytes(), np.uint8)
 
 
-def _indices(values: np.ndarray | list[int] | None) -> list[int]:
-    """A vector of the object API, which is None where the flatbuffer has none."""
-    return [] if values is None else [int(value) for value in values]
-
-
 def _length(values: np.ndarray | list | None) -> int:
     return 0 if values is None else len(values)
-
-
-def _without(count: int, dropped: list[int]) -> dict[int, int]:
-    """New indices of 0 .. count - 1 when those in `dropped` go."""
-    gone = set(dropped)
-    return {old: new for new, old in enumerate(i for i in range(count) if i not in gone)}
 
 
 def _metadata_buffers(model: schema.ModelT) -> set[int]:
@@ -536,64 +540,3 @@ def _map_buffers(model: schema.ModelT, mapping: dict[int, int]) -> None:
         entry.buffer = mapping[entry.buffer]
     if model.metadataBuffer is not None:
         model.metadataBuffer = np.array([mapping[int(i)] for i in model.metadataBuffer], np.int32)
-
-
-def _map_tensors(
-    subgraph: schema.SubGraphT,
-    mapping: dict[int, int],
-    skip: set[int] | frozenset[int] = frozenset(),
-) -> None:
-    """Renumbers the tensors a subgraph and its operators (without those in `skip`) refer to."""
-    holders = [(subgraph, ("inputs", "outputs"))]
-    for o, operator in enumerate(subgraph.operators or []):
-        if o not in skip:
-            holders.append((operator, ("inputs", "outputs", "intermediates")))
-    for holder, names in holders:
-        for name in names:
-            values = getattr(holder, name)
-            if values is not None:
-                mapped = [mapping[i] if i >= 0 else i for i in _indices(values)]
-                setattr(holder, name, np.array(mapped, np.int32))
-
-
-def _map_signatures(model: schema.ModelT, maps: list[dict[int, int]]) -> None:
-    for signature in model.signatureDefs or []:
-        mapping = maps[signature.subgraphIndex]
-        for tensor_map in [*(signature.inputs or []), *(signature.outputs or [])]:
-            tensor_map.tensorIndex = mapping[tensor_map.tensorIndex]
-
-
-def _map_offline_plan(
-    model: schema.ModelT, maps: list[dict[int, int]], counts: list[int], record: schema.ModelT
-) -> None:
-    """Renumbers TFLM's offline memory plan, which has an arena offset for every tensor of all subgraphs.
-
-    Args:
-      model: whose tensors are renumbered already.
-      maps: new index of each tensor, by subgraph.
-      record: takes the plan as it was.
-      counts: tensors of each subgraph before `maps` were applied.
-    """
-    for entry in model.metadata or []:
-        if entry.name != _OFFLINE_PLAN:
-            continue
-        buffer = model.buffers[entry.buffer]
-        content = b"" if buffer.data is None else bytes(buffer.data)
-        if len(content) != 4 * (_OFFLINE_PLAN_HEADER + sum(counts)):
-            continue  # TFLM refuses such a plan; it stays as it is.
-        words = np.frombuffer(content, "<i4")
-        offsets = words[_OFFLINE_PLAN_HEADER:]
-        mapped: list[int] = []
-        start = 0
-        for subgraph, mapping, count in zip(model.subgraphs, maps, counts, strict=True):
-            # Constants are not planned, so neither are the packed tensors that were added.
-            plan = [-1] * len(subgraph.tensors or [])
-            for old, new in mapping.items():
-                if old < count:
-                    plan[new] = int(offsets[start + old])
-            mapped += plan
-            start += count
-        record.metadata.append(schema.MetadataT(name=entry.name, buffer=len(record.buffers)))
-        record.buffers.append(_buffer(words.tobytes()))
-        header = [*words[: _OFFLINE_PLAN_HEADER - 1], len(mapped)]
-        buffer.data = _bytes_array(np.array(header + mapped, "<i4"))

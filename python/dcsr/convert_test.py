@@ -71,6 +71,49 @@ def test_single_layer(method, make, with_bias, per_channel):
     assert len(tflite.serialize(compressed)) < len(tflite.serialize(model))
 
 
+@pytest.mark.parametrize("make", [fully_connected_model, conv_model])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_int16_activations(make, with_bias):
+    matrix = sparse_matrix(rng(), 40, 200, 0.9)
+    compressed, (choice,) = round_trip(make(rng(), matrix, int16=True, with_bias=with_bias))
+    assert choice.packed.int16_activations and choice.packed.bias.dtype == np.int64
+    assert choice.layer.op.endswith(", int16")
+    (layer,) = layers.find(compressed)
+    assert layer.op.startswith("DCSR_") and layer.op.endswith(", int16")
+    options = flexbuffers.Loads(bytes(compressed.subgraphs[0].operators[0].customOptions))
+    assert options["activations"] == "INT16"
+
+
+@pytest.mark.parametrize(
+    "change,note",
+    [
+        (lambda t: setattr(t[0].quantization, "zeroPoint", np.array([1])), "int16 input with a zero point"),
+        (lambda t: setattr(t[3].quantization, "zeroPoint", np.array([-1])), "int16 output with a zero point"),
+        (lambda t: setattr(t[2], "type", schema.TensorType.INT32), "int32 bias with int16 activations"),
+        (
+            lambda t: setattr(t[3].quantization, "scale", np.array([1e-9], np.float32)),
+            "requantisation scale too large for int16",
+        ),
+    ],
+)
+def test_int16_layers_that_stay_say_why(change, note):
+    model = through_bytes(conv_model(rng(), sparse_matrix(rng(), 40, 200, 0.9), int16=True))
+    change(model.subgraphs[0].tensors)
+    _, (choice,) = convert.compress(model, "m")
+    assert choice.note == note and not choice.packed
+
+
+@pytest.mark.parametrize("value", [1 << 46, -(1 << 46), -(1 << 63)])
+def test_int16_bias_beyond_what_tflm_computes_stays(value):
+    model = through_bytes(conv_model(rng(), sparse_matrix(rng(), 40, 200, 0.9), int16=True))
+    bias = model.subgraphs[0].tensors[2]
+    values = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int64).copy()
+    values[7] = value
+    model.buffers[bias.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+    _, (choice,) = convert.compress(model, "m")
+    assert choice.note == "bias too large"
+
+
 def test_custom_options_show_the_geometry():
     matrix = sparse_matrix(rng(), 40, 200, 0.9)
     model = conv_model(rng(), matrix, stride=(2, 3), activation=schema.ActivationFunctionType.RELU6)
@@ -86,6 +129,54 @@ def test_custom_options_show_the_geometry():
         "stride_w": 3,
         "padding": "SAME",
     }
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("filter_size,dilation", [((3, 3), (1, 1)), ((1, 2), (3, 4)), ((4, 1), (1, 1))])
+def test_larger_filters(filter_size, dilation, padding):
+    matrix = sparse_matrix(rng(), 40, filter_size[0] * filter_size[1] * 20, 0.9)
+    model = conv_model(
+        rng(),
+        matrix,
+        filter_size=filter_size,
+        dilation=dilation,
+        pixels=(6, 7),
+        stride=(1, 2),
+        padding=getattr(schema.Padding, padding),
+    )
+    compressed, (choice,) = round_trip(model)
+    assert choice.packed.filter_size == filter_size and choice.packed.dilation == dilation
+    assert choice.packed.same_padding == (padding == "SAME")
+    np.testing.assert_array_equal(encodings.decode(choice.packed.streams), matrix)
+    options = flexbuffers.Loads(bytes(compressed.subgraphs[0].operators[0].customOptions))
+    assert options.items() >= {"filter_h": filter_size[0], "filter_w": filter_size[1]}.items()
+    assert options.items() >= {"dilation_h": dilation[0], "dilation_w": dilation[1], "padding": padding}.items()
+    (layer,) = layers.find(compressed)
+    assert layer.op == f"DCSR_CONV_2D {filter_size[0]}x{filter_size[1]}"
+    assert layer.packed.filter_size == filter_size and layer.packed.stride == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "change,note",
+    [
+        (lambda t, o: setattr(t[3], "shape", np.array([1, 5, 6, 64])), "unusual shapes"),
+        (lambda t, o: setattr(t[3], "shape", None), "unusual shapes"),
+        (lambda t, o: setattr(o.builtinOptions, "padding", schema.Padding.VALID), "unusual shapes"),
+        (lambda t, o: setattr(o.builtinOptions, "padding", 2), "unknown padding"),
+        (lambda t, o: setattr(o.builtinOptions, "dilationHFactor", 0), "dilation (0, 1)"),
+        (lambda t, o: setattr(o.builtinOptions, "dilationWFactor", 256), "dilation (1, 256)"),
+        (lambda t, o: setattr(o.builtinOptions, "strideW", 0), "stride (1, 0)"),
+    ],
+)
+def test_convolutions_that_do_not_fit_the_format_say_why(change, note):
+    bias = np.zeros(64, np.int32)
+    builder = Builder()
+    x = builder.tensor("x", (1, 5, 5, 20), scale=0.1)
+    y = builder.conv_2d(x, sparse_matrix(rng(), 64, 180, 0.9), filter_size=(3, 3), bias=bias)
+    model = builder.finish([x], [y])
+    change(model.subgraphs[0].tensors, model.subgraphs[0].operators[0])
+    _, (choice,) = round_trip(model)
+    assert choice.note == note
 
 
 def test_constant_buffers_are_aligned_to_16():
@@ -314,7 +405,7 @@ def obstacle(change) -> str:
         (lambda t, o: setattr(t[0].quantization, "zeroPoint", None), "input without per-tensor quantisation"),
         (lambda t, o: setattr(t[1], "isVariable", True), "weights not constant"),
         (lambda t, o: setattr(t[1], "shape", np.array([0, 128])), "unusual shapes"),
-        (lambda t, o: setattr(t[0], "type", schema.TensorType.INT16), "int16 input"),
+        (lambda t, o: setattr(t[0], "type", schema.TensorType.INT16), "int8 output for an int16 input"),
         (lambda t, o: setattr(t[2], "type", schema.TensorType.INT64), "int64 bias"),
         (lambda t, o: setattr(t[1], "buffer", 0), "weights not constant"),
         (lambda t, o: setattr(t[2], "buffer", 0), "bias not constant"),
@@ -332,10 +423,6 @@ def obstacle(change) -> str:
         ),
         (lambda t, o: setattr(o.builtinOptions, "weightsFormat", 1), "shuffled weights"),
         (lambda t, o: setattr(o.builtinOptions, "fusedActivationFunction", 4), "activation TANH"),
-        (
-            lambda t, o: setattr(t[1], "sparsity", schema.SparsityParametersT()),
-            "weights in TFLite's own sparse form",
-        ),
     ],
 )
 def test_layers_that_cannot_be_packed_say_why(change, note):
@@ -344,7 +431,11 @@ def test_layers_that_cannot_be_packed_say_why(change, note):
 
 @pytest.mark.parametrize(
     "filter_size,channels,note",
-    [((3, 3), 20, "3x3 filter"), ((1, 1), 10, "grouped convolution")],
+    [
+        ((3, 3), 10, "grouped convolution"),
+        ((1, 1), 10, "grouped convolution"),
+        ((256, 1), 20, "256x1 filter"),
+    ],
 )
 def test_convolutions_that_stay(filter_size, channels, note):
     builder = Builder()

@@ -8,7 +8,14 @@ import numpy as np
 
 from dcsr import encodings, packing
 from dcsr import model as tflite
-from dcsr.requantize import ACTIVATION_BOUNDS, activation_range, layer_multipliers
+from dcsr.requantize import (
+    ACTIVATION_BOUNDS,
+    INT8_RANGE,
+    INT16_RANGE,
+    MAX_INT16_SHIFT,
+    activation_range,
+    layer_multipliers,
+)
 from dcsr.schema import enum_name, schema
 
 _OP = schema.BuiltinOperator
@@ -21,6 +28,8 @@ CUSTOM_CODES = {
     packing.OP_CONV_2D: "DCSR_CONV_2D",
     packing.OP_FULLY_CONNECTED: "DCSR_FULLY_CONNECTED",
 }
+_INT16_SUFFIX = ", int16"
+_INT16_BIAS_LIMIT = 1 << 46
 _MADE_UP_NAMES = ("tfl.pseudo_", "arith.constant")
 
 
@@ -32,12 +41,12 @@ class Layer:
       subgraph, position: index of the subgraph and of the operator in it.
       operator: the operator.
       name: of the weight tensor, or of the output if the converter made the former up.
-      op: operator and filter size for printing.
+      op: operator, filter size and type of activations that are not int8, for printing.
       shape: of the weights, for printing if there is no matrix.
       matrix: int8 [rows, cols], rows are output channels; None if the weights are no such matrix.
       packed: the packed layer of an operator that is compressed already.
       obstacle: why the layer cannot be packed; None if it can.
-      is_int8: whether weights and activations are int8.
+      is_int8: whether weights are int8 and activations int8 or int16.
     """
 
     subgraph: int
@@ -100,11 +109,13 @@ def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.Pac
     multiplier, shift = _multipliers(activations, weights, output, convolution)
     options = operator.builtinOptions
     input_zero, output_zero = _zero_point(activations), _zero_point(output)
-    low, high = activation_range(_activation(operator), output.quantization.scale[0], output_zero)
+    is_int16 = _is_int16(activations)
+    low, high = activation_range(_activation(operator), output.quantization.scale[0], output_zero, _limits(output))
+    bias = _bias(model, layer)
     return packing.PackedLayer(
         op=packing.OP_CONV_2D if convolution else packing.OP_FULLY_CONNECTED,
         streams=encodings.encode(matrix, scheme),
-        bias=packing.fold_bias(_bias(model, layer), matrix, input_zero),
+        bias=packing.int16_bias(bias, len(matrix)) if is_int16 else packing.fold_bias(bias, matrix, input_zero),
         multiplier=multiplier,
         shift=shift,
         input_zero_point=input_zero,
@@ -112,7 +123,21 @@ def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.Pac
         activation_min=low,
         activation_max=high,
         stride=(options.strideH, options.strideW) if convolution else (1, 1),
+        int16_activations=is_int16,
+        **(_window(options, weights.shape) if convolution else {}),
     )
+
+
+def _window(options: schema.Conv2DOptionsT, shape: np.ndarray) -> dict[str, object]:
+    """The fields of PackedLayer about a convolution's filter; `shape` is that of the weights."""
+    filter_size = (int(shape[1]), int(shape[2]))
+    if filter_size == (1, 1):
+        return {}
+    return {
+        "filter_size": filter_size,
+        "dilation": (options.dilationHFactor, options.dilationWFactor),
+        "same_padding": options.padding == schema.Padding.SAME,
+    }
 
 
 def bias_index(operator: schema.OperatorT) -> int:
@@ -139,6 +164,10 @@ def _packed_layer(model: schema.ModelT, s: int, o: int, operator: schema.Operato
         name = tflite.text(tensor.name)
         raise tflite.ModelError(f"{where}: tensor '{name}': {error}") from error
     name = _layer_name(model, s, operator)
+    if packed.op == packing.OP_CONV_2D:
+        custom += " {}x{}".format(*packed.filter_size)
+    if packed.int16_activations:
+        custom += _INT16_SUFFIX
     return Layer(s, o, operator, name, custom, matrix.shape, matrix, packed, "already packed", is_int8=True)
 
 
@@ -148,6 +177,8 @@ def _dense_layer(model: schema.ModelT, s: int, o: int, operator: schema.Operator
     op = _WEIGHTED[code]
     if code != _OP.FULLY_CONNECTED and len(shape) == 4:
         op += f" {shape[1]}x{shape[2]}"
+    if _is_int16(model.subgraphs[s].tensors[operator.inputs[0]]):
+        op += _INT16_SUFFIX
     layer = Layer(s, o, operator, _layer_name(model, s, operator), op, shape)
     try:
         _check(model, layer, code)
@@ -181,18 +212,22 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     )
     activations, weights = (tensors[i] for i in operator.inputs[:2])
     output = tensors[operator.outputs[0]]
-    for role, tensor in (("weights", weights), ("input", activations), ("output", output)):
-        require(tensor.type == schema.TensorType.INT8, f"{_type(tensor)} {role}")
+    require(weights.type == schema.TensorType.INT8, f"{_type(weights)} weights")
+    is_int16 = _is_int16(activations)
+    for role, tensor in (("input", activations), ("output", output)):
+        wanted = schema.TensorType.INT16 if is_int16 else schema.TensorType.INT8
+        require(tensor.type == wanted, f"{_type(tensor)} {role}" + (" for an int16 input" if is_int16 else ""))
     layer.is_int8 = True
     require(code != _OP.DEPTHWISE_CONV_2D, "depthwise")
     data = tflite.buffer_bytes(model, weights)
     require(not weights.isVariable, "weights not constant")
+    require(weights.sparsity is None, "weights in TFLite's own sparse form")
     require(len(shape) > 1 and min(shape) > 0, "unusual shapes")
     require(len(data) == int(np.prod(shape, dtype=np.int64)), "weights not constant")
-    require(weights.sparsity is None, "weights in TFLite's own sparse form")
     layer.matrix = np.frombuffer(data, np.int8).reshape(shape[0], -1)
     for role, tensor in (("input", activations), ("output", output)):
         require(_quantised(tensor), f"{role} without per-tensor quantisation")
+        require(not is_int16 or _zero_point(tensor) == 0, f"int16 {role} with a zero point")
     options = operator.builtinOptions
     require(options is not None, "no builtin options")
     require(_activation(operator) in ACTIVATION_BOUNDS, f"activation {_activation(operator)}")
@@ -200,10 +235,16 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     input_shape = [] if activations.shape is None else [int(d) for d in activations.shape]
     if code == _OP.CONV_2D:
         require(len(shape) == 4 and len(input_shape) == 4, "unusual shapes")
-        require(shape[1:3] == (1, 1), f"{shape[1]}x{shape[2]} filter")
         require(shape[3] == input_shape[3], "grouped convolution")
         strides = (options.strideH, options.strideW)
         require(all(1 <= s <= packing.MAX_STRIDE for s in strides), f"stride {strides}")
+        require(max(shape[1:3]) <= packing.MAX_STRIDE, f"{shape[1]}x{shape[2]} filter")
+        dilations = (options.dilationHFactor, options.dilationWFactor)
+        require(all(1 <= d <= packing.MAX_STRIDE for d in dilations), f"dilation {dilations}")
+        require(options.padding in (schema.Padding.SAME, schema.Padding.VALID), "unknown padding")
+        sizes = tuple(map(_output_size, input_shape[1:3], shape[1:3], strides, dilations, [options.padding] * 2))
+        output_shape = [] if output.shape is None else [int(d) for d in output.shape]
+        require(output_shape == [input_shape[0], *sizes, shape[0]] and min(output_shape) > 0, "unusual shapes")
     else:
         require(len(shape) == 2, "unusual shapes")
         require(options.weightsFormat == 0, "shuffled weights")
@@ -226,14 +267,29 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     bias = bias_index(operator)
     if bias >= 0:
         require(not tensors[bias].isVariable, "bias not constant")
-        require(tensors[bias].type == schema.TensorType.INT32, f"{_type(tensors[bias])} bias")
-        require(len(tflite.buffer_bytes(model, tensors[bias])) == 4 * rows, "bias not constant")
+        wanted = schema.TensorType.INT64 if is_int16 else schema.TensorType.INT32
+        # With an int32 bias TFLM adds up int16 activations in 32 bits.
+        suffix = " with int16 activations" if is_int16 else ""
+        require(tensors[bias].type == wanted, f"{_type(tensors[bias])} bias{suffix}")
+        data = tflite.buffer_bytes(model, tensors[bias])
+        require(len(data) == (8 if is_int16 else 4) * rows, "bias not constant")
+        # Beyond this TFLM's own kernels give up.
+        if is_int16:
+            values = np.frombuffer(data, "<i8")
+            require(-_INT16_BIAS_LIMIT < values.min() and values.max() < _INT16_BIAS_LIMIT, "bias too large")
     try:
-        _multipliers(activations, weights, output, code == _OP.CONV_2D)
+        _, shifts = _multipliers(activations, weights, output, code == _OP.CONV_2D)
+        require(not is_int16 or shifts.max() <= MAX_INT16_SHIFT, "requantisation scale too large for int16")
         scale = output.quantization.scale[0]
-        activation_range(_activation(operator), scale, _zero_point(output))
+        activation_range(_activation(operator), scale, _zero_point(output), _limits(output))
     except (ValueError, OverflowError) as error:
         raise _Obstacle(str(error)) from error
+
+
+def _output_size(size: int, taps: int, stride: int, dilation: int, padding: int) -> int:
+    """Pixels of a convolution's output along one dimension, as TFLM computes it; not positive if there are none."""
+    span = 1 if padding == schema.Padding.SAME else (taps - 1) * dilation + 1
+    return (size + stride - span) // stride
 
 
 def _multipliers(
@@ -253,7 +309,16 @@ def _bias(model: schema.ModelT, layer: Layer) -> np.ndarray | None:
     if index < 0:
         return None
     tensor = model.subgraphs[layer.subgraph].tensors[index]
-    return np.frombuffer(tflite.buffer_bytes(model, tensor), "<i4")
+    wanted = "<i8" if tensor.type == schema.TensorType.INT64 else "<i4"
+    return np.frombuffer(tflite.buffer_bytes(model, tensor), wanted)
+
+
+def _is_int16(tensor: schema.TensorT) -> bool:
+    return tensor.type == schema.TensorType.INT16
+
+
+def _limits(tensor: schema.TensorT) -> tuple[int, int]:
+    return INT16_RANGE if _is_int16(tensor) else INT8_RANGE
 
 
 def _type(tensor: schema.TensorT) -> str:

@@ -239,7 +239,8 @@ def _check_constants(operator: _Table, tensors: list[_Table], buffer_sizes: list
             continue
         tensor = tensors[index]
         available = buffer_sizes[tensor.scalar(2)]
-        if 0 < available < math.prod(tensor.integers(0)):
+        element_bytes = 2 if tensor.scalar(1, "<b") == schema.TensorType.INT16 else 1
+        if 0 < available < element_bytes * math.prod(tensor.integers(0)):
             raise _Damage(f"{operator.name}: {tensor.name} is larger than its buffer")
 
 

@@ -9,17 +9,20 @@ import numpy as np
 
 from dcsr import encodings
 from dcsr.encodings import Streams, bits, huffman
-from dcsr.requantize import MAX_SHIFT, requantize
+from dcsr.requantize import INT8_RANGE, INT16_RANGE, MAX_INT16_SHIFT, MAX_SHIFT, requantize, requantize_int16
 
 MAGIC = b"dCSR"
 VERSION = 1
 HEADER_BYTES = 64
 OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
-MAX_STRIDE = 255
+MAX_STRIDE = 255  # and of a filter, and dilation
 
-_HEADER = struct.Struct("<4s4B4I4h7Bx5I4x")
+_HEADER = struct.Struct("<4s4B4I4h7Bx5I4B")
 _FLAG_PER_ROW = 1
+_FLAG_INT16 = 2
+_FLAG_SAME_PADDING = 4
+_FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING
 _MAX_ROW_LENGTH_BITS = 18
 
 
@@ -28,15 +31,18 @@ class PackedLayer:
     """A layer as it is packed.
 
     Attributes:
-      op: OP_CONV_2D (1x1) or OP_FULLY_CONNECTED.
-      streams: the encoded weights, int8.
-      bias: int32 [rows], the input zero point folded in.
+      op: OP_CONV_2D or OP_FULLY_CONNECTED.
+      streams: the encoded weights, int8; a column is (tap * channels + channel), taps row by row.
+      bias: int32 [rows], the input zero point folded in; int64 with int16 activations.
       multiplier: int32 [rows] or [1].
       shift: int8, as many as multipliers.
-      input_zero_point, output_zero_point: of the activations, int8 range.
-      activation_min, activation_max: clamp of the output, int8 range.
+      input_zero_point, output_zero_point: of the activations, int8 range; 0 with int16 activations.
+      activation_min, activation_max: clamp of the output, in the range of its type.
       stride: (vertical, horizontal) of the convolution, else (1, 1).
       scratch_budget: bytes of scratch that a kernel should keep to; 0 for its default.
+      filter_size, dilation: (vertical, horizontal) of the convolution, else (1, 1).
+      same_padding: whether a convolution with a larger filter pads its input; False for 1x1, which never does.
+      int16_activations: whether input and output are int16; else they are int8.
     """
 
     op: int
@@ -50,6 +56,15 @@ class PackedLayer:
     activation_max: int
     stride: tuple[int, int] = (1, 1)
     scratch_budget: int = 0
+    filter_size: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    same_padding: bool = False
+    int16_activations: bool = False
+
+
+def int16_bias(bias: np.ndarray | None, rows: int) -> np.ndarray:
+    """int64 [rows], the bias of a layer with int16 activations, which have no zero point to fold in."""
+    return np.zeros(rows, np.int64) if bias is None else bias.astype(np.int64)
 
 
 def fold_bias(bias: np.ndarray | None, matrix: np.ndarray, input_zero_point: int) -> np.ndarray:
@@ -60,7 +75,9 @@ def fold_bias(bias: np.ndarray | None, matrix: np.ndarray, input_zero_point: int
 
 
 def unfold_bias(layer: PackedLayer, matrix: np.ndarray) -> np.ndarray:
-    """Inverse of fold_bias: the int32 [rows] bias of the original layer."""
+    """Inverse of fold_bias: the [rows] bias of the original layer, int32 or with int16 activations int64."""
+    if layer.int16_activations:
+        return layer.bias
     return fold_bias(layer.bias, matrix, -layer.input_zero_point)
 
 
@@ -74,7 +91,7 @@ def pack(layer: PackedLayer) -> bytes:
     if streams.values.dtype != np.int8:
         raise ValueError(f"a packed layer holds int8 weights, not {streams.values.dtype}")
     sections = [
-        layer.bias.astype("<i4").tobytes(),
+        layer.bias.astype("<i8" if layer.int16_activations else "<i4").tobytes(),
         layer.multiplier.astype("<i4").tobytes(),
         layer.shift.astype(np.int8).tobytes(),
         _pack_row_lengths(streams),
@@ -99,7 +116,9 @@ def pack(layer: PackedLayer) -> bytes:
         layer.activation_min,
         layer.activation_max,
         *layer.stride,
-        _FLAG_PER_ROW if len(layer.multiplier) == streams.rows and streams.rows > 1 else 0,
+        (_FLAG_PER_ROW if len(layer.multiplier) == streams.rows and streams.rows > 1 else 0)
+        | (_FLAG_INT16 if layer.int16_activations else 0)
+        | (_FLAG_SAME_PADDING if layer.same_padding else 0),
         streams.row_length_bytes,
         streams.index_parameter,
         streams.row_length_bits or 0,
@@ -109,6 +128,7 @@ def pack(layer: PackedLayer) -> bytes:
         len(streams.plane),
         layer.scratch_budget,
         len(streams.codes),
+        *((0, 0, 0, 0) if layer.filter_size == (1, 1) else (*layer.filter_size, *layer.dilation)),
     )
     return header + body
 
@@ -138,31 +158,36 @@ def unpack(data: bytes) -> PackedLayer:
         raise ValueError("not a packed layer")
     (_, version, op, code, value_coding, total, rows, cols, elements, *rest) = _HEADER.unpack_from(data)
     (in_zero, out_zero, act_min, act_max, stride_h, stride_w, flags, length_bytes, parameter) = rest[:9]
-    length_bits, raw_bits, *sizes, scratch_budget, code_bytes = rest[9:]
+    length_bits, raw_bits, *sizes, scratch_budget, code_bytes = rest[9:-4]
+    window = rest[-4:]
     if version != VERSION:
         raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
     module = encodings.by_code(code)
     encodings.check_shape(rows, cols)
     packs_lengths = module.NAME == "rice"
     huffman_coded = value_coding == encodings.VALUE_CODINGS.index(encodings.HUFFMAN)
-    reserved = data[39:40] + data[60:64]
+    is_int16 = bool(flags & _FLAG_INT16)
+    lowest, highest = INT16_RANGE if is_int16 else INT8_RANGE
     if (
         op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
         or value_coding >= len(encodings.VALUE_CODINGS)
-        or any(reserved)
-        or flags & ~_FLAG_PER_ROW
+        or data[39]
+        or flags & ~_FLAGS
         or length_bytes not in ((0,) if module.NAME in ("dense", "rice", "bitmap") else (1, 2, 4))
         or length_bits > (_MAX_ROW_LENGTH_BITS if packs_lengths else 0)
         or (not huffman_coded and (raw_bits or code_bytes))
         or elements > rows * cols
-        or not (-128 <= act_min <= act_max <= 127)
+        or not (lowest <= act_min <= act_max <= highest)
+        or (is_int16 and (in_zero or out_zero))
         or not (-128 <= in_zero <= 127 and -128 <= out_zero <= 127)
         or not (stride_h and stride_w)
+        or not _window_is_valid(op, window, bool(flags & _FLAG_SAME_PADDING), cols)
     ):
         raise ValueError("a header field of the packed layer is out of range")
 
     multipliers = rows if flags & _FLAG_PER_ROW else 1
-    section_bytes = [4 * rows, 4 * multipliers, multipliers, length_bytes * rows + (length_bits * rows + 7) // 8]
+    section_bytes = [(8 if is_int16 else 4) * rows, 4 * multipliers, multipliers]
+    section_bytes += [length_bytes * rows + (length_bits * rows + 7) // 8]
     section_bytes += [*sizes, code_bytes if huffman_coded else elements]
     padded = [size + -size % 4 for size in section_bytes]
     if HEADER_BYTES + sum(padded) != total or total > len(data):
@@ -173,7 +198,11 @@ def unpack(data: bytes) -> PackedLayer:
     )
     multiplier_array = np.frombuffer(multiplier, "<i4").astype(np.int32)
     shift_array = np.frombuffer(shift, np.int8)
-    if multiplier_array.min() < 0 or shift_array.min() < -31 or shift_array.max() > MAX_SHIFT:
+    if (
+        multiplier_array.min() < 0
+        or shift_array.min() < -31
+        or shift_array.max() > (MAX_INT16_SHIFT if is_int16 else MAX_SHIFT)
+    ):
         raise ValueError("a multiplier or shift of the packed layer is out of range")
     return PackedLayer(
         op=op,
@@ -192,7 +221,7 @@ def unpack(data: bytes) -> PackedLayer:
             codes=values if huffman_coded else b"",
             raw_bits=raw_bits,
         ),
-        bias=np.frombuffer(bias, "<i4").astype(np.int32),
+        bias=np.frombuffer(bias, "<i8").astype(np.int64) if is_int16 else np.frombuffer(bias, "<i4").astype(np.int32),
         multiplier=multiplier_array,
         shift=shift_array,
         input_zero_point=in_zero,
@@ -201,7 +230,19 @@ def unpack(data: bytes) -> PackedLayer:
         activation_max=act_max,
         stride=(stride_h, stride_w),
         scratch_budget=scratch_budget,
+        filter_size=tuple(window[:2]) if any(window) else (1, 1),
+        dilation=tuple(window[2:]) if any(window) else (1, 1),
+        same_padding=bool(flags & _FLAG_SAME_PADDING),
+        int16_activations=is_int16,
     )
+
+
+def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols: int) -> bool:
+    """Whether (filter_h, filter_w, dilation_h, dilation_w) are those of a layer; a 1x1 filter is written as zeros."""
+    if not any(window):
+        return not same_padding
+    taps = window[0] * window[1]
+    return op == OP_CONV_2D and all(window) and taps > 1 and cols % taps == 0
 
 
 def run(layer: PackedLayer, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -209,14 +250,18 @@ def run(layer: PackedLayer, activations: np.ndarray) -> tuple[np.ndarray, np.nda
 
     Args:
       layer: of any encoding.
-      activations: int8 [vectors, cols].
+      activations: int8 [vectors, cols], or int16.
 
     Returns:
-      (int32 [vectors, rows] accumulators, int8 [vectors, rows] outputs).
+      (int32 [vectors, rows] accumulators, int8 [vectors, rows] outputs); with int16 activations int64 and int16.
     """
     matrix = encodings.decode(layer.streams)
-    # int8 products of up to 2^18 columns stay exact in float64, whose product is the fast one.
+    # Sums of up to 2^18 products stay exact in float64, whose product is the fast one.
     sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
+    if layer.int16_activations:
+        accumulators = sums + layer.bias
+        outputs = requantize_int16(accumulators, layer.multiplier, layer.shift)
+        return accumulators, np.clip(outputs, layer.activation_min, layer.activation_max).astype(np.int16)
     accumulators = (sums + layer.bias).astype(np.int32)
     outputs = requantize(accumulators, layer.multiplier, layer.shift) + np.int32(layer.output_zero_point)
     outputs = np.clip(outputs, layer.activation_min, layer.activation_max)

@@ -50,6 +50,85 @@ def test_round_trip(encoding, per_row, rows, cols):
     assert_equal(packing.unpack(data + bytes(12)), layer)
 
 
+@pytest.mark.parametrize(
+    "filter_size,dilation,same_padding",
+    [((1, 1), (1, 1), False), ((5, 2), (1, 1), True), ((1, 20), (7, 255), False), ((100, 1), (1, 1), True)],
+)
+def test_filter_goes_round(filter_size, dilation, same_padding):
+    layer = dataclasses.replace(make_layer(), filter_size=filter_size, dilation=dilation, same_padding=same_padding)
+    data = packing.pack(layer)
+    assert data[60:64] == (bytes(4) if filter_size == (1, 1) else bytes([*filter_size, *dilation]))
+    assert_equal(packing.unpack(data), layer)
+
+
+def int16_layer(**changes) -> packing.PackedLayer:
+    rng = np.random.default_rng(1)
+    layer = dataclasses.replace(
+        make_layer(),
+        bias=rng.integers(-(2**46), 2**46, 9),
+        shift=rng.integers(-31, 8, 9).astype(np.int8),
+        input_zero_point=0,
+        output_zero_point=0,
+        activation_min=-32768,
+        activation_max=32767,
+        int16_activations=True,
+    )
+    return dataclasses.replace(layer, **changes)
+
+
+def test_int16_activations_go_round():
+    layer = int16_layer()
+    data = packing.pack(layer)
+    assert len(data) == len(packing.pack(make_layer())) + 4 * 9
+    assert_equal(packing.unpack(data), layer)
+    matrix = encodings.decode(layer.streams)
+    assert np.array_equal(packing.unfold_bias(layer, matrix), layer.bias)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"input_zero_point": 1}, {"output_zero_point": -1}, {"activation_min": 1, "activation_max": 0}]
+    + [{"shift": np.full(9, 8, np.int8)}],
+)
+def test_impossible_int16_layers_are_refused(changes):
+    with pytest.raises(ValueError):
+        packing.unpack(packing.pack(int16_layer(**changes)))
+
+
+def test_int16_run_equals_a_plain_loop():
+    layer = int16_layer(shift=np.full(9, -8, np.int8))
+    x = np.random.default_rng(5).integers(-32768, 32768, (3, 100)).astype(np.int16)
+    accumulators, outputs = packing.run(layer, x)
+    matrix = encodings.decode(layer.streams)
+    for v in range(3):
+        for r in range(9):
+            total = sum(int(a) * int(b) for a, b in zip(matrix[r], x[v], strict=True)) + int(layer.bias[r])
+            assert accumulators[v, r] == total
+            reduced = min((int(layer.multiplier[r]) + 32768) // 65536, 32767)
+            scaled = (total * reduced + 2**22) // 2**23
+            scaled = (scaled + 2**31) % 2**32 - 2**31
+            assert outputs[v, r] == min(max(scaled, -32768), 32767)
+
+
+@pytest.mark.parametrize(
+    "op,flags,window",
+    [
+        (packing.OP_CONV_2D, 5, (0, 0, 0, 0)),
+        (packing.OP_CONV_2D, 1, (1, 1, 1, 1)),
+        (packing.OP_CONV_2D, 1, (3, 3, 1, 1)),
+        (packing.OP_CONV_2D, 1, (2, 2, 0, 1)),
+        (packing.OP_CONV_2D, 1, (2, 0, 1, 1)),
+        (packing.OP_CONV_2D, 1, (0, 0, 1, 1)),
+        (packing.OP_FULLY_CONNECTED, 1, (2, 2, 1, 1)),
+    ],
+)
+def test_impossible_filters_are_refused(op, flags, window):
+    data = bytearray(packing.pack(make_layer()))
+    data[5], data[34], data[60:64] = op, flags, bytes(window)
+    with pytest.raises(ValueError, match="header field"):
+        packing.unpack(bytes(data))
+
+
 @pytest.mark.parametrize("scheme", ["dcsr", "rice", "bitmap+huffman"])
 def test_size_is_header_sections_and_padding(scheme):
     layer = make_layer(scheme, 9, 100)
@@ -95,14 +174,15 @@ def test_folded_bias_equals_adding_the_zero_point_to_every_activation(zero_point
         (28, "h", 127),
         (30, "h", 128),
         (32, "B", 0),
-        (34, "B", 2),
+        (34, "B", 3),
+        (34, "B", 9),
         (35, "B", 3),
         (37, "B", 1),
         (38, "B", 1),
         (39, "B", 1),
         (40, "I", 2**32 - 1),
         (56, "I", 1),
-        (60, "I", 1),
+        (63, "B", 1),
     ],
 )
 def test_wrong_header_fields_are_refused(offset, form, value):

@@ -12,7 +12,9 @@ import math
 import numpy as np
 
 MAX_SHIFT = 30
-INT8_MIN, INT8_MAX = -128, 127
+MAX_INT16_SHIFT = 7  # with int16 activations
+INT8_RANGE = (-128, 127)
+INT16_RANGE = (-32768, 32767)
 
 # Bounds of the fused activations by name; None is unbounded.
 ACTIVATION_BOUNDS: dict[str, tuple[float | None, float | None]] = {
@@ -77,20 +79,22 @@ def layer_multipliers(
     return np.array(multipliers, np.int32), np.array(shifts, np.int8)
 
 
-def activation_range(activation: str, scale: np.float32, zero_point: int) -> tuple[int, int]:
-    """Quantised bounds of an int8 output with the fused activation of that name.
+def activation_range(
+    activation: str, scale: np.float32, zero_point: int, limits: tuple[int, int] = INT8_RANGE
+) -> tuple[int, int]:
+    """Quantised bounds of an output, whose type has `limits`, with the fused activation of that name.
 
     Raises:
       KeyError: if the activation is not one of ACTIVATION_BOUNDS.
-      ValueError: if the clamp leaves no value, as a zero point outside int8 would.
+      ValueError: if the clamp leaves no value, as a zero point outside the type would.
     """
     low, high = ACTIVATION_BOUNDS[activation]
-    minimum, maximum = INT8_MIN, INT8_MAX
+    minimum, maximum = limits
     if low is not None:
         minimum = max(minimum, _quantize(low, scale, zero_point))
     if high is not None:
         maximum = min(maximum, _quantize(high, scale, zero_point))
-    if not INT8_MIN <= minimum <= maximum <= INT8_MAX:
+    if not limits[0] <= minimum <= maximum <= limits[1]:
         raise ValueError(f"activation {activation} leaves the empty range {minimum}..{maximum}")
     return minimum, maximum
 
@@ -113,3 +117,15 @@ def requantize(accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.nda
     mask = (np.int64(1) << right) - 1
     threshold = (mask >> 1) + (high < 0)
     return ((high >> right) + ((high & mask) > threshold)).astype(np.int32)
+
+
+def requantize_int16(accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """MultiplyByQuantizedMultiplier on int64 [..., rows], as int16 activations have it: int32, modulo 2^32.
+
+    Takes the upper 16 bits of the multiplier and rounds once, halves up.
+    """
+    reduced = np.minimum((multipliers.astype(np.int64) + (1 << 15)) >> 16, 0x7FFF)
+    right = 15 - shifts.astype(np.int64)
+    with np.errstate(over="ignore"):
+        product = accumulators * reduced + (np.int64(1) << (right - 1))
+    return (product >> right).astype(np.int32)

@@ -123,18 +123,53 @@ static int32_t random_bias(const DcsrCase* c, uint32_t r, Random* random) {
                                   : random_between(random, -5000, 5000);
 }
 
-static int32_t divide_up(int32_t a, uint32_t b) { return (int32_t)(((uint32_t)a + b - 1) / b); }
+// Taps of the filter along one dimension, and the pixels that they span.
+static int32_t taps_of(uint32_t filter) { return filter > 0 ? (int32_t)filter : 1; }
+
+static int32_t span_of(uint32_t filter, uint32_t dilation) {
+  return (taps_of(filter) - 1) * (int32_t)dilation + 1;
+}
+
+// The positions at which the filter starts: every `stride` pixels, with SAME padding in all of the
+// input, else where it does not leave it.
+static int32_t output_size(int32_t input, int32_t span, uint32_t stride, bool same) {
+  int32_t size = 0;
+  for (int32_t first = 0; first + (same ? 1 : span) <= input; first += (int32_t)stride) ++size;
+  return size;
+}
+
+static int32_t padding_before(int32_t input, int32_t output, int32_t span, uint32_t stride) {
+  const int32_t missing = (output - 1) * (int32_t)stride + span - input;
+  return missing > 0 ? missing / 2 : 0;
+}
+
+static uint32_t channels_of(const DenseLayer* layer) {
+  return layer->cols /
+         (uint32_t)(taps_of(layer->window.filter_h) * taps_of(layer->window.filter_w));
+}
 
 CaseData make_case(const DcsrCase* c, uint64_t seed) {
+  const Window window = {0, 0, 0, 0, false};
+  return make_window_case(c, &window, seed);
+}
+
+CaseData make_window_case(const DcsrCase* c, const Window* window, uint64_t seed) {
   Random random = {seed};
   CaseData data;
   memset(&data, 0, sizeof(data));
+  data.layer.cols = c->cols;
+  data.layer.window = *window;
   data.shape.batches = c->batches;
   data.shape.input_height = c->input_height;
   data.shape.input_width = c->input_width;
-  data.shape.output_height = divide_up(c->input_height, c->stride_h);
-  data.shape.output_width = divide_up(c->input_width, c->stride_w);
-  data.input_size = (size_t)c->batches * (size_t)c->input_height * (size_t)c->input_width * c->cols;
+  data.shape.output_height =
+      output_size(c->input_height, span_of(window->filter_h, window->dilation_h), c->stride_h,
+                  window->same_padding);
+  data.shape.output_width =
+      output_size(c->input_width, span_of(window->filter_w, window->dilation_w), c->stride_w,
+                  window->same_padding);
+  data.input_size = (size_t)c->batches * (size_t)c->input_height * (size_t)c->input_width *
+                    channels_of(&data.layer);
   data.output_size = (size_t)c->batches * (size_t)data.shape.output_height *
                      (size_t)data.shape.output_width * c->rows;
 
@@ -156,7 +191,6 @@ CaseData make_case(const DcsrCase* c, uint64_t seed) {
 
   data.layer.op = c->op;
   data.layer.rows = c->rows;
-  data.layer.cols = c->cols;
   data.layer.input_zero_point = c->input_zero_point;
   data.layer.output_zero_point = c->output_zero_point;
   data.layer.activation_min = c->activation_min;
@@ -215,20 +249,121 @@ static int8_t oracle_output(const DenseLayer* layer, uint32_t row, const int8_t*
   return (int8_t)result;
 }
 
+// Where the activation is that column `column` of the matrix is multiplied with for output pixel
+// (y, x); negative outside of the image.
+static int64_t input_index(const CaseData* data, int32_t batch, int32_t y, int32_t x,
+                           uint32_t column) {
+  const DenseLayer* layer = &data->layer;
+  const Window* w = &layer->window;
+  const DcsrConvShape* s = &data->shape;
+  const uint32_t channels = channels_of(layer);
+  const int32_t tap = (int32_t)(column / channels);
+  const int32_t fy = tap / taps_of(w->filter_w);
+  const int32_t fx = tap % taps_of(w->filter_w);
+  const int32_t top = padding_before(s->input_height, s->output_height,
+                                     span_of(w->filter_h, w->dilation_h), layer->stride_h);
+  const int32_t left = padding_before(s->input_width, s->output_width,
+                                      span_of(w->filter_w, w->dilation_w), layer->stride_w);
+  const int32_t in_y = y * (int32_t)layer->stride_h - top + fy * (int32_t)w->dilation_h;
+  const int32_t in_x = x * (int32_t)layer->stride_w - left + fx * (int32_t)w->dilation_w;
+  if (in_y < 0 || in_y >= s->input_height || in_x < 0 || in_x >= s->input_width) return -1;
+  const int64_t pixel = ((int64_t)batch * s->input_height + in_y) * s->input_width + in_x;
+  return pixel * channels + column % channels;
+}
+
 void dense_oracle(const CaseData* data, int8_t* output) {
   const DenseLayer* layer = &data->layer;
   const DcsrConvShape* s = &data->shape;
+  int8_t* vector = (int8_t*)allocate(layer->cols);
   for (int32_t b = 0; b < s->batches; ++b) {
     for (int32_t y = 0; y < s->output_height; ++y) {
       for (int32_t x = 0; x < s->output_width; ++x) {
-        const int32_t in_y = y * (int32_t)layer->stride_h;
-        const int32_t in_x = x * (int32_t)layer->stride_w;
-        const int32_t pixel = (b * s->input_height + in_y) * s->input_width + in_x;
-        const int8_t* vector = data->input + (size_t)pixel * layer->cols;
+        for (uint32_t c = 0; c < layer->cols; ++c) {
+          // Outside of the image: the zero point, which counts as 0.
+          const int64_t i = input_index(data, b, y, x, c);
+          vector[c] = i < 0 ? (int8_t)layer->input_zero_point : data->input[i];
+        }
         for (uint32_t r = 0; r < layer->rows; ++r) {
           *output++ = oracle_output(layer, r, vector);
         }
       }
     }
   }
+  free(vector);
+}
+
+static int16_t int16_oracle_output(const DenseLayer* layer, uint32_t row, const int16_t* vector) {
+  uint64_t acc = (uint64_t)layer->int16_bias[row];
+  for (uint32_t c = 0; c < layer->cols; ++c) {
+    const int32_t weight = layer->weights[(size_t)row * layer->cols + c];
+    acc += (uint64_t)(int64_t)(weight * vector[c]);
+  }
+  const uint32_t i = layer->per_row ? row : 0;
+  // The multiplier to 15 bits, rounded and saturated; then one rounding, halves up. All modulo
+  // 2^64.
+  int64_t reduced = ((int64_t)layer->multiplier[i] + 32768) / 65536;
+  if (reduced > 32767) reduced = 32767;
+  int64_t result = (int64_t)(acc * (uint64_t)reduced + (UINT64_C(1) << (14 - layer->shift[i])));
+  for (int32_t k = 0; k < 15 - layer->shift[i]; ++k) {
+    result = (result - (result % 2 != 0 && result < 0 ? 1 : 0)) / 2;  // rounds down
+  }
+  const int32_t out = (int32_t)(uint32_t)(uint64_t)result;
+  if (out < layer->activation_min) return (int16_t)layer->activation_min;
+  if (out > layer->activation_max) return (int16_t)layer->activation_max;
+  return (int16_t)out;
+}
+
+void int16_dense_oracle(const CaseData* data, const int16_t* input, int16_t* output) {
+  const DenseLayer* layer = &data->layer;
+  const DcsrConvShape* s = &data->shape;
+  int16_t* vector = (int16_t*)allocate(layer->cols * sizeof(int16_t));
+  for (int32_t b = 0; b < s->batches; ++b) {
+    for (int32_t y = 0; y < s->output_height; ++y) {
+      for (int32_t x = 0; x < s->output_width; ++x) {
+        for (uint32_t c = 0; c < layer->cols; ++c) {
+          const int64_t i = input_index(data, b, y, x, c);
+          vector[c] = i < 0 ? 0 : input[i];
+        }
+        for (uint32_t r = 0; r < layer->rows; ++r) {
+          *output++ = int16_oracle_output(layer, r, vector);
+        }
+      }
+    }
+  }
+  free(vector);
+}
+
+Int16Case make_int16_case(const DcsrCase* c, const Window* window, uint64_t seed) {
+  Random random = {seed + 77};
+  Int16Case result;
+  result.data = make_window_case(c, window, seed);
+  DenseLayer* layer = &result.data.layer;
+  layer->input_zero_point = layer->output_zero_point = 0;
+  // As many of 256 steps as the int8 layer has of one.
+  layer->activation_min = c->activation_min * 256;
+  layer->activation_max = c->activation_max * 256 + 255;
+  for (uint32_t r = 0; r < (c->per_row ? c->rows : 1); ++r) {
+    if (result.data.shift[r] > 7) result.data.shift[r] = 7;
+    // What is reduced to 15 bits saturates now and then.
+    if (r % 5 == 4) result.data.multiplier[r] = INT32_MAX - (int32_t)random_below(&random, 70000);
+  }
+  result.bias = (int64_t*)allocate(c->rows * sizeof(int64_t));
+  for (uint32_t r = 0; r < c->rows; ++r) {
+    const int64_t bias = (int64_t)result.data.bias[r];
+    result.bias[r] = c->bias == kBiasWraps ? bias * (INT64_C(1) << 14) : bias * 100;
+  }
+  layer->int16_bias = result.bias;
+  result.input = (int16_t*)allocate(result.data.input_size * sizeof(int16_t));
+  for (size_t i = 0; i < result.data.input_size; ++i) {
+    const int32_t extreme = random_below(&random, 2) ? 32767 : -32768;
+    result.input[i] =
+        (int16_t)(c->values == kValuesExtreme ? extreme : random_between(&random, -32768, 32767));
+  }
+  return result;
+}
+
+void free_int16_case(Int16Case* c) {
+  free(c->input);
+  free(c->bias);
+  free_case(&c->data);
 }

@@ -28,11 +28,28 @@ typedef struct {
 } CaseData;
 
 CaseData make_case(const DcsrCase* c, uint64_t seed);
+
+// The case as a convolution with that filter: c->cols = filter_h * filter_w * channels.
+CaseData make_window_case(const DcsrCase* c, const Window* window, uint64_t seed);
+
 void free_case(CaseData* data);
 
 // The oracle: a plain loop over the dense matrix with the formula that TFLM has,
 // zero point added to every activation and bias as it is in the model.
 void dense_oracle(const CaseData* data, int8_t* output);
+
+// A case with int16 activations: `data` but for its input, bias and zero points.
+typedef struct {
+  CaseData data;
+  int16_t* input;  // [data.input_size]
+  int64_t* bias;
+} Int16Case;
+
+Int16Case make_int16_case(const DcsrCase* c, const Window* window, uint64_t seed);
+void free_int16_case(Int16Case* c);
+
+// Likewise with TFLM's formula for int16 activations.
+void int16_dense_oracle(const CaseData* data, const int16_t* input, int16_t* output);
 
 // docs/format.md#arithmetic, word for word, in exact 64-bit arithmetic.
 int32_t requantize_oracle(int32_t acc, int32_t multiplier, int32_t shift);

@@ -369,6 +369,16 @@ static uint32_t folded_bias(const DenseLayer* layer, uint32_t row) {
   return (uint32_t)layer->bias[row] - (uint32_t)layer->input_zero_point * (uint32_t)sum;
 }
 
+static void append_bias(Bytes* out, const DenseLayer* layer, uint32_t row) {
+  if (layer->int16_bias == NULL) {
+    append(out, folded_bias(layer, row), 4);
+    return;
+  }
+  const uint64_t bias = (uint64_t)layer->int16_bias[row];
+  append(out, (uint32_t)bias, 4);
+  append(out, (uint32_t)(bias >> 32), 4);
+}
+
 static void pad(Bytes* out) {
   while (out->size % 4 != 0) append(out, 0, 1);
 }
@@ -396,7 +406,10 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, (uint32_t)layer->activation_max, 2);
   append(out, layer->stride_h, 1);
   append(out, layer->stride_w, 1);
-  append(out, layer->per_row ? 1 : 0, 1);
+  append(out,
+         (layer->per_row ? 1 : 0) | (layer->int16_bias != NULL ? 2 : 0) |
+             (layer->window.same_padding ? 4 : 0),
+         1);
   append(out, row_length_bytes, 1);
   append(out, index_parameter(options), 1);
   append(out, row_length_bits, 1);
@@ -407,7 +420,10 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, (uint32_t)streams->plane.size, 4);
   append(out, 0, 4);
   append(out, options->huffman ? (uint32_t)streams->values.size : 0, 4);
-  append(out, 0, 4);
+  append(out, layer->window.filter_h, 1);
+  append(out, layer->window.filter_w, 1);
+  append(out, layer->window.dilation_h, 1);
+  append(out, layer->window.dilation_w, 1);
 }
 
 static bool has_row_length_bytes(const PackOptions* options) {
@@ -437,7 +453,7 @@ PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
   append_header(&out, layer, options, &streams, elements, row_length_bytes, row_length_bits);
   blob.offset[kSectionBias] = out.size;
   for (uint32_t r = 0; r < layer->rows; ++r) {
-    append(&out, folded_bias(layer, r), 4);
+    append_bias(&out, layer, r);
   }
   blob.offset[kSectionMultiplier] = out.size;
   for (uint32_t r = 0; r < requantize_rows; ++r) {

@@ -14,11 +14,20 @@
 extern "C" {
 #endif
 
+// The filter of a convolution; all 0 for a 1x1 filter.
+typedef struct {
+  uint32_t filter_h;
+  uint32_t filter_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  bool same_padding;  // else VALID
+} Window;
+
 // A layer before compression, as TFLite has it.
 typedef struct {
   DcsrOp op;
   uint32_t rows;
-  uint32_t cols;
+  uint32_t cols;  // filter_h * filter_w * channels
   int32_t input_zero_point;
   int32_t output_zero_point;
   int32_t activation_min;
@@ -30,6 +39,8 @@ typedef struct {
   const int32_t* bias;        // [rows], not folded
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
+  Window window;
+  const int64_t* int16_bias;  // [rows]; if not NULL, activations are int16 and there is no `bias`
 } DenseLayer;
 
 // How to pack it. All but the encoding are choices that the format leaves open.

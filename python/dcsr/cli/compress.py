@@ -12,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import cc_array, convert, report
+from dcsr import cc_array, convert, densify, report
 from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.model import ModelError
 
 _DESCRIPTION = """\
 Turns a pruned int8 .tflite model into one whose sparse layers are custom ops with compressed weights.
-The outputs of the model stay the same bit for bit. Layers: FULLY_CONNECTED and 1x1 CONV_2D; the rest of the
-model is kept as it is, and so is a layer that would not get smaller (the table says why)."""
+The outputs of the model stay the same bit for bit. Layers: FULLY_CONNECTED and CONV_2D; the rest of the
+model is kept as it is, and so is a layer that would not get smaller (the table says why). int8 weights in TFLite's own
+sparse form (EXPERIMENTAL_SPARSITY, with DENSIFY operators, which TFLM cannot run) are expanded first."""
 
 _EPILOG = """\
 examples:
@@ -96,7 +97,8 @@ def main(argv: Sequence[str]) -> int:
         paths = shlex.join([arguments.model, arguments.output])
         print(f"check it:  bazel run //python:verify -- {paths}")
     else:
-        print("no layer was packed: the output is the input, written anew")
+        what = "the dense equivalent of the input" if densify.is_sparse(model) else "the input, written anew"
+        print(f"no layer was packed: the output is {what}")
     return common.EXIT_OK
 
 

@@ -10,7 +10,8 @@ from dcsr.cli import common
 
 _DESCRIPTION = """\
 Turns a compressed model back into the dense one: tensors, operators, weights, biases and quantisation equal the
-original's. Needs the record that compress leaves in the model's metadata."""
+original's (of one with TFLite's own sparse tensors: its dense equivalent's). Needs the record that compress leaves in
+the model's metadata."""
 
 _EPILOG = """\
 example:

@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Sequence
 
-from dcsr import layers, report
+from dcsr import densify, layers, report
 from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\
 Prints the layers with weights of a model, compressed or not: operator, shape, sparsity, encoding, bytes of the
-weights dense (before) and as stored (after), and the bits stored for each nonzero besides its value."""
+weights dense (before) and as stored (after), and the bits stored for each nonzero besides its value. TFLite's own
+sparse tensors are shown as the dense ones that they stand for."""
 
 _EPILOG = """\
 example:
@@ -29,6 +30,8 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     data = tflite.read_bytes(arguments.model)
     model = tflite.parse(data, arguments.model)
+    if densify.is_sparse(model):
+        model = densify.densify(model, arguments.model)
     rows = []
     try:
         for layer in layers.find(model):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from dcsr import densify, runtime, verification
 from dcsr import model as tflite
-from dcsr import runtime, verification
 from dcsr.cli import common
 from dcsr.model import ModelError
 
 _DESCRIPTION = """\
 Runs two models in the TFLM interpreter on the same inputs, compares every output bit for bit, and prints the arena
-bytes that both use. Inputs are random over the whole range of their type unless a file gives them."""
+bytes that both use. Inputs are random over the whole range of their type unless a file gives them. A model with
+TFLite's own sparse tensors, which TFLM cannot run, is taken as its dense equivalent."""
 
 _EPILOG = """\
 examples:
@@ -51,6 +52,10 @@ def main(argv: Sequence[str]) -> int:
     paths = (arguments.original, arguments.compressed)
     blobs = [tflite.read_bytes(path) for path in paths]
     models = [tflite.parse(blob, path) for blob, path in zip(blobs, paths, strict=True)]
+    for number, (model, path) in enumerate(zip(models, paths, strict=True)):
+        if densify.is_sparse(model):
+            models[number] = densify.densify(model, path)
+            blobs[number] = tflite.serialize(models[number])
     inputs = verification.inputs_of(models[0], paths[0])
     if verification.inputs_of(models[1], paths[1]) != inputs:
         raise ModelError(f"{paths[1]}: its inputs are not those of {paths[0]}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,7 +16,9 @@ _TYPES = {
     np.dtype(np.uint8): schema.TensorType.UINT8,
     np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int64): schema.TensorType.INT64,
 }
+_DTYPES = {kind: dtype for dtype, kind in _TYPES.items()}
 
 
 def sparse_matrix(rng: np.random.Generator, rows: int, cols: int, sparsity: float, dtype: type = np.int8) -> np.ndarray:
@@ -138,7 +142,9 @@ class Builder:
     ) -> int:
         """Adds FULLY_CONNECTED and returns its output; weights and bias are arrays or existing tensors."""
         inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name)
-        output = self.tensor(f"{name}/out", output_shape, scale=output_scale, zero_point=output_zero_point)
+        output = self.tensor(
+            f"{name}/out", output_shape, self._dtype(activations), scale=output_scale, zero_point=output_zero_point
+        )
         options = schema.FullyConnectedOptionsT(fusedActivationFunction=activation, keepNumDims=keep_num_dims)
         code = schema.BuiltinOperator.FULLY_CONNECTED
         self.operator(code, inputs, [output], options, deprecated_only=deprecated_only)
@@ -152,6 +158,7 @@ class Builder:
         bias: np.ndarray | int | None = None,
         filter_size: tuple[int, int] = (1, 1),
         stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
         weight_scale: float | np.ndarray = 0.01,
         output_scale: float = 0.5,
         output_zero_point: int = 3,
@@ -163,18 +170,28 @@ class Builder:
         batches, height, width, channels = self._graph.tensors[activations].shape
         rows = weights.shape[0] if isinstance(weights, np.ndarray) else self._graph.tensors[weights].shape[0]
         inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name, (rows, *filter_size, channels))
-        shape = (batches, -(-height // stride[0]), -(-width // stride[1]), rows)
-        output = self.tensor(f"{name}/out", shape, scale=output_scale, zero_point=output_zero_point)
+        same = padding == schema.Padding.SAME
+        sizes = [
+            len(range(0, size if same else size - (taps - 1) * gap, step))
+            for size, taps, gap, step in zip((height, width), filter_size, dilation, stride, strict=True)
+        ]
+        shape = (batches, *sizes, rows)
+        output = self.tensor(
+            f"{name}/out", shape, self._dtype(activations), scale=output_scale, zero_point=output_zero_point
+        )
         options = schema.Conv2DOptionsT(
             padding=padding,
             strideH=stride[0],
             strideW=stride[1],
             fusedActivationFunction=activation,
-            dilationHFactor=1,
-            dilationWFactor=1,
+            dilationHFactor=dilation[0],
+            dilationWFactor=dilation[1],
         )
         self.operator(schema.BuiltinOperator.CONV_2D, inputs, [output], options)
         return output
+
+    def _dtype(self, tensor: int) -> np.dtype:
+        return _DTYPES[self._graph.tensors[tensor].type]
 
     def _weighted_inputs(
         self,
@@ -193,7 +210,7 @@ class Builder:
         if isinstance(bias, np.ndarray):
             scale = self._graph.tensors[activations].quantization.scale[0]
             scales = np.atleast_1d(np.asarray(weight_scale, np.float32))
-            bias = self.tensor(f"{name}/bias", bias.shape, np.int32, data=bias, scale=scale * scales)
+            bias = self.tensor(f"{name}/bias", bias.shape, bias.dtype, data=bias, scale=scale * scales)
         return [activations, weights, bias]
 
 
@@ -204,20 +221,18 @@ def fully_connected_model(
     batches: int = 1,
     with_bias: bool = True,
     per_channel: bool = False,
+    int16: bool = False,
     **options: object,
 ) -> schema.ModelT:
-    """One FULLY_CONNECTED with random scales, zero points and bias."""
+    """One FULLY_CONNECTED with random scales, zero points and bias; activations are int8 or int16."""
     rows, cols = matrix.shape
     builder = Builder()
-    x = builder.tensor("x", (batches, cols), scale=0.1, zero_point=int(rng.integers(-128, 128)))
+    x = _model_input(builder, rng, (batches, cols), int16)
     y = builder.fully_connected(
         x,
         matrix,
         (batches, rows),
-        bias=rng.integers(-5000, 5000, rows).astype(np.int32) if with_bias else None,
-        weight_scale=rng.uniform(0.005, 0.05, rows if per_channel else 1).astype(np.float32),
-        output_scale=float(rng.uniform(0.2, 2)) * float(np.sqrt(cols)),
-        output_zero_point=int(rng.integers(-128, 128)),
+        **_random_quantisation(rng, matrix, with_bias, per_channel, int16),
         **options,
     )
     return builder.finish([x], [y])
@@ -227,23 +242,147 @@ def conv_model(
     rng: np.random.Generator,
     matrix: np.ndarray,
     *,
+    filter_size: tuple[int, int] = (1, 1),
     pixels: tuple[int, int] = (4, 5),
     batches: int = 1,
     with_bias: bool = True,
     per_channel: bool = True,
+    int16: bool = False,
     **options: object,
 ) -> schema.ModelT:
-    """One 1x1 CONV_2D with random scales, zero points and bias."""
-    rows, cols = matrix.shape
+    """One CONV_2D with random scales, zero points and bias; `matrix` is [rows, filter height * width * channels]."""
+    channels = matrix.shape[1] // (filter_size[0] * filter_size[1])
     builder = Builder()
-    x = builder.tensor("x", (batches, *pixels, cols), scale=0.1, zero_point=int(rng.integers(-128, 128)))
+    x = _model_input(builder, rng, (batches, *pixels, channels), int16)
     y = builder.conv_2d(
         x,
         matrix,
-        bias=rng.integers(-5000, 5000, rows).astype(np.int32) if with_bias else None,
-        weight_scale=rng.uniform(0.005, 0.05, rows if per_channel else 1).astype(np.float32),
-        output_scale=float(rng.uniform(0.2, 2)) * float(np.sqrt(cols)),
-        output_zero_point=int(rng.integers(-128, 128)),
+        filter_size=filter_size,
+        **_random_quantisation(rng, matrix, with_bias, per_channel, int16),
         **options,
     )
     return builder.finish([x], [y])
+
+
+def _model_input(builder: Builder, rng: np.random.Generator, shape: Sequence[int], int16: bool) -> int:
+    zero_point = int(rng.integers(-128, 128))
+    if int16:
+        return builder.tensor("x", shape, np.int16, scale=0.1 / 256)
+    return builder.tensor("x", shape, scale=0.1, zero_point=zero_point)
+
+
+def _random_quantisation(
+    rng: np.random.Generator, matrix: np.ndarray, with_bias: bool, per_channel: bool, int16: bool
+) -> dict[str, object]:
+    """Bias, scales and output zero point of a layer; int16 activations have 256 times as many steps."""
+    rows, cols = matrix.shape
+    steps = 256 if int16 else 1
+    bias = rng.integers(-5000, 5000, rows).astype(np.int64 if int16 else np.int32) * steps if with_bias else None
+    weight_scale = rng.uniform(0.005, 0.05, rows if per_channel else 1).astype(np.float32)
+    output_scale = float(rng.uniform(0.2, 2)) * float(np.sqrt(cols)) / steps
+    output_zero_point = int(rng.integers(-128, 128))
+    return {
+        "bias": bias,
+        "weight_scale": weight_scale,
+        "output_scale": output_scale,
+        "output_zero_point": 0 if int16 else output_zero_point,
+    }
+
+
+@dataclass(frozen=True)
+class SparseLayout:
+    """How TFLite's own sparse form stores a tensor.
+
+    Attributes:
+      blocks: size of the block along each dimension that has blocks.
+      csr: levels of the traversal, as positions in it, that are compressed; the others are dense.
+      order: traversal order; None for that of the dimensions, blocks last.
+      vector: type of the segment and index vectors: Int32Vector, Uint16Vector or Uint8Vector.
+    """
+
+    blocks: dict[int, int] = field(default_factory=dict)
+    csr: tuple[int, ...] = (1,)
+    order: tuple[int, ...] | None = None
+    vector: str = "Int32Vector"
+
+
+def sparse_form(dense: np.ndarray, layout: SparseLayout) -> tuple[schema.SparsityParametersT, np.ndarray]:
+    """TFLite's sparsity parameters for `dense`, and the elements that are stored."""
+    rank = dense.ndim
+    block_map = list(layout.blocks)
+    shape = [n for d in range(rank) for n in (dense.shape[d] // layout.blocks.get(d, 1), layout.blocks.get(d, 1))]
+    axes = [*(2 * d for d in range(rank)), *(2 * d + 1 for d in block_map)]
+    order = layout.order or tuple(range(len(axes)))
+    # Dimensions without blocks have one of size 1, which falls away.
+    rest = [2 * d + 1 for d in range(rank) if d not in block_map]
+    nodes = [dense.reshape(shape).transpose([axes[d] for d in order] + rest).squeeze(tuple(range(len(axes), 2 * rank)))]
+    sizes = nodes[0].shape
+    levels = []
+    for level in range(len(axes)):
+        if level not in layout.csr:
+            levels.append(schema.DimensionMetadataT(format=schema.DimensionType.DENSE, denseSize=sizes[level]))
+            nodes = [child for node in nodes for child in node]
+            continue
+        segments, indices, children = [0], [], []
+        for node in nodes:
+            for index, child in enumerate(node):
+                if child.any():
+                    indices.append(index)
+                    children.append(child)
+            segments.append(len(indices))
+        nodes = children
+        levels.append(
+            schema.DimensionMetadataT(
+                format=schema.DimensionType.SPARSE_CSR,
+                arraySegmentsType=getattr(schema.SparseIndexVector, layout.vector),
+                arraySegments=getattr(schema, f"{layout.vector}T")(segments),
+                arrayIndicesType=getattr(schema.SparseIndexVector, layout.vector),
+                arrayIndices=getattr(schema, f"{layout.vector}T")(indices),
+            )
+        )
+    sparsity = schema.SparsityParametersT(
+        traversalOrder=np.array(order, np.int32), blockMap=np.array(block_map, np.int32), dimMetadata=levels
+    )
+    return sparsity, np.array(nodes, dense.dtype)
+
+
+def with_sparse_weights(model: schema.ModelT, layout: SparseLayout) -> schema.ModelT:
+    """`model` as the converter's EXPERIMENTAL_SPARSITY writes it: weights in sparse form, each behind a DENSIFY."""
+    model = copy.deepcopy(model)
+    weighted = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.FULLY_CONNECTED)
+    code = len(model.operatorCodes)
+    densify = schema.BuiltinOperator.DENSIFY
+    model.operatorCodes.append(schema.OperatorCodeT(deprecatedBuiltinCode=densify, builtinCode=densify, version=1))
+    for subgraph in model.subgraphs:
+        outputs: dict[int, int] = {}  # of the DENSIFY of each tensor
+        operators = []
+        for operator in subgraph.operators:
+            if model.operatorCodes[operator.opcodeIndex].builtinCode in weighted:
+                constant = int(operator.inputs[1])
+                if constant not in outputs:
+                    outputs[constant] = len(subgraph.tensors)
+                    subgraph.tensors.append(_make_sparse(model, subgraph.tensors[constant], layout))
+                    operators.append(
+                        schema.OperatorT(
+                            opcodeIndex=code,
+                            inputs=np.array([constant], np.int32),
+                            outputs=np.array([outputs[constant]], np.int32),
+                            builtinOptionsType=schema.BuiltinOptions.DensifyOptions,
+                            builtinOptions=schema.DensifyOptionsT(),
+                        )
+                    )
+                operator.inputs = np.array([operator.inputs[0], outputs[constant], *operator.inputs[2:]], np.int32)
+            operators.append(operator)
+        subgraph.operators = operators
+    return model
+
+
+def _make_sparse(model: schema.ModelT, tensor: schema.TensorT, layout: SparseLayout) -> schema.TensorT:
+    """Brings a constant int8 tensor to sparse form; returns the output of its DENSIFY."""
+    output = copy.deepcopy(tensor)
+    output.buffer, output.name = 0, f"{tensor.name}/densify"
+    buffer = model.buffers[tensor.buffer]
+    dense = np.frombuffer(bytes(buffer.data), np.int8).reshape(tensor.shape)
+    tensor.sparsity, values = sparse_form(dense, layout)
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    return output
