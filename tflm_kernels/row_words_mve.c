@@ -416,11 +416,16 @@ static void read_group(DcsrWordReader* reader) {
   reader->magnitude = magnitude;
 }
 
+// All but to count the row, which dcsr_next_row_program() does.
+static void begin_row(DcsrWordReader* reader, uint32_t elements) {
+  dcsr_begin_row(&reader->row, elements);
+  --reader->row.row;
+}
+
 // For any row: no group.
 static uint32_t* stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   (void)program;
-  dcsr_begin_row(&reader->row, elements);
-  --reader->row.row;
+  begin_row(reader, elements);
   reader->word = reader->words;
   reader->magnitude = reader->magnitudes;
   return NULL;
@@ -473,13 +478,13 @@ static inline void read_ones(DcsrWordReader* reader, uint32_t elements, uint32_t
 }
 
 static uint32_t* stage_rice(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
-  dcsr_begin_row(&reader->row, elements);
+  begin_row(reader, elements);
   read_ones(reader, elements, reader->row.remainder_bits);
   return make_program(reader, program);
 }
 
 static uint32_t* stage_bitmap(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
-  dcsr_begin_row(&reader->row, elements);
+  begin_row(reader, elements);
   read_ones(reader, elements, 0);
   return make_program(reader, program);
 }
