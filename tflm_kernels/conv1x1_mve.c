@@ -166,9 +166,9 @@ static const int8_t* pixel_address(const PixelMap* map, size_t pixel) {
 #if DCSR_HAS_MVE
 enum { kPartPixels = 4, kPartCols = 16 };
 
-// Four pixels, and `count` - 1 times the four behind them, to x[column][pitch]. VST4 interleaves the
-// bytes of four pixels to words of a column, which are then scattered. At least kPartCols columns:
-// the last part overlaps the one before.
+// Four pixels, and `count` - 1 times the four behind them, to x[column][pitch]. VST4 interleaves
+// the bytes of four pixels to words of a column, which are then scattered. At least kPartCols
+// columns: the last part overlaps the one before.
 static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t count, size_t cols,
                              size_t pitch, int8_t* x) {
   const int8_t* pixel0 = pixel[0];
@@ -437,8 +437,8 @@ __asm__(
     ".endif\n"
     ".endm\n"
 
-    // The same as the first of several of a row, in blocks of 32 pixels: sums begin with it, and with
-    // the bias in r8 and r9.
+    // The same as the first of several of a row, in blocks of 32 pixels: sums begin with it, and
+    // with the bias in r8 and r9.
     ".macro dcsr_mve_multiply_first address, weight\n"
     "vdup.16 q7, \\weight\n"
     "vldrb.s16 q0, [\\address]\n"

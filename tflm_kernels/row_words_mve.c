@@ -524,7 +524,8 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
   return reader;
 }
 
-// The rest of a row whose groups are not all simple. Apart, so that the others need no stack for it.
+// The rest of a row whose groups are not all simple. Apart, so that the others need no stack for
+// it.
 DCSR_NOINLINE static uint32_t* finish_row(DcsrWordReader* reader, uint32_t* program) {
   while (reader->row.left > 0) read_group(reader);
   memset(reader->magnitude, kEndOfMagnitudes, 4);
