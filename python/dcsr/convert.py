@@ -1,7 +1,7 @@
 """Compressing a model and undoing it.
 
-Works on the schema's object API. What is replaced is recorded in the metadata entry `dcsr_original`
-(docs/format.md#in-the-model-file), from which `decompress` rebuilds tensors and operators as they were.
+Works on the schema's object API. What is replaced and does not follow from the packed layer is recorded in the metadata
+entry `dcsr_original` (docs/format.md#in-the-model-file), from which `decompress` rebuilds tensors and operators as they were.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def compress(
     method: str = "auto",
     min_sparsity: float = DEFAULT_MIN_SPARSITY,
     smaller_only: bool = True,
+    strip: bool = False,
     progress: Callable[[list[Layer]], Iterable[Layer]] = iter,
 ) -> tuple[schema.ModelT, list[Choice]]:
     """Packs the layers of `model` that are sparse enough and get smaller.
@@ -69,6 +70,7 @@ def compress(
       method: one of METHODS or of the encodings; `auto` takes the smallest for each layer, `none` packs nothing.
       min_sparsity: share of zeros from which on a layer is considered.
       smaller_only: whether layers that would not get smaller stay as they are.
+      strip: whether to leave out what running the model does not need (see _strip); decompress needs some of it.
       progress: wraps the list of layers while it is worked through.
 
     Returns:
@@ -88,6 +90,8 @@ def compress(
     choices = [_choose(model, layer, method, min_sparsity) for layer in progress(layers)]
     _drop_what_saves_nothing(model, choices, smaller_only)
     compressed = _rewrite(copy.deepcopy(model), choices)
+    if strip:
+        _strip(compressed)
     # The record and the operator codes are stored once for all layers, which small models do not earn back.
     if smaller_only and any(choice.packed for choice in choices):
         if len(tflite.serialize(compressed)) >= len(tflite.serialize(model)):
@@ -95,6 +99,8 @@ def compress(
                 if choice.packed:
                     choice.packed, choice.blob, choice.note = None, b"", "would not get smaller"
             compressed = copy.deepcopy(model)
+            if strip:
+                _strip(compressed)
     return compressed, choices
 
 
@@ -109,7 +115,10 @@ def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
     model = copy.deepcopy(model)
     entries = [entry for entry in model.metadata or [] if entry.name == RECORD_NAME]
     if len(entries) != 1:
-        raise ModelError(f"{name}: has no '{RECORD_NAME.decode()}' metadata, which decompress needs; it was stripped")
+        raise ModelError(
+            f"{name}: has no '{RECORD_NAME.decode()}' metadata, which decompress needs; it was stripped"
+            " (compress --strip): decompress a model compressed without that, or take the original"
+        )
     try:
         record = _unpack_record(model.buffers[entries[0].buffer].data)
         _restore(model, record, entries[0])
@@ -212,12 +221,9 @@ def _stored_before(model: schema.ModelT, group: list[Choice]) -> int:
 
 
 def _stored_after(group: list[Choice]) -> int:
-    """Bytes of packed layers, options and the scales that decompress needs."""
-    total = sum(len(blob) for blob in {choice.blob for choice in group})
-    for choice in group:
-        assert choice.packed
-        total += len(_options(choice)) + 4 * len(choice.packed.multiplier)
-    return total
+    """Bytes of packed layers and options."""
+    blobs = {choice.blob for choice in group}
+    return sum(map(len, blobs)) + sum(len(_options(choice)) for choice in group)
 
 
 def _options(choice: Choice) -> bytes:
@@ -315,7 +321,7 @@ def _rewrite_subgraph(
         weights, bias = int(operator.inputs[1]), layer_finder.bias_index(operator)
         original = subgraph.tensors[weights]
         first_use = weights not in recorded.inputs
-        put_on_record(weights, original)
+        put_on_record(weights, _weights_record(subgraph, choice))
         if bias >= 0:
             activations = subgraph.tensors[operator.inputs[0]]
             if bias not in kept_uses:
@@ -352,6 +358,36 @@ def _rewrite_subgraph(
     return recorded, mapping
 
 
+def _strip(model: schema.ModelT) -> None:
+    """Leaves out what TFLM does not need to run the model.
+
+    That are names, signatures, metadata (without TFLM's plan of the arena) with attached files, the options of our operators,
+    and empty buffers but one. Zero points that are the same for all channels become one, as TFLM reads them.
+    """
+    model.description = model.signatureDefs = model.metadataBuffer = None
+    model.metadata = [entry for entry in model.metadata or [] if entry.name == _OFFLINE_PLAN] or None
+    model.attached_archive = b""
+    tensors = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors or []]
+    for named in [*model.subgraphs, *tensors]:
+        named.name = None
+    for _, operator in tflite.operators(model):
+        if tflite.operator_name(model, operator) in CUSTOM_CODES.values():
+            operator.customOptions = None
+    for tensor in tensors:
+        quantization = tensor.quantization
+        if quantization is not None:
+            quantization.min = quantization.max = None
+            if _length(quantization.zeroPoint) > 1 and len(set(_indices(quantization.zeroPoint))) == 1:
+                quantization.zeroPoint = quantization.zeroPoint[:1]
+    holders = [*tensors, *(model.metadata or [])]
+    kept = sorted({holder.buffer for holder in holders if _length(model.buffers[holder.buffer].data)})
+    index = {old: new for new, old in enumerate(kept, start=1)}
+    for holder in holders:
+        holder.buffer = index.get(holder.buffer, 0)
+    # Buffer 0 is the empty one by convention.
+    model.buffers = [schema.BufferT(), *(model.buffers[old] for old in kept)]
+
+
 def _signature_tensors(model: schema.ModelT, subgraph: schema.SubGraphT) -> set[int]:
     """Tensors of the subgraph that signatures name."""
     return {
@@ -363,23 +399,53 @@ def _signature_tensors(model: schema.ModelT, subgraph: schema.SubGraphT) -> set[
 
 
 def _bias_record(bias: schema.TensorT, activations: schema.TensorT, weights: schema.TensorT) -> schema.TensorT:
-    """The bias tensor for the record; marked by is_variable, its scale is left out where it can be derived."""
-    quantization = bias.quantization
-    if quantization is None or quantization.scale is None:
-        return bias
-    derived = layer_finder.derived_bias_scale(activations, weights)
-    if not np.array_equal(derived, np.asarray(quantization.scale, np.float32)):
-        return bias
-    bias = copy.deepcopy(bias)
-    bias.isVariable = True
-    bias.quantization.scale = None
-    return bias
+    """The bias tensor for the record."""
+    return _without_derived(bias, layer_finder.derived_bias_scale(activations, weights))
+
+
+def _weights_record(subgraph: schema.SubGraphT, choice: Choice) -> schema.TensorT:
+    """The weight tensor for the record; its name stays with the packed layer."""
+    assert choice.packed
+    operator = choice.layer.operator
+    activations, weights = (subgraph.tensors[i] for i in operator.inputs[:2])
+    output = subgraph.tensors[operator.outputs[0]]
+    derived = layer_finder.derived_weight_scale(activations, output, choice.packed)
+    recorded = _without_derived(weights, derived)
+    recorded.name = None
+    return recorded
+
+
+def _without_derived(tensor: schema.TensorT, derived_scale: np.ndarray) -> schema.TensorT:
+    """A copy of a constant tensor without what is known of its quantisation, marked by is_variable if there is such.
+
+    That is a scale vector equal to `derived_scale` with zero points of 0. Ranges (min and max) are left out as well: nothing
+    that runs a quantised model reads them, and they would cost 8 bytes a channel.
+    """
+    tensor = copy.deepcopy(tensor)
+    quantization = tensor.quantization
+    if quantization is None:
+        return tensor
+    quantization.min = quantization.max = None
+    zero_points = _indices(quantization.zeroPoint)
+    scale = np.asarray([] if quantization.scale is None else quantization.scale, np.float32)
+    if np.array_equal(scale, derived_scale) and zero_points == [0] * len(scale):
+        tensor.isVariable = True
+        quantization.scale = quantization.zeroPoint = None
+    return tensor
+
+
+def _put_back_derived(tensor: schema.TensorT, derived_scale: np.ndarray) -> None:
+    """Undoes _without_derived, except for ranges."""
+    if tensor.isVariable:
+        tensor.isVariable = False
+        tensor.quantization.scale = derived_scale
+        tensor.quantization.zeroPoint = np.zeros(len(derived_scale), np.int64)
 
 
 def _restore(model: schema.ModelT, record: schema.ModelT, entry: schema.MetadataT) -> None:
     """Undoes _rewrite on `model`."""
     if record.version != RECORD_VERSION:
-        raise ModelError(f"the record of the original has version {record.version}, not 1")
+        raise ValueError(f"it is of version {record.version}, this tool reads {RECORD_VERSION}")
     if len(record.subgraphs) != len(model.subgraphs):
         raise ValueError("wrong number of subgraphs")
     layers = {(layer.subgraph, layer.position): layer for layer in layer_finder.find(model)}
@@ -456,22 +522,22 @@ def _restore_subgraph(
     for new, old in mapping.items():
         restored[old] = subgraph.tensors[new]
     for old, tensor in tensors.items():
+        if old in exchanged:
+            tensor.name = restored[old].name
         restored[old] = tensor
     subgraph.tensors = restored
     for position, operator in operators.items():
         layer = layers[s, position]
         assert layer.packed is not None and layer.matrix is not None
-        weights, bias = restored[operator.inputs[1]], layer_finder.bias_index(operator)
+        activations, weights = (restored[i] for i in operator.inputs[:2])
+        bias, output = layer_finder.bias_index(operator), restored[operator.outputs[0]]
         model.buffers[weights.buffer].data = _bytes_array(layer.matrix)
+        _put_back_derived(weights, layer_finder.derived_weight_scale(activations, output, layer.packed))
         if bias in tensors:
             tensor = restored[bias]
             values = packing.unfold_bias(layer.packed, layer.matrix)
             model.buffers[tensor.buffer].data = _bytes_array(values.astype("<i4"))
-            if tensor.isVariable:
-                tensor.isVariable = False
-                activations = restored[operator.inputs[0]]
-                scale = layer_finder.derived_bias_scale(activations, weights)
-                tensor.quantization.scale = scale
+            _put_back_derived(tensor, layer_finder.derived_bias_scale(activations, weights))
     _map_tensors(subgraph, mapping, skip=set(operators))
     for position, operator in operators.items():
         subgraph.operators[position] = operator

@@ -126,6 +126,19 @@ def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> 
     return scale * np.asarray(weights.quantization.scale, np.float32)
 
 
+def derived_weight_scale(
+    activations: schema.TensorT, output: schema.TensorT, packed: packing.PackedLayer
+) -> np.ndarray:
+    """The float32 weight scales, one for each multiplier, that gave a layer's requantisation.
+
+    Multipliers have 31 bits and float32 has 24, so the scales follow exactly. Where they do not (a multiplier of 0; a
+    product that was rounded to float before) the result differs from what was in the model.
+    """
+    real = np.ldexp(packed.multiplier.astype(np.float64), packed.shift.astype(np.int32) - 31)
+    product = real * float(output.quantization.scale[0])
+    return (product / float(activations.quantization.scale[0])).astype(np.float32)
+
+
 def _packed_layer(model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, custom: str) -> Layer:
     where = f"subgraph {s}, operator {o} {custom}"
     tensors = model.subgraphs[s].tensors
