@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import cortex_m_layers, firmware_code
 from benchmarks.cortex_m_layers import Case
 from dcsr import model as tflite
-from dcsr import packing
+from dcsr import cost_model, packing
 from dcsr.cli import common
 from toolchains.simulator import run_firmware
 
@@ -69,7 +69,15 @@ def main(argv: Sequence[str]) -> int:
         "--method",
         choices=cortex_m_layers.METHODS,
         default="auto",
-        help="encoding; auto is the smallest (default: %(default)s)",
+        help="encoding; auto is the smallest, every all that there are (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--scratch-budget",
+        action="append",
+        type=int,
+        metavar="BYTES",
+        help="of the layers of --layers all; 0 for the kernels' default, 1 for the portable kernel; may be repeated"
+        " (default: 0)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
@@ -77,7 +85,9 @@ def main(argv: Sequence[str]) -> int:
     if models is None and os.environ.get(_MODELS_VARIABLE):
         models = Path(os.environ[_MODELS_VARIABLE])
     if arguments.layers == "all":
-        cases = cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method)
+        cases = cortex_m_layers.all_layers(
+            models or _WORKSPACE / "models", arguments.method, arguments.scratch_budget or (0,)
+        )
     else:
         cases = cortex_m_layers.anchors(models, arguments.method)
     try:
@@ -116,8 +126,9 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "layer": case.name,
                 "weights": case.weights,
                 "sparsity": round(case.sparsity, 6),
-                "encoding": case.sparse.streams.encoding,
+                "encoding": cost_model.coding(case.sparse.streams),
                 "elements": len(case.sparse.streams.values),
+                "work": dataclasses.asdict(case.work),
                 "dense_instructions": dense,
                 "sparse_instructions": sparse,
                 "ratio": round(sparse / dense, 6),

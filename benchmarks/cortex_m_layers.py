@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import convert, encodings, packing
+from dcsr import convert, cost_model, encodings, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.requantize import quantize_multiplier
 from dcsr.schema import schema
 
-METHODS = tuple(method for method in convert.METHODS if method != "none")
+# auto is the smallest encoding, every a case for each that a planner chooses from.
+METHODS = ("auto", "every", *(name for name in encodings.REGISTRY if name != "dense"))
 
 # Of cortex_m_bench.c.
 _JOB = struct.Struct("<4sI")
@@ -89,9 +90,16 @@ class Case:
         vectors = self.shape[0] * self.shape[3] * self.shape[4]
         if vectors > 1 or kind == "conv":
             name += f"@{vectors}"
-        if self.sparse.scratch_budget:
-            name += f", {self.sparse.scratch_budget // 1024} KB"
+        budget = self.sparse.scratch_budget
+        if budget:
+            name += f", {budget // 1024} KB" if budget >= 1024 else f", {budget} B"
         return name
+
+    @property
+    def work(self) -> cost_model.Work:
+        """What the cost of the sparse product depends on."""
+        vectors = self.shape[0] * self.shape[3] * self.shape[4]
+        return cost_model.work(self.sparse.op, self.sparse.streams, vectors, self.sparse.scratch_budget)
 
     @property
     def sparsity(self) -> float:
@@ -119,13 +127,16 @@ def anchors(models: Path | None, method: str, chosen: Sequence[Anchor] = ANCHORS
             f"{models}: none of the published models is below it; --layers all takes the layers of any models"
         )
     return [
-        _published(anchor, paths[anchor.model], method) if anchor.model in paths else synthetic(anchor, method)
+        case
         for anchor in chosen
+        for case in (
+            _published(anchor, paths[anchor.model], method) if anchor.model in paths else synthetic(anchor, method)
+        )
     ]
 
 
-def all_layers(models: Path, method: str) -> list[Case]:
-    """Every layer that is sparse enough to be packed, of all models below a folder.
+def all_layers(models: Path, method: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
+    """Every layer that is sparse enough to be packed, of all models below a folder, with every scratch budget.
 
     Raises:
       tflite.ModelError: if there is none.
@@ -135,13 +146,16 @@ def all_layers(models: Path, method: str) -> list[Case]:
         model = tflite.read(path)
         for layer in layer_finder.find(model):
             if layer.obstacle is None and _sparsity(layer.matrix) >= convert.DEFAULT_MIN_SPARSITY:
-                cases.append(_of_model(model, layer, path.stem, method))
+                # A FULLY_CONNECTED takes no scratch.
+                budgets = scratch_budgets if layer.op.startswith("CONV") else scratch_budgets[:1]
+                for budget in budgets:
+                    cases += _of_model(model, layer, path.stem, method, budget)
     if not cases:
         raise tflite.ModelError(f"{models}: no model below it has a layer that is sparse enough")
     return cases
 
 
-def synthetic(anchor: Anchor, method: str) -> Case:
+def synthetic(anchor: Anchor, method: str) -> list[Case]:
     """A layer with normally distributed weights of which the small ones are pruned; the same at every call."""
     rng = _random(f"{anchor.rows} {anchor.cols} {anchor.size} {anchor.sparsity}")
     weights = rng.standard_normal((anchor.rows, anchor.cols))
@@ -166,7 +180,7 @@ def synthetic(anchor: Anchor, method: str) -> Case:
         scratch_budget=anchor.scratch_budget,
     )
     size = anchor.size or (1, 1)
-    return _case(_SYNTHETIC, matrix, dense, (1, *size, *size), method)
+    return _cases(_SYNTHETIC, matrix, dense, (1, *size, *size), method)
 
 
 def job(cases: Sequence[Case]) -> bytes:
@@ -179,22 +193,24 @@ def job(cases: Sequence[Case]) -> bytes:
     return b"".join(parts)
 
 
-def _published(anchor: Anchor, path: Path, method: str) -> Case:
+def _published(anchor: Anchor, path: Path, method: str) -> list[Case]:
     """The layer of the model at `path` with the anchor's shape whose sparsity is nearest to the anchor's."""
     model = tflite.read(path)
     wanted = (1, 1) if anchor.size is None else anchor.size
-    cases = [
+    layers = [
         _of_model(model, layer, path.stem, method, anchor.scratch_budget)
         for layer in layer_finder.find(model)
         if layer.obstacle is None and layer.matrix.shape == (anchor.rows, anchor.cols)
     ]
-    cases = [case for case in cases if case.shape[3:] == wanted]
-    if not cases:
+    layers = [cases for cases in layers if cases[0].shape[3:] == wanted]
+    if not layers:
         raise tflite.ModelError(f"{path}: has no layer {anchor.rows} x {anchor.cols} with an output of {wanted}")
-    return min(cases, key=lambda case: abs(case.sparsity - anchor.sparsity))
+    return min(layers, key=lambda cases: abs(cases[0].sparsity - anchor.sparsity))
 
 
-def _of_model(model: schema.ModelT, layer: layer_finder.Layer, name: str, method: str, scratch_budget: int = 0) -> Case:
+def _of_model(
+    model: schema.ModelT, layer: layer_finder.Layer, name: str, method: str, scratch_budget: int = 0
+) -> list[Case]:
     dense = layer_finder.packed_layer(model, layer, "dense")
     dense = dataclasses.replace(dense, scratch_budget=scratch_budget)
     tensors = model.subgraphs[layer.subgraph].tensors
@@ -203,16 +219,22 @@ def _of_model(model: schema.ModelT, layer: layer_finder.Layer, name: str, method
         shape = (*map(int, inputs[:3]), *map(int, outputs[1:3]))
     else:
         shape = (int(np.prod(inputs)) // layer.matrix.shape[1], 1, 1, 1, 1)
-    return _case(name, layer.matrix, dense, shape, method)
+    return _cases(name, layer.matrix, dense, shape, method)
 
 
-def _case(weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str) -> Case:
-    """Adds what is the same for layers of any origin."""
-    names = [name for name in METHODS if name != "auto"] if method == "auto" else [method]
-    streams = min((encodings.encode(matrix, name) for name in names), key=lambda candidate: candidate.nbytes)
+def _cases(
+    weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str
+) -> list[Case]:
+    """Adds what is the same for layers of any origin; one case for each encoding."""
+    candidates = list(encodings.candidates(matrix, None if method in ("auto", "every") else method))
+    if method != "every":
+        candidates = [min(candidates, key=lambda candidate: candidate.nbytes)]
     size = shape[0] * shape[1] * shape[2] * matrix.shape[1]
     activations = _random(f"{weights} {matrix.shape} {shape}").integers(-128, 128, size).astype(np.int8)
-    return Case(weights, matrix, dataclasses.replace(dense, streams=streams), dense, shape, activations)
+    return [
+        Case(weights, matrix, dataclasses.replace(dense, streams=streams), dense, shape, activations)
+        for streams in candidates
+    ]
 
 
 def _random(name: str) -> np.random.Generator:

@@ -42,7 +42,7 @@ def test_method_is_the_encoding(method):
 
 
 def test_wrong_output_is_noticed(core, monkeypatch):
-    case = cortex_m_layers.synthetic(SMALL[0], "auto")
+    (case,) = cortex_m_layers.synthetic(SMALL[0], "auto")
     changed = dataclasses.replace(case.sparse, bias=case.sparse.bias + 12345)
     wrong = dataclasses.replace(case, sparse=changed)
     with pytest.raises(cortex_m.FirmwareError, match="exit status 1: sparse output"):
@@ -50,7 +50,7 @@ def test_wrong_output_is_noticed(core, monkeypatch):
 
 
 def test_damaged_layer_is_refused(core):
-    case = cortex_m_layers.synthetic(SMALL[2], "auto")
+    (case,) = cortex_m_layers.synthetic(SMALL[2], "auto")
     damaged = dataclasses.replace(case, sparse=dataclasses.replace(case.sparse, op=7))
     with pytest.raises(cortex_m.FirmwareError, match="the sparse layer: "):
         cortex_m.measure(core, [damaged])

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from flatbuffers import flexbuffers
 
+from dcsr import cost_model, packing, planner
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
-from dcsr import packing
 from dcsr.layers import CUSTOM_CODES, Layer
 from dcsr.model import ModelError
 from dcsr.schema import enum_name, schema
 
-METHODS = ("auto", "dcsr", "rle", "none")
-OBJECTIVES = ("balanced", "size", "speed")
+METHODS = planner.methods()
 DEFAULT_MIN_SPARSITY = 0.6
 
 RECORD_NAME = b"dcsr_original"
@@ -31,8 +30,6 @@ _MAX_RECORD_BYTES = 1 << 28  # of an inflated record; a larger one is an attack,
 _OFFLINE_PLAN = b"OfflineMemoryAllocation"
 _OFFLINE_PLAN_HEADER = 3  # version, subgraph, number of offsets
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
-
-_AUTO_CANDIDATES = ("dcsr", "rle")
 
 
 @dataclass
@@ -43,21 +40,31 @@ class Choice:
       layer: the layer.
       packed: the packed layer, None if the layer stays as it is.
       blob: its bytes.
+      estimate: of its cost, if it is packed.
       note: why the layer stays as it is.
     """
 
     layer: Layer
     packed: packing.PackedLayer | None = None
     blob: bytes = b""
+    estimate: cost_model.Estimate | None = None
     note: str = ""
+
+    def drop(self, note: str) -> None:
+        """Has the layer stay as it is."""
+        self.packed, self.blob, self.estimate, self.note = None, b"", None, note
 
 
 def compress(
     model: schema.ModelT,
     name: str,
     *,
-    method: str = "auto",
+    method: str = planner.AUTO,
     min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    objective: str = planner.DEFAULT_OBJECTIVE,
+    cpu: str = cost_model.DEFAULT_CPU,
+    max_scratch: int | None = None,
+    plan: str | None = None,
     smaller_only: bool = True,
     strip: bool = False,
     progress: Callable[[list[Layer]], Iterable[Layer]] = iter,
@@ -67,8 +74,12 @@ def compress(
     Args:
       model: stays as it is.
       name: of the model, for error messages.
-      method: one of METHODS or of the encodings; `auto` takes the smallest for each layer, `none` packs nothing.
+      method: one of METHODS; an encoding is that of all layers, `auto` has the planner choose, `none` packs nothing.
       min_sparsity: share of zeros from which on a layer is considered.
+      objective: one of planner.OBJECTIVES.
+      cpu: core that times are estimated for, one of cost_model.CPUS.
+      max_scratch: bytes of scratch that a layer may take; None for the kernels' default.
+      plan: path of a plan file, which goes before all that for the tensors that it names.
       smaller_only: whether layers that would not get smaller stay as they are.
       strip: whether to leave out what running the model does not need (see _strip); decompress needs some of it.
       progress: wraps the list of layers while it is worked through.
@@ -77,7 +88,7 @@ def compress(
       (the compressed model, what became of each layer).
 
     Raises:
-      ModelError: if the model is compressed already or is not an int8 model.
+      ModelError: if the model is compressed already or is not an int8 model, or the plan does not fit it.
     """
     if layer_finder.is_compressed(model):
         raise ModelError(f"{name}: is compressed already; decompress it first")
@@ -87,7 +98,9 @@ def compress(
         raise ModelError(f"{name}: has metadata '{RECORD_NAME.decode()}', which compress would write; remove it first")
     layers = layer_finder.find(model)
     _check_is_int8(layers, model, name)
-    choices = [_choose(model, layer, method, min_sparsity) for layer in progress(layers)]
+    overrides = planner.read_plan(plan, model, layers, name) if plan else {}
+    settings = planner.Settings(objective, cpu, method, min_sparsity, max_scratch, overrides)
+    choices = [_choose(model, layer, settings, name) for layer in progress(layers)]
     _drop_what_saves_nothing(model, choices, smaller_only)
     compressed = _rewrite(copy.deepcopy(model), choices)
     if strip:
@@ -97,7 +110,7 @@ def compress(
         if len(tflite.serialize(compressed)) >= len(tflite.serialize(model)):
             for choice in choices:
                 if choice.packed:
-                    choice.packed, choice.blob, choice.note = None, b"", "would not get smaller"
+                    choice.drop("would not get smaller")
             compressed = copy.deepcopy(model)
             if strip:
                 _strip(compressed)
@@ -141,22 +154,19 @@ def _check_is_int8(layers: list[Layer], model: schema.ModelT, name: str) -> None
     )
 
 
-def _choose(model: schema.ModelT, layer: Layer, method: str, min_sparsity: float) -> Choice:
+def _choose(model: schema.ModelT, layer: Layer, settings: planner.Settings, name: str) -> Choice:
     """The encoding of one layer, looked at alone."""
     if layer.obstacle:
         return Choice(layer, note=layer.obstacle)
-    if method == "none":
-        return Choice(layer, note="--method none")
-    assert layer.matrix is not None
-    zeros = layer.matrix.size - np.count_nonzero(layer.matrix)
-    if zeros < min_sparsity * layer.matrix.size:
-        return Choice(layer, note=f"below --min-sparsity {100 * min_sparsity:g} %")
-    candidates = _AUTO_CANDIDATES if method == "auto" else (method,)
-    packed = min(
-        (layer_finder.packed_layer(model, layer, encoding) for encoding in candidates),
-        key=lambda candidate: candidate.streams.nbytes,
-    )
-    return Choice(layer, packed, packing.pack(packed))
+    try:
+        planned = planner.plan(layer, layer_finder.vectors(model, layer), settings)
+    except ValueError as error:
+        raise ModelError(f"{name}: {error}") from error
+    if isinstance(planned, str):
+        return Choice(layer, note=planned)
+    budget = planner.header_budget(settings.of(layer).scratch)
+    packed = layer_finder.pack(model, layer, planned.streams, budget)
+    return Choice(layer, packed, packing.pack(packed), planned.estimate)
 
 
 def _drop_what_saves_nothing(model: schema.ModelT, choices: list[Choice], smaller_only: bool) -> None:
@@ -174,7 +184,7 @@ def _drop_what_saves_nothing(model: schema.ModelT, choices: list[Choice], smalle
         else:
             continue
         for choice in group:
-            choice.packed, choice.blob, choice.note = None, b"", note
+            choice.drop(note)
 
 
 def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:

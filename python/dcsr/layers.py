@@ -85,12 +85,31 @@ def is_compressed(model: schema.ModelT) -> bool:
     )
 
 
+def vectors(model: schema.ModelT, layer: Layer) -> int:
+    """Vectors that the layer's matrix is multiplied with: output pixels of a convolution, batches of a FULLY_CONNECTED.
+
+    Unknown dimensions count as 1.
+    """
+    output = model.subgraphs[layer.subgraph].tensors[layer.operator.outputs[0]]
+    dimensions = [max(int(d), 1) for d in ([] if output.shape is None else output.shape)]
+    assert layer.matrix is not None
+    return max(int(np.prod(dimensions, dtype=np.int64)) // layer.matrix.shape[0], 1)
+
+
 def packed_layer(model: schema.ModelT, layer: Layer, encoding: str) -> packing.PackedLayer:
     """Encodes a layer without obstacle.
 
     Raises:
       ValueError: if the encoding cannot hold it.
     """
+    assert layer.matrix is not None
+    return pack(model, layer, encodings.encode(layer.matrix, encoding))
+
+
+def pack(
+    model: schema.ModelT, layer: Layer, streams: encodings.Streams, scratch_budget: int = 0
+) -> packing.PackedLayer:
+    """A layer without obstacle, with its weights encoded as `streams`."""
     subgraph, operator = model.subgraphs[layer.subgraph], layer.operator
     matrix = layer.matrix
     assert matrix is not None and layer.obstacle is None
@@ -103,7 +122,7 @@ def packed_layer(model: schema.ModelT, layer: Layer, encoding: str) -> packing.P
     low, high = activation_range(_activation(operator), output.quantization.scale[0], output_zero)
     return packing.PackedLayer(
         op=packing.OP_CONV_2D if convolution else packing.OP_FULLY_CONNECTED,
-        streams=encodings.encode(matrix, encoding),
+        streams=streams,
         bias=packing.fold_bias(_bias(model, layer), matrix, input_zero),
         multiplier=multiplier,
         shift=shift,
@@ -112,6 +131,7 @@ def packed_layer(model: schema.ModelT, layer: Layer, encoding: str) -> packing.P
         activation_min=low,
         activation_max=high,
         stride=(options.strideH, options.strideW) if convolution else (1, 1),
+        scratch_budget=scratch_budget,
     )
 
 

@@ -84,7 +84,7 @@ def row(choice: Choice) -> Row:
 
 def inspected_row(layer: Layer, blob: bytes) -> Row:
     """The numbers of a layer found in a model; `blob` is its packed tensor, if it has one."""
-    return row(Choice(layer, layer.packed, blob, "" if layer.packed else layer.obstacle or ""))
+    return row(Choice(layer, layer.packed, blob, note="" if layer.packed else layer.obstacle or ""))
 
 
 def print_table(rows: Sequence[Row], file: IO[str]) -> None:

@@ -1,10 +1,12 @@
 """Encodings of sparse matrices: one module each, with NAME, CODE (docs/format.md), encode(matrix) and decode(streams).
 
-To add one: write the module, name it in `_MODULES`, describe it in docs/format.md.
+To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. The planner tries every encoding but `dense`,
+with each keyword arguments of encode() in the module's VARIANTS, if it has that, else with none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
@@ -12,7 +14,18 @@ import numpy as np
 from dcsr.encodings import dcsr, dense, rle
 from dcsr.encodings.streams import MAX_COLS, MAX_ROWS, Streams, check_shape
 
-__all__ = ["MAX_COLS", "MAX_ROWS", "REGISTRY", "Streams", "by_code", "check_shape", "decode", "encode", "nbytes"]
+__all__ = [
+    "MAX_COLS",
+    "MAX_ROWS",
+    "REGISTRY",
+    "Streams",
+    "by_code",
+    "candidates",
+    "check_shape",
+    "decode",
+    "encode",
+    "nbytes",
+]
 
 _MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle)
 
@@ -41,6 +54,19 @@ def decode(streams: Streams) -> np.ndarray:
 def nbytes(matrix: np.ndarray, encoding: str) -> int:
     """Exact bytes that `matrix` takes with the named encoding."""
     return encode(matrix, encoding).nbytes
+
+
+def candidates(matrix: np.ndarray, encoding: str | None = None) -> Iterator[Streams]:
+    """`matrix` (int8 or int16 [rows, cols]) in every way that a planner chooses from.
+
+    Args:
+      matrix: what is encoded.
+      encoding: the only one that is tried; None tries all but `dense`.
+    """
+    names = [name for name in REGISTRY if name != "dense"] if encoding is None else [encoding]
+    for name in names:
+        for options in getattr(REGISTRY[name], "VARIANTS", ({},)):
+            yield REGISTRY[name].encode(matrix, **options)
 
 
 def by_code(code: int) -> ModuleType:
