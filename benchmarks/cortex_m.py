@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks import cortex_m_layers, firmware_code
 from benchmarks.cortex_m_layers import Case
-from dcsr import model as tflite
 from dcsr import cost_model, packing
+from dcsr import model as tflite
 from dcsr.cli import common
 from toolchains.simulator import run_firmware
 

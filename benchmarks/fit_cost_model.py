@@ -14,9 +14,9 @@ from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\
-Fits the constants of the planner's cost model (python/dcsr/cost_constants.py) to the instructions of layers on emulated
-cores, by least squares of the relative error with no constant below 0, and prints the error on those layers as a Markdown
-table for docs/results.md. A core's kernel and coding that was not measured gets no constants."""
+Fits the constants of the planner's cost model (python/dcsr/cost_constants.py) to the instructions of layers on
+emulated cores, by least squares of the relative error with no constant below 0, and prints the error on those layers
+as a Markdown table for docs/results.md. A core's kernel and coding that was not measured gets no constants."""
 
 _EPILOG = """\
 example, all of it (a few minutes):
@@ -94,7 +94,7 @@ def fit(core: str, samples: Sequence[tuple[cost_model.Work, int]]) -> dict[str, 
 
 
 def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """x >= 0 with least |matrix x - target|, by Lawson and Hanson's active set.
+    """X >= 0 with least |matrix x - target|, by Lawson and Hanson's active set.
 
     Args:
       matrix: float64 [samples, unknowns], no column all zeros.

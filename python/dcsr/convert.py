@@ -1,7 +1,8 @@
 """Compressing a model and undoing it.
 
-Works on the schema's object API. What is replaced and does not follow from the packed layer is recorded in the metadata
-entry `dcsr_original` (docs/format.md#in-the-model-file), from which `decompress` rebuilds tensors and operators as they were.
+Works on the schema's object API. What is replaced and does not follow from the packed layer is recorded in the
+metadata entry `dcsr_original` (docs/format.md#in-the-model-file), from which `decompress` rebuilds tensors and
+operators as they were.
 """
 
 from __future__ import annotations
@@ -40,19 +41,20 @@ class Choice:
       layer: the layer.
       packed: the packed layer, None if the layer stays as it is.
       blob: its bytes.
-      estimate: of its cost, if it is packed.
+      work, estimate: what it costs, if it is packed.
       note: why the layer stays as it is.
     """
 
     layer: Layer
     packed: packing.PackedLayer | None = None
     blob: bytes = b""
+    work: cost_model.Work | None = None
     estimate: cost_model.Estimate | None = None
     note: str = ""
 
     def drop(self, note: str) -> None:
         """Has the layer stay as it is."""
-        self.packed, self.blob, self.estimate, self.note = None, b"", None, note
+        self.packed, self.blob, self.work, self.estimate, self.note = None, b"", None, None, note
 
 
 def compress(
@@ -166,7 +168,7 @@ def _choose(model: schema.ModelT, layer: Layer, settings: planner.Settings, name
         return Choice(layer, note=planned)
     budget = planner.header_budget(settings.of(layer).scratch)
     packed = layer_finder.pack(model, layer, planned.streams, budget)
-    return Choice(layer, packed, packing.pack(packed), planned.estimate)
+    return Choice(layer, packed, packing.pack(packed), planned.work, planned.estimate)
 
 
 def _drop_what_saves_nothing(model: schema.ModelT, choices: list[Choice], smaller_only: bool) -> None:
@@ -371,8 +373,9 @@ def _rewrite_subgraph(
 def _strip(model: schema.ModelT) -> None:
     """Leaves out what TFLM does not need to run the model.
 
-    That are names, signatures, metadata (without TFLM's plan of the arena) with attached files, the options of our operators,
-    and empty buffers but one. Zero points that are the same for all channels become one, as TFLM reads them.
+    That are names, signatures, metadata (without TFLM's plan of the arena) with attached files, the options of our
+    operators, and empty buffers but one. Zero points that are the same for all channels become one, which TFLM takes
+    for all.
     """
     model.description = model.signatureDefs = model.metadataBuffer = None
     model.metadata = [entry for entry in model.metadata or [] if entry.name == _OFFLINE_PLAN] or None
@@ -428,8 +431,8 @@ def _weights_record(subgraph: schema.SubGraphT, choice: Choice) -> schema.Tensor
 def _without_derived(tensor: schema.TensorT, derived_scale: np.ndarray) -> schema.TensorT:
     """A copy of a constant tensor without what is known of its quantisation, marked by is_variable if there is such.
 
-    That is a scale vector equal to `derived_scale` with zero points of 0. Ranges (min and max) are left out as well: nothing
-    that runs a quantised model reads them, and they would cost 8 bytes a channel.
+    That is a scale vector equal to `derived_scale` with zero points of 0. Ranges (min and max) are left out as well:
+    nothing that runs a quantised model reads them, and they would cost 8 bytes a channel.
     """
     tensor = copy.deepcopy(tensor)
     quantization = tensor.quantization

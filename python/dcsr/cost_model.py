@@ -2,7 +2,8 @@
 
 The instructions of a kernel are a sum of counts that follow from the layer (how many columns are transposed, elements
 decoded, products made), each times a constant of the core. The formula is here, the constants are in cost_constants.py,
-which benchmarks/fit_cost_model.py writes. Scratch is computed as tflm_kernels/ does; benchmarks/cortex_m_test.py compares both.
+which benchmarks/fit_cost_model.py writes. Scratch is computed as tflm_kernels/ does; benchmarks/cortex_m_test.py
+compares both.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def work(op: int, streams: Streams, vectors: int, scratch_budget: int = 0) -> Wo
 
 
 def coding(streams: Streams) -> str:
-    """How a kernel sees the streams: the encoding, of dcsr with its base width, and the value coding if it is not plain."""
+    """How a kernel sees the streams: the encoding, of dcsr with its base width, and the value coding if not plain."""
     width = str(streams.index_parameter) if streams.encoding == "dcsr" else ""
     values = getattr(streams, "value_coding", "plain")
     return streams.encoding + width + ("" if values == "plain" else f"+{values}")

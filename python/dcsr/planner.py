@@ -1,4 +1,4 @@
-"""Choosing the encoding of each layer: by size, by estimated time, or as a plan file says. Docs: docs/compressing.md."""
+"""Choosing the encoding of each layer: by size, by estimated time, or as a plan file says (docs/compressing.md)."""
 
 from __future__ import annotations
 
@@ -33,10 +33,12 @@ class Candidate:
 
     Attributes:
       streams: the encoded weights.
-      estimate: of the core that is planned for.
+      work: of the layer with them.
+      estimate: of its cost on the core that is planned for.
     """
 
     streams: Streams
+    work: cost_model.Work
     estimate: cost_model.Estimate
 
 
@@ -112,11 +114,11 @@ def plan(layer: Layer, vectors: int, settings: Settings) -> Candidate | str:
         return f"below --min-sparsity {100 * settings.min_sparsity:g} %"
     op = packing.OP_CONV_2D if layer.op.startswith("CONV_2D") else packing.OP_FULLY_CONNECTED
     budget = header_budget(override.scratch)
-    found = [
-        Candidate(streams, cost_model.estimate(settings.cpu, cost_model.work(op, streams, vectors, budget)))
-        for streams in encodings.candidates(matrix, None if override.method == AUTO else _encoding(override.method))
-    ]
-    # The name of an encoding leaves its parameters and value coding open, unless a plan has it and it is a coding as well.
+    found = []
+    for streams in encodings.candidates(matrix, None if override.method == AUTO else _encoding(override.method)):
+        work = cost_model.work(op, streams, vectors, budget)
+        found.append(Candidate(streams, work, cost_model.estimate(settings.cpu, work)))
+    # The name of an encoding leaves parameters and value coding open, unless a plan has it and it is a coding as well.
     exact = [candidate for candidate in found if planned and cost_model.coding(candidate.streams) == override.method]
     if not exact and override.method not in (AUTO, found[0].streams.encoding):
         raise ValueError(f"layer '{layer.name}': the plan wants {override.method}, which it cannot have")
@@ -133,8 +135,8 @@ def choose(candidates: Sequence[Candidate], objective: str) -> Candidate:
     """The best of the candidates, of which there is at least one.
 
     `size` takes the smallest, `speed` the one with the fewest estimated instructions, `balanced` the smallest of those
-    that take at most BALANCED_TOLERANCE longer than the fastest. Between equals the other measure decides, then the order.
-    Candidates without an estimate are chosen by `size`, or if none has one.
+    that take at most BALANCED_TOLERANCE longer than the fastest. Between equals the other measure decides, then the
+    order. Candidates without an estimate are chosen by `size`, or if none has one.
     """
 
     def size(candidate: Candidate) -> tuple[float, float]:
@@ -159,12 +161,15 @@ def header_budget(scratch: int | None) -> int:
     return 0 if scratch is None else max(scratch, 1)
 
 
-def read_plan(path: str, model: schema.ModelT, layers: Sequence[Layer], model_name: str) -> dict[tuple[int, int], Override]:
+def read_plan(
+    path: str, model: schema.ModelT, layers: Sequence[Layer], model_name: str
+) -> dict[tuple[int, int], Override]:
     """The overrides of a plan file.
 
     Args:
       path: of the file.
-      model, layers: that they are for.
+      model: that they are for.
+      layers: of the model.
       model_name: for error messages.
 
     Raises:
@@ -240,7 +245,9 @@ def _find(entry: dict, model: schema.ModelT, layers: Sequence[Layer], where: str
         )
     if len(found) > 1:
         indices = ", ".join(f"{s}: {index}" for s, index in sorted(found))
-        raise ModelError(f"{where}: tensor {wanted!r} is the name of several (subgraph: index {indices}); give the index")
+        raise ModelError(
+            f"{where}: tensor {wanted!r} is the name of several (subgraph: index {indices}); give the index"
+        )
     return next(iter(found.values()))
 
 

@@ -1,7 +1,7 @@
 """Encodings of sparse matrices: one module each, with NAME, CODE (docs/format.md), encode(matrix) and decode(streams).
 
-To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. The planner tries every encoding but `dense`,
-with each keyword arguments of encode() in the module's VARIANTS, if it has that, else with none.
+To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. The planner tries every encoding but
+`dense`, with each keyword arguments of encode() in the module's VARIANTS, if it has that, else with none.
 """
 
 from __future__ import annotations
