@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from benchmarks import cortex_m, cortex_m_layers, firmware_code
+from dcsr import cost_model
 
 # Of both ops; pixels that are no multiple of anything.
 SMALL = (
@@ -33,6 +34,19 @@ def test_table_has_a_row_for_each_layer_and_two_runs_are_equal(core):
         assert layer["dense_instructions"] > 600 / 16
         assert layer["sparse_code"] > 100
         assert layer["sparse_cycles"]["2"] >= layer["sparse_instructions"]
+
+
+def test_scratch_is_what_the_cost_model_says(core):
+    """For budgets from too little to more than enough."""
+    shapes = [((40, (3, 7)), (300, 700, 900, 1000, 2000)), ((300, (5, 5)), (5000, 7000, 9000, 30000))]
+    anchors = [
+        cortex_m_layers.Anchor(5, cols, size, 0.8, None, budget)
+        for (cols, size), budgets in shapes
+        for budget in (0, *budgets)
+    ]
+    for layer in cortex_m.measure(core, cortex_m_layers.anchors(None, "every", anchors))["layers"]:
+        expected = cost_model.estimate(f"cortex-{core}", cost_model.Work(**layer["work"]))
+        assert layer["sparse_scratch"] == expected.scratch_bytes, layer
 
 
 @pytest.mark.parametrize("method", ["dcsr", "rle"])

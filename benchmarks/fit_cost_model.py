@@ -47,6 +47,8 @@ def main(argv: Sequence[str]) -> int:
     for path in arguments.measured:
         for core, samples in read(path).items():
             measured[core] += samples
+    if not any(measured.values()):
+        raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
     constants = {core: fit(core, measured[core]) for core in sorted(measured, key=list(cost_model.CPUS).index)}
     # An M85 is emulated by an M55 and runs its code.
     if "cortex-m55" in constants:

@@ -15,7 +15,7 @@ _STYLE = """\
 @media (prefers-color-scheme: dark) { :root { --page: #14181c; --text: #e6e9ec; --soft: #9aa4ae; --line: #333b43;
   --card: #1d2329; --dense: #56616c; --chosen: #4cb3dc; --bound: #f0a848; --good: #5fcf9a; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 75rem; padding: 2rem 1.5rem 4rem; background: var(--page); color: var(--text);
+body { margin: 0 auto; max-width: 88rem; padding: 2rem 1.5rem 4rem; background: var(--page); color: var(--text);
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2.5rem 0 .75rem; }
 p { margin: .25rem 0; color: var(--soft); max-width: 60rem; }
@@ -24,7 +24,7 @@ p { margin: .25rem 0; color: var(--soft); max-width: 60rem; }
   padding: .75rem 1rem; }
 .card b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
 .card span { color: var(--soft); font-size: .85rem; display: block; }
-.legend { display: flex; flex-wrap: wrap; gap: 1.25rem; color: var(--soft); font-size: .85rem; }
+.legend { display: flex; margin-top: 2rem; flex-wrap: wrap; gap: 1.25rem; color: var(--soft); font-size: .85rem; }
 .legend i { display: inline-block; width: .8rem; height: .8rem; border-radius: .15rem; margin-right: .4rem;
   vertical-align: -.05rem; }
 .wide { overflow-x: auto; }
@@ -32,8 +32,7 @@ table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }
 .l { text-align: left; } .soft { color: var(--soft); }
-.name { max-width: 22rem; overflow: hidden; text-overflow: ellipsis; }
-td.bars { width: 34%; min-width: 14rem; } svg { display: block; width: 100%; height: 1.45rem; }
+td.bars { width: 30%; min-width: 15rem; } svg { display: block; width: 100%; }
 .dense { fill: var(--dense); background: var(--dense); } .chosen { fill: var(--chosen); background: var(--chosen); }
 .bound { fill: var(--bound); background: var(--bound); }
 """
@@ -75,7 +74,7 @@ def render(page: Page, rows: Sequence[Row]) -> str:
         f"<title>{title}</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n",
         f"<p>{aim}Instructions are estimated for {html.escape(page.cpu)}.</p>\n",
         _cards(page, rows),
-        f"<h2>Layers</h2>\n{_LEGEND}",
+        _LEGEND,
         _layers(rows),
         _comparison(page.comparison),
         "</body>\n</html>\n",
@@ -91,15 +90,15 @@ def _cards(page: Page, rows: Sequence[Row]) -> str:
         cards.append(
             (
                 "packed layers, bytes",
-                f"{dense:,} → {total['packed_bytes']:,}",
-                f"× {total['packed_bytes'] / dense:.3f} of dense; bound {total['bound_bytes'] / dense:.3f}",
+                f"{total['packed_bytes']:,}",
+                f"from {dense:,}, × {total['packed_bytes'] / dense:.3f}; bound × {total['bound_bytes'] / dense:.3f}",
             )
         )
         cards.append(
             (
-                "besides in packed layers, bytes",
+                "stored besides, bytes",
                 f"{total['layer_bytes'] - total['packed_bytes']:,}",
-                "headers, bias, requantisation",
+                "headers, bias and requantisation of packed layers",
             )
         )
         instructions = total["estimated_instructions"]
@@ -119,82 +118,108 @@ def _cards(page: Page, rows: Sequence[Row]) -> str:
 
 
 def _change(label: str, values: Sequence[int | None], note: str = "") -> tuple[str, str, str]:
-    text = " → ".join("-" if value is None else f"{value:,}" for value in values)
+    """The last of the values, with what it was before."""
+    notes = [note] if note else []
     if len(values) == 2 and None not in values:
-        change = f"{(values[1] - values[0]) / values[0]:+.1%}"
-        note = f"{change}; {note}" if note else change
-    return label, text, note
+        notes.insert(0, f"from {values[0]:,}, {(values[1] - values[0]) / values[0]:+.1%}")
+    return label, _text(values[-1]), "; ".join(notes)
 
 
 def _layers(rows: Sequence[Row]) -> str:
-    """The table, with bars to one scale for all layers."""
+    """A table of the packed layers and one of the others, with bars to one scale."""
     most = max((row.dense_bytes or 0 for row in rows), default=0)
-    head = ("#", "layer", "op", "rows × cols", "sparsity", "encoding", "bytes", "dense", "chosen", "bound")
-    head = (*head, "ratio", "instructions", "scratch")
-    left = {"layer", "op", "encoding", "bytes"}
-    lines = [f"<th{' class=l' if title in left else ''}>{title}</th>" for title in head]
-    lines = ['<div class="wide"><table>\n<thead><tr>', *lines, "</tr></thead>\n<tbody>\n"]
-    subgraphs = len({row.subgraph for row in rows}) > 1
-    for row in rows:
-        place = f"{row.subgraph}.{row.operator}" if subgraphs else str(row.operator)
-        name = html.escape(row.name)
-        packed = row.layer_bytes is not None
-        coding = html.escape(row.coding) if packed else f'<span class="soft">{html.escape(row.note) or "dense"}</span>'
-        cells = [
+    several = len({row.subgraph for row in rows}) > 1
+
+    def what(row: Row) -> list[str]:
+        place = f"{row.subgraph}.{row.operator}" if several else str(row.operator)
+        short, name = (html.escape(text, quote=True) for text in (report.shortened(row.name), row.name))
+        return [
             f"<td>{place}</td>",
-            f'<td class="l name" title="{name}">{name}</td>',
+            f'<td class="l" title="{name}">{short}</td>',
             f'<td class="l">{html.escape(row.op)}</td>',
-            f"<td>{html.escape(row.shape).replace(' x ', ' × ')}</td>",
+            f"<td>{html.escape(row.shape).replace(' x ', '&#8239;×&#8239;')}</td>",
             f"<td>{_text(row.sparsity, '{:.1%}')}</td>",
-            f'<td class="l">{coding}</td>',
+        ]
+
+    packed = [
+        [
+            *what(row),
+            f'<td class="l">{html.escape(row.coding)}</td>',
             f'<td class="bars">{_bars(row, most)}</td>',
             f"<td>{_text(row.dense_bytes)}</td>",
-            f"<td>{_text(row.packed_bytes if packed else None)}</td>",
+            f"<td>{_text(row.packed_bytes)}</td>",
             f"<td>{_text(row.bound_bytes)}</td>",
-            f"<td>{_text(row.packed_bytes / row.dense_bytes if packed else None, '{:.3f}')}</td>",
+            f"<td>{_text(row.packed_bytes / row.dense_bytes, '{:.3f}')}</td>",
             f"<td>{_text(row.estimated_instructions)}</td>",
             f"<td>{_text(row.scratch_bytes)}</td>",
         ]
-        lines += ["<tr>", *cells, "</tr>\n"]
-    return "".join([*lines, "</tbody></table></div>\n"])
+        for row in rows
+        if row.layer_bytes is not None
+    ]
+    others = [
+        [
+            *what(row),
+            f'<td class="l soft">{html.escape(row.note)}</td>',
+            f'<td class="bars">{_bars(row, most)}</td>',
+            f"<td>{_text(row.dense_bytes)}</td>",
+            f"<td>{_text(row.bound_bytes)}</td>",
+        ]
+        for row in rows
+        if row.layer_bytes is None
+    ]
+    first = ("#", "layer", "op", "rows × cols", "sparsity")
+    last = ("ratio", "instructions", "scratch")
+    return "".join(
+        [
+            _table("Packed layers", (*first, "encoding", "bytes", "dense", "chosen", "bound", *last), packed),
+            _table("Other layers with weights", (*first, "why", "bytes", "dense", "bound"), others),
+        ]
+    )
+
+
+_LEFT = {"layer", "op", "encoding", "bytes", "why", "way", "note"}
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], text: str = "") -> str:
+    if not rows:
+        return ""
+    titles = "".join(f'<th class="l">{name}</th>' if name in _LEFT else f"<th>{name}</th>" for name in head)
+    body = "".join(f"<tr>{''.join(cells)}</tr>\n" for cells in rows)
+    table = f'<div class="wide"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n'
+    return f"<h2>{title}</h2>\n{text}{table}"
 
 
 def _bars(row: Row, most: int) -> str:
-    """Three bars: dense, chosen, bound; the last two only of packed layers."""
+    """Bars for dense, chosen (of packed layers) and bound."""
     if not row.dense_bytes:
         return ""
-    bars = [("dense", row.dense_bytes)]
+    bars = [("dense", row.dense_bytes), ("bound", row.bound_bytes)]
     if row.layer_bytes is not None:
-        bars += [("chosen", row.packed_bytes), ("bound", row.bound_bytes)]
+        bars.insert(1, ("chosen", row.packed_bytes))
     drawn = "".join(
-        f'<rect class="{kind}" x="0" y="{7 * i}" width="{max(100 * (size or 0) / most, 0.2):.2f}" height="6"/>'
+        f'<rect class="{kind}" x="0" y="{7 * i}" width="{max(100 * size / most, 0.3):.2f}" height="6"/>'
         for i, (kind, size) in enumerate(bars)
     )
-    height = 7 * len(bars)
     label = ", ".join(f"{kind} {size:,}" for kind, size in bars)
     return (
-        f'<svg viewBox="0 0 100 {height}" preserveAspectRatio="none" role="img" aria-label="{label} bytes"'
-        f' style="height:{0.48 * len(bars):.2f}rem">{drawn}</svg>'
+        f'<svg viewBox="0 0 100 {7 * len(bars)}" preserveAspectRatio="none" role="img" aria-label="{label} bytes"'
+        f' style="height:{0.45 * len(bars):.2f}rem">{drawn}</svg>'
     )
 
 
 def _comparison(ways: Sequence[Mapping[str, object]]) -> str:
-    if not ways:
-        return ""
-    lines = [
-        "<h2>Against TFLM's own compression</h2>\n"
-        "<p>All in one run of benchmarks/tflm_compression; latency on the host, relative to dense.</p>\n"
-        '<div class="wide"><table>\n<thead><tr><th class="l">way</th><th>flash</th><th>arena</th><th>latency</th>'
-        '<th class="l">note</th></tr></thead>\n<tbody>\n'
+    rows = [
+        [
+            f'<td class="l">{html.escape(str(way["way"]))}</td>',
+            f"<td>{_text(way['flash_bytes'])}</td>",
+            f"<td>{_text(way['arena_bytes'])}</td>",
+            f"<td>{_text(way['latency_ratio'], '{:.2f}')}</td>",
+            f'<td class="l soft">{html.escape(str(way["note"]))}</td>',
+        ]
+        for way in ways
     ]
-    for way in ways:
-        ratio = way.get("latency_ratio")
-        lines.append(
-            f'<tr><td class="l">{html.escape(str(way["way"]))}</td><td>{_text(way["flash_bytes"])}</td>'
-            f"<td>{_text(way['arena_bytes'])}</td><td>{_text(ratio, '× {:.2f}')}</td>"
-            f'<td class="l">{html.escape(str(way.get("note", "")))}</td></tr>\n'
-        )
-    return "".join([*lines, "</tbody></table></div>\n"])
+    text = "<p>All in one run of benchmarks/tflm_compression. Latency is that on the host, relative to dense.</p>\n"
+    return _table("Against TFLM's own compression", ("way", "flash", "arena", "latency", "note"), rows, text)
 
 
 def _text(value: object, form: str = "{:,}") -> str:

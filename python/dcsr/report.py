@@ -124,7 +124,7 @@ def print_table(rows: Sequence[Row], file: IO[str]) -> None:
         place = f"{entry.subgraph}.{entry.operator}" if subgraphs else str(entry.operator)
         table.add_row(
             place,
-            _shortened(entry.name),
+            shortened(entry.name),
             entry.op,
             entry.shape,
             _or_dash(entry.sparsity, "{:.1%}"),
@@ -208,7 +208,7 @@ def _or_dash(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
-def _shortened(name: str) -> str:
-    """The name, cut at the front: its end tells layers apart."""
+def shortened(name: str) -> str:
+    """A layer's name for printing, cut at the front: its end tells layers apart."""
     name = "".join(c if c.isprintable() else "?" for c in name)
     return name if len(name) <= _NAME_WIDTH else "…" + name[1 - _NAME_WIDTH :]

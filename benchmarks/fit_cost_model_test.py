@@ -1,0 +1,94 @@
+"""Fitting the cost model: known constants are found again, and what is written is what was fitted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import fit_cost_model
+from dcsr import cost_model, packing
+from dcsr import model as tflite
+
+
+def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[tuple[cost_model.Work, int]]:
+    """Convolutions of two codings whose instructions are made with `constants`."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(60):
+        rows, cols, vectors = (int(number) for number in rng.integers(50, 300, 3))
+        elements = int(rows * cols * rng.uniform(0.05, 0.3))
+        coding = str(rng.choice(["rle", "rice+huffman"]))
+        position_bytes = int(elements * rng.uniform(0.3, 0.9))
+        budget = int(rng.choice([0, 10000, 60000]))
+        work = cost_model.Work(
+            packing.OP_CONV_2D, coding, rows, cols, elements, elements // rows + 9, position_bytes, vectors, budget
+        )
+        kernel, counts = cost_model.structure(core, work)
+        assert kernel == "conv"
+        instructions = sum(constants[name] * count for name, count in counts.items())
+        found.append((work, round(instructions * (1 + noise * rng.standard_normal()))))
+    return found
+
+
+CONSTANTS = {
+    "layer": 3000.0,
+    "input": 2.0,
+    "output": 20.0,
+    "row_block": 0.0,
+    "product_block": 8.0,
+    "row": 100.0,
+    "rle element": 5.0,
+    "rle position byte": 9.0,
+    "rice+huffman element": 25.0,
+    "rice+huffman position byte": 0.0,
+}
+
+
+def test_constants_are_found_again():
+    fitted = fit_cost_model.fit("cortex-m4", samples("cortex-m4", CONSTANTS))["conv"]
+    assert fitted.keys() == CONSTANTS.keys()
+    for name, value in CONSTANTS.items():
+        assert fitted[name] == pytest.approx(value, rel=0.02, abs=0.6), name
+
+
+def test_noise_stays_noise_and_no_constant_is_negative():
+    noisy = samples("cortex-m4", CONSTANTS, noise=0.03)
+    fitted = fit_cost_model.fit("cortex-m4", noisy)
+    assert min(fitted["conv"].values()) >= 0
+    table = fit_cost_model.error_table({"cortex-m4": fitted}, {"cortex-m4": noisy})
+    medians = [float(line.split(" | ")[4].rstrip("%")) for line in table[2:]]
+    assert len(medians) == 2 and max(medians) < 4
+
+
+def test_non_negative_least_squares_meets_its_optimality_conditions():
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        matrix, target = rng.standard_normal((20, 6)), rng.standard_normal(20)
+        x = fit_cost_model.non_negative_least_squares(matrix, target)
+        gradient = matrix.T @ (target - matrix @ x)
+        assert np.all(x >= 0) and np.all(gradient <= 1e-6) and np.allclose(gradient[x > 0], 0, atol=1e-6)
+
+
+def test_module_holds_what_was_fitted_for_an_m85_too(tmp_path, capsys):
+    layers = [
+        {"work": dataclasses.asdict(work), "sparse_instructions": instructions}
+        for work, instructions in samples("cortex-m55", CONSTANTS)
+    ]
+    (tmp_path / "m.json").write_text(json.dumps([{"core": "m55", "layers": layers}]))
+    fit_cost_model.main([str(tmp_path / "m.json"), "-o", str(tmp_path / "constants.py")])
+    scope: dict = {}
+    exec((tmp_path / "constants.py").read_text(), scope)
+    assert scope["CONSTANTS"].keys() == {"cortex-m55", "cortex-m85"}
+    assert scope["CONSTANTS"]["cortex-m55"]["conv"].keys() == CONSTANTS.keys()
+    assert "| cortex-m55 | conv | rle | " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["", "{}", '[{"core": "m4"}]', '[{"core": "m4", "layers": [{"work": {}}]}]'])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "m.json"
+    path.write_text(content)
+    with pytest.raises(tflite.ModelError, match="m.json: not what cortex_m --json writes|m.json: has no layers"):
+        fit_cost_model.main([str(path)])
