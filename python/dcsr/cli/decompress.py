@@ -10,7 +10,8 @@ from dcsr.cli import common
 
 _DESCRIPTION = """\
 Turns a compressed model back into the dense one: tensors, operators, weights, biases and quantisation equal the
-original's. Needs the record that compress leaves in the model's metadata."""
+original's; ranges (min, max) of what was replaced are gone. Needs the record that compress leaves in the model's
+metadata, and compress --strip leaves out."""
 
 _EPILOG = """\
 example:
