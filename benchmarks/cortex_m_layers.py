@@ -18,7 +18,7 @@ from dcsr.requantize import quantize_multiplier
 from dcsr.schema import schema
 
 # auto is the smallest encoding, every a case for each that a planner chooses from.
-METHODS = ("auto", "every", *(name for name in encodings.REGISTRY if name != "dense"))
+METHODS = ("auto", "every", *encodings.METHODS)
 
 # Of cortex_m_bench.c.
 _JOB = struct.Struct("<4sI")
@@ -226,7 +226,8 @@ def _cases(
     weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str
 ) -> list[Case]:
     """Adds what is the same for layers of any origin; one case for each encoding."""
-    candidates = list(encodings.candidates(matrix, None if method in ("auto", "every") else method))
+    names = encodings.candidates(None if method in ("auto", "every") else method)
+    candidates = [encodings.encode(matrix, name) for name in names]
     if method != "every":
         candidates = [min(candidates, key=lambda candidate: candidate.nbytes)]
     size = shape[0] * shape[1] * shape[2] * matrix.shape[1]

@@ -49,10 +49,12 @@ def test_scratch_is_what_the_cost_model_says(core):
         assert layer["sparse_scratch"] == expected.scratch_bytes, layer
 
 
-@pytest.mark.parametrize("method", ["dcsr", "rle"])
-def test_method_is_the_encoding(method):
+@pytest.mark.parametrize(
+    "method,encoding", [("dcsr", "dcsr"), ("dcsr8", "dcsr"), ("offset8", "offset8"), ("rle", "rle")]
+)
+def test_method_is_the_encoding(method, encoding):
     for case in cortex_m_layers.anchors(None, method, SMALL):
-        assert case.sparse.streams.encoding == method
+        assert case.sparse.streams.encoding == encoding
 
 
 def test_wrong_output_is_noticed(core, monkeypatch):

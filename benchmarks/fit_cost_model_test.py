@@ -27,7 +27,7 @@ def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[
             packing.OP_CONV_2D, coding, rows, cols, elements, elements // rows + 9, position_bytes, vectors, budget
         )
         kernel, counts = cost_model.structure(core, work)
-        assert kernel == "conv"
+        assert kernel == "conv1x1_smlal"
         instructions = sum(constants[name] * count for name, count in counts.items())
         found.append((work, round(instructions * (1 + noise * rng.standard_normal()))))
     return found
@@ -48,7 +48,7 @@ CONSTANTS = {
 
 
 def test_constants_are_found_again():
-    fitted = fit_cost_model.fit("cortex-m4", samples("cortex-m4", CONSTANTS))["conv"]
+    fitted = fit_cost_model.fit("cortex-m4", samples("cortex-m4", CONSTANTS))["conv1x1_smlal"]
     assert fitted.keys() == CONSTANTS.keys()
     for name, value in CONSTANTS.items():
         assert fitted[name] == pytest.approx(value, rel=0.02, abs=0.6), name
@@ -57,7 +57,7 @@ def test_constants_are_found_again():
 def test_noise_stays_noise_and_no_constant_is_negative():
     noisy = samples("cortex-m4", CONSTANTS, noise=0.03)
     fitted = fit_cost_model.fit("cortex-m4", noisy)
-    assert min(fitted["conv"].values()) >= 0
+    assert min(fitted["conv1x1_smlal"].values()) >= 0
     table = fit_cost_model.error_table({"cortex-m4": fitted}, {"cortex-m4": noisy})
     medians = [float(line.split(" | ")[4].rstrip("%")) for line in table[2:]]
     assert len(medians) == 2 and max(medians) < 4
@@ -75,15 +75,15 @@ def test_non_negative_least_squares_meets_its_optimality_conditions():
 def test_module_holds_what_was_fitted_for_an_m85_too(tmp_path, capsys):
     layers = [
         {"work": dataclasses.asdict(work), "sparse_instructions": instructions}
-        for work, instructions in samples("cortex-m55", CONSTANTS)
+        for work, instructions in samples("cortex-m4", CONSTANTS)
     ]
     (tmp_path / "m.json").write_text(json.dumps([{"core": "m55", "layers": layers}]))
     fit_cost_model.main([str(tmp_path / "m.json"), "-o", str(tmp_path / "constants.py")])
     scope: dict = {}
     exec((tmp_path / "constants.py").read_text(), scope)
     assert scope["CONSTANTS"].keys() == {"cortex-m55", "cortex-m85"}
-    assert scope["CONSTANTS"]["cortex-m55"]["conv"].keys() == CONSTANTS.keys()
-    assert "| cortex-m55 | conv | rle | " in capsys.readouterr().out
+    assert scope["CONSTANTS"]["cortex-m55"]["conv1x1_mve"].keys() == CONSTANTS.keys()
+    assert "| cortex-m55 | conv1x1 mve | rle | " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", ["", "{}", '[{"core": "m4"}]', '[{"core": "m4", "layers": [{"work": {}}]}]'])

@@ -15,7 +15,8 @@
 namespace dcsr {
 namespace {
 
-constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle, kDcsrEncodingDcsr};
+constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle, kDcsrEncodingDcsr,
+                                       kDcsrEncodingOffset8};
 
 alignas(16) uint8_t arena[1 << 20];
 
@@ -41,7 +42,8 @@ struct Fixture {
 
   explicit Fixture(const DcsrCase& layer_case, DcsrEncoding encoding, uint64_t seed = 1)
       : data(make_case(&layer_case, seed)) {
-    const PackOptions options = {encoding, 0, false};
+    PackOptions options = {};
+    options.encoding = encoding;
     blob = pack_layer(&data.layer, &options);
     expected = static_cast<int8_t*>(malloc(data.output_size));
     output = static_cast<int8_t*>(malloc(data.output_size));

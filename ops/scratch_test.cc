@@ -61,7 +61,8 @@ constexpr int8_t kShift[] = {0};
 PackedBlob Pack(DcsrOp op, uint32_t stride) {
   const DenseLayer layer = {op,     2,      3,     0,        0,     -128,        127,
                             stride, stride, false, kWeights, kBias, kMultiplier, kShift};
-  const PackOptions options = {kDcsrEncodingDcsr, 0, false};
+  PackOptions options = {};
+  options.encoding = kDcsrEncodingDcsr;
   return pack_layer(&layer, &options);
 }
 

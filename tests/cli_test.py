@@ -145,7 +145,7 @@ def test_dumped_plan_gives_the_same_file(dense):
     assert line.startswith("compress: plan.yaml: entry 1 of 'tensors': ") and "no layer whose weights are" in line
 
 
-@pytest.mark.parametrize("method", ["dcsr", "rle", "auto", "none"])
+@pytest.mark.parametrize("method", ["dcsr", "dcsr4", "dcsr8", "offset8", "rle", "auto", "none"])
 @pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
 def test_methods_and_objectives_verify(dense, method, objective):
     cwd = dense.parent
@@ -316,7 +316,7 @@ def test_numpy_metrics_and_export(tmp_path):
     result = run("matrix_metrics", path, "--json", "sizes.json", cwd=tmp_path)
     sizes = json.loads((tmp_path / "sizes.json").read_text())["bytes"]
     assert sizes["dense"] == 6000
-    for scheme in ("csr", "bcsr", "psr", "rle", "bitmap", "zlib6", "zlib9", "dcsr", "bound"):
+    for scheme in ("csr", "bcsr", "psr", "rle", "offset8", "bitmap", "zlib6", "zlib9", "dcsr", "bound"):
         assert scheme in sizes and scheme in result.stdout
 
     run("export_matrix", path, "out.h", cwd=tmp_path)

@@ -10,7 +10,7 @@ from dcsr import model as tflite
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, conv_model, fully_connected_model, sparse_matrix
 
-ENCODINGS = ["dcsr", "rle", "dense"]
+ENCODINGS = ["dcsr4", "dcsr8", "offset8", "rle", "dense"]
 ACTIVATIONS = {name: getattr(schema.ActivationFunctionType, name) for name in ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")}
 
 

@@ -54,8 +54,10 @@ def layers() -> dict[str, packing.PackedLayer]:
     wide[0, [4990, 4991, 4999]] = [5, 6, 7]
     wide[1, [*range(15), 300]] = [*range(1, 16), -16]
     return {
-        "dcsr": _layer(small, "dcsr", packing.OP_CONV_2D, (1, 2)),
-        "dcsr_escape": _layer(wide, "dcsr", packing.OP_FULLY_CONNECTED, (1, 1)),
+        "dcsr": _layer(small, "dcsr4", packing.OP_CONV_2D, (1, 2)),
+        "dcsr_escape": _layer(wide, "dcsr4", packing.OP_FULLY_CONNECTED, (1, 1)),
+        "dcsr_bytes": _layer(wide, "dcsr8", packing.OP_FULLY_CONNECTED, (1, 1)),
+        "offset8": _layer(wide, "offset8", packing.OP_FULLY_CONNECTED, (1, 1)),
         "rle": _layer(small, "rle", packing.OP_FULLY_CONNECTED, (1, 1)),
         "dense": _layer(small[:2, :5], "dense", packing.OP_FULLY_CONNECTED, (1, 1)),
     }
@@ -84,6 +86,9 @@ _EXPLANATIONS = {
     " row 1 is empty; row 2 has -9 .. 8 in columns 3, 5 .. 37 except for 127 in column 21; row 3 is -1 throughout.",
     "dcsr_escape": "A FULLY_CONNECTED with many planes, eight and nine; the base of row 1 is escaped. Row 0 has"
     " 5, 6, 7 in columns 4990, 4991, 4999; row 1 has 1 .. 15 in columns 0 .. 14 and -16 in column 300.",
+    "dcsr_bytes": "The matrix of dcsr_escape with deltas of 8 bits. Row 0 is escaped; row 1 has one plane, in which"
+    " lane 15 is.",
+    "offset8": "The matrix of dcsr_escape. The group of row 1 that ends before column 300 has one filler.",
     "rle": "The matrix of the first vector as FULLY_CONNECTED, requantised with one multiplier.",
     "dense": "Rows 0 and 1, columns 0 .. 4 of it.",
 }

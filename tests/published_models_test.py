@@ -56,7 +56,7 @@ def assert_verifies(dense: bytes, compressed: bytes, path: Path) -> None:
     assert difference is None, difference.text
 
 
-@pytest.mark.parametrize("method", ["dcsr", "rle"])
+@pytest.mark.parametrize("method", ["dcsr", "dcsr8", "offset8", "rle"])
 @pytest.mark.parametrize("path", [*OWN, *(pytest.param(p, marks=needs_published) for p in PUBLISHED)], ids=name_of)
 def test_compressed_model_is_exact_and_given_back_whole(path, method):
     data = path.read_bytes()

@@ -413,11 +413,12 @@ static void end_list(ListEntry* list, size_t count) {
 
 // Decodes the row, or as much of it as `limit` entries hold.
 DCSR_NOINLINE static void fill_list(DcsrRowReader* reader, size_t limit, ListEntry* list) {
-  const bool is_dcsr = reader->layer->encoding == kDcsrEncodingDcsr;
+  const bool has_nibbles =
+      reader->layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(reader->layer);
   DcsrGroup group;
   size_t count = 0;
   do {
-    if (is_dcsr) count = append_dcsr_groups(reader, limit, list, count);
+    if (has_nibbles) count = append_dcsr_groups(reader, limit, list, count);
     if (count + kDcsrGroupLanes > limit || !dcsr_decode_group(reader, &group)) break;
     count = append_group(&group, list, count);
   } while (reader->left > 0);

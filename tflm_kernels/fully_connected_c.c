@@ -98,7 +98,26 @@ static uint32_t multiply_dcsr_groups(DcsrRowReader* reader, const int8_t* x, uin
   return sum;
 }
 
+// Groups of the next row, already begun, that are a base and byte offsets; it stops at another.
+static uint32_t multiply_offset_groups(DcsrRowReader* reader, const int8_t* x, uint32_t sum) {
+  while (dcsr_is_offset_group(reader)) {
+    const int32_t base = dcsr_offset_base(reader);
+    const uint8_t* offset = reader->delta;
+    const int8_t* weight = reader->weight;
+    DCSR_UNROLL("GCC unroll 16")
+    for (uint32_t l = 0; l < kDcsrGroupLanes; ++l) {
+      sum += (uint32_t)(weight[l] * x[base + (int32_t)offset[l]]);
+      DCSR_LANE_DONE(sum);
+    }
+    reader->delta += kDcsrGroupLanes;
+    reader->weight += kDcsrGroupLanes;
+    reader->left -= kDcsrGroupLanes;
+  }
+  return sum;
+}
+
 static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* output) {
+  const bool has_offset_groups = dcsr_has_offset_groups(layer);
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     uint32_t sum = (uint32_t)layer->bias[row];
@@ -107,7 +126,8 @@ static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* out
       sum = multiply_rle_row(&reader, x, sum);
     } else {
       while (reader.left > 0) {
-        sum = multiply_dcsr_groups(&reader, x, sum);
+        sum = has_offset_groups ? multiply_offset_groups(&reader, x, sum)
+                                : multiply_dcsr_groups(&reader, x, sum);
         // The last of the row, or one with many planes.
         DcsrGroup group;
         if (dcsr_decode_group(&reader, &group)) sum = multiply_group(&group, x, sum);

@@ -17,7 +17,7 @@
 enum {
   kSeeds = 60000,
   kSeedsPerLine = 10000,
-  kMaxBlobs = 400,
+  kMaxBlobs = 1000,
   kMaxBlobBytes = 4096,
   kMaxMutations = 4,
   kStatusCount = kDcsrErrorIndex + 1,
@@ -26,15 +26,24 @@ enum {
 static PackedBlob blobs[kMaxBlobs];
 static size_t blob_count = 0;
 
+static const PackOptions kPackings[] = {
+    {.encoding = kDcsrEncodingDense},
+    {.encoding = kDcsrEncodingRle},
+    {.encoding = kDcsrEncodingDcsr},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4, .escape_every_base = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
+    {.encoding = kDcsrEncodingOffset8},
+    {.encoding = kDcsrEncodingOffset8, .any_order = true},
+};
+
 // The small ones of the table in every encoding.
 static void make_blobs(void) {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
     if ((uint64_t)kDcsrCases[i].rows * kDcsrCases[i].cols > 32768) continue;
     CaseData data = make_case(&kDcsrCases[i], 1);
-    for (uint32_t k = 0; k < 4 && blob_count < kMaxBlobs; ++k) {
-      const PackOptions packing = {k < 3 ? (DcsrEncoding)k : kDcsrEncodingDcsr, k < 3 ? 0 : 4,
-                                   k == 3};
-      PackedBlob blob = pack_layer(&data.layer, &packing);
+    for (size_t k = 0; k < sizeof(kPackings) / sizeof(kPackings[0]); ++k) {
+      if (blob_count == kMaxBlobs) break;
+      PackedBlob blob = pack_layer(&data.layer, &kPackings[k]);
       if (blob.size <= kMaxBlobBytes) {
         blobs[blob_count++] = blob;
       } else {

@@ -33,8 +33,17 @@ static void read_dcsr_columns(DcsrRowReader* reader, DcsrGroup* group, uint32_t 
                dcsr_odd_deltas(&words, 1), group->column + 8);
   }
   reader->index += dcsr_descriptor_bytes(reader->index);
-  reader->delta += dcsr_delta_bytes(lanes);
+  reader->delta += dcsr_delta_bytes(reader->layer, lanes);
   reader->expected = base + (int32_t)slope;
+}
+
+// If dcsr_is_offset_group().
+static void read_offset_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  const uint32_t base = (uint32_t)dcsr_offset_base(reader);
+  const uint8_t* offset = reader->delta;
+  DCSR_UNROLL("GCC unroll 16")
+  for (uint32_t l = 0; l < kDcsrGroupLanes; ++l) group->column[l] = (int32_t)(base + offset[l]);
+  reader->delta += kDcsrGroupLanes;
 }
 
 static void read_rle_columns(DcsrRowReader* reader, DcsrGroup* group) {
@@ -66,6 +75,8 @@ bool dcsr_decode_group(DcsrRowReader* reader, DcsrGroup* group) {
   const DcsrLayer* layer = reader->layer;
   if (reader->left == 0) return false;
   if (!dcsr_has_word_groups(layer)) return dcsr_next_group(reader, group);
+  const bool has_offset_groups = dcsr_has_offset_groups(layer);
+  if (has_offset_groups && !dcsr_is_offset_group(reader)) return dcsr_next_group(reader, group);
   uint32_t planes = 0;
   if (layer->encoding == kDcsrEncodingDcsr) {
     planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
@@ -73,7 +84,9 @@ bool dcsr_decode_group(DcsrRowReader* reader, DcsrGroup* group) {
   }
   group->lanes = reader->left < kDcsrGroupLanes ? reader->left : (uint32_t)kDcsrGroupLanes;
   group->weight = reader->weight;
-  if (layer->encoding == kDcsrEncodingDcsr) {
+  if (has_offset_groups) {
+    read_offset_columns(reader, group);
+  } else if (layer->encoding == kDcsrEncodingDcsr) {
     read_dcsr_columns(reader, group, planes);
   } else {
     read_rle_columns(reader, group);

@@ -1,4 +1,5 @@
-// What decoders of groups share: delta nibbles and planes, eight lanes at a time in 32-bit words.
+// What decoders of groups share: gaps, or delta nibbles and planes, eight lanes at a time in 32-bit
+// words; and which groups are no more than a base and byte offsets.
 //
 // Words are read whole, up to 8 bytes beyond the end of the index or delta section. The values are
 // behind those: with at least 16 of them this is still in the layer, dcsr_has_word_groups().
@@ -22,6 +23,31 @@ static inline bool dcsr_has_word_groups(const DcsrLayer* layer) {
 
 // More planes do not fit into a nibble.
 enum { kDcsrMostWordPlanes = 4 };
+
+// Whether the columns of every whole group, or of the next one, are `base + delta[lane]`; the base
+// is dcsr_offset_base().
+static inline bool dcsr_has_offset_groups(const DcsrLayer* layer) {
+  return layer->encoding == kDcsrEncodingOffset8 ||
+         (layer->encoding == kDcsrEncodingDcsr && dcsr_has_byte_deltas(layer));
+}
+
+static inline bool dcsr_is_offset_group(const DcsrRowReader* reader) {
+  return reader->left >= kDcsrGroupLanes && (reader->layer->encoding == kDcsrEncodingOffset8 ||
+                                             (dcsr_load_u16(reader->index) & kDcsrPlaneMask) == 0);
+}
+
+// Base of a group for which dcsr_is_offset_group() is true. Advances `index`.
+static inline int32_t dcsr_offset_base(DcsrRowReader* reader) {
+  if (reader->layer->encoding == kDcsrEncodingOffset8) {
+    reader->expected += (int32_t)dcsr_load_u16(reader->index);
+    reader->index += kDcsrStepBytes;
+    return reader->expected;
+  }
+  const int32_t base = dcsr_group_base(reader->index, reader->expected);
+  reader->index += dcsr_descriptor_bytes(reader->index);
+  reader->expected = base + (int32_t)reader->slope;
+  return base;
+}
 
 // The lower (0) or upper four bits of the deltas of 16 lanes; word w has lanes 8 w to 8 w + 7.
 typedef struct {

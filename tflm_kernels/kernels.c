@@ -10,6 +10,7 @@
 #include "tflm_kernels/kernels.h"
 
 #include "tflm_kernels/conv1x1_c.h"
+#include "tflm_kernels/conv1x1_mve.h"
 #include "tflm_kernels/conv1x1_smlal.h"
 #include "tflm_kernels/fully_connected_c.h"
 #include "tflm_kernels/reference.h"
@@ -17,14 +18,31 @@
 // Bytes of scratch that a kernel may ask for if the packed layer does not say. Define it for the
 // whole build to have another.
 #ifndef DCSR_SCRATCH_BUDGET
-#define DCSR_SCRATCH_BUDGET (32 * 1024)
+#define DCSR_SCRATCH_BUDGET (80 * 1024)
 #endif
 
 static inline size_t scratch_budget(const DcsrLayer* layer) {
   return layer->scratch_budget != 0 ? layer->scratch_budget : DCSR_SCRATCH_BUDGET;
 }
 
-#if defined(__arm__) && defined(__thumb2__)
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+
+// Cortex-M55 and M85.
+size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  const size_t budget = scratch_budget(layer);
+  const size_t bytes = dcsr_conv1x1_mve_scratch_bytes(layer, shape, budget);
+  return bytes != 0 ? bytes : dcsr_conv1x1_smlal_scratch_bytes(layer, shape, budget);
+}
+
+void dcsr_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                  int8_t* output, void* scratch) {
+  const size_t budget = scratch_budget(layer);
+  if (dcsr_conv1x1_mve(layer, shape, input, output, scratch, budget)) return;
+  dcsr_conv1x1_smlal(layer, shape, input, output, scratch,
+                     dcsr_conv1x1_smlal_scratch_bytes(layer, shape, budget));
+}
+
+#elif defined(__arm__) && defined(__thumb2__)
 
 // Cortex-M3 and later, all of which have SMLAL.
 size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {

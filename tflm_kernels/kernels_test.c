@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tflm_kernels/conv1x1_c.h"
+#include "tflm_kernels/conv1x1_mve.h"
 #include "tflm_kernels/conv1x1_smlal.h"
 #include "tflm_kernels/dense_baseline.h"
 #include "tflm_kernels/fully_connected_c.h"
@@ -16,10 +17,20 @@
 #include "tflm_kernels/testing/pack.h"
 
 static const PackOptions kPackings[] = {
-    {kDcsrEncodingDense, 0, false}, {kDcsrEncodingRle, 0, false},  {kDcsrEncodingRle, 1, false},
-    {kDcsrEncodingRle, 2, false},   {kDcsrEncodingRle, 4, false},  {kDcsrEncodingDcsr, 0, false},
-    {kDcsrEncodingDcsr, 1, false},  {kDcsrEncodingDcsr, 2, false}, {kDcsrEncodingDcsr, 4, false},
-    {kDcsrEncodingDcsr, 0, true},
+    {.encoding = kDcsrEncodingDense},
+    {.encoding = kDcsrEncodingRle},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 1},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 4},
+    {.encoding = kDcsrEncodingDcsr},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 2},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4},
+    {.encoding = kDcsrEncodingDcsr, .escape_every_base = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true},
+    {.encoding = kDcsrEncodingOffset8},
+    {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 4, .any_order = true},
 };
 
 enum {
@@ -87,6 +98,20 @@ static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* outp
   free(scratch);
 }
 
+static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  size_t bytes = 0;
+  if (layer->op == kDcsrOpConv1x1) {
+    bytes = dcsr_conv1x1_mve_scratch_bytes(layer, &data->shape, layer->scratch_budget);
+  }
+  if (bytes == 0) {
+    run_reference(layer, data, output);
+    return;
+  }
+  void* scratch = allocate_scratch(bytes);
+  dcsr_conv1x1_mve(layer, &data->shape, data->input, output, scratch, layer->scratch_budget);
+  free(scratch);
+}
+
 #endif
 
 // Layers of the dense encoding; others go to the reference.
@@ -132,12 +157,11 @@ static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run, uint32_t
     if (!pack_row_length_fits(&data.layer, packing)) continue;
     PackedBlob blob = pack_layer(&data.layer, packing);
     char context[256];
-    snprintf(
-        context, sizeof(context),
-        "'%s' [%u x %u, %d x %d x %d], seed %u, budget %lu, encoding %d, row_length_bytes %u%s",
-        c->name, (unsigned)c->rows, (unsigned)c->cols, (int)c->batches, (int)c->input_height,
-        (int)c->input_width, (unsigned)seed, (unsigned long)budget, (int)packing->encoding,
-        (unsigned)packing->row_length_bytes, packing->escape_every_base ? ", escapes" : "");
+    snprintf(context, sizeof(context),
+             "'%s' [%u x %u, %d x %d x %d], seed %u, budget %lu, encoding %d, packing %u", c->name,
+             (unsigned)c->rows, (unsigned)c->cols, (int)c->batches, (int)c->input_height,
+             (int)c->input_width, (unsigned)seed, (unsigned long)budget, (int)packing->encoding,
+             (unsigned)i);
     DcsrLayer layer;
     DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
     if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
@@ -173,6 +197,8 @@ static void test_dense_baseline_equals_dense_loop(void) { check_all_cases(run_de
 static void test_c_kernels_equal_dense_loop(void) { check_all_budgets(run_c); }
 
 static void test_smlal_kernels_equal_dense_loop(void) { check_all_budgets(run_smlal); }
+
+static void test_mve_kernels_equal_dense_loop(void) { check_all_budgets(run_mve); }
 #endif
 
 // A table whose outputs are all clamped would prove little.
@@ -204,6 +230,7 @@ int main(void) {
 #if !defined(__arm__)
   RUN_TEST(test_c_kernels_equal_dense_loop);
   RUN_TEST(test_smlal_kernels_equal_dense_loop);
+  RUN_TEST(test_mve_kernels_equal_dense_loop);
 #endif
   RUN_TEST(test_cases_spread_over_int8);
   return check_exit_status();

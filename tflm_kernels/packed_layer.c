@@ -84,11 +84,15 @@ static bool encoding_is_valid(const Header* h) {
              h->index_parameter == 0 && h->index_bytes == 0 && h->delta_bytes == 0 &&
              h->plane_bytes == 0;
     case kDcsrEncodingDcsr:
-      return row_length_bytes_is_valid(h) && h->index_parameter == kDcsrNibbleBits;
+      return row_length_bytes_is_valid(h) &&
+             (h->index_parameter == kDcsrNibbleBits || h->index_parameter == kDcsrByteBits);
     case kDcsrEncodingRle:
       return row_length_bytes_is_valid(h) && h->index_parameter == 0 &&
              h->index_bytes == ((uint64_t)h->elements + 1) / 2 && h->delta_bytes == 0 &&
              h->plane_bytes == 0;
+    case kDcsrEncodingOffset8:
+      return row_length_bytes_is_valid(h) && h->index_parameter == 0 &&
+             h->delta_bytes == h->elements && h->plane_bytes == 0;
     default:
       return false;
   }
@@ -147,6 +151,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   layer->stride_w = h.stride_w;
   layer->requantize_stride = per_row ? 1 : 0;
   layer->row_length_bytes = h.row_length_bytes;
+  layer->index_parameter = h.index_parameter;
   layer->index_bytes = h.index_bytes;
   layer->delta_bytes = h.delta_bytes;
   layer->plane_bytes = h.plane_bytes;
@@ -193,35 +198,54 @@ static bool next_dcsr_group_is_valid(const DcsrRowReader* reader) {
 
   if (index_left < kDcsrStepBytes) return false;
   if (index_left < dcsr_descriptor_bytes(reader->index)) return false;
-  if (delta_left < dcsr_delta_bytes(lanes)) return false;
+  if (delta_left < dcsr_delta_bytes(layer, lanes)) return false;
   const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
   if (plane_left < planes * dcsr_plane_bytes(lanes)) return false;
   const int32_t base = dcsr_group_base(reader->index, reader->expected);
   return base >= -kMaxBase && base <= kMaxBase;
 }
 
+static bool next_offset8_group_is_valid(const DcsrRowReader* reader) {
+  const DcsrLayer* layer = reader->layer;
+  return layer->index_bytes - (size_t)(reader->index - layer->index) >= kDcsrStepBytes;
+}
+
+// Whether what the next group takes from streams whose size does not follow from the header is
+// there.
+static bool next_group_is_valid(const DcsrRowReader* reader) {
+  switch (reader->layer->encoding) {
+    case kDcsrEncodingDcsr:
+      return next_dcsr_group_is_valid(reader);
+    case kDcsrEncodingOffset8:
+      return next_offset8_group_is_valid(reader);
+    default:
+      return true;
+  }
+}
+
 // Needs valid row lengths: they bound what is read from `index` of an rle
-// layer.
+// layer and from `delta` of an offset8 layer.
 static DcsrStatus validate_columns(const DcsrLayer* layer) {
-  const bool is_dcsr = layer->encoding == kDcsrEncodingDcsr;
+  const bool any_order = layer->encoding == kDcsrEncodingOffset8;
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     dcsr_next_row(&reader);
     int32_t previous = -1;
     while (reader.left > 0) {
-      if (is_dcsr && !next_dcsr_group_is_valid(&reader)) return kDcsrErrorIndex;
+      if (!next_group_is_valid(&reader)) return kDcsrErrorIndex;
       DcsrGroup group;
       dcsr_next_group(&reader, &group);
       for (uint32_t l = 0; l < group.lanes; ++l) {
-        if (group.column[l] <= previous) return kDcsrErrorIndex;
-        previous = group.column[l];
+        const int32_t column = group.column[l];
+        if (column <= previous || column >= (int32_t)layer->cols) return kDcsrErrorIndex;
+        if (!any_order) previous = column;
       }
-      if (previous >= (int32_t)layer->cols) return kDcsrErrorIndex;
     }
   }
-  const bool all_was_read = !is_dcsr || (reader.index == layer->index + layer->index_bytes &&
-                                         reader.delta == layer->delta + layer->delta_bytes &&
-                                         reader.plane == layer->plane + layer->plane_bytes);
+  const bool all_was_read =
+      layer->encoding == kDcsrEncodingRle || (reader.index == layer->index + layer->index_bytes &&
+                                              reader.delta == layer->delta + layer->delta_bytes &&
+                                              reader.plane == layer->plane + layer->plane_bytes);
   return all_was_read ? kDcsrOk : kDcsrErrorIndex;
 }
 

@@ -35,6 +35,7 @@ typedef enum {
   kDcsrEncodingDense = 0,
   kDcsrEncodingDcsr = 1,
   kDcsrEncodingRle = 2,
+  kDcsrEncodingOffset8 = 3,
 } DcsrEncoding;
 
 typedef enum {
@@ -65,6 +66,7 @@ typedef struct {
   uint32_t stride_w;
   uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all
   uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense
+  uint32_t index_parameter;    // dcsr: bits of a base delta, 4 or 8; else 0
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
@@ -73,8 +75,8 @@ typedef struct {
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
   const uint8_t* row_length;  // [rows], row_length_bytes each
-  const uint8_t* index;       // dcsr: descriptors, u16; rle: gaps, nibbles
-  const uint8_t* delta;       // dcsr
+  const uint8_t* index;       // dcsr: descriptors, u16; rle: gaps, nibbles; offset8: steps, u16
+  const uint8_t* delta;       // dcsr; offset8: offsets, u8
   const uint8_t* plane;       // dcsr
   const int8_t* values;       // [elements]
 } DcsrLayer;

@@ -58,6 +58,44 @@ static const uint8_t kHandmadeRle[96] = {
     5,    0xF9, 0,    127,  0x80, 0,    0,    0,     // values
 };
 
+// Base 1, deltas 0, 8, 37 in bytes.
+static const uint8_t kHandmadeBytes[96] = {
+    'd',  'C',  'S',  'R',  1,    2,    1,    0,     // FULLY_CONNECTED, dcsr
+    96,   0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
+    40,   0,    0,    0,    4,    0,    0,    0,     // cols, elements
+    0x80, 0xFF, 0xFE, 0xFF,                          // zero points -128 and -2
+    0x9C, 0xFF, 125,  0,                             // activations -100 .. 125
+    1,    1,    0,    1,    8,    0,    0,    0,     // strides, flags, row_length_bytes, 8
+    4,    0,    0,    0,    4,    0,    0,    0,     // index_bytes, delta_bytes
+    0,    0,    0,    0,    0,    0,    0,    0,     // plane_bytes
+    0,    0,    0,    0,    0,    0,    0,    0,     //
+    10,   0,    0,    0,    0xFD, 0xFF, 0xFF, 0xFF,  // bias 10, -3
+    0,    0,    0,    0x40, 1,    0,    0,    0,     // multiplier 2^30, shift 1: the factor is 1
+    3,    1,    0,    0,                             // row_length
+    0x10, 0x00, 0,    0,                             // step 1; step 0
+    0,    8,    37,   0,                             // delta
+    5,    0xF9, 127,  0x80,                          // values
+};
+
+// Row 0 backwards from base 0, with a filler that repeats a column.
+static const uint8_t kHandmadeOffset8[104] = {
+    'd',  'C',  'S',  'R',  1,    2,    3,    0,     // FULLY_CONNECTED, offset8
+    104,  0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
+    40,   0,    0,    0,    5,    0,    0,    0,     // cols, elements
+    0x80, 0xFF, 0xFE, 0xFF,                          // zero points -128 and -2
+    0x9C, 0xFF, 125,  0,                             // activations -100 .. 125
+    1,    1,    0,    1,    0,    0,    0,    0,     // strides, flags, row_length_bytes
+    4,    0,    0,    0,    5,    0,    0,    0,     // index_bytes, delta_bytes
+    0,    0,    0,    0,    0,    0,    0,    0,     //
+    0,    0,    0,    0,    0,    0,    0,    0,     //
+    10,   0,    0,    0,    0xFD, 0xFF, 0xFF, 0xFF,  // bias 10, -3
+    0,    0,    0,    0x40, 1,    0,    0,    0,     // multiplier 2^30, shift 1: the factor is 1
+    4,    1,    0,    0,                             // row_length
+    0,    0,    0,    0,                             // steps
+    38,   9,    9,    1,    0,    0,    0,    0,     // offsets
+    127,  0,    0xF9, 5,    0x80, 0,    0,    0,     // values
+};
+
 static void check_handmade(const uint8_t* bytes, size_t size, uint32_t elements) {
   uint8_t* data = (uint8_t*)malloc(size);
   if (data == NULL) abort();
@@ -103,6 +141,14 @@ static void test_handmade_dcsr_layer(void) {
 
 static void test_handmade_rle_layer(void) { check_handmade(kHandmadeRle, sizeof(kHandmadeRle), 5); }
 
+static void test_handmade_byte_delta_layer(void) {
+  check_handmade(kHandmadeBytes, sizeof(kHandmadeBytes), 4);
+}
+
+static void test_handmade_offset8_layer(void) {
+  check_handmade(kHandmadeOffset8, sizeof(kHandmadeOffset8), 5);
+}
+
 // The layers that are corrupted. Most are a convolution [3, 40]: row 0 as above,
 // row 1 without nonzeros, row 2 with 20 nonzeros in all even columns (slope 32,
 // all deltas and steps 0, groups of 16 and 4).
@@ -114,7 +160,9 @@ typedef enum {
   kDcsrEscapes,
   kDcsrDiagonal,  // [40, 40], escapes: much index for few values
   kDcsrFullyConnected,
+  kDcsrBytes,
   kRle,
+  kOffset8,
   kBlobCount
 } BlobKind;
 
@@ -153,12 +201,18 @@ static PackedBlob make_blob(BlobKind kind) {
                             .multiplier = multiplier,
                             .shift = shift};
   static const PackOptions kPackings[kBlobCount] = {
-      [kDense] = {kDcsrEncodingDense, 0, false},
-      [kDcsr] = {kDcsrEncodingDcsr, 1, false},
-      [kDcsrEscapes] = {kDcsrEncodingDcsr, 4, true},
-      [kDcsrDiagonal] = {kDcsrEncodingDcsr, 1, true},
-      [kDcsrFullyConnected] = {kDcsrEncodingDcsr, 1, false},
-      [kRle] = {kDcsrEncodingRle, 2, false},
+      [kDense] = {.encoding = kDcsrEncodingDense},
+      [kDcsr] = {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
+      [kDcsrEscapes] = {.encoding = kDcsrEncodingDcsr,
+                        .row_length_bytes = 4,
+                        .escape_every_base = true},
+      [kDcsrDiagonal] = {.encoding = kDcsrEncodingDcsr,
+                         .row_length_bytes = 1,
+                         .escape_every_base = true},
+      [kDcsrFullyConnected] = {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
+      [kDcsrBytes] = {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1, .byte_deltas = true},
+      [kRle] = {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
+      [kOffset8] = {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 1},
   };
   return pack_layer(&layer, &kPackings[kind]);
 }
@@ -184,7 +238,12 @@ static const Corruption kCorruptions[] = {
     {"fully connected with strides", kDcsr, kSectionHeader, 5, 1, 2, kDcsrErrorHeader},
     {"fully connected with stride_h", kDcsrFullyConnected, kSectionHeader, 32, 1, 2, kDcsrErrorHeader},
     {"fully connected with stride_w", kDcsrFullyConnected, kSectionHeader, 33, 1, 2, kDcsrErrorHeader},
-    {"encoding 3", kDcsr, kSectionHeader, 6, 1, 3, kDcsrErrorHeader},
+    {"encoding 200", kDcsr, kSectionHeader, 6, 1, 200, kDcsrErrorHeader},
+    {"dcsr as offset8", kDcsr, kSectionHeader, 6, 1, 3, kDcsrErrorHeader},
+    {"dcsr with byte deltas as offset8", kDcsrBytes, kSectionHeader, 6, 1, 3, kDcsrErrorHeader},
+    {"rle as offset8", kRle, kSectionHeader, 6, 1, 3, kDcsrErrorHeader},
+    {"offset8 as dcsr", kOffset8, kSectionHeader, 6, 1, 1, kDcsrErrorHeader},
+    {"offset8 as rle", kOffset8, kSectionHeader, 6, 1, 2, kDcsrErrorHeader},
     {"encoding 255", kDcsr, kSectionHeader, 6, 1, 255, kDcsrErrorHeader},
     {"dcsr as rle", kDcsr, kSectionHeader, 6, 1, 2, kDcsrErrorHeader},
     {"dcsr as dense", kDcsr, kSectionHeader, 6, 1, 0, kDcsrErrorHeader},
@@ -236,6 +295,9 @@ static const Corruption kCorruptions[] = {
     {"row_length_bytes of dense", kDense, kSectionHeader, 35, 1, 1, kDcsrErrorHeader},
     {"index_parameter of dcsr 0", kDcsr, kSectionHeader, 36, 1, 0, kDcsrErrorHeader},
     {"index_parameter of dcsr 5", kDcsr, kSectionHeader, 36, 1, 5, kDcsrErrorHeader},
+    {"index_parameter of dcsr 8 with nibbles", kDcsr, kSectionHeader, 36, 1, 8, kDcsrErrorIndex},
+    {"index_parameter of dcsr 4 with bytes", kDcsrBytes, kSectionHeader, 36, 1, 4, kDcsrErrorIndex},
+    {"index_parameter of offset8", kOffset8, kSectionHeader, 36, 1, 8, kDcsrErrorHeader},
     {"index_parameter of rle", kRle, kSectionHeader, 36, 1, 4, kDcsrErrorHeader},
     {"index_parameter of dense", kDense, kSectionHeader, 36, 1, 4, kDcsrErrorHeader},
     {"reserved 37", kDcsr, kSectionHeader, 37, 1, 1, kDcsrErrorHeader},
@@ -257,12 +319,15 @@ static const Corruption kCorruptions[] = {
     {"delta_bytes one less", kDcsr, kSectionHeader, 44, 4, 11, kDcsrErrorIndex},
     {"delta_bytes of two rows less", kDcsr, kSectionHeader, 44, 4, 9, kDcsrErrorIndex},
     {"delta_bytes a word more", kDcsr, kSectionHeader, 44, 4, 16, kDcsrErrorSections},
+    {"delta_bytes of offset8 one less", kOffset8, kSectionHeader, 44, 4, kElements - 1, kDcsrErrorHeader},
+    {"delta_bytes of offset8 one more", kOffset8, kSectionHeader, 44, 4, kElements + 1, kDcsrErrorHeader},
     {"delta_bytes of rle", kRle, kSectionHeader, 44, 4, 1, kDcsrErrorHeader},
     {"delta_bytes of dense", kDense, kSectionHeader, 44, 4, 1, kDcsrErrorHeader},
     {"plane_bytes 2^32 - 1", kDcsr, kSectionHeader, 48, 4, UINT32_MAX, kDcsrErrorSections},
     {"plane_bytes 2^32 - 1 instead of 0", kDcsrDiagonal, kSectionHeader, 48, 4, UINT32_MAX, kDcsrErrorSections},
     {"plane_bytes 0", kDcsr, kSectionHeader, 48, 4, 0, kDcsrErrorSections},
     {"plane_bytes one more", kDcsr, kSectionHeader, 48, 4, 2, kDcsrErrorIndex},
+    {"plane_bytes of offset8", kOffset8, kSectionHeader, 48, 4, 1, kDcsrErrorHeader},
     {"plane_bytes of rle", kRle, kSectionHeader, 48, 4, 1, kDcsrErrorHeader},
     {"plane_bytes of dense", kDense, kSectionHeader, 48, 4, 1, kDcsrErrorHeader},
 
@@ -311,6 +376,34 @@ static const Corruption kCorruptions[] = {
     {"delta of the last element", kDcsr, kSectionDelta, 11, 1, 0x10, kDcsrOk},
     {"delta behind the last column", kDcsr, kSectionDelta, 11, 1, 0x20, kDcsrErrorIndex},
     {"plane behind the next column", kDcsr, kSectionPlane, 0, 1, 0x01, kDcsrErrorIndex},
+
+    // Row 0 is base 1 and deltas 0, 8, 37.
+    {"byte delta in the last column", kDcsrBytes, kSectionDelta, 2, 1, 38, kDcsrOk},
+    {"byte delta behind the last column", kDcsrBytes, kSectionDelta, 2, 1, 39, kDcsrErrorIndex},
+    {"byte delta 255", kDcsrBytes, kSectionDelta, 2, 1, 255, kDcsrErrorIndex},
+    {"byte delta on the column before", kDcsrBytes, kSectionDelta, 1, 1, 0, kDcsrErrorIndex},
+    {"byte delta of the last element", kDcsrBytes, kSectionDelta, 22, 1, 8, kDcsrErrorIndex},
+    {"column -1 of byte deltas", kDcsrBytes, kSectionIndex, 0, 2, 0xFFF0, kDcsrErrorIndex},
+    {"a plane with byte deltas", kDcsrBytes, kSectionIndex, 0, 2, 0x0011, kDcsrErrorIndex},
+    {"escape with byte deltas", kDcsrBytes, kSectionIndex, 4, 2, 0x8000, kDcsrErrorIndex},
+    {"second byte group on the first", kDcsrBytes, kSectionIndex, 4, 2, 0xFFE0, kDcsrErrorIndex},
+    // Row 2 is base 0 and then base 32, offsets 0, 2, 4, 6.
+    {"offset in the last column", kOffset8, kSectionDelta, 2, 1, 38, kDcsrOk},
+    {"offset behind the last column", kOffset8, kSectionDelta, 2, 1, 39, kDcsrErrorIndex},
+    {"first offset behind the last column", kOffset8, kSectionDelta, 0, 1, 39, kDcsrErrorIndex},
+    {"offset of the last element", kOffset8, kSectionDelta, 22, 1, 8, kDcsrErrorIndex},
+    {"offset 255", kOffset8, kSectionDelta, 10, 1, 255, kDcsrErrorIndex},
+    {"column twice", kOffset8, kSectionDelta, 1, 1, 0, kDcsrOk},
+    {"columns backwards", kOffset8, kSectionDelta, 3, 4, 0x00020406, kDcsrOk},
+    {"second offset group on the first", kOffset8, kSectionIndex, 4, 2, 0, kDcsrOk},
+    {"base in the last column", kOffset8, kSectionIndex, 4, 2, 33, kDcsrOk},
+    {"base one too far", kOffset8, kSectionIndex, 4, 2, 34, kDcsrErrorIndex},
+    {"step 65535", kOffset8, kSectionIndex, 4, 2, 65535, kDcsrErrorIndex},
+    {"first step 65535", kOffset8, kSectionIndex, 0, 2, 65535, kDcsrErrorIndex},
+    {"row_length of offset8 moved, a group more", kOffset8, kSectionRowLength, 0, 4, 3 | 3 << 8 | 17 << 16, kDcsrErrorIndex},
+    {"row_length of offset8 moved, a group fewer", kOffset8, kSectionRowLength, 0, 4, 7 | 0 << 8 | 16 << 16, kDcsrErrorIndex},
+    {"row_length of offset8 moved, as many groups", kOffset8, kSectionRowLength, 0, 4, 4 | 0 << 8 | 19 << 16, kDcsrOk},
+
     {"gap behind the last column", kRle, kSectionIndex, 1, 1, 0xFF, kDcsrErrorIndex},
     {"last gap behind the last column", kRle, kSectionIndex, 11, 1, 0x31, kDcsrErrorIndex},
     {"last gap in the last column", kRle, kSectionIndex, 11, 1, 0x21, kDcsrOk},
@@ -371,7 +464,7 @@ static size_t resize_section(const PackedBlob* blob, Section section, size_t byt
 }
 
 static void test_every_stream_has_to_end_with_the_rows(void) {
-  static const BlobKind kKinds[] = {kDcsr, kDcsrEscapes, kDcsrDiagonal};
+  static const BlobKind kKinds[] = {kDcsr, kDcsrEscapes, kDcsrDiagonal, kDcsrBytes};
   for (size_t k = 0; k < sizeof(kKinds) / sizeof(kKinds[0]); ++k) {
     PackedBlob blob = make_blob(kKinds[k]);
     for (int section = kSectionIndex; section <= kSectionPlane; ++section) {
@@ -390,6 +483,20 @@ static void test_every_stream_has_to_end_with_the_rows(void) {
     }
     free_packed_blob(&blob);
   }
+}
+
+static void test_steps_of_offset8_have_to_end_with_the_rows(void) {
+  PackedBlob blob = make_blob(kOffset8);
+  for (size_t bytes = 0; bytes < 16; ++bytes) {
+    uint8_t* data;
+    const size_t size = resize_section(&blob, kSectionIndex, bytes, &data);
+    DcsrLayer layer;
+    const DcsrStatus status = parse_and_validate(data, size, &layer);
+    CHECK(status == (bytes == 6 ? kDcsrOk : kDcsrErrorIndex), "%u bytes: %s", (unsigned)bytes,
+          dcsr_status_string(status));
+    free(data);
+  }
+  free_packed_blob(&blob);
 }
 
 // Five rows of one element. The index stream has 2 bytes, an escape; what
@@ -513,9 +620,12 @@ static void test_every_status_has_its_own_string(void) {
 int main(void) {
   RUN_TEST(test_handmade_dcsr_layer);
   RUN_TEST(test_handmade_rle_layer);
+  RUN_TEST(test_handmade_byte_delta_layer);
+  RUN_TEST(test_handmade_offset8_layer);
   RUN_TEST(test_untouched_blobs_are_valid);
   RUN_TEST(test_each_corruption_has_its_status);
   RUN_TEST(test_every_stream_has_to_end_with_the_rows);
+  RUN_TEST(test_steps_of_offset8_have_to_end_with_the_rows);
   RUN_TEST(test_escape_is_not_read_behind_the_blob);
   RUN_TEST(test_number_of_weights_does_not_wrap);
   RUN_TEST(test_every_shorter_blob_is_truncated);

@@ -1,5 +1,6 @@
-// A cursor over the weight matrix of a layer: columns and weights in order, up
-// to 16 elements at a time, the same for every encoding.
+// A cursor over the weight matrix of a layer: columns and weights as they are
+// stored, up to 16 elements at a time, the same for every encoding. Columns are
+// in order; those of an offset8 layer need not be, and fillers may repeat them.
 // Format: docs/format.md#encodings.
 //
 //   DcsrRowReader reader = dcsr_row_reader(layer);
@@ -28,6 +29,7 @@ extern "C" {
 
 enum {
   kDcsrNibbleBits = 4,      // of a gap (rle), of the low part of a delta (dcsr)
+  kDcsrByteBits = 8,        // of the latter, if index_parameter says so
   kDcsrSlopeBits = 4,       // fraction of the slope
   kDcsrPlaneMask = 0xF,     // descriptor: bits 0-3
   kDcsrStepShift = 4,       // descriptor: bits 4-15
@@ -53,8 +55,8 @@ typedef struct {
   uint32_t row;      // the next row
   uint32_t left;     // elements of the current row that are still to come
   uint32_t slope;    // dcsr
-  int32_t expected;  // dcsr: the next base if its step is 0; else the next
-                     // column if its gap is 0
+  int32_t expected;  // dcsr, offset8: the next base if its step is 0; else
+                     // the next column if its gap is 0
 } DcsrRowReader;
 
 // Byte by byte: needs no alignment, and compilers make one load of it where the
@@ -92,8 +94,15 @@ static inline uint32_t dcsr_descriptor_bytes(const uint8_t* index) {
                                                                    : kDcsrStepBytes;
 }
 
-// Bytes that a group of `lanes` takes in the delta section.
-static inline uint32_t dcsr_delta_bytes(uint32_t lanes) { return (lanes + 1) / 2; }
+// Whether the base deltas of a dcsr layer are bytes, which are not added to a line.
+static inline bool dcsr_has_byte_deltas(const DcsrLayer* layer) {
+  return layer->index_parameter == kDcsrByteBits;
+}
+
+// Bytes that a group of `lanes` takes in the delta section of a dcsr layer.
+static inline uint32_t dcsr_delta_bytes(const DcsrLayer* layer, uint32_t lanes) {
+  return dcsr_has_byte_deltas(layer) ? lanes : (lanes + 1) / 2;
+}
 
 // Bytes of one plane of a group of `lanes`.
 static inline uint32_t dcsr_plane_bytes(uint32_t lanes) { return (lanes + 7) / 8; }
@@ -150,26 +159,40 @@ static inline void dcsr_read_rle_columns(DcsrRowReader* reader, DcsrGroup* group
 }
 
 static inline void dcsr_read_dcsr_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  const DcsrLayer* layer = reader->layer;
   const uint32_t lanes = group->lanes;
   const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
   const int32_t base = dcsr_group_base(reader->index, reader->expected);
 
   for (uint32_t l = 0; l < lanes; ++l) {
-    const uint32_t line = (reader->slope * l) >> kDcsrSlopeBits;
-    const uint32_t delta = dcsr_load_nibble(reader->delta, l);
-    group->column[l] = base + (int32_t)(line + delta);
+    if (dcsr_has_byte_deltas(layer)) {
+      group->column[l] = base + (int32_t)reader->delta[l];
+    } else {
+      const uint32_t line = (reader->slope * l) >> kDcsrSlopeBits;
+      const uint32_t delta = dcsr_load_nibble(reader->delta, l);
+      group->column[l] = base + (int32_t)(line + delta);
+    }
   }
   for (uint32_t p = 0; p < planes; ++p) {
     for (uint32_t l = 0; l < lanes; ++l) {
       const uint32_t bit = (uint32_t)(reader->plane[l / 8] >> (l % 8)) & 1;
-      group->column[l] += (int32_t)(bit << (kDcsrNibbleBits + p));
+      group->column[l] += (int32_t)(bit << (layer->index_parameter + p));
     }
     reader->plane += dcsr_plane_bytes(lanes);
   }
 
   reader->index += dcsr_descriptor_bytes(reader->index);
-  reader->delta += dcsr_delta_bytes(lanes);
+  reader->delta += dcsr_delta_bytes(layer, lanes);
   reader->expected = base + (int32_t)reader->slope;
+}
+
+static inline void dcsr_read_offset8_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  reader->expected += (int32_t)dcsr_load_u16(reader->index);
+  for (uint32_t l = 0; l < group->lanes; ++l) {
+    group->column[l] = reader->expected + (int32_t)reader->delta[l];
+  }
+  reader->index += kDcsrStepBytes;
+  reader->delta += group->lanes;
 }
 
 // Reads the next group of the row; false at the end of the row.
@@ -186,6 +209,9 @@ static inline bool dcsr_next_group(DcsrRowReader* reader, DcsrGroup* group) {
       break;
     case kDcsrEncodingRle:
       dcsr_read_rle_columns(reader, group);
+      break;
+    case kDcsrEncodingOffset8:
+      dcsr_read_offset8_columns(reader, group);
       break;
   }
   reader->weight += group->lanes;

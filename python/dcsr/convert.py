@@ -102,7 +102,7 @@ def compress(
     _check_is_int8(layers, model, name)
     overrides = planner.read_plan(plan, model, layers, name) if plan else {}
     settings = planner.Settings(objective, cpu, method, min_sparsity, max_scratch, overrides)
-    choices = [_choose(model, layer, settings, name) for layer in progress(layers)]
+    choices = [_choose(model, layer, settings) for layer in progress(layers)]
     _drop_what_saves_nothing(model, choices, smaller_only)
     compressed = _rewrite(copy.deepcopy(model), choices)
     if strip:
@@ -156,14 +156,11 @@ def _check_is_int8(layers: list[Layer], model: schema.ModelT, name: str) -> None
     )
 
 
-def _choose(model: schema.ModelT, layer: Layer, settings: planner.Settings, name: str) -> Choice:
+def _choose(model: schema.ModelT, layer: Layer, settings: planner.Settings) -> Choice:
     """The encoding of one layer, looked at alone."""
     if layer.obstacle:
         return Choice(layer, note=layer.obstacle)
-    try:
-        planned = planner.plan(layer, layer_finder.vectors(model, layer), settings)
-    except ValueError as error:
-        raise ModelError(f"{name}: {error}") from error
+    planned = planner.plan(layer, layer_finder.vectors(model, layer), settings)
     if isinstance(planned, str):
         return Choice(layer, note=planned)
     budget = planner.header_budget(settings.of(layer).scratch)

@@ -8,6 +8,7 @@ compares both.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,9 +17,9 @@ from dcsr.encodings import Streams
 
 DEFAULT_CPU = "cortex-m55"
 # What a kernel may ask for if the packed layer does not say (tflm_kernels/kernels.c).
-DEFAULT_SCRATCH_BUDGET = 32 * 1024
+DEFAULT_SCRATCH_BUDGET = 80 * 1024
 
-_VECTOR_PIXELS = 8  # what the inner loop of a convolution takes at a time
+_VECTOR_PIXELS = 8  # what the inner loop of a convolution takes at a time, on every core
 _GROUP_LANES = 16
 _REFERENCE_TILE = 32  # vectors for which the portable kernel decodes a layer once
 
@@ -64,15 +65,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Tiles:
-    """How a convolution kernel divides its scratch.
+    """Which kernel a convolution gets, and how that divides its scratch.
 
     Attributes:
-      count: tiles, each of which decodes the layer; 0 if scratch is too small and the portable kernel runs.
+      kernel: its name in cost_constants.py; PORTABLE if scratch is too small for the core's own.
+      count: of tiles, each of which decodes the layer.
       bytes: of scratch.
     """
 
+    kernel: str
     count: int
     bytes: int
+
+
+PORTABLE = "conv1x1_ref"
 
 
 def work(op: int, streams: Streams, vectors: int, scratch_budget: int = 0) -> Work:
@@ -126,24 +132,19 @@ def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
             **_decoding(layer, layer.vectors),
         }
     plan = tiles(cpu, layer)
-    if plan.count == 0:
-        decodings = -(-layer.vectors // _REFERENCE_TILE)
-        return "conv_portable", {
-            "layer": 1,
-            "output": layer.vectors * layer.rows,
-            "product": layer.vectors * layer.elements,
-            "row": decodings * layer.rows,
-            **_decoding(layer, decodings),
-        }
-    blocks = -(-layer.vectors // _VECTOR_PIXELS)
-    return "conv", {
+    counts = {
         "layer": 1,
-        "input": layer.vectors * layer.cols,
         "output": layer.vectors * layer.rows,
-        "row_block": blocks * layer.rows,
-        "product_block": blocks * layer.elements,
         "row": plan.count * layer.rows,
         **_decoding(layer, plan.count),
+    }
+    if plan.kernel == PORTABLE:
+        return plan.kernel, counts | {"product": layer.vectors * layer.elements}
+    blocks = -(-layer.vectors // _VECTOR_PIXELS)
+    return plan.kernel, counts | {
+        "input": layer.vectors * layer.cols,
+        "row_block": blocks * layer.rows,
+        "product_block": blocks * layer.elements,
     }
 
 
@@ -155,68 +156,89 @@ def _decoding(layer: Work, times: int) -> dict[str, int]:
 
 
 def tiles(cpu: str, layer: Work) -> Tiles:
-    """How the core's kernel divides its scratch, which only convolutions have.
+    """What scratch of the layer's budget is for on a core: nothing for a FULLY_CONNECTED.
 
     Raises:
       KeyError: if there is no such core.
     """
-    scratch = _SCRATCH[cpu]
+    kernels = _CONVOLUTIONS[cpu]
     if layer.op == packing.OP_FULLY_CONNECTED:
-        return Tiles(1, 0)
-    list_bytes, block_bytes = scratch.list_bytes(layer), scratch.block_bytes(layer)
+        return Tiles("fully_connected", 1, 0)
     budget = layer.scratch_budget or DEFAULT_SCRATCH_BUDGET
-    if budget < list_bytes + block_bytes:
-        return Tiles(0, 0)
-    blocks = -(-layer.vectors // scratch.block_pixels)
-    most = (budget - list_bytes) // block_bytes
-    # As few tiles as the budget allows, then of about the same size.
-    tile_blocks = -(-blocks // -(-blocks // min(most, blocks)))
-    return Tiles(-(-blocks // tile_blocks), list_bytes + tile_blocks * block_bytes)
+    for kernel in kernels:
+        if found := kernel(layer, budget):
+            return found
+    return Tiles(PORTABLE, -(-layer.vectors // _REFERENCE_TILE), 0)
 
 
 def least_scratch(cpu: str, layer: Work) -> int:
-    """Bytes with which the core's own kernel does; with less the portable one runs."""
-    if layer.op == packing.OP_FULLY_CONNECTED:
-        return 0
-    return _SCRATCH[cpu].list_bytes(layer) + _SCRATCH[cpu].block_bytes(layer)
+    """The smallest budget with which the portable kernel is not needed."""
+    low, high = 0, 1 << 30
+    while low < high:
+        budget = (low + high) // 2
+        if tiles(cpu, dataclasses.replace(layer, scratch_budget=max(budget, 1))).kernel == PORTABLE:
+            low = budget + 1
+        else:
+            high = budget
+    return low
 
 
-@dataclass(frozen=True)
-class _Scratch:
-    """What a convolution kernel takes scratch for: the list of a row's elements, and blocks of transposed pixels."""
-
-    block_pixels: int
-    list_bytes: Callable[[Work], int]
-    block_bytes: Callable[[Work], int]
+# make_plan of the kernels: None if they do not take the layer with the budget.
 
 
-def _smlal_entries(layer: Work) -> int:
-    """Elements that a list holds: those of a row, to whole groups, if that is one list."""
-    return min(layer.cols + _GROUP_LANES - 1, 254)
+def _mve_tiles(layer: Work, budget: int) -> Tiles | None:
+    """conv1x1_mve.c: a list of words for the longest row, and pixels in blocks of 32, 16 and 8."""
+    if layer.vectors < _VECTOR_PIXELS or layer.cols > 2048 or layer.rows > 9362:
+        return None
+    slack = 16
+    list_bytes = 4 * (2 * layer.longest_row + 2 + slack + (layer.longest_row + slack + 3) // 4)
+    most = max(budget - list_bytes, 0) // (_VECTOR_PIXELS * layer.cols) * _VECTOR_PIXELS
+    if most < _VECTOR_PIXELS:
+        return None
+    tile = _round_up(layer.vectors, _VECTOR_PIXELS)
+    if most < tile:
+        unit = next(width for width in (32, 16, 8) if most >= width)
+        tile = _round_up(-(-layer.vectors // -(-layer.vectors // (most // unit * unit))), unit)
+    return Tiles("conv1x1_mve", -(-layer.vectors // tile), list_bytes + tile * layer.cols)
 
 
-# make_plan of conv1x1_smlal.c: sums, and totals if a row may take several lists.
-_SMLAL = _Scratch(
-    block_pixels=8,
-    list_bytes=lambda layer: 8 * (_smlal_entries(layer) + 2),
-    block_bytes=lambda layer: 16 * layer.cols + 32 * (1 if layer.cols + _GROUP_LANES - 1 <= 254 else 2),
-)
-# make_plan of conv1x1_c.c.
-_C = _Scratch(
-    block_pixels=8,
-    list_bytes=lambda layer: 8 * min(layer.cols, 256),
-    block_bytes=lambda layer: 16 * layer.cols + 32,
-)
+def _smlal_tiles(layer: Work, budget: int) -> Tiles | None:
+    """conv1x1_smlal.c: sums of a block's pixels, and totals if a row may take several lists."""
+    longest = layer.cols + _GROUP_LANES - 1
+    list_bytes = 8 * (min(longest, 254) + 2)
+    block_bytes = 16 * layer.cols + 32 * (1 if longest <= 254 else 2)
+    return _tiles_of_blocks("conv1x1_smlal", layer, budget, list_bytes, block_bytes)
 
-_SCRATCH = {
-    "cortex-m0plus": _C,
-    "cortex-m3": _SMLAL,
-    "cortex-m4": _SMLAL,
-    "cortex-m7": _SMLAL,
-    "cortex-m33": _SMLAL,
-    "cortex-m55": _SMLAL,
-    "cortex-m85": _SMLAL,
+
+def _c_tiles(layer: Work, budget: int) -> Tiles | None:
+    """conv1x1_c.c."""
+    return _tiles_of_blocks("conv1x1_c", layer, budget, 8 * min(layer.cols, 256), 16 * layer.cols + 32)
+
+
+def _tiles_of_blocks(kernel: str, layer: Work, budget: int, list_bytes: int, block_bytes: int) -> Tiles | None:
+    """As few tiles of blocks of 8 pixels as the budget allows, of about the same size."""
+    most = (budget - list_bytes) // block_bytes
+    if most < 1:
+        return None
+    blocks = -(-layer.vectors // _VECTOR_PIXELS)
+    tile_blocks = -(-blocks // -(-blocks // min(most, blocks)))
+    return Tiles(kernel, -(-blocks // tile_blocks), list_bytes + tile_blocks * block_bytes)
+
+
+def _round_up(value: int, unit: int) -> int:
+    return -(-value // unit) * unit
+
+
+# What dcsr_conv1x1 (tflm_kernels/kernels.c) tries, in this order, before the portable kernel.
+_CONVOLUTIONS: dict[str, tuple[Callable[[Work, int], Tiles | None], ...]] = {
+    "cortex-m0plus": (_c_tiles,),
+    "cortex-m3": (_smlal_tiles,),
+    "cortex-m4": (_smlal_tiles,),
+    "cortex-m7": (_smlal_tiles,),
+    "cortex-m33": (_smlal_tiles,),
+    "cortex-m55": (_mve_tiles, _smlal_tiles),
+    "cortex-m85": (_mve_tiles, _smlal_tiles),
 }
 
 # Names as in toolchains/cores.bzl.
-CPUS = tuple(_SCRATCH)
+CPUS = tuple(_CONVOLUTIONS)

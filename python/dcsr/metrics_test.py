@@ -21,6 +21,7 @@ def test_hand_counted_matrix():
     assert sizes["psr"] == 4 + 4 + 2  # values, row lengths, 4 x 3 bits
     assert sizes["bitmap"] == 4 + 3
     assert sizes["rle"] == 4 + 4 + 2
+    assert sizes["offset8"] == 4 + 4 + 3 * 2 + 4  # values, row lengths, 3 groups, offsets
     positions = math.log2(math.comb(6, 2)) + 2 * math.log2(6)
     assert sizes["bound"] == math.ceil(4 + positions / 8)
     # values: 1 twice, 2 and -1 once each
@@ -34,7 +35,7 @@ def test_parts_add_up_and_bounds_hold(dtype):
     parts = [size for name, size in sizes.items() if name.startswith("dcsr.")]
     assert sum(parts) == sizes["dcsr"] == encodings.nbytes(matrix, "dcsr")
     assert sizes["zlib9"] == len(zlib.compress(matrix.tobytes(), 9))
-    for name in ("csr", "bcsr", "psr", "rle", "bitmap", "dcsr"):
+    for name in ("csr", "bcsr", "psr", "rle", "offset8", "bitmap", "dcsr"):
         assert sizes[name] >= sizes["bound"], name
     assert sizes["bound"] >= sizes["bound_entropy"]
 

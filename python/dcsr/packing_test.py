@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from dcsr import encodings, packing
 from dcsr.testing.models import sparse_matrix
 
+ENCODINGS = sorted([*encodings.REGISTRY, *encodings.VARIANTS])
+
 
 def make_layer(encoding="dcsr", rows=9, cols=100, per_row=True, seed=0) -> packing.PackedLayer:
     rng = np.random.default_rng(seed)
@@ -38,7 +40,7 @@ def assert_equal(a: packing.PackedLayer, b: packing.PackedLayer) -> None:
                 np.testing.assert_array_equal(getattr(x, field.name), getattr(y, field.name))
 
 
-@pytest.mark.parametrize("encoding", sorted(encodings.REGISTRY))
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("per_row", [True, False])
 @pytest.mark.parametrize("rows,cols", [(1, 1), (2, 3), (9, 100), (3, 70000)])
 def test_round_trip(encoding, per_row, rows, cols):
@@ -115,7 +117,7 @@ def test_truncated_layers_are_refused():
 
 
 @settings(max_examples=300)
-@given(encoding=st.sampled_from(sorted(encodings.REGISTRY)), seed=st.integers(0, 2**32 - 1))
+@given(encoding=st.sampled_from(ENCODINGS), seed=st.integers(0, 2**32 - 1))
 def test_damaged_layers_are_refused_or_decode_to_a_matrix(encoding, seed):
     rng = np.random.default_rng(seed)
     data = bytearray(packing.pack(make_layer(encoding, seed=seed)))

@@ -47,7 +47,7 @@ class Override:
     """What a plan says about a layer.
 
     Attributes:
-      method: an encoding, a coding as cost_model.coding names them, AUTO, or NONE.
+      method: one of methods().
       scratch: bytes that its kernel may take; None for that of the settings.
     """
 
@@ -62,7 +62,7 @@ class Settings:
     Attributes:
       objective: one of OBJECTIVES.
       cpu: one of cost_model.CPUS.
-      method: AUTO, NONE, or the encoding of all layers.
+      method: one of methods().
       min_sparsity: share of zeros from which on a layer is packed; a plan's method goes before.
       max_scratch: bytes that a kernel may take; None for the kernels' default.
       overrides: of single layers, by subgraph and index of the weight tensor.
@@ -82,8 +82,8 @@ class Settings:
 
 
 def methods() -> tuple[str, ...]:
-    """What --method takes."""
-    return (AUTO, *(name for name in encodings.REGISTRY if name != "dense"), NONE)
+    """What --method takes: AUTO, NONE, or what all layers are encoded with."""
+    return (AUTO, *encodings.METHODS, NONE)
 
 
 def place(layer: Layer) -> tuple[int, int]:
@@ -98,9 +98,6 @@ def plan(layer: Layer, vectors: int, settings: Settings) -> Candidate | str:
       layer: with a matrix.
       vectors: output pixels of a convolution, batches of a FULLY_CONNECTED.
       settings: what is planned for.
-
-    Raises:
-      ValueError: if the plan wants a coding that the layer cannot have.
     """
     matrix = layer.matrix
     assert matrix is not None
@@ -115,20 +112,11 @@ def plan(layer: Layer, vectors: int, settings: Settings) -> Candidate | str:
     op = packing.OP_CONV_2D if layer.op.startswith("CONV_2D") else packing.OP_FULLY_CONNECTED
     budget = header_budget(override.scratch)
     found = []
-    for streams in encodings.candidates(matrix, None if override.method == AUTO else _encoding(override.method)):
+    for name in encodings.candidates(None if override.method == AUTO else override.method):
+        streams = encodings.encode(matrix, name)
         work = cost_model.work(op, streams, vectors, budget)
         found.append(Candidate(streams, work, cost_model.estimate(settings.cpu, work)))
-    # The name of an encoding leaves parameters and value coding open, unless a plan has it and it is a coding as well.
-    exact = [candidate for candidate in found if planned and cost_model.coding(candidate.streams) == override.method]
-    if not exact and override.method not in (AUTO, found[0].streams.encoding):
-        raise ValueError(f"layer '{layer.name}': the plan wants {override.method}, which it cannot have")
-    return choose(exact or found, settings.objective)
-
-
-def _encoding(method: str) -> str:
-    """The encoding of a coding: rice of rice+huffman, dcsr of dcsr8."""
-    name = method.partition("+")[0]
-    return name if name in encodings.REGISTRY else name.rstrip("0123456789")
+    return choose(found, settings.objective)
 
 
 def choose(candidates: Sequence[Candidate], objective: str) -> Candidate:
@@ -211,7 +199,7 @@ def _override(entry: object, where: str) -> Override:
     method, scratch = entry.get("method", AUTO), entry.get("scratch")
     if method is None:  # YAML's null
         method = NONE
-    if _encoding(str(method)) not in methods():
+    if str(method) not in methods():
         raise ModelError(f"{where}: unknown method '{method}'; known are {', '.join(methods())}")
     if scratch is not None and (type(scratch) is not int or not 0 <= scratch < 1 << 32):
         raise ModelError(f"{where}: scratch is a number of bytes, not {scratch!r}")

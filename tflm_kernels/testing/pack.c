@@ -65,20 +65,24 @@ static void encode_rle_row(const int8_t* row, uint32_t cols, Streams* streams) {
 }
 
 static void encode_dcsr_group(const int32_t* rest, uint32_t lanes, int32_t base, int32_t step,
-                              bool escape, Streams* streams, PackStatistics* statistics) {
+                              bool escape, uint32_t width, Streams* streams,
+                              PackStatistics* statistics) {
   uint32_t max_delta = 0;
   for (uint32_t l = 0; l < lanes; ++l) {
     const uint32_t delta = (uint32_t)(rest[l] - base);
     if (delta > max_delta) max_delta = delta;
   }
   uint32_t planes = 0;
-  while (max_delta >= UINT32_C(16) << planes) ++planes;
+  while (max_delta >= UINT32_C(1) << (width + planes)) ++planes;
 
   const uint32_t step_bits = escape ? 0x800 : (uint32_t)step & 0xFFF;
   append(&streams->index, planes | step_bits << 4, 2);
   if (escape) append(&streams->index, (uint32_t)base, 4);
 
-  for (uint32_t l = 0; l < lanes; l += 2) {
+  for (uint32_t l = 0; width == 8 && l < lanes; ++l) {
+    append(&streams->delta, (uint32_t)(rest[l] - base) & 0xFF, 1);
+  }
+  for (uint32_t l = 0; width == 4 && l < lanes; l += 2) {
     const uint32_t low = (uint32_t)(rest[l] - base) & 15;
     const uint32_t high = l + 1 < lanes ? (uint32_t)(rest[l + 1] - base) & 15 : 0;
     append(&streams->delta, low | high << 4, 1);
@@ -86,7 +90,7 @@ static void encode_dcsr_group(const int32_t* rest, uint32_t lanes, int32_t base,
   for (uint32_t p = 0; p < planes; ++p) {
     uint32_t bits = 0;
     for (uint32_t l = 0; l < lanes; ++l) {
-      bits |= ((uint32_t)(rest[l] - base) >> (4 + p) & 1) << l;
+      bits |= ((uint32_t)(rest[l] - base) >> (width + p) & 1) << l;
     }
     append(&streams->plane, bits, lanes > 8 ? 2 : 1);
   }
@@ -97,13 +101,14 @@ static void encode_dcsr_group(const int32_t* rest, uint32_t lanes, int32_t base,
   if (base < 0) ++statistics->negative_bases;
 }
 
-static void encode_dcsr_row(const int8_t* row, uint32_t cols, bool escape_all, Streams* streams,
-                            PackStatistics* statistics) {
+static void encode_dcsr_row(const int8_t* row, uint32_t cols, const PackOptions* options,
+                            Streams* streams, PackStatistics* statistics) {
   uint32_t length = 0;
   for (uint32_t c = 0; c < cols; ++c) length += row[c] != 0;
   append(&streams->row_length, length, 4);
   if (length == 0) return;
 
+  const uint32_t width = options->byte_deltas ? 8 : 4;
   const uint32_t slope = 16 * cols / length;
   int32_t expected = 0;  // base if step is 0
   uint32_t c = 0;
@@ -113,16 +118,67 @@ static void encode_dcsr_row(const int8_t* row, uint32_t cols, bool escape_all, S
     int32_t base = INT32_MAX;
     for (uint32_t l = 0; l < lanes; ++c) {
       if (row[c] == 0) continue;
-      rest[l] = (int32_t)c - (int32_t)(slope * l / 16);
+      rest[l] = (int32_t)c - (width == 4 ? (int32_t)(slope * l / 16) : 0);
       if (rest[l] < base) base = rest[l];
       append(&streams->values, (uint8_t)row[c], 1);
       ++l;
     }
     const int32_t step = base - expected;
-    const bool escape = escape_all || step < -2047 || step > 2047;
-    encode_dcsr_group(rest, lanes, base, step, escape, streams, statistics);
+    const bool escape = options->escape_every_base || step < -2047 || step > 2047;
+    encode_dcsr_group(rest, lanes, base, step, escape, width, streams, statistics);
     expected = base + (int32_t)slope;
   }
+}
+
+// One group of up to 16 columns within 255 of each other; `last` if the row has no further one.
+static void encode_offset8_group(const int8_t* row, const uint32_t* column, uint32_t nonzeros,
+                                 bool last, bool any_order, uint32_t* base, Streams* streams,
+                                 PackStatistics* statistics) {
+  const uint32_t lanes = last ? nonzeros : 16;
+  uint32_t next = column[0];
+  if (any_order) {
+    // As far below as all offsets fit a byte and no base is below the one before.
+    const uint32_t room = 255 - (column[nonzeros - 1] - column[0]);
+    next -= room < next - *base ? room : next - *base;
+  }
+  for (; next - *base > 65535; *base += 65535) {
+    append(&streams->index, 65535, 2);
+    for (uint32_t l = 0; l < 16; ++l) append(&streams->delta, 0, 1);
+    for (uint32_t l = 0; l < 16; ++l) append(&streams->values, 0, 1);
+    ++statistics->lanes[16];
+    ++statistics->nonzeros[0];
+  }
+  append(&streams->index, next - *base, 2);
+  *base = next;
+  for (uint32_t l = 0; l < lanes; ++l) {
+    const uint32_t i = any_order ? lanes - 1 - l : l;
+    const bool filler = i >= nonzeros;
+    const uint32_t any = column[any_order ? i % nonzeros : nonzeros - 1];
+    append(&streams->delta, (filler ? any : column[i]) - *base, 1);
+    append(&streams->values, filler ? 0 : (uint8_t)row[column[i]], 1);
+  }
+  ++statistics->lanes[lanes];
+  ++statistics->nonzeros[nonzeros];
+}
+
+static void encode_offset8_row(const int8_t* row, uint32_t cols, bool any_order, Streams* streams,
+                               PackStatistics* statistics) {
+  const size_t before = streams->values.size;
+  uint32_t column[16];
+  uint32_t nonzeros = 0;
+  uint32_t base = 0;
+  for (uint32_t c = 0; c < cols; ++c) {
+    if (row[c] == 0) continue;
+    if (nonzeros == 16 || (nonzeros > 0 && c - column[0] > 255)) {
+      encode_offset8_group(row, column, nonzeros, false, any_order, &base, streams, statistics);
+      nonzeros = 0;
+    }
+    column[nonzeros++] = c;
+  }
+  if (nonzeros > 0) {
+    encode_offset8_group(row, column, nonzeros, true, any_order, &base, streams, statistics);
+  }
+  append(&streams->row_length, (uint32_t)(streams->values.size - before), 4);
 }
 
 static Streams encode_rows(const DenseLayer* layer, const PackOptions* options,
@@ -139,7 +195,10 @@ static Streams encode_rows(const DenseLayer* layer, const PackOptions* options,
         encode_rle_row(row, layer->cols, &streams);
         break;
       case kDcsrEncodingDcsr:
-        encode_dcsr_row(row, layer->cols, options->escape_every_base, &streams, statistics);
+        encode_dcsr_row(row, layer->cols, options, &streams, statistics);
+        break;
+      case kDcsrEncodingOffset8:
+        encode_offset8_row(row, layer->cols, options->any_order, &streams, statistics);
         break;
     }
   }
@@ -200,7 +259,7 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, layer->stride_w, 1);
   append(out, layer->per_row ? 1 : 0, 1);
   append(out, row_length_bytes, 1);
-  append(out, options->encoding == kDcsrEncodingDcsr ? 4 : 0, 1);
+  append(out, options->encoding != kDcsrEncodingDcsr ? 0 : options->byte_deltas ? 8 : 4, 1);
   append(out, 0, 3);
   append(out, (uint32_t)streams->index.size, 4);
   append(out, (uint32_t)streams->delta.size, 4);

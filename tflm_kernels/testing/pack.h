@@ -32,11 +32,13 @@ typedef struct {
   const int8_t* shift;        // [rows] or [1]
 } DenseLayer;
 
-// How to pack it. The last two are choices that the format leaves open.
+// How to pack it. All but the encoding are choices that the format leaves open.
 typedef struct {
   DcsrEncoding encoding;
   uint32_t row_length_bytes;  // 1, 2, 4; 0: the smallest that is wide enough
   bool escape_every_base;     // dcsr
+  bool byte_deltas;           // dcsr: base deltas of 8 bits, not 4
+  bool any_order;             // offset8: lanes backwards, fillers and bases anywhere
 } PackOptions;
 
 typedef enum {
@@ -52,10 +54,11 @@ typedef enum {
   kSectionCount,
 } Section;
 
-// What the dcsr encoder came upon: whether the tests meet all of the format.
+// What the encoders of groups came upon: whether the tests meet all of the format.
 typedef struct {
-  uint32_t lanes[kDcsrGroupLanes + 1];  // groups with so many lanes
-  uint32_t planes[16];                  // groups with so many planes
+  uint32_t lanes[kDcsrGroupLanes + 1];     // groups with so many lanes
+  uint32_t nonzeros[kDcsrGroupLanes + 1];  // offset8: groups with so many that are no fillers
+  uint32_t planes[16];                     // dcsr: groups with so many planes
   uint32_t escapes;
   uint32_t negative_bases;
 } PackStatistics;

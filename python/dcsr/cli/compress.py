@@ -54,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         "--method",
         choices=convert.METHODS,
         default="auto",
-        help="encoding of the packed layers; auto has the objective choose for each, none packs nothing"
-        " (default: %(default)s)",
+        help="encoding of the packed layers; auto has the objective choose for each, none packs nothing; dcsr4 and"
+        " dcsr8 are dcsr with deltas of so many bits (default: %(default)s)",
     )
     parser.add_argument(
         "--min-sparsity",
@@ -176,7 +176,7 @@ def _warn_of_slow_layers(choices: Sequence[convert.Choice], cpu: str) -> None:
     needed = [
         cost_model.least_scratch(cpu, choice.work)
         for choice in choices
-        if choice.work and cost_model.tiles(cpu, choice.work).count == 0
+        if choice.work and cost_model.tiles(cpu, choice.work).kernel == cost_model.PORTABLE
     ]
     if needed:
         print(

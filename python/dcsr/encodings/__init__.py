@@ -1,23 +1,26 @@
 """Encodings of sparse matrices: one module each, with NAME, CODE (docs/format.md), encode(matrix) and decode(streams).
 
-To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. The planner tries every encoding but
-`dense`, with each keyword arguments of encode() in the module's VARIANTS, if it has that, else with none.
+To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. An encoding with its parameter fixed
+has a name of its own in `VARIANTS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 import numpy as np
 
-from dcsr.encodings import dcsr, dense, rle
+from dcsr.encodings import dcsr, dense, offset8, rle
 from dcsr.encodings.streams import MAX_COLS, MAX_ROWS, Streams, check_shape
 
 __all__ = [
     "MAX_COLS",
     "MAX_ROWS",
+    "METHODS",
     "REGISTRY",
+    "VARIANTS",
     "Streams",
     "by_code",
     "candidates",
@@ -27,19 +30,28 @@ __all__ = [
     "nbytes",
 ]
 
-_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle)
+_MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle, offset8)
 
 REGISTRY: dict[str, ModuleType] = {module.NAME: module for module in _MODULES}
 
+# Encodings with a parameter that they would choose themselves otherwise.
+VARIANTS: dict[str, Callable[[np.ndarray], Streams]] = {
+    f"dcsr{width}": partial(dcsr.encode, width=width) for width in dcsr.WIDTHS
+}
+
+# Names for encode(), without `dense`, which is for comparisons.
+METHODS: tuple[str, ...] = tuple(name for name in (*REGISTRY, *VARIANTS) if name != "dense")
+
 
 def encode(matrix: np.ndarray, encoding: str) -> Streams:
-    """Encodes `matrix` (int8 or int16 [rows, cols]) with the named encoding.
+    """Encodes `matrix` (int8 or int16 [rows, cols]) with the named encoding or variant of one.
 
     Raises:
       KeyError: if there is no such encoding.
       ValueError: if the matrix is not one that can be encoded.
     """
-    return REGISTRY[encoding].encode(matrix)
+    variant = VARIANTS.get(encoding)
+    return variant(matrix) if variant else REGISTRY[encoding].encode(matrix)
 
 
 def decode(streams: Streams) -> np.ndarray:
@@ -56,17 +68,25 @@ def nbytes(matrix: np.ndarray, encoding: str) -> int:
     return encode(matrix, encoding).nbytes
 
 
-def candidates(matrix: np.ndarray, encoding: str | None = None) -> Iterator[Streams]:
-    """`matrix` (int8 or int16 [rows, cols]) in every way that a planner chooses from.
+def candidates(method: str | None = None) -> tuple[str, ...]:
+    """Names for encode() that a planner chooses from: all encodings but `dense`, each with its parameter fixed.
 
     Args:
-      matrix: what is encoded.
-      encoding: the only one that is tried; None tries all but `dense`.
+      method: one of METHODS, whose candidates they are; None for those of all.
     """
-    names = [name for name in REGISTRY if name != "dense"] if encoding is None else [encoding]
-    for name in names:
-        for options in getattr(REGISTRY[name], "VARIANTS", ({},)):
-            yield REGISTRY[name].encode(matrix, **options)
+    names = [
+        name
+        for encoding in REGISTRY
+        if encoding != "dense"
+        for name in (_variants(encoding) or [encoding])
+        if method in (None, encoding, name)
+    ]
+    # A name is itself alone, even if it is that of an encoding which has others.
+    return (method,) if method in names else tuple(names)
+
+
+def _variants(encoding: str) -> list[str]:
+    return [name for name in VARIANTS if name.rstrip("0123456789") == encoding]
 
 
 def by_code(code: int) -> ModuleType:

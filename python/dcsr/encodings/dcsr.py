@@ -23,17 +23,26 @@ NAME = "dcsr"
 CODE = 1
 
 LANES = 16
-BASE_BITS = 4  # of a delta; higher bits are in planes
+WIDTHS = (4, 8)  # bits of a delta that are not in planes
 
 _STEP_ESCAPE = -2048
 
 
-def encode(matrix: np.ndarray) -> Streams:
+def encode(matrix: np.ndarray, width: int | None = None) -> Streams:
     """Encodes `matrix` (int8 or int16 [rows, cols]).
+
+    Args:
+      matrix: rows are output channels.
+      width: bits of a base delta, one of WIDTHS; None takes the one that gives fewer bytes. With 8 most groups have
+        no planes and byte offsets, which vector kernels gather with.
 
     Raises:
       ValueError: see streams.check_matrix.
     """
+    if width is None:
+        return min((encode(matrix, candidate) for candidate in WIDTHS), key=lambda streams: streams.nbytes)
+    if width not in WIDTHS:
+        raise ValueError(f"dcsr: a base delta has {' or '.join(map(str, WIDTHS))} bits, not {width}")
     matrix = check_matrix(matrix)
     all_lengths, all_values = [], []
     index, delta, plane = [], [], []
@@ -43,7 +52,7 @@ def encode(matrix: np.ndarray) -> Streams:
         if len(columns):
             for stream, data in zip(
                 (index, delta, plane),
-                _encode_block(lengths, columns, matrix.shape[1]),
+                _encode_block(lengths, columns, matrix.shape[1], width),
                 strict=True,
             ):
                 stream.append(data)
@@ -55,7 +64,7 @@ def encode(matrix: np.ndarray) -> Streams:
         index=b"".join(index),
         delta=b"".join(delta),
         plane=b"".join(plane),
-        index_parameter=BASE_BITS,
+        index_parameter=width,
     )
 
 
@@ -69,10 +78,10 @@ class _Groups:
       start: [groups], element that is its lane 0.
       group: [elements], the element's group.
       lane: [elements], the element's lane.
-      line: [elements], the line's value at the lane.
+      line: [elements], the line's value at the lane; 0 throughout with deltas of 8 bits.
     """
 
-    def __init__(self, lengths: np.ndarray, cols: int):
+    def __init__(self, lengths: np.ndarray, cols: int, width: int):
         lengths = lengths[lengths > 0]
         groups = (lengths + LANES - 1) // LANES
         position = positions_in_rows(lengths)
@@ -83,7 +92,7 @@ class _Groups:
         self.start = np.cumsum(self.lanes) - self.lanes
         self.lane = position % LANES
         self.group = np.repeat(np.arange(len(self.lanes)), self.lanes)
-        self.line = (self.slope[self.group] * self.lane) >> 4
+        self.line = (self.slope[self.group] * self.lane) >> 4 if width == 4 else np.zeros_like(self.lane)
 
 
 def _nibble_places(groups: _Groups) -> tuple[np.ndarray, int]:
@@ -100,15 +109,15 @@ def _plane_places(groups: _Groups, planes: np.ndarray) -> tuple[np.ndarray, np.n
     return first_bit, 8 * plane_bytes[groups.group], int(size.sum())
 
 
-def _encode_block(lengths: np.ndarray, columns: np.ndarray, cols: int) -> tuple[bytes, bytes, bytes]:
+def _encode_block(lengths: np.ndarray, columns: np.ndarray, cols: int, width: int) -> tuple[bytes, bytes, bytes]:
     """Index, delta and plane streams of a block of rows."""
-    groups = _Groups(lengths, cols)
+    groups = _Groups(lengths, cols, width)
     offset = columns - groups.line
     base = np.minimum.reduceat(offset, groups.start)
     delta = offset - base[groups.group]
     # frexp's exponent of an integer is its bit length.
     bits = np.frexp(np.maximum.reduceat(delta, groups.start).astype(np.float64))[1].astype(np.int64)
-    planes = np.maximum(bits - BASE_BITS, 0)
+    planes = np.maximum(bits - width, 0)
 
     expected = np.zeros_like(base)
     expected[1:] = base[:-1] + groups.slope[:-1]
@@ -123,17 +132,21 @@ def _encode_block(lengths: np.ndarray, columns: np.ndarray, cols: int) -> tuple[
     index[place[escaped] + 1] = (base[escaped] & 0xFFFF).astype(np.uint16)
     index[place[escaped] + 2] = (base[escaped] >> 16 & 0xFFFF).astype(np.uint16)
 
-    place, size = _nibble_places(groups)
-    nibbles = np.zeros(2 * size, np.uint8)
-    nibbles[place] = delta & 15
+    if width == 4:
+        place, size = _nibble_places(groups)
+        nibbles = np.zeros(2 * size, np.uint8)
+        nibbles[place] = delta & 15
+        low = pack_nibbles(nibbles)
+    else:
+        low = (delta & 255).astype(np.uint8).tobytes()
 
     first_bit, next_plane, size = _plane_places(groups, planes)
     plane_bits = np.zeros(8 * size, np.uint8)
     for p in range(int(planes.max(initial=0))):
         has = planes[groups.group] > p
-        plane_bits[first_bit[has] + p * next_plane[has]] = delta[has] >> (BASE_BITS + p) & 1
+        plane_bits[first_bit[has] + p * next_plane[has]] = delta[has] >> (width + p) & 1
     plane = np.packbits(plane_bits, bitorder="little").tobytes()
-    return index.tobytes(), pack_nibbles(nibbles), plane
+    return index.tobytes(), low, plane
 
 
 def decode(streams: Streams) -> np.ndarray:
@@ -143,15 +156,17 @@ def decode(streams: Streams) -> np.ndarray:
       ValueError: if the streams are inconsistent or an index leaves its row.
     """
     lengths = check_row_lengths(streams)
-    if streams.index_parameter != BASE_BITS or len(streams.index) % 2:
+    width = streams.index_parameter
+    if width not in WIDTHS or len(streams.index) % 2:
         raise ValueError("dcsr: unknown parameter or odd index stream")
-    groups = _Groups(lengths, streams.cols)
+    groups = _Groups(lengths, streams.cols, width)
     base, planes = _decode_descriptors(np.frombuffer(streams.index, "<u2"), groups)
 
-    place, size = _nibble_places(groups)
+    place, size = _nibble_places(groups) if width == 4 else (slice(None), len(streams.values))
     if size != len(streams.delta):
         raise ValueError("dcsr: the delta stream has the wrong size")
-    delta = unpack_nibbles(streams.delta)[place].astype(np.int64)
+    low = unpack_nibbles(streams.delta) if width == 4 else np.frombuffer(streams.delta, np.uint8)
+    delta = low[place].astype(np.int64)
 
     first_bit, next_plane, size = _plane_places(groups, planes)
     if size != len(streams.plane):
@@ -160,7 +175,7 @@ def decode(streams: Streams) -> np.ndarray:
     for p in range(int(planes.max(initial=0))):
         has = planes[groups.group] > p
         bit = bits[first_bit[has] + p * next_plane[has]].astype(np.int64)
-        delta[has] += bit << (BASE_BITS + p)
+        delta[has] += bit << (width + p)
     return scatter(streams, base[groups.group] + groups.line + delta)
 
 

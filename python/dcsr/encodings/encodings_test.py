@@ -8,9 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dcsr import encodings
+from dcsr.encodings import dcsr
 from dcsr.testing.models import sparse_matrix
 
-NAMES = sorted(encodings.REGISTRY)
+NAMES = sorted([*encodings.REGISTRY, *encodings.VARIANTS])
 SPARSE = [name for name in NAMES if name != "dense"]
 
 # rows, cols, sparsity
@@ -91,21 +92,117 @@ def test_large_matrix(name):
     assert_round_trip(matrix, name)
 
 
+@pytest.mark.parametrize("name", ["dcsr4", "dcsr8", "offset8"])
 @pytest.mark.parametrize("cols", [276, 300, 5000, 16560, 65535, 200000])
-def test_dcsr_deltas_of_256_and_more_do_not_wrap(cols):
+def test_deltas_of_256_and_more_do_not_wrap(cols, name):
     matrix = np.zeros((4, cols), np.int8)
     matrix[0, [0, 1, 2, cols - 1]] = 1  # a far outlier within a group
     matrix[1, :16] = 1
     matrix[1, -16:] = 1  # a base step over the whole row
     matrix[2, -40:] = 1  # a large first base
     matrix[3, ::2] = 1
-    assert_round_trip(matrix, "dcsr")
+    assert_round_trip(matrix, name)
 
 
-def test_dcsr_stores_no_more_values_than_nonzeros():
+@pytest.mark.parametrize("name", ["dcsr", "dcsr4", "dcsr8"])
+def test_dcsr_stores_no_more_values_than_nonzeros(name):
     matrix = sparse_matrix(np.random.default_rng(0), 12, 16560, 0.95)
-    streams = encodings.encode(matrix, "dcsr")
+    streams = encodings.encode(matrix, name)
     assert len(streams.values) == np.count_nonzero(matrix)
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_dcsr_takes_the_width_with_fewer_bytes(width):
+    matrix = np.zeros((40, 1600), np.int8)
+    # Near a line, and 16 in a cluster far from the next, whose line is steep.
+    matrix[:, :: 100 if width == 4 else 1] = 1
+    if width == 8:
+        matrix[:, 20:] = 0
+        matrix[:, 1580:] = 1
+    sizes = {name: encodings.nbytes(matrix, name) for name in ("dcsr4", "dcsr8")}
+    streams = encodings.encode(matrix, "dcsr")
+    assert streams.index_parameter == width
+    assert streams.nbytes == sizes[f"dcsr{width}"] == min(sizes.values())
+    assert len(set(sizes.values())) == 2
+
+
+def test_dcsr8_has_a_byte_for_each_lane_and_no_line():
+    matrix = np.zeros((1, 1000), np.int8)
+    matrix[0, [7, 10, 262, 263]] = [1, 2, 3, 4]
+    streams = encodings.encode(matrix, "dcsr8")
+    # deltas 0, 3, 255 and 256: a plane, in which lane 3 is
+    assert streams.index == bytes([0x71, 0x00])
+    assert streams.delta == bytes([0, 3, 255, 0])
+    assert streams.plane == bytes([8])
+
+
+def test_dcsr_refuses_another_width():
+    with pytest.raises(ValueError, match="4 or 8"):
+        dcsr.encode(np.ones((2, 2), np.int8), width=5)
+
+
+def test_offset8_cuts_groups_that_span_more_than_255_columns():
+    matrix = np.zeros((2, 600), np.int8)
+    matrix[0, [3, 258, 259, 400, 599]] = [1, 2, 3, 4, 5]
+    matrix[1, [0, 255]] = [6, 7]
+    streams = encodings.encode(matrix, "offset8")
+    # 3 and 258; 259 and 400; 599: two groups of 16 and one of 1. Row 1 has one of 2.
+    assert streams.row_lengths.tolist() == [33, 2]
+    assert np.frombuffer(streams.index, "<u2").tolist() == [3, 256, 340, 0]
+    assert list(streams.delta) == [0, *[255] * 15, 0, *[141] * 15, 0, 0, 255]
+    assert streams.values.tolist() == [1, 2, *[0] * 14, 3, 4, *[0] * 14, 5, 6, 7]
+
+
+@pytest.mark.parametrize("gap,bridges", [(65535, 0), (65536, 1), (131070, 1), (131071, 2)])
+def test_offset8_bridges_gaps_with_groups_of_fillers(gap, bridges):
+    matrix = np.zeros((2, 262143), np.int8)
+    matrix[0, gap] = 9  # from the start of the row
+    matrix[1, [1, 1 + gap]] = [2, 3]
+    streams = encodings.encode(matrix, "offset8")
+    assert streams.row_lengths.tolist() == [16 * bridges + 1, 16 + 16 * bridges + 1]
+    assert np.frombuffer(streams.index, "<u2").max() <= 65535
+    assert_round_trip(matrix, "offset8")
+
+
+def offset8_streams(steps, offsets, values, cols=300):
+    return encodings.Streams(
+        "offset8",
+        1,
+        cols,
+        values=np.array(values, np.int8),
+        row_lengths=np.array([len(values)], np.uint32),
+        index=np.array(steps, "<u2").tobytes(),
+        delta=bytes(offsets),
+    )
+
+
+def test_offset8_columns_may_come_in_any_order():
+    matrix = encodings.decode(offset8_streams([40], [255, 0, 7], [1, 2, 3]))
+    assert matrix[0, [295, 40, 47]].tolist() == [1, 2, 3]
+    assert np.count_nonzero(matrix) == 3
+
+
+def test_offset8_fillers_may_have_any_column():
+    matrix = encodings.decode(offset8_streams([40], [1, 1, 1, 1], [0, 5, 0, 0]))
+    assert matrix[0, 41] == 5
+    assert np.count_nonzero(matrix) == 1
+
+
+@pytest.mark.parametrize(
+    "steps,offsets,values",
+    [
+        ([40], [1, 1], [5, 5]),  # a column twice
+        ([40], [1, 1], [5, -5]),
+        ([45], [255], [1]),  # column 300
+        ([300], [0], [0]),  # of a filler
+        ([40], [1], [1, 2]),
+        ([40, 1], [1], [1]),
+        ([], [1], [1]),
+    ],
+)
+def test_offset8_refuses_what_is_no_matrix(steps, offsets, values):
+    with pytest.raises(ValueError, match="offset8"):
+        encodings.decode(offset8_streams(steps, offsets, values))
 
 
 def test_rle_bridges_runs_of_16_zeros_with_fillers():
@@ -180,7 +277,7 @@ def test_damaged_streams_are_refused_or_decode_within_the_matrix(seed, name, str
 
 def test_registry_names_and_codes_are_those_of_the_format():
     codes = {name: module.CODE for name, module in encodings.REGISTRY.items()}
-    assert codes == {"dense": 0, "dcsr": 1, "rle": 2}
+    assert codes == {"dense": 0, "dcsr": 1, "rle": 2, "offset8": 3}
     for name, code in codes.items():
         assert encodings.by_code(code).NAME == name
     with pytest.raises(ValueError):

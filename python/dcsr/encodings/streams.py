@@ -133,6 +133,12 @@ def unpack_nibbles(data: bytes) -> np.ndarray:
     return nibbles
 
 
+def check_columns(streams: Streams, columns: np.ndarray) -> None:
+    """Raises ValueError if a column lies outside the matrix."""
+    if columns.size and (columns.min() < 0 or columns.max() >= streams.cols):
+        raise ValueError(f"{streams.encoding}: an index leaves its row")
+
+
 def scatter(streams: Streams, columns: np.ndarray) -> np.ndarray:
     """The matrix that has `streams.values` at `columns` of their rows and zeros elsewhere.
 
@@ -141,9 +147,8 @@ def scatter(streams: Streams, columns: np.ndarray) -> np.ndarray:
     """
     assert streams.row_lengths is not None
     lengths = streams.row_lengths.astype(np.int64)
+    check_columns(streams, columns)
     if columns.size:
-        if columns.min() < 0 or columns.max() >= streams.cols:
-            raise ValueError(f"{streams.encoding}: an index leaves its row")
         first = positions_in_rows(lengths) == 0
         if np.any((np.diff(columns) <= 0) & ~first[1:]):
             raise ValueError(f"{streams.encoding}: indices do not increase within a row")
