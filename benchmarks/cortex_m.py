@@ -128,6 +128,7 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "sparsity": round(case.sparsity, 6),
                 "encoding": cost_model.coding(case.sparse.streams),
                 "elements": len(case.sparse.streams.values),
+                "packed_bytes": case.sparse.streams.nbytes,
                 "work": dataclasses.asdict(case.work),
                 "dense_instructions": dense,
                 "sparse_instructions": sparse,

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dcsr import cost_model
+from dcsr import cost_model, planner
 from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\
 Fits the constants of the planner's cost model (python/dcsr/cost_constants.py) to the instructions of layers on
 emulated cores, by least squares of the relative error with no constant below 0, and prints the error on those layers
-as a Markdown table for docs/results.md. A core's kernel and coding that was not measured gets no constants."""
+as a Markdown table for docs/results.md. A second one says what the planner's choices by these estimates cost. A core's
+kernel and coding that was not measured gets no constants."""
 
 _EPILOG = """\
 example, all of it (a few minutes):
@@ -43,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("measured", metavar="MEASURED.json", nargs="+", help="what cortex_m --json wrote")
     parser.add_argument("-o", "--output", metavar="FILE.py", help="module to write")
     arguments = parser.parse_args(argv)
-    measured = defaultdict(list)
+    measured: dict[str, list[Sample]] = defaultdict(list)
     for path in arguments.measured:
         for core, samples in read(path).items():
             measured[core] += samples
@@ -55,12 +57,29 @@ def main(argv: Sequence[str]) -> int:
         constants["cortex-m85"] = constants["cortex-m55"]
     if arguments.output:
         tflite.write_file(arguments.output, module(constants))
-    print("\n".join(error_table(constants, measured)))
+    print("\n".join([*error_table(constants, measured), "", *choice_table(constants, measured)]))
     return common.EXIT_OK
 
 
-def read(path: str) -> dict[str, list[tuple[cost_model.Work, int]]]:
-    """(work, instructions) of the layers of each core in a file that cortex_m wrote.
+@dataclass(frozen=True)
+class Sample:
+    """A layer that was run.
+
+    Attributes:
+      name: of the layer and its model.
+      work: what its cost depends on.
+      packed_bytes: of its encoded weights.
+      instructions: counted.
+    """
+
+    name: str
+    work: cost_model.Work
+    packed_bytes: int
+    instructions: int
+
+
+def read(path: str) -> dict[str, list[Sample]]:
+    """The layers of each core in a file that cortex_m wrote.
 
     Raises:
       tflite.ModelError: if it is no such file.
@@ -69,7 +88,13 @@ def read(path: str) -> dict[str, list[tuple[cost_model.Work, int]]]:
         results = json.loads(Path(path).read_text())
         return {
             f"cortex-{result['core']}": [
-                (cost_model.Work(**layer["work"]), layer["sparse_instructions"]) for layer in result["layers"]
+                Sample(
+                    f"{layer['weights']} {layer['layer']}",
+                    cost_model.Work(**layer["work"]),
+                    layer["packed_bytes"],
+                    layer["sparse_instructions"],
+                )
+                for layer in result["layers"]
             ]
             for result in results
         }
@@ -79,12 +104,12 @@ def read(path: str) -> dict[str, list[tuple[cost_model.Work, int]]]:
         raise tflite.ModelError(f"{path}: not what cortex_m --json writes ({error!r})") from error
 
 
-def fit(core: str, samples: Sequence[tuple[cost_model.Work, int]]) -> dict[str, dict[str, float]]:
+def fit(core: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
     """The constants of each kernel of a core."""
     by_kernel = defaultdict(list)
-    for work, instructions in samples:
-        kernel, counts = cost_model.structure(core, work)
-        by_kernel[kernel].append((counts, instructions))
+    for sample in samples:
+        kernel, counts = cost_model.structure(core, sample.work)
+        by_kernel[kernel].append((counts, sample.instructions))
     constants = {}
     for kernel, rows in sorted(by_kernel.items()):
         names = list(dict.fromkeys(name for counts, _ in rows for name in counts))
@@ -140,7 +165,7 @@ def module(constants: dict[str, dict[str, dict[str, float]]]) -> str:
     return _MODULE.format(body="".join(line + "\n" for line in lines))
 
 
-def error_table(constants: dict[str, dict], measured: dict[str, list[tuple[cost_model.Work, int]]]) -> list[str]:
+def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
     """Markdown: relative errors of the estimates on the layers that were fitted."""
     lines = [
         "| core | kernel | coding | layers | median error | 90 % of layers within | largest error |",
@@ -148,15 +173,53 @@ def error_table(constants: dict[str, dict], measured: dict[str, list[tuple[cost_
     ]
     for core, samples in measured.items():
         errors = defaultdict(list)
-        for work, instructions in samples:
-            kernel, counts = cost_model.structure(core, work)
-            estimated = sum(constants[core][kernel][name] * count for name, count in counts.items())
-            errors[kernel, work.coding].append(abs(estimated / instructions - 1))
+        for sample in samples:
+            kernel, _ = cost_model.structure(core, sample.work)
+            error = abs(_estimate(constants, core, sample.work) / sample.instructions - 1)
+            errors[kernel, sample.work.coding].append(error)
         for (kernel, coding), values in sorted(errors.items()):
             cells = [core, kernel.replace("_", " "), coding, str(len(values))]
             cells += [f"{value:.1%}" for value in (np.median(values), np.quantile(values, 0.9), max(values))]
             lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def choice_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
+    """Markdown: what `balanced` and `speed` cost by count, where they choose by estimate."""
+    lines = [
+        "| core | layers | objective | slower than the fastest encoding: median | largest | bytes / smallest |",
+        "|---|---|---|---|---|---|",
+    ]
+    for core, samples in measured.items():
+        groups = [group for group in _same_layers(samples) if len(group) > 1]
+        for objective in ("balanced", "speed") if groups else ():
+            slower, chosen_bytes, least_bytes = [], 0, 0
+            for group in groups:
+                times = [_estimate(constants, core, sample.work) for sample in group]
+                limit = min(times) * (1 + planner.BALANCED_TOLERANCE if objective == "balanced" else 1)
+                allowed = [sample for sample, time in zip(group, times, strict=True) if time <= limit]
+                chosen = min(allowed, key=lambda sample: sample.packed_bytes)
+                slower.append(chosen.instructions / min(sample.instructions for sample in group) - 1)
+                chosen_bytes += chosen.packed_bytes
+                least_bytes += min(sample.packed_bytes for sample in group)
+            cells = [core, str(len(groups)), objective, f"{np.median(slower):.1%}", f"{max(slower):.1%}"]
+            lines.append(f"| {' | '.join([*cells, f'{chosen_bytes / least_bytes:.3f}'])} |")
+    return lines
+
+
+def _same_layers(samples: Sequence[Sample]) -> list[list[Sample]]:
+    """Samples that follow each other and are one layer in different codings."""
+    groups: list[list[Sample]] = []
+    for sample in samples:
+        if not groups or groups[-1][0].name != sample.name or sample.work.coding in {s.work.coding for s in groups[-1]}:
+            groups.append([])
+        groups[-1].append(sample)
+    return groups
+
+
+def _estimate(constants: dict[str, dict], core: str, work: cost_model.Work) -> float:
+    kernel, counts = cost_model.structure(core, work)
+    return sum(constants[core][kernel][name] * count for name, count in counts.items())
 
 
 if __name__ == "__main__":

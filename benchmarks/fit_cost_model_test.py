@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from benchmarks import fit_cost_model
+from benchmarks.fit_cost_model import Sample
 from dcsr import cost_model, packing
 from dcsr import model as tflite
 
 
-def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[tuple[cost_model.Work, int]]:
+def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[Sample]:
     """Convolutions of two codings whose instructions are made with `constants`."""
     rng = np.random.default_rng(0)
     found = []
@@ -29,7 +30,8 @@ def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[
         kernel, counts = cost_model.structure(core, work)
         assert kernel == "conv1x1_smlal"
         instructions = sum(constants[name] * count for name, count in counts.items())
-        found.append((work, round(instructions * (1 + noise * rng.standard_normal()))))
+        instructions = round(instructions * (1 + noise * rng.standard_normal()))
+        found.append(Sample("a layer", work, elements + position_bytes, instructions))
     return found
 
 
@@ -74,8 +76,14 @@ def test_non_negative_least_squares_meets_its_optimality_conditions():
 
 def test_module_holds_what_was_fitted_for_an_m85_too(tmp_path, capsys):
     layers = [
-        {"work": dataclasses.asdict(work), "sparse_instructions": instructions}
-        for work, instructions in samples("cortex-m4", CONSTANTS)
+        {
+            "weights": "model",
+            "layer": sample.name,
+            "packed_bytes": sample.packed_bytes,
+            "work": dataclasses.asdict(sample.work),
+            "sparse_instructions": sample.instructions,
+        }
+        for sample in samples("cortex-m4", CONSTANTS)
     ]
     (tmp_path / "m.json").write_text(json.dumps([{"core": "m55", "layers": layers}]))
     fit_cost_model.main([str(tmp_path / "m.json"), "-o", str(tmp_path / "constants.py")])
@@ -84,6 +92,22 @@ def test_module_holds_what_was_fitted_for_an_m85_too(tmp_path, capsys):
     assert scope["CONSTANTS"].keys() == {"cortex-m55", "cortex-m85"}
     assert scope["CONSTANTS"]["cortex-m55"]["conv1x1_mve"].keys() == CONSTANTS.keys()
     assert "| cortex-m55 | conv1x1 mve | rle | " in capsys.readouterr().out
+
+
+def test_choices_are_judged_by_what_was_counted():
+    work = dataclasses.replace(samples("cortex-m4", CONSTANTS)[0].work, scratch_budget=1 << 20)
+    slow, fast = (dataclasses.replace(work, coding=coding) for coding in ("slow", "fast"))
+    shared = dict.fromkeys(cost_model.structure("cortex-m4", work)[1], 0.0) | {"layer": 1000.0}
+    constants = {"cortex-m4": {"conv1x1_smlal": shared}}
+    for coding, estimate in (("slow", 0.05), ("fast", 0.0)):
+        # Of 1000 instructions; so much for its elements.
+        constants["cortex-m4"]["conv1x1_smlal"][f"{coding} element"] = 1000 * estimate / work.elements
+        constants["cortex-m4"]["conv1x1_smlal"][f"{coding} position byte"] = 0.0
+    measured = [Sample("a", slow, 100, 1200), Sample("a", fast, 150, 1000)]
+    table = fit_cost_model.choice_table(constants, {"cortex-m4": measured})
+    # 5 % slower by estimate and smaller, but 20 % slower by count.
+    assert table[2] == "| cortex-m4 | 1 | balanced | 20.0% | 20.0% | 1.000 |"
+    assert table[3] == "| cortex-m4 | 1 | speed | 0.0% | 0.0% | 1.500 |"
 
 
 @pytest.mark.parametrize("content", ["", "{}", '[{"core": "m4"}]', '[{"core": "m4", "layers": [{"work": {}}]}]'])
