@@ -56,7 +56,8 @@ typedef struct {
 } RowArguments;
 
 // Blocks of one width that follow each other. The pixels of the last may overlap those before.
-typedef struct {
+typedef struct Run Run;
+struct Run {
   const int8_t* x;
   uint32_t step;       // bytes of a block
   const int8_t* last;  // the block that overlaps, else the end
@@ -64,7 +65,17 @@ typedef struct {
   uint32_t width;      // pixels of a block: 32, 16 or 8; 0: there are no more runs
   uint32_t blocks;
   size_t output;  // bytes from the tile's to the first block's
-} Run;
+  void (*multiply)(const RowArguments* arguments, const Run* run, int8_t* output, bool full);
+};
+
+#if DCSR_HAS_MVE
+void dcsr_conv1x1_mve_blocks4(const RowArguments* arguments, const Run* run, int8_t* output,
+                              bool full);
+void dcsr_conv1x1_mve_blocks2(const RowArguments* arguments, const Run* run, int8_t* output,
+                              bool full);
+void dcsr_conv1x1_mve_blocks1(const RowArguments* arguments, const Run* run, int8_t* output,
+                              bool full);
+#endif
 
 enum { kMostRuns = 4 };
 
@@ -72,7 +83,7 @@ typedef struct {
   size_t tile_pixels;  // 0: scratch is too small
   size_t widest;       // pixels of a block
   size_t longest;    // elements of a row
-  size_t list_words;
+  size_t list_bytes;
   size_t bytes;
 } Plan;
 
@@ -100,11 +111,8 @@ static size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / 
 static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
   Plan plan = {0, 0, 0, 0, 0};
   if (pixels < kLanes || layer->cols > kDcsrWordCols || layer->rows > kMostRows) return plan;
-  // Every nonzero may be a group, and is two words then; and the end. Magnitudes are bytes.
-  const size_t longest = longest_row(layer);
-  const size_t list_words =
-      2 * longest + 2 + kDcsrWordSlack + (longest + kDcsrWordSlack + 3) / 4;
-  const size_t list_bytes = list_words * sizeof(uint32_t);
+  plan.longest = longest_row(layer);
+  const size_t list_bytes = dcsr_word_reader_bytes(plan.longest);
   if (budget < list_bytes) return plan;
   const size_t vector_bytes = (size_t)layer->cols * kLanes;
   const size_t most = (budget - list_bytes) / vector_bytes * kLanes;
@@ -118,8 +126,7 @@ static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
     const size_t tiles = (pixels + most / unit * unit - 1) / (most / unit * unit);
     plan.tile_pixels = round_up((pixels + tiles - 1) / tiles, unit);
   }
-  plan.longest = longest;
-  plan.list_words = list_words;
+  plan.list_bytes = list_bytes;
   plan.bytes = list_bytes + plan.tile_pixels * layer->cols;
   return plan;
 }
@@ -144,6 +151,13 @@ static void plan_runs(const DcsrLayer* layer, size_t pixels, const int8_t* x,
     runs->width = width;
     runs->blocks = (uint32_t)blocks;
     runs->output = first * layer->rows;
+#if DCSR_HAS_MVE
+    runs->multiply = width == kBlockPixels       ? dcsr_conv1x1_mve_blocks4
+                     : width == kBlockPixels / 2 ? dcsr_conv1x1_mve_blocks2
+                                                 : dcsr_conv1x1_mve_blocks1;
+#else
+    runs->multiply = NULL;
+#endif
     if (blocks == 1 && overlap > 0) {
       // Nothing comes before it in the run.
       runs->output -= runs->overlap;
@@ -489,23 +503,6 @@ __asm__(
     "dcsr_mve_function 1\n"
     ".text\n");
 
-void dcsr_conv1x1_mve_blocks4(const RowArguments* arguments, const Run* run, int8_t* output,
-                              bool full);
-void dcsr_conv1x1_mve_blocks2(const RowArguments* arguments, const Run* run, int8_t* output,
-                              bool full);
-void dcsr_conv1x1_mve_blocks1(const RowArguments* arguments, const Run* run, int8_t* output,
-                              bool full);
-
-static void multiply_run(const RowArguments* arguments, const Run* run, int8_t* output, bool full) {
-  if (run->width == kBlockPixels) {
-    dcsr_conv1x1_mve_blocks4(arguments, run, output, full);
-  } else if (run->width == kBlockPixels / 2) {
-    dcsr_conv1x1_mve_blocks2(arguments, run, output, full);
-  } else {
-    dcsr_conv1x1_mve_blocks1(arguments, run, output, full);
-  }
-}
-
 #endif
 
 // The same for any row and any processor.
@@ -531,12 +528,10 @@ static void multiply_run_c(const DcsrLayer* layer, uint32_t row, const RowArgume
   }
 }
 
-#if DCSR_HAS_MVE
 // Whether int16 lanes hold 256 * hi + lo, whatever the activations are.
-static bool has_high_part(const DcsrLayer* layer, uint32_t row, uint32_t length,
-                          const RowArguments* arguments) {
-  if (layer->bias[row] < -kMostHighBias || layer->bias[row] > kMostHighBias) return false;
-  if (length <= kMostHighTerms) return true;
+static bool has_high_part(int32_t bias, uint32_t elements, const RowArguments* arguments) {
+  if (bias < -kMostHighBias || bias > kMostHighBias) return false;
+  if (elements <= kMostHighTerms) return true;
   uint32_t groups = 0;
   const uint32_t* list = arguments->list;
   for (uint32_t words = arguments->first; words > 0; words = *list++) {
@@ -545,51 +540,45 @@ static bool has_high_part(const DcsrLayer* layer, uint32_t row, uint32_t length,
   }
   return groups <= kMostHighTerms / 2;
 }
-#endif
 
-static void multiply_rows(const DcsrLayer* layer, const Plan* plan, const Run* runs, uint32_t* list,
-                          int8_t* output) {
-  // Words become a list in place.
-  uint32_t* words = list + plan->longest + 1;
-  uint8_t* magnitudes = (uint8_t*)(words + plan->longest + kDcsrWordSlack);
+DCSR_NOINLINE static void multiply_rows(const DcsrLayer* layer, DcsrWordReader* reader,
+                                        const Run* runs, int8_t* output) {
   const bool clamps = layer->activation_min != INT8_MIN || layer->activation_max != INT8_MAX;
   // Halves below zero are rounded wrongly, to what is clamped away.
   const bool rounds_down = layer->output_zero_point == layer->activation_min;
   const bool full = !rounds_down || clamps;
+  const int32_t most_shift = full ? -1 : 0;
   RowArguments arguments;
   arguments.zero_point = layer->output_zero_point;
   arguments.output_step = layer->rows * kLanes;
-  arguments.list = list + 1;
+  arguments.list = reader->list + 1;
   for (uint32_t i = 0; i < kLanes; ++i) {
     arguments.offset[i] = (uint16_t)(layer->rows * i);
     arguments.min[i] = (int16_t)layer->activation_min;
     arguments.max[i] = (int16_t)layer->activation_max;
   }
-  DcsrRowReader reader = dcsr_row_reader(layer);
+  const int32_t* multiplier = layer->multiplier;
+  const int8_t* shift = layer->shift;
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    dcsr_next_row(&reader);
-#if DCSR_HAS_MVE
-    const uint32_t length = reader.left;
-#endif
-    dcsr_read_row_words(&reader, words, magnitudes);
-    dcsr_group_words(words, magnitudes, list);
-    const uint32_t i = row * layer->requantize_stride;
-    arguments.multiplier = layer->multiplier[i];
-    arguments.shift = layer->shift[i];
-    arguments.bias_low = (uint32_t)layer->bias[row] & 0xFF;
-    arguments.bias_high = layer->bias[row] >> 8;
-    arguments.first = list[0];
-#if DCSR_HAS_MVE
-    if (arguments.shift < (full ? 0 : 1) && has_high_part(layer, row, length, &arguments)) {
-      for (const Run* run = runs; run->width > 0; ++run) {
-        multiply_run(&arguments, run, output + run->output + row, full);
-      }
-      continue;
-    }
-#endif
+    const uint32_t elements = dcsr_next_row_list(reader);
+    const int32_t bias = layer->bias[row];
+    arguments.multiplier = *multiplier;
+    arguments.shift = *shift;
+    arguments.bias_low = (uint32_t)bias & 0xFF;
+    arguments.bias_high = bias >> 8;
+    arguments.first = reader->list[0];
+    multiplier += layer->requantize_stride;
+    shift += layer->requantize_stride;
+    const bool fast = DCSR_HAS_MVE && arguments.shift <= most_shift &&
+                      has_high_part(bias, elements, &arguments);
     for (const Run* run = runs; run->width > 0; ++run) {
-      multiply_run_c(layer, row, &arguments, run, output + run->output + row);
+      if (fast) {
+        run->multiply(&arguments, run, output + run->output, full);
+      } else {
+        multiply_run_c(layer, row, &arguments, run, output + run->output);
+      }
     }
+    ++output;
   }
 }
 
@@ -604,8 +593,7 @@ bool dcsr_conv1x1_mve(const DcsrLayer* layer, const DcsrConvShape* shape, const 
   const Plan plan = make_plan(layer, pixels, budget);
   if (plan.tile_pixels == 0) return false;
   const PixelMap map = {input, layer, shape, layer->stride_h == 1 && layer->stride_w == 1};
-  uint32_t* list = (uint32_t*)scratch;
-  int8_t* x = (int8_t*)(list + plan.list_words);
+  int8_t* x = (int8_t*)scratch + plan.list_bytes;
   for (size_t first = 0; first < pixels; first += plan.tile_pixels) {
     size_t begin = first;
     size_t count = pixels - first < plan.tile_pixels ? pixels - first : plan.tile_pixels;
@@ -617,7 +605,8 @@ bool dcsr_conv1x1_mve(const DcsrLayer* layer, const DcsrConvShape* shape, const 
     Run runs[kMostRuns + 1];
     plan_runs(layer, count, x, runs);
     transpose_tile(&map, begin, runs, x);
-    multiply_rows(layer, &plan, runs, list, output + begin * layer->rows);
+    DcsrWordReader reader = dcsr_word_reader(layer, plan.longest, scratch);
+    multiply_rows(layer, &reader, runs, output + begin * layer->rows);
   }
   return true;
 }

@@ -6,6 +6,7 @@
 #ifndef DCSR_TFLM_KERNELS_ROW_WORDS_MVE_H_
 #define DCSR_TFLM_KERNELS_ROW_WORDS_MVE_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,24 +17,42 @@ extern "C" {
 #endif
 
 enum {
-  kDcsrWordCols = 2048,   // most columns of a matrix
-  kDcsrWordColumn = 21,   // shift of the column
-  kDcsrWordSlack = 16,    // words and magnitudes that may be written behind the row's
+  kDcsrWordCols = 2048,      // most columns of a matrix
+  kDcsrWordColumn = 21,      // shift of the column
   kDcsrMostMagnitude = 254,  // of a group
   kDcsrMostGroup = 6,        // words
   kDcsrLastGroup = 8,        // added to the number of words
 };
 
-// Decodes the row that `reader` has begun; weights of 0 are left out. `words` and `magnitudes` hold
-// as many as the row has elements, and kDcsrWordSlack more; a magnitude is |weight|. Returns their
-// number. Behind the last magnitude stands 255.
-size_t dcsr_read_row_words(DcsrRowReader* reader, uint32_t* words, uint8_t* magnitudes);
+struct DcsrWordReader;
 
-// Cuts words into groups whose magnitudes add up to kDcsrMostMagnitude at most, of at most
-// kDcsrMostGroup words: list = { number of words of a group, the words } ..., 0. To the number of the
-// last group kDcsrLastGroup is added. A list may have 2 * count + 1 words. `words` may lie within
-// `list`, from list + count + 1 on.
-void dcsr_group_words(const uint32_t* words, const uint8_t* magnitudes, uint32_t* list);
+// Code for layers of one encoding: decodes the simple groups that come next. If that ends the row it
+// makes the list, too, and returns true.
+typedef bool DcsrStage(struct DcsrWordReader* reader);
+
+// Its fields are in the order that the code for it takes them in.
+typedef struct DcsrWordReader {
+  DcsrRowReader row;
+  uint32_t* word;        // that is written next
+  uint8_t* magnitude;    // likewise
+  const int8_t* limit;   // no weight beyond this one is the first of a simple group
+  uint32_t* list;        // of the row
+  uint32_t* words;       // of the row; in the list, so that these become those
+  uint8_t* magnitudes;   // |weight|
+  DcsrStage* stage;
+} DcsrWordReader;
+
+// Bytes of memory for rows of at most `elements` elements.
+size_t dcsr_word_reader_bytes(size_t elements);
+
+// `memory` is aligned to 4.
+DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, size_t elements, void* memory);
+
+// Decodes the next row to reader->list, which is groups of words whose |weight| add up to
+// kDcsrMostMagnitude at most, of at most kDcsrMostGroup words: { number of words, the words } ..., 0.
+// To the number of the last group kDcsrLastGroup is added. Fillers may be left out. Returns the
+// number of the row's elements.
+uint32_t dcsr_next_row_list(DcsrWordReader* reader);
 
 #ifdef __cplusplus
 }
