@@ -99,7 +99,7 @@ class Case:
     def work(self) -> cost_model.Work:
         """What the cost of the sparse product depends on."""
         vectors = self.shape[0] * self.shape[3] * self.shape[4]
-        return cost_model.work(self.sparse.op, self.sparse.streams, vectors, self.sparse.scratch_budget)
+        return cost_model.work(self.sparse, vectors)
 
     @property
     def sparsity(self) -> float:

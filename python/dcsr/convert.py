@@ -160,12 +160,15 @@ def _choose(model: schema.ModelT, layer: Layer, settings: planner.Settings) -> C
     """The encoding of one layer, looked at alone."""
     if layer.obstacle:
         return Choice(layer, note=layer.obstacle)
-    planned = planner.plan(layer, layer_finder.vectors(model, layer), settings)
+    planned = planner.plan(
+        layer,
+        lambda streams, budget: layer_finder.pack(model, layer, streams, budget),
+        layer_finder.vectors(model, layer),
+        settings,
+    )
     if isinstance(planned, str):
         return Choice(layer, note=planned)
-    budget = planner.header_budget(settings.of(layer).scratch)
-    packed = layer_finder.pack(model, layer, planned.streams, budget)
-    return Choice(layer, packed, packing.pack(packed), planned.work, planned.estimate)
+    return Choice(layer, planned.packed, packing.pack(planned.packed), planned.work, planned.estimate)
 
 
 def _drop_what_saves_nothing(model: schema.ModelT, choices: list[Choice], smaller_only: bool) -> None:

@@ -12,8 +12,11 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from dcsr import packing
 from dcsr.encodings import Streams
+from dcsr.requantize import INT8_MAX, INT8_MIN
 
 DEFAULT_CPU = "cortex-m55"
 # What a kernel may ask for if the packed layer does not say (tflm_kernels/kernels.c).
@@ -36,6 +39,7 @@ class Work:
       longest_row: elements of the row that has most.
       position_bytes: of the streams that say where they are.
       vectors: output pixels of a convolution, batches of a FULLY_CONNECTED.
+      slow_rows: rows whose requantisation the vector kernel does not do with vectors.
       scratch_budget: of the packed layer; 0 for the kernels' default.
     """
 
@@ -47,6 +51,7 @@ class Work:
     longest_row: int
     position_bytes: int
     vectors: int
+    slow_rows: int = 0
     scratch_budget: int = 0
 
 
@@ -69,11 +74,13 @@ class Tiles:
 
     Attributes:
       kernel: its name in cost_constants.py; PORTABLE if scratch is too small for the core's own.
+      pixels: of a tile; the last one may have fewer.
       count: of tiles, each of which decodes the layer.
       bytes: of scratch.
     """
 
     kernel: str
+    pixels: int
     count: int
     bytes: int
 
@@ -81,20 +88,30 @@ class Tiles:
 PORTABLE = "conv1x1_ref"
 
 
-def work(op: int, streams: Streams, vectors: int, scratch_budget: int = 0) -> Work:
-    """The work of a layer with these streams."""
+def work(packed: packing.PackedLayer, vectors: int) -> Work:
+    """What the cost of a packed layer depends on, multiplied with so many vectors."""
+    streams = packed.streams
     lengths = streams.row_lengths
     return Work(
-        op,
-        coding(streams),
-        streams.rows,
-        streams.cols,
-        len(streams.values),
-        streams.cols if lengths is None else int(lengths.max(initial=0)),
-        streams.position_bytes,
-        vectors,
-        scratch_budget,
+        op=packed.op,
+        coding=coding(streams),
+        rows=streams.rows,
+        cols=streams.cols,
+        elements=len(streams.values),
+        longest_row=streams.cols if lengths is None else int(lengths.max(initial=0)),
+        position_bytes=streams.position_bytes,
+        vectors=vectors,
+        slow_rows=_slow_rows(packed),
+        scratch_budget=packed.scratch_budget,
     )
+
+
+def _slow_rows(packed: packing.PackedLayer) -> int:
+    """Rows that conv1x1_mve.c leaves to its C code: a shift to the left, or a bias that its sums have no room for."""
+    clamps = (packed.activation_min, packed.activation_max) != (INT8_MIN, INT8_MAX)
+    in_full = clamps or packed.output_zero_point != packed.activation_min
+    slow = (packed.shift > (-1 if in_full else 0)) | (np.abs(packed.bias.astype(np.int64)) > 1 << 22)
+    return int(np.count_nonzero(np.broadcast_to(slow, packed.bias.shape)))
 
 
 def coding(streams: Streams) -> str:
@@ -123,36 +140,70 @@ def estimate(cpu: str, layer: Work) -> Estimate:
 def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
     """(the kernel that a layer gets, what it does how often); a constant of the core stands for each name.
 
-    What depends on the coding is named after it.
+    What depends on the coding is named after it. What is never done is not named.
     """
-    if layer.op == packing.OP_FULLY_CONNECTED:
-        return "fully_connected", {
-            "layer": 1,
-            "row": layer.vectors * layer.rows,
-            **_decoding(layer, layer.vectors),
-        }
     plan = tiles(cpu, layer)
-    counts = {
+    if plan.kernel == "conv1x1_mve":
+        counts = _mve_counts(layer, plan)
+    elif layer.op == packing.OP_FULLY_CONNECTED:
+        counts = {"row": layer.vectors * layer.rows}
+    elif plan.kernel == PORTABLE:
+        counts = {
+            "output": layer.vectors * layer.rows,
+            "product": layer.vectors * layer.elements,
+            "row": plan.count * layer.rows,
+        }
+    else:
+        blocks = -(-layer.vectors // _VECTOR_PIXELS)
+        counts = {
+            "input": layer.vectors * layer.cols,
+            "output": layer.vectors * layer.rows,
+            "row": plan.count * layer.rows,
+            "row block": blocks * layer.rows,
+            "product block": blocks * layer.elements,
+        }
+    decodings = layer.vectors if layer.op == packing.OP_FULLY_CONNECTED else plan.count
+    counts |= {
         "layer": 1,
-        "output": layer.vectors * layer.rows,
-        "row": plan.count * layer.rows,
-        **_decoding(layer, plan.count),
+        f"{layer.coding} element": decodings * layer.elements,
+        f"{layer.coding} position byte": decodings * layer.position_bytes,
     }
-    if plan.kernel == PORTABLE:
-        return plan.kernel, counts | {"product": layer.vectors * layer.elements}
-    blocks = -(-layer.vectors // _VECTOR_PIXELS)
-    return plan.kernel, counts | {
-        "input": layer.vectors * layer.cols,
-        "row_block": blocks * layer.rows,
-        "product_block": blocks * layer.elements,
-    }
+    return plan.kernel, {name: count for name, count in counts.items() if count}
 
 
-def _decoding(layer: Work, times: int) -> dict[str, int]:
+def _mve_counts(layer: Work, plan: Tiles) -> dict[str, int]:
+    """A row has costs for each block of up to 32 pixels, and for each vector in it."""
+    sizes = [plan.pixels] * (plan.count - 1) + [layer.vectors - plan.pixels * (plan.count - 1)]
+    runs = [_mve_blocks(max(size, _VECTOR_PIXELS)) for size in sizes]
+    blocks, vectors = (sum(column) for column in zip(*runs, strict=True))
+    fast_rows = layer.rows - layer.slow_rows
+    fast_elements = layer.elements * fast_rows // layer.rows
     return {
-        f"{layer.coding} element": times * layer.elements,
-        f"{layer.coding} position byte": times * layer.position_bytes,
+        "input": layer.vectors * layer.cols,
+        "row": plan.count * layer.rows,
+        "row block": blocks * fast_rows,
+        "row vector": vectors * fast_rows,
+        "product block": blocks * fast_elements,
+        "product vector": vectors * fast_elements,
+        "slow output": layer.vectors * layer.slow_rows,
+        "slow product": layer.vectors * (layer.elements - fast_elements),
     }
+
+
+def _mve_blocks(pixels: int) -> tuple[int, int]:
+    """(blocks, vectors) that plan_runs of conv1x1_mve.c cuts a tile into; the last of a width may overlap."""
+    done = blocks = vectors = 0
+    for width in (32, 16, 8):
+        count, rest = divmod(pixels - done, width)
+        count += rest > width - _VECTOR_PIXELS
+        if count == 0 or pixels < width:
+            continue
+        done += count * width
+        blocks += count
+        vectors += count * width // _VECTOR_PIXELS
+        if done >= pixels:
+            break
+    return blocks, vectors
 
 
 def tiles(cpu: str, layer: Work) -> Tiles:
@@ -163,12 +214,12 @@ def tiles(cpu: str, layer: Work) -> Tiles:
     """
     kernels = _CONVOLUTIONS[cpu]
     if layer.op == packing.OP_FULLY_CONNECTED:
-        return Tiles("fully_connected", 1, 0)
+        return Tiles("fully_connected", layer.vectors, 1, 0)
     budget = layer.scratch_budget or DEFAULT_SCRATCH_BUDGET
     for kernel in kernels:
         if found := kernel(layer, budget):
             return found
-    return Tiles(PORTABLE, -(-layer.vectors // _REFERENCE_TILE), 0)
+    return Tiles(PORTABLE, _REFERENCE_TILE, -(-layer.vectors // _REFERENCE_TILE), 0)
 
 
 def least_scratch(cpu: str, layer: Work) -> int:
@@ -190,8 +241,9 @@ def _mve_tiles(layer: Work, budget: int) -> Tiles | None:
     """conv1x1_mve.c: a list of words for the longest row, and pixels in blocks of 32, 16 and 8."""
     if layer.vectors < _VECTOR_PIXELS or layer.cols > 2048 or layer.rows > 9362:
         return None
-    slack = 16
-    list_bytes = 4 * (2 * layer.longest_row + 2 + slack + (layer.longest_row + slack + 3) // 4)
+    # dcsr_word_reader_bytes of row_words_mve.c.
+    words = 2 * layer.longest_row + 1 + _GROUP_LANES
+    list_bytes = 4 * words + _round_up(layer.longest_row + _GROUP_LANES, 4)
     most = max(budget - list_bytes, 0) // (_VECTOR_PIXELS * layer.cols) * _VECTOR_PIXELS
     if most < _VECTOR_PIXELS:
         return None
@@ -199,7 +251,7 @@ def _mve_tiles(layer: Work, budget: int) -> Tiles | None:
     if most < tile:
         unit = next(width for width in (32, 16, 8) if most >= width)
         tile = _round_up(-(-layer.vectors // -(-layer.vectors // (most // unit * unit))), unit)
-    return Tiles("conv1x1_mve", -(-layer.vectors // tile), list_bytes + tile * layer.cols)
+    return Tiles("conv1x1_mve", tile, -(-layer.vectors // tile), list_bytes + tile * layer.cols)
 
 
 def _smlal_tiles(layer: Work, budget: int) -> Tiles | None:
@@ -222,7 +274,9 @@ def _tiles_of_blocks(kernel: str, layer: Work, budget: int, list_bytes: int, blo
         return None
     blocks = -(-layer.vectors // _VECTOR_PIXELS)
     tile_blocks = -(-blocks // -(-blocks // min(most, blocks)))
-    return Tiles(kernel, -(-blocks // tile_blocks), list_bytes + tile_blocks * block_bytes)
+    return Tiles(
+        kernel, tile_blocks * _VECTOR_PIXELS, -(-blocks // tile_blocks), list_bytes + tile_blocks * block_bytes
+    )
 
 
 def _round_up(value: int, unit: int) -> int:

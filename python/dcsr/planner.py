@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from dcsr import cost_model, encodings, packing
+from dcsr import cost_model, encodings
 from dcsr import model as tflite
 from dcsr.encodings import Streams
 from dcsr.layers import Layer
 from dcsr.model import ModelError
+from dcsr.packing import PackedLayer
 from dcsr.schema import schema
 
 OBJECTIVES = ("balanced", "size", "speed")
@@ -32,12 +34,12 @@ class Candidate:
     """A way to encode a layer.
 
     Attributes:
-      streams: the encoded weights.
-      work: of the layer with them.
+      packed: the layer with its weights encoded so.
+      work: what its cost depends on.
       estimate: of its cost on the core that is planned for.
     """
 
-    streams: Streams
+    packed: PackedLayer
     work: cost_model.Work
     estimate: cost_model.Estimate
 
@@ -91,11 +93,14 @@ def place(layer: Layer) -> tuple[int, int]:
     return layer.subgraph, int(layer.operator.inputs[1])
 
 
-def plan(layer: Layer, vectors: int, settings: Settings) -> Candidate | str:
+def plan(
+    layer: Layer, pack: Callable[[Streams, int], PackedLayer], vectors: int, settings: Settings
+) -> Candidate | str:
     """The encoding of a layer without obstacle, looked at alone, or why it stays as it is.
 
     Args:
       layer: with a matrix.
+      pack: makes the packed layer from its streams and scratch budget.
       vectors: output pixels of a convolution, batches of a FULLY_CONNECTED.
       settings: what is planned for.
     """
@@ -109,13 +114,13 @@ def plan(layer: Layer, vectors: int, settings: Settings) -> Candidate | str:
     by_name = planned and override.method != AUTO
     if not by_name and zeros < settings.min_sparsity * matrix.size:
         return f"below --min-sparsity {100 * settings.min_sparsity:g} %"
-    op = packing.OP_CONV_2D if layer.op.startswith("CONV_2D") else packing.OP_FULLY_CONNECTED
-    budget = header_budget(override.scratch)
-    found = []
+    found: list[Candidate] = []
     for name in encodings.candidates(None if override.method == AUTO else override.method):
         streams = encodings.encode(matrix, name)
-        work = cost_model.work(op, streams, vectors, budget)
-        found.append(Candidate(streams, work, cost_model.estimate(settings.cpu, work)))
+        # All but the streams is the same for all.
+        packed = dataclasses.replace(found[0].packed, streams=streams) if found else pack(streams, _budget(override))
+        work = cost_model.work(packed, vectors)
+        found.append(Candidate(packed, work, cost_model.estimate(settings.cpu, work)))
     return choose(found, settings.objective)
 
 
@@ -129,7 +134,7 @@ def choose(candidates: Sequence[Candidate], objective: str) -> Candidate:
 
     def size(candidate: Candidate) -> tuple[float, float]:
         instructions = candidate.estimate.instructions
-        return candidate.streams.nbytes, float("inf") if instructions is None else instructions
+        return candidate.packed.streams.nbytes, float("inf") if instructions is None else instructions
 
     timed = [candidate for candidate in candidates if candidate.estimate.instructions is not None]
     if objective == "size" or not timed:
@@ -144,9 +149,9 @@ def choose(candidates: Sequence[Candidate], objective: str) -> Candidate:
     return min((candidate for candidate in timed if candidate.estimate.instructions <= limit), key=size)
 
 
-def header_budget(scratch: int | None) -> int:
+def _budget(override: Override) -> int:
     """A packed layer's scratch_budget, in which 0 stands for the kernels' default."""
-    return 0 if scratch is None else max(scratch, 1)
+    return 0 if override.scratch is None else max(override.scratch, 1)
 
 
 def read_plan(

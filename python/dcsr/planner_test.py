@@ -16,8 +16,9 @@ def candidates(*sizes_and_times: tuple[int, int | None]) -> list[Candidate]:
     found = []
     for size, instructions in sizes_and_times:
         streams = encodings.Streams("rle", 1, 1000, np.zeros(size, np.int8))
-        work = cost_model.work(packing.OP_CONV_2D, streams, 1)
-        found.append(Candidate(streams, work, Estimate(instructions, 0)))
+        one = np.ones(1, np.int32)
+        packed = packing.PackedLayer(packing.OP_CONV_2D, streams, one, one, one.astype(np.int8), 0, 0, -128, 127)
+        found.append(Candidate(packed, cost_model.work(packed, 1), Estimate(instructions, 0)))
     return found
 
 
@@ -45,7 +46,7 @@ def test_objectives_of_many_cost_tables():
     for _ in range(200):
         costs = rng.integers(90, 120, (rng.integers(1, 6), 2)).tolist()
         chosen = {objective: choose(candidates(*costs), objective) for objective in planner.OBJECTIVES}
-        size = {objective: candidate.streams.nbytes for objective, candidate in chosen.items()}
+        size = {objective: candidate.packed.streams.nbytes for objective, candidate in chosen.items()}
         time = {objective: candidate.estimate.instructions for objective, candidate in chosen.items()}
         assert size["size"] == min(cost[0] for cost in costs)
         assert time["speed"] == min(cost[1] for cost in costs)

@@ -104,7 +104,7 @@ def inspected_row(layer: Layer, blob: bytes, vectors: int, cpu: str) -> Row:
     packed = layer.packed
     if packed is None:
         return row(Choice(layer, note=layer.obstacle or ""))
-    work = cost_model.work(packed.op, packed.streams, vectors, packed.scratch_budget)
+    work = cost_model.work(packed, vectors)
     return row(Choice(layer, packed, blob, work, cost_model.estimate(cpu, work)))
 
 
