@@ -69,20 +69,14 @@ def nbytes(matrix: np.ndarray, encoding: str) -> int:
 
 
 def candidates(method: str | None = None) -> tuple[str, ...]:
-    """Names for encode() that a planner chooses from: all encodings but `dense`, each with its parameter fixed.
+    """Names for encode() that a planner chooses from, each with its parameter fixed.
 
     Args:
-      method: one of METHODS, whose candidates they are; None for those of all.
+      method: a name for encode(), whose variants they are, or itself alone; None for those of all but `dense`.
     """
-    names = [
-        name
-        for encoding in REGISTRY
-        if encoding != "dense"
-        for name in (_variants(encoding) or [encoding])
-        if method in (None, encoding, name)
-    ]
-    # A name is itself alone, even if it is that of an encoding which has others.
-    return (method,) if method in names else tuple(names)
+    if method is None:
+        return tuple(name for encoding in REGISTRY if encoding != "dense" for name in candidates(encoding))
+    return tuple(_variants(method)) or (method,)
 
 
 def _variants(encoding: str) -> list[str]:
