@@ -16,6 +16,24 @@ SMALL = (
     cortex_m_layers.Anchor(3, 200, None, 0.9, None),
 )
 
+# Instructions of whole layers with CMSIS-NN; on the M55 its fully connected layer as clang compiles it.
+CMSIS_NN = {
+    "m4": {
+        "conv 276x276@250": 30_359_686,
+        "conv 64x64@125": 1_069_578,
+        "conv 1280x320@9": 7_156_073,
+        "fc 12x16560": 373_394,
+    },
+    "m55": {
+        "conv 276x276@250": 4_413_583,
+        "conv 172x172@250": 1_918_391,
+        "conv 64x64@125": 202_883,
+        "conv 1280x320@9": 868_769,
+        "conv 96x576@36": 391_077,
+        "fc 12x16560": 31_324,
+    },
+}
+
 
 @pytest.fixture(params=["m0plus", "m55"])
 def core(request):
@@ -88,3 +106,17 @@ def test_code_of_a_kernel_has_what_it_calls(core):
     assert len([name for name in names if name.startswith("dcsr_")]) > 1
     assert "dcsr_layer_parse" not in names
     assert "main" not in names
+
+
+@pytest.mark.parametrize("core", CMSIS_NN)
+def test_dense_baseline_is_as_good_as_cmsis_nn(core):
+    if "arm_fully_connected_s8" in firmware_code.read(cortex_m.firmware(core)).addresses:
+        pytest.skip("the baseline is CMSIS-NN")
+    cases = {
+        case.name: case
+        for case in cortex_m_layers.anchors(None, "rle", cortex_m_layers.ANCHORS)
+        if case.name in CMSIS_NN[core]
+    }
+    assert cases.keys() == CMSIS_NN[core].keys()
+    for layer in cortex_m.measure(core, list(cases.values()))["layers"]:
+        assert layer["dense_instructions"] <= 1.05 * CMSIS_NN[core][layer["layer"]], layer["layer"]

@@ -3,14 +3,26 @@
 
 #include "tflm_kernels/dense_baseline.h"
 
+#include "tflm_kernels/dense_cmsis_nn.h"
 #include "tflm_kernels/dense_conv1x1_c.h"
 #include "tflm_kernels/dense_conv1x1_dsp.h"
+#include "tflm_kernels/dense_conv1x1_mve.h"
 #include "tflm_kernels/dense_fully_connected_c.h"
 #include "tflm_kernels/dense_fully_connected_dsp.h"
+#include "tflm_kernels/dense_fully_connected_mve.h"
 
 size_t dcsr_dense_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+#if DCSR_HAS_CMSIS_NN
+  if (dcsr_dense_cmsis_nn_takes(layer)) {
+    return dcsr_dense_conv1x1_cmsis_nn_scratch_bytes(layer, shape);
+  }
+#else
   (void)shape;
-#if defined(__ARM_FEATURE_DSP)
+#endif
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+  (void)layer;
+  return 0;
+#elif defined(__ARM_FEATURE_DSP)
   return dcsr_dense_conv1x1_dsp_scratch_bytes(layer);
 #else
   (void)layer;
@@ -20,7 +32,16 @@ size_t dcsr_dense_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvSh
 
 void dcsr_dense_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                         int8_t* output, void* scratch) {
-#if defined(__ARM_FEATURE_DSP)
+#if DCSR_HAS_CMSIS_NN
+  if (dcsr_dense_cmsis_nn_takes(layer)) {
+    dcsr_dense_conv1x1_cmsis_nn(layer, shape, input, output, scratch);
+    return;
+  }
+#endif
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+  (void)scratch;
+  dcsr_dense_conv1x1_mve(layer, shape, input, output);
+#elif defined(__ARM_FEATURE_DSP)
   dcsr_dense_conv1x1_dsp(layer, shape, input, output, scratch);
 #else
   (void)scratch;
@@ -37,7 +58,15 @@ size_t dcsr_dense_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t 
 void dcsr_dense_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                                 int8_t* output, void* scratch) {
   (void)scratch;
-#if defined(__ARM_FEATURE_DSP)
+#if DCSR_HAS_CMSIS_NN
+  if (dcsr_dense_cmsis_nn_takes(layer)) {
+    dcsr_dense_fully_connected_cmsis_nn(layer, batches, input, output);
+    return;
+  }
+#endif
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+  dcsr_dense_fully_connected_mve(layer, batches, input, output);
+#elif defined(__ARM_FEATURE_DSP)
   dcsr_dense_fully_connected_dsp(layer, batches, input, output);
 #else
   dcsr_dense_fully_connected_c(layer, batches, input, output);

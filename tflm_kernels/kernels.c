@@ -18,7 +18,7 @@
 // Bytes of scratch that a kernel may ask for if the packed layer does not say. Define it for the
 // whole build to have another.
 #ifndef DCSR_SCRATCH_BUDGET
-#define DCSR_SCRATCH_BUDGET (80 * 1024)
+#define DCSR_SCRATCH_BUDGET (48 * 1024)
 #endif
 
 static inline size_t scratch_budget(const DcsrLayer* layer) {

@@ -94,29 +94,33 @@ static void test_known_values(void) {
 
 static void test_zero_point_is_added_modulo_2_to_the_32(void) {
   static const int32_t kZeroPoints[] = {-128, -1, 0, 1, 127};
-  static const int32_t kSums[] = {INT32_MIN, -200, -1, 0, 1, 200, INT32_MAX};
+  static const int32_t kSums[] = {INT32_MIN, INT32_MIN / 2, -200,          -1,       0,
+                                  1,         200,           INT32_MAX / 2, INT32_MAX};
+  static const int8_t kShifts[] = {0, 1};
   static const int32_t kClamps[][2] = {{-128, 127}, {-128, -128}, {127, 127}, {-5, 6}};
   const int32_t multiplier = INT32_MAX;  // almost 1
-  const int8_t shift = 0;
   DcsrLayer layer;
   memset(&layer, 0, sizeof(layer));
   layer.multiplier = &multiplier;
-  layer.shift = &shift;
   for (size_t z = 0; z < sizeof(kZeroPoints) / sizeof(kZeroPoints[0]); ++z) {
-    for (size_t s = 0; s < sizeof(kSums) / sizeof(kSums[0]); ++s) {
+    for (size_t i = 0; i < sizeof(kShifts) * sizeof(kSums) / sizeof(kSums[0]); ++i) {
+      const size_t s = i / sizeof(kShifts);
+      layer.shift = &kShifts[i % sizeof(kShifts)];
       for (size_t k = 0; k < sizeof(kClamps) / sizeof(kClamps[0]); ++k) {
         layer.output_zero_point = kZeroPoints[z];
         layer.activation_min = kClamps[k][0];
         layer.activation_max = kClamps[k][1];
-        int64_t expected = (int64_t)requantize_oracle(kSums[s], multiplier, shift) + kZeroPoints[z];
+        const int32_t scaled = requantize_oracle(kSums[s], multiplier, *layer.shift);
+        int64_t expected = (int64_t)scaled + kZeroPoints[z];
         if (expected > INT32_MAX) expected -= INT64_C(1) << 32;
         if (expected < INT32_MIN) expected += INT64_C(1) << 32;
         if (expected < layer.activation_min) expected = layer.activation_min;
         if (expected > layer.activation_max) expected = layer.activation_max;
         // Row 7: all rows share the one multiplier.
         const int32_t actual = dcsr_requantize(&layer, 7, (uint32_t)kSums[s]);
-        CHECK(actual == expected, "sum %ld, zero point %ld, clamp %ld: expected %ld, is %ld",
-              (long)kSums[s], (long)kZeroPoints[z], (long)kClamps[k][0], (long)expected,
+        CHECK(actual == expected,
+              "sum %ld, shift %ld, zero point %ld, clamp %ld: expected %ld, is %ld", (long)kSums[s],
+              (long)*layer.shift, (long)kZeroPoints[z], (long)kClamps[k][0], (long)expected,
               (long)actual);
       }
     }

@@ -76,16 +76,11 @@ static inline uint32_t dcsr_load_nibble(const uint8_t* p, uint32_t i) {
 // Number of elements of a row, fillers included.
 static inline uint32_t dcsr_row_length(const DcsrLayer* layer, uint32_t row) {
   const uint8_t* p = layer->row_length + (size_t)row * layer->row_length_bytes;
-  switch (layer->row_length_bytes) {
-    case 1:
-      return p[0];
-    case 2:
-      return dcsr_load_u16(p);
-    case 4:
-      return dcsr_load_u32(p);
-    default:  // dense
-      return layer->cols;
-  }
+  // The most frequent first.
+  if (layer->row_length_bytes == 1) return p[0];
+  if (layer->row_length_bytes == 2) return dcsr_load_u16(p);
+  if (layer->row_length_bytes == 4) return dcsr_load_u32(p);
+  return layer->cols;  // dense
 }
 
 // Bytes of the descriptor at `index`, with the base that an escape appends.

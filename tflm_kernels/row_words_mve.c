@@ -1,4 +1,4 @@
-// Decodes rows to words, and cuts these into groups. Format: docs/format.md#encodings.
+// Decodes rows to words, and makes programs of these. Format: docs/format.md#encodings.
 
 #include "tflm_kernels/row_words_mve.h"
 
@@ -20,16 +20,18 @@ enum {
 
 #if DCSR_HAS_MVE
 
-// Stages: the simple groups of a row, whole or partial. Simple are all groups of offset8, and those
-// of dcsr without an escaped base that have at most four planes, or none if deltas are bytes; but
-// none whose weights are not all before `limit`, as sixteen are read at once.
+// uint32_t* stage(DcsrWordReader* reader, uint32_t elements, uint32_t* program) makes the program of
+// the next row, of that many elements but 0, if all its groups are simple, and returns its end. If
+// not it decodes those before the first other one and returns NULL. Simple are all groups of offset8,
+// and those of dcsr without an escaped base that have at most four planes, or none if deltas are
+// bytes; but none whose weights are not all before `limit`, as sixteen are read at once.
 //
-// Columns are computed times 32, in halfwords, and stored with the weights by VST2, which makes the
-// words. A partial group is treated as a whole one; then the pointers are put right.
+// Columns are computed times the pitch, in halfwords, and stored with the weights by VST2, which
+// makes the words. A partial group is treated as a whole one; then the pointers are put right.
 //
-// r0 planes or a buffer, r1 elements left, r2 slope times 32, r3 base times 32, r4 index, r5 delta,
-// r6 plane, r7 weight, r8 word, r9 magnitude, r10 limit, r11 unit of a plane, r12 descriptor, lr a
-// plane. q4, q5 lines times 32, q6 32. Stack: a buffer of 16 bytes, the reader behind d8-d13.
+// r0 planes or a buffer, r1 elements left, r2 slope times pitch, r3 base times pitch, r4 index, r5
+// delta, r6 plane, r7 weight, r8 word, r9 magnitude, r10 limit, r11 pitch, r12 descriptor, lr a plane
+// or what it adds. q4, q5 lines times pitch, q6 pitch. Stack: a buffer, saved registers.
 __asm__(
     ".syntax unified\n"
 
@@ -45,27 +47,35 @@ __asm__(
     "vst21.16 {q0, q1}, [r8]!\n"
     ".endm\n"
 
-    ".macro dcsr_mve_begin_stage name\n"
+    // `first`: of d8 and on that are saved; `bytes`: of the buffer; `slope`: whether there is one.
+    ".macro dcsr_mve_begin_stage name, first, bytes, slope\n"
     ".section .text.\\name, \"ax\", %progbits\n"
     ".p2align 2\n"
     ".thumb\n"
     ".thumb_func\n"
     ".type \\name, %function\n"
     "\\name:\n"
-    "push {r0, r4-r11, lr}\n"
-    "vpush {d8-d13}\n"
-    "sub sp, #16\n"
-    "add r12, r0, #24\n"
+    "push {r0, r2, r4-r11, lr}\n"
+    "sub sp, #4\n"
+    "vpush {d\\first-d13}\n"
+    ".if \\bytes\n"
+    "sub sp, #\\bytes\n"
+    ".endif\n"
+    "add r12, r0, #44\n"
+    "ldr r3, [r0, #64]\n"
     "adds r0, #4\n"
-    "ldm r12, {r1-r3, r8-r10}\n"
+    "ldm r12, {r8-r11}\n"
     "ldm r0, {r4-r7}\n"
-    "mov r12, #32\n"
-    "vdup.16 q6, r12\n"
-    "lsls r3, r3, #5\n"
+    "vdup.16 q6, r3\n"
+    ".if \\slope\n"
+    "udiv r2, r11, r1\n"
+    ".endif\n"
+    "mov r11, r3\n"
+    "movs r3, #0\n"
     ".endm\n"
 
     // After a group. `shift`: of elements to bytes of delta.
-    ".macro dcsr_mve_end_stage name, shift\n"
+    ".macro dcsr_mve_end_stage name, first, bytes, shift\n"
     "vldrb.8 q0, [r7], #16\n"
     "vabs.s8 q0, q0\n"
     "vstrb.8 q0, [r9], #16\n"
@@ -79,30 +89,34 @@ __asm__(
     ".else\n"
     "add r5, r1\n"
     ".endif\n"
-    "add r12, sp, #16\n"
     "mov lr, #-1\n"
-    "vldmia r12, {d8-d13}\n"
-    "ldr r0, [sp, #64]\n"
     "str lr, [r9]\n"
-    "adds r0, #4\n"
-    "stm r0, {r4-r7}\n"
-    "add r12, r0, #44\n"
-    "add sp, #68\n"
-    "movs r1, #0\n"
-    "str r1, [r0, #20]\n"
-    // The list, instead of a return.
-    "ldm r12, {r0-r2}\n"
+    ".if \\bytes\n"
+    "add sp, #\\bytes\n"
+    ".endif\n"
+    "vpop {d\\first-d13}\n"
+    "add sp, #4\n"
+    "pop {r3}\n"
+    "adds r1, r3, #4\n"
+    "stm r1, {r4-r7}\n"
+    "pop {r0}\n"
+    "ldrd r1, r2, [r3, #44]\n"
+    "ldr r11, [r3, #60]\n"
+    // The program, instead of a return.
     "b dcsr_mve_group_words\n"
 
     // A group that is not simple.
     "8:\n"
-    "add sp, #16\n"
-    "vpop {d8-d13}\n"
-    "pop {r0}\n"
-    "asr r3, r3, #5\n"
-    "add r12, r0, #32\n"
-    "str r1, [r0, #24]\n"
-    "stm r12, {r3, r8, r9}\n"
+    ".if \\bytes\n"
+    "add sp, #\\bytes\n"
+    ".endif\n"
+    "vpop {d\\first-d13}\n"
+    "add sp, #4\n"
+    "pop {r0, r12}\n"
+    "udiv r2, r2, r11\n"
+    "sdiv r3, r3, r11\n"
+    "add r12, r0, #24\n"
+    "stm r12, {r1-r3, r8, r9}\n"
     "adds r0, #4\n"
     "stm r0, {r4-r7}\n"
     "movs r0, #0\n"
@@ -110,19 +124,20 @@ __asm__(
     ".size \\name, . - \\name\n"
     ".endm\n"
 
-    // Planes of a group of more than 8 elements, which have halfwords, or of fewer.
+    // Planes of a group of more than 8 elements, which have halfwords, or of fewer. lr: what the
+    // plane adds, 16 and on; the limit is in the buffer meanwhile.
     ".macro dcsr_mve_add_planes load, bytes\n"
     "2:\n"
-    "\\load lr, [r6], #\\bytes\n"
-    "vmsr p0, lr\n"
+    "\\load r10, [r6], #\\bytes\n"
+    "vmsr p0, r10\n"
     "vpst\n"
-    "vaddt.i8 q1, q1, r11\n"
-    "lsl r11, #1\n"
+    "vaddt.i8 q1, q1, lr\n"
+    "lsl lr, #1\n"
     "subs r0, #1\n"
     "bne 2b\n"
     ".endm\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_nibbles\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_nibbles, 8, 16, 1\n"
     "mov r12, #0\n"
     "vidup.u16 q4, r12, #1\n"
     "vidup.u16 q5, r12, #1\n"
@@ -130,9 +145,9 @@ __asm__(
     "vmul.i16 q5, q5, r2\n"
     "vshr.u16 q4, q4, #4\n"
     "vshr.u16 q5, q5, #4\n"
-    "vshl.i16 q4, q4, #5\n"
-    "vshl.i16 q5, q5, #5\n"
-    "lsls r2, r2, #5\n"
+    "vmul.i16 q4, q4, r11\n"
+    "vmul.i16 q5, q5, r11\n"
+    "mul r2, r2, r11\n"
     "1:\n"
     "cmp r7, r10\n"
     "bhi 8f\n"
@@ -147,25 +162,29 @@ __asm__(
     "vsli.16 q1, q1, #4\n"
     "vbic.i16 q1, #0xf0\n"
     "cbz r0, 4f\n"
-    "mov r11, #16\n"
+    "mov lr, #16\n"
+    "str r10, [sp]\n"
     "cmp r1, #8\n"
     "bls 3f\n"
     "dcsr_mve_add_planes ldrh, 2\n"
+    "ldr r10, [sp]\n"
     "b 4f\n"
     "3:\n"
     "dcsr_mve_add_planes ldrb, 1\n"
+    "ldr r10, [sp]\n"
     "4:\n"
     "adds r4, #2\n"
-    "add r3, r3, r12, lsl #1\n"
+    "asr r12, r12, #4\n"
+    "mla r3, r12, r11, r3\n"
     "vstrb.8 q1, [sp]\n"
     "mov r0, sp\n"
     "dcsr_mve_put_words 0, q4\n"
     "dcsr_mve_put_words 8, q5\n"
     "add r3, r2\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_nibbles, 1\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_nibbles, 8, 16, 1\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_bytes\n"
-    "lsls r2, r2, #5\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_bytes, 12, 0, 1\n"
+    "mul r2, r2, r11\n"
     "1:\n"
     "cmp r7, r10\n"
     "bhi 8f\n"
@@ -175,35 +194,48 @@ __asm__(
     "cmn r12, #0x8000\n"
     "beq 8f\n"
     "adds r4, #2\n"
-    "add r3, r3, r12, lsl #1\n"
+    "asr r12, r12, #4\n"
+    "mla r3, r12, r11, r3\n"
     "mov r0, r5\n"
     "dcsr_mve_put_words 0\n"
     "dcsr_mve_put_words 8\n"
     "adds r5, #16\n"
     "add r3, r2\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_bytes, 0\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_bytes, 12, 0, 0\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_offset8\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_offset8, 12, 0, 0\n"
     "1:\n"
     "cmp r7, r10\n"
     "bhi 8f\n"
     "ldrh r12, [r4], #2\n"
-    "add r3, r3, r12, lsl #5\n"
+    "mla r3, r12, r11, r3\n"
     "mov r0, r5\n"
     "dcsr_mve_put_words 0\n"
     "dcsr_mve_put_words 8\n"
     "adds r5, #16\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_offset8, 0\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_offset8, 12, 0, 0\n"
 
-    // r0 list, r1 words, r2 magnitudes; r4-r11 and lr are on the stack. USAD8 with 0 adds four
-    // magnitudes; the end makes any sum too large, so that nothing is counted.
+    // r0 program, r1 words, r2 magnitudes, r11 x; r4-r11 and lr are on the stack. USAD8 with 0 adds
+    // four magnitudes; the end makes any sum too large, so that nothing is counted.
     //
-    // r3 number of words of the group before, r4-r9 words, r10 0, r12 magnitudes, lr their sum.
-    ".macro dcsr_mve_put_group k, words:vararg\n"
-    "ldm r1!, {\\words}\n"
-    "movs r3, #\\k\n"
-    "stm r0!, {r3, \\words}\n"
-    "adds r2, #\\k\n"
+    // r3 number of the group before, r4-r9 addresses and words, r10 0, r12 magnitudes, lr their sum.
+    ".macro dcsr_mve_put1 registers:vararg\n"
+    "ldr r5, [r1], #4\n"
+    "add r4, r11, r5, lsr #16\n"
+    "stm r0!, {\\registers}\n"
+    ".endm\n"
+    ".macro dcsr_mve_put2 registers:vararg\n"
+    "ldm r1!, {r6, r7}\n"
+    "add r4, r11, r6, lsr #16\n"
+    "add r5, r11, r7, lsr #16\n"
+    "stm r0!, {\\registers}\n"
+    ".endm\n"
+    ".macro dcsr_mve_put3 registers:vararg\n"
+    "ldm r1!, {r7-r9}\n"
+    "add r4, r11, r7, lsr #16\n"
+    "add r5, r11, r8, lsr #16\n"
+    "add r6, r11, r9, lsr #16\n"
+    "stm r0!, {\\registers}\n"
     ".endm\n"
 
     ".section .text.dcsr_mve_group_words, \"ax\", %progbits\n"
@@ -214,17 +246,25 @@ __asm__(
     "movs r3, #0\n"
     "b 9f\n"
     "1:\n"
-    "lsls r12, r12, #24\n"
-    "cmp r12, #0xff000000\n"
-    "beq 8f\n"
-    "dcsr_mve_put_group 1, r4\n"
-    "b 9f\n"
-    "2:\n"
     "lsl lr, r12, #16\n"
     "usad8 lr, lr, r10\n"
     "cmp lr, #254\n"
-    "bhi 1b\n"
-    "dcsr_mve_put_group 2, r4, r5\n"
+    "bls 3f\n"
+    "lsls r12, r12, #24\n"
+    "cmp r12, #0xff000000\n"
+    "beq 8f\n"
+    "movs r3, #1\n"
+    "dcsr_mve_put1 r3, r4, r5\n"
+    "adds r2, #1\n"
+    "b 9f\n"
+    "2:\n"
+    // Two of at most 127 are not too large.
+    "tst r12, #0x80808080\n"
+    "bne 1b\n"
+    "3:\n"
+    "movs r3, #2\n"
+    "dcsr_mve_put2 r3, r4, r5, r6, r7\n"
+    "adds r2, #2\n"
     "9:\n"
     "ldr r12, [r2]\n"
     "usad8 lr, r12, r10\n"
@@ -234,61 +274,82 @@ __asm__(
     "usad8 lr, lr, r10\n"
     "cmp lr, #254\n"
     "bhi 2b\n"
-    "dcsr_mve_put_group 3, r4, r5, r6\n"
+    "movs r3, #3\n"
+    "dcsr_mve_put3 r3, r4, r5, r6, r7, r8, r9\n"
+    "adds r2, #3\n"
     "b 9b\n"
     "4:\n"
     "ldrb r12, [r2, #4]\n"
     "add lr, r12\n"
     "cmp lr, #254\n"
     "bls 5f\n"
-    "dcsr_mve_put_group 4, r4, r5, r6, r7\n"
+    "movs r3, #4\n"
+    "dcsr_mve_put3 r3, r4, r5, r6, r7, r8, r9\n"
+    "dcsr_mve_put1 r4, r5\n"
+    "adds r2, #4\n"
     "b 9b\n"
     "5:\n"
     "ldrb r12, [r2, #5]\n"
     "add lr, r12\n"
     "cmp lr, #254\n"
     "bls 6f\n"
-    "dcsr_mve_put_group 5, r4, r5, r6, r7, r8\n"
+    "movs r3, #5\n"
+    "dcsr_mve_put3 r3, r4, r5, r6, r7, r8, r9\n"
+    "dcsr_mve_put2 r4, r5, r6, r7\n"
+    "adds r2, #5\n"
     "b 9b\n"
     "6:\n"
-    "dcsr_mve_put_group 6, r4, r5, r6, r7, r8, r9\n"
+    "movs r3, #6\n"
+    "dcsr_mve_put3 r3, r4, r5, r6, r7, r8, r9\n"
+    "dcsr_mve_put3 r4, r5, r6, r7, r8, r9\n"
+    "adds r2, #6\n"
     "b 9b\n"
     "8:\n"
-    "str r10, [r0]\n"
     "cbz r3, 7f\n"
-    "sub r0, r0, r3, lsl #2\n"
+    "sub r1, r0, r3, lsl #3\n"
     "adds r3, #8\n"
-    "str r3, [r0, #-4]\n"
+    "str r3, [r1, #-4]\n"
+    "pop {r4-r11, pc}\n"
     "7:\n"
-    "movs r0, #1\n"
+    "str r3, [r0], #4\n"
     "pop {r4-r11, pc}\n"
     ".size dcsr_mve_group_words, . - dcsr_mve_group_words\n"
 
-    // The same as a function.
-    ".section .text.dcsr_mve_make_list, \"ax\", %progbits\n"
+    // The same as a function; r3 x.
+    ".section .text.dcsr_mve_make_program, \"ax\", %progbits\n"
     ".thumb_func\n"
-    ".type dcsr_mve_make_list, %function\n"
-    "dcsr_mve_make_list:\n"
+    ".type dcsr_mve_make_program, %function\n"
+    "dcsr_mve_make_program:\n"
     "push {r4-r11, lr}\n"
+    "mov r11, r3\n"
     "b dcsr_mve_group_words\n"
-    ".size dcsr_mve_make_list, . - dcsr_mve_make_list\n"
+    ".size dcsr_mve_make_program, . - dcsr_mve_make_program\n"
     ".text\n");
 
-DcsrStage dcsr_mve_stage_nibbles;
-DcsrStage dcsr_mve_stage_bytes;
-DcsrStage dcsr_mve_stage_offset8;
-void dcsr_mve_make_list(uint32_t* list, const uint32_t* words, const uint8_t* magnitudes);
+uint32_t* dcsr_mve_stage_nibbles(DcsrWordReader* reader, uint32_t elements, uint32_t* program);
+uint32_t* dcsr_mve_stage_bytes(DcsrWordReader* reader, uint32_t elements, uint32_t* program);
+uint32_t* dcsr_mve_stage_offset8(DcsrWordReader* reader, uint32_t elements, uint32_t* program);
+uint32_t* dcsr_mve_make_program(uint32_t* program, const uint32_t* words, const uint8_t* magnitudes,
+                                const int8_t* x);
 
-static void make_list(const DcsrWordReader* reader) {
-  dcsr_mve_make_list(reader->list, reader->words, reader->magnitudes);
+static uint32_t* make_program(const DcsrWordReader* reader, uint32_t* program) {
+  return dcsr_mve_make_program(program, reader->words, reader->magnitudes, reader->x);
 }
 
 #else
 
-static void make_list(const DcsrWordReader* reader) {
+// Programs hold 32 bits of an address: elsewhere those of its distance from x.
+static uint32_t* put_half(const DcsrWordReader* reader, const uint32_t* words, uint32_t count,
+                          uint32_t* program) {
+  (void)reader;
+  for (uint32_t i = 0; i < count; ++i) *program++ = words[i] >> 16;
+  memcpy(program, words, count * sizeof(*words));
+  return program + count;
+}
+
+static uint32_t* make_program(const DcsrWordReader* reader, uint32_t* program) {
   const uint32_t* words = reader->words;
   const uint8_t* magnitudes = reader->magnitudes;
-  uint32_t* list = reader->list;
   uint32_t* last = NULL;
   while (*magnitudes != kEndOfMagnitudes) {
     uint32_t count = 0;
@@ -296,29 +357,33 @@ static void make_list(const DcsrWordReader* reader) {
     while (count < kDcsrMostGroup && sum + magnitudes[count] <= kDcsrMostMagnitude) {
       sum += magnitudes[count++];
     }
-    // In this order: they may overlap.
-    memmove(list + 1, words, count * sizeof(*words));
-    list[0] = count;
-    last = list;
-    list += count + 1;
+    last = program;
+    *program++ = count;
+    const uint32_t half = count < kDcsrGroupHalf ? count : (uint32_t)kDcsrGroupHalf;
+    program = put_half(reader, words, half, program);
+    program = put_half(reader, words + half, count - half, program);
     words += count;
     magnitudes += count;
   }
-  if (last != NULL) *last += kDcsrLastGroup;
-  *list = 0;
+  if (last == NULL) {
+    *program++ = 0;
+  } else {
+    *last += kDcsrLastGroup;
+  }
+  return program;
 }
 
 #endif
 
-// Any group, which may be the last.
+// The next group of the row, which has one.
 static void read_group(DcsrWordReader* reader) {
   DcsrGroup group;
-  if (!dcsr_decode_group(&reader->row, &group)) return;
+  dcsr_decode_group(&reader->row, &group);
   uint32_t* word = reader->word;
   uint8_t* magnitude = reader->magnitude;
   for (uint32_t l = 0; l < group.lanes; ++l) {
     const int32_t weight = group.weight[l];
-    *word = (uint32_t)group.column[l] << kDcsrWordColumn | (uint32_t)(uint16_t)weight;
+    *word = ((uint32_t)group.column[l] * reader->pitch) << 16 | (uint32_t)(uint16_t)weight;
     *magnitude = (uint8_t)(weight < 0 ? -weight : weight);
     // Fillers are left out.
     word += weight != 0 ? 1 : 0;
@@ -328,27 +393,36 @@ static void read_group(DcsrWordReader* reader) {
   reader->magnitude = magnitude;
 }
 
-static bool stage_groups(DcsrWordReader* reader) {
-  while (reader->row.left > 0) read_group(reader);
-  memset(reader->magnitude, kEndOfMagnitudes, 4);
-  make_list(reader);
-  return true;
+// For any row: no group.
+static uint32_t* stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
+  (void)program;
+  const DcsrLayer* layer = reader->row.layer;
+  reader->row.left = elements;
+  reader->row.slope = layer->encoding == kDcsrEncodingDcsr ? reader->slopes / elements : 0;
+  reader->row.expected = 0;
+  reader->word = reader->words;
+  reader->magnitude = reader->magnitudes;
+  return NULL;
 }
 
 size_t dcsr_word_reader_bytes(size_t elements) {
-  // A list of groups of one word, in which the words lie, and the magnitudes behind it.
-  const size_t words = 2 * elements + 1 + kSlack;
-  return words * sizeof(uint32_t) + (elements + kSlack + 3) / 4 * 4;
+  const size_t most = elements + kSlack;
+  return most * sizeof(uint32_t) + (most + 3) / 4 * 4;
 }
 
-DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, size_t elements, void* memory) {
+DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_t pitch,
+                                size_t elements, void* memory) {
   DcsrWordReader reader;
   reader.row = dcsr_row_reader(layer);
-  reader.list = (uint32_t*)memory;
-  reader.words = reader.list + elements + 1;
+  reader.words = (uint32_t*)memory;
   reader.magnitudes = (uint8_t*)(reader.words + elements + kSlack);
+  reader.word = reader.words;
+  reader.magnitude = reader.magnitudes;
   reader.limit = layer->values;
-  reader.stage = stage_groups;
+  reader.slopes = layer->cols << kDcsrSlopeBits;
+  reader.x = x;
+  reader.pitch = pitch;
+  reader.stage = stage_none;
 #if DCSR_HAS_MVE
   if (dcsr_has_word_groups(layer)) {
     reader.limit = layer->values + layer->elements - kDcsrGroupLanes;
@@ -361,21 +435,15 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, size_t elements, void* m
   return reader;
 }
 
-uint32_t dcsr_next_row_list(DcsrWordReader* reader) {
-  dcsr_next_row(&reader->row);
-  reader->word = reader->words;
-  reader->magnitude = reader->magnitudes;
-  const uint32_t elements = reader->row.left;
+uint32_t* dcsr_next_row_program(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
+  ++reader->row.row;
   if (elements == 0) {
-    *reader->list = 0;
-    return 0;
+    *program = 0;
+    return program + 1;
   }
-  while (!reader->stage(reader)) {
-    read_group(reader);
-    if (reader->row.left == 0) {
-      stage_groups(reader);
-      break;
-    }
-  }
-  return elements;
+  uint32_t* end = reader->stage(reader, elements, program);
+  if (end != NULL) return end;
+  while (reader->row.left > 0) read_group(reader);
+  memset(reader->magnitude, kEndOfMagnitudes, 4);
+  return make_program(reader, program);
 }

@@ -1,7 +1,5 @@
-// Rows as words for vector kernels: columns and weights of one row, decoded at once.
-//
-// A word is `column << 21 | (weight & 0xFFFF)`: its upper half is the offset of the column in a
-// block of 32 bytes a column, its lower half the weight as int16.
+// Rows of a matrix as programs for vector kernels (conv1x1_mve.c): where the activations of each
+// nonzero are, and its weight, in groups that can be added up in 16 bits.
 
 #ifndef DCSR_TFLM_KERNELS_ROW_WORDS_MVE_H_
 #define DCSR_TFLM_KERNELS_ROW_WORDS_MVE_H_
@@ -17,42 +15,50 @@ extern "C" {
 #endif
 
 enum {
-  kDcsrWordCols = 2048,      // most columns of a matrix
-  kDcsrWordColumn = 21,      // shift of the column
-  kDcsrMostMagnitude = 254,  // of a group
-  kDcsrMostGroup = 6,        // words
-  kDcsrLastGroup = 8,        // added to the number of words
+  kDcsrMostMagnitude = 254,  // |weight| of a group, added up
+  kDcsrMostGroup = 6,        // its nonzeros
+  kDcsrGroupHalf = 3,        // nonzeros whose addresses stand before their weights
+  kDcsrLastGroup = 8,        // added to the number of nonzeros
 };
 
-struct DcsrWordReader;
+// Words of the program of a row of so many elements, at most.
+static inline size_t dcsr_row_program_words(size_t elements) { return 1 + 3 * elements; }
 
-// Code for layers of one encoding: decodes the simple groups that come next. If that ends the row it
-// makes the list, too, and returns true.
-typedef bool DcsrStage(struct DcsrWordReader* reader);
-
-// Its fields are in the order that the code for it takes them in.
 typedef struct DcsrWordReader {
   DcsrRowReader row;
-  uint32_t* word;        // that is written next
-  uint8_t* magnitude;    // likewise
-  const int8_t* limit;   // no weight beyond this one is the first of a simple group
-  uint32_t* list;        // of the row
-  uint32_t* words;       // of the row; in the list, so that these become those
-  uint8_t* magnitudes;   // |weight|
-  DcsrStage* stage;
+  // A nonzero is a word, `offset of the column in x << 16 | (weight & 0xFFFF)`, and |weight| a byte.
+  uint32_t* word;      // that is written next
+  uint8_t* magnitude;  // likewise
+  // From here on in the order that row_words_mve.c takes them in.
+  uint32_t* words;  // of the row
+  uint8_t* magnitudes;
+  const int8_t* limit;  // no weight beyond this one is the first of a simple group
+  uint32_t slopes;      // slope times elements
+  const int8_t* x;      // activations
+  uint32_t pitch;       // bytes of a column in x
+  uint32_t* (*stage)(struct DcsrWordReader* reader, uint32_t elements, uint32_t* program);
 } DcsrWordReader;
 
-// Bytes of memory for rows of at most `elements` elements.
+// Bytes of memory for the words of rows of at most `elements` elements.
 size_t dcsr_word_reader_bytes(size_t elements);
 
-// `memory` is aligned to 4.
-DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, size_t elements, void* memory);
+// `memory` is aligned to 4; cols * pitch is at most 65536.
+DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_t pitch,
+                                size_t elements, void* memory);
 
-// Decodes the next row to reader->list, which is groups of words whose |weight| add up to
-// kDcsrMostMagnitude at most, of at most kDcsrMostGroup words: { number of words, the words } ..., 0.
-// To the number of the last group kDcsrLastGroup is added. Fillers may be left out. Returns the
-// number of the row's elements.
-uint32_t dcsr_next_row_list(DcsrWordReader* reader);
+// Elements of the next row.
+static inline uint32_t dcsr_next_row_elements(const DcsrWordReader* reader) {
+  return dcsr_row_length(reader->row.layer, reader->row.row);
+}
+
+// Decodes the next row, of so many elements, to a program: groups of nonzeros
+//
+//   number, address of the activations of each, weight of each in the lower half of a word
+//
+// with the first kDcsrGroupHalf nonzeros before the others. The number of the row's last group has
+// kDcsrLastGroup added; that of a row without nonzeros is 0. Fillers may be left out. Returns the
+// end of the program.
+uint32_t* dcsr_next_row_program(DcsrWordReader* reader, uint32_t elements, uint32_t* program);
 
 #ifdef __cplusplus
 }

@@ -67,6 +67,10 @@ const DcsrCase kDcsrCases[] = {
     {"every shift", DCSR_CONV(62, 50, 1, 3, 5, 1, 1), kPatternRandom, 300, kValuesRandom, kBiasRandom, 3, 5, -128, 127, true, -31, 30},
     {"requantisation saturates", DCSR_CONV(40, 50, 1, 3, 5, 1, 1), kPatternRandom, 300, kValuesRandom, kBiasRandom, 3, 127, -128, 127, true, 8, 16},
     {"requantisation saturates below", DCSR_FC(40, 50, 1), kPatternRandom, 300, kValuesRandom, kBiasWraps, 3, -128, -128, 127, true, 0, 1},
+    {"zero point wraps", DCSR_CONV(24, 50, 1, 3, 5, 1, 1), kPatternRandom, 100, kValuesTiny, kBiasEnds, -4, 127, -128, 127, true, 0, 2},
+    {"zero point wraps below", DCSR_CONV(24, 50, 1, 3, 5, 1, 1), kPatternRandom, 100, kValuesTiny, kBiasEnds, -4, -128, -100, 100, true, 0, 2},
+    {"zero point wraps, one for all", DCSR_FC(22, 50, 2), kPatternRandom, 100, kValuesTiny, kBiasEnds, 4, 127, -128, 127, false, 0, 1},
+    {"zero point wraps below, one for all", DCSR_FC(22, 50, 2), kPatternRandom, 100, kValuesTiny, kBiasEnds, 4, -128, -128, 127, false, 0, 1},
 };
 // clang-format on
 

@@ -33,6 +33,8 @@ typedef enum {
 typedef enum {
   kBiasRandom,
   kBiasWraps,  // close to the ends of int32: the sum wraps
+  kBiasEnds,  // sums shifted left are within 128 of the ends, multipliers 2^31 - 1: adding the zero
+              // point wraps; shifts 0 and up, values tiny
 } CaseBias;
 
 typedef struct {

@@ -91,22 +91,33 @@ static int32_t fitting_shift(const int8_t* row, uint32_t cols) {
   return 6 - (bits + 13) / 2;
 }
 
+static int32_t listed_shift(const DcsrCase* c, uint32_t r) {
+  const uint32_t shifts = (uint32_t)(c->shift_max - c->shift_min) + 1;
+  return c->shift_min + (c->per_row ? (int32_t)(r % shifts) : 0);
+}
+
 static void fill_requantization(const DcsrCase* c, CaseData* data, Random* random) {
   const uint32_t count = c->per_row ? c->rows : 1;
   const bool fits = c->shift_min == 0 && c->shift_max == 0;
-  const uint32_t shifts = (uint32_t)(c->shift_max - c->shift_min) + 1;
   for (uint32_t r = 0; r < count; ++r) {
     data->multiplier[r] = random_between(random, 1 << 30, INT32_MAX);
-    int32_t shift = c->shift_min + (int32_t)(r % shifts);
+    if (c->bias == kBiasEnds) data->multiplier[r] = INT32_MAX;
+    int32_t shift = listed_shift(c, r);
     if (fits) shift = fitting_shift(data->weights + (size_t)r * c->cols, c->cols);
     data->shift[r] = (int8_t)shift;
   }
 }
 
-static int32_t random_bias(const DcsrCase* c, Random* random) {
+static int32_t random_bias(const DcsrCase* c, uint32_t r, Random* random) {
   if (c->bias == kBiasWraps) {
     const int32_t distance = random_between(random, 0, 100000);
     return random_below(random, 2) ? INT32_MAX - distance : INT32_MIN + distance;
+  }
+  if (c->bias == kBiasEnds) {
+    const int32_t shift = listed_shift(c, r);
+    const int32_t distance = random_between(random, 0, 100 >> shift);
+    return random_below(random, 2) ? (INT32_MAX >> shift) - distance
+                                   : (INT32_MIN >> shift) + distance;
   }
   return c->values == kValuesTiny ? random_between(random, -20, 20)
                                   : random_between(random, -5000, 5000);
@@ -133,7 +144,7 @@ CaseData make_case(const DcsrCase* c, uint64_t seed) {
   data.bias = (int32_t*)allocate(c->rows * sizeof(int32_t));
   for (uint32_t r = 0; r < c->rows; ++r) {
     fill_row(c, r, data.weights + (size_t)r * c->cols, &random);
-    data.bias[r] = random_bias(c, &random);
+    data.bias[r] = random_bias(c, r, &random);
   }
   data.multiplier = (int32_t*)allocate(c->rows * sizeof(int32_t));
   data.shift = (int8_t*)allocate(c->rows);

@@ -24,9 +24,16 @@ LANES = 16
 _MAX_OFFSET = 255
 _MAX_STEP = 65535
 
+# What the kernels add up in 16 bits before they have to carry: tflm_kernels/row_words_mve.h.
+_MOST_MAGNITUDE = 254
+_MOST_SUMMED = 6
+
 
 def encode(matrix: np.ndarray) -> Streams:
-    """Encodes `matrix` (int8 or int16 [rows, cols]), columns in ascending order.
+    """Encodes `matrix` (int8 or int16 [rows, cols]).
+
+    Columns ascend from group to group, or pair of groups; within one, elements are in the order in which vector kernels
+    for convolutions need the fewest carries (docs/kernels.md).
 
     Raises:
       ValueError: see streams.check_matrix.
@@ -75,7 +82,91 @@ def _encode_block(
     fillers = lanes - nonzeros
     last = offsets[end - lanes + nonzeros - 1]
     offsets[np.repeat(end - fillers, fillers) + positions_in_rows(fillers)] = np.repeat(last, fillers)
+    _order(lanes, group_row, base, steps, place, end - lanes, offsets, filled)
     return np.bincount(group_row, stored, len(lengths)).astype(np.int64), steps, offsets, filled
+
+
+def _order(
+    lanes: np.ndarray,
+    group_row: np.ndarray,
+    base: np.ndarray,
+    steps: np.ndarray,
+    place: np.ndarray,
+    start: np.ndarray,
+    offsets: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Changes the order of elements within groups, or pairs of groups of a row that span at most 256 columns.
+
+    Args:
+      lanes, group_row, base: of each group.
+      steps, place: all steps, and which of them are the groups'. Of a pair, both groups get the base of the first.
+      start: of each group in offsets and values.
+      offsets, values: of all elements.
+    """
+    groups = len(lanes)
+    highest = base + np.maximum.reduceat(offsets, start) if groups else base
+    # The first of a pair: the neighbour is of the same row, near enough, and without a bridge between.
+    pairs = (group_row[:-1] == group_row[1:]) & (highest[1:] - base[:-1] <= _MAX_OFFSET) & (np.diff(place) == 1)
+    first = np.ones(groups, bool)
+    at = 0
+    for at_pair in np.flatnonzero(pairs).tolist():
+        if at_pair >= at:
+            first[at_pair + 1] = False
+            at = at_pair + 2
+    second = np.flatnonzero(~first)
+    moved = base[second] - base[second - 1]
+    steps[place[second]] -= moved
+    following = second + 1
+    following = following[(following < groups)]
+    same_row = group_row[following] == group_row[following - 1]
+    steps[place[following[same_row]]] += moved[: len(following)][same_row]
+    offsets[np.repeat(start[second], lanes[second]) + positions_in_rows(lanes[second])] += np.repeat(
+        moved, lanes[second]
+    )
+
+    window = np.cumsum(first) - 1
+    sizes = np.bincount(window, lanes).astype(np.int64)
+    taken = np.repeat(start, lanes) + positions_in_rows(lanes)
+    in_window = positions_in_rows(sizes)
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    magnitudes = np.full((len(sizes), 2 * LANES), -1, np.int64)
+    magnitudes[row, in_window] = np.abs(values[taken].astype(np.int64))
+    order = _fewest_sums(magnitudes)[row, in_window]
+    source = taken[np.repeat(np.cumsum(sizes) - sizes, sizes) + order]
+    offsets[taken], values[taken] = offsets[source], values[source]
+
+
+def _fewest_sums(magnitudes: np.ndarray) -> np.ndarray:
+    """The order of the elements of each row in which few sums of neighbours hold all: best fit, largest first.
+
+    Args:
+      magnitudes: int64 [windows, elements]; -1 behind the last element of a window.
+    """
+    windows, elements = magnitudes.shape
+    by_size = np.argsort(-magnitudes, axis=1, kind="stable")
+    sorted_sizes = np.take_along_axis(magnitudes, by_size, axis=1)
+    sums = np.zeros((windows, elements), np.int64)
+    counts = np.zeros((windows, elements), np.int64)
+    chosen = np.zeros((windows, elements), np.int64)
+    used = np.zeros(windows, np.int64)
+    all_windows = np.arange(windows)
+    for i in range(elements):
+        size = np.maximum(sorted_sizes[:, i], 0)
+        room = (counts > 0) & (counts < _MOST_SUMMED) & (sums + size[:, None] <= _MOST_MAGNITUDE)
+        fullest = np.where(room, sums, -1)
+        best = np.argmax(fullest, axis=1)
+        new = fullest[all_windows, best] < 0
+        best = np.where(new, used, best)
+        used += new
+        sums[all_windows, best] += size
+        counts[all_windows, best] += 1
+        chosen[:, i] = best
+    # Full sums first; what is no element stays behind all.
+    rank = np.argsort(np.argsort(-sums, axis=1, kind="stable"), axis=1, kind="stable")
+    key = np.take_along_axis(rank, chosen, axis=1)
+    key[sorted_sizes < 0] = elements
+    return np.take_along_axis(by_size, np.argsort(key, axis=1, kind="stable"), axis=1)
 
 
 def _group_starts(lengths: np.ndarray, columns: np.ndarray, row: np.ndarray, cols: int) -> np.ndarray:
