@@ -45,7 +45,7 @@ static inline int32_t dcsr_offset_base(DcsrRowReader* reader) {
   }
   const int32_t base = dcsr_group_base(reader->index, reader->expected);
   reader->index += dcsr_descriptor_bytes(reader->index);
-  reader->expected = base + (int32_t)reader->slope;
+  reader->expected = base;
   return base;
 }
 

@@ -9,16 +9,26 @@
 
 #include "tflm_kernels/kernels.h"
 
+#include <stdbool.h>
+
 #include "tflm_kernels/conv1x1_c.h"
+#include "tflm_kernels/conv1x1_gather_mve.h"
 #include "tflm_kernels/conv1x1_mve.h"
 #include "tflm_kernels/conv1x1_smlal.h"
 #include "tflm_kernels/fully_connected_c.h"
+#include "tflm_kernels/fully_connected_dcsr_mve.h"
+#include "tflm_kernels/fully_connected_offset8_mve.h"
+#include "tflm_kernels/pixels.h"
 #include "tflm_kernels/reference.h"
 
 // Bytes of scratch that a kernel may ask for if the packed layer does not say. Define it for the
 // whole build to have another.
 #ifndef DCSR_SCRATCH_BUDGET
+#if defined(__ARM_FEATURE_MVE)
 #define DCSR_SCRATCH_BUDGET (48 * 1024)
+#else
+#define DCSR_SCRATCH_BUDGET (32 * 1024)
+#endif
 #endif
 
 static inline size_t scratch_budget(const DcsrLayer* layer) {
@@ -27,8 +37,17 @@ static inline size_t scratch_budget(const DcsrLayer* layer) {
 
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 
+// Gathers are faster up to here; measured, docs/kernels.md.
+enum { kMostGatherPixels = 12 };
+
+static bool is_gathered(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  (void)layer;
+  return dcsr_pixel_count(shape) <= kMostGatherPixels;
+}
+
 // Cortex-M55 and M85.
 size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  if (is_gathered(layer, shape)) return 0;
   const size_t budget = scratch_budget(layer);
   const size_t bytes = dcsr_conv1x1_mve_scratch_bytes(layer, shape, budget);
   return bytes != 0 ? bytes : dcsr_conv1x1_smlal_scratch_bytes(layer, shape, budget);
@@ -36,6 +55,10 @@ size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* s
 
 void dcsr_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                   int8_t* output, void* scratch) {
+  if (is_gathered(layer, shape)) {
+    dcsr_conv1x1_gather_mve(layer, shape, input, output);
+    return;
+  }
   const size_t budget = scratch_budget(layer);
   if (dcsr_conv1x1_mve(layer, shape, input, output, scratch, budget)) return;
   dcsr_conv1x1_smlal(layer, shape, input, output, scratch,
@@ -92,7 +115,16 @@ size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batche
 void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                           int8_t* output, void* scratch) {
   (void)scratch;
-#if defined(__arm__)
+#if defined(__ARM_FEATURE_MVE)
+  if (batches == 1 && layer->encoding == kDcsrEncodingOffset8) {
+    dcsr_fully_connected_offset8_mve(layer, input, output);
+  } else if (batches == 1 && dcsr_fully_connected_dcsr_mve_takes(layer)) {
+    dcsr_fully_connected_dcsr_mve(layer, input, output);
+  } else {
+    const DcsrConvShape shape = {batches, 1, 1, 1, 1};
+    dcsr_conv1x1_gather_mve(layer, &shape, input, output);
+  }
+#elif defined(__arm__)
   dcsr_fully_connected_c(layer, batches, input, output);
 #else
   dcsr_fully_connected_ref(layer, batches, input, output);

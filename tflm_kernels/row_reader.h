@@ -89,7 +89,7 @@ static inline uint32_t dcsr_descriptor_bytes(const uint8_t* index) {
                                                                    : kDcsrStepBytes;
 }
 
-// Whether the base deltas of a dcsr layer are bytes, which are not added to a line.
+// Whether the base deltas of a dcsr layer are bytes; then the slope is 0.
 static inline bool dcsr_has_byte_deltas(const DcsrLayer* layer) {
   return layer->index_parameter == kDcsrByteBits;
 }
@@ -132,7 +132,7 @@ static inline void dcsr_next_row(DcsrRowReader* reader) {
   const DcsrLayer* layer = reader->layer;
   reader->left = dcsr_row_length(layer, reader->row);
   reader->expected = 0;
-  if (layer->encoding == kDcsrEncodingDcsr && reader->left > 0) {
+  if (layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer) && reader->left > 0) {
     reader->slope = (layer->cols << kDcsrSlopeBits) / reader->left;
   }
   ++reader->row;
@@ -160,13 +160,10 @@ static inline void dcsr_read_dcsr_columns(DcsrRowReader* reader, DcsrGroup* grou
   const int32_t base = dcsr_group_base(reader->index, reader->expected);
 
   for (uint32_t l = 0; l < lanes; ++l) {
-    if (dcsr_has_byte_deltas(layer)) {
-      group->column[l] = base + (int32_t)reader->delta[l];
-    } else {
-      const uint32_t line = (reader->slope * l) >> kDcsrSlopeBits;
-      const uint32_t delta = dcsr_load_nibble(reader->delta, l);
-      group->column[l] = base + (int32_t)(line + delta);
-    }
+    const uint32_t line = (reader->slope * l) >> kDcsrSlopeBits;
+    const uint32_t delta =
+        dcsr_has_byte_deltas(layer) ? reader->delta[l] : dcsr_load_nibble(reader->delta, l);
+    group->column[l] = base + (int32_t)(line + delta);
   }
   for (uint32_t p = 0; p < planes; ++p) {
     for (uint32_t l = 0; l < lanes; ++l) {

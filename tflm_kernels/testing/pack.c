@@ -109,7 +109,7 @@ static void encode_dcsr_row(const int8_t* row, uint32_t cols, const PackOptions*
   if (length == 0) return;
 
   const uint32_t width = options->byte_deltas ? 8 : 4;
-  const uint32_t slope = 16 * cols / length;
+  const uint32_t slope = width == 4 ? 16 * cols / length : 0;
   int32_t expected = 0;  // base if step is 0
   uint32_t c = 0;
   for (uint32_t done = 0; done < length; done += 16) {
@@ -118,7 +118,7 @@ static void encode_dcsr_row(const int8_t* row, uint32_t cols, const PackOptions*
     int32_t base = INT32_MAX;
     for (uint32_t l = 0; l < lanes; ++c) {
       if (row[c] == 0) continue;
-      rest[l] = (int32_t)c - (width == 4 ? (int32_t)(slope * l / 16) : 0);
+      rest[l] = (int32_t)c - (int32_t)(slope * l / 16);
       if (rest[l] < base) base = rest[l];
       append(&streams->values, (uint8_t)row[c], 1);
       ++l;

@@ -72,27 +72,27 @@ class _Groups:
     """Where the groups of rows of the given lengths are; all arrays are int64.
 
     Attributes:
-      slope: [groups], of the group's row, in 1/16 columns.
+      slope: [groups], of the group's row, in 1/16 columns; 0 with deltas of 8 bits.
       lanes: [groups], 1..16.
       first: bool [groups], whether the group begins a row.
       start: [groups], element that is its lane 0.
       group: [elements], the element's group.
       lane: [elements], the element's lane.
-      line: [elements], the line's value at the lane; 0 throughout with deltas of 8 bits.
+      line: [elements], the line's value at the lane.
     """
 
     def __init__(self, lengths: np.ndarray, cols: int, width: int):
         lengths = lengths[lengths > 0]
         groups = (lengths + LANES - 1) // LANES
         position = positions_in_rows(lengths)
-        self.slope = np.repeat(LANES * cols // lengths, groups)
+        self.slope = np.repeat(LANES * cols // lengths if width == 4 else np.zeros_like(lengths), groups)
         in_row = positions_in_rows(groups)
         self.first = in_row == 0
         self.lanes = np.minimum(LANES, np.repeat(lengths, groups) - LANES * in_row)
         self.start = np.cumsum(self.lanes) - self.lanes
         self.lane = position % LANES
         self.group = np.repeat(np.arange(len(self.lanes)), self.lanes)
-        self.line = (self.slope[self.group] * self.lane) >> 4 if width == 4 else np.zeros_like(self.lane)
+        self.line = (self.slope[self.group] * self.lane) >> 4
 
 
 def _nibble_places(groups: _Groups) -> tuple[np.ndarray, int]:

@@ -1,0 +1,34 @@
+// Rows of any encoding as runs of groups of a base and byte offsets, on cores with MVE (Helium).
+
+#ifndef DCSR_TFLM_KERNELS_OFFSET_RUNS_MVE_H_
+#define DCSR_TFLM_KERNELS_OFFSET_RUNS_MVE_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tflm_kernels/gather_products_mve.h"
+#include "tflm_kernels/packed_layer.h"
+#include "tflm_kernels/row_reader.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { kDcsrRunGroups = 16 };
+
+// What a run needs that is not in the layer as the run has it.
+typedef struct {
+  int32_t base[kDcsrRunGroups];
+  uint8_t offset[kDcsrRunGroups * kDcsrGroupLanes];
+  int8_t weight[kDcsrRunGroups * kDcsrGroupLanes];
+} DcsrRunBuffer;
+
+// Reads on in a row that has elements left: up to 16 groups, with bases. All of their columns are
+// columns of the row. The run is valid until `buffer` is used again.
+void dcsr_next_offset_run_mve(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_OFFSET_RUNS_MVE_H_
