@@ -19,11 +19,10 @@ from dcsr.encodings import Streams
 from dcsr.requantize import INT8_MAX, INT8_MIN
 
 DEFAULT_CPU = "cortex-m55"
-# What a kernel may ask for if the packed layer does not say (tflm_kernels/kernels.c).
-DEFAULT_SCRATCH_BUDGET = 80 * 1024
-
 _VECTOR_PIXELS = 8  # what the inner loop of a convolution takes at a time, on every core
 _GROUP_LANES = 16
+_GATHER_PIXELS = 12  # up to which a core with vectors gathers (kernels.c)
+_GATHER_TILE, _GATHER_CHUNK = 20, 5  # pixels that share the decoding of a row, the loading of a group
 _REFERENCE_TILE = 32  # vectors for which the portable kernel decodes a layer once
 
 
@@ -69,19 +68,19 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Tiles:
-    """Which kernel a convolution gets, and how that divides its scratch.
+class Plan:
+    """Which kernel a layer gets, and how that divides its scratch.
 
     Attributes:
       kernel: its name in cost_constants.py; PORTABLE if scratch is too small for the core's own.
-      pixels: of a tile; the last one may have fewer.
-      count: of tiles, each of which decodes the layer.
+      pixels: of a block of conv1x1_mve, else of a tile, for which the layer is decoded once; the last may have fewer.
+      passes: tiles, each of which decodes the layer; of conv1x1_mve the times that it goes through the blocks.
       bytes: of scratch.
     """
 
     kernel: str
     pixels: int
-    count: int
+    passes: int
     bytes: int
 
 
@@ -134,7 +133,7 @@ def estimate(cpu: str, layer: Work) -> Estimate:
     instructions = None
     if all(name in constants for name in counts):
         instructions = round(sum(constants[name] * count for name, count in counts.items()))
-    return Estimate(instructions, tiles(cpu, layer).bytes)
+    return Estimate(instructions, plan(cpu, layer).bytes)
 
 
 def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
@@ -142,45 +141,61 @@ def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
 
     What depends on the coding is named after it. What is never done is not named.
     """
-    plan = tiles(cpu, layer)
-    if plan.kernel == "conv1x1_mve":
-        counts = _mve_counts(layer, plan)
-    elif layer.op == packing.OP_FULLY_CONNECTED:
-        counts = {"row": layer.vectors * layer.rows}
-    elif plan.kernel == PORTABLE:
+    found = plan(cpu, layer)
+    decodings = found.passes
+    if layer.op == packing.OP_FULLY_CONNECTED:
+        decodings = layer.vectors
+        counts = {f"{layer.coding} row": layer.vectors * layer.rows}
+    elif found.kernel == "conv1x1_mve":
+        decodings = 1
+        counts = _mve_counts(layer, found)
+    elif found.kernel == "conv1x1_gather_mve":
+        counts = {
+            "output": layer.vectors * layer.rows,
+            "row": found.passes * layer.rows,
+            "row chunk": -(-layer.vectors // _GATHER_CHUNK) * layer.rows,
+            "product": layer.vectors * layer.elements,
+            "product chunk": -(-layer.vectors // _GATHER_CHUNK) * layer.elements,
+        }
+    elif found.kernel == PORTABLE:
         counts = {
             "output": layer.vectors * layer.rows,
             "product": layer.vectors * layer.elements,
-            "row": plan.count * layer.rows,
+            "row": found.passes * layer.rows,
         }
     else:
         blocks = -(-layer.vectors // _VECTOR_PIXELS)
         counts = {
             "input": layer.vectors * layer.cols,
             "output": layer.vectors * layer.rows,
-            "row": plan.count * layer.rows,
+            "row": found.passes * layer.rows,
             "row block": blocks * layer.rows,
             "product block": blocks * layer.elements,
         }
-    decodings = layer.vectors if layer.op == packing.OP_FULLY_CONNECTED else plan.count
     counts |= {
         "layer": 1,
         f"{layer.coding} element": decodings * layer.elements,
         f"{layer.coding} position byte": decodings * layer.position_bytes,
     }
-    return plan.kernel, {name: count for name, count in counts.items() if count}
+    return found.kernel, {name: count for name, count in counts.items() if count}
 
 
-def _mve_counts(layer: Work, plan: Tiles) -> dict[str, int]:
+def _mve_counts(layer: Work, found: Plan) -> dict[str, int]:
     """A row has costs for each block of up to 32 pixels, and for each vector in it."""
-    sizes = [plan.pixels] * (plan.count - 1) + [layer.vectors - plan.pixels * (plan.count - 1)]
-    runs = [_mve_blocks(max(size, _VECTOR_PIXELS)) for size in sizes]
-    blocks, vectors = (sum(column) for column in zip(*runs, strict=True))
+    blocks = vectors = first = 0
+    while first < layer.vectors:
+        # block_width of conv1x1_mve.c: the last blocks may overlap those before.
+        width, left = found.pixels, layer.vectors - first
+        while width > _VECTOR_PIXELS and (left <= width - _VECTOR_PIXELS or layer.vectors < width):
+            width //= 2
+        first += width
+        blocks += 1
+        vectors += width // _VECTOR_PIXELS
     fast_rows = layer.rows - layer.slow_rows
     fast_elements = layer.elements * fast_rows // layer.rows
     return {
-        "input": layer.vectors * layer.cols,
-        "row": plan.count * layer.rows,
+        "input": layer.vectors * layer.cols * (found.passes if blocks > 1 else 1),
+        "row": layer.rows,
         "row block": blocks * fast_rows,
         "row vector": vectors * fast_rows,
         "product block": blocks * fast_elements,
@@ -190,36 +205,24 @@ def _mve_counts(layer: Work, plan: Tiles) -> dict[str, int]:
     }
 
 
-def _mve_blocks(pixels: int) -> tuple[int, int]:
-    """(blocks, vectors) that plan_runs of conv1x1_mve.c cuts a tile into; the last of a width may overlap."""
-    done = blocks = vectors = 0
-    for width in (32, 16, 8):
-        count, rest = divmod(pixels - done, width)
-        count += rest > width - _VECTOR_PIXELS
-        if count == 0 or pixels < width:
-            continue
-        done += count * width
-        blocks += count
-        vectors += count * width // _VECTOR_PIXELS
-        if done >= pixels:
-            break
-    return blocks, vectors
-
-
-def tiles(cpu: str, layer: Work) -> Tiles:
-    """What scratch of the layer's budget is for on a core: nothing for a FULLY_CONNECTED.
+def plan(cpu: str, layer: Work) -> Plan:
+    """The kernel of a layer on a core, and what its scratch is for: nothing for a FULLY_CONNECTED.
 
     Raises:
       KeyError: if there is no such core.
     """
-    kernels = _CONVOLUTIONS[cpu]
+    core = _CORES[cpu]
     if layer.op == packing.OP_FULLY_CONNECTED:
-        return Tiles("fully_connected", layer.vectors, 1, 0)
-    budget = layer.scratch_budget or DEFAULT_SCRATCH_BUDGET
-    for kernel in kernels:
-        if found := kernel(layer, budget):
+        return Plan("fully_connected", layer.vectors, 1, 0)
+    for kernel in core.convolutions:
+        if found := kernel(layer, layer.scratch_budget or core.scratch_budget):
             return found
-    return Tiles(PORTABLE, _REFERENCE_TILE, -(-layer.vectors // _REFERENCE_TILE), 0)
+    return Plan(PORTABLE, _REFERENCE_TILE, -(-layer.vectors // _REFERENCE_TILE), 0)
+
+
+def default_scratch(cpu: str) -> int:
+    """Bytes of scratch that a kernel may ask for if the packed layer does not say."""
+    return _CORES[cpu].scratch_budget
 
 
 def least_scratch(cpu: str, layer: Work) -> int:
@@ -227,7 +230,7 @@ def least_scratch(cpu: str, layer: Work) -> int:
     low, high = 0, 1 << 30
     while low < high:
         budget = (low + high) // 2
-        if tiles(cpu, dataclasses.replace(layer, scratch_budget=max(budget, 1))).kernel == PORTABLE:
+        if plan(cpu, dataclasses.replace(layer, scratch_budget=max(budget, 1))).kernel == PORTABLE:
             low = budget + 1
         else:
             high = budget
@@ -237,62 +240,89 @@ def least_scratch(cpu: str, layer: Work) -> int:
 # make_plan of the kernels: None if they do not take the layer with the budget.
 
 
-def _mve_tiles(layer: Work, budget: int) -> Tiles | None:
-    """conv1x1_mve.c: a list of words for the longest row, and pixels in blocks of 32, 16 and 8."""
-    if layer.vectors < _VECTOR_PIXELS or layer.cols > 2048 or layer.rows > 9362:
+def _gather_plan(layer: Work, _: int) -> Plan | None:
+    """conv1x1_gather_mve.c."""
+    if layer.vectors > _GATHER_PIXELS:
         return None
-    # dcsr_word_reader_bytes of row_words_mve.c.
-    words = 2 * layer.longest_row + 1 + _GROUP_LANES
-    list_bytes = 4 * words + _round_up(layer.longest_row + _GROUP_LANES, 4)
-    most = max(budget - list_bytes, 0) // (_VECTOR_PIXELS * layer.cols) * _VECTOR_PIXELS
-    if most < _VECTOR_PIXELS:
-        return None
-    tile = _round_up(layer.vectors, _VECTOR_PIXELS)
-    if most < tile:
-        unit = next(width for width in (32, 16, 8) if most >= width)
-        tile = _round_up(-(-layer.vectors // -(-layer.vectors // (most // unit * unit))), unit)
-    return Tiles("conv1x1_mve", tile, -(-layer.vectors // tile), list_bytes + tile * layer.cols)
+    return Plan("conv1x1_gather_mve", _GATHER_TILE, -(-layer.vectors // _GATHER_TILE), 0)
 
 
-def _smlal_tiles(layer: Work, budget: int) -> Tiles | None:
+def _mve_plan(layer: Work, budget: int) -> Plan | None:
+    """conv1x1_mve.c: a block of pixels, a decoded row, and programs of as many rows as there is room for."""
+    if layer.vectors < _VECTOR_PIXELS or layer.rows > 9362:
+        return None
+    header_words = 5
+    most = layer.longest_row + _GROUP_LANES
+    row_bytes = 4 * most + _round_up(most, 4)
+    least = 4 * (2 * header_words + 1 + 3 * layer.longest_row + 1)
+    rows = 4 * (layer.rows * (header_words + 1) + layer.elements * 5 // 2)
+    for width in (32, 16, 8):
+        block = layer.cols * width
+        left = budget - block - row_bytes
+        if block > 1 << 16 or left < least:
+            continue
+        if width > _VECTOR_PIXELS and (width // 2 >= layer.vectors or left < min(rows + least, block)):
+            continue
+        programs = min(left, rows + least) // 4 * 4
+        if _round_up(block, 4) + row_bytes + programs > budget:
+            programs -= 4
+        passes = -(-rows // max(programs - least, 1))
+        return Plan("conv1x1_mve", width, min(passes, layer.rows), _round_up(block, 4) + row_bytes + programs)
+    return None
+
+
+def _smlal_plan(layer: Work, budget: int) -> Plan | None:
     """conv1x1_smlal.c: sums of a block's pixels, and totals if a row may take several lists."""
     longest = layer.cols + _GROUP_LANES - 1
     list_bytes = 8 * (min(longest, 254) + 2)
     block_bytes = 16 * layer.cols + 32 * (1 if longest <= 254 else 2)
-    return _tiles_of_blocks("conv1x1_smlal", layer, budget, list_bytes, block_bytes)
+    return _plan_of_blocks("conv1x1_smlal", layer, budget, list_bytes, block_bytes)
 
 
-def _c_tiles(layer: Work, budget: int) -> Tiles | None:
+def _c_plan(layer: Work, budget: int) -> Plan | None:
     """conv1x1_c.c."""
-    return _tiles_of_blocks("conv1x1_c", layer, budget, 8 * min(layer.cols, 256), 16 * layer.cols + 32)
+    return _plan_of_blocks("conv1x1_c", layer, budget, 8 * min(layer.cols, 256), 16 * layer.cols + 32)
 
 
-def _tiles_of_blocks(kernel: str, layer: Work, budget: int, list_bytes: int, block_bytes: int) -> Tiles | None:
+def _plan_of_blocks(kernel: str, layer: Work, budget: int, list_bytes: int, block_bytes: int) -> Plan | None:
     """As few tiles of blocks of 8 pixels as the budget allows, of about the same size."""
     most = (budget - list_bytes) // block_bytes
     if most < 1:
         return None
     blocks = -(-layer.vectors // _VECTOR_PIXELS)
     tile_blocks = -(-blocks // -(-blocks // min(most, blocks)))
-    return Tiles(
-        kernel, tile_blocks * _VECTOR_PIXELS, -(-blocks // tile_blocks), list_bytes + tile_blocks * block_bytes
-    )
+    return Plan(kernel, tile_blocks * _VECTOR_PIXELS, -(-blocks // tile_blocks), list_bytes + tile_blocks * block_bytes)
 
 
 def _round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
-# What dcsr_conv1x1 (tflm_kernels/kernels.c) tries, in this order, before the portable kernel.
-_CONVOLUTIONS: dict[str, tuple[Callable[[Work, int], Tiles | None], ...]] = {
-    "cortex-m0plus": (_c_tiles,),
-    "cortex-m3": (_smlal_tiles,),
-    "cortex-m4": (_smlal_tiles,),
-    "cortex-m7": (_smlal_tiles,),
-    "cortex-m33": (_smlal_tiles,),
-    "cortex-m55": (_mve_tiles, _smlal_tiles),
-    "cortex-m85": (_mve_tiles, _smlal_tiles),
+@dataclass(frozen=True)
+class _Core:
+    """What tflm_kernels/kernels.c has a core do.
+
+    Attributes:
+      scratch_budget: bytes, if the packed layer does not say.
+      convolutions: what dcsr_conv1x1 tries, in this order, before the portable kernel.
+    """
+
+    scratch_budget: int
+    convolutions: tuple[Callable[[Work, int], Plan | None], ...]
+
+
+_WITH_SMLAL = _Core(32 * 1024, (_smlal_plan,))
+_WITH_MVE = _Core(48 * 1024, (_gather_plan, _mve_plan, _smlal_plan))
+
+_CORES = {
+    "cortex-m0plus": _Core(32 * 1024, (_c_plan,)),
+    "cortex-m3": _WITH_SMLAL,
+    "cortex-m4": _WITH_SMLAL,
+    "cortex-m7": _WITH_SMLAL,
+    "cortex-m33": _WITH_SMLAL,
+    "cortex-m55": _WITH_MVE,
+    "cortex-m85": _WITH_MVE,
 }
 
 # Names as in toolchains/cores.bzl.
-CPUS = tuple(_CONVOLUTIONS)
+CPUS = tuple(_CORES)

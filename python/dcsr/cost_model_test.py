@@ -62,10 +62,10 @@ def test_coding_without_constants_has_no_estimate():
 def test_scratch_keeps_to_the_budget_and_tiles_cover_all_pixels(cpu):
     least = cost_model.least_scratch(cpu, work())
     for budget in range(least - 50, 4 * least, 97):
-        plan = cost_model.tiles(cpu, work(scratch_budget=budget))
+        plan = cost_model.plan(cpu, work(scratch_budget=budget))
         assert plan.bytes <= budget
         assert (plan.kernel == cost_model.PORTABLE) == (budget < least) == (plan.bytes == 0)
-    assert cost_model.tiles(cpu, work(scratch_budget=1 << 20)).count == 1
+    assert cost_model.plan(cpu, work(scratch_budget=1 << 20)).passes == 1
 
 
 def test_fully_connected_takes_no_scratch():

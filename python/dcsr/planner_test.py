@@ -119,8 +119,8 @@ def test_dumped_plan_makes_the_same_choices(model, tmp_path, objective, scratch)
 def test_plan_names_the_scratch_that_limits_tiles(model):
     """Less scratch means more tiles, each of which decodes the layer."""
     work = [compress(model, max_scratch=scratch, method="rle")[0].work for scratch in (None, 4000, 0)]
-    tiles = [cost_model.tiles("cortex-m4", entry) for entry in work]
-    assert tiles[0].count == 1 and tiles[1].count > 1 and tiles[2].kernel == cost_model.PORTABLE
+    tiles = [cost_model.plan("cortex-m4", entry) for entry in work]
+    assert tiles[0].passes == 1 and tiles[1].passes > 1 and tiles[2].kernel == cost_model.PORTABLE
     times = [cost_model.estimate("cortex-m4", entry).instructions for entry in work]
     assert times == sorted(times)
 

@@ -75,8 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         "--max-scratch",
         type=_bytes,
         metavar="BYTES",
-        help="scratch that a layer's kernel may take; less makes it slower (default:"
-        f" {cost_model.DEFAULT_SCRATCH_BUDGET}, or what the firmware is built with)",
+        help="scratch that a layer's kernel may take; less makes it slower (default: what the firmware is built with,"
+        f" else {cost_model.default_scratch('cortex-m55')} on cores with vectors,"
+        f" {cost_model.default_scratch('cortex-m4')} on others)",
     )
     parser.add_argument(
         "--plan", metavar="PLAN.yaml", help="encoding and scratch of single layers, before all the above"
@@ -176,7 +177,7 @@ def _warn_of_slow_layers(choices: Sequence[convert.Choice], cpu: str) -> None:
     needed = [
         cost_model.least_scratch(cpu, choice.work)
         for choice in choices
-        if choice.work and cost_model.tiles(cpu, choice.work).kernel == cost_model.PORTABLE
+        if choice.work and cost_model.plan(cpu, choice.work).kernel == cost_model.PORTABLE
     ]
     if needed:
         print(
