@@ -75,7 +75,7 @@ __asm__(
     ".endm\n"
 
     // After a group. `shift`: of elements to bytes of delta.
-    ".macro dcsr_mve_end_stage name, first, bytes, shift\n"
+    ".macro dcsr_mve_end_stage name, first, bytes, slope, shift\n"
     "vldrb.8 q0, [r7], #16\n"
     "vabs.s8 q0, q0\n"
     "vstrb.8 q0, [r9], #16\n"
@@ -113,7 +113,11 @@ __asm__(
     "vpop {d\\first-d13}\n"
     "add sp, #4\n"
     "pop {r0, r12}\n"
+    ".if \\slope\n"
     "udiv r2, r2, r11\n"
+    ".else\n"
+    "movs r2, #0\n"
+    ".endif\n"
     "sdiv r3, r3, r11\n"
     "add r12, r0, #24\n"
     "stm r12, {r1-r3, r8, r9}\n"
@@ -181,10 +185,9 @@ __asm__(
     "dcsr_mve_put_words 0, q4\n"
     "dcsr_mve_put_words 8, q5\n"
     "add r3, r2\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_nibbles, 8, 16, 1\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_nibbles, 8, 16, 1, 1\n"
 
-    "dcsr_mve_begin_stage dcsr_mve_stage_bytes, 12, 0, 1\n"
-    "mul r2, r2, r11\n"
+    "dcsr_mve_begin_stage dcsr_mve_stage_bytes, 12, 0, 0\n"
     "1:\n"
     "cmp r7, r10\n"
     "bhi 8f\n"
@@ -200,8 +203,7 @@ __asm__(
     "dcsr_mve_put_words 0\n"
     "dcsr_mve_put_words 8\n"
     "adds r5, #16\n"
-    "add r3, r2\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_bytes, 12, 0, 0\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_bytes, 12, 0, 0, 0\n"
 
     "dcsr_mve_begin_stage dcsr_mve_stage_offset8, 12, 0, 0\n"
     "1:\n"
@@ -213,7 +215,7 @@ __asm__(
     "dcsr_mve_put_words 0\n"
     "dcsr_mve_put_words 8\n"
     "adds r5, #16\n"
-    "dcsr_mve_end_stage dcsr_mve_stage_offset8, 12, 0, 0\n"
+    "dcsr_mve_end_stage dcsr_mve_stage_offset8, 12, 0, 0, 0\n"
 
     // r0 program, r1 words, r2 magnitudes, r11 x; r4-r11 and lr are on the stack. USAD8 with 0 adds
     // four magnitudes; the end makes any sum too large, so that nothing is counted.
@@ -396,9 +398,8 @@ static void read_group(DcsrWordReader* reader) {
 // For any row: no group.
 static uint32_t* stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   (void)program;
-  const DcsrLayer* layer = reader->row.layer;
   reader->row.left = elements;
-  reader->row.slope = layer->encoding == kDcsrEncodingDcsr ? reader->slopes / elements : 0;
+  reader->row.slope = reader->slopes / elements;
   reader->row.expected = 0;
   reader->word = reader->words;
   reader->magnitude = reader->magnitudes;
@@ -419,7 +420,8 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
   reader.word = reader.words;
   reader.magnitude = reader.magnitudes;
   reader.limit = layer->values;
-  reader.slopes = layer->cols << kDcsrSlopeBits;
+  const bool has_slope = layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer);
+  reader.slopes = has_slope ? layer->cols << kDcsrSlopeBits : 0;
   reader.x = x;
   reader.pitch = pitch;
   reader.stage = stage_none;
