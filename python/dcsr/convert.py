@@ -8,6 +8,7 @@ operators as they were.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -52,9 +53,19 @@ class Choice:
     estimate: cost_model.Estimate | None = None
     note: str = ""
 
+    def take(self, other: Choice) -> None:
+        """Has become of the layer what became of it in another choice."""
+        self.packed, self.blob, self.work, self.estimate, self.note = (
+            other.packed,
+            other.blob,
+            other.work,
+            other.estimate,
+            other.note,
+        )
+
     def drop(self, note: str) -> None:
         """Has the layer stay as it is."""
-        self.packed, self.blob, self.work, self.estimate, self.note = None, b"", None, None, note
+        self.take(Choice(self.layer, note=note))
 
 
 def compress(
@@ -103,20 +114,33 @@ def compress(
     overrides = planner.read_plan(plan, model, layers, name) if plan else {}
     settings = planner.Settings(objective, cpu, method, min_sparsity, max_scratch, overrides)
     choices = [_choose(model, layer, settings) for layer in progress(layers)]
-    _drop_what_saves_nothing(model, choices, smaller_only)
-    compressed = _rewrite(copy.deepcopy(model), choices)
-    if strip:
-        _strip(compressed)
+    smallest = dataclasses.replace(settings, objective="size")
+    _drop_what_saves_nothing(model, choices, smaller_only, lambda layer: _choose(model, layer, smallest))
+    compressed = _rewritten(model, choices, strip)
     # The record and the operator codes are stored once for all layers, which small models do not earn back.
     if smaller_only and any(choice.packed for choice in choices):
-        if len(tflite.serialize(compressed)) >= len(tflite.serialize(model)):
+        before = len(tflite.serialize(model))
+        saves = len(tflite.serialize(compressed)) < before
+        if not saves and objective != "size":
+            for choice in choices:
+                if choice.packed:
+                    choice.take(_choose(model, choice.layer, smallest))
+            compressed = _rewritten(model, choices, strip)
+            saves = len(tflite.serialize(compressed)) < before
+        if not saves:
             for choice in choices:
                 if choice.packed:
                     choice.drop("would not get smaller")
-            compressed = copy.deepcopy(model)
-            if strip:
-                _strip(compressed)
+            compressed = _rewritten(model, choices, strip)
     return compressed, choices
+
+
+def _rewritten(model: schema.ModelT, choices: list[Choice], strip: bool) -> schema.ModelT:
+    """A copy of `model` with the choices carried out."""
+    compressed = _rewrite(copy.deepcopy(model), choices)
+    if strip:
+        _strip(compressed)
+    return compressed
 
 
 def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
@@ -171,14 +195,22 @@ def _choose(model: schema.ModelT, layer: Layer, settings: planner.Settings) -> C
     return Choice(layer, planned.packed, packing.pack(planned.packed), planned.work, planned.estimate)
 
 
-def _drop_what_saves_nothing(model: schema.ModelT, choices: list[Choice], smaller_only: bool) -> None:
-    """Drops the choices that save nothing, looking at all layers that share weights together."""
+def _drop_what_saves_nothing(
+    model: schema.ModelT, choices: list[Choice], smaller_only: bool, smallest: Callable[[Layer], Choice]
+) -> None:
+    """Drops the choices that save nothing, looking at all layers that share weights together.
+
+    If only the smallest encodings save something, these are taken, whatever the objective is.
+    """
     groups: dict[int, list[Choice]] = {}
     for choice in choices:
         if choice.packed:
             groups.setdefault(_weights(model, choice.layer).buffer, []).append(choice)
     for buffer, group in groups.items():
         user = _other_user(model, buffer, group)
+        if not user and smaller_only and _stored_after(group) >= _stored_before(model, group):
+            for choice in group:
+                choice.take(smallest(choice.layer))
         if user:
             note = f"weights also used by {user}"
         elif smaller_only and _stored_after(group) >= _stored_before(model, group):

@@ -22,7 +22,7 @@ DEFAULT_CPU = "cortex-m55"
 _VECTOR_PIXELS = 8  # what the inner loop of a convolution takes at a time, on every core
 _GROUP_LANES = 16
 _GATHER_PIXELS = 12  # up to which a core with vectors gathers (kernels.c)
-_GATHER_TILE, _GATHER_CHUNK = 20, 5  # pixels that share the decoding of a row, the loading of a group
+_GATHER_TILE, _GATHER_CHUNK = 20, 5  # pixels that share the decoding of a row, and the loading of a group
 _REFERENCE_TILE = 32  # vectors for which the portable kernel decodes a layer once
 
 
@@ -150,13 +150,9 @@ def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
         decodings = 1
         counts = _mve_counts(layer, found)
     elif found.kernel == "conv1x1_gather_mve":
-        counts = {
-            "output": layer.vectors * layer.rows,
-            "row": found.passes * layer.rows,
-            "row chunk": -(-layer.vectors // _GATHER_CHUNK) * layer.rows,
-            "product": layer.vectors * layer.elements,
-            "product chunk": -(-layer.vectors // _GATHER_CHUNK) * layer.elements,
-        }
+        # Groups are loaded anew for every chunk of pixels.
+        decodings = -(-layer.vectors // _GATHER_CHUNK)
+        counts = {"output": layer.vectors * layer.rows, f"{layer.coding} row": decodings * layer.rows}
     elif found.kernel == PORTABLE:
         counts = {
             "output": layer.vectors * layer.rows,
