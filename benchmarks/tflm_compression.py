@@ -170,10 +170,17 @@ def _seconds(
 
 
 def table(results: Sequence[dict]) -> list[str]:
-    """The lines of the table."""
+    """The lines of the table, and below it what could not store any model, always for the same reason."""
+    notes: dict[str, set[str]] = {}
+    for entry in (entry for result in results for entry in result["ways"]):
+        # A way that stored a model has no reason in common with one that did not.
+        notes.setdefault(entry["way"], set()).add(entry["note"] if entry["flash_bytes"] is None else "")
+    failed = {way: next(iter(reasons)) for way, reasons in notes.items() if len(reasons) == 1 and reasons != {""}}
     lines = ["| model | stored as | flash | arena | latency / dense | note |", "|---|---|---|---|---|---|"]
     for result in results:
         for entry in result["ways"]:
+            if entry["way"] in failed:
+                continue
             ratio = entry["latency_ratio"]
             cells = [
                 result["model"],
@@ -183,7 +190,7 @@ def table(results: Sequence[dict]) -> list[str]:
                 entry["note"],
             ]
             lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    return [*lines, *(f"\n{way}, every model: `{reason}`" for way, reason in failed.items())]
 
 
 if __name__ == "__main__":
