@@ -24,7 +24,8 @@ from dcsr.schema import schema
 _DESCRIPTION = """\
 Compresses the layers that ours packs with TFLM's compression module (tflite_micro.compression: look-up tables, Huffman
 codes, pruning; its DECODE operator expands a tensor in the arena before each use) and with ours, runs all in one
-process, and prints a Markdown table. Outputs are compared with the dense model's bit for bit."""
+process, and prints a Markdown table. Outputs are compared with the dense model's bit for bit. Models without layers to
+pack are left out."""
 
 _EPILOG = """\
 examples:
@@ -51,6 +52,7 @@ def main(argv: Sequence[str]) -> int:
         raise tflite.ModelError(f"{arguments.models}: no .tflite files below it")
     if arguments.rounds < 1:
         raise tflite.ModelError(f"--rounds {arguments.rounds} is not positive")
+    paths = [path for path in paths if packed_layers(tflite.read(path), str(path))]
     results = [measure(path, arguments.rounds) for path in common.progress("measuring")(paths)]
     if arguments.json:
         tflite.write_file(arguments.json, json.dumps(results, indent=2) + "\n")
