@@ -32,7 +32,7 @@ table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }
 .l { text-align: left; } .soft { color: var(--soft); }
-td.bars { width: 30%; min-width: 15rem; } svg { display: block; width: 100%; }
+td.bars { width: 30%; min-width: 10rem; } svg { display: block; width: 100%; }
 .dense { fill: var(--dense); background: var(--dense); } .chosen { fill: var(--chosen); background: var(--chosen); }
 .bound { fill: var(--bound); background: var(--bound); }
 """
