@@ -56,9 +56,6 @@ def main(argv: Sequence[str]) -> int:
     if constants.keys() >= {"cortex-m33", "cortex-m55"}:
         for kernel, values in constants["cortex-m33"].items():
             constants["cortex-m55"].setdefault(kernel, values)
-    # An M85 is emulated by an M55 and runs its code.
-    if "cortex-m55" in constants:
-        constants["cortex-m85"] = constants["cortex-m55"]
     if arguments.output:
         tflite.write_file(arguments.output, module(constants))
     print("\n".join([*error_table(constants, measured), "", *choice_table(constants, measured)]))

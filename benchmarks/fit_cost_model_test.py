@@ -75,7 +75,7 @@ def test_non_negative_least_squares_meets_its_optimality_conditions():
         assert np.all(x >= 0) and np.all(gradient <= 1e-6) and np.allclose(gradient[x > 0], 0, atol=1e-6)
 
 
-def test_module_holds_what_was_fitted_for_an_m85_too(tmp_path, capsys):
+def test_module_holds_what_was_fitted(tmp_path, capsys):
     layers = [
         {
             "weights": "model",
@@ -90,7 +90,7 @@ def test_module_holds_what_was_fitted_for_an_m85_too(tmp_path, capsys):
     fit_cost_model.main([str(tmp_path / "m.json"), "-o", str(tmp_path / "constants.py")])
     scope: dict = {}
     exec((tmp_path / "constants.py").read_text(), scope)
-    assert scope["CONSTANTS"].keys() == {"cortex-m55", "cortex-m85"}
+    assert scope["CONSTANTS"].keys() == {"cortex-m55"}
     assert scope["CONSTANTS"]["cortex-m55"]["conv1x1_mve"].keys() >= {"row vector", "rle element"}
     assert "| cortex-m55 | conv1x1 mve | rle | " in capsys.readouterr().out
 

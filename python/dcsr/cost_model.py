@@ -121,7 +121,7 @@ def coding(streams: Streams) -> str:
 
 
 def estimate(cpu: str, layer: Work) -> Estimate:
-    """The cost of `layer` on the core named `cpu`.
+    """The cost of `layer` on the core named `cpu`; on an M85, which is emulated by an M55, that on an M55.
 
     Raises:
       KeyError: if there is no such core.
@@ -129,7 +129,7 @@ def estimate(cpu: str, layer: Work) -> Estimate:
     from dcsr.cost_constants import CONSTANTS
 
     kernel, counts = structure(cpu, layer)
-    constants = CONSTANTS[cpu].get(kernel, {})
+    constants = CONSTANTS["cortex-m55" if cpu == "cortex-m85" else cpu].get(kernel, {})
     instructions = None
     if all(name in constants for name in counts):
         instructions = round(sum(constants[name] * count for name, count in counts.items()))

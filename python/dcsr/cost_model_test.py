@@ -99,7 +99,7 @@ def test_rows_that_vectors_do_not_requantise_take_longer():
 def test_no_constant_is_negative():
     from dcsr.cost_constants import CONSTANTS
 
-    assert set(CONSTANTS) == set(cost_model.CPUS)
+    assert set(CONSTANTS) == set(cost_model.CPUS) - {"cortex-m85"}
     for kernels in CONSTANTS.values():
         for constants in kernels.values():
             assert min(constants.values()) >= 0
