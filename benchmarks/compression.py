@@ -27,7 +27,7 @@ examples:
 
 exit status: 0 done, 2 bad usage or bad input"""
 
-_SCHEMES = ("csr", "bitmap", "zlib9", "rle", "dcsr", "bound", "bound_entropy")
+_SCHEMES = ("csr", "bitmap", "zlib9", "rle", "dcsr", "rice", "rice+huffman", "bound", "bound_entropy")
 # Runfiles: this file is <workspace>/benchmarks/compression.py.
 _WORKSPACE = Path(__file__).parent.parent
 

@@ -12,11 +12,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks import cortex_m_layers, firmware_code
 from benchmarks.cortex_m_layers import Case
-from dcsr import cost_model, packing
+from dcsr import cost_model, encodings, packing
 from dcsr import model as tflite
 from dcsr.cli import common
 from toolchains.simulator import run_firmware
@@ -68,8 +66,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--method",
         choices=cortex_m_layers.METHODS,
-        default="auto",
-        help="encoding; auto is the smallest, every all that there are (default: %(default)s)",
+        default="speed",
+        help="encoding; speed is what the planner takes for the core with this objective, auto the smallest, every all"
+        " that there are (default: %(default)s)",
     )
     parser.add_argument(
         "--scratch-budget",
@@ -84,14 +83,16 @@ def main(argv: Sequence[str]) -> int:
     models = arguments.models
     if models is None and os.environ.get(_MODELS_VARIABLE):
         models = Path(os.environ[_MODELS_VARIABLE])
-    if arguments.layers == "all":
-        cases = cortex_m_layers.all_layers(
-            models or _WORKSPACE / "models", arguments.method, arguments.scratch_budget or (0,)
-        )
-    else:
-        cases = cortex_m_layers.anchors(models, arguments.method)
+
+    def cases_of(core: str) -> list[Case]:
+        cpu = f"cortex-{core}"
+        if arguments.layers == "anchors":
+            return cortex_m_layers.anchors(models, arguments.method, cpu)
+        budgets = arguments.scratch_budget or (0,)
+        return cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method, cpu, budgets)
+
     try:
-        results = [measure(core, cases) for core in arguments.cpu or CORES]
+        results = [measure(core, cases_of(core)) for core in arguments.cpu or CORES]
     except run_firmware.SimulatorMissingError as error:
         sys.stderr.write(run_firmware.INSTALL.format(missing=error))
         return common.EXIT_BAD_INPUT
@@ -133,6 +134,7 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "dense_instructions": dense,
                 "sparse_instructions": sparse,
                 "ratio": round(sparse / dense, 6),
+                "cmsis_nn_instructions": cortex_m_layers.CMSIS_NN.get(core, {}).get(case.product),
                 "gathers": gathers,
                 "sparse_cycles": {str(cost): sparse + gathers * (cost - 1) for cost in GATHER_COSTS},
                 "dense_scratch": dense_scratch,
@@ -153,21 +155,21 @@ def firmware(core: str) -> Path:
 
 def gather_instructions(case: Case, code: firmware_code.Code) -> int:
     """Vector gathers and scatters of the sparse product, by the formula of docs/results.md."""
-    batches, _, _, height, width = case.shape
-    rows, cols = case.matrix.shape
-    streams = case.sparse.streams
-    if case.sparse.op == packing.OP_CONV_2D:
-        if "dcsr_conv1x1_mve" not in code.addresses:
-            return 0
-        # For 8 pixels at a time: two channels a gather (one if they are odd), and a scatter of each output channel.
-        vectors = -(-batches * height * width // 8)
-        return vectors * (cols // 2 if cols % 2 == 0 else cols) + vectors * rows
-    if f"dcsr_fully_connected_{streams.encoding}_mve" not in code.addresses:
+    if "dcsr_conv1x1_mve" not in code.addresses:
         return 0
-    # One for a group of 16 elements, two for a row's last one if it has fewer.
-    assert streams.row_lengths is not None
-    lengths = streams.row_lengths.astype(int)
-    return batches * int(np.sum(lengths // 16 + 2 * (lengths % 16 > 0)))
+    rows, cols = case.matrix.shape
+    work = case.work
+    plan = cost_model.plan("cortex-m55", work)
+    if plan.kernel in ("fully_connected", "conv1x1_gather_mve"):
+        # For each pixel one for a group of 16 elements, and one for the sums of four rows.
+        groups = -(-encodings.row_lengths(case.sparse.streams) // 16)
+        return work.vectors * (int(groups.sum()) + -(-rows // 4))
+    if plan.kernel != "conv1x1_mve":
+        return 0
+    # A scatter of eight outputs of a channel; for each pass four of a part of 16 columns of four pixels.
+    blocks, vectors = cost_model.mve_blocks(work, plan)
+    passes = plan.passes if blocks > 1 else 1
+    return vectors * rows + passes * vectors * 2 * (4 * -(-cols // 16) if cols >= 16 else 0)
 
 
 def tables(results: Sequence[dict]) -> list[str]:
@@ -177,6 +179,8 @@ def tables(results: Sequence[dict]) -> list[str]:
         core = result["core"]
         costs = [str(cost) for cost in GATHER_COSTS] if core in CORES_WITH_GATHERS else []
         titles = ["layer", "weights", "sparsity", "encoding", "dense", "sparse", "ratio"]
+        has_cmsis = core in cortex_m_layers.CMSIS_NN
+        titles += ["CMSIS-NN"] if has_cmsis else []
         titles += [*(f"cycles, gather {cost}" for cost in costs), "scratch", "code"]
         lines += [
             *([""] if lines else []),
@@ -194,6 +198,7 @@ def tables(results: Sequence[dict]) -> list[str]:
                 f"{layer['dense_instructions']:,}",
                 f"{layer['sparse_instructions']:,}",
                 f"{layer['ratio']:.3f}",
+                *([_over_cmsis_nn(layer)] if has_cmsis else []),
                 *(f"{layer['sparse_cycles'][cost]:,}" for cost in costs),
                 f"{layer['sparse_scratch']:,}",
                 f"{layer['sparse_code']:,}",
@@ -201,6 +206,12 @@ def tables(results: Sequence[dict]) -> list[str]:
             lines.append(f"| {' | '.join(cells)} |")
         lines += ["", f"Reading and checking a packed layer: {result['parse_code']:,} bytes of code."]
     return lines
+
+
+def _over_cmsis_nn(layer: dict) -> str:
+    """Sparse instructions over those of CMSIS-NN's dense product, if these are known."""
+    dense = layer["cmsis_nn_instructions"]
+    return f"{layer['sparse_instructions'] / dense:.3f}" if dense else "-"
 
 
 def _run(core: str, elf: Path, job: bytes) -> bytes:

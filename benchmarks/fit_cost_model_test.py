@@ -47,6 +47,7 @@ CONSTANTS = {
     "rle position byte": 9.0,
     "rice+huffman element": 25.0,
     "rice+huffman position byte": 0.0,
+    "table of codes": 4000.0,
 }
 
 

@@ -15,8 +15,9 @@
 namespace dcsr {
 namespace {
 
-constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle, kDcsrEncodingDcsr,
-                                       kDcsrEncodingOffset8};
+constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle,
+                                       kDcsrEncodingDcsr,  kDcsrEncodingOffset8,
+                                       kDcsrEncodingRice,  kDcsrEncodingBitmap};
 
 alignas(16) uint8_t arena[1 << 20];
 

@@ -145,7 +145,10 @@ def test_dumped_plan_gives_the_same_file(dense):
     assert line.startswith("compress: plan.yaml: entry 1 of 'tensors': ") and "no layer whose weights are" in line
 
 
-@pytest.mark.parametrize("method", ["dcsr", "dcsr4", "dcsr8", "offset8", "rle", "auto", "none"])
+METHODS = ["dcsr", "dcsr4", "dcsr8", "offset8", "rle", "rice", "bitmap", "rice+huffman", "auto", "none"]
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
 def test_methods_and_objectives_verify(dense, method, objective):
     cwd = dense.parent

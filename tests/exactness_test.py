@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcsr import convert, runtime
+from dcsr import convert, encodings, runtime
 from dcsr import model as tflite
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, conv_model, fully_connected_model, sparse_matrix
 
-ENCODINGS = ["dcsr4", "dcsr8", "offset8", "rle", "dense"]
+ENCODINGS = [scheme for scheme in encodings.SCHEMES if scheme != "dcsr"]
 ACTIVATIONS = {name: getattr(schema.ActivationFunctionType, name) for name in ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")}
 
 

@@ -19,7 +19,10 @@ def test_section_is_what_the_encoders_give():
 
 
 def test_every_encoding_has_a_vector():
-    assert {packing.unpack(v.layer).streams.encoding for v in VECTORS} == set(encodings.REGISTRY)
+    streams = [packing.unpack(v.layer).streams for v in VECTORS]
+    assert {s.encoding for s in streams} == set(encodings.REGISTRY)
+    assert {s.value_coding for s in streams} == set(encodings.VALUE_CODINGS)
+    assert {s.raw_bits for s in streams if s.codes} == {2, 4}
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v.name)

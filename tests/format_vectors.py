@@ -53,6 +53,10 @@ def layers() -> dict[str, packing.PackedLayer]:
     wide = np.zeros((2, 5000), np.int8)
     wide[0, [4990, 4991, 4999]] = [5, 6, 7]
     wide[1, [*range(15), 300]] = [*range(1, 16), -16]
+    skewed = np.zeros((2, 600), np.int8)
+    skewed[0, ::3] = 1
+    skewed[0, [0, 3, 6, 9, 12, 15, 18]] = [2, -1, 127, -128, 2, 2, -1]
+    skewed[1, 599] = 2
     return {
         "dcsr": _layer(small, "dcsr4", packing.OP_CONV_2D, (1, 2)),
         "dcsr_escape": _layer(wide, "dcsr4", packing.OP_FULLY_CONNECTED, (1, 1)),
@@ -60,6 +64,10 @@ def layers() -> dict[str, packing.PackedLayer]:
         "offset8": _layer(wide, "offset8", packing.OP_FULLY_CONNECTED, (1, 1)),
         "rle": _layer(small, "rle", packing.OP_FULLY_CONNECTED, (1, 1)),
         "dense": _layer(small[:2, :5], "dense", packing.OP_FULLY_CONNECTED, (1, 1)),
+        "rice": _layer(small, "rice", packing.OP_CONV_2D, (1, 2)),
+        "bitmap": _layer(small, "bitmap", packing.OP_FULLY_CONNECTED, (1, 1)),
+        "huffman": _layer(skewed, "rice+huffman", packing.OP_FULLY_CONNECTED, (1, 1)),
+        "huffman_dcsr": _layer(small, "dcsr+huffman", packing.OP_CONV_2D, (1, 2)),
     }
 
 
@@ -91,6 +99,11 @@ _EXPLANATIONS = {
     "offset8": "The matrix of dcsr_escape. The group of row 1 that ends before column 300 has one filler.",
     "rle": "The matrix of the first vector as FULLY_CONNECTED, requantised with one multiplier.",
     "dense": "Rows 0 and 1, columns 0 .. 4 of it.",
+    "rice": "The matrix of the first vector.",
+    "bitmap": "The same as FULLY_CONNECTED.",
+    "huffman": "A rice layer with Huffman-coded values that have two raw bits. Row 0 has 1 in columns 0, 3 .. 597"
+    " except for 2, -1, 127, -128, 2, 2, -1 in columns 0, 3 .. 18; row 1 has 2 in column 599.",
+    "huffman_dcsr": "The first vector with Huffman-coded values that have four raw bits.",
 }
 
 

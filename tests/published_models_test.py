@@ -4,11 +4,12 @@ The published ones are found through DCSR_PUBLISHED_MODELS; without it their tes
 """
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
 
-from dcsr import convert, planner, runtime, verification
+from dcsr import convert, encodings, planner, runtime, verification
 from dcsr import model as tflite
 from dcsr.testing.compare import assert_same, without_ranges
 
@@ -37,6 +38,17 @@ LAYERS = {
     "mobilenetv2_cifar10_sparse80": 12,
     "mobilenetv2_cifar10_sparse90": 16,
 }
+# Bytes of the smallest scheme of each layer over the dense ones, at most.
+SMALLEST = {
+    "sparse_l_70": 0.320,
+    "sparse_l_80": 0.240,
+    "sparse_l_90": 0.147,
+    "sparse_m_90": 0.151,
+    "sparse_s_90": 0.170,
+    "mobilenetv2_cifar10_sparse80": 0.280,
+    "mobilenetv2_cifar10_sparse90": 0.159,
+}
+METHODS = ["dcsr", "dcsr8", "offset8", "rle", "rice", "bitmap", "rice+huffman", "bitmap+huffman"]
 SAMPLES = 20
 
 needs_published = pytest.mark.skipif(not PUBLISHED, reason="DCSR_PUBLISHED_MODELS is not set, or has no models")
@@ -56,7 +68,7 @@ def assert_verifies(dense: bytes, compressed: bytes, path: Path, samples: int = 
     assert difference is None, difference.text
 
 
-@pytest.mark.parametrize("method", ["dcsr", "dcsr8", "offset8", "rle"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", [*OWN, *(pytest.param(p, marks=needs_published) for p in PUBLISHED)], ids=name_of)
 def test_compressed_model_is_exact_and_given_back_whole(path, method):
     data = path.read_bytes()
@@ -115,6 +127,19 @@ def test_every_objective_is_exact_and_takes_no_more_arena_than_scratch(path, obj
     assert_verifies(data, result, path, samples=3)
     # The kernels of the host take no scratch.
     assert runtime.arena_used_bytes(result) <= runtime.arena_used_bytes(data)
+
+
+@needs_published
+@pytest.mark.parametrize("path", [path for path in PUBLISHED if path.stem.find("sparse") >= 0], ids=name_of)
+def test_smallest_schemes_are_below_zlib_and_near_the_entropy(path):
+    model = tflite.read(path)
+    _, choices = convert.compress(model, str(path), method="auto")
+    matrices = [choice.layer.matrix for choice in choices if choice.packed]
+    sizes = [min(encodings.sizes(matrix, encodings.SCHEMES).values()) for matrix in matrices]
+    for matrix, size in zip(matrices, sizes, strict=True):
+        assert size < len(zlib.compress(matrix.tobytes(), 9))
+    if path.stem in SMALLEST:
+        assert sum(sizes) / sum(matrix.size for matrix in matrices) <= SMALLEST[path.stem]
 
 
 @needs_published

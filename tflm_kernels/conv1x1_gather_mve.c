@@ -25,13 +25,12 @@ enum { kBlockRows = 16, kMostChunks = 4, kMostPixels = kMostChunks * kDcsrGather
 typedef struct {
   DcsrGatherPixels pixels;
   uint32_t count;  // of pixels
-  DcsrGatherProduct* product;
 } Chunk;
 
 typedef struct {
   Chunk chunks[kMostChunks];
   const Chunk* end;
-  uint32_t pixels;  // of all chunks
+  uint32_t pixels;                         // of all chunks
   int32_t sums[kBlockRows * kMostPixels];  // [row][pixels]
 } Tile;
 
@@ -55,79 +54,100 @@ static void make_chunk(DcsrPixels* pixels, size_t left, const int8_t** next, Chu
 }
 
 // Adds to sums that begin with `start`, which is NULL for zeros.
-static inline void multiply_run(const DcsrOffsetRun* run, const Tile* tile, const int32_t* start,
-                                int32_t* sums) {
+static void multiply_run(const DcsrOffsetRun* run, const Tile* tile, const int32_t* start,
+                         int32_t* sums) {
   for (const Chunk* chunk = tile->chunks; chunk != tile->end; ++chunk) {
-    chunk->product(run, &chunk->pixels, start == NULL ? kZeros : sums, sums);
+    kDcsrRunProducts[chunk->count - 1](run, &chunk->pixels, start == NULL ? kZeros : sums, sums);
     sums += chunk->count;
   }
 }
 
-// The next row of an offset8 layer as one run; `run` has that of the row before, or where the first
-// begins.
-static inline void next_step_run(const DcsrLayer* layer, uint32_t row, DcsrOffsetRun* run) {
-  const uint32_t before = run->elements;
-  run->index = (const uint8_t*)run->index +
-               (before + kDcsrGroupLanes - 1) / kDcsrGroupLanes * kDcsrStepBytes;
-  run->offset += before;
-  run->weight += before;
-  run->elements = dcsr_row_length(layer, row);
-}
-
-static void clear(int32_t* sums, uint32_t count) {
-  for (uint32_t i = 0; i < count; ++i) sums[i] = 0;
-}
-
-static void multiply_step_rows(const DcsrLayer* layer, uint32_t row, uint32_t count,
-                               DcsrOffsetRun* run, Tile* tile) {
-  int32_t* sums = tile->sums;
-  for (uint32_t r = 0; r < count; ++r) {
-    next_step_run(layer, row + r, run);
-    if (run->elements > 0) {
-      multiply_run(run, tile, NULL, sums);
-    } else {
-      clear(sums, tile->pixels);
-    }
-    sums += tile->pixels;
+// The next row of the reader, of any encoding.
+static void multiply_row(DcsrRowReader* reader, const Tile* tile, int32_t* sums) {
+  dcsr_next_row(reader);
+  if (reader->left == 0) {
+    for (uint32_t p = 0; p < tile->pixels; ++p) sums[p] = 0;
+  }
+  DcsrRunBuffer buffer;
+  for (const int32_t* start = NULL; reader->left > 0; start = sums) {
+    DcsrOffsetRun run;
+    dcsr_next_offset_run_mve(reader, &buffer, &run);
+    multiply_run(&run, tile, start, sums);
   }
 }
 
-static void multiply_base_rows(uint32_t count, DcsrRowReader* reader, Tile* tile) {
-  DcsrRunBuffer buffer;
-  int32_t* sums = tile->sums;
-  for (uint32_t r = 0; r < count; ++r) {
-    dcsr_next_row(reader);
-    const int32_t* start = NULL;
-    if (reader->left == 0) clear(sums, tile->pixels);
-    while (reader->left > 0) {
-      DcsrOffsetRun run;
-      dcsr_next_offset_run_mve(reader, &buffer, &run);
-      multiply_run(&run, tile, start, sums);
-      start = sums;
+// The next rows of the reader, whose lengths end at `end`.
+static void multiply_rows(DcsrRowReader* reader, const Tile* tile, DcsrRowsProduct* const* products,
+                          const uint32_t* lengths, const uint32_t* end, int32_t* sums) {
+  DcsrIndexRows rows;
+  for (const Chunk* chunk = tile->chunks; chunk != tile->end; ++chunk) {
+    rows = (DcsrIndexRows){reader->index, reader->delta, reader->weight, lengths};
+    products[chunk->count - 1](&rows, &chunk->pixels, end, sums);
+    sums += chunk->count;
+  }
+  reader->index = rows.index;
+  reader->delta = rows.offset;
+  reader->weight = rows.weight;
+  reader->row += (uint32_t)(end - lengths);
+}
+
+// For dcsr with byte deltas: the lengths of the first row with planes or an escaped base.
+static const uint32_t* plain_rows_end(const uint8_t* index, const uint32_t* lengths,
+                                      const uint32_t* end) {
+  for (; lengths != end; ++lengths) {
+    for (int32_t left = (int32_t)*lengths; left > 0; left -= kDcsrGroupLanes) {
+      const uint32_t descriptor = dcsr_load_u16(index);
+      if ((descriptor & kDcsrPlaneMask) != 0) return lengths;
+      // An escape without planes.
+      if (descriptor == (uint32_t)kDcsrStepEscape << kDcsrStepShift) return lengths;
+      index += kDcsrStepBytes;
     }
-    sums += tile->pixels;
+  }
+  return lengths;
+}
+
+static void multiply_block(DcsrRowReader* reader, uint32_t count, Tile* tile) {
+  const DcsrLayer* layer = reader->layer;
+  const bool plain = layer->value_coding == kDcsrValuesPlain;
+  const bool has_steps = plain && layer->encoding == kDcsrEncodingOffset8;
+  const bool has_descriptors =
+      plain && layer->encoding == kDcsrEncodingDcsr && dcsr_has_byte_deltas(layer);
+  DcsrRowsProduct* const* products =
+      has_steps ? kDcsrStepRowsProducts : kDcsrDescriptorRowsProducts;
+  int32_t* sums = tile->sums;
+  if (!has_steps && !has_descriptors) {
+    for (uint32_t r = 0; r < count; ++r) multiply_row(reader, tile, sums + r * tile->pixels);
+    return;
+  }
+  uint32_t lengths[kBlockRows];
+  for (uint32_t r = 0; r < count; ++r) lengths[r] = dcsr_row_length(layer, reader->row + r);
+  const uint32_t* end = lengths + count;
+  for (const uint32_t* next = lengths; next != end;) {
+    const uint32_t* plain_end = has_steps ? end : plain_rows_end(reader->index, next, end);
+    if (plain_end != next) {
+      multiply_rows(reader, tile, products, next, plain_end, sums);
+      sums += (uint32_t)(plain_end - next) * tile->pixels;
+      next = plain_end;
+    } else {
+      multiply_row(reader, tile, sums);
+      sums += tile->pixels;
+      ++next;
+    }
   }
 }
 
 static void multiply_tile(const DcsrLayer* layer, Tile* tile, int8_t* output) {
   DcsrRowReader reader = dcsr_row_reader(layer);
-  DcsrOffsetRun run = {layer->index, layer->delta, layer->values, 0};
   for (uint32_t row = 0; row < layer->rows; row += kBlockRows) {
     const uint32_t left = layer->rows - row;
     const uint32_t count = left < kBlockRows ? left : (uint32_t)kBlockRows;
-    if (layer->encoding == kDcsrEncodingOffset8) {
-      multiply_step_rows(layer, row, count, &run, tile);
-    } else {
-      multiply_base_rows(count, &reader, tile);
-    }
+    multiply_block(&reader, count, tile);
     dcsr_requantize_rows_mve(layer, row, count, tile->sums, tile->pixels, output + row);
   }
 }
 
 void dcsr_conv1x1_gather_mve(const DcsrLayer* layer, const DcsrConvShape* shape,
                              const int8_t* input, int8_t* output) {
-  DcsrGatherProduct* const* products =
-      layer->encoding == kDcsrEncodingOffset8 ? kDcsrGatherStepProducts : kDcsrGatherBaseProducts;
   size_t left = dcsr_pixel_count(shape);
   if (left == 0) return;
   DcsrPixels pixels = dcsr_pixels(layer, shape, input);
@@ -138,11 +158,13 @@ void dcsr_conv1x1_gather_mve(const DcsrLayer* layer, const DcsrConvShape* shape,
     tile.pixels = 0;
     while (chunk != tile.chunks + kMostChunks && tile.pixels < left) {
       make_chunk(&pixels, left - tile.pixels, &next, chunk);
-      chunk->product = products[chunk->count - 1];
       tile.pixels += chunk->count;
       ++chunk;
     }
     tile.end = chunk;
+    for (chunk = tile.chunks; chunk != tile.end; ++chunk) {
+      chunk->pixels.sum_stride = tile.pixels * sizeof(int32_t);
+    }
     multiply_tile(layer, &tile, output);
     output += tile.pixels * layer->rows;
   }

@@ -1,4 +1,5 @@
-// 1x1 convolution with vectors (MVE: Cortex-M55, M85), every encoding. Packed layer: docs/format.md.
+// 1x1 convolution with vectors (MVE: Cortex-M55, M85), every encoding. Packed layer:
+// docs/format.md.
 //
 // One weight at a time is multiplied with eight pixels at a time, which lie side by side in a block
 // x[cols][32] (docs/kernels.md has a picture). Rows are decoded once, to programs: where in x the
@@ -6,12 +7,12 @@
 // is transposed to x, and the programs are run on it. If scratch does not hold the programs of all
 // rows, this is done for as many at a time as it holds.
 //
-// Sums are int16 lanes, hi and lo: sum = 256 * hi + lo. After a group of nonzeros whose |weight| add
-// up to kDcsrMostMagnitude at most, `hi += lo >> 8; lo &= 255` (VQDMLAH with 128, which is exact, and
-// VBIC). With |x| <= 128 and 255 left in lo that is safe: 128 * 254 + 255 = 2^15 - 1.
+// Sums are int16 lanes, hi and lo: sum = 256 * hi + lo. After a group of nonzeros whose |weight|
+// add up to kDcsrMostMagnitude at most, `hi += lo >> 8; lo &= 255` (VQDMLAH with 128, which is
+// exact, and VBIC). With |x| <= 128 and 255 left in lo that is safe: 128 * 254 + 255 = 2^15 - 1.
 //
-// The number of nonzeros before a group is where a table says what code to jump to. So groups may be
-// as long as their weights allow, and cost no loop.
+// The number of nonzeros before a group is where a table says what code to jump to. So groups may
+// be as long as their weights allow, and cost no loop.
 
 #include "tflm_kernels/conv1x1_mve.h"
 
@@ -33,7 +34,7 @@
 enum {
   kLanes = 8,
   kBlockPixels = 32,
-  kMostRows = 9362,        // the offsets of eight pixels' outputs have 16 bits
+  kMostRows = 9362,         // the offsets of eight pixels' outputs have 16 bits
   kMostBlockBytes = 65536,  // so have those of columns
   // Then 256 * hi + lo has room for bias and sum.
   kMostHighTerms = 256,
@@ -165,9 +166,9 @@ static const int8_t* pixel_address(const PixelMap* map, size_t pixel) {
 #if DCSR_HAS_MVE
 enum { kPartPixels = 4, kPartCols = 16 };
 
-// Four pixels, and `count` - 1 times the four behind them, to x[column][pitch]. VST4 interleaves the
-// bytes of four pixels to words of a column, which are then scattered. At least kPartCols columns:
-// the last part overlaps the one before.
+// Four pixels, and `count` - 1 times the four behind them, to x[column][pitch]. VST4 interleaves
+// the bytes of four pixels to words of a column, which are then scattered. At least kPartCols
+// columns: the last part overlaps the one before.
 static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t count, size_t cols,
                              size_t pitch, int8_t* x) {
   const int8_t* pixel0 = pixel[0];
@@ -274,8 +275,8 @@ static void transpose_block(const PixelMap* map, size_t first, size_t width, siz
 // programs, r2 output. Returns the end of the header whose code is kEndOfRows or kSlowRow.
 //
 // r0 output of eight pixels, r1 output of the row, r2 table of code, r3 128, r4-r9 addresses and
-// weights of a group, r10 multiplier, r11 shift, r12 number of the next group, lr program. q0 and up:
-// lo, then hi; q7 is for anything. Stack: the last of four hi, the arguments.
+// weights of a group, r10 multiplier, r11 shift, r12 number of the next group, lr program. q0 and
+// up: lo, then hi; q7 is for anything. Stack: the last of four hi, the arguments.
 __asm__(
     ".syntax unified\n"
     ".macro dcsr_mve_multiply n, address, weight\n"
@@ -380,8 +381,8 @@ __asm__(
     "adds r1, #1\n"
     ".endm\n"
 
-    // A group at label `k`, and at 10 + k as the last of a row, which goes to the end without a flush.
-    // `next` is where the number of the next group goes to, and nothing for the last.
+    // A group at label `k`, and at 10 + k as the last of a row, which goes to the end without a
+    // flush. `next` is where the number of the next group goes to, and nothing for the last.
     ".macro dcsr_mve_one n, next:vararg\n"
     "ldm lr!, {r4, r5 \\next}\n"
     "dcsr_mve_multiply \\n, r4, r5\n"
@@ -436,8 +437,8 @@ __asm__(
     ".endif\n"
     ".endm\n"
 
-    // The same as the first of several of a row, in blocks of 32 pixels: sums begin with it, and with
-    // the bias in r8 and r9.
+    // The same as the first of several of a row, in blocks of 32 pixels: sums begin with it, and
+    // with the bias in r8 and r9.
     ".macro dcsr_mve_multiply_first address, weight\n"
     "vdup.16 q7, \\weight\n"
     "vldrb.s16 q0, [\\address]\n"
@@ -727,8 +728,7 @@ bool dcsr_conv1x1_mve(const DcsrLayer* layer, const DcsrConvShape* shape, const 
   int8_t* x = (int8_t*)scratch;
   uint32_t* const programs = (uint32_t*)(void*)(x + plan.x_bytes + plan.word_bytes);
   const uint32_t* const programs_end = programs + plan.program_bytes / sizeof(*programs);
-  DcsrWordReader reader =
-      dcsr_word_reader(layer, x, plan.width, plan.longest, x + plan.x_bytes);
+  DcsrWordReader reader = dcsr_word_reader(layer, x, plan.width, plan.longest, x + plan.x_bytes);
   size_t in_x = SIZE_MAX;  // first pixel of the block that is there
   while (reader.row.row < layer->rows) {
     const uint32_t row = reader.row.row;

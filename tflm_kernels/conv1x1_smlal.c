@@ -379,8 +379,17 @@ static inline void append_lanes(const int8_t* weight, int32_t line, int32_t slop
 // left: it returns at the first.
 DCSR_NOINLINE static size_t append_dcsr_groups(DcsrRowReader* row_reader, size_t limit,
                                                ListEntry* list, size_t count) {
-  DcsrRowReader reader = *row_reader;
-  const int32_t slope = (int32_t)reader.slope;
+  // Not all of it: its table is large.
+  struct {
+    const uint8_t* index;
+    const uint8_t* delta;
+    const uint8_t* plane;
+    const int8_t* weight;
+    uint32_t left;
+    int32_t expected;
+  } reader = {row_reader->index,  row_reader->delta, row_reader->plane,
+              row_reader->weight, row_reader->left,  row_reader->expected};
+  const int32_t slope = (int32_t)row_reader->slope;
   while (reader.left >= kDcsrGroupLanes && count + kDcsrGroupLanes <= limit) {
     const uint32_t planes = dcsr_load_u16(reader.index) & kDcsrPlaneMask;
     if (planes > kDcsrMostWordPlanes) break;
@@ -399,7 +408,12 @@ DCSR_NOINLINE static size_t append_dcsr_groups(DcsrRowReader* row_reader, size_t
     reader.left -= kDcsrGroupLanes;
     count += kDcsrGroupLanes;
   }
-  *row_reader = reader;
+  row_reader->index = reader.index;
+  row_reader->delta = reader.delta;
+  row_reader->plane = reader.plane;
+  row_reader->weight = reader.weight;
+  row_reader->left = reader.left;
+  row_reader->expected = reader.expected;
   return count;
 }
 
@@ -413,8 +427,9 @@ static void end_list(ListEntry* list, size_t count) {
 
 // Decodes the row, or as much of it as `limit` entries hold.
 DCSR_NOINLINE static void fill_list(DcsrRowReader* reader, size_t limit, ListEntry* list) {
-  const bool has_nibbles =
-      reader->layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(reader->layer);
+  const DcsrLayer* layer = reader->layer;
+  const bool has_nibbles = layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer) &&
+                           layer->value_coding == kDcsrValuesPlain;
   DcsrGroup group;
   size_t count = 0;
   do {

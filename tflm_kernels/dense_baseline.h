@@ -1,5 +1,5 @@
-// Dense products, which the sparse ones are compared with: `layer` is of the encoding dense. No op
-// uses them, so they are in no firmware but the benchmark's.
+// Dense products, which the sparse ones are compared with: `layer` is dense, its values plain. No
+// op uses them, so they are in no firmware but the benchmark's.
 //
 // As in kernels.h the layer has passed dcsr_layer_parse and dcsr_layer_validate, every kernel
 // equals the portable reference bit for bit, and `scratch` is uninitialised memory, 16-byte

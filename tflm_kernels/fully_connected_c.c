@@ -1,10 +1,12 @@
 // Fully connected layer for cores without vectors, every encoding. docs/format.md#arithmetic.
 //
-// With one batch an element is decoded and multiplied at once, from words of eight gaps or deltas
-// (group_words.h). Four batches share the decoding of a group, and have their sums in registers.
+// With one batch an element of rle or dcsr is decoded and multiplied at once, from words of eight
+// gaps or deltas (group_words.h). Four batches share the decoding of a group, and have their sums
+// in registers.
 
 #include "tflm_kernels/fully_connected_c.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,7 +30,7 @@ static uint32_t multiply_group(const DcsrGroup* group, const int8_t* x, uint32_t
 static uint32_t multiply_rle_row(DcsrRowReader* reader, const int8_t* x, uint32_t sum) {
   const DcsrLayer* layer = reader->layer;
   const int8_t* weight = reader->weight;
-  uint32_t first = (uint32_t)(weight - layer->values);
+  uint32_t first = reader->element;
   uint32_t left = reader->left;
   for (; left >= 8; left -= 8) {
     const uint32_t gaps = dcsr_gap_word(layer->index, first);
@@ -51,6 +53,7 @@ static uint32_t multiply_rle_row(DcsrRowReader* reader, const int8_t* x, uint32_
     }
   }
   reader->weight = weight;
+  reader->element += reader->left;
   reader->left = 0;
   return sum;
 }
@@ -117,18 +120,21 @@ static uint32_t multiply_offset_groups(DcsrRowReader* reader, const int8_t* x, u
 }
 
 static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* output) {
-  const bool has_offset_groups = dcsr_has_offset_groups(layer);
+  const bool is_plain = layer->value_coding == kDcsrValuesPlain;
+  const bool has_offset_groups = is_plain && dcsr_has_offset_groups(layer);
+  const bool has_nibbles =
+      is_plain && layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer);
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     uint32_t sum = (uint32_t)layer->bias[row];
     dcsr_next_row(&reader);
-    if (layer->encoding == kDcsrEncodingRle) {
+    if (is_plain && layer->encoding == kDcsrEncodingRle) {
       sum = multiply_rle_row(&reader, x, sum);
     } else {
       while (reader.left > 0) {
-        sum = has_offset_groups ? multiply_offset_groups(&reader, x, sum)
-                                : multiply_dcsr_groups(&reader, x, sum);
-        // The last of the row, or one with many planes.
+        if (has_offset_groups) sum = multiply_offset_groups(&reader, x, sum);
+        if (has_nibbles) sum = multiply_dcsr_groups(&reader, x, sum);
+        // Of another encoding; or the last of the row, or one with many planes.
         DcsrGroup group;
         if (dcsr_decode_group(&reader, &group)) sum = multiply_group(&group, x, sum);
       }

@@ -199,6 +199,7 @@ static inline void multiply_row(Cursor* cursor, uint32_t length) {
 
 bool dcsr_fully_connected_dcsr_mve_takes(const DcsrLayer* layer) {
   if (layer->encoding != kDcsrEncodingDcsr || !dcsr_has_byte_deltas(layer)) return false;
+  if (layer->value_coding != kDcsrValuesPlain) return false;
   uint32_t groups = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
     groups += (dcsr_row_length(layer, row) + kDcsrGroupLanes - 1) / kDcsrGroupLanes;

@@ -20,7 +20,7 @@ enum {
   kMaxBlobs = 1000,
   kMaxBlobBytes = 4096,
   kMaxMutations = 4,
-  kStatusCount = kDcsrErrorIndex + 1,
+  kStatusCount = kDcsrErrorValues + 1,
 };
 
 static PackedBlob blobs[kMaxBlobs];
@@ -34,6 +34,11 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
     {.encoding = kDcsrEncodingOffset8},
     {.encoding = kDcsrEncodingOffset8, .any_order = true},
+    {.encoding = kDcsrEncodingRice},
+    {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingBitmap},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true, .raw_bits = 4},
+    {.encoding = kDcsrEncodingDcsr, .huffman = true},
 };
 
 // The small ones of the table in every encoding.

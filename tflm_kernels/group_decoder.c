@@ -1,4 +1,5 @@
-// Columns of a group, eight lanes at a time. Format: docs/format.md#encodings.
+// Columns of a group, a word of their bits at a time, and its weights. Format:
+// docs/format.md#encodings.
 
 #include "tflm_kernels/group_decoder.h"
 
@@ -47,7 +48,7 @@ static void read_offset_columns(DcsrRowReader* reader, DcsrGroup* group) {
 }
 
 static void read_rle_columns(DcsrRowReader* reader, DcsrGroup* group) {
-  const uint32_t first = (uint32_t)(group->weight - reader->layer->values);
+  const uint32_t first = reader->element;
   uint32_t column = (uint32_t)reader->expected;
   uint32_t lane = 0;
   for (; lane + 8 <= group->lanes; lane += 8) {
@@ -71,27 +72,175 @@ static void read_rle_columns(DcsrRowReader* reader, DcsrGroup* group) {
   reader->expected = (int32_t)column;
 }
 
+// Ones of a stream of bits, a word of them at a time.
+typedef struct {
+  const uint8_t* next;  // the word after this one
+  uint32_t ones;        // this word, without the ones that were read
+  uint32_t place;       // in this word, behind the last one that was read
+  uint32_t column;      // that a one in bit 0 of this word would have
+} Ones;
+
+static inline Ones begin_ones(const DcsrBitReader* reader, uint32_t column, uint32_t bits) {
+  const uint8_t* p = reader->data + reader->byte;
+  const Ones ones = {p + 4, dcsr_load_u32(p) & UINT32_MAX << reader->bit, 0,
+                     column - (reader->bit << bits)};
+  return ones;
+}
+
+static inline void end_ones(const Ones* ones, DcsrBitReader* reader) {
+  reader->byte = (size_t)(ones->next - 4 - reader->data);
+  reader->bit = 0;
+  dcsr_skip_bits(reader, ones->place);
+}
+
+// The column of the next one, whose gap is the zeros before it and `bits` bits of `remainders`: a
+// bit of the stream is a step of 2^bits columns, but for a one, which is a step of 1.
+static inline uint32_t next_column(Ones* ones, uint32_t remainders, uint32_t bits) {
+  const uint32_t mask = (UINT32_C(1) << bits) - 1;
+  while (ones->ones == 0) {
+    ones->ones = dcsr_load_u32(ones->next);
+    ones->next += 4;
+    ones->column += UINT32_C(32) << bits;
+  }
+  const uint32_t place = dcsr_trailing_zeros(ones->ones);
+  ones->ones &= ones->ones - 1;
+  ones->place = place + 1;
+  ones->column += remainders & mask;
+  const uint32_t column = ones->column + (place << bits);
+  ones->column -= mask;
+  return column;
+}
+
+DCSR_NOINLINE static void read_rice_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  const uint32_t bits = reader->remainder_bits;
+  const uint32_t lanes = group->lanes;
+  const uint8_t* remainders = reader->delta_bits.data + reader->delta_bits.byte;
+  uint32_t bit = reader->delta_bits.bit;
+  Ones ones = begin_ones(&reader->index_bits, (uint32_t)reader->expected, bits);
+  int32_t* column = group->column;
+  uint32_t left = lanes;
+  if (4 * bits <= kDcsrPeekBits) {
+    for (; left >= 4; left -= 4) {
+      uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);
+      bit += 4 * bits;
+      DCSR_UNROLL("GCC unroll 4")
+      for (uint32_t l = 0; l < 4; ++l) {
+        *column++ = (int32_t)next_column(&ones, word, bits);
+        word >>= bits;
+        DCSR_LANE_DONE(word);
+      }
+    }
+  }
+  for (; left > 0; --left) {
+    const uint32_t word = dcsr_load_u32(remainders + bit / 8) >> (bit % 8);
+    bit += bits;
+    *column++ = (int32_t)next_column(&ones, word, bits);
+  }
+  end_ones(&ones, &reader->index_bits);
+  dcsr_skip_bits(&reader->delta_bits, lanes * bits);
+  reader->expected = group->column[lanes - 1] + 1;
+}
+
+DCSR_NOINLINE static void read_bitmap_columns(DcsrRowReader* reader, DcsrGroup* group) {
+  Ones ones = begin_ones(&reader->index_bits, (uint32_t)reader->expected, 0);
+  int32_t* column = group->column;
+  uint32_t left = group->lanes;
+  for (; left >= 4; left -= 4) {
+    DCSR_UNROLL("GCC unroll 4")
+    for (uint32_t l = 0; l < 4; ++l) *column++ = (int32_t)next_column(&ones, 0, 0);
+  }
+  for (; left > 0; --left) *column++ = (int32_t)next_column(&ones, 0, 0);
+  end_ones(&ones, &reader->index_bits);
+  reader->expected = group->column[group->lanes - 1] + 1;
+}
+
+// What the reader of values keeps in registers.
+typedef struct {
+  const uint8_t* codes;
+  uint32_t bit;  // of the next value, from there on
+  const uint16_t* entries;
+  uint32_t raw_bits;
+} Values;
+
+// The value at the beginning of `word`, which is shifted beyond it.
+static inline int8_t next_value(Values* values, uint32_t* word) {
+  const uint32_t raw_mask = (UINT32_C(1) << values->raw_bits) - 1;
+  const uint32_t entry = values->entries[*word >> values->raw_bits & 0xFF];
+  const uint32_t value = entry >> 8 | (*word & raw_mask);
+  *word >>= entry & 0xFF;
+  values->bit += entry & 0xFF;
+  return (int8_t)value;
+}
+
+static inline uint32_t next_word(const Values* values) {
+  return dcsr_load_u32(values->codes + values->bit / 8) >> (values->bit % 8);
+}
+
+// Two values are in one word.
+DCSR_NOINLINE static void read_huffman_values(DcsrRowReader* reader, DcsrGroup* group) {
+  const DcsrBitReader* bits = &reader->value_bits;
+  Values values = {bits->data + bits->byte, bits->bit, reader->values.entry,
+                   reader->layer->raw_bits};
+  int8_t* decoded = group->decoded;
+  uint32_t left = group->lanes;
+  for (; left >= 4; left -= 4) {
+    uint32_t word = next_word(&values);
+    *decoded++ = next_value(&values, &word);
+    *decoded++ = next_value(&values, &word);
+    word = next_word(&values);
+    *decoded++ = next_value(&values, &word);
+    *decoded++ = next_value(&values, &word);
+  }
+  for (; left > 0; --left) {
+    uint32_t word = next_word(&values);
+    *decoded++ = next_value(&values, &word);
+  }
+  dcsr_skip_bits(&reader->value_bits, values.bit - reader->value_bits.bit);
+  group->weight = group->decoded;
+}
+
+_Static_assert(2 * (kDcsrMaxCodeBits + kDcsrMaxRawBits) <= kDcsrPeekBits, "read_huffman_values");
+
 bool dcsr_decode_group(DcsrRowReader* reader, DcsrGroup* group) {
   const DcsrLayer* layer = reader->layer;
   if (reader->left == 0) return false;
   if (!dcsr_has_word_groups(layer)) return dcsr_next_group(reader, group);
   const bool has_offset_groups = dcsr_has_offset_groups(layer);
   if (has_offset_groups && !dcsr_is_offset_group(reader)) return dcsr_next_group(reader, group);
-  uint32_t planes = 0;
-  if (layer->encoding == kDcsrEncodingDcsr) {
-    planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
-    if (planes > kDcsrMostWordPlanes) return dcsr_next_group(reader, group);
-  }
   group->lanes = reader->left < kDcsrGroupLanes ? reader->left : (uint32_t)kDcsrGroupLanes;
-  group->weight = reader->weight;
-  if (has_offset_groups) {
-    read_offset_columns(reader, group);
-  } else if (layer->encoding == kDcsrEncodingDcsr) {
-    read_dcsr_columns(reader, group, planes);
-  } else {
-    read_rle_columns(reader, group);
+  switch (layer->encoding) {
+    case kDcsrEncodingDcsr: {
+      if (has_offset_groups) {
+        read_offset_columns(reader, group);
+        break;
+      }
+      const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
+      if (planes > kDcsrMostWordPlanes) return dcsr_next_group(reader, group);
+      read_dcsr_columns(reader, group, planes);
+      break;
+    }
+    case kDcsrEncodingRle:
+      read_rle_columns(reader, group);
+      break;
+    case kDcsrEncodingOffset8:
+      read_offset_columns(reader, group);
+      break;
+    case kDcsrEncodingRice:
+      read_rice_columns(reader, group);
+      break;
+    case kDcsrEncodingBitmap:
+      read_bitmap_columns(reader, group);
+      break;
+    case kDcsrEncodingDense:
+      return dcsr_next_group(reader, group);
   }
-  reader->weight += group->lanes;
+  if (layer->value_coding == kDcsrValuesHuffman) {
+    read_huffman_values(reader, group);
+  } else {
+    group->weight = reader->weight;
+    reader->weight += group->lanes;
+  }
+  reader->element += group->lanes;
   reader->left -= group->lanes;
   return true;
 }

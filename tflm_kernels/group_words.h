@@ -2,7 +2,7 @@
 // words; and which groups are no more than a base and byte offsets.
 //
 // Words are read whole, up to 8 bytes beyond the end of the index or delta section. The values are
-// behind those: with at least 16 of them this is still in the layer, dcsr_has_word_groups().
+// behind those: with at least 16 bytes of them this is still in the layer, dcsr_has_word_groups().
 
 #ifndef DCSR_TFLM_KERNELS_GROUP_WORDS_H_
 #define DCSR_TFLM_KERNELS_GROUP_WORDS_H_
@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 static inline bool dcsr_has_word_groups(const DcsrLayer* layer) {
-  return layer->encoding != kDcsrEncodingDense && layer->elements >= kDcsrGroupLanes;
+  return layer->encoding != kDcsrEncodingDense && layer->value_bytes >= kDcsrGroupLanes;
 }
 
 // More planes do not fit into a nibble.

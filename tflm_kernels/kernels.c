@@ -37,12 +37,19 @@ static inline size_t scratch_budget(const DcsrLayer* layer) {
 
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 
-// Gathers are faster up to here; measured, docs/kernels.md.
-enum { kMostGatherPixels = 12 };
+// Convolutions of up to so many pixels are done with gathers: measured, docs/kernels.md. Define it
+// for the whole build if its memory takes longer for a gather than for a few loads.
+#ifndef DCSR_MOST_GATHER_PIXELS
+#define DCSR_MOST_GATHER_PIXELS 36
+#endif
+// The same for encodings whose offsets have to be unpacked.
+enum { kMostUnpackedPixels = 12 };
 
 static bool is_gathered(const DcsrLayer* layer, const DcsrConvShape* shape) {
-  (void)layer;
-  return dcsr_pixel_count(shape) <= kMostGatherPixels;
+  const size_t pixels = dcsr_pixel_count(shape);
+  if (pixels > DCSR_MOST_GATHER_PIXELS) return false;
+  return pixels <= kMostUnpackedPixels ||
+         (layer->encoding == kDcsrEncodingOffset8 && layer->value_coding == kDcsrValuesPlain);
 }
 
 // Cortex-M55 and M85.
@@ -116,7 +123,8 @@ void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t*
                           int8_t* output, void* scratch) {
   (void)scratch;
 #if defined(__ARM_FEATURE_MVE)
-  if (batches == 1 && layer->encoding == kDcsrEncodingOffset8) {
+  if (batches == 1 && layer->encoding == kDcsrEncodingOffset8 &&
+      layer->value_coding == kDcsrValuesPlain) {
     dcsr_fully_connected_offset8_mve(layer, input, output);
   } else if (batches == 1 && dcsr_fully_connected_dcsr_mve_takes(layer)) {
     dcsr_fully_connected_dcsr_mve(layer, input, output);

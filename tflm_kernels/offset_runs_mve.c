@@ -12,8 +12,9 @@
 
 #include "tflm_kernels/compiler.h"
 #include "tflm_kernels/group_decoder.h"
+#include "tflm_kernels/group_words.h"
 
-enum { kMaxOffset = 255, kMostPlanes = 4, kMaxSlope = 4095 };
+enum { kMaxOffset = 255, kMaxSlope = 4095 };
 
 static inline uint32_t lanes_of(uint32_t left) {
   return left < kDcsrGroupLanes ? left : (uint32_t)kDcsrGroupLanes;
@@ -25,23 +26,11 @@ static const uint8_t kLastFour[kDcsrGroupLanes] = {[12] = 1, [13] = 1, [14] = 1,
 static const uint8_t kLastEight[kDcsrGroupLanes] = {[8] = 1,  [9] = 1,  [10] = 1, [11] = 1,
                                                     [12] = 1, [13] = 1, [14] = 1, [15] = 1};
 
-// 16 gaps, or those that `lanes` has, from the lower or (`odd`) the upper nibble of the first byte
-// on.
-static inline uint8x16_t load_gaps(const uint8_t* gaps, bool odd, mve_pred16_t lanes) {
-  const uint16x8_t pairs = vldrbq_z_u16(gaps, lanes);
-  if (odd) {
-    // The other gap of a pair is in the next byte, which may be none of this row.
-    const uint16x8_t next = vldrbq_z_u16(gaps + 1, (mve_pred16_t)(lanes >> 1));
-    // 0x00ba and 0x00dc become 0xc0ba, then 0x0c0b.
-    return vshrq_n_u8(vreinterpretq_u8_u16(vsliq_n_u16(pairs, next, 12)), 4);
-  }
-  // 0x00ba becomes 0x0baa, then 0x0b0a.
-  return vreinterpretq_u8_u16(vbicq_n_u16(vsliq_n_u16(pairs, pairs, 4), 0x00F0));
-}
-
 // Sixteen gaps and what is between them are at most 255 together, so an offset group of rle never
-// needs to be cut.
-static inline void read_rle_groups(DcsrRowReader* reader, bool odd, DcsrRunBuffer* buffer) {
+// needs to be cut. Gaps are read eight bytes at a time, also where fewer belong to the row: the
+// layer has at least 16 elements, whose values are behind them (group_words.h).
+static inline void read_rle_groups(DcsrRowReader* reader, bool odd, uint32_t groups,
+                                   DcsrRunBuffer* buffer) {
   const uint8x16_t lane = vidupq_n_u8(0, 1);
   const uint8x16_t second_four = vld1q_u8(kSecondFour);
   const uint8x16_t last_four = vld1q_u8(kLastFour);
@@ -50,44 +39,70 @@ static inline void read_rle_groups(DcsrRowReader* reader, bool odd, DcsrRunBuffe
   const uint8_t* gaps = reader->layer->index + first / 2;
   uint8_t* offset = buffer->offset;
   int32_t* base = buffer->base;
-  int32_t* const end = base + kDcsrRunGroups;
-  int32_t left = (int32_t)reader->left;
   int32_t column = reader->expected;
-  do {
-    uint8x16_t sum = load_gaps(gaps, odd, vctp8q((uint32_t)left));
-    // Sums within four lanes, then within eight, then within all.
-    sum = vreinterpretq_u8_u32(vmulq_n_u32(vreinterpretq_u32_u8(sum), 0x01010101));
-    sum = vmlaq_n_u8(sum, second_four, vgetq_lane_u8(sum, 3));
-    sum = vmlaq_n_u8(sum, last_four, vgetq_lane_u8(sum, 11));
-    sum = vmlaq_n_u8(sum, last_eight, vgetq_lane_u8(sum, 7));
-    sum = vaddq_u8(sum, lane);
-    vst1q_u8(offset, sum);
-    *base++ = column;
-    column += vgetq_lane_u8(sum, 15) + 1;
-    offset += kDcsrGroupLanes;
-    gaps += kDcsrGroupLanes / 2;
-    left -= kDcsrGroupLanes;
-  } while (left > 0 && base != end);
-  reader->left = left > 0 ? (uint32_t)left : 0;
+  uint32_t last;
+  // Sums within four lanes, then within eight, then within all.
+#define DCSR_SUM_GAPS                      \
+  "vmul.i32 q0, q0, %[ones]\n"             \
+  "vmov.u8 %[last], q0[3]\n"               \
+  "vmla.u8 q0, %q[second_four], %[last]\n" \
+  "vmov.u8 %[last], q0[11]\n"              \
+  "vmla.u8 q0, %q[last_four], %[last]\n"   \
+  "vmov.u8 %[last], q0[7]\n"               \
+  "vmla.u8 q0, %q[last_eight], %[last]\n"  \
+  "str %[column], [%[base]], #4\n"         \
+  "vadd.i8 q0, q0, %q[lane]\n"             \
+  "vmov.u8 %[last], q0[15]\n"              \
+  "vstrb.8 q0, [%[offset]], #16\n"         \
+  "add %[column], %[column], %[last]\n"    \
+  "add %[column], %[column], #1\n"         \
+  "le lr, 1b\n"
+#define DCSR_SUM_GAPS_OPERANDS                                                               \
+  : [last] "=&r"(last), [gaps] "+r"(gaps), [offset] "+r"(offset), [base] "+r"(base),             \
+    [column] "+r"(column)                                                                        \
+  : [groups] "r"(groups), [ones] "r"(0x01010101), [lane] "w"(lane),                              \
+    [second_four] "w"(second_four), [last_four] "w"(last_four), [last_eight] "w"(last_eight)     \
+  : "lr", "q0", "q1", "memory"
+  if (odd) {
+    // The other gap of a pair is in the next byte: 0x00ba and 0x00dc become 0xc0ba, then 0x0c0b.
+    __asm__ volatile(
+        "dls lr, %[groups]\n"
+        "1:\n"
+        "vldrb.u16 q1, [%[gaps], #1]\n"
+        "vldrb.u16 q0, [%[gaps]], #8\n"
+        "vsli.16 q0, q1, #12\n"
+        "vshr.u8 q0, q0, #4\n" DCSR_SUM_GAPS DCSR_SUM_GAPS_OPERANDS);
+  } else {
+    // 0x00ba becomes 0x0baa, then 0x0b0a.
+    __asm__ volatile(
+        "dls lr, %[groups]\n"
+        "1:\n"
+        "vldrb.u16 q0, [%[gaps]], #8\n"
+        "vsli.16 q0, q0, #4\n"
+        "vbic.i16 q0, #0x00f0\n" DCSR_SUM_GAPS DCSR_SUM_GAPS_OPERANDS);
+  }
+#undef DCSR_SUM_GAPS
+#undef DCSR_SUM_GAPS_OPERANDS
   reader->expected = column;
 }
 
 DCSR_NOINLINE static void read_rle_run(DcsrRowReader* reader, DcsrRunBuffer* buffer,
                                        DcsrOffsetRun* run) {
-  const uint32_t before = reader->left;
+  const uint32_t most = kDcsrRunGroups * kDcsrGroupLanes;
+  const uint32_t elements = reader->left < most ? reader->left : most;
+  const uint32_t groups = (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
+  const bool odd = (reader->weight - reader->layer->values) % 2 != 0;
+  read_rle_groups(reader, odd, groups, buffer);
   run->offset = buffer->offset;
   run->weight = reader->weight;
-  if ((reader->weight - reader->layer->values) % 2 == 0) {
-    read_rle_groups(reader, false, buffer);
-  } else {
-    read_rle_groups(reader, true, buffer);
-  }
-  run->elements = before - reader->left;
-  reader->weight += run->elements;
+  run->elements = elements;
+  reader->weight += elements;
+  reader->left -= elements;
 }
 
 // Groups without planes and escapes; false if the next one is none.
-static bool read_byte_delta_run(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
+DCSR_NOINLINE static bool read_byte_delta_run(DcsrRowReader* reader, DcsrRunBuffer* buffer,
+                                              DcsrOffsetRun* run) {
   const uint8_t* index = reader->index;
   int32_t* base = buffer->base;
   int32_t column = reader->expected;
@@ -121,68 +136,132 @@ static inline uint8x16_t line_of(uint32_t slope) {
   return vqmovntq_u16(line, vshrq_n_u16(odd, kDcsrSlopeBits));
 }
 
+// Where nibbles are read, and what they become.
+typedef struct {
+  const uint8_t* index;
+  const uint8_t* delta;
+  const uint8_t* plane;
+  uint8_t* offset;
+  int32_t* base;
+  int32_t expected;
+} Nibbles;
+
+// Groups of `lanes`, until one is escaped, has more than four planes or an offset of 255 or more;
+// sums saturate. As columns increase, the last offset is the largest. Eight bytes of deltas and two
+// of a plane are read, also where fewer belong to the group: values are behind them
+// (group_words.h).
+static inline void read_nibble_groups(Nibbles* nibbles, uint8x16_t line, uint32_t slope,
+                                      uint32_t groups, uint32_t lanes) {
+  const uint8x16_t bit4 = vdupq_n_u8(16);
+  const uint8x16_t bit5 = vdupq_n_u8(32);
+  const uint8x16_t bit6 = vdupq_n_u8(64);
+  const uint8x16_t bit7 = vdupq_n_u8(128);
+  uint32_t descriptor;
+  uint32_t planes;
+  uint32_t bits;
+#define DCSR_ADD_PLANE(value)          \
+  "ldrh %[bits], [%[plane]]\n"         \
+  "add %[plane], %[plane], %[width]\n" \
+  "vmsr p0, %[bits]\n"                 \
+  "vpst\n"                             \
+  "vqaddt.u8 q0, q0, %q[" value "]\n"
+  __asm__ volatile(
+      "dls lr, %[groups]\n"
+      "1:\n"
+      "ldrh %[descriptor], [%[index]], #2\n"
+      // 0x00ba becomes 0x0baa, then 0x0b0a.
+      "vldrb.u16 q0, [%[delta]], #8\n"
+      "sbfx %[planes], %[descriptor], #4, #12\n"
+      "vsli.16 q0, q0, #4\n"
+      "cmn %[planes], #2048\n"
+      "vbic.i16 q0, #0x00f0\n"
+      "beq 5f\n"
+      "add %[expected], %[expected], %[planes]\n"
+      "vqadd.u8 q0, q0, %q[line]\n"
+      "ands %[planes], %[descriptor], #15\n"
+      "beq 2f\n" DCSR_ADD_PLANE("bit4")
+      "cmp %[planes], #2\n"
+      "blo 2f\n" DCSR_ADD_PLANE("bit5")
+      "cmp %[planes], #3\n"
+      "blo 2f\n" DCSR_ADD_PLANE("bit6")
+      "cmp %[planes], #4\n"
+      "blo 2f\n"
+      "bhi 3f\n" DCSR_ADD_PLANE("bit7")
+      "2:\n"
+      "vstrb.8 q0, [%[offset]]\n"
+      "ldrb %[bits], [%[offset], %[last]]\n"
+      "cmp %[bits], #255\n"
+      "beq 4f\n"
+      "add %[offset], %[offset], #16\n"
+      "str %[expected], [%[base]], #4\n"
+      "add %[expected], %[expected], %[slope]\n"
+      "le lr, 1b\n"
+      "b 6f\n"
+      // Back to before the group.
+      "3:\n"
+      "mov %[planes], #3\n"
+      "4:\n"
+      "mls %[plane], %[planes], %[width], %[plane]\n"
+      "sbfx %[planes], %[descriptor], #4, #12\n"
+      "sub %[expected], %[expected], %[planes]\n"
+      "5:\n"
+      "sub %[index], %[index], #2\n"
+      "sub %[delta], %[delta], #8\n"
+      "6:\n"
+      : [descriptor] "=&r"(descriptor), [planes] "=&r"(planes), [bits] "=&r"(bits),
+        [index] "+r"(nibbles->index), [delta] "+r"(nibbles->delta), [plane] "+r"(nibbles->plane),
+        [offset] "+r"(nibbles->offset), [base] "+r"(nibbles->base),
+        [expected] "+r"(nibbles->expected)
+      : [groups] "r"(groups), [last] "r"(lanes - 1), [width] "r"(dcsr_plane_bytes(lanes)),
+        [slope] "r"(slope), [line] "w"(line), [bit4] "w"(bit4), [bit5] "w"(bit5), [bit6] "w"(bit6),
+        [bit7] "w"(bit7)
+      : "lr", "cc", "q0", "memory");
+#undef DCSR_ADD_PLANE
+}
+
 // Groups whose offsets are below 255; false if the next one is none.
 DCSR_NOINLINE static bool read_nibble_delta_run(DcsrRowReader* reader, DcsrRunBuffer* buffer,
                                                 DcsrOffsetRun* run) {
+  Nibbles nibbles = {reader->index,  reader->delta, reader->plane,
+                     buffer->offset, buffer->base,  reader->expected};
   const uint8x16_t line = line_of(reader->slope);
-  const int32_t slope = (int32_t)reader->slope;
-  const uint8_t* index = reader->index;
-  const uint8_t* delta = reader->delta;
-  const uint8_t* plane = reader->plane;
-  uint8_t* offset = buffer->offset;
-  int32_t* base = buffer->base;
-  int32_t expected = reader->expected;
-  uint32_t left = reader->left;
-  while (left > 0 && base != buffer->base + kDcsrRunGroups) {
-    const uint32_t descriptor = dcsr_load_u16(index);
-    const uint32_t planes = descriptor & kDcsrPlaneMask;
-    if (planes > kMostPlanes || descriptor >> kDcsrStepShift == kDcsrStepEscape) break;
-    const uint32_t lanes = lanes_of(left);
-    const uint16x8_t pairs = vldrbq_z_u16(delta, vctp8q(left));
-    uint8x16_t sum =
-        vreinterpretq_u8_u16(vbicq_n_u16(vsliq_n_u16(pairs, pairs, kDcsrNibbleBits), 0x00F0));
-    sum = vqaddq_u8(sum, line);
-    const uint8_t* next_plane = plane;
-    uint32_t value = 1u << kDcsrNibbleBits;
-    for (uint32_t p = 0; p < planes; ++p) {
-      const uint32_t bits = lanes > 8 ? dcsr_load_u16(next_plane) : *next_plane;
-      sum = vqaddq_m_n_u8(sum, sum, (uint8_t)value, (mve_pred16_t)bits);
-      next_plane += dcsr_plane_bytes(lanes);
-      value <<= 1;
+  const uint32_t whole = reader->left / kDcsrGroupLanes;
+  const uint32_t groups = whole < kDcsrRunGroups ? whole : (uint32_t)kDcsrRunGroups;
+  if (groups > 0) read_nibble_groups(&nibbles, line, reader->slope, groups, kDcsrGroupLanes);
+  uint32_t elements = (uint32_t)(nibbles.offset - buffer->offset);
+  const uint32_t lanes = reader->left - elements;
+  if (lanes > 0 && lanes < kDcsrGroupLanes && groups < kDcsrRunGroups) {
+    const uint8_t* before = nibbles.delta;
+    const uint8_t* index = nibbles.index;
+    read_nibble_groups(&nibbles, line, reader->slope, 1, lanes);
+    if (nibbles.index != index) {
+      nibbles.delta = before + dcsr_delta_bytes(reader->layer, lanes);
+      elements += lanes;
     }
-    vst1q_u8(offset, sum);
-    // Columns increase, so the last offset is the largest; it may be a saturated one.
-    if (offset[lanes - 1] == kMaxOffset) break;
-    expected += (int16_t)descriptor >> kDcsrStepShift;
-    *base++ = expected;
-    expected += slope;
-    offset += kDcsrGroupLanes;
-    index += kDcsrStepBytes;
-    delta += (lanes + 1) / 2;
-    plane = next_plane;
-    left -= lanes;
   }
   run->offset = buffer->offset;
   run->weight = reader->weight;
-  run->elements = reader->left - left;
-  reader->index = index;
-  reader->delta = delta;
-  reader->plane = plane;
-  reader->weight += run->elements;
-  reader->expected = expected;
-  reader->left = left;
-  return run->elements > 0;
+  run->elements = elements;
+  reader->index = nibbles.index;
+  reader->delta = nibbles.delta;
+  reader->plane = nibbles.plane;
+  reader->weight += elements;
+  reader->expected = nibbles.expected;
+  reader->left -= elements;
+  return elements > 0;
 }
 
 // One group, columns in order.
-static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
+DCSR_NOINLINE static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer,
+                                    DcsrOffsetRun* run) {
   DcsrGroup group;
   dcsr_decode_group(reader, &group);
   int32_t* base = buffer->base;
   uint32_t count = 0;
   for (uint32_t l = 0; l < group.lanes; ++l) {
     const int32_t column = group.column[l];
-    if (l == 0 || column - *base > kMaxOffset) {
+    // Columns of offset8 need not increase.
+    if (l == 0 || column < *base || column - *base > kMaxOffset) {
       // Fills up the offset group before.
       for (; count % kDcsrGroupLanes != 0; ++count) {
         buffer->offset[count] = buffer->offset[count - 1];
@@ -202,14 +281,15 @@ static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRu
 
 void dcsr_next_offset_run_mve(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
   const DcsrLayer* layer = reader->layer;
-  run->index = buffer->base;
-  if (layer->encoding == kDcsrEncodingRle) {
-    read_rle_run(reader, buffer, run);
-    return;
-  }
-  if (layer->encoding == kDcsrEncodingDcsr) {
-    if (dcsr_has_byte_deltas(layer) ? read_byte_delta_run(reader, buffer, run)
-                                    : read_nibble_delta_run(reader, buffer, run)) {
+  run->base = buffer->base;
+  if (dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain) {
+    if (layer->encoding == kDcsrEncodingRle) {
+      read_rle_run(reader, buffer, run);
+      return;
+    }
+    if (layer->encoding == kDcsrEncodingDcsr &&
+        (dcsr_has_byte_deltas(layer) ? read_byte_delta_run(reader, buffer, run)
+                                     : read_nibble_delta_run(reader, buffer, run))) {
       return;
     }
   }

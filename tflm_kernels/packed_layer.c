@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "tflm_kernels/bit_reader.h"
+#include "tflm_kernels/huffman.h"
 #include "tflm_kernels/row_reader.h"
 
 enum {
@@ -39,12 +41,15 @@ typedef struct {
   uint8_t flags;
   uint8_t row_length_bytes;
   uint8_t index_parameter;
-  uint8_t reserved[3];
+  uint8_t row_length_bits;
+  uint8_t raw_bits;
+  uint8_t reserved;
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
   uint32_t scratch_budget;
-  uint32_t reserved2[2];
+  uint32_t value_bytes;
+  uint32_t reserved2;
 } Header;
 
 _Static_assert(sizeof(Header) == kDcsrHeaderBytes, "docs/format.md, Header");
@@ -76,8 +81,18 @@ static bool row_length_bytes_is_valid(const Header* h) {
   return h->row_length_bytes == 1 || h->row_length_bytes == 2 || h->row_length_bytes == 4;
 }
 
+static bool value_coding_is_valid(const Header* h) {
+  if (h->value_coding == kDcsrValuesPlain) return h->raw_bits == 0 && h->value_bytes == 0;
+  if (h->value_coding != kDcsrValuesHuffman || h->raw_bits > kDcsrMaxRawBits) return false;
+  const uint32_t lengths = dcsr_code_length_bytes(h->raw_bits);
+  // No code is shorter than a bit.
+  return h->value_bytes >= lengths && h->elements <= 8 * (uint64_t)(h->value_bytes - lengths);
+}
+
+static uint64_t bits_to_bytes(uint64_t bits) { return (bits + 7) / 8; }
+
 static bool encoding_is_valid(const Header* h) {
-  if (h->value_coding != 0) return false;
+  if (h->encoding != kDcsrEncodingRice && h->row_length_bits != 0) return false;
   switch (h->encoding) {
     case kDcsrEncodingDense:
       return h->elements == (uint64_t)h->rows * h->cols && h->row_length_bytes == 0 &&
@@ -93,14 +108,21 @@ static bool encoding_is_valid(const Header* h) {
     case kDcsrEncodingOffset8:
       return row_length_bytes_is_valid(h) && h->index_parameter == 0 &&
              h->delta_bytes == h->elements && h->plane_bytes == 0;
+    case kDcsrEncodingRice:
+      return h->row_length_bytes == 0 && h->row_length_bits <= kDcsrMaxRowLengthBits &&
+             h->index_parameter >= 1 && h->index_parameter <= kDcsrMaxRiceParameter &&
+             h->elements <= 8 * (uint64_t)h->index_bytes && h->plane_bytes == 0;
+    case kDcsrEncodingBitmap:
+      return h->row_length_bytes == 0 && h->index_parameter == 0 &&
+             h->index_bytes == bits_to_bytes((uint64_t)h->rows * h->cols) && h->delta_bytes == 0 &&
+             h->plane_bytes == 0;
     default:
       return false;
   }
 }
 
 static bool unused_is_zero(const Header* h) {
-  return (h->flags & ~kFlagPerRow) == 0 && h->reserved[0] == 0 && h->reserved[1] == 0 &&
-         h->reserved[2] == 0 && h->reserved2[0] == 0 && h->reserved2[1] == 0;
+  return (h->flags & ~kFlagPerRow) == 0 && h->reserved == 0 && h->reserved2 == 0;
 }
 
 // Returns the offset of a section of `bytes` and moves *end behind it.
@@ -118,7 +140,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   if (memcmp(h.magic, "dCSR", sizeof(h.magic)) != 0) return kDcsrErrorMagic;
   if (h.version != kDcsrFormatVersion) return kDcsrErrorVersion;
   if (!geometry_is_valid(&h) || !quantization_is_valid(&h) || !encoding_is_valid(&h) ||
-      !unused_is_zero(&h)) {
+      !value_coding_is_valid(&h) || !unused_is_zero(&h)) {
     return kDcsrErrorHeader;
   }
 
@@ -128,11 +150,13 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   const uint64_t bias = append_section(&end, rows * 4);
   const uint64_t multiplier = append_section(&end, per_row ? rows * 4 : 4);
   const uint64_t shift = append_section(&end, per_row ? rows : 1);
-  const uint64_t row_length = append_section(&end, rows * h.row_length_bytes);
+  const uint64_t row_length =
+      append_section(&end, rows * h.row_length_bytes + bits_to_bytes(rows * h.row_length_bits));
   const uint64_t index = append_section(&end, h.index_bytes);
   const uint64_t delta = append_section(&end, h.delta_bytes);
   const uint64_t plane = append_section(&end, h.plane_bytes);
-  const uint64_t values = append_section(&end, h.elements);
+  const uint32_t value_bytes = h.value_coding == kDcsrValuesPlain ? h.elements : h.value_bytes;
+  const uint64_t values = append_section(&end, value_bytes);
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
@@ -140,6 +164,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   const uint8_t* base = (const uint8_t*)data;
   layer->op = (DcsrOp)h.op;
   layer->encoding = (DcsrEncoding)h.encoding;
+  layer->value_coding = (DcsrValueCoding)h.value_coding;
   layer->rows = h.rows;
   layer->cols = h.cols;
   layer->elements = h.elements;
@@ -151,10 +176,13 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   layer->stride_w = h.stride_w;
   layer->requantize_stride = per_row ? 1 : 0;
   layer->row_length_bytes = h.row_length_bytes;
+  layer->row_length_bits = h.row_length_bits;
   layer->index_parameter = h.index_parameter;
+  layer->raw_bits = h.raw_bits;
   layer->index_bytes = h.index_bytes;
   layer->delta_bytes = h.delta_bytes;
   layer->plane_bytes = h.plane_bytes;
+  layer->value_bytes = value_bytes;
   layer->scratch_budget = h.scratch_budget;
   layer->bias = (const int32_t*)(const void*)(base + bias);
   layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
@@ -223,9 +251,33 @@ static bool next_group_is_valid(const DcsrRowReader* reader) {
   }
 }
 
-// Needs valid row lengths: they bound what is read from `index` of an rle
-// layer and from `delta` of an offset8 layer.
-static DcsrStatus validate_columns(const DcsrLayer* layer) {
+static DcsrStatus validate_code(const DcsrLayer* layer) {
+  if (layer->value_coding == kDcsrValuesPlain) return kDcsrOk;
+  return dcsr_code_is_complete(dcsr_code_lengths(layer), layer->raw_bits) ? kDcsrOk
+                                                                          : kDcsrErrorValues;
+}
+
+static bool all_positions_were_read(const DcsrRowReader* reader) {
+  const DcsrLayer* layer = reader->layer;
+  switch (layer->encoding) {
+    case kDcsrEncodingDcsr:
+    case kDcsrEncodingOffset8:
+      return reader->index == layer->index + layer->index_bytes &&
+             reader->delta == layer->delta + layer->delta_bytes &&
+             reader->plane == layer->plane + layer->plane_bytes;
+    case kDcsrEncodingRice:
+      return dcsr_is_at_end(&reader->index_bits) && dcsr_is_at_end(&reader->delta_bits);
+    case kDcsrEncodingDense:
+    case kDcsrEncodingRle:
+    case kDcsrEncodingBitmap:
+      break;
+  }
+  return true;
+}
+
+// Needs valid row lengths: they bound what is read from `index` of an rle layer and from `delta` of
+// an offset8 layer. And a complete code of the values.
+static DcsrStatus validate_elements(const DcsrLayer* layer) {
   const bool any_order = layer->encoding == kDcsrEncodingOffset8;
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
@@ -240,21 +292,27 @@ static DcsrStatus validate_columns(const DcsrLayer* layer) {
         if (column <= previous || column >= (int32_t)layer->cols) return kDcsrErrorIndex;
         if (!any_order) previous = column;
       }
+      if (dcsr_ran_out(&reader.index_bits) || dcsr_ran_out(&reader.delta_bits)) {
+        return kDcsrErrorIndex;
+      }
+      if (dcsr_ran_out(&reader.value_bits)) return kDcsrErrorValues;
     }
   }
-  const bool all_was_read =
-      layer->encoding == kDcsrEncodingRle || (reader.index == layer->index + layer->index_bytes &&
-                                              reader.delta == layer->delta + layer->delta_bytes &&
-                                              reader.plane == layer->plane + layer->plane_bytes);
-  return all_was_read ? kDcsrOk : kDcsrErrorIndex;
+  if (!all_positions_were_read(&reader)) return kDcsrErrorIndex;
+  const bool all_values_were_read =
+      layer->value_coding == kDcsrValuesPlain || dcsr_is_at_end(&reader.value_bits);
+  return all_values_were_read ? kDcsrOk : kDcsrErrorValues;
 }
 
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
   DcsrStatus status = validate_requantize(layer);
-  if (status != kDcsrOk || layer->encoding == kDcsrEncodingDense) return status;
+  if (status == kDcsrOk) status = validate_code(layer);
+  const bool has_no_streams =
+      layer->encoding == kDcsrEncodingDense && layer->value_coding == kDcsrValuesPlain;
+  if (status != kDcsrOk || has_no_streams) return status;
   status = validate_row_lengths(layer);
   if (status != kDcsrOk) return status;
-  return validate_columns(layer);
+  return validate_elements(layer);
 }
 
 const char* dcsr_status_string(DcsrStatus status) {
@@ -279,6 +337,8 @@ const char* dcsr_status_string(DcsrStatus status) {
       return "its row lengths do not add up";
     case kDcsrErrorIndex:
       return "an index leaves its row, or a stream its section";
+    case kDcsrErrorValues:
+      return "the code of its values is incomplete, or they leave their section";
   }
   return "unknown status";
 }

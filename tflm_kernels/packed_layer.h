@@ -36,7 +36,14 @@ typedef enum {
   kDcsrEncodingDcsr = 1,
   kDcsrEncodingRle = 2,
   kDcsrEncodingOffset8 = 3,
+  kDcsrEncodingRice = 4,
+  kDcsrEncodingBitmap = 5,
 } DcsrEncoding;
+
+typedef enum {
+  kDcsrValuesPlain = 0,
+  kDcsrValuesHuffman = 1,
+} DcsrValueCoding;
 
 typedef enum {
   kDcsrOk = 0,
@@ -49,12 +56,14 @@ typedef enum {
   kDcsrErrorRequantize,  // multiplier or shift out of range
   kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not `elements`
   kDcsrErrorIndex,       // an index leaves the row, or a stream runs out or over
+  kDcsrErrorValues,      // the code of the values is incomplete, or they run out or over
 } DcsrStatus;
 
 // View of a packed layer: scalars by value, sections by pointer into the blob.
 typedef struct {
   DcsrOp op;
   DcsrEncoding encoding;
+  DcsrValueCoding value_coding;
   uint32_t rows;      // output channels
   uint32_t cols;      // input channels
   uint32_t elements;  // stored values
@@ -65,20 +74,23 @@ typedef struct {
   uint32_t stride_h;
   uint32_t stride_w;
   uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all
-  uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense
-  uint32_t index_parameter;    // dcsr: bits of a base delta, 4 or 8; else 0
+  uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense, rice and bitmap
+  uint32_t row_length_bits;    // rice
+  uint32_t index_parameter;    // dcsr: bits of a base delta, 4 or 8; rice
+  uint32_t raw_bits;           // huffman: of a value, before its code
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
+  uint32_t value_bytes;       // of the values as stored
   uint32_t scratch_budget;    // bytes; 0: the build's default
   const int32_t* bias;        // [rows], input zero point folded in
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
-  const uint8_t* row_length;  // [rows], row_length_bytes each
-  const uint8_t* index;       // dcsr: descriptors, u16; rle: gaps, nibbles; offset8: steps, u16
-  const uint8_t* delta;       // dcsr; offset8: offsets, u8
-  const uint8_t* plane;       // dcsr
-  const int8_t* values;       // [elements]
+  const uint8_t* row_length;  // [rows], row_length_bytes or row_length_bits each
+  const uint8_t* index;  // dcsr: descriptors; rle: gaps; offset8: steps; rice: quotients; bitmap
+  const uint8_t* delta;  // dcsr: deltas; offset8: offsets; rice: remainders
+  const uint8_t* plane;  // dcsr
+  const int8_t* values;  // [elements]; huffman: [value_bytes], codes and their lengths
 } DcsrLayer;
 
 // Reads the header of the blob `data` of `size` bytes and checks everything

@@ -3,6 +3,7 @@
 
 #include "tflm_kernels/packed_layer.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,45 @@ static const uint8_t kHandmadeOffset8[104] = {
     127,  0,    0xF9, 5,    0x80, 0,    0,    0,     // values
 };
 
+// Row lengths 3 and 1 of 2 bits. Row 0: k = 3 as 16 * 40 / (32 * 3) = 6; gaps 1, 7, 28; quotients
+// 0, 0, 3, remainders 1, 7, 4. Row 1: k = 5, as 16 * 40 / 32 = 20; gap 0. The upper halves 0, 15,
+// 7, 8 of the values have the codes 0, 111, 10, 110.
+static const uint8_t kHandmadeRice[104] = {
+    'd',  'C',  'S',  'R',  1,    2,    4,    1,     // FULLY_CONNECTED, rice, huffman
+    104,  0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
+    40,   0,    0,    0,    4,    0,    0,    0,     // cols, elements
+    0x80, 0xFF, 0xFE, 0xFF,                          // zero points -128 and -2
+    0x9C, 0xFF, 125,  0,                             // activations -100 .. 125
+    1,    1,    0,    0,    16,   2,    4,    0,     // strides, 16, row_length_bits, raw_bits
+    1,    0,    0,    0,    2,    0,    0,    0,     // index_bytes, delta_bytes
+    0,    0,    0,    0,    0,    0,    0,    0,     //
+    12,   0,    0,    0,    0,    0,    0,    0,     // value_bytes
+    10,   0,    0,    0,    0xFD, 0xFF, 0xFF, 0xFF,  // bias 10, -3
+    0,    0,    0,    0x40, 1,    0,    0,    0,     // multiplier 2^30, shift 1: the factor is 1
+    0x07, 0,    0,    0,                             // row_length
+    0x63, 0,    0,    0,                             // quotients 1, 1, 0001, 1
+    0x39, 0x01, 0,    0,                             // remainders 1, 7, 4 of 3 bits, 0 of 5
+    0x25, 0xFF, 0xC1, 0x00,                          // 1010 0, 1001 111, 1111 10, 0000 110
+    0x01, 0,    0,    0x20, 0x03, 0,    0,    0x30,  // lengths: 1 of 0, 2 of 7, 3 of 8 and 15
+};
+
+static const uint8_t kHandmadeBitmap[96] = {
+    'd',  'C',  'S',  'R',  1,    2,    5,    0,     // FULLY_CONNECTED, bitmap
+    96,   0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
+    40,   0,    0,    0,    4,    0,    0,    0,     // cols, elements
+    0x80, 0xFF, 0xFE, 0xFF,                          // zero points -128 and -2
+    0x9C, 0xFF, 125,  0,                             // activations -100 .. 125
+    1,    1,    0,    0,    0,    0,    0,    0,     // strides
+    10,   0,    0,    0,    0,    0,    0,    0,     // index_bytes
+    0,    0,    0,    0,    0,    0,    0,    0,     //
+    0,    0,    0,    0,    0,    0,    0,    0,     //
+    10,   0,    0,    0,    0xFD, 0xFF, 0xFF, 0xFF,  // bias 10, -3
+    0,    0,    0,    0x40, 1,    0,    0,    0,     // multiplier 2^30, shift 1: the factor is 1
+    0x02, 0x02, 0,    0,    0x40, 0x01, 0,    0,     // bits 1, 9, 38, and 40 + 0
+    0,    0,    0,    0,                             //
+    5,    0xF9, 127,  0x80,                          // values
+};
+
 static void check_handmade(const uint8_t* bytes, size_t size, uint32_t elements) {
   uint8_t* data = (uint8_t*)malloc(size);
   if (data == NULL) abort();
@@ -149,6 +189,14 @@ static void test_handmade_offset8_layer(void) {
   check_handmade(kHandmadeOffset8, sizeof(kHandmadeOffset8), 5);
 }
 
+static void test_handmade_rice_layer(void) {
+  check_handmade(kHandmadeRice, sizeof(kHandmadeRice), 4);
+}
+
+static void test_handmade_bitmap_layer(void) {
+  check_handmade(kHandmadeBitmap, sizeof(kHandmadeBitmap), 4);
+}
+
 // The layers that are corrupted. Most are a convolution [3, 40]: row 0 as above,
 // row 1 without nonzeros, row 2 with 20 nonzeros in all even columns (slope 32,
 // all deltas and steps 0, groups of 16 and 4).
@@ -163,6 +211,9 @@ typedef enum {
   kDcsrBytes,
   kRle,
   kOffset8,
+  kRice,
+  kBitmap,
+  kHuffman,
   kBlobCount
 } BlobKind;
 
@@ -213,6 +264,9 @@ static PackedBlob make_blob(BlobKind kind) {
       [kDcsrBytes] = {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1, .byte_deltas = true},
       [kRle] = {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
       [kOffset8] = {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 1},
+      [kRice] = {.encoding = kDcsrEncodingRice},
+      [kBitmap] = {.encoding = kDcsrEncodingBitmap},
+      [kHuffman] = {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 3},
   };
   return pack_layer(&layer, &kPackings[kind]);
 }
@@ -244,6 +298,9 @@ static const Corruption kCorruptions[] = {
     {"rle as offset8", kRle, kSectionHeader, 6, 1, 3, kDcsrErrorHeader},
     {"offset8 as dcsr", kOffset8, kSectionHeader, 6, 1, 1, kDcsrErrorHeader},
     {"offset8 as rle", kOffset8, kSectionHeader, 6, 1, 2, kDcsrErrorHeader},
+    {"encoding 6", kDcsr, kSectionHeader, 6, 1, 6, kDcsrErrorHeader},
+    {"dcsr as rice", kDcsr, kSectionHeader, 6, 1, 4, kDcsrErrorHeader},
+    {"dcsr as bitmap", kDcsr, kSectionHeader, 6, 1, 5, kDcsrErrorHeader},
     {"encoding 255", kDcsr, kSectionHeader, 6, 1, 255, kDcsrErrorHeader},
     {"dcsr as rle", kDcsr, kSectionHeader, 6, 1, 2, kDcsrErrorHeader},
     {"dcsr as dense", kDcsr, kSectionHeader, 6, 1, 0, kDcsrErrorHeader},
@@ -300,11 +357,11 @@ static const Corruption kCorruptions[] = {
     {"index_parameter of offset8", kOffset8, kSectionHeader, 36, 1, 8, kDcsrErrorHeader},
     {"index_parameter of rle", kRle, kSectionHeader, 36, 1, 4, kDcsrErrorHeader},
     {"index_parameter of dense", kDense, kSectionHeader, 36, 1, 4, kDcsrErrorHeader},
-    {"reserved 37", kDcsr, kSectionHeader, 37, 1, 1, kDcsrErrorHeader},
-    {"reserved 38", kDcsr, kSectionHeader, 38, 1, 1, kDcsrErrorHeader},
+    {"row_length_bits of dcsr", kDcsr, kSectionHeader, 37, 1, 1, kDcsrErrorHeader},
+    {"raw_bits of dcsr", kDcsr, kSectionHeader, 38, 1, 1, kDcsrErrorHeader},
     {"reserved 39", kDcsr, kSectionHeader, 39, 1, 1, kDcsrErrorHeader},
     {"any scratch_budget", kDcsr, kSectionHeader, 52, 4, UINT32_MAX, kDcsrOk},
-    {"reserved 56", kDcsr, kSectionHeader, 56, 4, 1, kDcsrErrorHeader},
+    {"value_bytes of dcsr", kDcsr, kSectionHeader, 56, 4, 1, kDcsrErrorHeader},
     {"reserved 60", kDcsr, kSectionHeader, 63, 1, 128, kDcsrErrorHeader},
     {"index_bytes 2^32 - 1", kDcsr, kSectionHeader, 40, 4, UINT32_MAX, kDcsrErrorSections},
     {"index_bytes 2^32 - 4, wraps", kDcsr, kSectionHeader, 40, 4, UINT32_MAX - 3, kDcsrErrorSections},
@@ -407,6 +464,65 @@ static const Corruption kCorruptions[] = {
     {"gap behind the last column", kRle, kSectionIndex, 1, 1, 0xFF, kDcsrErrorIndex},
     {"last gap behind the last column", kRle, kSectionIndex, 11, 1, 0x31, kDcsrErrorIndex},
     {"last gap in the last column", kRle, kSectionIndex, 11, 1, 0x21, kDcsrOk},
+
+    // Row lengths 3, 0, 20 of 5 bits. Row 0 has gaps 1, 7, 28, of which 3 bits are remainders: quotients
+    // 0, 0, 3, remainders 1, 7, 4. Row 2 has gaps 0, 1, 1 ... without remainders.
+    {"rice with row_length_bytes", kRice, kSectionHeader, 35, 1, 1, kDcsrErrorHeader},
+    {"index_parameter of rice 0", kRice, kSectionHeader, 36, 1, 0, kDcsrErrorHeader},
+    {"index_parameter of rice 33", kRice, kSectionHeader, 36, 1, 33, kDcsrErrorHeader},
+    {"index_parameter of rice, same bits", kRice, kSectionHeader, 36, 1, 14, kDcsrOk},
+    {"index_parameter of rice, more bits", kRice, kSectionHeader, 36, 1, 32, kDcsrErrorIndex},
+    {"index_parameter of rice, fewer bits", kRice, kSectionHeader, 36, 1, 1, kDcsrErrorIndex},
+    {"row_length_bits 19", kRice, kSectionHeader, 37, 1, 19, kDcsrErrorHeader},
+    {"row_length_bits 18", kRice, kSectionHeader, 37, 1, 18, kDcsrErrorSections},
+    {"row_length_bits 0", kRice, kSectionHeader, 37, 1, 0, kDcsrErrorSections},
+    {"row_length_bits one less", kRice, kSectionHeader, 37, 1, 4, kDcsrErrorRowLength},
+    {"raw_bits of plain values", kRice, kSectionHeader, 38, 1, 1, kDcsrErrorHeader},
+    {"reserved 39 of rice", kRice, kSectionHeader, 39, 1, 1, kDcsrErrorHeader},
+    {"value_bytes of plain values", kRice, kSectionHeader, 56, 4, 24, kDcsrErrorHeader},
+    {"elements of rice, more than bits", kRice, kSectionHeader, 20, 4, 49, kDcsrErrorHeader},
+    {"index_bytes of rice one less", kRice, kSectionHeader, 40, 4, 5, kDcsrErrorIndex},
+    {"index_bytes of rice one more", kRice, kSectionHeader, 40, 4, 7, kDcsrErrorIndex},
+    {"delta_bytes of rice one less", kRice, kSectionHeader, 44, 4, 1, kDcsrErrorIndex},
+    {"delta_bytes of rice one more", kRice, kSectionHeader, 44, 4, 3, kDcsrErrorIndex},
+    {"plane_bytes of rice", kRice, kSectionHeader, 48, 4, 1, kDcsrErrorHeader},
+    {"row_length of rice above cols", kRice, kSectionRowLength, 0, 2, 41, kDcsrErrorRowLength},
+    {"row_length of rice one more", kRice, kSectionRowLength, 0, 1, 4, kDcsrErrorRowLength},
+    {"row_length of rice moved", kRice, kSectionRowLength, 0, 2, 4 | 19 << 10, kDcsrOk},
+    {"row_length of rice, unused bit", kRice, kSectionRowLength, 0, 2, 3 | 20 << 10 | 1 << 15, kDcsrOk},
+    {"quotients, a one too few", kRice, kSectionIndex, 0, 1, 0x62, kDcsrErrorIndex},
+    {"quotients, no ones", kRice, kSectionIndex, 0, 8, 0, kDcsrErrorIndex},
+    {"quotients, all ones", kRice, kSectionIndex, 0, 6, UINT64_C(0xFFFFFFFFFFFF), kDcsrErrorIndex},
+    {"quotient 3 moved", kRice, kSectionIndex, 0, 1, 0x71, kDcsrOk},
+    {"quotient 3 becomes 4", kRice, kSectionIndex, 0, 1, 0xC3, kDcsrErrorIndex},
+    {"quotients, unused bits", kRice, kSectionIndex, 5, 1, 0xF5, kDcsrOk},
+    {"remainder in the last column", kRice, kSectionDelta, 0, 1, 0x79, kDcsrOk},
+    {"remainder behind the last column", kRice, kSectionDelta, 0, 1, 0xB9, kDcsrErrorIndex},
+    {"remainders, unused bits", kRice, kSectionDelta, 1, 1, 0xFF, kDcsrOk},
+
+    {"bitmap with row_length_bytes", kBitmap, kSectionHeader, 35, 1, 1, kDcsrErrorHeader},
+    {"bitmap with index_parameter", kBitmap, kSectionHeader, 36, 1, 1, kDcsrErrorHeader},
+    {"bitmap with row_length_bits", kBitmap, kSectionHeader, 37, 1, 1, kDcsrErrorHeader},
+    {"index_bytes of bitmap one less", kBitmap, kSectionHeader, 40, 4, 14, kDcsrErrorHeader},
+    {"index_bytes of bitmap one more", kBitmap, kSectionHeader, 40, 4, 16, kDcsrErrorHeader},
+    {"delta_bytes of bitmap", kBitmap, kSectionHeader, 44, 4, 1, kDcsrErrorHeader},
+    {"plane_bytes of bitmap", kBitmap, kSectionHeader, 48, 4, 1, kDcsrErrorHeader},
+    {"cols of bitmap, a one too few", kBitmap, kSectionHeader, 16, 4, 39, kDcsrErrorRowLength},
+    {"bitmap, a one too many", kBitmap, kSectionIndex, 0, 1, 0x03, kDcsrErrorRowLength},
+    {"bitmap, a one too few", kBitmap, kSectionIndex, 14, 1, 0x15, kDcsrErrorRowLength},
+    {"bitmap, a one elsewhere", kBitmap, kSectionIndex, 0, 1, 0x01, kDcsrOk},
+    {"bitmap, a one in another row", kBitmap, kSectionIndex, 4, 2, 0x0100, kDcsrOk},
+
+    {"value_coding 2", kHuffman, kSectionHeader, 7, 1, 2, kDcsrErrorHeader},
+    {"huffman as plain", kHuffman, kSectionHeader, 7, 1, 0, kDcsrErrorHeader},
+    {"raw_bits 5", kHuffman, kSectionHeader, 38, 1, 5, kDcsrErrorHeader},
+    {"raw_bits 4 instead of 3", kHuffman, kSectionHeader, 38, 1, 4, kDcsrErrorValues},
+    {"value_bytes 0", kHuffman, kSectionHeader, 56, 4, 0, kDcsrErrorHeader},
+    {"value_bytes without codes", kHuffman, kSectionHeader, 56, 4, 16, kDcsrErrorHeader},
+    {"value_bytes for elements of less than a bit", kHuffman, kSectionHeader, 56, 4, 18, kDcsrErrorHeader},
+    {"value_bytes for elements of a bit", kHuffman, kSectionHeader, 56, 4, 19, kDcsrErrorSections},
+    {"value_bytes 2^32 - 1", kHuffman, kSectionHeader, 56, 4, UINT32_MAX, kDcsrErrorSections},
+    {"raw bits, others", kHuffman, kSectionValues, 0, 1, 0x97, kDcsrOk},
 };
 // clang-format on
 
@@ -493,6 +609,81 @@ static void test_steps_of_offset8_have_to_end_with_the_rows(void) {
     DcsrLayer layer;
     const DcsrStatus status = parse_and_validate(data, size, &layer);
     CHECK(status == (bytes == 6 ? kDcsrOk : kDcsrErrorIndex), "%u bytes: %s", (unsigned)bytes,
+          dcsr_status_string(status));
+    free(data);
+  }
+  free_packed_blob(&blob);
+}
+
+enum { kLengthBytes = 16 };  // of kHuffman
+
+// A copy of the blob kHuffman with `code_bytes` bytes of codes instead of those that it has, and
+// the code lengths `lengths` if these are not NULL. Returns its size.
+static size_t change_codes(const PackedBlob* blob, size_t code_bytes, const uint8_t* lengths,
+                           uint8_t** copy) {
+  const size_t begin = blob->offset[kSectionValues];
+  const size_t right = blob->data[56] - kLengthBytes;
+  const size_t size = begin + padded(code_bytes + kLengthBytes);
+  *copy = (uint8_t*)calloc(size, 1);
+  if (*copy == NULL) abort();
+  memcpy(*copy, blob->data, begin + (code_bytes < right ? code_bytes : right));
+  memcpy(*copy + begin + code_bytes, lengths != NULL ? lengths : blob->data + begin + right,
+         kLengthBytes);
+  store_u32(*copy + 8, size);
+  store_u32(*copy + 56, code_bytes + kLengthBytes);
+  return size;
+}
+
+static void test_codes_have_to_end_with_the_rows(void) {
+  PackedBlob blob = make_blob(kHuffman);
+  const size_t right = blob.data[56] - kLengthBytes;
+  for (size_t bytes = 0; bytes < right + 10; ++bytes) {
+    uint8_t* data;
+    const size_t size = change_codes(&blob, bytes, NULL, &data);
+    DcsrLayer layer;
+    const DcsrStatus status = parse_and_validate(data, size, &layer);
+    const DcsrStatus expected = bytes == right          ? kDcsrOk
+                                : 8 * bytes < kElements ? kDcsrErrorHeader
+                                                        : kDcsrErrorValues;
+    CHECK(status == expected, "%u instead of %u bytes: %s", (unsigned)bytes, (unsigned)right,
+          dcsr_status_string(status));
+    free(data);
+  }
+  free_packed_blob(&blob);
+}
+
+// The codes of symbols 0 and 1 have these lengths, the next `rest` ones are of 8 bits.
+typedef struct {
+  const char* what;
+  uint8_t first;
+  uint8_t second;
+  uint32_t rest;
+  bool complete;
+} CodeLengths;
+
+static void test_code_has_to_be_complete(void) {
+  static const CodeLengths kLengths[] = {
+      {"two of 1 bit", 1, 1, 0, true},      {"none", 0, 0, 0, false},
+      {"one of 1 bit", 1, 0, 0, false},     {"1 and 2 bits", 1, 2, 0, false},
+      {"three of 1 bit", 1, 1, 1, false},   {"3 and 3 bits and some", 3, 3, 30, false},
+      {"9 bits", 1, 9, 0, false},           {"15 bits", 15, 1, 0, false},
+      {"1, 2 and 8 bits", 1, 2, 30, false}, {"1, 3, and 8 bits", 1, 3, 30, false},
+      {"too many bits", 1, 1, 30, false},   {"2, 1, and 8 bits", 2, 1, 30, false},
+  };
+  PackedBlob blob = make_blob(kHuffman);
+  for (size_t i = 0; i < sizeof(kLengths) / sizeof(kLengths[0]); ++i) {
+    const CodeLengths* c = &kLengths[i];
+    uint8_t lengths[kLengthBytes] = {0};
+    lengths[0] = (uint8_t)(c->first | c->second << 4);
+    for (uint32_t s = 2; s < 2 + c->rest; ++s) {
+      lengths[s / 2] = (uint8_t)(lengths[s / 2] | 8 << (s % 2 * 4));
+    }
+    // With 1 bit of code and 3 raw ones an element takes 4 bits.
+    uint8_t* data;
+    const size_t size = change_codes(&blob, (4 * kElements + 7) / 8, lengths, &data);
+    DcsrLayer layer;
+    const DcsrStatus status = parse_and_validate(data, size, &layer);
+    CHECK(status == (c->complete ? kDcsrOk : kDcsrErrorValues), "%s: %s", c->what,
           dcsr_status_string(status));
     free(data);
   }
@@ -608,7 +799,7 @@ static void test_unaligned_blob_is_refused(void) {
 }
 
 static void test_every_status_has_its_own_string(void) {
-  for (int a = kDcsrOk; a <= kDcsrErrorIndex + 1; ++a) {
+  for (int a = kDcsrOk; a <= kDcsrErrorValues + 1; ++a) {
     const char* string = dcsr_status_string((DcsrStatus)a);
     CHECK(string != NULL && string[0] != '\0', "status %d", a);
     for (int b = kDcsrOk; b < a; ++b) {
@@ -622,10 +813,14 @@ int main(void) {
   RUN_TEST(test_handmade_rle_layer);
   RUN_TEST(test_handmade_byte_delta_layer);
   RUN_TEST(test_handmade_offset8_layer);
+  RUN_TEST(test_handmade_rice_layer);
+  RUN_TEST(test_handmade_bitmap_layer);
   RUN_TEST(test_untouched_blobs_are_valid);
   RUN_TEST(test_each_corruption_has_its_status);
   RUN_TEST(test_every_stream_has_to_end_with_the_rows);
   RUN_TEST(test_steps_of_offset8_have_to_end_with_the_rows);
+  RUN_TEST(test_codes_have_to_end_with_the_rows);
+  RUN_TEST(test_code_has_to_be_complete);
   RUN_TEST(test_escape_is_not_read_behind_the_blob);
   RUN_TEST(test_number_of_weights_does_not_wrap);
   RUN_TEST(test_every_shorter_blob_is_truncated);

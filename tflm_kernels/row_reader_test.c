@@ -19,6 +19,14 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true},
     {.encoding = kDcsrEncodingOffset8},
     {.encoding = kDcsrEncodingOffset8, .any_order = true},
+    {.encoding = kDcsrEncodingRice},
+    {.encoding = kDcsrEncodingRice, .rice_parameter = 1, .wide_row_lengths = true},
+    {.encoding = kDcsrEncodingRice, .rice_parameter = 32, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingBitmap},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
+    {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 1},
+    {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
+    {.encoding = kDcsrEncodingDcsr, .huffman = true, .raw_bits = 2},
 };
 
 enum { kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]) };

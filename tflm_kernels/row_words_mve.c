@@ -20,18 +20,35 @@ enum {
 
 #if DCSR_HAS_MVE
 
-// uint32_t* stage(DcsrWordReader* reader, uint32_t elements, uint32_t* program) makes the program of
-// the next row, of that many elements but 0, if all its groups are simple, and returns its end. If
-// not it decodes those before the first other one and returns NULL. Simple are all groups of offset8,
-// and those of dcsr without an escaped base that have at most four planes, or none if deltas are
-// bytes; but none whose weights are not all before `limit`, as sixteen are read at once.
+// What the assembly takes by offset.
+_Static_assert(offsetof(DcsrWordReader, word) == 0, "");
+_Static_assert(offsetof(DcsrWordReader, magnitude) == 4, "");
+_Static_assert(offsetof(DcsrWordReader, words) == 8, "");
+_Static_assert(offsetof(DcsrWordReader, magnitudes) == 12, "");
+_Static_assert(offsetof(DcsrWordReader, limit) == 16, "");
+_Static_assert(offsetof(DcsrWordReader, slopes) == 20, "");
+_Static_assert(offsetof(DcsrWordReader, x) == 24, "");
+_Static_assert(offsetof(DcsrWordReader, pitch) == 28, "");
+_Static_assert(offsetof(DcsrWordReader, row.index) == 40, "");
+_Static_assert(offsetof(DcsrWordReader, row.delta) == 44, "");
+_Static_assert(offsetof(DcsrWordReader, row.plane) == 48, "");
+_Static_assert(offsetof(DcsrWordReader, row.weight) == 52, "");
+_Static_assert(offsetof(DcsrWordReader, row.left) == 60, "");
+_Static_assert(offsetof(DcsrWordReader, row.slope) == 64, "");
+_Static_assert(offsetof(DcsrWordReader, row.expected) == 68, "");
+
+// uint32_t* stage(DcsrWordReader* reader, uint32_t elements, uint32_t* program) makes the program
+// of the next row, of that many elements but 0, if all its groups are simple, and returns its end.
+// If not it decodes those before the first other one and returns NULL. Simple are all groups of
+// offset8, and those of dcsr without an escaped base that have at most four planes, or none if
+// deltas are bytes; but none whose weights are not all before `limit`, as sixteen are read at once.
 //
 // Columns are computed times the pitch, in halfwords, and stored with the weights by VST2, which
 // makes the words. A partial group is treated as a whole one; then the pointers are put right.
 //
 // r0 planes or a buffer, r1 elements left, r2 slope times pitch, r3 base times pitch, r4 index, r5
-// delta, r6 plane, r7 weight, r8 word, r9 magnitude, r10 limit, r11 pitch, r12 descriptor, lr a plane
-// or what it adds. q4, q5 lines times pitch, q6 pitch. Stack: a buffer, saved registers.
+// delta, r6 plane, r7 weight, r8 word, r9 magnitude, r10 limit, r11 pitch, r12 descriptor, lr a
+// plane or what it adds. q4, q5 lines times pitch, q6 pitch. Stack: a buffer, saved registers.
 __asm__(
     ".syntax unified\n"
 
@@ -61,9 +78,9 @@ __asm__(
     ".if \\bytes\n"
     "sub sp, #\\bytes\n"
     ".endif\n"
-    "add r12, r0, #44\n"
-    "ldr r3, [r0, #64]\n"
-    "adds r0, #4\n"
+    "add r12, r0, #8\n"
+    "ldr r3, [r0, #28]\n"
+    "adds r0, #40\n"
     "ldm r12, {r8-r11}\n"
     "ldm r0, {r4-r7}\n"
     "vdup.16 q6, r3\n"
@@ -97,11 +114,11 @@ __asm__(
     "vpop {d\\first-d13}\n"
     "add sp, #4\n"
     "pop {r3}\n"
-    "adds r1, r3, #4\n"
+    "add r1, r3, #40\n"
     "stm r1, {r4-r7}\n"
     "pop {r0}\n"
-    "ldrd r1, r2, [r3, #44]\n"
-    "ldr r11, [r3, #60]\n"
+    "ldrd r1, r2, [r3, #8]\n"
+    "ldr r11, [r3, #24]\n"
     // The program, instead of a return.
     "b dcsr_mve_group_words\n"
 
@@ -119,9 +136,10 @@ __asm__(
     "movs r2, #0\n"
     ".endif\n"
     "sdiv r3, r3, r11\n"
-    "add r12, r0, #24\n"
-    "stm r12, {r1-r3, r8, r9}\n"
-    "adds r0, #4\n"
+    "strd r8, r9, [r0]\n"
+    "add r12, r0, #60\n"
+    "stm r12, {r1-r3}\n"
+    "adds r0, #40\n"
     "stm r0, {r4-r7}\n"
     "movs r0, #0\n"
     "pop {r4-r11, pc}\n"
@@ -220,7 +238,8 @@ __asm__(
     // r0 program, r1 words, r2 magnitudes, r11 x; r4-r11 and lr are on the stack. USAD8 with 0 adds
     // four magnitudes; the end makes any sum too large, so that nothing is counted.
     //
-    // r3 number of the group before, r4-r9 addresses and words, r10 0, r12 magnitudes, lr their sum.
+    // r3 number of the group before, r4-r9 addresses and words, r10 0, r12 magnitudes, lr their
+    // sum.
     ".macro dcsr_mve_put1 registers:vararg\n"
     "ldr r5, [r1], #4\n"
     "add r4, r11, r5, lsr #16\n"
@@ -398,9 +417,8 @@ static void read_group(DcsrWordReader* reader) {
 // For any row: no group.
 static uint32_t* stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   (void)program;
-  reader->row.left = elements;
-  reader->row.slope = reader->slopes / elements;
-  reader->row.expected = 0;
+  dcsr_begin_row(&reader->row, elements);
+  --reader->row.row;
   reader->word = reader->words;
   reader->magnitude = reader->magnitudes;
   return NULL;
@@ -426,7 +444,7 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
   reader.pitch = pitch;
   reader.stage = stage_none;
 #if DCSR_HAS_MVE
-  if (dcsr_has_word_groups(layer)) {
+  if (dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain) {
     reader.limit = layer->values + layer->elements - kDcsrGroupLanes;
     if (layer->encoding == kDcsrEncodingOffset8) reader.stage = dcsr_mve_stage_offset8;
     if (layer->encoding == kDcsrEncodingDcsr) {
@@ -438,12 +456,13 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
 }
 
 uint32_t* dcsr_next_row_program(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
-  ++reader->row.row;
   if (elements == 0) {
+    ++reader->row.row;
     *program = 0;
     return program + 1;
   }
   uint32_t* end = reader->stage(reader, elements, program);
+  ++reader->row.row;
   if (end != NULL) return end;
   while (reader->row.left > 0) read_group(reader);
   memset(reader->magnitude, kEndOfMagnitudes, 4);

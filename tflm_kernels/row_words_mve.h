@@ -24,19 +24,20 @@ enum {
 // Words of the program of a row of so many elements, at most.
 static inline size_t dcsr_row_program_words(size_t elements) { return 1 + 3 * elements; }
 
+// row_words_mve.c takes fields by their offsets, also those of the row reader.
 typedef struct DcsrWordReader {
-  DcsrRowReader row;
-  // A nonzero is a word, `offset of the column in x << 16 | (weight & 0xFFFF)`, and |weight| a byte.
+  // A nonzero is a word, `offset of the column in x << 16 | (weight & 0xFFFF)`, and |weight| a
+  // byte.
   uint32_t* word;      // that is written next
   uint8_t* magnitude;  // likewise
-  // From here on in the order that row_words_mve.c takes them in.
-  uint32_t* words;  // of the row
+  uint32_t* words;     // of the row
   uint8_t* magnitudes;
   const int8_t* limit;  // no weight beyond this one is the first of a simple group
   uint32_t slopes;      // slope times elements
   const int8_t* x;      // activations
   uint32_t pitch;       // bytes of a column in x
   uint32_t* (*stage)(struct DcsrWordReader* reader, uint32_t elements, uint32_t* program);
+  DcsrRowReader row;
 } DcsrWordReader;
 
 // Bytes of memory for the words of rows of at most `elements` elements.

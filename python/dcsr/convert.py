@@ -276,7 +276,7 @@ def _options(choice: Choice) -> bytes:
     assert packed
     options = {
         "op": CUSTOM_CODES[packed.op].removeprefix("DCSR_"),
-        "encoding": packed.streams.encoding,
+        "encoding": packed.streams.scheme,
         "rows": packed.streams.rows,
         "cols": packed.streams.cols,
         "fused_activation_function": enum_name(

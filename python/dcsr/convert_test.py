@@ -53,7 +53,7 @@ def add(builder: Builder, x: int, y: int, shape) -> int:
     return out
 
 
-@pytest.mark.parametrize("method", ["dcsr", "dcsr8", "offset8", "rle", "auto"])
+@pytest.mark.parametrize("method", [m for m in convert.METHODS if m != "none"])
 @pytest.mark.parametrize("make", [fully_connected_model, conv_model])
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("per_channel", [True, False])
@@ -253,7 +253,7 @@ def test_tiny_layers_stay():
 
 
 @pytest.mark.parametrize("rows,cols", [(16, 16), (24, 24), (32, 32), (40, 40), (64, 64)])
-@pytest.mark.parametrize("method", ["dcsr", "dcsr8", "offset8", "rle"])
+@pytest.mark.parametrize("method", ["dcsr", "dcsr8", "offset8", "rle", "rice", "rice+huffman", "bitmap"])
 def test_files_never_grow(rows, cols, method):
     model = through_bytes(fully_connected_model(rng(), sparse_matrix(rng(), rows, cols, 0.9)))
     compressed, _ = round_trip(model, method=method)

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcsr import packing
+from dcsr import encodings, packing
 from dcsr.encodings import Streams
 from dcsr.requantize import INT8_MAX, INT8_MIN
 
 DEFAULT_CPU = "cortex-m55"
 _VECTOR_PIXELS = 8  # what the inner loop of a convolution takes at a time, on every core
 _GROUP_LANES = 16
-_GATHER_PIXELS = 12  # up to which a core with vectors gathers (kernels.c)
+_GATHER_PIXELS, _UNPACKED_GATHER_PIXELS = 36, 12  # up to which a core with vectors gathers (kernels.c)
 _GATHER_TILE, _GATHER_CHUNK = 20, 5  # pixels that share the decoding of a row, and the loading of a group
 _REFERENCE_TILE = 32  # vectors for which the portable kernel decodes a layer once
 
@@ -90,14 +90,13 @@ PORTABLE = "conv1x1_ref"
 def work(packed: packing.PackedLayer, vectors: int) -> Work:
     """What the cost of a packed layer depends on, multiplied with so many vectors."""
     streams = packed.streams
-    lengths = streams.row_lengths
     return Work(
         op=packed.op,
         coding=coding(streams),
         rows=streams.rows,
         cols=streams.cols,
         elements=len(streams.values),
-        longest_row=streams.cols if lengths is None else int(lengths.max(initial=0)),
+        longest_row=int(encodings.row_lengths(streams).max()),
         position_bytes=streams.position_bytes,
         vectors=vectors,
         slow_rows=_slow_rows(packed),
@@ -116,8 +115,8 @@ def _slow_rows(packed: packing.PackedLayer) -> int:
 def coding(streams: Streams) -> str:
     """How a kernel sees the streams: the encoding, of dcsr with its base width, and the value coding if not plain."""
     width = str(streams.index_parameter) if streams.encoding == "dcsr" else ""
-    values = getattr(streams, "value_coding", "plain")
-    return streams.encoding + width + ("" if values == "plain" else f"+{values}")
+    values = "" if streams.value_coding == encodings.PLAIN else f"+{streams.value_coding}"
+    return streams.encoding + width + values
 
 
 def estimate(cpu: str, layer: Work) -> Estimate:
@@ -142,12 +141,12 @@ def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
     What depends on the coding is named after it. What is never done is not named.
     """
     found = plan(cpu, layer)
-    decodings = found.passes
+    decodings = readers = found.passes
     if layer.op == packing.OP_FULLY_CONNECTED:
-        decodings = layer.vectors
+        decodings = readers = layer.vectors
         counts = {f"{layer.coding} row": layer.vectors * layer.rows}
     elif found.kernel == "conv1x1_mve":
-        decodings = 1
+        decodings = readers = 1
         counts = _mve_counts(layer, found)
     elif found.kernel == "conv1x1_gather_mve":
         # Groups are loaded anew for every chunk of pixels.
@@ -173,11 +172,13 @@ def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
         f"{layer.coding} element": decodings * layer.elements,
         f"{layer.coding} position byte": decodings * layer.position_bytes,
     }
+    if layer.coding.endswith(f"+{encodings.HUFFMAN}"):
+        counts["table of codes"] = readers
     return found.kernel, {name: count for name, count in counts.items() if count}
 
 
-def _mve_counts(layer: Work, found: Plan) -> dict[str, int]:
-    """A row has costs for each block of up to 32 pixels, and for each vector in it."""
+def mve_blocks(layer: Work, found: Plan) -> tuple[int, int]:
+    """Blocks of up to 32 pixels, and vectors of 8 pixels in all of them, that conv1x1_mve.c goes through in a pass."""
     blocks = vectors = first = 0
     while first < layer.vectors:
         # block_width of conv1x1_mve.c: the last blocks may overlap those before.
@@ -187,6 +188,12 @@ def _mve_counts(layer: Work, found: Plan) -> dict[str, int]:
         first += width
         blocks += 1
         vectors += width // _VECTOR_PIXELS
+    return blocks, vectors
+
+
+def _mve_counts(layer: Work, found: Plan) -> dict[str, int]:
+    """A row has costs for each block, and for each vector in it."""
+    blocks, vectors = mve_blocks(layer, found)
     fast_rows = layer.rows - layer.slow_rows
     fast_elements = layer.elements * fast_rows // layer.rows
     return {
@@ -238,7 +245,7 @@ def least_scratch(cpu: str, layer: Work) -> int:
 
 def _gather_plan(layer: Work, _: int) -> Plan | None:
     """conv1x1_gather_mve.c."""
-    if layer.vectors > _GATHER_PIXELS:
+    if layer.vectors > (_GATHER_PIXELS if layer.coding == "offset8" else _UNPACKED_GATHER_PIXELS):
         return None
     return Plan("conv1x1_gather_mve", _GATHER_TILE, -(-layer.vectors // _GATHER_TILE), 0)
 

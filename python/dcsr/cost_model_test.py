@@ -47,9 +47,9 @@ def test_all_candidates_have_an_estimate(cpu, op, budget, vectors):
         job = work(name, op, vectors, budget)
         estimate = cost_model.estimate(cpu, job)
         assert estimate.instructions is not None, (job.coding, cost_model.structure(cpu, job)[0])
-        # At least a tenth of an instruction for a product; a hundred at most.
+        # At least a tenth of an instruction for a product; 150 at most, where codes are read bit by bit for each.
         products = job.elements * job.vectors
-        assert products / 10 < estimate.instructions < 100 * products + 100_000
+        assert products / 10 < estimate.instructions < 150 * products + 100_000
 
 
 def test_coding_without_constants_has_no_estimate():

@@ -96,14 +96,14 @@ def vectors(model: schema.ModelT, layer: Layer) -> int:
     return max(int(np.prod(dimensions, dtype=np.int64)) // layer.matrix.shape[0], 1)
 
 
-def packed_layer(model: schema.ModelT, layer: Layer, encoding: str) -> packing.PackedLayer:
-    """Encodes a layer without obstacle.
+def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:
+    """Encodes a layer without obstacle with one of encodings.SCHEMES.
 
     Raises:
-      ValueError: if the encoding cannot hold it.
+      ValueError: if the scheme cannot hold it.
     """
     assert layer.matrix is not None
-    return pack(model, layer, encodings.encode(layer.matrix, encoding))
+    return pack(model, layer, encodings.encode(layer.matrix, scheme))
 
 
 def pack(

@@ -6,8 +6,8 @@ Usable on any int8 or int16 numpy matrix. Definitions, for k nonzeros of v bytes
   csr           v * k, a column index of 1, 2 or 4 bytes each, R + 1 row pointers of 2 or 4 bytes.
   bcsr          CSR of 2x2 blocks: 4 v bytes a block that has a nonzero; edges are filled with zeros.
   psr           positions as packed column indices of ceil(log2 n) bits each, row lengths as dCSR has them.
-  rle, dcsr, offset8  the encodings of this package.
-  bitmap        v * k and one bit for every element.
+  rle, dcsr, offset8, bitmap, rice    the encodings of this package.
+  rice+huffman  rice with Huffman-coded values, of int8 matrices.
   zlib6, zlib9  the dense bytes through zlib.
   bound         log2 C(n, k_row) bits for the positions of each row, values plain.
   bound_entropy the same with the values at their zero-order entropy.
@@ -21,6 +21,8 @@ import zlib
 import numpy as np
 
 from dcsr import encodings
+
+_SCHEMES = ("rle", "offset8", "bitmap", "rice", "rice+huffman")
 
 
 def measure(matrix: np.ndarray) -> dict[str, int]:
@@ -44,9 +46,7 @@ def measure(matrix: np.ndarray) -> dict[str, int]:
         "psr": item * nonzeros
         + dcsr.parts["row_length"]
         + math.ceil(nonzeros * (matrix.shape[1] - 1).bit_length() / 8),
-        "rle": encodings.nbytes(matrix, "rle"),
-        "offset8": encodings.nbytes(matrix, "offset8"),
-        "bitmap": item * nonzeros + math.ceil(matrix.size / 8),
+        **encodings.sizes(matrix, [name for name in _SCHEMES if item == 1 or "+" not in name]),
         "zlib6": len(zlib.compress(raw, 6)),
         "zlib9": len(zlib.compress(raw, 9)),
         "dcsr": dcsr.nbytes,

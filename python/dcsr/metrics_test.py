@@ -20,6 +20,9 @@ def test_hand_counted_matrix():
     assert sizes["bcsr"] == 3 * (4 + 1) + 3 * 2
     assert sizes["psr"] == 4 + 4 + 2  # values, row lengths, 4 x 3 bits
     assert sizes["bitmap"] == 4 + 3
+    # Row lengths of 2 bits. With parameter 15 k is 1 in row 0 and 2 in rows 1 and 3: gaps 0, 4, 1, 2 are quotients of
+    # 1, 3, 1 and 1 bits, and remainders of 1, 1, 2 and 2.
+    assert sizes["rice"] == 4 + 1 + 1 + 1
     assert sizes["rle"] == 4 + 4 + 2
     assert sizes["offset8"] == 4 + 4 + 3 * 2 + 4  # values, row lengths, 3 groups, offsets
     positions = math.log2(math.comb(6, 2)) + 2 * math.log2(6)
@@ -35,8 +38,10 @@ def test_parts_add_up_and_bounds_hold(dtype):
     parts = [size for name, size in sizes.items() if name.startswith("dcsr.")]
     assert sum(parts) == sizes["dcsr"] == encodings.nbytes(matrix, "dcsr")
     assert sizes["zlib9"] == len(zlib.compress(matrix.tobytes(), 9))
-    for name in ("csr", "bcsr", "psr", "rle", "offset8", "bitmap", "dcsr"):
+    for name in ("csr", "bcsr", "psr", "rle", "offset8", "bitmap", "rice", "dcsr"):
         assert sizes[name] >= sizes["bound"], name
+    assert ("rice+huffman" in sizes) == (dtype == np.int8)
+    assert sizes.get("rice+huffman", math.inf) >= sizes["bound_entropy"]
     assert sizes["bound"] >= sizes["bound_entropy"]
 
 

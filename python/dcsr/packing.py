@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsr import encodings
-from dcsr.encodings import Streams
+from dcsr.encodings import Streams, bits, huffman
 from dcsr.requantize import MAX_SHIFT, requantize
 
 MAGIC = b"dCSR"
@@ -18,8 +18,9 @@ OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
 MAX_STRIDE = 255
 
-_HEADER = struct.Struct("<4s4B4I4h5B3x4I8x")
+_HEADER = struct.Struct("<4s4B4I4h7Bx5I4x")
 _FLAG_PER_ROW = 1
+_MAX_ROW_LENGTH_BITS = 18
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,11 @@ def pack(layer: PackedLayer) -> bytes:
         layer.bias.astype("<i4").tobytes(),
         layer.multiplier.astype("<i4").tobytes(),
         layer.shift.astype(np.int8).tobytes(),
-        b"" if streams.row_lengths is None else streams.row_lengths.astype(f"<u{streams.row_length_bytes}").tobytes(),
+        _pack_row_lengths(streams),
         streams.index,
         streams.delta,
         streams.plane,
-        streams.values.tobytes(),
+        streams.values.tobytes() if streams.value_coding == encodings.PLAIN else streams.codes,
     ]
     body = b"".join(section + bytes(-len(section) % 4) for section in sections)
     header = _HEADER.pack(
@@ -88,7 +89,7 @@ def pack(layer: PackedLayer) -> bytes:
         VERSION,
         layer.op,
         encodings.REGISTRY[streams.encoding].CODE,
-        0,
+        encodings.VALUE_CODINGS.index(streams.value_coding),
         HEADER_BYTES + len(body),
         streams.rows,
         streams.cols,
@@ -101,16 +102,34 @@ def pack(layer: PackedLayer) -> bytes:
         _FLAG_PER_ROW if len(layer.multiplier) == streams.rows and streams.rows > 1 else 0,
         streams.row_length_bytes,
         streams.index_parameter,
+        streams.row_length_bits or 0,
+        streams.raw_bits,
         len(streams.index),
         len(streams.delta),
         len(streams.plane),
         layer.scratch_budget,
+        len(streams.codes),
     )
     return header + body
 
 
+def _pack_row_lengths(streams: Streams) -> bytes:
+    if streams.row_lengths is None:
+        return b""
+    if streams.row_length_bits is None:
+        return streams.row_lengths.astype(f"<u{streams.row_length_bytes}").tobytes()
+    return bits.pack(streams.row_lengths, np.full(streams.rows, streams.row_length_bits))
+
+
+def _unpack_row_lengths(section: bytes, rows: int, width: int, width_bits: int | None) -> np.ndarray | None:
+    """uint32 [rows]; None if they are not stored."""
+    if width_bits is not None:
+        return bits.unpack(section, np.arange(rows) * width_bits, width_bits).astype(np.uint32)
+    return np.frombuffer(section, f"<u{width}").astype(np.uint32) if width else None
+
+
 def unpack(data: bytes) -> PackedLayer:
-    """The layer in `data`, whose streams are as stored and not decoded yet.
+    """The layer in `data`, whose position streams are as stored and not decoded yet.
 
     Raises:
       ValueError: if `data` is not a packed layer of this version, or its header or sections are wrong.
@@ -119,18 +138,22 @@ def unpack(data: bytes) -> PackedLayer:
         raise ValueError("not a packed layer")
     (_, version, op, code, value_coding, total, rows, cols, elements, *rest) = _HEADER.unpack_from(data)
     (in_zero, out_zero, act_min, act_max, stride_h, stride_w, flags, length_bytes, parameter) = rest[:9]
-    sizes = rest[9:12]
+    length_bits, raw_bits, *sizes, scratch_budget, code_bytes = rest[9:]
     if version != VERSION:
         raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
     module = encodings.by_code(code)
     encodings.check_shape(rows, cols)
-    reserved = data[37:40] + data[56:64]
+    packs_lengths = module.NAME == "rice"
+    huffman_coded = value_coding == encodings.VALUE_CODINGS.index(encodings.HUFFMAN)
+    reserved = data[39:40] + data[60:64]
     if (
         op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
-        or value_coding
+        or value_coding >= len(encodings.VALUE_CODINGS)
         or any(reserved)
         or flags & ~_FLAG_PER_ROW
-        or length_bytes not in ((0,) if module.NAME == "dense" else (1, 2, 4))
+        or length_bytes not in ((0,) if module.NAME in ("dense", "rice", "bitmap") else (1, 2, 4))
+        or length_bits > (_MAX_ROW_LENGTH_BITS if packs_lengths else 0)
+        or (not huffman_coded and (raw_bits or code_bytes))
         or elements > rows * cols
         or not (-128 <= act_min <= act_max <= 127)
         or not (-128 <= in_zero <= 127 and -128 <= out_zero <= 127)
@@ -139,7 +162,8 @@ def unpack(data: bytes) -> PackedLayer:
         raise ValueError("a header field of the packed layer is out of range")
 
     multipliers = rows if flags & _FLAG_PER_ROW else 1
-    section_bytes = [4 * rows, 4 * multipliers, multipliers, length_bytes * rows, *sizes, elements]
+    section_bytes = [4 * rows, 4 * multipliers, multipliers, length_bytes * rows + (length_bits * rows + 7) // 8]
+    section_bytes += [*sizes, code_bytes if huffman_coded else elements]
     padded = [size + -size % 4 for size in section_bytes]
     if HEADER_BYTES + sum(padded) != total or total > len(data):
         raise ValueError("the sections of the packed layer do not fit its size")
@@ -157,12 +181,16 @@ def unpack(data: bytes) -> PackedLayer:
             module.NAME,
             rows,
             cols,
-            values=np.frombuffer(values, np.int8),
-            row_lengths=np.frombuffer(lengths, f"<u{length_bytes}").astype(np.uint32) if length_bytes else None,
+            values=huffman.decode(values, elements, raw_bits) if huffman_coded else np.frombuffer(values, np.int8),
+            row_lengths=_unpack_row_lengths(lengths, rows, length_bytes, length_bits if packs_lengths else None),
             index=index,
             delta=delta,
             plane=plane,
             index_parameter=parameter,
+            row_length_bits=length_bits if packs_lengths else None,
+            value_coding=encodings.VALUE_CODINGS[value_coding],
+            codes=values if huffman_coded else b"",
+            raw_bits=raw_bits,
         ),
         bias=np.frombuffer(bias, "<i4").astype(np.int32),
         multiplier=multiplier_array,
@@ -172,7 +200,7 @@ def unpack(data: bytes) -> PackedLayer:
         activation_min=act_min,
         activation_max=act_max,
         stride=(stride_h, stride_w),
-        scratch_budget=rest[12],
+        scratch_budget=scratch_budget,
     )
 
 

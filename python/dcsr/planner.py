@@ -115,8 +115,8 @@ def plan(
     if not by_name and zeros < settings.min_sparsity * matrix.size:
         return f"below --min-sparsity {100 * settings.min_sparsity:g} %"
     found: list[Candidate] = []
-    for name in encodings.candidates(None if override.method == AUTO else override.method):
-        streams = encodings.encode(matrix, name)
+    names = encodings.candidates(None if override.method == AUTO else override.method)
+    for streams in encodings.encode_all(matrix, names):
         # All but the streams is the same for all.
         packed = dataclasses.replace(found[0].packed, streams=streams) if found else pack(streams, _budget(override))
         work = cost_model.work(packed, vectors)

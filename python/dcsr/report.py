@@ -29,8 +29,8 @@ class Row:
       packed_bytes: of the encoded weights: all streams, without header, requantisation and bias.
       layer_bytes: of the whole packed layer; None if the layer is not packed.
       bound_bytes: entropy bound of positions with plain values.
-      encoding: name, "dense" if the layer is not packed.
-      coding: the encoding with its parameters and value coding, as a plan file has it.
+      encoding: scheme of the streams, "dense" if the layer is not packed.
+      coding: the same with the encoding's parameters, as a plan file has it.
       estimated_instructions: of the layer on the core that is planned for; None if it is not packed, or if the core
         has no constants for its coding.
       scratch_bytes: that the core's kernel asks for; None if the layer is not packed.
@@ -84,7 +84,7 @@ def row(choice: Choice) -> Row:
         packed_bytes=packed.streams.nbytes if packed else None if matrix is None else matrix.nbytes,
         layer_bytes=len(choice.blob) if packed else None,
         bound_bytes=None if matrix is None else int(np.ceil(metrics.bounds(matrix)[0])),
-        encoding=packed.streams.encoding if packed else "dense",
+        encoding=packed.streams.scheme if packed else "dense",
         coding=cost_model.coding(packed.streams) if packed else "dense",
         estimated_instructions=choice.estimate.instructions if choice.estimate else None,
         scratch_bytes=choice.estimate.scratch_bytes if choice.estimate else None,

@@ -29,8 +29,22 @@ typedef struct {
   Bytes delta;
   Bytes plane;
   Bytes values;
-  uint32_t gaps;  // rle: nibbles in index
+  uint32_t gaps;        // rle: nibbles in index
+  uint32_t index_bits;  // rice, bitmap
+  uint32_t delta_bits;  // rice
 } Streams;
+
+// Bit `at` of a stream that has so many.
+static void append_bit(Bytes* bytes, uint32_t* at, uint32_t bit) {
+  if (*at % 8 == 0) append(bytes, 0, 1);
+  uint8_t* last = &bytes->data[bytes->size - 1];
+  *last = (uint8_t)(*last | (bit & 1) << (*at % 8));
+  ++*at;
+}
+
+static void append_bits(Bytes* bytes, uint32_t* at, uint32_t value, uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i) append_bit(bytes, at, value >> i);
+}
 
 static void append_gap(Streams* streams, uint32_t gap) {
   if (streams->gaps % 2 == 0) append(&streams->index, 0, 1);
@@ -181,6 +195,113 @@ static void encode_offset8_row(const int8_t* row, uint32_t cols, bool any_order,
   append(&streams->row_length, (uint32_t)(streams->values.size - before), 4);
 }
 
+static void encode_bitmap_row(const int8_t* row, uint32_t cols, Streams* streams) {
+  uint32_t length = 0;
+  for (uint32_t c = 0; c < cols; ++c) {
+    append_bit(&streams->index, &streams->index_bits, row[c] != 0);
+    if (row[c] == 0) continue;
+    append(&streams->values, (uint8_t)row[c], 1);
+    ++length;
+  }
+  append(&streams->row_length, length, 4);
+}
+
+static void encode_rice_row(const int8_t* row, uint32_t cols, uint32_t parameter,
+                            Streams* streams) {
+  uint32_t length = 0;
+  for (uint32_t c = 0; c < cols; ++c) length += row[c] != 0;
+  append(&streams->row_length, length, 4);
+  uint32_t k = 0;
+  while (length > 0 && parameter * cols / (32 * length) >> k != 0) ++k;
+  uint32_t gap = 0;
+  for (uint32_t c = 0; c < cols; ++c) {
+    if (row[c] == 0) {
+      ++gap;
+      continue;
+    }
+    for (uint32_t q = 0; q < gap >> k; ++q) append_bit(&streams->index, &streams->index_bits, 0);
+    append_bit(&streams->index, &streams->index_bits, 1);
+    append_bits(&streams->delta, &streams->delta_bits, gap, k);
+    append(&streams->values, (uint8_t)row[c], 1);
+    gap = 0;
+  }
+}
+
+static uint32_t rice_parameter(const PackOptions* options) {
+  return options->rice_parameter != 0 ? options->rice_parameter : 15;
+}
+
+// Lengths of a complete code for `count` = 2 .. 256 symbols, shortest first. `equal`: they differ
+// by at most one.
+static void make_code_lengths(uint32_t count, bool equal, uint32_t* lengths) {
+  lengths[0] = 0;
+  for (uint32_t n = 1; n < count; ++n) {
+    // A symbol is split into two: the shortest one, or the longest that is not too long.
+    uint32_t split = 0;
+    for (uint32_t i = 1; i < n; ++i) {
+      const bool better = equal ? lengths[i] < lengths[split] : lengths[i] > lengths[split];
+      if (lengths[i] < 8 && (better || lengths[split] == 8)) split = i;
+    }
+    ++lengths[split];
+    lengths[n] = lengths[split];
+  }
+  for (uint32_t i = 1; i < count; ++i) {
+    const uint32_t length = lengths[i];
+    uint32_t k = i;
+    for (; k > 0 && lengths[k - 1] > length; --k) lengths[k] = lengths[k - 1];
+    lengths[k] = length;
+  }
+}
+
+// Exchanges the values for their codes and the lengths of those.
+static void encode_values(const PackOptions* options, Bytes* values) {
+  const uint32_t raw_bits = options->raw_bits;
+  const uint32_t symbols = UINT32_C(256) >> raw_bits;
+  uint32_t frequency[256] = {0};
+  uint32_t used = 0;
+  for (size_t i = 0; i < values->size; ++i) {
+    if (frequency[values->data[i] >> raw_bits]++ == 0) ++used;
+  }
+  // A complete code has at least two symbols.
+  for (uint32_t s = 0; used < 2; ++s) {
+    if (frequency[s] == 0) {
+      frequency[s] = 1;
+      ++used;
+    }
+  }
+
+  uint32_t by_rank[256];
+  make_code_lengths(used, options->equal_codes, by_rank);
+  uint32_t length[256] = {0};
+  for (uint32_t rank = 0; rank < used; ++rank) {
+    uint32_t most = 0;
+    for (uint32_t s = 0; s < symbols; ++s) {
+      if (frequency[s] > frequency[most]) most = s;
+    }
+    length[most] = by_rank[rank];
+    frequency[most] = 0;
+  }
+  uint32_t code[256] = {0};
+  uint32_t next = 0;
+  for (uint32_t bits = 1; bits <= 8; ++bits) {
+    for (uint32_t s = 0; s < symbols; ++s) {
+      if (length[s] == bits) code[s] = next++;
+    }
+    next *= 2;
+  }
+
+  Bytes codes = {NULL, 0, 0};
+  uint32_t at = 0;
+  for (size_t i = 0; i < values->size; ++i) {
+    const uint32_t s = values->data[i] >> raw_bits;
+    append_bits(&codes, &at, values->data[i], raw_bits);
+    for (uint32_t bit = length[s]; bit > 0; --bit) append_bit(&codes, &at, code[s] >> (bit - 1));
+  }
+  for (uint32_t s = 0; s < symbols; s += 2) append(&codes, length[s] | length[s + 1] << 4, 1);
+  free(values->data);
+  *values = codes;
+}
+
 static Streams encode_rows(const DenseLayer* layer, const PackOptions* options,
                            PackStatistics* statistics) {
   Streams streams;
@@ -199,6 +320,12 @@ static Streams encode_rows(const DenseLayer* layer, const PackOptions* options,
         break;
       case kDcsrEncodingOffset8:
         encode_offset8_row(row, layer->cols, options->any_order, &streams, statistics);
+        break;
+      case kDcsrEncodingRice:
+        encode_rice_row(row, layer->cols, rice_parameter(options), &streams);
+        break;
+      case kDcsrEncodingBitmap:
+        encode_bitmap_row(row, layer->cols, &streams);
         break;
     }
   }
@@ -223,6 +350,17 @@ static uint32_t longest_row(const Streams* streams) {
   return longest;
 }
 
+static uint32_t index_parameter(const PackOptions* options) {
+  switch (options->encoding) {
+    case kDcsrEncodingDcsr:
+      return options->byte_deltas ? 8 : 4;
+    case kDcsrEncodingRice:
+      return rice_parameter(options);
+    default:
+      return 0;
+  }
+}
+
 static uint32_t bytes_of(uint32_t value) { return value <= 0xFF ? 1 : value <= 0xFFFF ? 2 : 4; }
 
 static uint32_t folded_bias(const DenseLayer* layer, uint32_t row) {
@@ -241,16 +379,17 @@ static void append_bytes(Bytes* out, const Bytes* bytes) {
 }
 
 static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions* options,
-                          const Streams* streams, uint32_t row_length_bytes) {
+                          const Streams* streams, uint32_t elements, uint32_t row_length_bytes,
+                          uint32_t row_length_bits) {
   append(out, 0x52534364, 4);  // "dCSR"
   append(out, 1, 1);
   append(out, (uint32_t)layer->op, 1);
   append(out, (uint32_t)options->encoding, 1);
-  append(out, 0, 1);
+  append(out, options->huffman ? 1 : 0, 1);
   append(out, 0, 4);  // total_bytes, known at the end
   append(out, layer->rows, 4);
   append(out, layer->cols, 4);
-  append(out, (uint32_t)streams->values.size, 4);
+  append(out, elements, 4);
   append(out, (uint32_t)layer->input_zero_point, 2);
   append(out, (uint32_t)layer->output_zero_point, 2);
   append(out, (uint32_t)layer->activation_min, 2);
@@ -259,29 +398,43 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, layer->stride_w, 1);
   append(out, layer->per_row ? 1 : 0, 1);
   append(out, row_length_bytes, 1);
-  append(out, options->encoding != kDcsrEncodingDcsr ? 0 : options->byte_deltas ? 8 : 4, 1);
-  append(out, 0, 3);
+  append(out, index_parameter(options), 1);
+  append(out, row_length_bits, 1);
+  append(out, options->huffman ? options->raw_bits : 0, 1);
+  append(out, 0, 1);
   append(out, (uint32_t)streams->index.size, 4);
   append(out, (uint32_t)streams->delta.size, 4);
   append(out, (uint32_t)streams->plane.size, 4);
   append(out, 0, 4);
+  append(out, options->huffman ? (uint32_t)streams->values.size : 0, 4);
   append(out, 0, 4);
-  append(out, 0, 4);
+}
+
+static bool has_row_length_bytes(const PackOptions* options) {
+  return options->encoding != kDcsrEncodingDense && options->encoding != kDcsrEncodingRice &&
+         options->encoding != kDcsrEncodingBitmap;
 }
 
 PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
   PackedBlob blob;
   memset(&blob, 0, sizeof(blob));
   Streams streams = encode_rows(layer, options, &blob.statistics);
-  const bool is_dense = options->encoding == kDcsrEncodingDense;
-  const uint32_t row_length_bytes = is_dense ? 0
-                                    : options->row_length_bytes > 0
-                                        ? options->row_length_bytes
-                                        : bytes_of(longest_row(&streams));
+  const uint32_t elements = (uint32_t)streams.values.size;
+  if (options->huffman) encode_values(options, &streams.values);
+  const uint32_t longest = longest_row(&streams);
+  uint32_t row_length_bytes = 0;
+  uint32_t row_length_bits = 0;
+  if (options->encoding == kDcsrEncodingRice) {
+    while (longest >> row_length_bits != 0) ++row_length_bits;
+    if (options->wide_row_lengths) row_length_bits = 18;
+  } else if (has_row_length_bytes(options)) {
+    row_length_bytes =
+        options->row_length_bytes > 0 ? options->row_length_bytes : bytes_of(longest);
+  }
   const uint32_t requantize_rows = layer->per_row ? layer->rows : 1;
 
   Bytes out = {NULL, 0, 0};
-  append_header(&out, layer, options, &streams, row_length_bytes);
+  append_header(&out, layer, options, &streams, elements, row_length_bytes, row_length_bits);
   blob.offset[kSectionBias] = out.size;
   for (uint32_t r = 0; r < layer->rows; ++r) {
     append(&out, folded_bias(layer, r), 4);
@@ -296,10 +449,12 @@ PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
   }
   pad(&out);
   blob.offset[kSectionRowLength] = out.size;
+  uint32_t bits = 0;
   for (size_t i = 0; i < streams.row_length.size; i += 4) {
     uint32_t length;
     memcpy(&length, streams.row_length.data + i, 4);
     append(&out, length, row_length_bytes);
+    append_bits(&out, &bits, length, row_length_bits);
   }
   pad(&out);
   blob.offset[kSectionIndex] = out.size;
@@ -324,9 +479,7 @@ PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
 }
 
 bool pack_row_length_fits(const DenseLayer* layer, const PackOptions* options) {
-  if (options->encoding == kDcsrEncodingDense || options->row_length_bytes == 0) {
-    return true;
-  }
+  if (!has_row_length_bytes(options) || options->row_length_bytes == 0) return true;
   PackStatistics ignored;
   memset(&ignored, 0, sizeof(ignored));
   Streams streams = encode_rows(layer, options, &ignored);

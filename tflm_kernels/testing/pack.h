@@ -39,6 +39,11 @@ typedef struct {
   bool escape_every_base;     // dcsr
   bool byte_deltas;           // dcsr: base deltas of 8 bits, not 4
   bool any_order;             // offset8: lanes backwards, fillers and bases anywhere
+  uint32_t rice_parameter;    // 1 .. 32; 0: 15
+  bool wide_row_lengths;      // rice: of 18 bits, not as few as possible
+  bool huffman;               // values; long codes for rare ones, else as equal as they can be
+  bool equal_codes;           // huffman
+  uint32_t raw_bits;          // huffman
 } PackOptions;
 
 typedef enum {

@@ -8,6 +8,7 @@ from dcsr.encodings.streams import (
     Streams,
     check_matrix,
     check_row_lengths,
+    columns_from_gaps,
     nonzero_blocks,
     pack_nibbles,
     positions_in_rows,
@@ -64,9 +65,5 @@ def decode(streams: Streams) -> np.ndarray:
     elements = len(streams.values)
     if len(streams.index) != (elements + 1) // 2:
         raise ValueError("rle: wrong number of gaps")
-    advance = unpack_nibbles(streams.index)[:elements].astype(np.int64) + 1
-    total = np.cumsum(advance)
-    starts = (np.cumsum(lengths) - lengths)[lengths > 0]
-    before_row = (total - advance)[starts]
-    columns = total - 1 - np.repeat(before_row, lengths[lengths > 0])
-    return scatter(streams, columns)
+    gaps = unpack_nibbles(streams.index)[:elements].astype(np.int64)
+    return scatter(streams, columns_from_gaps(gaps, lengths))

@@ -14,6 +14,9 @@ MAX_ROWS = 1 << 20
 MAX_COLS = (1 << 18) - 1
 MAX_WEIGHTS = (1 << 31) - 1
 
+PLAIN = "plain"
+HUFFMAN = "huffman"
+
 # Rows are encoded in blocks of about this many matrix elements, which bounds the memory of the index arrays.
 _BLOCK_ELEMENTS = 1 << 22
 
@@ -29,6 +32,10 @@ class Streams:
       row_lengths: uint32 [rows], elements of each row; None if the encoding needs none.
       index, delta, plane: the position streams.
       index_parameter: the encoding's parameter, 0 if it has none.
+      row_length_bits: width of a stored row length if they are packed as bits, else None.
+      value_coding: how the values are stored.
+      codes: HUFFMAN: the values as they are stored.
+      raw_bits: HUFFMAN: bits of a value before its code.
     """
 
     encoding: str
@@ -40,11 +47,20 @@ class Streams:
     delta: bytes = b""
     plane: bytes = b""
     index_parameter: int = field(default=0)
+    row_length_bits: int | None = None
+    value_coding: str = PLAIN
+    codes: bytes = b""
+    raw_bits: int = 0
+
+    @property
+    def scheme(self) -> str:
+        """Name of the encoding, with that of the value coding if it is not plain."""
+        return self.encoding if self.value_coding == PLAIN else f"{self.encoding}+{self.value_coding}"
 
     @property
     def row_length_bytes(self) -> int:
         """Width of a stored row length: 0 (none), 1, 2 or 4 bytes."""
-        if self.row_lengths is None:
+        if self.row_lengths is None or self.row_length_bits is not None:
             return 0
         longest = int(self.row_lengths.max(initial=0))
         return 1 if longest < 1 << 8 else 2 if longest < 1 << 16 else 4
@@ -58,11 +74,11 @@ class Streams:
     def parts(self) -> dict[str, int]:
         """Exact bytes of each stream, without the padding between sections."""
         return {
-            "row_length": self.row_length_bytes * self.rows if self.row_lengths is not None else 0,
+            "row_length": (8 * self.row_length_bytes * self.rows + (self.row_length_bits or 0) * self.rows + 7) // 8,
             "index": len(self.index),
             "delta": len(self.delta),
             "plane": len(self.plane),
-            "values": self.values.nbytes,
+            "values": self.values.nbytes if self.value_coding == PLAIN else len(self.codes),
         }
 
     @property
@@ -115,6 +131,14 @@ def positions_in_rows(lengths: np.ndarray) -> np.ndarray:
     """For elements of rows of `lengths`: the position of each within its row, int64 [sum(lengths)]."""
     starts = np.cumsum(lengths) - lengths
     return np.arange(int(lengths.sum()), dtype=np.int64) - np.repeat(starts, lengths)
+
+
+def columns_from_gaps(gaps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Columns of the elements of rows of `lengths`, each with `gaps` columns between it and the one before."""
+    total = np.cumsum(gaps + 1)
+    lengths = lengths[lengths > 0]
+    starts = np.cumsum(lengths) - lengths
+    return total - 1 - np.repeat((total - gaps - 1)[starts], lengths)
 
 
 def pack_nibbles(nibbles: np.ndarray) -> bytes:
