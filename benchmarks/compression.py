@@ -11,14 +11,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dcsr import convert, metrics, report, runtime
+from dcsr import convert, metrics, planner, report, runtime
 from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\
-Compresses every .tflite model below a folder with dcsr, rice and auto and prints two Markdown tables: the layers'
-bytes over their dense bytes next to those of other schemes and the entropy bound, and the files' bytes, arena and
-the converter's time as a whole process (median of the runs)."""
+Compresses every .tflite model below a folder with every objective and prints two Markdown tables: the layers' bytes
+over their dense bytes next to those of other schemes and the entropy bound, and the files' bytes, arena, what
+decompress needs and the converter's time as a whole process (median of the runs)."""
 
 _EPILOG = """\
 examples:
@@ -60,13 +60,18 @@ def measure(path: Path, runs: int) -> dict[str, object]:
     numbers: dict[str, object] = {"model": path.stem, "layers": len(matrices), "bytes": totals}
     numbers["arena_before"] = runtime.arena_used_bytes(data)
     numbers["file_before"] = len(data)
-    for method in ("dcsr", "rice", "auto"):
-        compressed, choices = convert.compress(model, str(path), method=method)
+    for objective in planner.OBJECTIVES:
+        compressed, choices = convert.compress(model, str(path), objective=objective)
         rows = [report.row(choice) for choice in choices]
         result = tflite.serialize(compressed)
-        numbers[f"file_{method}"] = len(result)
-        numbers[f"layers_{method}"] = report.totals(rows)
-        numbers[f"arena_{method}"] = runtime.arena_used_bytes(result)
+        numbers[f"file_{objective}"] = len(result)
+        numbers[f"layers_{objective}"] = report.totals(rows)
+        numbers[f"arena_{objective}"] = runtime.arena_used_bytes(result)
+        records = [entry.buffer for entry in compressed.metadata or [] if entry.name == convert.RECORD_NAME]
+        numbers["record"] = sum(len(compressed.buffers[index].data) for index in records)
+        numbers["channels"] = sum(choice.packed.streams.rows for choice in choices if choice.packed)
+    stripped, _ = convert.compress(model, str(path), objective="size", strip=True)
+    numbers["file_stripped"] = len(tflite.serialize(stripped))
     numbers["seconds"] = _seconds(path, runs)
     return numbers
 
@@ -86,29 +91,31 @@ def _seconds(path: Path, runs: int) -> float:
 def tables(results: Sequence[dict]) -> list[str]:
     """The lines of both tables."""
     lines = [
-        f"| model | layers | dense bytes | {' | '.join(s.replace('_', ' ') for s in _SCHEMES)} | auto |",
-        f"|---|---|---|{'---|' * (len(_SCHEMES) + 1)}",
+        f"| model | layers | dense bytes | {' | '.join((*_SCHEMES, *planner.OBJECTIVES)).replace('_', ' ')} |",
+        f"|---|---|---|{'---|' * (len(_SCHEMES) + len(planner.OBJECTIVES))}",
     ]
     for numbers in results:
         dense = numbers["bytes"]["dense"]
         if not dense:
             continue
         ratios = [f"{numbers['bytes'][scheme] / dense:.3f}" for scheme in _SCHEMES]
-        auto = f"{numbers['layers_auto']['packed_bytes'] / dense:.3f}"
-        cells = [numbers["model"], numbers["layers"], f"{dense:,}", *ratios, auto]
+        ratios += [f"{numbers[f'layers_{objective}']['packed_bytes'] / dense:.3f}" for objective in planner.OBJECTIVES]
+        cells = [numbers["model"], numbers["layers"], f"{dense:,}", *ratios]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += [
         "",
-        "| model | file | dcsr | rice | auto | auto/file | arena | arena auto | compress, s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| model | file | balanced | size | speed | size, stripped | stripped/file | record a channel | arena |"
+        " arena balanced | compress, s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for numbers in results:
         cells = [
             numbers["model"],
-            *(f"{numbers[f'file_{kind}']:,}" for kind in ("before", "dcsr", "rice", "auto")),
-            f"{numbers['file_auto'] / numbers['file_before']:.3f}",
+            *(f"{numbers[f'file_{kind}']:,}" for kind in ("before", *planner.OBJECTIVES, "stripped")),
+            f"{numbers['file_stripped'] / numbers['file_before']:.3f}",
+            f"{numbers['record'] / numbers['channels']:.2f}" if numbers["channels"] else "-",
             f"{numbers['arena_before']:,}",
-            f"{numbers['arena_auto']:,}",
+            f"{numbers['arena_balanced']:,}",
             f"{numbers['seconds']:.2f}",
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")

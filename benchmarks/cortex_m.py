@@ -12,12 +12,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks import cortex_m_layers, firmware_code
 from benchmarks.cortex_m_layers import Case
+from dcsr import cost_model, encodings, packing
 from dcsr import model as tflite
-from dcsr import packing
 from dcsr.cli import common
 from toolchains.simulator import run_firmware
 
@@ -44,8 +42,6 @@ _TIMEOUT = 1800.0
 # Runfiles: this file is <workspace>/benchmarks/cortex_m.py.
 _WORKSPACE = Path(__file__).parent.parent
 _LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
-# kMostGatherPixels of kernels.c.
-_MOST_GATHER_PIXELS = 12
 _KERNELS = {packing.OP_CONV_2D: "conv1x1", packing.OP_FULLY_CONNECTED: "fully_connected"}
 
 
@@ -70,20 +66,33 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--method",
         choices=cortex_m_layers.METHODS,
-        default="auto",
-        help="encoding; auto is the smallest (default: %(default)s)",
+        default="speed",
+        help="encoding; speed is what the planner takes for the core with this objective, auto the smallest, every all"
+        " that there are (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--scratch-budget",
+        action="append",
+        type=int,
+        metavar="BYTES",
+        help="of the layers of --layers all; 0 for the kernels' default, 1 for the portable kernel; may be repeated"
+        " (default: 0)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     models = arguments.models
     if models is None and os.environ.get(_MODELS_VARIABLE):
         models = Path(os.environ[_MODELS_VARIABLE])
-    if arguments.layers == "all":
-        cases = cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method)
-    else:
-        cases = cortex_m_layers.anchors(models, arguments.method)
+
+    def cases_of(core: str) -> list[Case]:
+        cpu = f"cortex-{core}"
+        if arguments.layers == "anchors":
+            return cortex_m_layers.anchors(models, arguments.method, cpu)
+        budgets = arguments.scratch_budget or (0,)
+        return cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method, cpu, budgets)
+
     try:
-        results = [measure(core, cases) for core in arguments.cpu or CORES]
+        results = [measure(core, cases_of(core)) for core in arguments.cpu or CORES]
     except run_firmware.SimulatorMissingError as error:
         sys.stderr.write(run_firmware.INSTALL.format(missing=error))
         return common.EXIT_BAD_INPUT
@@ -118,11 +127,14 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "layer": case.name,
                 "weights": case.weights,
                 "sparsity": round(case.sparsity, 6),
-                "encoding": case.sparse.streams.scheme,
+                "encoding": cost_model.coding(case.sparse.streams),
                 "elements": len(case.sparse.streams.values),
+                "packed_bytes": case.sparse.streams.nbytes,
+                "work": dataclasses.asdict(case.work),
                 "dense_instructions": dense,
                 "sparse_instructions": sparse,
                 "ratio": round(sparse / dense, 6),
+                "cmsis_nn_instructions": cortex_m_layers.CMSIS_NN.get(core, {}).get(case.product),
                 "gathers": gathers,
                 "sparse_cycles": {str(cost): sparse + gathers * (cost - 1) for cost in GATHER_COSTS},
                 "dense_scratch": dense_scratch,
@@ -143,22 +155,21 @@ def firmware(core: str) -> Path:
 
 def gather_instructions(case: Case, code: firmware_code.Code) -> int:
     """Vector gathers and scatters of the sparse product, by the formula of docs/results.md."""
-    batches, _, _, height, width = case.shape
+    if "dcsr_conv1x1_mve" not in code.addresses:
+        return 0
     rows, cols = case.matrix.shape
-    pixels = batches * height * width
-    fully_connected = case.sparse.op == packing.OP_FULLY_CONNECTED
-    if "dcsr_conv1x1_gather_mve" in code.addresses and (fully_connected or pixels <= _MOST_GATHER_PIXELS):
+    work = case.work
+    plan = cost_model.plan("cortex-m55", work)
+    if plan.kernel in ("fully_connected", "conv1x1_gather_mve"):
         # For each pixel one for a group of 16 elements, and one for the sums of four rows.
-        lengths = case.sparse.streams.row_lengths
-        assert lengths is not None
-        return pixels * (int(np.sum(-(-lengths.astype(int) // 16))) + -(-rows // 4))
-    if not fully_connected:
-        if "dcsr_conv1x1_mve" not in code.addresses:
-            return 0
-        # For 8 pixels at a time: two channels a gather (one if they are odd), and a scatter of each output channel.
-        vectors = -(-pixels // 8)
-        return vectors * (cols // 2 if cols % 2 == 0 else cols) + vectors * rows
-    return 0
+        groups = -(-encodings.row_lengths(case.sparse.streams) // 16)
+        return work.vectors * (int(groups.sum()) + -(-rows // 4))
+    if plan.kernel != "conv1x1_mve":
+        return 0
+    # A scatter of eight outputs of a channel; for each pass four of a part of 16 columns of four pixels.
+    blocks, vectors = cost_model.mve_blocks(work, plan)
+    passes = plan.passes if blocks > 1 else 1
+    return vectors * rows + passes * vectors * 2 * (4 * -(-cols // 16) if cols >= 16 else 0)
 
 
 def tables(results: Sequence[dict]) -> list[str]:
@@ -168,6 +179,8 @@ def tables(results: Sequence[dict]) -> list[str]:
         core = result["core"]
         costs = [str(cost) for cost in GATHER_COSTS] if core in CORES_WITH_GATHERS else []
         titles = ["layer", "weights", "sparsity", "encoding", "dense", "sparse", "ratio"]
+        has_cmsis = core in cortex_m_layers.CMSIS_NN
+        titles += ["CMSIS-NN"] if has_cmsis else []
         titles += [*(f"cycles, gather {cost}" for cost in costs), "scratch", "code"]
         lines += [
             *([""] if lines else []),
@@ -185,6 +198,7 @@ def tables(results: Sequence[dict]) -> list[str]:
                 f"{layer['dense_instructions']:,}",
                 f"{layer['sparse_instructions']:,}",
                 f"{layer['ratio']:.3f}",
+                *([_over_cmsis_nn(layer)] if has_cmsis else []),
                 *(f"{layer['sparse_cycles'][cost]:,}" for cost in costs),
                 f"{layer['sparse_scratch']:,}",
                 f"{layer['sparse_code']:,}",
@@ -192,6 +206,12 @@ def tables(results: Sequence[dict]) -> list[str]:
             lines.append(f"| {' | '.join(cells)} |")
         lines += ["", f"Reading and checking a packed layer: {result['parse_code']:,} bytes of code."]
     return lines
+
+
+def _over_cmsis_nn(layer: dict) -> str:
+    """Sparse instructions over those of CMSIS-NN's dense product, if these are known."""
+    dense = layer["cmsis_nn_instructions"]
+    return f"{layer['sparse_instructions'] / dense:.3f}" if dense else "-"
 
 
 def _run(core: str, elf: Path, job: bytes) -> bytes:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import convert, encodings, packing
+from dcsr import convert, cost_model, encodings, packing, planner
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.requantize import quantize_multiplier
 from dcsr.schema import schema
 
-METHODS = tuple(method for method in convert.METHODS if method != "none")
+# speed is what the planner's objective of this name takes for the core, auto the smallest encoding, every a case for
+# each that a planner chooses from.
+METHODS = ("speed", "auto", "every", *encodings.METHODS)
 
 # Of cortex_m_bench.c.
 _JOB = struct.Struct("<4sI")
@@ -60,6 +62,27 @@ ANCHORS = (
     Anchor(12, 16560, None, 0.91, "sparse_l_90"),
 )
 
+# Instructions of whole layers with CMSIS-NN, by core and product (Case.product); on the M55 its fully connected layer
+# as clang compiles it.
+CMSIS_NN = {
+    "m4": {
+        "conv 276x276@250": 30_359_686,
+        "conv 172x172@250": 12_534_475,
+        "conv 64x64@125": 1_069_578,
+        "conv 1280x320@9": 7_156_073,
+        "conv 96x576@36": 3_140_873,
+        "fc 12x16560": 373_394,
+    },
+    "m55": {
+        "conv 276x276@250": 4_413_583,
+        "conv 172x172@250": 1_918_391,
+        "conv 64x64@125": 202_883,
+        "conv 1280x320@9": 868_769,
+        "conv 96x576@36": 391_077,
+        "fc 12x16560": 31_324,
+    },
+}
+
 
 @dataclass(frozen=True)
 class Case:
@@ -82,16 +105,28 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Operator, rows x cols @ output pixels, and the scratch budget if it has one."""
+        """That of the product, and the scratch budget if the layer has one."""
+        budget = self.sparse.scratch_budget
+        if not budget:
+            return self.product
+        return f"{self.product}, {budget // 1024} KB" if budget >= 1024 else f"{self.product}, {budget} B"
+
+    @property
+    def product(self) -> str:
+        """Operator and rows x cols @ output pixels."""
         rows, cols = self.matrix.shape
         kind = "conv" if self.sparse.op == packing.OP_CONV_2D else "fc"
         name = f"{kind} {rows}x{cols}"
         vectors = self.shape[0] * self.shape[3] * self.shape[4]
         if vectors > 1 or kind == "conv":
             name += f"@{vectors}"
-        if self.sparse.scratch_budget:
-            name += f", {self.sparse.scratch_budget // 1024} KB"
         return name
+
+    @property
+    def work(self) -> cost_model.Work:
+        """What the cost of the sparse product depends on."""
+        vectors = self.shape[0] * self.shape[3] * self.shape[4]
+        return cost_model.work(self.sparse, vectors)
 
     @property
     def sparsity(self) -> float:
@@ -107,8 +142,14 @@ class Case:
         return packing.run(self.dense, pixels.reshape(-1, pixels.shape[-1]))[1]
 
 
-def anchors(models: Path | None, method: str, chosen: Sequence[Anchor] = ANCHORS) -> list[Case]:
+def anchors(models: Path | None, method: str, cpu: str, chosen: Sequence[Anchor] = ANCHORS) -> list[Case]:
     """The anchors, with the weights of the published models below the folder `models` if that has them.
+
+    Args:
+      models: the folder.
+      method: one of METHODS.
+      cpu: one of cost_model.CPUS.
+      chosen: the anchors.
 
     Raises:
       tflite.ModelError: if `models` has no model of an anchor, or one that does not have the layer.
@@ -119,13 +160,19 @@ def anchors(models: Path | None, method: str, chosen: Sequence[Anchor] = ANCHORS
             f"{models}: none of the published models is below it; --layers all takes the layers of any models"
         )
     return [
-        _published(anchor, paths[anchor.model], method) if anchor.model in paths else synthetic(anchor, method)
+        case
         for anchor in chosen
+        for case in (
+            _published(anchor, paths[anchor.model], method, cpu)
+            if anchor.model in paths
+            else synthetic(anchor, method, cpu)
+        )
     ]
 
 
-def all_layers(models: Path, method: str) -> list[Case]:
-    """Every layer that is sparse enough to be packed, of all models below a folder; convolutions with 1x1 filters only.
+def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
+    """Every layer that is sparse enough to be packed, of all models below a folder, with every scratch budget;
+    convolutions with 1x1 filters only.
 
     Raises:
       tflite.ModelError: if there is none.
@@ -135,13 +182,16 @@ def all_layers(models: Path, method: str) -> list[Case]:
         model = tflite.read(path)
         for layer in layer_finder.find(model):
             if _is_measurable(layer) and _sparsity(layer.matrix) >= convert.DEFAULT_MIN_SPARSITY:
-                cases.append(_of_model(model, layer, path.stem, method))
+                # A FULLY_CONNECTED takes no scratch.
+                budgets = scratch_budgets if layer.op.startswith("CONV") else scratch_budgets[:1]
+                for budget in budgets:
+                    cases += _of_model(model, layer, path.stem, method, cpu, budget)
     if not cases:
         raise tflite.ModelError(f"{models}: no model below it has a layer that is sparse enough")
     return cases
 
 
-def synthetic(anchor: Anchor, method: str) -> Case:
+def synthetic(anchor: Anchor, method: str, cpu: str) -> list[Case]:
     """A layer with normally distributed weights of which the small ones are pruned; the same at every call."""
     rng = _random(f"{anchor.rows} {anchor.cols} {anchor.size} {anchor.sparsity}")
     weights = rng.standard_normal((anchor.rows, anchor.cols))
@@ -166,7 +216,7 @@ def synthetic(anchor: Anchor, method: str) -> Case:
         scratch_budget=anchor.scratch_budget,
     )
     size = anchor.size or (1, 1)
-    return _case(_SYNTHETIC, matrix, dense, (1, *size, *size), method)
+    return _cases(_SYNTHETIC, matrix, dense, (1, *size, *size), method, cpu)
 
 
 def job(cases: Sequence[Case]) -> bytes:
@@ -184,22 +234,24 @@ def _is_measurable(layer: layer_finder.Layer) -> bool:
     return layer.obstacle is None and (len(layer.shape) == 2 or layer.shape[1:3] == (1, 1))
 
 
-def _published(anchor: Anchor, path: Path, method: str) -> Case:
+def _published(anchor: Anchor, path: Path, method: str, cpu: str) -> list[Case]:
     """The layer of the model at `path` with the anchor's shape whose sparsity is nearest to the anchor's."""
     model = tflite.read(path)
     wanted = (1, 1) if anchor.size is None else anchor.size
-    cases = [
-        _of_model(model, layer, path.stem, method, anchor.scratch_budget)
+    layers = [
+        _of_model(model, layer, path.stem, method, cpu, anchor.scratch_budget)
         for layer in layer_finder.find(model)
         if _is_measurable(layer) and layer.matrix.shape == (anchor.rows, anchor.cols)
     ]
-    cases = [case for case in cases if case.shape[3:] == wanted]
-    if not cases:
+    layers = [cases for cases in layers if cases[0].shape[3:] == wanted]
+    if not layers:
         raise tflite.ModelError(f"{path}: has no layer {anchor.rows} x {anchor.cols} with an output of {wanted}")
-    return min(cases, key=lambda case: abs(case.sparsity - anchor.sparsity))
+    return min(layers, key=lambda cases: abs(cases[0].sparsity - anchor.sparsity))
 
 
-def _of_model(model: schema.ModelT, layer: layer_finder.Layer, name: str, method: str, scratch_budget: int = 0) -> Case:
+def _of_model(
+    model: schema.ModelT, layer: layer_finder.Layer, name: str, method: str, cpu: str, scratch_budget: int = 0
+) -> list[Case]:
     dense = layer_finder.packed_layer(model, layer, "dense")
     dense = dataclasses.replace(dense, scratch_budget=scratch_budget)
     tensors = model.subgraphs[layer.subgraph].tensors
@@ -208,16 +260,25 @@ def _of_model(model: schema.ModelT, layer: layer_finder.Layer, name: str, method
         shape = (*map(int, inputs[:3]), *map(int, outputs[1:3]))
     else:
         shape = (int(np.prod(inputs)) // layer.matrix.shape[1], 1, 1, 1, 1)
-    return _case(name, layer.matrix, dense, shape, method)
+    return _cases(name, layer.matrix, dense, shape, method, cpu)
 
 
-def _case(weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str) -> Case:
-    """Adds what is the same for layers of any origin."""
-    sizes = encodings.sizes(matrix, [name for name in METHODS if name != "auto"] if method == "auto" else [method])
-    streams = encodings.encode(matrix, min(sizes, key=lambda name: sizes[name]))
+def _cases(
+    weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str, cpu: str
+) -> list[Case]:
+    """Adds what is the same for layers of any origin; one case for each encoding."""
     size = shape[0] * shape[1] * shape[2] * matrix.shape[1]
     activations = _random(f"{weights} {matrix.shape} {shape}").integers(-128, 128, size).astype(np.int8)
-    return Case(weights, matrix, dataclasses.replace(dense, streams=streams), dense, shape, activations)
+    names = encodings.candidates(None if method in ("speed", "auto", "every") else method)
+    cases = [
+        Case(weights, matrix, dataclasses.replace(dense, streams=streams), dense, shape, activations)
+        for streams in encodings.encode_all(matrix, names)
+    ]
+    if method == "every":
+        return cases
+    candidates = [planner.Candidate(case.sparse, case.work, cost_model.estimate(cpu, case.work)) for case in cases]
+    chosen = planner.choose(candidates, "speed" if method == "speed" else "size")
+    return [case for case in cases if case.sparse is chosen.packed]
 
 
 def _random(name: str) -> np.random.Generator:

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from benchmarks import cortex_m, cortex_m_layers, firmware_code
+from dcsr import cost_model, encodings
 
 # Of both ops; pixels that are no multiple of anything.
 SMALL = (
@@ -15,24 +16,6 @@ SMALL = (
     cortex_m_layers.Anchor(3, 200, None, 0.9, None),
 )
 
-# Instructions of whole layers with CMSIS-NN; on the M55 its fully connected layer as clang compiles it.
-CMSIS_NN = {
-    "m4": {
-        "conv 276x276@250": 30_359_686,
-        "conv 64x64@125": 1_069_578,
-        "conv 1280x320@9": 7_156_073,
-        "fc 12x16560": 373_394,
-    },
-    "m55": {
-        "conv 276x276@250": 4_413_583,
-        "conv 172x172@250": 1_918_391,
-        "conv 64x64@125": 202_883,
-        "conv 1280x320@9": 868_769,
-        "conv 96x576@36": 391_077,
-        "fc 12x16560": 31_324,
-    },
-}
-
 
 @pytest.fixture(params=["m0plus", "m55"])
 def core(request):
@@ -40,7 +23,7 @@ def core(request):
 
 
 def test_table_has_a_row_for_each_layer_and_two_runs_are_equal(core):
-    cases = cortex_m_layers.anchors(None, "auto", SMALL)
+    cases = cortex_m_layers.anchors(None, "speed", f"cortex-{core}", SMALL)
     first, second = (cortex_m.measure(core, cases) for _ in range(2))
     assert first == second
     rows = [line.split(" | ") for line in cortex_m.tables([first]) if line.startswith(("| conv", "| fc"))]
@@ -53,15 +36,27 @@ def test_table_has_a_row_for_each_layer_and_two_runs_are_equal(core):
         assert layer["sparse_cycles"]["2"] >= layer["sparse_instructions"]
 
 
-@pytest.mark.parametrize("method", [m for m in cortex_m_layers.METHODS if m != "auto"])
+def test_scratch_is_what_the_cost_model_says(core):
+    """For budgets from too little to more than enough."""
+    shapes = [((40, (3, 7)), (300, 700, 900, 1000, 2000)), ((300, (5, 5)), (5000, 7000, 9000, 30000))]
+    anchors = [
+        cortex_m_layers.Anchor(5, cols, size, 0.8, None, budget)
+        for (cols, size), budgets in shapes
+        for budget in (0, *budgets)
+    ]
+    for layer in cortex_m.measure(core, cortex_m_layers.anchors(None, "every", f"cortex-{core}", anchors))["layers"]:
+        expected = cost_model.estimate(f"cortex-{core}", cost_model.Work(**layer["work"]))
+        assert layer["sparse_scratch"] == expected.scratch_bytes, layer
+
+
+@pytest.mark.parametrize("method", encodings.METHODS)
 def test_method_is_the_encoding(method):
-    for case in cortex_m_layers.anchors(None, method, SMALL):
-        # A variant is the encoding with a parameter that it gives.
-        assert case.sparse.streams.scheme in (method, method.rstrip("48"))
+    for case in cortex_m_layers.anchors(None, method, "cortex-m4", SMALL):
+        assert cost_model.coding(case.sparse.streams) in encodings.candidates(method)
 
 
 def test_wrong_output_is_noticed(core, monkeypatch):
-    case = cortex_m_layers.synthetic(SMALL[0], "auto")
+    (case,) = cortex_m_layers.synthetic(SMALL[0], "auto", "cortex-m4")
     changed = dataclasses.replace(case.sparse, bias=case.sparse.bias + 12345)
     wrong = dataclasses.replace(case, sparse=changed)
     with pytest.raises(cortex_m.FirmwareError, match="exit status 1: sparse output"):
@@ -69,16 +64,15 @@ def test_wrong_output_is_noticed(core, monkeypatch):
 
 
 def test_damaged_layer_is_refused(core):
-    case = cortex_m_layers.synthetic(SMALL[2], "auto")
+    (case,) = cortex_m_layers.synthetic(SMALL[2], "auto", "cortex-m4")
     damaged = dataclasses.replace(case, sparse=dataclasses.replace(case.sparse, op=7))
     with pytest.raises(cortex_m.FirmwareError, match="the sparse layer: "):
         cortex_m.measure(core, [damaged])
 
 
 def test_synthetic_layers_have_the_anchors_sparsity():
-    for anchor, case in zip(
-        cortex_m_layers.ANCHORS, cortex_m_layers.anchors(None, "auto", cortex_m_layers.ANCHORS), strict=True
-    ):
+    cases = cortex_m_layers.anchors(None, "auto", "cortex-m4")
+    for anchor, case in zip(cortex_m_layers.ANCHORS, cases, strict=True):
         assert case.matrix.shape == (anchor.rows, anchor.cols)
         assert case.sparsity == pytest.approx(anchor.sparsity, abs=0.01)
 
@@ -93,15 +87,31 @@ def test_code_of_a_kernel_has_what_it_calls(core):
     assert "main" not in names
 
 
-@pytest.mark.parametrize("core", CMSIS_NN)
+@pytest.mark.parametrize("core", cortex_m_layers.CMSIS_NN)
 def test_dense_baseline_is_as_good_as_cmsis_nn(core):
     if "arm_fully_connected_s8" in firmware_code.read(cortex_m.firmware(core)).addresses:
         pytest.skip("the baseline is CMSIS-NN")
-    cases = {
-        case.name: case
-        for case in cortex_m_layers.anchors(None, "rle", cortex_m_layers.ANCHORS)
-        if case.name in CMSIS_NN[core]
+    expected = cortex_m_layers.CMSIS_NN[core]
+    cases = {case.product: case for case in cortex_m_layers.anchors(None, "rle", f"cortex-{core}")}
+    assert cases.keys() == expected.keys()
+    result = cortex_m.measure(core, list(cases.values()))
+    for product, layer in zip(cases, result["layers"], strict=True):
+        assert layer["dense_instructions"] <= 1.05 * expected[product], product
+    rows = [line.split(" | ") for line in cortex_m.tables([result])]
+    titles = next(row for row in rows if row[0] == "| layer")
+    ratios = [row[titles.index("CMSIS-NN")] for row in rows if row[0].startswith(("| conv", "| fc"))]
+    assert [float(ratio) for ratio in ratios] == [
+        pytest.approx(layer["sparse_instructions"] / expected[product], abs=0.001)
+        for product, layer in zip(cases, result["layers"], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m55"])
+def test_speed_takes_what_the_planner_takes(cpu):
+    every = cortex_m_layers.anchors(None, "every", cpu, SMALL)
+    fastest = {
+        name: min(cost_model.estimate(cpu, case.work).instructions for case in every if case.name == name)
+        for name in {case.name for case in every}
     }
-    assert cases.keys() == CMSIS_NN[core].keys()
-    for layer in cortex_m.measure(core, list(cases.values()))["layers"]:
-        assert layer["dense_instructions"] <= 1.05 * CMSIS_NN[core][layer["layer"]], layer["layer"]
+    chosen = cortex_m_layers.anchors(None, "speed", cpu, SMALL)
+    assert {case.name: cost_model.estimate(cpu, case.work).instructions for case in chosen} == fastest

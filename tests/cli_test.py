@@ -86,6 +86,72 @@ def test_compress_inspect_verify_decompress(dense):
     assert (cwd / "again.tflite").read_bytes() == (cwd / "small.tflite").read_bytes()
 
 
+LAYER_KEYS = {
+    *("name", "op", "rows", "cols", "nonzeros", "dense_bytes", "packed_bytes", "encoding", "bound_bytes"),
+    *("estimated_instructions", "scratch_bytes"),
+}
+
+
+def test_reports_have_the_same_numbers_and_the_measured_arena(dense):
+    cwd = dense.parent
+    run("compress", dense, "-o", "small.tflite", "--json", "c.json", "--report", "c.html", cwd=cwd)
+    run("inspect", "small.tflite", "--json", "i.json", "--report", "i.html", cwd=cwd)
+    compressed, inspected = (json.loads((cwd / name).read_text()) for name in ("c.json", "i.json"))
+    for report in (compressed, inspected):
+        assert report["layers"][0].keys() >= LAYER_KEYS
+        assert report["total"]["estimated_instructions"] == sum(
+            layer["estimated_instructions"] or 0 for layer in report["layers"]
+        )
+    for before, after in zip(compressed["layers"], inspected["layers"], strict=True):
+        for key in LAYER_KEYS - {"op"}:
+            assert before[key] == after[key], key
+    verified = run("verify", dense, "small.tflite", "--samples", 1, cwd=cwd).stdout
+    total = compressed["total"]
+    assert f"arena {total['arena_bytes_before']:,} -> {total['arena_bytes_after']:,} bytes" in verified
+    assert inspected["total"]["arena_bytes"] == total["arena_bytes_after"]
+    page = (cwd / "c.html").read_text()
+    for number in (total["file_bytes_after"], total["arena_bytes_after"], total["estimated_instructions"]):
+        assert f"<b>{number:,}</b>" in page
+    assert "http" not in page and "http" not in (cwd / "i.html").read_text()
+
+
+def test_report_with_a_comparison(dense):
+    cwd = dense.parent
+    way = {"way": "TFLM LUT", "flash_bytes": 1, "arena_bytes": 2, "latency_ratio": 3.25, "note": "a note"}
+    (cwd / "tflm.json").write_text(json.dumps([{"model": "dense", "ways": [way]}]))
+    options = ("--report", "r.html", "--comparison", "tflm.json")
+    run("compress", dense, "-o", "o.tflite", *options, cwd=cwd)
+    assert "TFLM LUT" in (cwd / "r.html").read_text()
+    (cwd / "tflm.json").write_text(json.dumps([{"model": "other", "ways": []}]))
+    line = error_of(run("compress", dense, "-o", "o2.tflite", *options, cwd=cwd, code=2))
+    assert line == "compress: tflm.json: has no model dense; it has other"
+    assert not (cwd / "o2.tflite").exists()
+
+
+def test_stripped_models_verify_and_cannot_be_decompressed(dense):
+    cwd = dense.parent
+    run("compress", dense, "-o", "small.tflite", cwd=cwd)
+    run("compress", dense, "-o", "stripped.tflite", "--strip", cwd=cwd)
+    assert (cwd / "stripped.tflite").stat().st_size < (cwd / "small.tflite").stat().st_size
+    run("verify", dense, "stripped.tflite", cwd=cwd)
+    run("inspect", "stripped.tflite", cwd=cwd)
+    line = error_of(run("decompress", "stripped.tflite", "-o", "back.tflite", cwd=cwd, code=2))
+    assert "stripped.tflite: has no 'dcsr_original' metadata" in line and "--strip" in line
+    assert not (cwd / "back.tflite").exists()
+
+
+def test_dumped_plan_gives_the_same_file(dense):
+    cwd = dense.parent
+    options = ("--objective", "speed", "--cpu", "cortex-m4", "--max-scratch", 5000)
+    run("compress", dense, "-o", "a.tflite", "--dump-plan", "plan.yaml", *options, cwd=cwd)
+    run("compress", dense, "-o", "b.tflite", "--plan", "plan.yaml", cwd=cwd)
+    assert (cwd / "a.tflite").read_bytes() == (cwd / "b.tflite").read_bytes()
+    run("verify", dense, "b.tflite", "--samples", 2, cwd=cwd)
+    (cwd / "plan.yaml").write_text("version: 1\ntensors: [{tensor: lost, method: rle}]")
+    line = error_of(run("compress", dense, "-o", "c.tflite", "--plan", "plan.yaml", cwd=cwd, code=2))
+    assert line.startswith("compress: plan.yaml: entry 1 of 'tensors': ") and "no layer whose weights are" in line
+
+
 METHODS = ["dcsr", "dcsr4", "dcsr8", "offset8", "rle", "rice", "bitmap", "rice+huffman", "auto", "none"]
 
 
@@ -254,6 +320,11 @@ def test_full_disk_behind_stdout_is_one_line(dense):
         ["dense.tflite", "-o", "o.tflite", "--method", "best"],
         ["dense.tflite", "-o", "o.tflite", "--min-sparsity", "60"],
         ["dense.tflite", "-o", "o.tflite", "--cc", "model.txt"],
+        ["dense.tflite", "-o", "o.tflite", "--max-scratch", "-1"],
+        ["dense.tflite", "-o", "o.tflite", "--cpu", "cortex-a5"],
+        ["dense.tflite", "-o", "o.tflite", "--plan", "none.yaml"],
+        ["dense.tflite", "-o", "o.tflite", "--report", "o.tflite"],
+        ["dense.tflite", "-o", "o.tflite", "--comparison", "dense.tflite"],
         ["dense.tflite", "-o", "o.tflite", "--bogus"],
     ],
 )

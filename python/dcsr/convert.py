@@ -1,12 +1,14 @@
 """Compressing a model and undoing it.
 
-Works on the schema's object API. What is replaced is recorded in the metadata entry `dcsr_original`
-(docs/format.md#in-the-model-file), from which `decompress` rebuilds tensors and operators as they were.
+Works on the schema's object API. What is replaced and does not follow from the packed layer is recorded in the
+metadata entry `dcsr_original` (docs/format.md#in-the-model-file), from which `decompress` rebuilds tensors and
+operators as they were.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from flatbuffers import flexbuffers
 
-from dcsr import densify, encodings, packing, renumber
+from dcsr import cost_model, densify, packing, planner, renumber
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import CUSTOM_CODES, Layer
@@ -22,16 +24,13 @@ from dcsr.model import ModelError
 from dcsr.renumber import indices as _indices
 from dcsr.schema import enum_name, schema
 
-METHODS = ("auto", *(scheme for scheme in encodings.SCHEMES if scheme != "dense"), "none")
-OBJECTIVES = ("balanced", "size", "speed")
+METHODS = planner.methods()
 DEFAULT_MIN_SPARSITY = 0.6
 
 RECORD_NAME = b"dcsr_original"
 RECORD_VERSION = 1
 _MAX_RECORD_BYTES = 1 << 28  # of an inflated record; a larger one is an attack, not a model
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
-
-_AUTO_CANDIDATES = ("dcsr", "rle", "offset8", "rice", "bitmap", "rice+huffman", "bitmap+huffman")
 
 
 @dataclass
@@ -42,22 +41,44 @@ class Choice:
       layer: the layer.
       packed: the packed layer, None if the layer stays as it is.
       blob: its bytes.
+      work, estimate: what it costs, if it is packed.
       note: why the layer stays as it is.
     """
 
     layer: Layer
     packed: packing.PackedLayer | None = None
     blob: bytes = b""
+    work: cost_model.Work | None = None
+    estimate: cost_model.Estimate | None = None
     note: str = ""
+
+    def take(self, other: Choice) -> None:
+        """Has become of the layer what became of it in another choice."""
+        self.packed, self.blob, self.work, self.estimate, self.note = (
+            other.packed,
+            other.blob,
+            other.work,
+            other.estimate,
+            other.note,
+        )
+
+    def drop(self, note: str) -> None:
+        """Has the layer stay as it is."""
+        self.take(Choice(self.layer, note=note))
 
 
 def compress(
     model: schema.ModelT,
     name: str,
     *,
-    method: str = "auto",
+    method: str = planner.AUTO,
     min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    objective: str = planner.DEFAULT_OBJECTIVE,
+    cpu: str = cost_model.DEFAULT_CPU,
+    max_scratch: int | None = None,
+    plan: str | None = None,
     smaller_only: bool = True,
+    strip: bool = False,
     progress: Callable[[list[Layer]], Iterable[Layer]] = iter,
 ) -> tuple[schema.ModelT, list[Choice]]:
     """Packs the layers of `model` that are sparse enough and get smaller.
@@ -68,16 +89,21 @@ def compress(
     Args:
       model: stays as it is.
       name: of the model, for error messages.
-      method: one of METHODS or of encodings.SCHEMES; `auto` takes the smallest for each layer, `none` packs nothing.
+      method: one of METHODS; an encoding is that of all layers, `auto` has the planner choose, `none` packs nothing.
       min_sparsity: share of zeros from which on a layer is considered.
+      objective: one of planner.OBJECTIVES.
+      cpu: core that times are estimated for, one of cost_model.CPUS.
+      max_scratch: bytes of scratch that a layer may take; None for the kernels' default.
+      plan: path of a plan file, which goes before all that for the tensors that it names.
       smaller_only: whether layers that would not get smaller stay as they are.
+      strip: whether to leave out what running the model does not need (see _strip); decompress needs some of it.
       progress: wraps the list of layers while it is worked through.
 
     Returns:
       (the compressed model, what became of each layer).
 
     Raises:
-      ModelError: if the model is compressed already or is not an int8 model.
+      ModelError: if the model is compressed already or is not an int8 model, or the plan does not fit it.
     """
     if layer_finder.is_compressed(model):
         raise ModelError(f"{name}: is compressed already; decompress it first")
@@ -89,17 +115,36 @@ def compress(
         model = densify.densify(model, name)
     layers = layer_finder.find(model)
     _check_is_int8(layers, model, name)
-    choices = [_choose(model, layer, method, min_sparsity) for layer in progress(layers)]
-    _drop_what_saves_nothing(model, choices, smaller_only)
-    compressed = _rewrite(copy.deepcopy(model), choices)
+    overrides = planner.read_plan(plan, model, layers, name) if plan else {}
+    settings = planner.Settings(objective, cpu, method, min_sparsity, max_scratch, overrides)
+    choices = [_choose(model, layer, settings) for layer in progress(layers)]
+    smallest = dataclasses.replace(settings, objective="size")
+    _drop_what_saves_nothing(model, choices, smaller_only, lambda layer: _choose(model, layer, smallest))
+    compressed = _rewritten(model, choices, strip)
     # The record and the operator codes are stored once for all layers, which small models do not earn back.
     if smaller_only and any(choice.packed for choice in choices):
-        if len(tflite.serialize(compressed)) >= len(tflite.serialize(model)):
+        before = len(tflite.serialize(model))
+        saves = len(tflite.serialize(compressed)) < before
+        if not saves and objective != "size":
             for choice in choices:
                 if choice.packed:
-                    choice.packed, choice.blob, choice.note = None, b"", "would not get smaller"
-            compressed = copy.deepcopy(model)
+                    choice.take(_choose(model, choice.layer, smallest))
+            compressed = _rewritten(model, choices, strip)
+            saves = len(tflite.serialize(compressed)) < before
+        if not saves:
+            for choice in choices:
+                if choice.packed:
+                    choice.drop("would not get smaller")
+            compressed = _rewritten(model, choices, strip)
     return compressed, choices
+
+
+def _rewritten(model: schema.ModelT, choices: list[Choice], strip: bool) -> schema.ModelT:
+    """A copy of `model` with the choices carried out."""
+    compressed = _rewrite(copy.deepcopy(model), choices)
+    if strip:
+        _strip(compressed)
+    return compressed
 
 
 def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
@@ -113,7 +158,10 @@ def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
     model = copy.deepcopy(model)
     entries = [entry for entry in model.metadata or [] if entry.name == RECORD_NAME]
     if len(entries) != 1:
-        raise ModelError(f"{name}: has no '{RECORD_NAME.decode()}' metadata, which decompress needs; it was stripped")
+        raise ModelError(
+            f"{name}: has no '{RECORD_NAME.decode()}' metadata, which decompress needs; it was stripped"
+            " (compress --strip): decompress a model compressed without that, or take the original"
+        )
     try:
         record = _unpack_record(model.buffers[entries[0].buffer].data)
         _restore(model, record, entries[0])
@@ -136,31 +184,37 @@ def _check_is_int8(layers: list[Layer], model: schema.ModelT, name: str) -> None
     )
 
 
-def _choose(model: schema.ModelT, layer: Layer, method: str, min_sparsity: float) -> Choice:
+def _choose(model: schema.ModelT, layer: Layer, settings: planner.Settings) -> Choice:
     """The encoding of one layer, looked at alone."""
     if layer.obstacle:
         return Choice(layer, note=layer.obstacle)
-    if method == "none":
-        return Choice(layer, note="--method none")
-    assert layer.matrix is not None
-    zeros = layer.matrix.size - np.count_nonzero(layer.matrix)
-    if zeros < min_sparsity * layer.matrix.size:
-        return Choice(layer, note=f"below --min-sparsity {100 * min_sparsity:g} %")
-    if method == "auto":
-        sizes = encodings.sizes(layer.matrix, _AUTO_CANDIDATES)
-        method = min(sizes, key=lambda scheme: sizes[scheme])
-    packed = layer_finder.packed_layer(model, layer, method)
-    return Choice(layer, packed, packing.pack(packed))
+    planned = planner.plan(
+        layer,
+        lambda streams, budget: layer_finder.pack(model, layer, streams, budget),
+        layer_finder.vectors(model, layer),
+        settings,
+    )
+    if isinstance(planned, str):
+        return Choice(layer, note=planned)
+    return Choice(layer, planned.packed, packing.pack(planned.packed), planned.work, planned.estimate)
 
 
-def _drop_what_saves_nothing(model: schema.ModelT, choices: list[Choice], smaller_only: bool) -> None:
-    """Drops the choices that save nothing, looking at all layers that share weights together."""
+def _drop_what_saves_nothing(
+    model: schema.ModelT, choices: list[Choice], smaller_only: bool, smallest: Callable[[Layer], Choice]
+) -> None:
+    """Drops the choices that save nothing, looking at all layers that share weights together.
+
+    If only the smallest encodings save something, these are taken, whatever the objective is.
+    """
     groups: dict[int, list[Choice]] = {}
     for choice in choices:
         if choice.packed:
             groups.setdefault(_weights(model, choice.layer).buffer, []).append(choice)
     for buffer, group in groups.items():
         user = _other_user(model, buffer, group)
+        if not user and smaller_only and _stored_after(group) >= _stored_before(model, group):
+            for choice in group:
+                choice.take(smallest(choice.layer))
         if user:
             note = f"weights also used by {user}"
         elif smaller_only and _stored_after(group) >= _stored_before(model, group):
@@ -168,7 +222,7 @@ def _drop_what_saves_nothing(model: schema.ModelT, choices: list[Choice], smalle
         else:
             continue
         for choice in group:
-            choice.packed, choice.blob, choice.note = None, b"", note
+            choice.drop(note)
 
 
 def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:
@@ -215,12 +269,9 @@ def _stored_before(model: schema.ModelT, group: list[Choice]) -> int:
 
 
 def _stored_after(group: list[Choice]) -> int:
-    """Bytes of packed layers, options and the scales that decompress needs."""
-    total = sum(len(blob) for blob in {choice.blob for choice in group})
-    for choice in group:
-        assert choice.packed
-        total += len(_options(choice)) + 4 * len(choice.packed.multiplier)
-    return total
+    """Bytes of packed layers and options."""
+    blobs = {choice.blob for choice in group}
+    return sum(map(len, blobs)) + sum(len(_options(choice)) for choice in group)
 
 
 def _options(choice: Choice) -> bytes:
@@ -329,7 +380,7 @@ def _rewrite_subgraph(
         weights, bias = int(operator.inputs[1]), layer_finder.bias_index(operator)
         original = subgraph.tensors[weights]
         first_use = weights not in recorded.inputs
-        put_on_record(weights, original)
+        put_on_record(weights, _weights_record(subgraph, choice))
         if bias >= 0:
             activations = subgraph.tensors[operator.inputs[0]]
             if bias not in kept_uses:
@@ -366,6 +417,37 @@ def _rewrite_subgraph(
     return recorded, mapping
 
 
+def _strip(model: schema.ModelT) -> None:
+    """Leaves out what TFLM does not need to run the model.
+
+    That are names, signatures, metadata (without TFLM's plan of the arena) with attached files, the options of our
+    operators, and empty buffers but one. Zero points that are the same for all channels become one, which TFLM takes
+    for all.
+    """
+    model.description = model.signatureDefs = model.metadataBuffer = None
+    model.metadata = [entry for entry in model.metadata or [] if entry.name == renumber.OFFLINE_PLAN] or None
+    model.attached_archive = b""
+    tensors = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors or []]
+    for named in [*model.subgraphs, *tensors]:
+        named.name = None
+    for _, operator in tflite.operators(model):
+        if tflite.operator_name(model, operator) in CUSTOM_CODES.values():
+            operator.customOptions = None
+    for tensor in tensors:
+        quantization = tensor.quantization
+        if quantization is not None:
+            quantization.min = quantization.max = None
+            if _length(quantization.zeroPoint) > 1 and len(set(_indices(quantization.zeroPoint))) == 1:
+                quantization.zeroPoint = quantization.zeroPoint[:1]
+    holders = [*tensors, *(model.metadata or [])]
+    kept = sorted({holder.buffer for holder in holders if _length(model.buffers[holder.buffer].data)})
+    index = {old: new for new, old in enumerate(kept, start=1)}
+    for holder in holders:
+        holder.buffer = index.get(holder.buffer, 0)
+    # Buffer 0 is the empty one by convention.
+    model.buffers = [schema.BufferT(), *(model.buffers[old] for old in kept)]
+
+
 def _signature_tensors(model: schema.ModelT, subgraph: schema.SubGraphT) -> set[int]:
     """Tensors of the subgraph that signatures name."""
     return {
@@ -377,23 +459,53 @@ def _signature_tensors(model: schema.ModelT, subgraph: schema.SubGraphT) -> set[
 
 
 def _bias_record(bias: schema.TensorT, activations: schema.TensorT, weights: schema.TensorT) -> schema.TensorT:
-    """The bias tensor for the record; marked by is_variable, its scale is left out where it can be derived."""
-    quantization = bias.quantization
-    if quantization is None or quantization.scale is None:
-        return bias
-    derived = layer_finder.derived_bias_scale(activations, weights)
-    if not np.array_equal(derived, np.asarray(quantization.scale, np.float32)):
-        return bias
-    bias = copy.deepcopy(bias)
-    bias.isVariable = True
-    bias.quantization.scale = None
-    return bias
+    """The bias tensor for the record."""
+    return _without_derived(bias, layer_finder.derived_bias_scale(activations, weights))
+
+
+def _weights_record(subgraph: schema.SubGraphT, choice: Choice) -> schema.TensorT:
+    """The weight tensor for the record; its name stays with the packed layer."""
+    assert choice.packed
+    operator = choice.layer.operator
+    activations, weights = (subgraph.tensors[i] for i in operator.inputs[:2])
+    output = subgraph.tensors[operator.outputs[0]]
+    derived = layer_finder.derived_weight_scale(activations, output, choice.packed)
+    recorded = _without_derived(weights, derived)
+    recorded.name = None
+    return recorded
+
+
+def _without_derived(tensor: schema.TensorT, derived_scale: np.ndarray) -> schema.TensorT:
+    """A copy of a constant tensor without what is known of its quantisation, marked by is_variable if there is such.
+
+    That is a scale vector equal to `derived_scale` with zero points of 0. Ranges (min and max) are left out as well:
+    nothing that runs a quantised model reads them, and they would cost 8 bytes a channel.
+    """
+    tensor = copy.deepcopy(tensor)
+    quantization = tensor.quantization
+    if quantization is None:
+        return tensor
+    quantization.min = quantization.max = None
+    zero_points = _indices(quantization.zeroPoint)
+    scale = np.asarray([] if quantization.scale is None else quantization.scale, np.float32)
+    if np.array_equal(scale, derived_scale) and zero_points == [0] * len(scale):
+        tensor.isVariable = True
+        quantization.scale = quantization.zeroPoint = None
+    return tensor
+
+
+def _put_back_derived(tensor: schema.TensorT, derived_scale: np.ndarray) -> None:
+    """Undoes _without_derived, except for ranges."""
+    if tensor.isVariable:
+        tensor.isVariable = False
+        tensor.quantization.scale = derived_scale
+        tensor.quantization.zeroPoint = np.zeros(len(derived_scale), np.int64)
 
 
 def _restore(model: schema.ModelT, record: schema.ModelT, entry: schema.MetadataT) -> None:
     """Undoes _rewrite on `model`."""
     if record.version != RECORD_VERSION:
-        raise ModelError(f"the record of the original has version {record.version}, not 1")
+        raise ValueError(f"it is of version {record.version}, this tool reads {RECORD_VERSION}")
     if len(record.subgraphs) != len(model.subgraphs):
         raise ValueError("wrong number of subgraphs")
     layers = {(layer.subgraph, layer.position): layer for layer in layer_finder.find(model)}
@@ -470,22 +582,22 @@ def _restore_subgraph(
     for new, old in mapping.items():
         restored[old] = subgraph.tensors[new]
     for old, tensor in tensors.items():
+        if old in exchanged:
+            tensor.name = restored[old].name
         restored[old] = tensor
     subgraph.tensors = restored
     for position, operator in operators.items():
         layer = layers[s, position]
         assert layer.packed is not None and layer.matrix is not None
-        weights, bias = restored[operator.inputs[1]], layer_finder.bias_index(operator)
+        activations, weights = (restored[i] for i in operator.inputs[:2])
+        bias, output = layer_finder.bias_index(operator), restored[operator.outputs[0]]
         model.buffers[weights.buffer].data = _bytes_array(layer.matrix)
+        _put_back_derived(weights, layer_finder.derived_weight_scale(activations, output, layer.packed))
         if bias in tensors:
             tensor = restored[bias]
             values = packing.unfold_bias(layer.packed, layer.matrix)
             model.buffers[tensor.buffer].data = _bytes_array(values.astype(values.dtype.newbyteorder("<")))
-            if tensor.isVariable:
-                tensor.isVariable = False
-                activations = restored[operator.inputs[0]]
-                scale = layer_finder.derived_bias_scale(activations, weights)
-                tensor.quantization.scale = scale
+            _put_back_derived(tensor, layer_finder.derived_bias_scale(activations, weights))
     renumber.map_tensors(subgraph, mapping, skip=set(operators))
     for position, operator in operators.items():
         subgraph.operators[position] = operator

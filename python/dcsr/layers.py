@@ -94,12 +94,31 @@ def is_compressed(model: schema.ModelT) -> bool:
     )
 
 
+def vectors(model: schema.ModelT, layer: Layer) -> int:
+    """Vectors that the layer's matrix is multiplied with: output pixels of a convolution, batches of a FULLY_CONNECTED.
+
+    Unknown dimensions count as 1.
+    """
+    output = model.subgraphs[layer.subgraph].tensors[layer.operator.outputs[0]]
+    dimensions = [max(int(d), 1) for d in ([] if output.shape is None else output.shape)]
+    assert layer.matrix is not None
+    return max(int(np.prod(dimensions, dtype=np.int64)) // layer.matrix.shape[0], 1)
+
+
 def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:
     """Encodes a layer without obstacle with one of encodings.SCHEMES.
 
     Raises:
       ValueError: if the scheme cannot hold it.
     """
+    assert layer.matrix is not None
+    return pack(model, layer, encodings.encode(layer.matrix, scheme))
+
+
+def pack(
+    model: schema.ModelT, layer: Layer, streams: encodings.Streams, scratch_budget: int = 0
+) -> packing.PackedLayer:
+    """A layer without obstacle, with its weights encoded as `streams`."""
     subgraph, operator = model.subgraphs[layer.subgraph], layer.operator
     matrix = layer.matrix
     assert matrix is not None and layer.obstacle is None
@@ -114,7 +133,7 @@ def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.Pac
     bias = _bias(model, layer)
     return packing.PackedLayer(
         op=packing.OP_CONV_2D if convolution else packing.OP_FULLY_CONNECTED,
-        streams=encodings.encode(matrix, scheme),
+        streams=streams,
         bias=packing.int16_bias(bias, len(matrix)) if is_int16 else packing.fold_bias(bias, matrix, input_zero),
         multiplier=multiplier,
         shift=shift,
@@ -123,6 +142,7 @@ def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.Pac
         activation_min=low,
         activation_max=high,
         stride=(options.strideH, options.strideW) if convolution else (1, 1),
+        scratch_budget=scratch_budget,
         int16_activations=is_int16,
         **(_window(options, weights.shape) if convolution else {}),
     )
@@ -149,6 +169,19 @@ def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> 
     """The float32 scale vector that converters give a bias."""
     scale = np.float32(activations.quantization.scale[0])
     return scale * np.asarray(weights.quantization.scale, np.float32)
+
+
+def derived_weight_scale(
+    activations: schema.TensorT, output: schema.TensorT, packed: packing.PackedLayer
+) -> np.ndarray:
+    """The float32 weight scales, one for each multiplier, that gave a layer's requantisation.
+
+    Multipliers have 31 bits and float32 has 24, so the scales follow exactly. Where they do not (a multiplier of 0; a
+    product that was rounded to float before) the result differs from what was in the model.
+    """
+    real = np.ldexp(packed.multiplier.astype(np.float64), packed.shift.astype(np.int32) - 31)
+    product = real * float(output.quantization.scale[0])
+    return (product / float(activations.quantization.scale[0])).astype(np.float32)
 
 
 def _packed_layer(model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, custom: str) -> Layer:

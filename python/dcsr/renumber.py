@@ -8,7 +8,7 @@ import numpy as np
 
 from dcsr.schema import schema
 
-_OFFLINE_PLAN = b"OfflineMemoryAllocation"
+OFFLINE_PLAN = b"OfflineMemoryAllocation"
 _OFFLINE_PLAN_HEADER = 3  # version, subgraph, number of offsets
 
 
@@ -64,7 +64,7 @@ def map_offline_plan(
     """
     renumbered = []
     for entry in model.metadata or []:
-        if entry.name != _OFFLINE_PLAN:
+        if entry.name != OFFLINE_PLAN:
             continue
         buffer = model.buffers[entry.buffer]
         content = b"" if buffer.data is None else bytes(buffer.data)

@@ -1,4 +1,4 @@
-"""The per-layer table and the numbers behind it."""
+"""The per-layer table and the numbers behind it. docs/compressing.md says what they mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 
-from dcsr import metrics
+from dcsr import cost_model, metrics
 from dcsr.convert import Choice
 from dcsr.layers import Layer
 
@@ -30,6 +30,10 @@ class Row:
       layer_bytes: of the whole packed layer; None if the layer is not packed.
       bound_bytes: entropy bound of positions with plain values.
       encoding: scheme of the streams, "dense" if the layer is not packed.
+      coding: the same with the encoding's parameters, as a plan file has it.
+      estimated_instructions: of the layer on the core that is planned for; None if it is not packed, or if the core
+        has no constants for its coding.
+      scratch_bytes: that the core's kernel asks for; None if the layer is not packed.
       note: why it is not packed.
     """
 
@@ -46,6 +50,9 @@ class Row:
     layer_bytes: int | None
     bound_bytes: int | None
     encoding: str
+    coding: str
+    estimated_instructions: int | None
+    scratch_bytes: int | None
     note: str
 
     @property
@@ -78,13 +85,27 @@ def row(choice: Choice) -> Row:
         layer_bytes=len(choice.blob) if packed else None,
         bound_bytes=None if matrix is None else int(np.ceil(metrics.bounds(matrix)[0])),
         encoding=packed.streams.scheme if packed else "dense",
+        coding=cost_model.coding(packed.streams) if packed else "dense",
+        estimated_instructions=choice.estimate.instructions if choice.estimate else None,
+        scratch_bytes=choice.estimate.scratch_bytes if choice.estimate else None,
         note=choice.note,
     )
 
 
-def inspected_row(layer: Layer, blob: bytes) -> Row:
-    """The numbers of a layer found in a model; `blob` is its packed tensor, if it has one."""
-    return row(Choice(layer, layer.packed, blob, "" if layer.packed else layer.obstacle or ""))
+def inspected_row(layer: Layer, blob: bytes, vectors: int, cpu: str) -> Row:
+    """The numbers of a layer found in a model.
+
+    Args:
+      layer: packed or not.
+      blob: its packed tensor, if it has one.
+      vectors: that it is multiplied with.
+      cpu: core that the cost is estimated for.
+    """
+    packed = layer.packed
+    if packed is None:
+        return row(Choice(layer, note=layer.obstacle or ""))
+    work = cost_model.work(packed, vectors)
+    return row(Choice(layer, packed, blob, work, cost_model.estimate(cpu, work)))
 
 
 def print_table(rows: Sequence[Row], file: IO[str]) -> None:
@@ -103,15 +124,17 @@ def print_table(rows: Sequence[Row], file: IO[str]) -> None:
         place = f"{entry.subgraph}.{entry.operator}" if subgraphs else str(entry.operator)
         table.add_row(
             place,
-            _shortened(entry.name),
+            shortened(entry.name),
             entry.op,
             entry.shape,
             _or_dash(entry.sparsity, "{:.1%}"),
-            entry.encoding,
+            entry.coding,
             _or_dash(entry.dense_bytes, "{:,}"),
             _or_dash(entry.packed_bytes, "{:,}"),
             _or_dash(entry.overhead_bits, "{:.2f}"),
             _or_dash(entry.layer_bytes, "{:,}"),
+            _or_dash(entry.estimated_instructions, "{:,}"),
+            _or_dash(entry.scratch_bytes, "{:,}"),
             entry.note,
         )
     # Columns are never squeezed: numbers cut short are of no use, a wide terminal line is.
@@ -132,33 +155,47 @@ _COLUMNS = [
     ("after", "right"),
     ("bits/nz", "right"),
     ("layer", "right"),
+    ("instructions", "right"),
+    ("scratch", "right"),
     ("kept dense: why", "left"),
 ]
 
 
-def summary(rows: Sequence[Row], before: int, after: int) -> list[str]:
+def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]:
     """Lines that say what became of the layers and of the file's `before` bytes."""
     lines = []
     kept = Counter(entry.note for entry in rows if entry.layer_bytes is None)
     if kept:
         reasons = ", ".join(f"{count} {note}" for note, count in kept.most_common())
         lines.append(f"{sum(kept.values())} layers kept dense: {reasons}")
-    total = totals(rows)
     line = f"flash {before:,} -> {after:,} bytes ({(after - before) / before:+.1%})"
-    if total["dense_bytes"]:
-        dense = total["dense_bytes"]
-        line += (
-            f"   layers {dense:,} -> {total['packed_bytes']:,}"
-            f" ({total['packed_bytes'] / dense:.3f}; bound {total['bound_bytes'] / dense:.3f})"
-        )
-    return [*lines, line]
+    return [*lines, "   ".join([line, *layer_summary(rows, cpu)])]
 
 
-def totals(rows: Sequence[Row]) -> dict[str, int]:
-    """Sums over the packed layers."""
+def layer_summary(rows: Sequence[Row], cpu: str) -> list[str]:
+    """Phrases about all packed layers; none if there are none."""
+    total = totals(rows)
+    dense = total["dense_bytes"]
+    if not dense:
+        return []
+    phrases = [
+        f"layers {dense:,} -> {total['packed_bytes']:,}"
+        f" ({total['packed_bytes'] / dense:.3f}; bound {total['bound_bytes'] / dense:.3f})"
+    ]
+    if total["estimated_instructions"] is not None:
+        phrases.append(f"about {total['estimated_instructions']:,} instructions on {cpu}")
+    return phrases
+
+
+def totals(rows: Sequence[Row]) -> dict[str, int | None]:
+    """Sums over the packed layers; of scratch, which layers use one after the other, the most."""
     packed = [entry for entry in rows if entry.layer_bytes is not None]
     fields = ("nonzeros", "dense_bytes", "packed_bytes", "layer_bytes", "bound_bytes")
-    return {name: sum(getattr(entry, name) for entry in packed) for name in fields}
+    total: dict[str, int | None] = {name: sum(getattr(entry, name) for entry in packed) for name in fields}
+    instructions = [entry.estimated_instructions for entry in packed]
+    total["estimated_instructions"] = None if None in instructions else sum(instructions)
+    total["scratch_bytes"] = max((entry.scratch_bytes or 0 for entry in packed), default=0)
+    return total
 
 
 def as_json(rows: Sequence[Row], **more: object) -> dict[str, object]:
@@ -171,7 +208,7 @@ def _or_dash(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
-def _shortened(name: str) -> str:
-    """The name, cut at the front: its end tells layers apart."""
+def shortened(name: str) -> str:
+    """A layer's name for printing, cut at the front: its end tells layers apart."""
     name = "".join(c if c.isprintable() else "?" for c in name)
     return name if len(name) <= _NAME_WIDTH else "…" + name[1 - _NAME_WIDTH :]

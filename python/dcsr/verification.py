@@ -6,7 +6,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,9 +18,9 @@ from dcsr.schema import schema
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a model: tensor name, shape without unknown sizes, dtype."""
+    """An input of a model: tensor name (which a stripped model has not), shape without unknown sizes, dtype."""
 
-    name: str
+    name: str = field(compare=False)
     shape: tuple[int, ...]
     dtype: np.dtype
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -12,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import cc_array, convert, densify, report
+from dcsr import cc_array, convert, cost_model, densify, planner, report
 from dcsr import model as tflite
-from dcsr.cli import common
+from dcsr.cli import common, reports
 from dcsr.model import ModelError
 
 _DESCRIPTION = """\
@@ -26,7 +25,9 @@ sparse form (EXPERIMENTAL_SPARSITY, with DENSIFY operators, which TFLM cannot ru
 _EPILOG = """\
 examples:
   compress model.tflite -o small.tflite
-  compress model.tflite -o small.tflite --method dcsr --json report.json
+  compress model.tflite -o small.tflite --objective size --strip
+  compress model.tflite -o small.tflite --cpu cortex-m4 --max-scratch 16384 --report report.html
+  compress model.tflite -o small.tflite --dump-plan plan.yaml       edit it, then --plan plan.yaml
   compress model.tflite -o small.tflite --cc firmware/model.cc      also firmware/model.h
 
 exit status: 0 done, 2 bad usage or bad input (nothing is written then)"""
@@ -39,6 +40,13 @@ def _share(value: str) -> float:
     return share
 
 
+def _bytes(value: str) -> int:
+    number = int(value)
+    if not 0 <= number < 1 << 32:
+        raise argparse.ArgumentTypeError(f"{value} is no number of bytes")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = common.parser("compress", _DESCRIPTION, _EPILOG)
     parser.add_argument("model", metavar="IN.tflite", help="int8 model with pruned weights")
@@ -47,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         "--method",
         choices=convert.METHODS,
         default="auto",
-        help="encoding of the packed layers; auto takes the smallest for each, none packs nothing; dcsr4 and dcsr8 are"
-        " dcsr with deltas of so many bits (default: %(default)s)",
+        help="encoding of the packed layers; auto has the objective choose for each, none packs nothing; dcsr4 and"
+        " dcsr8 are dcsr with deltas of so many bits (default: %(default)s)",
     )
     parser.add_argument(
         "--min-sparsity",
@@ -59,13 +67,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--objective",
-        choices=convert.OBJECTIVES,
-        default="balanced",
-        help="what auto aims at; at present each means the smallest encoding (default: %(default)s)",
+        choices=planner.OBJECTIVES,
+        default=planner.DEFAULT_OBJECTIVE,
+        help="what auto aims at: the smallest layers, the fastest, or balanced, the smallest that are estimated to"
+        " take at most 10 %% longer than the fastest (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-scratch",
+        type=_bytes,
+        metavar="BYTES",
+        help="scratch that a layer's kernel may take; less makes it slower (default: what the firmware is built with,"
+        f" else {cost_model.default_scratch('cortex-m55')} on cores with vectors,"
+        f" {cost_model.default_scratch('cortex-m4')} on others)",
+    )
+    parser.add_argument(
+        "--plan", metavar="PLAN.yaml", help="encoding and scratch of single layers, before all the above"
+    )
+    parser.add_argument("--dump-plan", metavar="PLAN.yaml", help="also write the choices as a plan")
+    parser.add_argument(
+        "--strip",
+        action="store_true",
+        help="leave out names, signatures, metadata, attached files, and what decompress needs",
     )
     parser.add_argument("--cc", metavar="OUT.cc", help="also write the model as a C++ array, with OUT.h beside it")
     parser.add_argument("--numpy", metavar="DIR", help="also write the weights of every int8 layer as DIR/*.npy")
-    parser.add_argument("--json", metavar="REPORT.json", help="also write the table as JSON")
+    reports.add_arguments(parser)
     return parser
 
 
@@ -80,6 +106,11 @@ def main(argv: Sequence[str]) -> int:
         arguments.model,
         method=arguments.method,
         min_sparsity=arguments.min_sparsity,
+        objective=arguments.objective,
+        cpu=arguments.cpu,
+        max_scratch=arguments.max_scratch,
+        plan=arguments.plan,
+        strip=arguments.strip,
         progress=common.progress("packing"),
     )
     result = tflite.serialize(compressed)
@@ -88,11 +119,12 @@ def main(argv: Sequence[str]) -> int:
     # The model takes its place last: once it is there, all is, and without it there is nothing.
     with tflite.replacing(arguments.output) as temporary:
         temporary.write_bytes(result)
-        _write_extras(arguments, choices, rows, len(data), result)
+        _write_extras(arguments, choices, rows, data, result)
 
     report.print_table(rows, sys.stdout)
-    for line in report.summary(rows, len(data), len(result)):
+    for line in report.summary(rows, len(data), len(result), arguments.cpu):
         print(line)
+    _warn_of_slow_layers(choices, arguments.cpu)
     if any(choice.packed for choice in choices):
         paths = shlex.join([arguments.model, arguments.output])
         print(f"check it:  bazel run //python:verify -- {paths}")
@@ -106,17 +138,15 @@ def _write_extras(
     arguments: argparse.Namespace,
     choices: Sequence[convert.Choice],
     rows: Sequence[report.Row],
-    bytes_before: int,
+    data: bytes,
     result: bytes,
 ) -> None:
-    """What --numpy, --json and --cc ask for."""
+    """What --numpy, --dump-plan, --report, --json and --cc ask for."""
     if arguments.numpy:
         _write_matrices(Path(arguments.numpy), choices)
-    if arguments.json:
-        table = report.as_json(
-            rows, model=arguments.model, file_bytes_before=bytes_before, file_bytes_after=len(result)
-        )
-        tflite.write_file(arguments.json, json.dumps(table, indent=2) + "\n")
+    reports.write(arguments, rows, {"_before": data, "_after": result}, arguments.objective)
+    if arguments.dump_plan:
+        tflite.write_file(arguments.dump_plan, _plan_text(arguments, choices))
     if arguments.cc:
         cc_array.write(Path(arguments.cc), result, source=arguments.output)
 
@@ -126,10 +156,37 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     if arguments.cc and Path(arguments.cc).suffix not in cc_array.SUFFIXES:
         raise ModelError(f"{arguments.cc}: expected a name ending in {', '.join(cc_array.SUFFIXES)}")
     header = Path(arguments.cc).with_suffix(".h") if arguments.cc else None
-    named = [path for path in (arguments.output, arguments.json, arguments.cc, header) if path]
+    outputs = (arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, header)
+    named = [path for path in outputs if path]
     for path in named:
         if sum(os.path.realpath(path) == os.path.realpath(other) for other in named) > 1:
             raise ModelError(f"{path}: is named for two outputs")
+
+
+def _plan_text(arguments: argparse.Namespace, choices: Sequence[convert.Choice]) -> str:
+    chosen = [
+        (choice.layer, cost_model.coding(choice.packed.streams), choice.packed.scratch_budget)
+        if choice.packed
+        else (choice.layer, planner.NONE, 0)
+        for choice in choices
+    ]
+    title = f"{Path(arguments.model).name}, objective {arguments.objective}, {arguments.cpu}; compress --plan reads it"
+    return planner.plan_text(chosen, title)
+
+
+def _warn_of_slow_layers(choices: Sequence[convert.Choice], cpu: str) -> None:
+    """Says so if scratch is too small for the kernel of some layers."""
+    needed = [
+        cost_model.least_scratch(cpu, choice.work)
+        for choice in choices
+        if choice.work and cost_model.plan(cpu, choice.work).kernel == cost_model.PORTABLE
+    ]
+    if needed:
+        print(
+            f"warning: {len(needed)} layers are left too little scratch for the kernels of {cpu} and run on the"
+            f" portable one; --max-scratch {max(needed)} is enough for all",
+            file=sys.stderr,
+        )
 
 
 def _write_matrices(directory: Path, choices: Sequence[convert.Choice]) -> None:

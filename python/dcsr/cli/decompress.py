@@ -10,8 +10,8 @@ from dcsr.cli import common
 
 _DESCRIPTION = """\
 Turns a compressed model back into the dense one: tensors, operators, weights, biases and quantisation equal the
-original's (of one with TFLite's own sparse tensors: its dense equivalent's). Needs the record that compress leaves in
-the model's metadata."""
+original's (of one with TFLite's own sparse tensors: its dense equivalent's); ranges (min, max) of what was replaced
+are gone. Needs the record that compress leaves in the model's metadata, and compress --strip leaves out."""
 
 _EPILOG = """\
 example:

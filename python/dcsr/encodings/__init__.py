@@ -7,7 +7,7 @@ has a name of its own in `VARIANTS`. Values are coded apart from that, by `huffm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import ModuleType
 
@@ -20,6 +20,7 @@ __all__ = [
     "HUFFMAN",
     "MAX_COLS",
     "MAX_ROWS",
+    "METHODS",
     "PLAIN",
     "REGISTRY",
     "SCHEMES",
@@ -27,10 +28,13 @@ __all__ = [
     "VARIANTS",
     "Streams",
     "by_code",
+    "candidates",
     "check_shape",
     "decode",
     "encode",
+    "encode_all",
     "nbytes",
+    "row_lengths",
     "sizes",
 ]
 
@@ -46,8 +50,11 @@ VARIANTS: dict[str, Callable[[np.ndarray], Streams]] = {
 # In the order of their numbers in the packed layer.
 VALUE_CODINGS = (PLAIN, HUFFMAN)
 
-# All that encode() takes: encodings and their variants, and the former with Huffman-coded values.
-SCHEMES = (*REGISTRY, *VARIANTS, *(f"{name}+{HUFFMAN}" for name in REGISTRY))
+# All that encode() takes: encodings and their variants, and all of them with Huffman-coded values.
+SCHEMES: tuple[str, ...] = tuple(f"{name}{coding}" for coding in ("", f"+{HUFFMAN}") for name in (*REGISTRY, *VARIANTS))
+
+# Those that layers are compressed with; `dense` is for comparisons.
+METHODS: tuple[str, ...] = tuple(scheme for scheme in SCHEMES if not scheme.startswith("dense"))
 
 
 def encode(matrix: np.ndarray, scheme: str) -> Streams:
@@ -57,9 +64,21 @@ def encode(matrix: np.ndarray, scheme: str) -> Streams:
       KeyError: if there is no such scheme.
       ValueError: if the matrix is not one that can be encoded; if its values are int16 and the scheme codes them.
     """
-    encoding, coding = _parts(scheme)
-    streams = _encode_positions(matrix, encoding)
-    return huffman.encode(streams) if coding else streams
+    return next(encode_all(matrix, [scheme]))
+
+
+def encode_all(matrix: np.ndarray, schemes: Iterable[str]) -> Iterator[Streams]:
+    """Encodes `matrix` with each of the schemes in turn, the positions once for those that differ in values only.
+
+    Raises:
+      KeyError, ValueError: as encode().
+    """
+    plain: dict[str, Streams] = {}
+    for scheme in schemes:
+        encoding, coding = _parts(scheme)
+        if encoding not in plain:
+            plain[encoding] = _encode_positions(matrix, encoding)
+        yield huffman.encode(plain[encoding]) if coding else plain[encoding]
 
 
 def sizes(matrix: np.ndarray, schemes: Iterable[str]) -> dict[str, int]:
@@ -114,9 +133,31 @@ def decode(streams: Streams) -> np.ndarray:
     return REGISTRY[streams.encoding].decode(streams)
 
 
+def row_lengths(streams: Streams) -> np.ndarray:
+    """Elements of each row, int64 [rows], fillers included; also where they are not stored."""
+    if streams.row_lengths is not None:
+        return streams.row_lengths.astype(np.int64)
+    if streams.encoding == bitmap.NAME:
+        return bitmap.row_lengths(streams)
+    return np.full(streams.rows, streams.cols, np.int64)
+
+
 def nbytes(matrix: np.ndarray, scheme: str) -> int:
     """Exact bytes that `matrix` takes with the scheme."""
     return sizes(matrix, [scheme])[scheme]
+
+
+def candidates(method: str | None = None) -> tuple[str, ...]:
+    """Schemes that a planner chooses from, each with its parameter fixed.
+
+    Args:
+      method: a scheme, whose variants they are, or itself alone; None for those of all METHODS.
+    """
+    if method is None:
+        return tuple(dict.fromkeys(name for scheme in METHODS for name in candidates(scheme)))
+    encoding, plus, coding = method.partition("+")
+    variants = [name for name in VARIANTS if name.rstrip("0123456789") == encoding]
+    return tuple(f"{name}{plus}{coding}" for name in variants) or (method,)
 
 
 def by_code(code: int) -> ModuleType:

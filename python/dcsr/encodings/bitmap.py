@@ -27,6 +27,17 @@ def position_nbytes(matrix: np.ndarray) -> int:
     return (matrix.size + 7) // 8
 
 
+def row_lengths(streams: Streams) -> np.ndarray:
+    """Elements of each row, int64 [rows]."""
+    return np.count_nonzero(_bits(streams).reshape(streams.rows, streams.cols), axis=1).astype(np.int64)
+
+
+def _bits(streams: Streams) -> np.ndarray:
+    """Whether each element is there: bool [rows * cols]."""
+    index = np.frombuffer(streams.index, np.uint8)
+    return np.unpackbits(index, count=streams.rows * streams.cols, bitorder="little").view(bool)
+
+
 def decode(streams: Streams) -> np.ndarray:
     """The matrix.
 
@@ -36,7 +47,7 @@ def decode(streams: Streams) -> np.ndarray:
     elements = streams.rows * streams.cols
     if len(streams.index) != (elements + 7) // 8:
         raise ValueError("bitmap: wrong size")
-    present = np.unpackbits(np.frombuffer(streams.index, np.uint8), count=elements, bitorder="little").view(bool)
+    present = _bits(streams)
     if np.count_nonzero(present) != len(streams.values):
         raise ValueError("bitmap: not as many ones as values")
     matrix = np.zeros((streams.rows, streams.cols), streams.values.dtype)

@@ -99,10 +99,14 @@ def _order(
     """Changes the order of elements within groups, or pairs of groups of a row that span at most 256 columns.
 
     Args:
-      lanes, group_row, base: of each group.
-      steps, place: all steps, and which of them are the groups'. Of a pair, both groups get the base of the first.
+      lanes: of each group.
+      group_row: row of each group.
+      base: column that each group begins with.
+      steps: of all groups, bridges too. Of a pair, both groups get the base of the first.
+      place: of each group in steps.
       start: of each group in offsets and values.
-      offsets, values: of all elements.
+      offsets: of all elements.
+      values: of all elements.
     """
     groups = len(lanes)
     highest = base + np.maximum.reduceat(offsets, start) if groups else base

@@ -66,6 +66,11 @@ class Streams:
         return 1 if longest < 1 << 8 else 2 if longest < 1 << 16 else 4
 
     @property
+    def position_bytes(self) -> int:
+        """Exact bytes of the streams that say where the values are, without row lengths."""
+        return len(self.index) + len(self.delta) + len(self.plane)
+
+    @property
     def parts(self) -> dict[str, int]:
         """Exact bytes of each stream, without the padding between sections."""
         return {

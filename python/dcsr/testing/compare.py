@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
+
 import numpy as np
 
+from dcsr import layers
+from dcsr.convert import Choice
 from dcsr.schema import schema
+
+
+def without_ranges(model: schema.ModelT, choices: Sequence[Choice]) -> schema.ModelT:
+    """A copy of an original model without what decompress does not give back: min and max of replaced tensors."""
+    model = copy.deepcopy(model)
+    for choice in choices:
+        if choice.packed:
+            operator, tensors = choice.layer.operator, model.subgraphs[choice.layer.subgraph].tensors
+            for index in {int(operator.inputs[1]), layers.bias_index(operator)} - {-1}:
+                if tensors[index].quantization is not None:
+                    tensors[index].quantization.min = tensors[index].quantization.max = None
+    return model
 
 
 def assert_same(a: object, b: object, where: str = "model") -> None:

@@ -1,0 +1,227 @@
+"""fit_cost_model: the constants of python/dcsr/cost_model.py from instructions that cortex_m counted."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dcsr import cost_model, planner
+from dcsr import model as tflite
+from dcsr.cli import common
+
+_DESCRIPTION = """\
+Fits the constants of the planner's cost model (python/dcsr/cost_constants.py) to the instructions of layers on
+emulated cores, by least squares of the relative error with no constant below 0, and prints the error on those layers
+as a Markdown table for docs/results.md. A second one says what the planner's choices by these estimates cost. A core's
+kernel and coding that was not measured gets no constants."""
+
+_EPILOG = """\
+example, all of it (a few minutes):
+  cortex_m --models DIR --layers all --method every --scratch-budget 0 --scratch-budget 1 --scratch-budget 9000
+      --scratch-budget 30000 --json all.json
+  fit_cost_model all.json -o python/dcsr/cost_constants.py
+
+exit status: 0 done, 2 bad usage or bad input"""
+
+_MODULE = '''\
+"""Instructions of the counts of cost_model.py: {{core: {{kernel: {{count: instructions}}}}}}.
+
+Written by benchmarks/fit_cost_model.py; do not edit.
+"""
+
+CONSTANTS: dict[str, dict[str, dict[str, float]]] = {{
+{body}}}
+'''
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    parser = common.parser("fit_cost_model", _DESCRIPTION, _EPILOG)
+    parser.add_argument("measured", metavar="MEASURED.json", nargs="+", help="what cortex_m --json wrote")
+    parser.add_argument("-o", "--output", metavar="FILE.py", help="module to write")
+    arguments = parser.parse_args(argv)
+    measured: dict[str, list[Sample]] = defaultdict(list)
+    for path in arguments.measured:
+        for core, samples in read(path).items():
+            measured[core] += samples
+    if not any(measured.values()):
+        raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
+    constants = {core: fit(core, measured[core]) for core in sorted(measured, key=list(cost_model.CPUS).index)}
+    # Maps with few pixels fill no vector: there an M55 takes the kernel of an M33, and no published layer has it do so.
+    if constants.keys() >= {"cortex-m33", "cortex-m55"}:
+        for kernel, values in constants["cortex-m33"].items():
+            constants["cortex-m55"].setdefault(kernel, values)
+    if arguments.output:
+        tflite.write_file(arguments.output, module(constants))
+    print("\n".join([*error_table(constants, measured), "", *choice_table(constants, measured)]))
+    return common.EXIT_OK
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A layer that was run.
+
+    Attributes:
+      name: of the layer and its model.
+      work: what its cost depends on.
+      packed_bytes: of its encoded weights.
+      instructions: counted.
+    """
+
+    name: str
+    work: cost_model.Work
+    packed_bytes: int
+    instructions: int
+
+
+def read(path: str) -> dict[str, list[Sample]]:
+    """The layers of each core in a file that cortex_m wrote.
+
+    Raises:
+      tflite.ModelError: if it is no such file.
+    """
+    try:
+        results = json.loads(Path(path).read_text())
+        return {
+            f"cortex-{result['core']}": [
+                Sample(
+                    f"{layer['weights']} {layer['layer']}",
+                    cost_model.Work(**layer["work"]),
+                    layer["packed_bytes"],
+                    layer["sparse_instructions"],
+                )
+                for layer in result["layers"]
+            ]
+            for result in results
+        }
+    except OSError as error:
+        raise tflite.ModelError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise tflite.ModelError(f"{path}: not what cortex_m --json writes ({error!r})") from error
+
+
+def fit(core: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+    """The constants of each kernel of a core."""
+    by_kernel = defaultdict(list)
+    for sample in samples:
+        kernel, counts = cost_model.structure(core, sample.work)
+        by_kernel[kernel].append((counts, sample.instructions))
+    constants = {}
+    for kernel, rows in sorted(by_kernel.items()):
+        names = list(dict.fromkeys(name for counts, _ in rows for name in counts))
+        matrix = np.array([[counts.get(name, 0) for name in names] for counts, _ in rows], np.float64)
+        measured = np.array([instructions for _, instructions in rows], np.float64)
+        solution = non_negative_least_squares(matrix / measured[:, np.newaxis], np.ones(len(rows)))
+        constants[kernel] = {name: float(f"{value:.5g}") for name, value in zip(names, solution, strict=True)}
+    return constants
+
+
+def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """X >= 0 with least |matrix x - target|, by Lawson and Hanson's active set.
+
+    Args:
+      matrix: float64 [samples, unknowns], no column all zeros.
+      target: float64 [samples].
+    """
+    norms = np.linalg.norm(matrix, axis=0)
+    scaled = matrix / norms
+    x = np.zeros(len(norms))
+    free = np.zeros(len(norms), bool)
+    for _ in range(3 * len(norms)):
+        gradient = scaled.T @ (target - scaled @ x)
+        gradient[free] = -np.inf
+        best = int(np.argmax(gradient))
+        if gradient[best] <= 1e-9:
+            break
+        free[best] = True
+        while True:
+            wanted = np.zeros_like(x)
+            wanted[free] = np.linalg.lstsq(scaled[:, free], target, rcond=None)[0]
+            if not np.any(wanted[free] <= 0):
+                break
+            # As far towards it as nothing leaves the allowed range; what comes to 0 is no longer free.
+            leaving = free & (wanted <= 0)
+            x += np.min(x[leaving] / (x[leaving] - wanted[leaving])) * (wanted - x)
+            free &= x > 1e-12
+            x[~free] = 0
+        x = wanted
+    return x / norms
+
+
+def module(constants: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The text of cost_constants.py."""
+    lines = []
+    for core, kernels in constants.items():
+        lines.append(f'    "{core}": {{')
+        for kernel, values in kernels.items():
+            lines.append(f'        "{kernel}": {{')
+            lines += [f'            "{name}": {value!r},' for name, value in values.items()]
+            lines.append("        },")
+        lines.append("    },")
+    return _MODULE.format(body="".join(line + "\n" for line in lines))
+
+
+def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
+    """Markdown: relative errors of the estimates on the layers that were fitted."""
+    lines = [
+        "| core | kernel | coding | layers | median error | 90 % of layers within | largest error |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for core, samples in measured.items():
+        errors = defaultdict(list)
+        for sample in samples:
+            kernel, _ = cost_model.structure(core, sample.work)
+            error = abs(_estimate(constants, core, sample.work) / sample.instructions - 1)
+            errors[kernel, sample.work.coding].append(error)
+        for (kernel, coding), values in sorted(errors.items()):
+            cells = [core, kernel.replace("_", " "), coding, str(len(values))]
+            cells += [f"{value:.1%}" for value in (np.median(values), np.quantile(values, 0.9), max(values))]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def choice_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
+    """Markdown: what `balanced` and `speed` cost by count, where they choose by estimate."""
+    lines = [
+        "| core | layers | objective | slower than the fastest encoding: median | largest | bytes / smallest |",
+        "|---|---|---|---|---|---|",
+    ]
+    for core, samples in measured.items():
+        groups = [group for group in _same_layers(samples) if len(group) > 1]
+        for objective in ("balanced", "speed") if groups else ():
+            slower, chosen_bytes, least_bytes = [], 0, 0
+            for group in groups:
+                times = [_estimate(constants, core, sample.work) for sample in group]
+                limit = min(times) * (1 + planner.BALANCED_TOLERANCE if objective == "balanced" else 1)
+                allowed = [sample for sample, time in zip(group, times, strict=True) if time <= limit]
+                chosen = min(allowed, key=lambda sample: sample.packed_bytes)
+                slower.append(chosen.instructions / min(sample.instructions for sample in group) - 1)
+                chosen_bytes += chosen.packed_bytes
+                least_bytes += min(sample.packed_bytes for sample in group)
+            cells = [core, str(len(groups)), objective, f"{np.median(slower):.1%}", f"{max(slower):.1%}"]
+            lines.append(f"| {' | '.join([*cells, f'{chosen_bytes / least_bytes:.3f}'])} |")
+    return lines
+
+
+def _same_layers(samples: Sequence[Sample]) -> list[list[Sample]]:
+    """Samples that follow each other and are one layer in different codings."""
+    groups: list[list[Sample]] = []
+    for sample in samples:
+        if not groups or groups[-1][0].name != sample.name or sample.work.coding in {s.work.coding for s in groups[-1]}:
+            groups.append([])
+        groups[-1].append(sample)
+    return groups
+
+
+def _estimate(constants: dict[str, dict], core: str, work: cost_model.Work) -> float:
+    kernel, counts = cost_model.structure(core, work)
+    return sum(constants[core][kernel][name] * count for name, count in counts.items())
+
+
+if __name__ == "__main__":
+    common.run("fit_cost_model", main)

@@ -1,0 +1,120 @@
+"""Fitting the cost model: known constants are found again, and what is written is what was fitted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import fit_cost_model
+from benchmarks.fit_cost_model import Sample
+from dcsr import cost_model, packing
+from dcsr import model as tflite
+
+
+def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[Sample]:
+    """Convolutions of two codings whose instructions are made with `constants`."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(60):
+        rows, cols, vectors = (int(number) for number in rng.integers(50, 300, 3))
+        elements = int(rows * cols * rng.uniform(0.05, 0.3))
+        coding = str(rng.choice(["rle", "rice+huffman"]))
+        position_bytes = int(elements * rng.uniform(0.3, 0.9))
+        budget = int(rng.choice([0, 10000, 60000]))
+        longest = elements // rows + 9
+        work = cost_model.Work(
+            packing.OP_CONV_2D, coding, rows, cols, elements, longest, position_bytes, vectors, scratch_budget=budget
+        )
+        kernel, counts = cost_model.structure(core, work)
+        assert kernel == "conv1x1_smlal"
+        instructions = sum(constants[name] * count for name, count in counts.items())
+        instructions = round(instructions * (1 + noise * rng.standard_normal()))
+        found.append(Sample("a layer", work, elements + position_bytes, instructions))
+    return found
+
+
+CONSTANTS = {
+    "layer": 3000.0,
+    "input": 2.0,
+    "output": 20.0,
+    "row block": 0.0,
+    "product block": 8.0,
+    "row": 100.0,
+    "rle element": 5.0,
+    "rle position byte": 9.0,
+    "rice+huffman element": 25.0,
+    "rice+huffman position byte": 0.0,
+    "table of codes": 4000.0,
+}
+
+
+def test_constants_are_found_again():
+    fitted = fit_cost_model.fit("cortex-m4", samples("cortex-m4", CONSTANTS))["conv1x1_smlal"]
+    assert fitted.keys() == CONSTANTS.keys()
+    for name, value in CONSTANTS.items():
+        assert fitted[name] == pytest.approx(value, rel=0.02, abs=0.6), name
+
+
+def test_noise_stays_noise_and_no_constant_is_negative():
+    noisy = samples("cortex-m4", CONSTANTS, noise=0.03)
+    fitted = fit_cost_model.fit("cortex-m4", noisy)
+    assert min(fitted["conv1x1_smlal"].values()) >= 0
+    table = fit_cost_model.error_table({"cortex-m4": fitted}, {"cortex-m4": noisy})
+    medians = [float(line.split(" | ")[4].rstrip("%")) for line in table[2:]]
+    assert len(medians) == 2 and max(medians) < 4
+
+
+def test_non_negative_least_squares_meets_its_optimality_conditions():
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        matrix, target = rng.standard_normal((20, 6)), rng.standard_normal(20)
+        x = fit_cost_model.non_negative_least_squares(matrix, target)
+        gradient = matrix.T @ (target - matrix @ x)
+        assert np.all(x >= 0) and np.all(gradient <= 1e-6) and np.allclose(gradient[x > 0], 0, atol=1e-6)
+
+
+def test_module_holds_what_was_fitted(tmp_path, capsys):
+    layers = [
+        {
+            "weights": "model",
+            "layer": sample.name,
+            "packed_bytes": sample.packed_bytes,
+            "work": dataclasses.asdict(sample.work),
+            "sparse_instructions": sample.instructions,
+        }
+        for sample in samples("cortex-m4", CONSTANTS)
+    ]
+    (tmp_path / "m.json").write_text(json.dumps([{"core": "m55", "layers": layers}]))
+    fit_cost_model.main([str(tmp_path / "m.json"), "-o", str(tmp_path / "constants.py")])
+    scope: dict = {}
+    exec((tmp_path / "constants.py").read_text(), scope)
+    assert scope["CONSTANTS"].keys() == {"cortex-m55"}
+    assert scope["CONSTANTS"]["cortex-m55"]["conv1x1_mve"].keys() >= {"row vector", "rle element"}
+    assert "| cortex-m55 | conv1x1 mve | rle | " in capsys.readouterr().out
+
+
+def test_choices_are_judged_by_what_was_counted():
+    work = dataclasses.replace(samples("cortex-m4", CONSTANTS)[0].work, scratch_budget=1 << 20)
+    slow, fast = (dataclasses.replace(work, coding=coding) for coding in ("slow", "fast"))
+    shared = dict.fromkeys(cost_model.structure("cortex-m4", work)[1], 0.0) | {"layer": 1000.0}
+    constants = {"cortex-m4": {"conv1x1_smlal": shared}}
+    for coding, estimate in (("slow", 0.05), ("fast", 0.0)):
+        # Of 1000 instructions; so much for its elements.
+        constants["cortex-m4"]["conv1x1_smlal"][f"{coding} element"] = 1000 * estimate / work.elements
+        constants["cortex-m4"]["conv1x1_smlal"][f"{coding} position byte"] = 0.0
+    measured = [Sample("a", slow, 100, 1200), Sample("a", fast, 150, 1000)]
+    table = fit_cost_model.choice_table(constants, {"cortex-m4": measured})
+    # 5 % slower by estimate and smaller, but 20 % slower by count.
+    assert table[2] == "| cortex-m4 | 1 | balanced | 20.0% | 20.0% | 1.000 |"
+    assert table[3] == "| cortex-m4 | 1 | speed | 0.0% | 0.0% | 1.500 |"
+
+
+@pytest.mark.parametrize("content", ["", "{}", '[{"core": "m4"}]', '[{"core": "m4", "layers": [{"work": {}}]}]'])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "m.json"
+    path.write_text(content)
+    with pytest.raises(tflite.ModelError, match="m.json: not what cortex_m --json writes|m.json: has no layers"):
+        fit_cost_model.main([str(path)])

@@ -1,0 +1,82 @@
+"""The HTML report: whole, and offline."""
+
+import html.parser
+import re
+
+import numpy as np
+import pytest
+
+from dcsr import convert, html_report, report
+from dcsr.testing.models import fully_connected_model, sparse_matrix
+
+WAYS = [{"way": "TFLM <LUT>", "flash_bytes": 1234, "arena_bytes": None, "latency_ratio": 1.5, "note": "a & b"}]
+
+
+@pytest.fixture(name="rows")
+def report_rows():
+    rng = np.random.default_rng(0)
+    model = fully_connected_model(rng, sparse_matrix(rng, 64, 200, 0.9))
+    model.subgraphs[0].tensors[1].name = '<script src="http://x">"&'
+    _, choices = convert.compress(model, "m")
+    other = convert.Choice(choices[0].layer, note="would not <get> smaller")
+    return [report.row(choices[0]), report.row(other)]
+
+
+@pytest.fixture(name="text")
+def report_text(rows):
+    page = html_report.Page("a<b>.tflite", "cortex-m55", "balanced", [20000, 5000], [7000, None], WAYS)
+    return html_report.render(page, rows)
+
+
+class Checker(html.parser.HTMLParser):
+    """Counts open elements and collects what refers to something."""
+
+    VOID = {"meta", "rect"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen, self.references = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.references += [name for name, _ in attrs if name in ("src", "href", "xlink:href", "data", "action")]
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_refers_to_nothing_and_has_no_script(text):
+    checker = Checker()
+    checker.feed(text)
+    assert not checker.open and not checker.references
+    assert not {"script", "link", "img", "iframe", "object"} & set(checker.seen)
+    assert not re.search(r"@import|url\(", text)
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_names_are_escaped(text):
+    assert "<script" not in text and "&lt;script src=" in text
+    assert "a&lt;b&gt;.tflite" in text and "TFLM &lt;LUT&gt;" in text and "would not &lt;get&gt; smaller" in text
+
+
+def test_bars_and_numbers_are_those_of_the_rows(text, rows):
+    packed = rows[0]
+    for number in (packed.dense_bytes, packed.packed_bytes, packed.bound_bytes, packed.estimated_instructions):
+        assert f"<td>{number:,}</td>" in text
+    widths = [float(width) for width in re.findall(r'class="\w+" x="0" y="\d+" width="([\d.]+)"', text)]
+    shares = [100 * size / packed.dense_bytes for size in (packed.dense_bytes, packed.packed_bytes, packed.bound_bytes)]
+    assert widths[:3] == pytest.approx(shares, abs=0.01)
+    assert "from 20,000, -75.0%" in text
+    assert "<td>1,234</td><td>-</td><td>1.50</td>" in text
+
+
+def test_model_without_packed_layers(rows):
+    page = html_report.Page("m", "cortex-m4", None, [100], [None])
+    text = html_report.render(page, rows[1:])
+    assert "Packed layers</h2>" not in text and "Other layers" in text and "Against" not in text
+    html_report.render(page, [])
