@@ -1,7 +1,15 @@
-// What kernels tell compilers, where they listen. None of it changes what is computed.
+// What compilers tell kernels, and kernels tell compilers, where they listen. None of it changes
+// what is computed.
 
 #ifndef DCSR_TFLM_KERNELS_COMPILER_H_
 #define DCSR_TFLM_KERNELS_COMPILER_H_
+
+// Whether the core has integer vectors (MVE, Helium).
+#if defined(__ARM_FEATURE_MVE)
+#define DCSR_HAS_MVE 1
+#else
+#define DCSR_HAS_MVE 0
+#endif
 
 // Keeps loops apart that would spill registers in one function.
 #if defined(__GNUC__)

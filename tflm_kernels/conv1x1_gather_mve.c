@@ -7,7 +7,9 @@
 
 #include "tflm_kernels/conv1x1_gather_mve.h"
 
-#if defined(__ARM_FEATURE_MVE)
+#include "tflm_kernels/compiler.h"
+
+#if DCSR_HAS_MVE
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -170,4 +172,4 @@ void dcsr_conv1x1_gather_mve(const DcsrLayer* layer, const DcsrConvShape* shape,
   }
 }
 
-#endif  // __ARM_FEATURE_MVE
+#endif  // DCSR_HAS_MVE

@@ -24,11 +24,8 @@
 #include "tflm_kernels/requantize.h"
 #include "tflm_kernels/row_words_mve.h"
 
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
-#define DCSR_HAS_MVE 1
+#if DCSR_HAS_MVE
 #include <arm_mve.h>
-#else
-#define DCSR_HAS_MVE 0
 #endif
 
 enum {

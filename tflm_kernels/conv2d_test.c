@@ -14,6 +14,7 @@
 #include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
+#include "tflm_kernels/testing/run_kernel.h"
 
 static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDense},
@@ -32,21 +33,13 @@ static const uint32_t kBudgets[] = {0, 1, 3000, 9000, UINT32_MAX};
 enum {
   kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]),
   kBudgetCount = sizeof(kBudgets) / sizeof(kBudgets[0]),
-  kGuardBytes = 16,
-  kGuard = 0x5A,
 };
-
-typedef void (*RunKernel)(const DcsrLayer* layer, const CaseData* data, int8_t* output);
 
 static size_t most_scratch = 0;  // that a kernel was given, over all cases
 
-static void* allocate_scratch(size_t bytes) {
+static void* allocate_counted_scratch(size_t bytes) {
   if (bytes > most_scratch) most_scratch = bytes;
-  if (bytes == 0) return NULL;
-  void* scratch = malloc(bytes);
-  if (scratch == NULL) abort();
-  memset(scratch, kGuard, bytes);
-  return scratch;
+  return allocate_scratch(bytes);
 }
 
 static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
@@ -54,7 +47,7 @@ static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* 
 }
 
 static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  void* scratch = allocate_scratch(dcsr_conv2d_scratch_bytes(layer, &data->shape));
+  void* scratch = allocate_counted_scratch(dcsr_conv2d_scratch_bytes(layer, &data->shape));
   dcsr_conv2d(layer, &data->shape, data->input, output, scratch);
   free(scratch);
 }
@@ -65,7 +58,7 @@ static void run_im2col(const DcsrLayer* layer, const CaseData* data, int8_t* out
   const size_t bytes = dcsr_conv2d_im2col_scratch_bytes(layer, &data->shape, budget, kernel);
   CHECK(bytes <= budget, "%lu bytes of scratch of %lu", (unsigned long)bytes,
         (unsigned long)budget);
-  void* scratch = allocate_scratch(bytes);
+  void* scratch = allocate_counted_scratch(bytes);
   dcsr_conv2d_im2col(layer, &data->shape, data->input, output, scratch, bytes, kernel);
   free(scratch);
 }
@@ -78,20 +71,6 @@ static void run_c(const DcsrLayer* layer, const CaseData* data, int8_t* output) 
 static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   static const DcsrConv1x1Kernel kKernel = {dcsr_conv1x1_smlal_scratch_bytes, dcsr_conv1x1_smlal};
   run_im2col(layer, data, output, &kKernel);
-}
-
-static void check_kernel(const char* context, RunKernel run, const DcsrLayer* layer,
-                         const CaseData* data, const int8_t* expected) {
-  int8_t* output = (int8_t*)malloc(data->output_size + kGuardBytes);
-  if (output == NULL) abort();
-  memset(output, kGuard, data->output_size + kGuardBytes);
-  run(layer, data, output);
-  check_equal(context, expected, output, data->output_size);
-  for (size_t i = 0; i < kGuardBytes; ++i) {
-    CHECK(output[data->output_size + i] == kGuard, "%s: byte %d behind the output", context,
-          (int)i);
-  }
-  free(output);
 }
 
 static void check_case(const DcsrConv2dCase* c, RunKernel run, uint32_t budget) {

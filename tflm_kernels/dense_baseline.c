@@ -3,6 +3,7 @@
 
 #include "tflm_kernels/dense_baseline.h"
 
+#include "tflm_kernels/compiler.h"
 #include "tflm_kernels/dense_cmsis_nn.h"
 #include "tflm_kernels/dense_conv1x1_c.h"
 #include "tflm_kernels/dense_conv1x1_dsp.h"
@@ -19,7 +20,7 @@ size_t dcsr_dense_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvSh
 #else
   (void)shape;
 #endif
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#if DCSR_HAS_MVE
   (void)layer;
   return 0;
 #elif defined(__ARM_FEATURE_DSP)
@@ -38,7 +39,7 @@ void dcsr_dense_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, cons
     return;
   }
 #endif
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#if DCSR_HAS_MVE
   (void)scratch;
   dcsr_dense_conv1x1_mve(layer, shape, input, output);
 #elif defined(__ARM_FEATURE_DSP)
@@ -64,7 +65,7 @@ void dcsr_dense_fully_connected(const DcsrLayer* layer, int32_t batches, const i
     return;
   }
 #endif
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#if DCSR_HAS_MVE
   dcsr_dense_fully_connected_mve(layer, batches, input, output);
 #elif defined(__ARM_FEATURE_DSP)
   dcsr_dense_fully_connected_dsp(layer, batches, input, output);

@@ -6,12 +6,13 @@
 
 #include "tflm_kernels/dense_conv1x1_mve.h"
 
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#include "tflm_kernels/compiler.h"
+
+#if DCSR_HAS_MVE
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tflm_kernels/compiler.h"
 #include "tflm_kernels/dense_fully_connected_mve.h"
 #include "tflm_kernels/dense_mve.h"
 #include "tflm_kernels/pixels.h"
@@ -69,4 +70,4 @@ void dcsr_dense_conv1x1_mve(const DcsrLayer* layer, const DcsrConvShape* shape, 
   }
 }
 
-#endif  // __ARM_FEATURE_MVE
+#endif  // DCSR_HAS_MVE

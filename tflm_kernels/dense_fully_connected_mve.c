@@ -5,7 +5,9 @@
 
 #include "tflm_kernels/dense_fully_connected_mve.h"
 
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#include "tflm_kernels/compiler.h"
+
+#if DCSR_HAS_MVE
 
 #include <stddef.h>
 #include <stdint.h>
@@ -55,4 +57,4 @@ void dcsr_dense_fully_connected_mve(const DcsrLayer* layer, int32_t batches, con
   }
 }
 
-#endif  // __ARM_FEATURE_MVE
+#endif  // DCSR_HAS_MVE

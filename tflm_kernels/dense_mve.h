@@ -4,7 +4,9 @@
 #ifndef DCSR_TFLM_KERNELS_DENSE_MVE_H_
 #define DCSR_TFLM_KERNELS_DENSE_MVE_H_
 
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#include "tflm_kernels/compiler.h"
+
+#if DCSR_HAS_MVE
 
 #include <arm_mve.h>
 #include <stdint.h>
@@ -99,6 +101,6 @@ static inline void dcsr_dense_mve_requantize(const DcsrLayer* layer, const DcsrD
 }
 #endif
 
-#endif  // __ARM_FEATURE_MVE
+#endif  // DCSR_HAS_MVE
 
 #endif  // DCSR_TFLM_KERNELS_DENSE_MVE_H_

@@ -8,12 +8,13 @@
 
 #include "tflm_kernels/fully_connected_dcsr_mve.h"
 
-#if defined(__ARM_FEATURE_MVE)
+#include "tflm_kernels/compiler.h"
+
+#if DCSR_HAS_MVE
 
 #include <arm_mve.h>
 #include <stddef.h>
 
-#include "tflm_kernels/compiler.h"
 #include "tflm_kernels/requantize_mve.h"
 #include "tflm_kernels/row_reader.h"
 
@@ -224,4 +225,4 @@ void dcsr_fully_connected_dcsr_mve(const DcsrLayer* layer, const int8_t* input, 
   }
 }
 
-#endif  // __ARM_FEATURE_MVE
+#endif  // DCSR_HAS_MVE

@@ -6,7 +6,9 @@
 
 #include "tflm_kernels/fully_connected_offset8_mve.h"
 
-#if defined(__ARM_FEATURE_MVE)
+#include "tflm_kernels/compiler.h"
+
+#if DCSR_HAS_MVE
 
 #include "tflm_kernels/requantize_mve.h"
 #include "tflm_kernels/row_reader.h"
@@ -71,4 +73,4 @@ void dcsr_fully_connected_offset8_mve(const DcsrLayer* layer, const int8_t* inpu
   }
 }
 
-#endif  // __ARM_FEATURE_MVE
+#endif  // DCSR_HAS_MVE

@@ -7,7 +7,9 @@
 
 #include "tflm_kernels/gather_products_mve.h"
 
-#if defined(__ARM_FEATURE_MVE)
+#include "tflm_kernels/compiler.h"
+
+#if DCSR_HAS_MVE
 
 // r0, r2, r4, r6, r8: sums; r1, r3, r5: index, offset, weight; r10: stride; r11: the column of the
 // base, or x; r9: that of a further pixel; r12: where the sums go; r7: the length of the next row.
@@ -181,4 +183,4 @@ DcsrRowsProduct* const kDcsrDescriptorRowsProducts[kDcsrGatherPixels] = {
     descriptor_rows_product_1, descriptor_rows_product_2, descriptor_rows_product_3,
     descriptor_rows_product_4, descriptor_rows_product_5};
 
-#endif  // __ARM_FEATURE_MVE
+#endif  // DCSR_HAS_MVE

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "tflm_kernels/compiler.h"
 #include "tflm_kernels/conv1x1_c.h"
 #include "tflm_kernels/conv1x1_gather_mve.h"
 #include "tflm_kernels/conv1x1_mve.h"
@@ -27,7 +28,7 @@
 // Bytes of scratch that a kernel may ask for if the packed layer does not say. Define it for the
 // whole build to have another.
 #ifndef DCSR_SCRATCH_BUDGET
-#if defined(__ARM_FEATURE_MVE)
+#if DCSR_HAS_MVE
 #define DCSR_SCRATCH_BUDGET (48 * 1024)
 #else
 #define DCSR_SCRATCH_BUDGET (32 * 1024)
@@ -38,7 +39,12 @@ static inline size_t scratch_budget(const DcsrLayer* layer) {
   return layer->scratch_budget != 0 ? layer->scratch_budget : DCSR_SCRATCH_BUDGET;
 }
 
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#if DCSR_HAS_MVE
+
+// Whether steps, offsets and values can be gathered from as they are.
+static bool is_plain_offset8(const DcsrLayer* layer) {
+  return layer->encoding == kDcsrEncodingOffset8 && layer->value_coding == kDcsrValuesPlain;
+}
 
 // Convolutions of up to so many pixels are done with gathers: measured, docs/kernels.md. Define it
 // for the whole build if its memory takes longer for a gather than for a few loads.
@@ -51,8 +57,7 @@ enum { kMostUnpackedPixels = 12 };
 static bool is_gathered(const DcsrLayer* layer, const DcsrConvShape* shape) {
   const size_t pixels = dcsr_pixel_count(shape);
   if (pixels > DCSR_MOST_GATHER_PIXELS) return false;
-  return pixels <= kMostUnpackedPixels ||
-         (layer->encoding == kDcsrEncodingOffset8 && layer->value_coding == kDcsrValuesPlain);
+  return pixels <= kMostUnpackedPixels || is_plain_offset8(layer);
 }
 
 // Cortex-M55 and M85.
@@ -180,9 +185,8 @@ size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batche
 void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                           int8_t* output, void* scratch) {
   (void)scratch;
-#if defined(__ARM_FEATURE_MVE)
-  if (batches == 1 && layer->encoding == kDcsrEncodingOffset8 &&
-      layer->value_coding == kDcsrValuesPlain) {
+#if DCSR_HAS_MVE
+  if (batches == 1 && is_plain_offset8(layer)) {
     dcsr_fully_connected_offset8_mve(layer, input, output);
   } else if (batches == 1 && dcsr_fully_connected_dcsr_mve_takes(layer)) {
     dcsr_fully_connected_dcsr_mve(layer, input, output);

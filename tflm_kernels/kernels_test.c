@@ -16,6 +16,7 @@
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
+#include "tflm_kernels/testing/run_kernel.h"
 
 static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDense},
@@ -45,23 +46,10 @@ static const PackOptions kPackings[] = {
 enum {
   kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]),
   kSeeds = 2,
-  kGuardBytes = 16,
-  kGuard = 0x5A,
 };
 
 // Scratch budgets: the build's default, the least that kernels can do with, a tile or two, all.
 static const uint32_t kBudgets[] = {0, 1, 6000, UINT32_MAX};
-
-typedef void (*RunKernel)(const DcsrLayer* layer, const CaseData* data, int8_t* output);
-
-// `bytes` of memory with the same content on every run; NULL if it is none.
-static void* allocate_scratch(size_t bytes) {
-  if (bytes == 0) return NULL;
-  void* scratch = malloc(bytes);
-  if (scratch == NULL) abort();
-  memset(scratch, kGuard, bytes);
-  return scratch;
-}
 
 static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   if (layer->op == kDcsrOpConv1x1) {
@@ -147,20 +135,6 @@ static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int
     dcsr_dense_fully_connected(layer, data->shape.batches, data->input, output, scratch);
   }
   free(scratch);
-}
-
-static void check_kernel(const char* context, RunKernel run, const DcsrLayer* layer,
-                         const CaseData* data, const int8_t* expected) {
-  int8_t* output = (int8_t*)malloc(data->output_size + kGuardBytes);
-  if (output == NULL) abort();
-  memset(output, kGuard, data->output_size + kGuardBytes);
-  run(layer, data, output);
-  check_equal(context, expected, output, data->output_size);
-  for (size_t i = 0; i < kGuardBytes; ++i) {
-    CHECK(output[data->output_size + i] == kGuard, "%s: byte %d behind the output", context,
-          (int)i);
-  }
-  free(output);
 }
 
 static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run, uint32_t budget) {

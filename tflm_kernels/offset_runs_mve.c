@@ -6,11 +6,12 @@
 
 #include "tflm_kernels/offset_runs_mve.h"
 
-#if defined(__ARM_FEATURE_MVE)
+#include "tflm_kernels/compiler.h"
+
+#if DCSR_HAS_MVE
 
 #include <arm_mve.h>
 
-#include "tflm_kernels/compiler.h"
 #include "tflm_kernels/group_decoder.h"
 #include "tflm_kernels/group_words.h"
 
@@ -296,4 +297,4 @@ void dcsr_next_offset_run_mve(DcsrRowReader* reader, DcsrRunBuffer* buffer, Dcsr
   cut_group(reader, buffer, run);
 }
 
-#endif  // __ARM_FEATURE_MVE
+#endif  // DCSR_HAS_MVE

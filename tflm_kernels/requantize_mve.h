@@ -4,7 +4,9 @@
 #ifndef DCSR_TFLM_KERNELS_REQUANTIZE_MVE_H_
 #define DCSR_TFLM_KERNELS_REQUANTIZE_MVE_H_
 
-#if defined(__ARM_FEATURE_MVE)
+#include "tflm_kernels/compiler.h"
+
+#if DCSR_HAS_MVE
 
 #include <arm_mve.h>
 #include <stdbool.h>
@@ -101,6 +103,6 @@ static inline void dcsr_requantize_rows_mve(const DcsrLayer* layer, uint32_t row
 }
 #endif
 
-#endif  // __ARM_FEATURE_MVE
+#endif  // DCSR_HAS_MVE
 
 #endif  // DCSR_TFLM_KERNELS_REQUANTIZE_MVE_H_

@@ -9,12 +9,6 @@
 #include "tflm_kernels/group_words.h"
 #include "tflm_kernels/one_bits.h"
 
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
-#define DCSR_HAS_MVE 1
-#else
-#define DCSR_HAS_MVE 0
-#endif
-
 enum {
   kEndOfMagnitudes = 255,
   kSlack = kDcsrGroupLanes,  // words and magnitudes that may be written behind the row's
