@@ -33,7 +33,8 @@ enum {
   kBlockPixels = 32,
   kMostRows = 9362,         // the offsets of eight pixels' outputs have 16 bits
   kMostBlockBytes = 65536,  // so have those of columns
-  // Then 256 * hi + lo has room for a sum of up to 2^22 and a bias of less.
+  // Then 256 * hi + lo has room: a sum is less than 2^22 below zero and at most that above, where
+  // the bias has to be less.
   kMostHighTerms = 256,
   kMostHighGroups = 128,
   kMostHighBias = 1 << 22,
@@ -682,7 +683,7 @@ static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint
   const bool requantizes = header->shift + (full ? 1 : 0) <= 0;
   // Whether int16 lanes hold 256 * hi + lo, whatever the activations are.
   const bool has_high_part =
-      bias > -kMostHighBias && bias < kMostHighBias &&
+      bias >= -kMostHighBias && bias < kMostHighBias &&
       (elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups);
   if (DCSR_HAS_MVE && requantizes && has_high_part) {
     header->code += kFirstGroup;

@@ -112,7 +112,7 @@ def _slow_rows(packed: packing.PackedLayer) -> int:
     """Rows that conv1x1_mve.c leaves to its C code: a shift to the left, or a bias that its sums have no room for."""
     clamps = (packed.activation_min, packed.activation_max) != INT8_RANGE
     in_full = clamps or packed.output_zero_point != packed.activation_min
-    slow = (packed.shift > (-1 if in_full else 0)) | (np.abs(packed.bias.astype(np.int64)) >= 1 << 22)
+    slow = (packed.shift > (-1 if in_full else 0)) | (packed.bias < -(1 << 22)) | (packed.bias >= 1 << 22)
     return int(np.count_nonzero(np.broadcast_to(slow, packed.bias.shape)))
 
 

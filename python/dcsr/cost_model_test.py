@@ -83,7 +83,7 @@ def test_rows_that_vectors_do_not_requantise_take_longer():
     shift = np.full(len(MATRIX), -5, np.int8)
     shift[:40] = 0
     bias = np.zeros(len(MATRIX), np.int32)
-    bias[:10] = [1 << 22, -(1 << 31), *[(1 << 22) - 1] * 8]
+    bias[:10] = [1 << 22, -(1 << 31), *[(1 << 22) - 1] * 4, *[-(1 << 22)] * 4]
     zero = {"output_zero_point": -128}
     jobs = [
         cost_model.work(layer(**changes), 100)
