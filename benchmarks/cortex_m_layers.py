@@ -277,7 +277,7 @@ def _cases(
     if method == "every":
         return cases
     candidates = [planner.Candidate(case.sparse, case.work, cost_model.estimate(cpu, case.work)) for case in cases]
-    chosen = planner.choose(candidates, "speed" if method == "speed" else "size")
+    [chosen] = planner.choose([candidates], "speed" if method == "speed" else "size")
     return [case for case in cases if case.sparse is chosen.packed]
 
 

@@ -64,33 +64,111 @@ static void multiply_run(const DcsrOffsetRun* run, const Tile* tile, const int32
   }
 }
 
-// The next row of the reader, of any encoding.
-static void multiply_row(DcsrRowReader* reader, const Tile* tile, int32_t* sums) {
-  dcsr_next_row(reader);
-  if (reader->left == 0) {
+// What is left of the reader's row, of any encoding; see multiply_run().
+DCSR_NOINLINE static void multiply_rest(DcsrRowReader* reader, const Tile* tile,
+                                        const int32_t* start, int32_t* sums) {
+  if (start == NULL && reader->left == 0) {
     for (uint32_t p = 0; p < tile->pixels; ++p) sums[p] = 0;
   }
   DcsrRunBuffer buffer;
-  for (const int32_t* start = NULL; reader->left > 0; start = sums) {
+  for (; reader->left > 0; start = sums) {
     DcsrOffsetRun run;
     dcsr_next_offset_run_mve(reader, &buffer, &run);
     multiply_run(&run, tile, start, sums);
   }
 }
 
-// The next rows of the reader, whose lengths end at `end`.
-static void multiply_rows(DcsrRowReader* reader, const Tile* tile, DcsrRowsProduct* const* products,
-                          const uint32_t* lengths, const uint32_t* end, int32_t* sums) {
-  DcsrIndexRows rows;
+// The next row of the reader, of any encoding.
+static void multiply_row(DcsrRowReader* reader, const Tile* tile, int32_t* sums) {
+  dcsr_next_row(reader);
+  multiply_rest(reader, tile, NULL, sums);
+}
+
+// Rows, at least one, whose lengths end at `end`. Moves `rows` but for its lengths behind them.
+static void multiply_rows(DcsrIndexRows* rows, const Tile* tile, DcsrRowsProduct* const* products,
+                          const uint32_t* end, int32_t* sums) {
+  DcsrIndexRows next;
   for (const Chunk* chunk = tile->chunks; chunk != tile->end; ++chunk) {
-    rows = (DcsrIndexRows){reader->index, reader->delta, reader->weight, lengths};
-    products[chunk->count - 1](&rows, &chunk->pixels, end, sums);
+    next = *rows;
+    products[chunk->count - 1](&next, &chunk->pixels, end, sums);
     sums += chunk->count;
   }
+  *rows = next;
+}
+
+// The same, of the reader's next rows.
+static void multiply_plain_rows(DcsrRowReader* reader, const Tile* tile,
+                                DcsrRowsProduct* const* products, const uint32_t* lengths,
+                                const uint32_t* end, int32_t* sums) {
+  DcsrIndexRows rows = {reader->index, reader->delta, reader->weight, lengths};
+  multiply_rows(&rows, tile, products, end, sums);
   reader->index = rows.index;
   reader->delta = rows.offset;
   reader->weight = rows.weight;
   reader->row += (uint32_t)(end - lengths);
+}
+
+// Rows that are decoded together.
+enum { kDecodedElements = 256, kDecodedGroups = kDecodedElements / kDcsrGroupLanes + kBlockRows };
+typedef struct {
+  uint32_t count;
+  uint32_t groups;
+  uint32_t elements;
+  const int8_t* weight;
+  uint32_t lengths[kBlockRows];
+  int32_t base[kDecodedGroups];
+  uint8_t offset[kDecodedElements + kDcsrGroupLanes];
+} DecodedRows;
+
+// Multiplies the decoded rows; returns where the sums of the next one are.
+static int32_t* multiply_decoded(DecodedRows* decoded, const Tile* tile, int32_t* sums) {
+  if (decoded->count > 0) {
+    DcsrIndexRows rows = {(const uint8_t*)decoded->base, decoded->offset, decoded->weight,
+                          decoded->lengths};
+    multiply_rows(&rows, tile, kDcsrBaseRowsProducts, decoded->lengths + decoded->count, sums);
+    sums += decoded->count * tile->pixels;
+  }
+  decoded->count = 0;
+  decoded->groups = 0;
+  decoded->elements = 0;
+  return sums;
+}
+
+// Decodes the next rows of the reader, and multiplies them where memory ends, or a row that cannot
+// be decoded so.
+DCSR_NOINLINE static void decode_block(DcsrRowReader* reader, uint32_t count, Tile* tile) {
+  DecodedRows decoded;
+  decoded.count = 0;
+  int32_t* sums = multiply_decoded(&decoded, tile, tile->sums);
+  for (uint32_t r = 0; r < count; ++r) {
+    dcsr_next_row(reader);
+    const uint32_t length = reader->left;
+    if (decoded.elements + length > kDecodedElements) {
+      sums = multiply_decoded(&decoded, tile, sums);
+      if (length > kDecodedElements) {
+        multiply_rest(reader, tile, NULL, sums);
+        sums += tile->pixels;
+        continue;
+      }
+    }
+    const int8_t* weight = reader->weight;
+    int32_t* base = decoded.base + decoded.groups;
+    uint8_t* offset = decoded.offset + decoded.elements;
+    const uint32_t done = length > 0 ? dcsr_read_offsets_mve(reader, length, base, offset) : 0;
+    if (done == length) {
+      if (decoded.count == 0) decoded.weight = weight;
+      decoded.lengths[decoded.count++] = length;
+      decoded.groups += (length + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
+      decoded.elements += length;
+      continue;
+    }
+    sums = multiply_decoded(&decoded, tile, sums);
+    const DcsrOffsetRun run = {base, offset, weight, done};
+    if (done > 0) multiply_run(&run, tile, NULL, sums);
+    multiply_rest(reader, tile, done > 0 ? sums : NULL, sums);
+    sums += tile->pixels;
+  }
+  multiply_decoded(&decoded, tile, sums);
 }
 
 // For dcsr with byte deltas: the lengths of the first row with planes or an escaped base.
@@ -117,6 +195,10 @@ static void multiply_block(DcsrRowReader* reader, uint32_t count, Tile* tile) {
   DcsrRowsProduct* const* products =
       has_steps ? kDcsrStepRowsProducts : kDcsrDescriptorRowsProducts;
   int32_t* sums = tile->sums;
+  if (dcsr_reads_offsets_mve(layer)) {
+    decode_block(reader, count, tile);
+    return;
+  }
   if (!has_steps && !has_descriptors) {
     for (uint32_t r = 0; r < count; ++r) multiply_row(reader, tile, sums + r * tile->pixels);
     return;
@@ -127,7 +209,7 @@ static void multiply_block(DcsrRowReader* reader, uint32_t count, Tile* tile) {
   for (const uint32_t* next = lengths; next != end;) {
     const uint32_t* plain_end = has_steps ? end : plain_rows_end(reader->index, next, end);
     if (plain_end != next) {
-      multiply_rows(reader, tile, products, next, plain_end, sums);
+      multiply_plain_rows(reader, tile, products, next, plain_end, sums);
       sums += (uint32_t)(plain_end - next) * tile->pixels;
       next = plain_end;
     } else {

@@ -88,6 +88,13 @@ static size_t longest_row(const DcsrLayer* layer) {
     return longest;
   }
 #endif
+  if (layer->row_length_bits != 0) {
+    for (uint32_t row = 0; row < layer->rows; ++row) {
+      const uint32_t length = dcsr_load_row_length(layer, row);
+      if (length > longest) longest = length;
+    }
+    return longest;
+  }
   for (uint32_t row = 0; row < layer->rows; ++row) {
     const uint32_t length = dcsr_row_length(layer, row);
     if (length > longest) longest = length;

@@ -120,7 +120,8 @@
 
 // On the stack: rows, end, sum_stride, x, zeros. A row's last group moves offset and weight as far
 // as a whole one.
-#define DCSR_ROWS_PRODUCT(name, next, count)                                                \
+// `first` is the register with the base's column of the first pixel.
+#define DCSR_ROWS_PRODUCT(name, next, first, count)                                               \
   __attribute__((naked)) static void name##_##count(                                        \
       DcsrIndexRows* rows __attribute__((unused)),                                          \
       const DcsrGatherPixels* pixels __attribute__((unused)),                               \
@@ -144,7 +145,7 @@
                      "ldr r11, [sp, #12]\n"                               \
                      "wlstp.8 lr, lr, 3f\n"                               \
                      "2:\n"                                               \
-                     next DCSR_GATHER_##count("r11")                      \
+                     next DCSR_GATHER_##count(first)                      \
                      "letp lr, 2b\n"                                      \
                      "ldr r9, [r7, #-4]\n"                                \
                      "rsb r9, r9, #0\n"                                   \
@@ -165,8 +166,9 @@
 
 #define DCSR_PRODUCTS(count)                                  \
   DCSR_RUN_PRODUCT(count)                                     \
-  DCSR_ROWS_PRODUCT(step_rows_product, DCSR_NEXT_STEP, count) \
-  DCSR_ROWS_PRODUCT(descriptor_rows_product, DCSR_NEXT_DESCRIPTOR, count)
+  DCSR_ROWS_PRODUCT(base_rows_product, DCSR_NEXT_BASE, "r9", count) \
+  DCSR_ROWS_PRODUCT(step_rows_product, DCSR_NEXT_STEP, "r11", count) \
+  DCSR_ROWS_PRODUCT(descriptor_rows_product, DCSR_NEXT_DESCRIPTOR, "r11", count)
 
 DCSR_PRODUCTS(1)
 DCSR_PRODUCTS(2)
@@ -176,6 +178,9 @@ DCSR_PRODUCTS(5)
 
 DcsrRunProduct* const kDcsrRunProducts[kDcsrGatherPixels] = {
     run_product_1, run_product_2, run_product_3, run_product_4, run_product_5};
+DcsrRowsProduct* const kDcsrBaseRowsProducts[kDcsrGatherPixels] = {
+    base_rows_product_1, base_rows_product_2, base_rows_product_3, base_rows_product_4,
+    base_rows_product_5};
 DcsrRowsProduct* const kDcsrStepRowsProducts[kDcsrGatherPixels] = {
     step_rows_product_1, step_rows_product_2, step_rows_product_3, step_rows_product_4,
     step_rows_product_5};

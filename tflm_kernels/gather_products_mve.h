@@ -22,10 +22,10 @@ typedef struct {
   uint32_t elements;
 } DcsrOffsetRun;
 
-// The same of several rows, as the encoding has it: offset8, or dcsr with byte deltas, no planes
-// and no escapes. Known to the assembly.
+// The same of several rows: decoded, or as the encoding has it, which is offset8, or dcsr with byte
+// deltas, no planes and no escapes. Known to the assembly.
 typedef struct {
-  const uint8_t* index;  // steps or descriptors
+  const uint8_t* index;  // bases (int32_t), steps or descriptors
   const uint8_t* offset;
   const int8_t* weight;
   const uint32_t* lengths;  // elements of each row
@@ -50,6 +50,7 @@ typedef void DcsrRowsProduct(DcsrIndexRows* rows, const DcsrGatherPixels* pixels
 
 // For `pixels` 1 .. kDcsrGatherPixels; at [pixels - 1].
 extern DcsrRunProduct* const kDcsrRunProducts[kDcsrGatherPixels];
+extern DcsrRowsProduct* const kDcsrBaseRowsProducts[kDcsrGatherPixels];        // decoded
 extern DcsrRowsProduct* const kDcsrStepRowsProducts[kDcsrGatherPixels];        // offset8
 extern DcsrRowsProduct* const kDcsrDescriptorRowsProducts[kDcsrGatherPixels];  // dcsr
 

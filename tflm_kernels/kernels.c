@@ -51,13 +51,15 @@ static bool is_plain_offset8(const DcsrLayer* layer) {
 #ifndef DCSR_MOST_GATHER_PIXELS
 #define DCSR_MOST_GATHER_PIXELS 36
 #endif
-// The same for encodings whose offsets have to be unpacked.
-enum { kMostUnpackedPixels = 12 };
+// The same for encodings that take long to decode to offsets.
+enum { kMostDecodedPixels = 12 };
 
 static bool is_gathered(const DcsrLayer* layer, const DcsrConvShape* shape) {
   const size_t pixels = dcsr_pixel_count(shape);
   if (pixels > DCSR_MOST_GATHER_PIXELS) return false;
-  return pixels <= kMostUnpackedPixels || is_plain_offset8(layer);
+  const bool is_plain_rle =
+      layer->encoding == kDcsrEncodingRle && layer->value_coding == kDcsrValuesPlain;
+  return pixels <= kMostDecodedPixels || is_plain_rle || is_plain_offset8(layer);
 }
 
 // Cortex-M55 and M85.

@@ -14,6 +14,7 @@
 
 #include "tflm_kernels/group_decoder.h"
 #include "tflm_kernels/group_words.h"
+#include "tflm_kernels/one_bits_mve.h"
 
 enum { kMaxOffset = 255, kMaxSlope = 4095 };
 
@@ -30,16 +31,14 @@ static const uint8_t kLastEight[kDcsrGroupLanes] = {[8] = 1,  [9] = 1,  [10] = 1
 // Sixteen gaps and what is between them are at most 255 together, so an offset group of rle never
 // needs to be cut. Gaps are read eight bytes at a time, also where fewer belong to the row: the
 // layer has at least 16 elements, whose values are behind them (group_words.h).
-static inline void read_rle_groups(DcsrRowReader* reader, bool odd, uint32_t groups,
-                                   DcsrRunBuffer* buffer) {
+static inline void read_rle_groups(DcsrRowReader* reader, bool odd, uint32_t groups, int32_t* base,
+                                   uint8_t* offset) {
   const uint8x16_t lane = vidupq_n_u8(0, 1);
   const uint8x16_t second_four = vld1q_u8(kSecondFour);
   const uint8x16_t last_four = vld1q_u8(kLastFour);
   const uint8x16_t last_eight = vld1q_u8(kLastEight);
   const uint32_t first = (uint32_t)(reader->weight - reader->layer->values);
   const uint8_t* gaps = reader->layer->index + first / 2;
-  uint8_t* offset = buffer->offset;
-  int32_t* base = buffer->base;
   int32_t column = reader->expected;
   uint32_t last;
   // Sums within four lanes, then within eight, then within all.
@@ -87,18 +86,15 @@ static inline void read_rle_groups(DcsrRowReader* reader, bool odd, uint32_t gro
   reader->expected = column;
 }
 
-DCSR_NOINLINE static void read_rle_run(DcsrRowReader* reader, DcsrRunBuffer* buffer,
-                                       DcsrOffsetRun* run) {
-  const uint32_t most = kDcsrRunGroups * kDcsrGroupLanes;
-  const uint32_t elements = reader->left < most ? reader->left : most;
-  const uint32_t groups = (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
+static inline uint32_t groups_of(uint32_t elements) {
+  return (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
+}
+
+DCSR_NOINLINE static uint32_t read_rle(DcsrRowReader* reader, uint32_t elements, int32_t* base,
+                                       uint8_t* offset) {
   const bool odd = (reader->weight - reader->layer->values) % 2 != 0;
-  read_rle_groups(reader, odd, groups, buffer);
-  run->offset = buffer->offset;
-  run->weight = reader->weight;
-  run->elements = elements;
-  reader->weight += elements;
-  reader->left -= elements;
+  read_rle_groups(reader, odd, groups_of(elements), base, offset);
+  return elements;
 }
 
 // Groups without planes and escapes; false if the next one is none.
@@ -220,36 +216,79 @@ static inline void read_nibble_groups(Nibbles* nibbles, uint8x16_t line, uint32_
 #undef DCSR_ADD_PLANE
 }
 
-// Groups whose offsets are below 255; false if the next one is none.
-DCSR_NOINLINE static bool read_nibble_delta_run(DcsrRowReader* reader, DcsrRunBuffer* buffer,
-                                                DcsrOffsetRun* run) {
-  Nibbles nibbles = {reader->index,  reader->delta, reader->plane,
-                     buffer->offset, buffer->base,  reader->expected};
+// Whole groups, then a partial one.
+DCSR_NOINLINE static uint32_t read_nibbles(DcsrRowReader* reader, uint32_t elements, int32_t* base,
+                                           uint8_t* offset) {
+  Nibbles nibbles = {reader->index, reader->delta, reader->plane, offset, base, reader->expected};
   const uint8x16_t line = line_of(reader->slope);
-  const uint32_t whole = reader->left / kDcsrGroupLanes;
-  const uint32_t groups = whole < kDcsrRunGroups ? whole : (uint32_t)kDcsrRunGroups;
-  if (groups > 0) read_nibble_groups(&nibbles, line, reader->slope, groups, kDcsrGroupLanes);
-  uint32_t elements = (uint32_t)(nibbles.offset - buffer->offset);
-  const uint32_t lanes = reader->left - elements;
-  if (lanes > 0 && lanes < kDcsrGroupLanes && groups < kDcsrRunGroups) {
+  const uint32_t whole = elements / kDcsrGroupLanes * kDcsrGroupLanes;
+  if (whole > 0) {
+    read_nibble_groups(&nibbles, line, reader->slope, whole / kDcsrGroupLanes, kDcsrGroupLanes);
+  }
+  uint32_t done = (uint32_t)(nibbles.offset - offset);
+  if (done == whole && whole < elements) {
+    const uint32_t lanes = elements - whole;
     const uint8_t* before = nibbles.delta;
     const uint8_t* index = nibbles.index;
     read_nibble_groups(&nibbles, line, reader->slope, 1, lanes);
     if (nibbles.index != index) {
       nibbles.delta = before + dcsr_delta_bytes(reader->layer, lanes);
-      elements += lanes;
+      done = elements;
     }
   }
-  run->offset = buffer->offset;
-  run->weight = reader->weight;
-  run->elements = elements;
   reader->index = nibbles.index;
   reader->delta = nibbles.delta;
   reader->plane = nibbles.plane;
-  reader->weight += elements;
   reader->expected = nibbles.expected;
-  reader->left -= elements;
-  return elements > 0;
+  return done;
+}
+
+enum { kOnesElements = 8 * kDcsrGroupLanes };  // whose quotients are read at a time
+
+DCSR_NOINLINE static uint32_t read_ones(DcsrRowReader* reader, uint32_t elements, int32_t* base,
+                                        uint8_t* offset) {
+  if (!dcsr_has_byte_remainders(reader)) return 0;
+  uint16_t quotients[kOnesElements + kDcsrGroupLanes];
+  uint32_t done = 0;
+  while (done < elements) {
+    const uint32_t left = elements - done;
+    const uint32_t count = left < kOnesElements ? left : (uint32_t)kOnesElements;
+    dcsr_read_quotients_mve(reader, count, quotients);
+    const uint16x8_t end = vdupq_n_u16(quotients[count - 1]);
+    vst1q_u16(quotients + count, end);
+    vst1q_u16(quotients + count + 8, end);
+    const uint32_t read =
+        dcsr_put_ones_offsets_mve(reader, count, quotients, base + done / kDcsrGroupLanes,
+                                  offset + done);
+    done += read;
+    if (read < count) break;
+  }
+  return done;
+}
+
+bool dcsr_reads_offsets_mve(const DcsrLayer* layer) {
+  if (!dcsr_has_word_groups(layer) || layer->value_coding != kDcsrValuesPlain) return false;
+  switch (layer->encoding) {
+    case kDcsrEncodingDcsr:
+      return !dcsr_has_byte_deltas(layer);
+    case kDcsrEncodingRle:
+    case kDcsrEncodingRice:
+    case kDcsrEncodingBitmap:
+      return true;
+    default:
+      return false;
+  }
+}
+
+uint32_t dcsr_read_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
+                               uint8_t* offset) {
+  const DcsrEncoding encoding = reader->layer->encoding;
+  const uint32_t done = encoding == kDcsrEncodingDcsr  ? read_nibbles(reader, elements, base, offset)
+                        : encoding == kDcsrEncodingRle ? read_rle(reader, elements, base, offset)
+                                                       : read_ones(reader, elements, base, offset);
+  reader->weight += done;
+  reader->left -= done;
+  return done;
 }
 
 // One group.
@@ -283,16 +322,16 @@ DCSR_NOINLINE static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer
 void dcsr_next_offset_run_mve(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run) {
   const DcsrLayer* layer = reader->layer;
   run->base = buffer->base;
-  if (dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain) {
-    if (layer->encoding == kDcsrEncodingRle) {
-      read_rle_run(reader, buffer, run);
-      return;
-    }
-    if (layer->encoding == kDcsrEncodingDcsr &&
-        (dcsr_has_byte_deltas(layer) ? read_byte_delta_run(reader, buffer, run)
-                                     : read_nibble_delta_run(reader, buffer, run))) {
-      return;
-    }
+  if (dcsr_reads_offsets_mve(layer)) {
+    const uint32_t most = kDcsrRunGroups * kDcsrGroupLanes;
+    run->offset = buffer->offset;
+    run->weight = reader->weight;
+    run->elements = dcsr_read_offsets_mve(reader, reader->left < most ? reader->left : most,
+                                          buffer->base, buffer->offset);
+    if (run->elements > 0) return;
+  } else if (layer->encoding == kDcsrEncodingDcsr && dcsr_has_word_groups(layer) &&
+             layer->value_coding == kDcsrValuesPlain && read_byte_delta_run(reader, buffer, run)) {
+    return;
   }
   cut_group(reader, buffer, run);
 }

@@ -23,6 +23,16 @@ typedef struct {
   int8_t weight[kDcsrRunGroups * kDcsrGroupLanes];
 } DcsrRunBuffer;
 
+// Whether rows of the layer can be read by dcsr_read_offsets_mve().
+bool dcsr_reads_offsets_mve(const DcsrLayer* layer);
+
+// Reads on in a row of such a layer, which has at least `elements` left, not 0: bases and offsets
+// of groups of 16, of which the last may have fewer, up to one whose columns are further apart than
+// a byte holds. Returns the number of elements read, a multiple of 16 or all. Weights are where
+// they were. Up to 15 offsets more may be written.
+uint32_t dcsr_read_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
+                               uint8_t* offset);
+
 // Reads on in a row that has elements left: up to 16 groups, with bases. All of their columns are
 // columns of the row. The run is valid until `buffer` is used again.
 void dcsr_next_offset_run_mve(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run);

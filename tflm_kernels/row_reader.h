@@ -94,17 +94,25 @@ static inline uint32_t dcsr_load_bits(const uint8_t* data, uint32_t first, uint3
   return word >> (first % 8) & ((UINT32_C(1) << count) - 1);
 }
 
+// Of a row of rice. With four bytes of values behind the lengths, a word of them can be read.
+static inline uint32_t dcsr_load_row_length(const DcsrLayer* layer, uint32_t row) {
+  const uint32_t count = layer->row_length_bits;
+  const uint32_t first = row * count;
+  if (layer->value_bytes < 4) return dcsr_load_bits(layer->row_length, first, count);
+  return dcsr_load_u32(layer->row_length + first / 8) >> (first % 8) & ((UINT32_C(1) << count) - 1);
+}
+
 // Number of elements of a row, fillers included.
 static inline uint32_t dcsr_row_length(const DcsrLayer* layer, uint32_t row) {
   const uint8_t* p = layer->row_length + (size_t)row * layer->row_length_bytes;
   // The most frequent first.
   if (layer->row_length_bytes == 1) return p[0];
   if (layer->row_length_bytes == 2) return dcsr_load_u16(p);
+  if (layer->row_length_bits != 0) return dcsr_load_row_length(layer, row);
   if (layer->row_length_bytes == 4) return dcsr_load_u32(p);
   switch (layer->encoding) {
-    case kDcsrEncodingRice:
-      return dcsr_load_bits(layer->row_length, row * layer->row_length_bits,
-                            layer->row_length_bits);
+    case kDcsrEncodingRice:  // of empty rows only
+      return 0;
     case kDcsrEncodingBitmap:
       return dcsr_count_ones((const uint32_t*)(const void*)layer->index, row * layer->cols,
                              layer->cols);

@@ -8,6 +8,7 @@
 #include "tflm_kernels/group_decoder.h"
 #include "tflm_kernels/group_words.h"
 #include "tflm_kernels/one_bits.h"
+#include "tflm_kernels/one_bits_mve.h"
 
 enum {
   kEndOfMagnitudes = 255,
@@ -15,6 +16,7 @@ enum {
 };
 
 #if DCSR_HAS_MVE
+#include <arm_mve.h>
 
 // What the assembly takes by offset.
 _Static_assert(offsetof(DcsrWordReader, word) == 0, "");
@@ -433,8 +435,9 @@ static inline uint32_t magnitudes_of(uint32_t weights) {
 
 static inline uint32_t word_of(uint32_t offset, int8_t weight) { return offset + (uint16_t)weight; }
 
-// All of the next row, of that many elements but 0, whose values are plain. `bits`: of remainders.
-static inline void read_ones(DcsrWordReader* reader, uint32_t elements, uint32_t bits) {
+// All of the next row, of that many elements but 0, whose values are plain.
+DCSR_NOINLINE static void read_ones(DcsrWordReader* reader, uint32_t elements) {
+  const uint32_t bits = reader->row.remainder_bits;
   DcsrRowReader* row = &reader->row;
   const uint8_t* remainders = row->delta_bits.data + row->delta_bits.byte;
   uint32_t bit = row->delta_bits.bit;
@@ -471,15 +474,31 @@ static inline void read_ones(DcsrWordReader* reader, uint32_t elements, uint32_t
   dcsr_skip_bits(&row->delta_bits, elements * bits);
 }
 
-static uint32_t* stage_rice(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
-  begin_row(reader, elements);
-  read_ones(reader, elements, reader->row.remainder_bits);
-  return make_program(reader, program);
+#if DCSR_HAS_MVE
+static void put_magnitudes(const int8_t* weight, uint32_t elements, uint8_t* magnitude) {
+  for (uint32_t i = 0; i < elements; i += kDcsrGroupLanes) {
+    vst1q_s8((int8_t*)magnitude + i, vabsq_s8(vld1q_s8(weight + i)));
+  }
+  memset(magnitude + elements, kEndOfMagnitudes, 4);
 }
+#endif
 
-static uint32_t* stage_bitmap(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
+// A bitmap has no remainders.
+static uint32_t* stage_ones(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   begin_row(reader, elements);
-  read_ones(reader, elements, 0);
+#if DCSR_HAS_MVE
+  const int8_t* weight = reader->row.weight;
+  const int8_t* last_group = weight + (elements - 1) / kDcsrGroupLanes * kDcsrGroupLanes;
+  if (dcsr_has_byte_remainders(&reader->row) && last_group <= reader->limit) {
+    // In the upper half of the words: none is written over before it has been read.
+    uint16_t* quotients = (uint16_t*)(void*)reader->words + elements + kSlack;
+    dcsr_read_quotients_mve(&reader->row, elements, quotients);
+    dcsr_put_ones_words_mve(&reader->row, elements, quotients, reader->pitch, reader->words);
+    put_magnitudes(weight, elements, reader->magnitudes);
+    return make_program(reader, program);
+  }
+#endif
+  read_ones(reader, elements);
   return make_program(reader, program);
 }
 
@@ -503,8 +522,8 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
   reader.pitch = pitch;
   reader.stage = stage_none;
   if (dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain) {
-    if (layer->encoding == kDcsrEncodingRice) reader.stage = stage_rice;
-    if (layer->encoding == kDcsrEncodingBitmap) reader.stage = stage_bitmap;
+    if (layer->encoding == kDcsrEncodingRice) reader.stage = stage_ones;
+    if (layer->encoding == kDcsrEncodingBitmap) reader.stage = stage_ones;
   }
 #if DCSR_HAS_MVE
   if (dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain) {

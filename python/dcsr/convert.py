@@ -117,9 +117,14 @@ def compress(
     _check_is_int8(layers, model, name)
     overrides = planner.read_plan(plan, model, layers, name) if plan else {}
     settings = planner.Settings(objective, cpu, method, min_sparsity, max_scratch, overrides)
-    choices = [_choose(model, layer, settings) for layer in progress(layers)]
-    smallest = dataclasses.replace(settings, objective="size")
-    _drop_what_saves_nothing(model, choices, smaller_only, lambda layer: _choose(model, layer, smallest))
+    found = [_candidates(model, layer, settings) for layer in progress(layers)]
+    choices = _choose(model, layers, found, settings)
+
+    def take_smallest(choice: Choice) -> None:
+        candidates = next(c for layer, c in zip(layers, found, strict=True) if layer is choice.layer)
+        choice.take(_packed_choice(choice.layer, planner.choose([candidates], "size")[0]))
+
+    _drop_what_saves_nothing(model, choices, smaller_only, take_smallest)
     compressed = _rewritten(model, choices, strip)
     # The record and the operator codes are stored once for all layers, which small models do not earn back.
     if smaller_only and any(choice.packed for choice in choices):
@@ -128,7 +133,7 @@ def compress(
         if not saves and objective != "size":
             for choice in choices:
                 if choice.packed:
-                    choice.take(_choose(model, choice.layer, smallest))
+                    take_smallest(choice)
             compressed = _rewritten(model, choices, strip)
             saves = len(tflite.serialize(compressed)) < before
         if not saves:
@@ -184,23 +189,45 @@ def _check_is_int8(layers: list[Layer], model: schema.ModelT, name: str) -> None
     )
 
 
-def _choose(model: schema.ModelT, layer: Layer, settings: planner.Settings) -> Choice:
-    """The encoding of one layer, looked at alone."""
+def _candidates(
+    model: schema.ModelT, layer: Layer, settings: planner.Settings
+) -> list[planner.Candidate] | str:
+    """The ways to encode a layer, or why it stays as it is."""
     if layer.obstacle:
-        return Choice(layer, note=layer.obstacle)
-    planned = planner.plan(
+        return layer.obstacle
+    return planner.candidates(
         layer,
         lambda streams, budget: layer_finder.pack(model, layer, streams, budget),
         layer_finder.vectors(model, layer),
         settings,
     )
-    if isinstance(planned, str):
-        return Choice(layer, note=planned)
-    return Choice(layer, planned.packed, packing.pack(planned.packed), planned.work, planned.estimate)
+
+
+def _choose(
+    model: schema.ModelT,
+    layers: list[Layer],
+    found: list[list[planner.Candidate] | str],
+    settings: planner.Settings,
+) -> list[Choice]:
+    """What becomes of each layer, of which `found` has the candidates, or why it has none."""
+    others = sum(
+        cost_model.other_instructions(settings.cpu, layer.is_depthwise, layer_finder.products(model, layer))
+        for layer, candidates in zip(layers, found, strict=True)
+        if isinstance(candidates, str)
+    )
+    chosen = iter(planner.choose([c for c in found if not isinstance(c, str)], settings.objective, others))
+    return [
+        Choice(layer, note=candidates) if isinstance(candidates, str) else _packed_choice(layer, next(chosen))
+        for layer, candidates in zip(layers, found, strict=True)
+    ]
+
+
+def _packed_choice(layer: Layer, candidate: planner.Candidate) -> Choice:
+    return Choice(layer, candidate.packed, packing.pack(candidate.packed), candidate.work, candidate.estimate)
 
 
 def _drop_what_saves_nothing(
-    model: schema.ModelT, choices: list[Choice], smaller_only: bool, smallest: Callable[[Layer], Choice]
+    model: schema.ModelT, choices: list[Choice], smaller_only: bool, take_smallest: Callable[[Choice], None]
 ) -> None:
     """Drops the choices that save nothing, looking at all layers that share weights together.
 
@@ -214,7 +241,7 @@ def _drop_what_saves_nothing(
         user = _other_user(model, buffer, group)
         if not user and smaller_only and _stored_after(group) >= _stored_before(model, group):
             for choice in group:
-                choice.take(smallest(choice.layer))
+                take_smallest(choice)
         if user:
             note = f"weights also used by {user}"
         elif smaller_only and _stored_after(group) >= _stored_before(model, group):

@@ -21,7 +21,7 @@ from dcsr.requantize import INT8_RANGE
 DEFAULT_CPU = "cortex-m55"
 _VECTOR_PIXELS = 8  # what the inner loop of a convolution takes at a time, on every core
 _GROUP_LANES = 16
-_GATHER_PIXELS, _UNPACKED_GATHER_PIXELS = 36, 12  # up to which a core with vectors gathers (kernels.c)
+_GATHER_PIXELS, _DECODED_GATHER_PIXELS = 36, 12  # up to which a core with vectors gathers (kernels.c)
 _GATHER_TILE, _GATHER_CHUNK = 20, 5  # pixels that share the decoding of a row, and the loading of a group
 _REFERENCE_TILE = 32  # vectors for which the portable kernel decodes a layer once
 
@@ -158,6 +158,9 @@ def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
         # Groups are loaded anew for every chunk of pixels.
         decodings = -(-layer.vectors // _GATHER_CHUNK)
         counts = {"output": layer.vectors * layer.rows, f"{layer.coding} row": decodings * layer.rows}
+        if layer.coding not in ("offset8", "dcsr8"):
+            counts[f"{layer.coding} decoded row"] = found.passes * layer.rows
+            counts[f"{layer.coding} decoded element"] = found.passes * layer.elements
     elif found.kernel == PORTABLE:
         counts = {
             "output": layer.vectors * layer.rows,
@@ -232,6 +235,17 @@ def plan(cpu: str, layer: Work) -> Plan:
     return Plan(PORTABLE, _REFERENCE_TILE, -(-layer.vectors // _REFERENCE_TILE), 0)
 
 
+def other_instructions(cpu: str, is_depthwise: bool, products: int) -> int:
+    """What a convolution or FULLY_CONNECTED that stays as it is takes, about, for so many products (MACs).
+
+    A yardstick for what packed layers take, hence rough, and rather too low: that of the dense kernels for 1x1
+    convolutions in docs/results.md#cortex-m. Of a DEPTHWISE_CONV_2D on a core with vectors it is what CMSIS-NN's takes in
+    DS-CNN and MobileNetV2.
+    """
+    core = _CORES[cpu]
+    return round(products * (core.depthwise_product if is_depthwise else core.dense_product))
+
+
 def default_scratch(cpu: str) -> int:
     """Bytes of scratch that a kernel may ask for if the packed layer does not say."""
     return _CORES[cpu].scratch_budget
@@ -254,7 +268,7 @@ def least_scratch(cpu: str, layer: Work) -> int:
 
 def _gather_plan(layer: Work, _: int) -> Plan | None:
     """conv1x1_gather_mve.c."""
-    if layer.vectors > (_GATHER_PIXELS if layer.coding == "offset8" else _UNPACKED_GATHER_PIXELS):
+    if layer.vectors > (_GATHER_PIXELS if layer.coding in ("offset8", "rle") else _DECODED_GATHER_PIXELS):
         return None
     return Plan("conv1x1_gather_mve", _GATHER_TILE, -(-layer.vectors // _GATHER_TILE), 0)
 
@@ -317,21 +331,24 @@ class _Core:
     Attributes:
       scratch_budget: bytes, if the packed layer does not say.
       convolutions: what dcsr_conv1x1 tries, in this order, before the portable kernel.
+      dense_product, depthwise_product: instructions for a product in operators that stay as they are.
     """
 
     scratch_budget: int
     convolutions: tuple[Callable[[Work, int], Plan | None], ...]
+    dense_product: float
+    depthwise_product: float
 
 
-_WITH_SMLAL = _Core(32 * 1024, (_smlal_plan,))
-_WITH_MVE = _Core(48 * 1024, (_gather_plan, _mve_plan, _smlal_plan))
+_WITH_DSP = _Core(32 * 1024, (_smlal_plan,), 1.2, 2.3)
+_WITH_MVE = _Core(48 * 1024, (_gather_plan, _mve_plan, _smlal_plan), 0.2, 2.3)
 
 _CORES = {
-    "cortex-m0plus": _Core(32 * 1024, (_c_plan,)),
-    "cortex-m3": _WITH_SMLAL,
-    "cortex-m4": _WITH_SMLAL,
-    "cortex-m7": _WITH_SMLAL,
-    "cortex-m33": _WITH_SMLAL,
+    "cortex-m0plus": _Core(32 * 1024, (_c_plan,), 5.2, 5.2),
+    "cortex-m3": _Core(32 * 1024, (_smlal_plan,), 2.5, 2.5),
+    "cortex-m4": _WITH_DSP,
+    "cortex-m7": _WITH_DSP,
+    "cortex-m33": _WITH_DSP,
     "cortex-m55": _WITH_MVE,
     "cortex-m85": _WITH_MVE,
 }

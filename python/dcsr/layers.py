@@ -60,6 +60,11 @@ class Layer:
     obstacle: str | None = None
     is_int8: bool = False
 
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether it is a DEPTHWISE_CONV_2D."""
+        return self.op.startswith(_WEIGHTED[_OP.DEPTHWISE_CONV_2D])
+
 
 class _Obstacle(Exception):
     """Why a layer cannot be packed."""
@@ -99,10 +104,22 @@ def vectors(model: schema.ModelT, layer: Layer) -> int:
 
     Unknown dimensions count as 1.
     """
+    assert layer.matrix is not None
+    return max(_output_elements(model, layer) // layer.matrix.shape[0], 1)
+
+
+def _output_elements(model: schema.ModelT, layer: Layer) -> int:
     output = model.subgraphs[layer.subgraph].tensors[layer.operator.outputs[0]]
     dimensions = [max(int(d), 1) for d in ([] if output.shape is None else output.shape)]
-    assert layer.matrix is not None
-    return max(int(np.prod(dimensions, dtype=np.int64)) // layer.matrix.shape[0], 1)
+    return int(np.prod(dimensions, dtype=np.int64))
+
+
+def products(model: schema.ModelT, layer: Layer) -> int:
+    """Products (MACs) of a layer that is not packed, its zeros among them."""
+    weights = int(np.prod(layer.shape[1:], dtype=np.int64))
+    if layer.is_depthwise:
+        weights //= layer.shape[-1]
+    return _output_elements(model, layer) * weights
 
 
 def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ DEFAULT_OBJECTIVE = "balanced"
 # Besides those of the encodings.
 AUTO, NONE = "auto", "none"
 
-# How much slower than the fastest a layer may be if that makes it smaller.
+# How much longer than with the fastest encodings an inference may take if that makes the model smaller.
 BALANCED_TOLERANCE = 0.1
 
 _PLAN_VERSION = 1
@@ -93,10 +94,10 @@ def place(layer: Layer) -> tuple[int, int]:
     return layer.subgraph, int(layer.operator.inputs[1])
 
 
-def plan(
+def candidates(
     layer: Layer, pack: Callable[[Streams, int], PackedLayer], vectors: int, settings: Settings
-) -> Candidate | str:
-    """The encoding of a layer without obstacle, looked at alone, or why it stays as it is.
+) -> list[Candidate] | str:
+    """The ways to encode a layer without obstacle, at least one, or why it stays as it is.
 
     Args:
       layer: with a matrix.
@@ -121,32 +122,69 @@ def plan(
         packed = dataclasses.replace(found[0].packed, streams=streams) if found else pack(streams, _budget(override))
         work = cost_model.work(packed, vectors)
         found.append(Candidate(packed, work, cost_model.estimate(settings.cpu, work)))
-    return choose(found, settings.objective)
+    return found
 
 
-def choose(candidates: Sequence[Candidate], objective: str) -> Candidate:
-    """The best of the candidates, of which there is at least one.
+def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 0) -> list[Candidate]:
+    """The best of the candidates of each layer, of which there is at least one.
 
-    `size` takes the smallest, `speed` the one with the fewest estimated instructions, `balanced` the smallest of those
-    that take at most BALANCED_TOLERANCE longer than the fastest. Between equals the other measure decides, then the
-    order. Candidates without an estimate are chosen by `size`, or if none has one.
+    `size` takes the smallest, `speed` those with the fewest estimated instructions, `balanced` makes all layers together
+    as small as they get while the whole inference takes at most BALANCED_TOLERANCE longer than with `speed`. Between
+    equals the other measure decides, then the order. Where there are candidates with an estimate, `speed` and `balanced`
+    look at no others.
+
+    Args:
+      layers: candidates of each layer.
+      objective: one of OBJECTIVES.
+      others: instructions that the model's other operators take.
+    """
+    if objective == "size":
+        return [min(layer, key=_size) for layer in layers]
+    timed = [[candidate for candidate in layer if candidate.estimate.instructions is not None] for layer in layers]
+    chosen = [
+        min(with_estimate, key=_time) if with_estimate else min(layer, key=_size)
+        for layer, with_estimate in zip(layers, timed, strict=True)
+    ]
+    if objective == "balanced":
+        fastest = sum(_time(candidate)[0] for candidate, layer in zip(chosen, timed, strict=True) if layer)
+        _make_smaller(chosen, timed, BALANCED_TOLERANCE * (fastest + others))
+    return chosen
+
+
+def _make_smaller(chosen: list[Candidate], layers: Sequence[Sequence[Candidate]], instructions: float) -> None:
+    """Takes smaller candidates in place of the chosen ones, for so many instructions more.
+
+    First come those that save most bytes for an instruction, until none fits into what is left. Of one layer alone that
+    ends with the smallest that fits.
     """
 
-    def size(candidate: Candidate) -> tuple[float, float]:
-        instructions = candidate.estimate.instructions
-        return candidate.packed.streams.nbytes, float("inf") if instructions is None else instructions
+    def exchanges() -> Iterator[tuple[int, Candidate, int, float]]:
+        """Of what can be had: layer, candidate, bytes less, instructions more."""
+        for i, layer in enumerate(layers):
+            for candidate in layer:
+                saved = _size(chosen[i])[0] - _size(candidate)[0]
+                more = _time(candidate)[0] - _time(chosen[i])[0]
+                if saved > 0 and more <= instructions:
+                    yield i, candidate, saved, more
 
-    timed = [candidate for candidate in candidates if candidate.estimate.instructions is not None]
-    if objective == "size" or not timed:
-        return min(candidates, key=size)
-    fastest = min(candidate.estimate.instructions for candidate in timed)
-    if objective == "speed":
-        return min(
-            (candidate for candidate in timed if candidate.estimate.instructions == fastest),
-            key=size,
-        )
-    limit = (1 + BALANCED_TOLERANCE) * fastest
-    return min((candidate for candidate in timed if candidate.estimate.instructions <= limit), key=size)
+    def rate(exchange: tuple[int, Candidate, int, float]) -> tuple[float, int]:
+        _, _, saved, more = exchange
+        return (saved / more if more > 0 else math.inf), saved
+
+    while found := list(exchanges()):
+        i, candidate, _, more = max(found, key=rate)
+        chosen[i] = candidate
+        instructions -= more
+
+
+def _size(candidate: Candidate) -> tuple[int, float]:
+    instructions = candidate.estimate.instructions
+    return candidate.packed.streams.nbytes, math.inf if instructions is None else instructions
+
+
+def _time(candidate: Candidate) -> tuple[float, int]:
+    size, instructions = _size(candidate)
+    return instructions, size
 
 
 def _budget(override: Override) -> int:

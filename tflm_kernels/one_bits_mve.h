@@ -1,0 +1,47 @@
+// Columns of rice and bitmap on cores with MVE (Helium), sixteen at a time. What one_bits.h says
+// holds here too. docs/kernels.md.
+
+#ifndef DCSR_TFLM_KERNELS_ONE_BITS_MVE_H_
+#define DCSR_TFLM_KERNELS_ONE_BITS_MVE_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tflm_kernels/row_reader.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Sixteen such remainders and what is between them are at most 255 together.
+enum { kDcsrMostByteRemainderBits = 4 };
+
+// Whether the row that `reader` has begun can be read here.
+static inline bool dcsr_has_byte_remainders(const DcsrRowReader* reader) {
+  const uint32_t bits = reader->remainder_bits;
+  return bits <= kDcsrMostByteRemainderBits && reader->layer->cols >> bits <= UINT16_MAX;
+}
+
+// Halfwords that are written for so many elements, at most.
+static inline uint32_t dcsr_most_quotients(uint32_t elements) { return elements + kDcsrGroupLanes; }
+
+// Sums of the quotients up to each of the next elements of a row, which has that many, but 0. Those
+// of a bitmap are its gaps.
+void dcsr_read_quotients_mve(const DcsrRowReader* reader, uint32_t elements, uint16_t* quotients);
+
+// All of a row that has just begun, as words (row_words_mve.h). Reads the weights of whole groups.
+// Words may be written over quotients that have been read. Moves all but `left` behind the row.
+void dcsr_put_ones_words_mve(DcsrRowReader* reader, uint32_t elements, const uint16_t* quotients,
+                             uint32_t pitch, uint32_t* words);
+
+// The next elements as offset groups (offset_runs_mve.h), until the columns of one are further
+// apart than a byte holds; returns how many elements those before have. `quotients` have groups
+// that end with the last sum repeated. Moves positions behind these elements.
+uint32_t dcsr_put_ones_offsets_mve(DcsrRowReader* reader, uint32_t elements,
+                                   const uint16_t* quotients, int32_t* base, uint8_t* offset);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_ONE_BITS_MVE_H_
