@@ -186,7 +186,7 @@ def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -
 
 
 def choice_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
-    """Markdown: what `balanced` and `speed` cost by count, where they choose by estimate."""
+    """Markdown: what `balanced` and `speed` cost by count, where they choose by estimate for a layer alone."""
     lines = [
         "| core | layers | objective | slower than the fastest encoding: median | largest | bytes / smallest |",
         "|---|---|---|---|---|---|",

@@ -88,7 +88,7 @@ def test_compress_inspect_verify_decompress(dense):
 
 LAYER_KEYS = {
     *("name", "op", "rows", "cols", "nonzeros", "dense_bytes", "packed_bytes", "encoding", "bound_bytes"),
-    *("estimated_instructions", "scratch_bytes"),
+    *("estimated_instructions", "dense_instructions", "scratch_bytes"),
 }
 
 
@@ -101,6 +101,9 @@ def test_reports_have_the_same_numbers_and_the_measured_arena(dense):
         assert report["layers"][0].keys() >= LAYER_KEYS
         assert report["total"]["estimated_instructions"] == sum(
             layer["estimated_instructions"] or 0 for layer in report["layers"]
+        )
+        assert report["total"]["other_instructions"] == sum(
+            layer["dense_instructions"] for layer in report["layers"] if layer["layer_bytes"] is None
         )
     for before, after in zip(compressed["layers"], inspected["layers"], strict=True):
         for key in LAYER_KEYS - {"op"}:

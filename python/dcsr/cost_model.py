@@ -235,15 +235,22 @@ def plan(cpu: str, layer: Work) -> Plan:
     return Plan(PORTABLE, _REFERENCE_TILE, -(-layer.vectors // _REFERENCE_TILE), 0)
 
 
-def other_instructions(cpu: str, is_depthwise: bool, products: int) -> int:
-    """What a convolution or FULLY_CONNECTED that stays as it is takes, about, for so many products (MACs).
+def dense_instructions(cpu: str, is_depthwise: bool, outputs: int, products: int) -> int:
+    """What a convolution or FULLY_CONNECTED takes, about, that is not packed.
 
-    A yardstick for what packed layers take, hence rough, and rather too low: that of the dense kernels for 1x1
-    convolutions in docs/results.md#cortex-m. Of a DEPTHWISE_CONV_2D on a core with vectors it is what CMSIS-NN's takes in
-    DS-CNN and MobileNetV2.
+    A yardstick for what packed layers take, hence rough, and rather too low. It is a line through the dense 1x1
+    convolutions of docs/results.md#cortex-m; of a DEPTHWISE_CONV_2D, what CMSIS-NN's takes for a product in DS-CNN and
+    MobileNetV2 on a Cortex-M55, if a product of the line is not more.
+
+    Args:
+      cpu: one of CPUS.
+      is_depthwise: whether it is a DEPTHWISE_CONV_2D.
+      outputs: values that it computes.
+      products: of an output (MACs).
     """
     core = _CORES[cpu]
-    return round(products * (core.depthwise_product if is_depthwise else core.dense_product))
+    product = max(core.dense_product, _DEPTHWISE_PRODUCT) if is_depthwise else core.dense_product
+    return round(outputs * (core.dense_output + products * product))
 
 
 def default_scratch(cpu: str) -> int:
@@ -331,21 +338,22 @@ class _Core:
     Attributes:
       scratch_budget: bytes, if the packed layer does not say.
       convolutions: what dcsr_conv1x1 tries, in this order, before the portable kernel.
-      dense_product, depthwise_product: instructions for a product in operators that stay as they are.
+      dense_output, dense_product: instructions for an output, and for each product of one, in dense 1x1 convolutions.
     """
 
     scratch_budget: int
     convolutions: tuple[Callable[[Work, int], Plan | None], ...]
+    dense_output: float
     dense_product: float
-    depthwise_product: float
 
 
-_WITH_DSP = _Core(32 * 1024, (_smlal_plan,), 1.2, 2.3)
-_WITH_MVE = _Core(48 * 1024, (_gather_plan, _mve_plan, _smlal_plan), 0.2, 2.3)
+_DEPTHWISE_PRODUCT = 2.3
+_WITH_DSP = _Core(32 * 1024, (_smlal_plan,), 43, 1.06)
+_WITH_MVE = _Core(48 * 1024, (_gather_plan, _mve_plan, _smlal_plan), 12, 0.164)
 
 _CORES = {
-    "cortex-m0plus": _Core(32 * 1024, (_c_plan,), 5.2, 5.2),
-    "cortex-m3": _Core(32 * 1024, (_smlal_plan,), 2.5, 2.5),
+    "cortex-m0plus": _Core(32 * 1024, (_c_plan,), 120, 4.74),
+    "cortex-m3": _Core(32 * 1024, (_smlal_plan,), 41, 2.37),
     "cortex-m4": _WITH_DSP,
     "cortex-m7": _WITH_DSP,
     "cortex-m33": _WITH_DSP,

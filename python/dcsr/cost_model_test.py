@@ -103,3 +103,17 @@ def test_no_constant_is_negative():
     for kernels in CONSTANTS.values():
         for constants in kernels.values():
             assert min(constants.values()) >= 0
+
+
+@pytest.mark.parametrize("cpu", cost_model.CPUS)
+def test_dense_instructions_are_near_those_counted(cpu):
+    """docs/results.md#cortex-m, dense: 276x276@250, 172x172@250, 64x64@125."""
+    counted = {
+        "cortex-m0plus": (98_455_079, 40_118_803, 3_383_831),
+        "cortex-m3": (47_913_868, 19_245_834, 1_539_031),
+        "cortex-m55": (3_961_776, 1_717_968, 181_022),
+        "cortex-m85": (3_961_776, 1_717_968, 181_022),
+    }.get(cpu, (23_199_540, 9_715_511, 890_640))
+    for (outputs, products), count in zip(((69_000, 276), (43_000, 172), (8_000, 64)), counted, strict=True):
+        assert cost_model.dense_instructions(cpu, False, outputs, products) == pytest.approx(count, rel=0.06)
+    assert cost_model.dense_instructions(cpu, True, 69_000, 9) > cost_model.dense_instructions(cpu, False, 69_000, 9) * 0.99

@@ -114,12 +114,10 @@ def _output_elements(model: schema.ModelT, layer: Layer) -> int:
     return int(np.prod(dimensions, dtype=np.int64))
 
 
-def products(model: schema.ModelT, layer: Layer) -> int:
-    """Products (MACs) of a layer that is not packed, its zeros among them."""
-    weights = int(np.prod(layer.shape[1:], dtype=np.int64))
-    if layer.is_depthwise:
-        weights //= layer.shape[-1]
-    return _output_elements(model, layer) * weights
+def outputs_and_products(model: schema.ModelT, layer: Layer) -> tuple[int, int]:
+    """Values that a layer computes, and products (MACs) of each as long as it is not packed."""
+    products = int(np.prod(layer.shape[1:], dtype=np.int64))
+    return _output_elements(model, layer), products // layer.shape[-1] if layer.is_depthwise else products
 
 
 def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:

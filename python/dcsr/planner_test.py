@@ -35,9 +35,11 @@ def candidates(*sizes_and_times: tuple[int, int | None]) -> list[Candidate]:
     ],
 )
 def test_objectives(costs, size, balanced, speed):
+    """Of a layer alone."""
     found = candidates(*costs)
     for objective, expected in (("size", size), ("balanced", balanced), ("speed", speed)):
-        assert choose(found, objective) is found[expected], objective
+        [chosen] = choose([found], objective)
+        assert chosen is found[expected], objective
 
 
 def test_objectives_of_many_cost_tables():
@@ -45,12 +47,40 @@ def test_objectives_of_many_cost_tables():
     rng = np.random.default_rng(0)
     for _ in range(200):
         costs = rng.integers(90, 120, (rng.integers(1, 6), 2)).tolist()
-        chosen = {objective: choose(candidates(*costs), objective) for objective in planner.OBJECTIVES}
+        chosen = {objective: choose([candidates(*costs)], objective)[0] for objective in planner.OBJECTIVES}
         size = {objective: candidate.packed.streams.nbytes for objective, candidate in chosen.items()}
         time = {objective: candidate.estimate.instructions for objective, candidate in chosen.items()}
         assert size["size"] == min(cost[0] for cost in costs)
         assert time["speed"] == min(cost[1] for cost in costs)
         assert size["balanced"] == min(cost[0] for cost in costs if cost[1] <= 1.1 * time["speed"])
+
+
+def test_balanced_weighs_layers_and_other_operators_against_each_other():
+    """What a tenth of the whole time buys is spent where it saves most."""
+    slow = candidates((1000, 10000), (700, 10800), (690, 11500))
+    quick = candidates((1000, 100), (500, 900))
+    sizes = {
+        others: [c.packed.streams.nbytes for c in choose([slow, quick], "balanced", others)]
+        for others in (0, 5900, 14000, 15000)
+    }
+    # 800 instructions for 500 bytes, 800 for 300, 700 for 10.
+    assert sizes == {0: [1000, 500], 5900: [700, 500], 14000: [690, 500], 15000: [690, 500]}
+
+
+def test_balanced_keeps_to_the_tenth():
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        costs = [rng.integers(50, 200, (rng.integers(1, 6), 2)).tolist() for _ in range(rng.integers(1, 8))]
+        layers = [candidates(*layer) for layer in costs]
+        others = int(rng.integers(0, 2000))
+        fast, balanced = (choose(layers, objective, others) for objective in ("speed", "balanced"))
+        time = [sum(c.estimate.instructions for c in chosen) + others for chosen in (fast, balanced)]
+        assert time[0] <= time[1] <= 1.1 * time[0]
+        for i, layer in enumerate(layers):
+            # Nothing smaller would have fitted.
+            left = 1.1 * time[0] - time[1] + balanced[i].estimate.instructions
+            smaller = [c for c in layer if c.packed.streams.nbytes < balanced[i].packed.streams.nbytes]
+            assert all(c.estimate.instructions > left for c in smaller)
 
 
 @pytest.fixture(name="model")

@@ -33,6 +33,7 @@ class Row:
       coding: the same with the encoding's parameters, as a plan file has it.
       estimated_instructions: of the layer on the core that is planned for; None if it is not packed, or if the core
         has no constants for its coding.
+      dense_instructions: about what the layer takes if it is not packed; None if unknown.
       scratch_bytes: that the core's kernel asks for; None if the layer is not packed.
       note: why it is not packed.
     """
@@ -52,6 +53,7 @@ class Row:
     encoding: str
     coding: str
     estimated_instructions: int | None
+    dense_instructions: int | None
     scratch_bytes: int | None
     note: str
 
@@ -87,25 +89,28 @@ def row(choice: Choice) -> Row:
         encoding=packed.streams.scheme if packed else "dense",
         coding=cost_model.coding(packed.streams) if packed else "dense",
         estimated_instructions=choice.estimate.instructions if choice.estimate else None,
+        dense_instructions=choice.dense_instructions,
         scratch_bytes=choice.estimate.scratch_bytes if choice.estimate else None,
         note=choice.note,
     )
 
 
-def inspected_row(layer: Layer, blob: bytes, vectors: int, cpu: str) -> Row:
+def inspected_row(layer: Layer, blob: bytes, vectors: int, dense_instructions: int, cpu: str) -> Row:
     """The numbers of a layer found in a model.
 
     Args:
       layer: packed or not.
       blob: its packed tensor, if it has one.
       vectors: that it is multiplied with.
+      dense_instructions: that it takes, about, if it is not packed.
       cpu: core that the cost is estimated for.
     """
     packed = layer.packed
     if packed is None:
-        return row(Choice(layer, note=layer.obstacle or ""))
+        return row(Choice(layer, note=layer.obstacle or "", dense_instructions=dense_instructions))
     work = cost_model.work(packed, vectors)
-    return row(Choice(layer, packed, blob, work, cost_model.estimate(cpu, work)))
+    estimate = cost_model.estimate(cpu, work)
+    return row(Choice(layer, packed, blob, work, estimate, dense_instructions=dense_instructions))
 
 
 def print_table(rows: Sequence[Row], file: IO[str]) -> None:
@@ -183,17 +188,24 @@ def layer_summary(rows: Sequence[Row], cpu: str) -> list[str]:
         f" ({total['packed_bytes'] / dense:.3f}; bound {total['bound_bytes'] / dense:.3f})"
     ]
     if total["estimated_instructions"] is not None:
-        phrases.append(f"about {total['estimated_instructions']:,} instructions on {cpu}")
+        phrases.append(
+            f"about {total['estimated_instructions']:,} instructions on {cpu}, {total['other_instructions']:,} in other layers"
+        )
     return phrases
 
 
 def totals(rows: Sequence[Row]) -> dict[str, int | None]:
-    """Sums over the packed layers; of scratch, which layers use one after the other, the most."""
+    """Sums over the packed layers; of scratch, which layers use one after the other, the most.
+
+    `other_instructions` are those of the layers that are not packed; other operators count as nothing.
+    """
     packed = [entry for entry in rows if entry.layer_bytes is not None]
     fields = ("nonzeros", "dense_bytes", "packed_bytes", "layer_bytes", "bound_bytes")
     total: dict[str, int | None] = {name: sum(getattr(entry, name) for entry in packed) for name in fields}
     instructions = [entry.estimated_instructions for entry in packed]
     total["estimated_instructions"] = None if None in instructions else sum(instructions)
+    others = [entry.dense_instructions for entry in rows if entry.layer_bytes is None]
+    total["other_instructions"] = None if None in others else sum(others)
     total["scratch_bytes"] = max((entry.scratch_bytes or 0 for entry in packed), default=0)
     return total
 

@@ -69,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "--objective",
         choices=planner.OBJECTIVES,
         default=planner.DEFAULT_OBJECTIVE,
-        help="what auto aims at: the smallest layers, the fastest, or balanced, the smallest that are estimated to"
-        " take at most 10 %% longer than the fastest (default: %(default)s)",
+        help="what auto aims at: the smallest layers, the fastest, or balanced, the smallest with which an inference is"
+        " estimated to take at most 10 %% longer than with the fastest (default: %(default)s)",
     )
     parser.add_argument(
         "--max-scratch",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from dcsr import densify, layers, report
+from dcsr import convert, densify, layers, report
 from dcsr import model as tflite
 from dcsr.cli import common, reports
 
@@ -38,7 +38,9 @@ def main(argv: Sequence[str]) -> int:
         for layer in layers.find(model):
             tensor = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
             vectors = layers.vectors(model, layer) if layer.packed else 0
-            rows.append(report.inspected_row(layer, tflite.buffer_bytes(model, tensor), vectors, arguments.cpu))
+            blob = tflite.buffer_bytes(model, tensor)
+            dense = convert.dense_instructions(model, layer, arguments.cpu)
+            rows.append(report.inspected_row(layer, blob, vectors, dense, arguments.cpu))
     except tflite.ModelError as error:
         raise tflite.ModelError(f"{arguments.model}: {error}") from error
     reports.write(arguments, rows, {"": data})
