@@ -108,67 +108,42 @@ static void multiply_plain_rows(DcsrRowReader* reader, const Tile* tile,
   reader->row += (uint32_t)(end - lengths);
 }
 
-// Rows that are decoded together.
-enum { kDecodedElements = 256, kDecodedGroups = kDecodedElements / kDcsrGroupLanes + kBlockRows };
-typedef struct {
-  uint32_t count;
-  uint32_t groups;
-  uint32_t elements;
-  const int8_t* weight;
-  uint32_t lengths[kBlockRows];
+// What is decoded at a time.
+enum { kDecodedElements = 384, kDecodedGroups = kDecodedElements / kDcsrGroupLanes + kBlockRows };
+
+// The next rows of the reader, whose lengths end at `end`, as many at a time as are decoded.
+DCSR_NOINLINE static void decode_rows(DcsrRowReader* reader, const Tile* tile,
+                                      const uint32_t* lengths, const uint32_t* end, int32_t* sums) {
   int32_t base[kDecodedGroups];
   uint8_t offset[kDecodedElements + kDcsrGroupLanes];
-} DecodedRows;
-
-// Multiplies the decoded rows; returns where the sums of the next one are.
-static int32_t* multiply_decoded(DecodedRows* decoded, const Tile* tile, int32_t* sums) {
-  if (decoded->count > 0) {
-    DcsrIndexRows rows = {(const uint8_t*)decoded->base, decoded->offset, decoded->weight,
-                          decoded->lengths};
-    multiply_rows(&rows, tile, kDcsrBaseRowsProducts, decoded->lengths + decoded->count, sums);
-    sums += decoded->count * tile->pixels;
-  }
-  decoded->count = 0;
-  decoded->groups = 0;
-  decoded->elements = 0;
-  return sums;
-}
-
-// Decodes the next rows of the reader, and multiplies them where memory ends, or a row that cannot
-// be decoded so.
-DCSR_NOINLINE static void decode_block(DcsrRowReader* reader, uint32_t count, Tile* tile) {
-  DecodedRows decoded;
-  decoded.count = 0;
-  int32_t* sums = multiply_decoded(&decoded, tile, tile->sums);
-  for (uint32_t r = 0; r < count; ++r) {
-    dcsr_next_row(reader);
-    const uint32_t length = reader->left;
-    if (decoded.elements + length > kDecodedElements) {
-      sums = multiply_decoded(&decoded, tile, sums);
-      if (length > kDecodedElements) {
-        multiply_rest(reader, tile, NULL, sums);
-        sums += tile->pixels;
-        continue;
+  while (lengths != end) {
+    const uint32_t* last = lengths;
+    uint32_t elements = 0;
+    while (last != end && elements + *last <= kDecodedElements) elements += *last++;
+    DcsrIndexRows rows = {(const uint8_t*)base, offset, reader->weight, lengths};
+    const uint32_t count = (uint32_t)(last - lengths);
+    const uint32_t done =
+        count > 0 ? dcsr_read_rows_offsets_mve(reader, lengths, count, base, offset) : 0;
+    if (done > 0) multiply_rows(&rows, tile, kDcsrBaseRowsProducts, lengths + done, sums);
+    sums += done * tile->pixels;
+    lengths += done;
+    if (count > 0 && done == count) continue;
+    // A row that is too long, or of which the beginning could be decoded.
+    const int32_t* start = NULL;
+    if (done < count) {
+      const DcsrOffsetRun run = {(const int32_t*)(const void*)rows.index, rows.offset, rows.weight,
+                                 *lengths - reader->left};
+      if (run.elements > 0) {
+        multiply_run(&run, tile, NULL, sums);
+        start = sums;
       }
+    } else {
+      dcsr_next_row(reader);
     }
-    const int8_t* weight = reader->weight;
-    int32_t* base = decoded.base + decoded.groups;
-    uint8_t* offset = decoded.offset + decoded.elements;
-    const uint32_t done = length > 0 ? dcsr_read_offsets_mve(reader, length, base, offset) : 0;
-    if (done == length) {
-      if (decoded.count == 0) decoded.weight = weight;
-      decoded.lengths[decoded.count++] = length;
-      decoded.groups += (length + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
-      decoded.elements += length;
-      continue;
-    }
-    sums = multiply_decoded(&decoded, tile, sums);
-    const DcsrOffsetRun run = {base, offset, weight, done};
-    if (done > 0) multiply_run(&run, tile, NULL, sums);
-    multiply_rest(reader, tile, done > 0 ? sums : NULL, sums);
+    multiply_rest(reader, tile, start, sums);
     sums += tile->pixels;
+    ++lengths;
   }
-  multiply_decoded(&decoded, tile, sums);
 }
 
 // For dcsr with byte deltas: the lengths of the first row with planes or an escaped base.
@@ -192,20 +167,21 @@ static void multiply_block(DcsrRowReader* reader, uint32_t count, Tile* tile) {
   const bool has_steps = plain && layer->encoding == kDcsrEncodingOffset8;
   const bool has_descriptors =
       plain && layer->encoding == kDcsrEncodingDcsr && dcsr_has_byte_deltas(layer);
-  DcsrRowsProduct* const* products =
-      has_steps ? kDcsrStepRowsProducts : kDcsrDescriptorRowsProducts;
+  const bool is_decoded = dcsr_reads_offsets_mve(layer);
   int32_t* sums = tile->sums;
-  if (dcsr_reads_offsets_mve(layer)) {
-    decode_block(reader, count, tile);
-    return;
-  }
-  if (!has_steps && !has_descriptors) {
+  if (!has_steps && !has_descriptors && !is_decoded) {
     for (uint32_t r = 0; r < count; ++r) multiply_row(reader, tile, sums + r * tile->pixels);
     return;
   }
   uint32_t lengths[kBlockRows];
   for (uint32_t r = 0; r < count; ++r) lengths[r] = dcsr_row_length(layer, reader->row + r);
   const uint32_t* end = lengths + count;
+  if (is_decoded) {
+    decode_rows(reader, tile, lengths, end, sums);
+    return;
+  }
+  DcsrRowsProduct* const* products =
+      has_steps ? kDcsrStepRowsProducts : kDcsrDescriptorRowsProducts;
   for (const uint32_t* next = lengths; next != end;) {
     const uint32_t* plain_end = has_steps ? end : plain_rows_end(reader->index, next, end);
     if (plain_end != next) {

@@ -28,72 +28,89 @@ static const uint8_t kLastFour[kDcsrGroupLanes] = {[12] = 1, [13] = 1, [14] = 1,
 static const uint8_t kLastEight[kDcsrGroupLanes] = {[8] = 1,  [9] = 1,  [10] = 1, [11] = 1,
                                                     [12] = 1, [13] = 1, [14] = 1, [15] = 1};
 
-// Sixteen gaps and what is between them are at most 255 together, so an offset group of rle never
-// needs to be cut. Gaps are read eight bytes at a time, also where fewer belong to the row: the
-// layer has at least 16 elements, whose values are behind them (group_words.h).
-static inline void read_rle_groups(DcsrRowReader* reader, bool odd, uint32_t groups, int32_t* base,
-                                   uint8_t* offset) {
-  const uint8x16_t lane = vidupq_n_u8(0, 1);
-  const uint8x16_t second_four = vld1q_u8(kSecondFour);
-  const uint8x16_t last_four = vld1q_u8(kLastFour);
-  const uint8x16_t last_eight = vld1q_u8(kLastEight);
-  const uint32_t first = (uint32_t)(reader->weight - reader->layer->values);
-  const uint8_t* gaps = reader->layer->index + first / 2;
-  int32_t column = reader->expected;
-  uint32_t last;
-  // Sums within four lanes, then within eight, then within all.
-#define DCSR_SUM_GAPS                      \
-  "vmul.i32 q0, q0, %[ones]\n"             \
-  "vmov.u8 %[last], q0[3]\n"               \
-  "vmla.u8 q0, %q[second_four], %[last]\n" \
-  "vmov.u8 %[last], q0[11]\n"              \
-  "vmla.u8 q0, %q[last_four], %[last]\n"   \
-  "vmov.u8 %[last], q0[7]\n"               \
-  "vmla.u8 q0, %q[last_eight], %[last]\n"  \
-  "str %[column], [%[base]], #4\n"         \
-  "vadd.i8 q0, q0, %q[lane]\n"             \
-  "vmov.u8 %[last], q0[15]\n"              \
-  "vstrb.8 q0, [%[offset]], #16\n"         \
-  "add %[column], %[column], %[last]\n"    \
-  "add %[column], %[column], #1\n"         \
-  "le lr, 1b\n"
-#define DCSR_SUM_GAPS_OPERANDS                                                               \
-  : [last] "=&r"(last), [gaps] "+r"(gaps), [offset] "+r"(offset), [base] "+r"(base),             \
-    [column] "+r"(column)                                                                        \
-  : [groups] "r"(groups), [ones] "r"(0x01010101), [lane] "w"(lane),                              \
-    [second_four] "w"(second_four), [last_four] "w"(last_four), [last_eight] "w"(last_eight)     \
-  : "lr", "q0", "q1", "memory"
-  if (odd) {
-    // The other gap of a pair is in the next byte: 0x00ba and 0x00dc become 0xc0ba, then 0x0c0b.
-    __asm__ volatile(
-        "dls lr, %[groups]\n"
-        "1:\n"
-        "vldrb.u16 q1, [%[gaps], #1]\n"
-        "vldrb.u16 q0, [%[gaps]], #8\n"
-        "vsli.16 q0, q1, #12\n"
-        "vshr.u8 q0, q0, #4\n" DCSR_SUM_GAPS DCSR_SUM_GAPS_OPERANDS);
-  } else {
-    // 0x00ba becomes 0x0baa, then 0x0b0a.
-    __asm__ volatile(
-        "dls lr, %[groups]\n"
-        "1:\n"
-        "vldrb.u16 q0, [%[gaps]], #8\n"
-        "vsli.16 q0, q0, #4\n"
-        "vbic.i16 q0, #0x00f0\n" DCSR_SUM_GAPS DCSR_SUM_GAPS_OPERANDS);
-  }
-#undef DCSR_SUM_GAPS
-#undef DCSR_SUM_GAPS_OPERANDS
-  reader->expected = column;
-}
-
 static inline uint32_t groups_of(uint32_t elements) {
   return (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
 }
 
-DCSR_NOINLINE static uint32_t read_rle(DcsrRowReader* reader, uint32_t elements, int32_t* base,
-                                       uint8_t* offset) {
-  const bool odd = (reader->weight - reader->layer->values) % 2 != 0;
-  read_rle_groups(reader, odd, groups_of(elements), base, offset);
+// Rows of rle, at least one, whose lengths end at `end` and whose elements begin with the layer's
+// `element`. The first begins at `column`, or goes on there; returns the column behind the last.
+//
+// Sixteen gaps and what is between them are at most 255 together, so an offset group of rle never
+// needs to be cut. Gaps are read eight bytes at a time, also where fewer belong to the row: the
+// layer has at least 16 elements, whose values are behind them (group_words.h).
+static int32_t read_rle_rows(const uint8_t* index, uint32_t element, const uint32_t* lengths,
+                             const uint32_t* end, int32_t column, int32_t* base, uint8_t* offset) {
+  const uint8x16_t lane = vidupq_n_u8(0, 1);
+  const uint8x16_t second_four = vld1q_u8(kSecondFour);
+  const uint8x16_t last_four = vld1q_u8(kLastFour);
+  const uint8x16_t last_eight = vld1q_u8(kLastEight);
+  const uint8_t* gaps;
+  uint32_t t, length;
+  // Sums within four lanes, then within eight, then within all.
+#define DCSR_SUM_GAPS                   \
+  "vmul.i32 q0, q0, %[ones]\n"          \
+  "vmov.u8 %[t], q0[3]\n"               \
+  "vmla.u8 q0, %q[second_four], %[t]\n" \
+  "vmov.u8 %[t], q0[11]\n"              \
+  "vmla.u8 q0, %q[last_four], %[t]\n"   \
+  "vmov.u8 %[t], q0[7]\n"               \
+  "vmla.u8 q0, %q[last_eight], %[t]\n"  \
+  "str %[column], [%[base]], #4\n"      \
+  "vadd.i8 q0, q0, %q[lane]\n"          \
+  "vmov.u8 %[t], q0[15]\n"              \
+  "vstrb.8 q0, [%[offset]], #16\n"      \
+  "add %[column], %[column], %[t]\n"    \
+  "add %[column], %[column], #1\n"
+  __asm__ volatile(
+      "1:\n"
+      "ldr %[length], [%[lengths]], #4\n"
+      "add %[gaps], %[index], %[element], lsr #1\n"
+      "add %[t], %[length], #15\n"
+      "lsr %[t], %[t], #4\n"
+      "wls lr, %[t], 4f\n"
+      "tst %[element], #1\n"
+      "bne 3f\n"
+      // 0x00ba becomes 0x0baa, then 0x0b0a.
+      "2:\n"
+      "vldrb.u16 q0, [%[gaps]], #8\n"
+      "vsli.16 q0, q0, #4\n"
+      "vbic.i16 q0, #0x00f0\n" DCSR_SUM_GAPS
+      "le lr, 2b\n"
+      "b 4f\n"
+      // The other gap of a pair is in the next byte: 0x00ba and 0x00dc become 0xc0ba, then 0x0c0b.
+      "3:\n"
+      "vldrb.u16 q1, [%[gaps], #1]\n"
+      "vldrb.u16 q0, [%[gaps]], #8\n"
+      "vsli.16 q0, q1, #12\n"
+      "vshr.u8 q0, q0, #4\n" DCSR_SUM_GAPS
+      "le lr, 3b\n"
+      "4:\n"
+      // Back to the end of the row.
+      "rsb %[t], %[length], #0\n"
+      "and %[t], %[t], #15\n"
+      "sub %[offset], %[offset], %[t]\n"
+      "add %[element], %[element], %[length]\n"
+      "cmp %[lengths], %[end]\n"
+      "beq 5f\n"
+      "mov %[column], #0\n"
+      "b 1b\n"
+      "5:\n"
+      : [t] "=&r"(t), [length] "=&r"(length), [gaps] "=&l"(gaps), [element] "+r"(element),
+        [lengths] "+r"(lengths), [offset] "+r"(offset), [base] "+r"(base), [column] "+r"(column)
+      : [index] "r"(index), [end] "r"(end), [ones] "r"(0x01010101), [lane] "w"(lane),
+        [second_four] "w"(second_four), [last_four] "w"(last_four), [last_eight] "w"(last_eight)
+      : "lr", "q0", "q1", "cc", "memory");
+#undef DCSR_SUM_GAPS
+  return column;
+}
+
+static uint32_t element_of(const DcsrRowReader* reader) {
+  return (uint32_t)(reader->weight - reader->layer->values);
+}
+
+static uint32_t read_rle(DcsrRowReader* reader, uint32_t elements, int32_t* base, uint8_t* offset) {
+  reader->expected = read_rle_rows(reader->layer->index, element_of(reader), &elements,
+                                   &elements + 1, reader->expected, base, offset);
   return elements;
 }
 
@@ -243,29 +260,6 @@ DCSR_NOINLINE static uint32_t read_nibbles(DcsrRowReader* reader, uint32_t eleme
   return done;
 }
 
-enum { kOnesElements = 8 * kDcsrGroupLanes };  // whose quotients are read at a time
-
-DCSR_NOINLINE static uint32_t read_ones(DcsrRowReader* reader, uint32_t elements, int32_t* base,
-                                        uint8_t* offset) {
-  if (!dcsr_has_byte_remainders(reader)) return 0;
-  uint16_t quotients[kOnesElements + kDcsrGroupLanes];
-  uint32_t done = 0;
-  while (done < elements) {
-    const uint32_t left = elements - done;
-    const uint32_t count = left < kOnesElements ? left : (uint32_t)kOnesElements;
-    dcsr_read_quotients_mve(reader, count, quotients);
-    const uint16x8_t end = vdupq_n_u16(quotients[count - 1]);
-    vst1q_u16(quotients + count, end);
-    vst1q_u16(quotients + count + 8, end);
-    const uint32_t read =
-        dcsr_put_ones_offsets_mve(reader, count, quotients, base + done / kDcsrGroupLanes,
-                                  offset + done);
-    done += read;
-    if (read < count) break;
-  }
-  return done;
-}
-
 bool dcsr_reads_offsets_mve(const DcsrLayer* layer) {
   if (!dcsr_has_word_groups(layer) || layer->value_coding != kDcsrValuesPlain) return false;
   switch (layer->encoding) {
@@ -285,10 +279,33 @@ uint32_t dcsr_read_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t
   const DcsrEncoding encoding = reader->layer->encoding;
   const uint32_t done = encoding == kDcsrEncodingDcsr  ? read_nibbles(reader, elements, base, offset)
                         : encoding == kDcsrEncodingRle ? read_rle(reader, elements, base, offset)
-                                                       : read_ones(reader, elements, base, offset);
+                        : dcsr_has_byte_remainders(reader)
+                            ? dcsr_read_ones_offsets_mve(reader, elements, base, offset)
+                            : 0;
   reader->weight += done;
   reader->left -= done;
   return done;
+}
+
+uint32_t dcsr_read_rows_offsets_mve(DcsrRowReader* reader, const uint32_t* lengths, uint32_t count,
+                                    int32_t* base, uint8_t* offset) {
+  const DcsrLayer* layer = reader->layer;
+  if (layer->encoding == kDcsrEncodingRle) {
+    read_rle_rows(layer->index, element_of(reader), lengths, lengths + count, 0, base, offset);
+    for (uint32_t r = 0; r < count; ++r) reader->weight += lengths[r];
+    reader->row += count;
+    return count;
+  }
+  for (uint32_t r = 0; r < count; ++r) {
+    const uint32_t length = lengths[r];
+    dcsr_begin_row(reader, length);
+    if (length == 0) continue;
+    dcsr_read_offsets_mve(reader, length, base, offset);
+    if (reader->left > 0) return r;
+    base += groups_of(length);
+    offset += length;
+  }
+  return count;
 }
 
 // One group.

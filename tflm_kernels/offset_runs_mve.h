@@ -33,6 +33,12 @@ bool dcsr_reads_offsets_mve(const DcsrLayer* layer);
 uint32_t dcsr_read_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
                                uint8_t* offset);
 
+// Likewise the next rows of such a layer, at least one, of so many elements, one behind the other.
+// Returns how many there are; if that is less than `count`, the row behind them has begun: all but
+// `left` of its elements are there too.
+uint32_t dcsr_read_rows_offsets_mve(DcsrRowReader* reader, const uint32_t* lengths, uint32_t count,
+                                    int32_t* base, uint8_t* offset);
+
 // Reads on in a row that has elements left: up to 16 groups, with bases. All of their columns are
 // columns of the row. The run is valid until `buffer` is used again.
 void dcsr_next_offset_run_mve(DcsrRowReader* reader, DcsrRunBuffer* buffer, DcsrOffsetRun* run);

@@ -36,8 +36,8 @@ static const uint64_t kZerosBefore[256] = {DCSR_ZEROS_7(UINT64_C(0))};
 #define DCSR_COUNT_8 DCSR_COUNT_6(0), DCSR_COUNT_6(1), DCSR_COUNT_6(1), DCSR_COUNT_6(2)
 static const uint8_t kZeros[256] = {DCSR_COUNT_8};
 
-void dcsr_read_quotients_mve(const DcsrRowReader* reader, uint32_t elements,
-                             uint16_t* quotients) {
+static inline void read_quotients(const DcsrRowReader* reader, uint32_t elements,
+                                  uint16_t* quotients) {
   const DcsrBitReader* bits = &reader->index_bits;
   const uint8_t* byte = bits->data + bits->byte;
   uint16_t* out = quotients;
@@ -154,6 +154,10 @@ static inline uint32_t groups_of(uint32_t elements) {
   "vst20.16 {q0, q1}, [%[words]]\n"         \
   "vst21.16 {q0, q1}, [%[words]]!\n"
 
+void dcsr_read_quotients_mve(const DcsrRowReader* reader, uint32_t elements, uint16_t* quotients) {
+  read_quotients(reader, elements, quotients);
+}
+
 void dcsr_put_ones_words_mve(DcsrRowReader* reader, uint32_t elements, const uint16_t* quotients,
                              uint32_t pitch, uint32_t* words) {
   Remainders remainders = begin_remainders(reader);
@@ -182,7 +186,8 @@ void dcsr_put_ones_words_mve(DcsrRowReader* reader, uint32_t elements, const uin
   reader->weight += elements;
 }
 
-uint32_t dcsr_put_ones_offsets_mve(DcsrRowReader* reader, uint32_t elements,
+// Offset groups of elements whose quotients are there, of whole groups.
+static inline uint32_t put_offsets(DcsrRowReader* reader, uint32_t elements,
                                    const uint16_t* quotients, int32_t* base, uint8_t* offset) {
   Remainders remainders = begin_remainders(reader);
   const uint8_t* const offsets = offset;
@@ -221,6 +226,28 @@ uint32_t dcsr_put_ones_offsets_mve(DcsrRowReader* reader, uint32_t elements,
   if (done > 0) {
     reader->expected = (int32_t)(column + (quotients[done - 1] << reader->remainder_bits));
     skip_elements(reader, quotients, done);
+  }
+  return done;
+}
+
+enum { kMostQuotients = 8 * kDcsrGroupLanes };  // that are read at a time
+
+uint32_t dcsr_read_ones_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
+                                    uint8_t* offset) {
+  uint16_t quotients[kMostQuotients + kDcsrGroupLanes];
+  uint32_t done = 0;
+  while (done < elements) {
+    const uint32_t left = elements - done;
+    const uint32_t count = left < kMostQuotients ? left : (uint32_t)kMostQuotients;
+    read_quotients(reader, count, quotients);
+    // The last of a group is taken for the largest.
+    const uint16x8_t end = vdupq_n_u16(quotients[count - 1]);
+    vst1q_u16(quotients + count, end);
+    vst1q_u16(quotients + count + 8, end);
+    const uint32_t read =
+        put_offsets(reader, count, quotients, base + done / kDcsrGroupLanes, offset + done);
+    done += read;
+    if (read < count) break;
   }
   return done;
 }
