@@ -16,9 +16,9 @@ from dcsr.cli import common
 
 _DESCRIPTION = """\
 Fits the constants of the planner's cost model (python/dcsr/cost_constants.py) to the instructions of layers on
-emulated cores, by least squares of the relative error with no constant below 0, and prints the error on those layers
-as a Markdown table for docs/results.md. A second one says what the planner's choices by these estimates cost. A core's
-kernel and coding that was not measured gets no constants."""
+emulated cores, by least squares of the relative error with no constant below 0, and prints the error on those layers,
+and on those that are held out from it, as Markdown tables for docs/results.md. A further one says what the planner's
+choices by these estimates cost. A core's kernel and coding that was not measured gets no constants."""
 
 _EPILOG = """\
 example, all of it (a few minutes):
@@ -51,14 +51,18 @@ def main(argv: Sequence[str]) -> int:
             measured[core] += samples
     if not any(measured.values()):
         raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
-    constants = {core: fit(core, measured[core]) for core in sorted(measured, key=list(cost_model.CPUS).index)}
+    constants = {core: fit(core, fitted(measured[core])) for core in sorted(measured, key=list(cost_model.CPUS).index)}
     # Maps with few pixels fill no vector: there an M55 takes the kernel of an M33, and no published layer has it do so.
     if constants.keys() >= {"cortex-m33", "cortex-m55"}:
         for kernel, values in constants["cortex-m33"].items():
             constants["cortex-m55"].setdefault(kernel, values)
     if arguments.output:
         tflite.write_file(arguments.output, module(constants))
-    print("\n".join([*error_table(constants, measured), "", *choice_table(constants, measured)]))
+    held_out = {core: [sample for sample in samples if sample.is_held_out] for core, samples in measured.items()}
+    lines = error_table(constants, {core: fitted(samples) for core, samples in measured.items()})
+    if any(held_out.values()):
+        lines += ["", "Held out:", "", *error_table(constants, held_out, by_coding=False)]
+    print("\n".join([*lines, "", *choice_table(constants, measured)]))
     return common.EXIT_OK
 
 
@@ -71,12 +75,19 @@ class Sample:
       work: what its cost depends on.
       packed_bytes: of its encoded weights.
       instructions: counted.
+      is_held_out: whether it is not there to be fitted to.
     """
 
     name: str
     work: cost_model.Work
     packed_bytes: int
     instructions: int
+    is_held_out: bool = False
+
+
+def fitted(samples: Sequence[Sample]) -> list[Sample]:
+    """Those that are not held out."""
+    return [sample for sample in samples if not sample.is_held_out]
 
 
 def read(path: str) -> dict[str, list[Sample]]:
@@ -94,6 +105,7 @@ def read(path: str) -> dict[str, list[Sample]]:
                     cost_model.Work(**layer["work"]),
                     layer["packed_bytes"],
                     layer["sparse_instructions"],
+                    bool(layer.get("held_out")),
                 )
                 for layer in result["layers"]
             ]
@@ -106,19 +118,36 @@ def read(path: str) -> dict[str, list[Sample]]:
 
 
 def fit(core: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
-    """The constants of each kernel of a core."""
-    by_kernel = defaultdict(list)
-    for sample in samples:
-        kernel, counts = cost_model.structure(core, sample.work)
-        by_kernel[kernel].append((counts, sample.instructions))
-    constants = {}
-    for kernel, rows in sorted(by_kernel.items()):
-        names = list(dict.fromkeys(name for counts, _ in rows for name in counts))
-        matrix = np.array([[counts.get(name, 0) for name in names] for counts, _ in rows], np.float64)
-        measured = np.array([instructions for _, instructions in rows], np.float64)
-        solution = non_negative_least_squares(matrix / measured[:, np.newaxis], np.ones(len(rows)))
-        constants[kernel] = {name: float(f"{value:.5g}") for name, value in zip(names, solution, strict=True)}
-    return constants
+    """The constants of each kernel of a core.
+
+    Those of a kernel that calls others, which have been fitted to the layers that they take alone, are fitted to what
+    these leave.
+    """
+    constants: dict[str, dict[str, float]] = {}
+    for is_outer in (False, True):
+        by_kernel = defaultdict(list)
+        for sample in samples:
+            kernel, *called = (counts := cost_model.parts(core, sample.work))
+            if bool(called) == is_outer:
+                inner = cost_model.instructions(constants, {name: counts[name] for name in called})
+                if inner is not None:
+                    by_kernel[kernel].append((counts[kernel], inner, sample.instructions))
+        for kernel, rows in sorted(by_kernel.items()):
+            constants[kernel] = _fit_kernel(rows)
+    return dict(sorted(constants.items()))
+
+
+def _fit_kernel(rows: Sequence[tuple[dict[str, int], int, int]]) -> dict[str, float]:
+    """The constants of a kernel.
+
+    Args:
+      rows: for each layer the kernel's counts, the instructions that are no part of it, and all instructions.
+    """
+    names = list(dict.fromkeys(name for counts, _, _ in rows for name in counts))
+    matrix = np.array([[counts.get(name, 0) for name in names] for counts, _, _ in rows], np.float64)
+    known, measured = np.array([row[1:] for row in rows], np.float64).T
+    solution = non_negative_least_squares(matrix / measured[:, np.newaxis], 1 - known / measured)
+    return {name: float(f"{value:.5g}") for name, value in zip(names, solution, strict=True)}
 
 
 def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -166,8 +195,10 @@ def module(constants: dict[str, dict[str, dict[str, float]]]) -> str:
     return _MODULE.format(body="".join(line + "\n" for line in lines))
 
 
-def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
-    """Markdown: relative errors of the estimates on the layers that were fitted."""
+def error_table(
+    constants: dict[str, dict], measured: dict[str, list[Sample]], *, by_coding: bool = True
+) -> list[str]:
+    """Markdown: relative errors of the estimates, for each kernel, and coding or all of them."""
     lines = [
         "| core | kernel | coding | layers | median error | 90 % of layers within | largest error |",
         "|---|---|---|---|---|---|---|",
@@ -175,9 +206,9 @@ def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -
     for core, samples in measured.items():
         errors = defaultdict(list)
         for sample in samples:
-            kernel, _ = cost_model.structure(core, sample.work)
+            kernel = next(iter(cost_model.parts(core, sample.work)))
             error = abs(_estimate(constants, core, sample.work) / sample.instructions - 1)
-            errors[kernel, sample.work.coding].append(error)
+            errors[kernel, sample.work.coding if by_coding else "all"].append(error)
         for (kernel, coding), values in sorted(errors.items()):
             cells = [core, kernel.replace("_", " "), coding, str(len(values))]
             cells += [f"{value:.1%}" for value in (np.median(values), np.quantile(values, 0.9), max(values))]
@@ -219,8 +250,9 @@ def _same_layers(samples: Sequence[Sample]) -> list[list[Sample]]:
 
 
 def _estimate(constants: dict[str, dict], core: str, work: cost_model.Work) -> float:
-    kernel, counts = cost_model.structure(core, work)
-    return sum(constants[core][kernel][name] * count for name, count in counts.items())
+    estimate = cost_model.instructions(constants[core], cost_model.parts(core, work))
+    assert estimate is not None
+    return estimate
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def _choose(model: schema.ModelT, layer: Layer, settings: planner.Settings) -> C
     planned = planner.plan(
         layer,
         lambda streams, budget: layer_finder.pack(model, layer, streams, budget),
-        layer_finder.vectors(model, layer),
+        layer_finder.shape(model, layer),
         settings,
     )
     if isinstance(planned, str):

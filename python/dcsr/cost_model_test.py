@@ -29,7 +29,7 @@ def layer(encoding="rle", op=packing.OP_CONV_2D, scratch_budget=0, **changes) ->
 
 
 def work(encoding="rle", op=packing.OP_CONV_2D, vectors=100, scratch_budget=0) -> cost_model.Work:
-    return cost_model.work(layer(encoding, op, scratch_budget), vectors)
+    return cost_model.work(layer(encoding, op, scratch_budget), cost_model.Shape(vectors))
 
 
 def test_coding_is_the_name_that_encodes():
@@ -64,7 +64,7 @@ def test_scratch_keeps_to_the_budget_and_tiles_cover_all_pixels(cpu):
     for budget in range(least - 50, 4 * least, 97):
         plan = cost_model.plan(cpu, work(scratch_budget=budget))
         assert plan.bytes <= budget
-        assert (plan.kernel == cost_model.PORTABLE) == (budget < least) == (plan.bytes == 0)
+        assert plan.is_portable == (budget < least) == (plan.bytes == 0)
     assert cost_model.plan(cpu, work(scratch_budget=1 << 20)).passes == 1
 
 
@@ -86,14 +86,14 @@ def test_rows_that_vectors_do_not_requantise_take_longer():
     bias[:10] = [1 << 22, -(1 << 31), *[(1 << 22) - 1] * 4, *[-(1 << 22)] * 4]
     zero = {"output_zero_point": -128}
     jobs = [
-        cost_model.work(layer(**changes), 100)
+        cost_model.work(layer(**changes), cost_model.Shape(100))
         for changes in ({}, {"bias": bias}, {"shift": shift}, {"shift": shift, **zero}, {"shift": shift + 1, **zero})
     ]
     assert [job.slow_rows for job in jobs] == [0, 2, 40, 0, 40]
     fast, slow = (cost_model.estimate("cortex-m55", job).instructions for job in (jobs[0], jobs[2]))
     assert slow > 1.3 * fast
     one_multiplier = layer(multiplier=np.ones(1, np.int32), shift=np.ones(1, np.int8))
-    assert cost_model.work(one_multiplier, 1).slow_rows == len(MATRIX)
+    assert cost_model.work(one_multiplier, cost_model.Shape(1)).slow_rows == len(MATRIX)
 
 
 def test_no_constant_is_negative():

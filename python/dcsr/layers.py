@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcsr import encodings, packing
+from dcsr import cost_model, encodings, packing
 from dcsr import model as tflite
 from dcsr.requantize import (
     ACTIVATION_BOUNDS,
@@ -94,15 +94,18 @@ def is_compressed(model: schema.ModelT) -> bool:
     )
 
 
-def vectors(model: schema.ModelT, layer: Layer) -> int:
-    """Vectors that the layer's matrix is multiplied with: output pixels of a convolution, batches of a FULLY_CONNECTED.
-
-    Unknown dimensions count as 1.
-    """
-    output = model.subgraphs[layer.subgraph].tensors[layer.operator.outputs[0]]
-    dimensions = [max(int(d), 1) for d in ([] if output.shape is None else output.shape)]
+def shape(model: schema.ModelT, layer: Layer) -> cost_model.Shape:
+    """What the layer's matrix is multiplied with. Unknown dimensions count as 1."""
+    tensors = model.subgraphs[layer.subgraph].tensors
+    inputs, outputs = (
+        [max(int(d), 1) for d in ([] if tensor.shape is None else tensor.shape)]
+        for tensor in (tensors[layer.operator.inputs[0]], tensors[layer.operator.outputs[0]])
+    )
     assert layer.matrix is not None
-    return max(int(np.prod(dimensions, dtype=np.int64)) // layer.matrix.shape[0], 1)
+    vectors = max(int(np.prod(outputs, dtype=np.int64)) // layer.matrix.shape[0], 1)
+    if len(inputs) != 4 or len(outputs) != 4:
+        return cost_model.Shape(vectors)
+    return cost_model.Shape(vectors, (inputs[1], inputs[2]), (outputs[1], outputs[2]))
 
 
 def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:

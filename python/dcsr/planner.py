@@ -94,14 +94,14 @@ def place(layer: Layer) -> tuple[int, int]:
 
 
 def plan(
-    layer: Layer, pack: Callable[[Streams, int], PackedLayer], vectors: int, settings: Settings
+    layer: Layer, pack: Callable[[Streams, int], PackedLayer], shape: cost_model.Shape, settings: Settings
 ) -> Candidate | str:
     """The encoding of a layer without obstacle, looked at alone, or why it stays as it is.
 
     Args:
       layer: with a matrix.
       pack: makes the packed layer from its streams and scratch budget.
-      vectors: output pixels of a convolution, batches of a FULLY_CONNECTED.
+      shape: of what the layer is multiplied with.
       settings: what is planned for.
     """
     matrix = layer.matrix
@@ -119,7 +119,7 @@ def plan(
     for streams in encodings.encode_all(matrix, names):
         # All but the streams is the same for all.
         packed = dataclasses.replace(found[0].packed, streams=streams) if found else pack(streams, _budget(override))
-        work = cost_model.work(packed, vectors)
+        work = cost_model.work(packed, shape)
         found.append(Candidate(packed, work, cost_model.estimate(settings.cpu, work)))
     return choose(found, settings.objective)
 

@@ -18,7 +18,7 @@ def candidates(*sizes_and_times: tuple[int, int | None]) -> list[Candidate]:
         streams = encodings.Streams("rle", 1, 1000, np.zeros(size, np.int8))
         one = np.ones(1, np.int32)
         packed = packing.PackedLayer(packing.OP_CONV_2D, streams, one, one, one.astype(np.int8), 0, 0, -128, 127)
-        found.append(Candidate(packed, cost_model.work(packed, 1), Estimate(instructions, 0)))
+        found.append(Candidate(packed, cost_model.work(packed, cost_model.Shape(1)), Estimate(instructions, 0)))
     return found
 
 
@@ -120,7 +120,7 @@ def test_plan_names_the_scratch_that_limits_tiles(model):
     """Less scratch means more tiles, each of which decodes the layer."""
     work = [compress(model, max_scratch=scratch, method="rle")[0].work for scratch in (None, 4000, 0)]
     tiles = [cost_model.plan("cortex-m4", entry) for entry in work]
-    assert tiles[0].passes == 1 and tiles[1].passes > 1 and tiles[2].kernel == cost_model.PORTABLE
+    assert tiles[0].passes == 1 and tiles[1].passes > 1 and tiles[2].is_portable
     times = [cost_model.estimate("cortex-m4", entry).instructions for entry in work]
     assert times == sorted(times)
 
@@ -195,9 +195,9 @@ def test_candidates_of_a_method():
 
 def test_vectors_are_output_pixels_and_batches(model):
     found = layers.find(model)
-    assert [layers.vectors(model, layer) for layer in found] == [100, 100, 100]
+    assert [layers.shape(model, layer).vectors for layer in found] == [100, 100, 100]
     builder = Builder()
     x = builder.tensor("x", (5, 64), scale=0.1)
     y = builder.fully_connected(x, np.ones((8, 64), np.int8), (5, 8))
     model = builder.finish([x], [y])
-    assert layers.vectors(model, layers.find(model)[0]) == 5
+    assert layers.shape(model, layers.find(model)[0]) == cost_model.Shape(5)

@@ -92,19 +92,19 @@ def row(choice: Choice) -> Row:
     )
 
 
-def inspected_row(layer: Layer, blob: bytes, vectors: int, cpu: str) -> Row:
+def inspected_row(layer: Layer, blob: bytes, shape: cost_model.Shape | None, cpu: str) -> Row:
     """The numbers of a layer found in a model.
 
     Args:
       layer: packed or not.
       blob: its packed tensor, if it has one.
-      vectors: that it is multiplied with.
+      shape: of what it is multiplied with; None if it is not packed.
       cpu: core that the cost is estimated for.
     """
     packed = layer.packed
-    if packed is None:
+    if packed is None or shape is None:
         return row(Choice(layer, note=layer.obstacle or ""))
-    work = cost_model.work(packed, vectors)
+    work = cost_model.work(packed, shape)
     return row(Choice(layer, packed, blob, work, cost_model.estimate(cpu, work)))
 
 

@@ -179,7 +179,7 @@ def _warn_of_slow_layers(choices: Sequence[convert.Choice], cpu: str) -> None:
     needed = [
         cost_model.least_scratch(cpu, choice.work)
         for choice in choices
-        if choice.work and cost_model.plan(cpu, choice.work).kernel == cost_model.PORTABLE
+        if choice.work and cost_model.plan(cpu, choice.work).is_portable
     ]
     if needed:
         print(

@@ -37,8 +37,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         for layer in layers.find(model):
             tensor = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
-            vectors = layers.vectors(model, layer) if layer.packed else 0
-            rows.append(report.inspected_row(layer, tflite.buffer_bytes(model, tensor), vectors, arguments.cpu))
+            shape = layers.shape(model, layer) if layer.packed else None
+            rows.append(report.inspected_row(layer, tflite.buffer_bytes(model, tensor), shape, arguments.cpu))
     except tflite.ModelError as error:
         raise tflite.ModelError(f"{arguments.model}: {error}") from error
     reports.write(arguments, rows, {"": data})
