@@ -118,36 +118,18 @@ def read(path: str) -> dict[str, list[Sample]]:
 
 
 def fit(core: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
-    """The constants of each kernel of a core.
-
-    Those of a kernel that calls others, which have been fitted to the layers that they take alone, are fitted to what
-    these leave.
-    """
-    constants: dict[str, dict[str, float]] = {}
-    for is_outer in (False, True):
-        by_kernel = defaultdict(list)
-        for sample in samples:
-            kernel, *called = (counts := cost_model.parts(core, sample.work))
-            if bool(called) == is_outer:
-                inner = cost_model.instructions(constants, {name: counts[name] for name in called})
-                if inner is not None:
-                    by_kernel[kernel].append((counts[kernel], inner, sample.instructions))
-        for kernel, rows in sorted(by_kernel.items()):
-            constants[kernel] = _fit_kernel(rows)
+    """The constants of each kernel of a core, all fitted together, as a layer may take several kernels."""
+    rows = [(cost_model.parts(core, sample.work), sample.instructions) for sample in samples]
+    names = list(dict.fromkeys((kernel, name) for counts, _ in rows for kernel in counts for name in counts[kernel]))
+    matrix = np.array([[counts.get(kernel, {}).get(name, 0) for kernel, name in names] for counts, _ in rows], float)
+    matrix /= np.array([[instructions] for _, instructions in rows], float)
+    # As many equations as there are constants have the same solution.
+    q, r = np.linalg.qr(matrix)
+    solution = non_negative_least_squares(r, q.T @ np.ones(len(rows)))
+    constants: dict[str, dict[str, float]] = defaultdict(dict)
+    for (kernel, name), value in zip(names, solution, strict=True):
+        constants[kernel][name] = float(f"{value:.5g}")
     return dict(sorted(constants.items()))
-
-
-def _fit_kernel(rows: Sequence[tuple[dict[str, int], int, int]]) -> dict[str, float]:
-    """The constants of a kernel.
-
-    Args:
-      rows: for each layer the kernel's counts, the instructions that are no part of it, and all instructions.
-    """
-    names = list(dict.fromkeys(name for counts, _, _ in rows for name in counts))
-    matrix = np.array([[counts.get(name, 0) for name in names] for counts, _, _ in rows], np.float64)
-    known, measured = np.array([row[1:] for row in rows], np.float64).T
-    solution = non_negative_least_squares(matrix / measured[:, np.newaxis], 1 - known / measured)
-    return {name: float(f"{value:.5g}") for name, value in zip(names, solution, strict=True)}
 
 
 def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:

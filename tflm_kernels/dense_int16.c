@@ -94,57 +94,70 @@ static inline int32_t multiply_four(const uint32_t words[2], const int16_t* x, i
   return (int32_t)dcsr_dsp_smlad(words[1], load_two(x + 2), first);
 }
 
-enum { kStepColumns = 4 };
+DCSR_NOINLINE static void multiply_vectors(const int8_t* weights, const int16_t* const x[kLanes],
+                                           uint32_t columns, int32_t sums[kLanes]) {
+  const int16_t *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+  int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+  for (; columns >= 4; columns -= 4) {
+    uint32_t words[2];
+    widen(weights, words);
+    sum0 = multiply_four(words, x0, sum0);
+    sum1 = multiply_four(words, x1, sum1);
+    sum2 = multiply_four(words, x2, sum2);
+    sum3 = multiply_four(words, x3, sum3);
+    weights += 4;
+    x0 += 4;
+    x1 += 4;
+    x2 += 4;
+    x3 += 4;
+  }
+  for (; columns > 0; --columns) {
+    const int32_t weight = *weights++;
+    sum0 += weight * *x0++;
+    sum1 += weight * *x1++;
+    sum2 += weight * *x2++;
+    sum3 += weight * *x3++;
+  }
+  sums[0] = sum0;
+  sums[1] = sum1;
+  sums[2] = sum2;
+  sums[3] = sum3;
+}
 
-#else
-
-enum { kStepColumns = 1 };
-
-#endif
-
-// A row with two vectors.
-DCSR_NOINLINE static void multiply_two_vectors(const int8_t* weights, const int16_t* x0,
-                                               const int16_t* x1, uint32_t columns,
-                                               int32_t sums[2]) {
+// Two rows at a time share the load of activations.
+DCSR_NOINLINE static void multiply_two_rows(const int8_t* weights0, const int8_t* weights1,
+                                            const int16_t* x, uint32_t columns, int32_t sums[2]) {
   int32_t sum0 = 0;
   int32_t sum1 = 0;
-  uint32_t c = 0;
-#if defined(__ARM_FEATURE_DSP)
-  for (; c + kStepColumns <= columns; c += kStepColumns) {
-    uint32_t words[2];
-    widen(weights + c, words);
-    sum0 = multiply_four(words, x0 + c, sum0);
-    sum1 = multiply_four(words, x1 + c, sum1);
+  for (; columns >= 4; columns -= 4) {
+    uint32_t words0[2], words1[2];
+    widen(weights0, words0);
+    widen(weights1, words1);
+    sum0 = multiply_four(words0, x, sum0);
+    sum1 = multiply_four(words1, x, sum1);
+    weights0 += 4;
+    weights1 += 4;
+    x += 4;
   }
-#endif
-  DCSR_UNROLL("GCC unroll 4")
-  for (; c < columns; ++c) {
-    sum0 += weights[c] * x0[c];
-    sum1 += weights[c] * x1[c];
+  for (; columns > 0; --columns) {
+    sum0 += *weights0++ * *x;
+    sum1 += *weights1++ * *x++;
   }
   sums[0] = sum0;
   sums[1] = sum1;
 }
 
-// Two rows with a vector.
-DCSR_NOINLINE static void multiply_two_rows(const int8_t* weights0, const int8_t* weights1,
-                                            const int16_t* x, uint32_t columns, int32_t sums[2]) {
+#else
+
+DCSR_NOINLINE static void multiply_two_vectors(const int8_t* weights, const int16_t* x0,
+                                               const int16_t* x1, uint32_t columns,
+                                               int32_t sums[2]) {
   int32_t sum0 = 0;
   int32_t sum1 = 0;
-  uint32_t c = 0;
-#if defined(__ARM_FEATURE_DSP)
-  for (; c + kStepColumns <= columns; c += kStepColumns) {
-    uint32_t words0[2], words1[2];
-    widen(weights0 + c, words0);
-    widen(weights1 + c, words1);
-    sum0 = multiply_four(words0, x + c, sum0);
-    sum1 = multiply_four(words1, x + c, sum1);
-  }
-#endif
   DCSR_UNROLL("GCC unroll 4")
-  for (; c < columns; ++c) {
-    sum0 += weights0[c] * x[c];
-    sum1 += weights1[c] * x[c];
+  for (uint32_t c = 0; c < columns; ++c) {
+    sum0 += weights[c] * x0[c];
+    sum1 += weights[c] * x1[c];
   }
   sums[0] = sum0;
   sums[1] = sum1;
@@ -155,6 +168,21 @@ static void multiply_vectors(const int8_t* weights, const int16_t* const x[kLane
   multiply_two_vectors(weights, x[0], x[1], columns, sums);
   multiply_two_vectors(weights, x[2], x[3], columns, sums + 2);
 }
+
+DCSR_NOINLINE static void multiply_two_rows(const int8_t* weights0, const int8_t* weights1,
+                                            const int16_t* x, uint32_t columns, int32_t sums[2]) {
+  int32_t sum0 = 0;
+  int32_t sum1 = 0;
+  DCSR_UNROLL("GCC unroll 4")
+  for (uint32_t c = 0; c < columns; ++c) {
+    sum0 += weights0[c] * x[c];
+    sum1 += weights1[c] * x[c];
+  }
+  sums[0] = sum0;
+  sums[1] = sum1;
+}
+
+#endif
 
 static void multiply_rows(const int8_t* const weights[kLanes], const int16_t* x, uint32_t columns,
                           int32_t sums[kLanes]) {

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsr import encodings, packing
-from dcsr.encodings import Streams
+from dcsr.encodings import Streams, dcsr
 from dcsr.requantize import INT8_RANGE
 
 DEFAULT_CPU = "cortex-m55"
@@ -44,6 +44,7 @@ class Work:
       slow_rows: rows whose requantisation the vector kernel does not do with vectors.
       scratch_budget: of the packed layer; 0 for the kernels' default.
       fillers: elements of value 0.
+      wide_groups: of dcsr, those with more than 256 columns between the first and the last.
       taps: of the filter.
       pieces: that the patches of a larger filter are copied in; 0 with a 1x1 filter.
       int16_activations: whether they are int16; else int8.
@@ -60,6 +61,7 @@ class Work:
     slow_rows: int = 0
     scratch_budget: int = 0
     fillers: int = 0
+    wide_groups: int = 0
     taps: int = 1
     pieces: int = 0
     int16_activations: bool = False
@@ -141,6 +143,7 @@ def work(packed: packing.PackedLayer, shape: Shape) -> Work:
         slow_rows=_slow_rows(packed),
         scratch_budget=packed.scratch_budget,
         fillers=len(streams.values) - int(np.count_nonzero(streams.values)),
+        wide_groups=dcsr.wide_groups(streams) if streams.encoding == dcsr.NAME else 0,
         taps=taps,
         pieces=_pieces(packed, shape) if taps > 1 else 0,
         int16_activations=packed.int16_activations,
@@ -289,6 +292,7 @@ def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
         "layer": 1,
         f"{layer.coding} element": decodings * layer.elements,
         f"{layer.coding} position byte": decodings * layer.position_bytes,
+        f"{layer.coding} wide group": decodings * layer.wide_groups,
     }
     if layer.coding.endswith(f"+{encodings.HUFFMAN}"):
         counts["table of codes"] = readers
