@@ -74,7 +74,7 @@ class Sample:
       name: of the layer and its model.
       work: what its cost depends on.
       packed_bytes: of its encoded weights.
-      instructions: counted.
+      instructions, dense_instructions: counted.
       is_held_out: whether it is not there to be fitted to.
     """
 
@@ -82,12 +82,18 @@ class Sample:
     work: cost_model.Work
     packed_bytes: int
     instructions: int
+    dense_instructions: int
     is_held_out: bool = False
 
 
 def fitted(samples: Sequence[Sample]) -> list[Sample]:
     """Those that are not held out."""
     return [sample for sample in samples if not sample.is_held_out]
+
+
+def dense(samples: Sequence[Sample]) -> list[Sample]:
+    """One for each dense product."""
+    return list({(sample.name.split(",")[0], sample.dense_instructions): sample for sample in samples}.values())
 
 
 def read(path: str) -> dict[str, list[Sample]]:
@@ -105,6 +111,7 @@ def read(path: str) -> dict[str, list[Sample]]:
                     cost_model.Work(**layer["work"]),
                     layer["packed_bytes"],
                     layer["sparse_instructions"],
+                    layer["dense_instructions"],
                     bool(layer.get("held_out")),
                 )
                 for layer in result["layers"]
@@ -120,6 +127,7 @@ def read(path: str) -> dict[str, list[Sample]]:
 def fit(core: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
     """The constants of each kernel of a core, all fitted together, as a layer may take several kernels."""
     rows = [(cost_model.parts(core, sample.work), sample.instructions) for sample in samples]
+    rows += [(cost_model.dense_parts(core, sample.work), sample.dense_instructions) for sample in dense(samples)]
     names = list(dict.fromkeys((kernel, name) for counts, _ in rows for kernel in counts for name in counts[kernel]))
     matrix = np.array([[counts.get(kernel, {}).get(name, 0) for kernel, name in names] for counts, _ in rows], float)
     matrix /= np.array([[instructions] for _, instructions in rows], float)
@@ -187,10 +195,12 @@ def error_table(
     ]
     for core, samples in measured.items():
         errors = defaultdict(list)
-        for sample in samples:
-            kernel = next(iter(cost_model.parts(core, sample.work)))
-            error = abs(_estimate(constants, core, sample.work) / sample.instructions - 1)
-            errors[kernel, sample.work.coding if by_coding else "all"].append(error)
+        rows = [(cost_model.parts(core, s.work), s.work.coding if by_coding else "all", s.instructions) for s in samples]
+        rows += [(cost_model.dense_parts(core, s.work), "dense", s.dense_instructions) for s in dense(samples)]
+        for counts, coding, instructions in rows:
+            estimate = cost_model.instructions(constants[core], counts)
+            assert estimate is not None, counts
+            errors[next(iter(counts)), coding].append(abs(estimate / instructions - 1))
         for (kernel, coding), values in sorted(errors.items()):
             cells = [core, kernel.replace("_", " "), coding, str(len(values))]
             cells += [f"{value:.1%}" for value in (np.median(values), np.quantile(values, 0.9), max(values))]

@@ -1,4 +1,5 @@
-"""What a packed layer costs on a Cortex-M: instructions, estimated, and bytes of scratch, exactly.
+"""What a packed layer costs on a Cortex-M: instructions, estimated, and bytes of scratch, exactly; and what it costs
+dense.
 
 The instructions of a kernel are a sum of counts that follow from the layer (how many columns are transposed, elements
 decoded, products made), each times a constant of the core. The formula is here, the constants are in cost_constants.py,
@@ -88,10 +89,17 @@ class Estimate:
     Attributes:
       instructions: None if the core has no constants for the coding.
       scratch_bytes: what its kernel asks for.
+      dense_instructions: of the layer's dense product (tflm_kernels/dense_baseline.h); None without constants for it.
     """
 
     instructions: int | None
     scratch_bytes: int
+    dense_instructions: int | None = None
+
+    @property
+    def slowdown(self) -> float:
+        """Instructions over those of the dense product; 0 if either is not known."""
+        return self.instructions / self.dense_instructions if self.instructions and self.dense_instructions else 0
 
 
 @dataclass(frozen=True)
@@ -200,7 +208,29 @@ def estimate(cpu: str, layer: Work) -> Estimate:
     from dcsr.cost_constants import CONSTANTS
 
     constants = CONSTANTS["cortex-m55" if cpu == "cortex-m85" else cpu]
-    return Estimate(instructions(constants, parts(cpu, layer)), plan(cpu, layer).bytes)
+    return Estimate(
+        instructions(constants, parts(cpu, layer)),
+        plan(cpu, layer).bytes,
+        instructions(constants, dense_parts(cpu, layer)),
+    )
+
+
+def dense_parts(cpu: str, layer: Work) -> dict[str, dict[str, int]]:
+    """As parts(), of the dense product; how the layer is encoded does not matter."""
+    is_convolution = layer.op == packing.OP_CONV_2D
+    if is_convolution:
+        name = "dense_conv1x1" if layer.taps == 1 and not layer.int16_activations else "dense_conv2d"
+    else:
+        name = "dense_fully_connected"
+    outputs = layer.vectors * layer.rows
+    # Vectors are not filled at the end of a row.
+    lanes = (_GROUP_LANES // 2 if layer.int16_activations else _GROUP_LANES) if _CORES[cpu] is _WITH_MVE else 1
+    counts = {"layer": 1, "output": outputs, "product": outputs * _round_up(layer.cols, lanes)}
+    if is_convolution:
+        # With int16 activations patches are copied tap by tap, those of a 1x1 filter too.
+        pieces = layer.vectors * layer.taps if layer.int16_activations else layer.pieces
+        counts |= {"input": layer.vectors * layer.cols, "patch": layer.vectors, "piece": pieces}
+    return {name + "_int16" * layer.int16_activations: {name: count for name, count in counts.items() if count}}
 
 
 def instructions(constants: dict[str, dict[str, float]], counts: dict[str, dict[str, int]]) -> int | None:

@@ -121,7 +121,10 @@ def plan(
         packed = dataclasses.replace(found[0].packed, streams=streams) if found else pack(streams, _budget(override))
         work = cost_model.work(packed, shape)
         found.append(Candidate(packed, work, cost_model.estimate(settings.cpu, work)))
-    return choose(found, settings.objective)
+    chosen = choose(found, settings.objective)
+    if settings.objective == "speed" and override.method == AUTO and chosen.estimate.slowdown > 1:
+        return f"faster dense on {settings.cpu}"
+    return chosen
 
 
 def choose(candidates: Sequence[Candidate], objective: str) -> Candidate:

@@ -33,6 +33,7 @@ class Row:
       coding: the same with the encoding's parameters, as a plan file has it.
       estimated_instructions: of the layer on the core that is planned for; None if it is not packed, or if the core
         has no constants for its coding.
+      dense_instructions: estimated likewise for the dense product of the packed layer.
       scratch_bytes: that the core's kernel asks for; None if the layer is not packed.
       note: why it is not packed.
     """
@@ -52,6 +53,7 @@ class Row:
     encoding: str
     coding: str
     estimated_instructions: int | None
+    dense_instructions: int | None
     scratch_bytes: int | None
     note: str
 
@@ -87,6 +89,7 @@ def row(choice: Choice) -> Row:
         encoding=packed.streams.scheme if packed else "dense",
         coding=cost_model.coding(packed.streams) if packed else "dense",
         estimated_instructions=choice.estimate.instructions if choice.estimate else None,
+        dense_instructions=choice.estimate.dense_instructions if choice.estimate else None,
         scratch_bytes=choice.estimate.scratch_bytes if choice.estimate else None,
         note=choice.note,
     )
