@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     held_out = {core: [sample for sample in samples if sample.is_held_out] for core, samples in measured.items()}
     lines = error_table(constants, {core: fitted(samples) for core, samples in measured.items()})
     if any(held_out.values()):
-        lines += ["", "Held out:", "", *error_table(constants, held_out, by_coding=False)]
+        lines += ["", "Held out:", "", *error_table(constants, held_out)]
     print("\n".join([*lines, "", *choice_table(constants, measured)]))
     return common.EXIT_OK
 
@@ -185,25 +185,26 @@ def module(constants: dict[str, dict[str, dict[str, float]]]) -> str:
     return _MODULE.format(body="".join(line + "\n" for line in lines))
 
 
-def error_table(
-    constants: dict[str, dict], measured: dict[str, list[Sample]], *, by_coding: bool = True
-) -> list[str]:
-    """Markdown: relative errors of the estimates, for each kernel, and coding or all of them."""
+def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
+    """Markdown: relative errors of the estimates, for each kernel."""
     lines = [
-        "| core | kernel | coding | layers | median error | 90 % of layers within | largest error |",
+        "| core | kernel | runs | median error | 90 % of runs within | largest error | worst coding, median |",
         "|---|---|---|---|---|---|---|",
     ]
     for core, samples in measured.items():
-        errors = defaultdict(list)
-        rows = [(cost_model.parts(core, s.work), s.work.coding if by_coding else "all", s.instructions) for s in samples]
+        errors: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        rows = [(cost_model.parts(core, sample.work), sample.work.coding, sample.instructions) for sample in samples]
         rows += [(cost_model.dense_parts(core, s.work), "dense", s.dense_instructions) for s in dense(samples)]
         for counts, coding, instructions in rows:
             estimate = cost_model.instructions(constants[core], counts)
             assert estimate is not None, counts
-            errors[next(iter(counts)), coding].append(abs(estimate / instructions - 1))
-        for (kernel, coding), values in sorted(errors.items()):
-            cells = [core, kernel.replace("_", " "), coding, str(len(values))]
+            errors[next(iter(counts))][coding].append(abs(estimate / instructions - 1))
+        for kernel, by_coding in sorted(errors.items()):
+            values = np.concatenate(list(by_coding.values()))
+            worst = max(by_coding, key=lambda coding: np.median(by_coding[coding]))
+            cells = [core, kernel.replace("_", " "), str(len(values))]
             cells += [f"{value:.1%}" for value in (np.median(values), np.quantile(values, 0.9), max(values))]
+            cells.append(f"{worst} {np.median(by_coding[worst]):.1%}")
             lines.append(f"| {' | '.join(cells)} |")
     return lines
 
