@@ -75,8 +75,8 @@ def main(argv: Sequence[str]) -> int:
         action="append",
         type=int,
         metavar="BYTES",
-        help="of the layers of --layers made-up and all; 0 for the kernels' default, 1 for the portable kernel; may be repeated"
-        " (default: 0)",
+        help="of the layers of --layers made-up and all; 0 for the kernels' default, 1 for the portable kernel; may be"
+        " repeated (default: 0)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
@@ -172,9 +172,7 @@ def gather_instructions(case: Case, code: firmware_code.Code) -> int:
     """Vector gathers and scatters of the sparse product, by the formula of docs/results.md."""
     if "dcsr_conv1x1_mve" not in code.addresses:
         return 0
-    return sum(
-        tiles * _gathers_of_1x1(case, work) for tiles, work in cost_model.products_1x1("cortex-m55", case.work)
-    )
+    return sum(tiles * _gathers_of_1x1(case, work) for tiles, work in cost_model.products_1x1("cortex-m55", case.work))
 
 
 def _gathers_of_1x1(case: Case, work: cost_model.Work) -> int:

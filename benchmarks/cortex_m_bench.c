@@ -41,7 +41,7 @@ typedef struct {
 
 // The bytes of the four sections follow it, in this order.
 typedef struct {
-  DcsrConvShape shape;  // of a FULLY_CONNECTED only the batches count
+  DcsrConvShape shape;   // of a FULLY_CONNECTED only the batches count
   uint32_t dense_bytes;  // 0: only the sparse product is run
   uint32_t sparse_bytes;
   uint32_t input_bytes;
@@ -247,8 +247,8 @@ static bool run_layer(int32_t file, uint32_t index) {
 
   Measurement of_dense = {0, 0};
   Measurement of_sparse;
-  if ((has_dense && !measure(&kDense, &dense, &job.shape, input, expected, job.output_bytes,
-                             &of_dense)) ||
+  if ((has_dense &&
+       !measure(&kDense, &dense, &job.shape, input, expected, job.output_bytes, &of_dense)) ||
       !measure(&kSparse, &sparse, &job.shape, input, expected, job.output_bytes, &of_sparse)) {
     return false;
   }

@@ -62,6 +62,7 @@ ANCHORS = (
     Anchor(12, 16560, None, 0.91, "sparse_l_90"),
 )
 
+
 @dataclass(frozen=True)
 class MadeUp:
     """A layer of a kind that the published models do not have, with made-up weights.

@@ -90,8 +90,8 @@ static void conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const in
 
 static const DcsrConv1x1Kernel kConv1x1 = {conv1x1_bytes, conv1x1};
 
-// For tiles of eight pixels, the least that conv2d_im2col.c works with: nothing is decoded, so larger
-// ones gain nothing.
+// For tiles of eight pixels, the least that conv2d_im2col.c works with: nothing is decoded, so
+// larger ones gain nothing.
 size_t dcsr_dense_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
   const DcsrConvShape tile = {1, 1, 8, 1, 8};
   if (layer->filter_h == 1 && layer->filter_w == 1) {
@@ -120,7 +120,7 @@ void dcsr_dense_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape,
   dcsr_dense_conv2d_int16_patches(layer, shape, input, output, scratch);
 }
 
-void dcsr_dense_fully_connected_int16(const DcsrLayer* layer, int32_t batches,
-                                      const int16_t* input, int16_t* output) {
+void dcsr_dense_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                      int16_t* output) {
   dcsr_dense_fully_connected_int16_rows(layer, batches, input, output);
 }

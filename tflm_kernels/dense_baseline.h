@@ -44,8 +44,8 @@ size_t dcsr_dense_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrC
 void dcsr_dense_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape,
                              const int16_t* input, int16_t* output, void* scratch);
 
-void dcsr_dense_fully_connected_int16(const DcsrLayer* layer, int32_t batches,
-                                      const int16_t* input, int16_t* output);
+void dcsr_dense_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                      int16_t* output);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 // Dense layers with int16 activations: what CMSIS-NN does for them.
 //
-// A convolution copies the patches of four output pixels to scratch, [pixel][cols], and multiplies a
-// row of weights with all four; a fully connected layer multiplies its input with four rows. Sums
+// A convolution copies the patches of four output pixels to scratch, [pixel][cols], and multiplies
+// a row of weights with all four; a fully connected layer multiplies its input with four rows. Sums
 // have 32 bits for up to kPartColumns columns, each product being at most 2^22, and then go to 64.
 
 #include "tflm_kernels/dense_int16.h"
@@ -28,23 +28,24 @@ enum {
 #if DCSR_HAS_MVE
 
 // In assembly, as GCC 12 makes no loops with tail predication.
-#define DCSR_INT16_LOOP(load_shared, shared_bytes, load_other, other_bytes)         \
-  __asm__ volatile(                                                                \
-      "dlstp.16 lr, %[columns]\n"                                                  \
-      "1:\n" load_shared " q0, [%[shared]], #" shared_bytes "\n" load_other        \
-      " q1, [%[other0]], #" other_bytes "\n"                                       \
-      "vmladava.s16 %[sum0], q0, q1\n" load_other " q1, [%[other1]], #" other_bytes \
-      "\n"                                                                         \
-      "vmladava.s16 %[sum1], q0, q1\n" load_other " q1, [%[other2]], #" other_bytes \
-      "\n"                                                                         \
-      "vmladava.s16 %[sum2], q0, q1\n" load_other " q1, [%[other3]], #" other_bytes \
-      "\n"                                                                         \
-      "vmladava.s16 %[sum3], q0, q1\n"                                             \
-      "letp lr, 1b\n"                                                              \
-      : [sum0] "+Te"(sum0), [sum1] "+Te"(sum1), [sum2] "+Te"(sum2),                \
-        [sum3] "+Te"(sum3), [shared] "+r"(shared), [other0] "+r"(other0),          \
-        [other1] "+r"(other1), [other2] "+r"(other2), [other3] "+r"(other3)        \
-      : [columns] "r"(columns)                                                     \
+#define DCSR_INT16_LOOP(load_shared, shared_bytes, load_other, other_bytes)             \
+  __asm__ volatile(                                                                     \
+      "dlstp.16 lr, %[columns]\n"                                                       \
+      "1:\n" load_shared " q0, [%[shared]], #" shared_bytes "\n" load_other             \
+      " q1, [%[other0]], #" other_bytes                                                 \
+      "\n"                                                                              \
+      "vmladava.s16 %[sum0], q0, q1\n" load_other " q1, [%[other1]], #" other_bytes     \
+      "\n"                                                                              \
+      "vmladava.s16 %[sum1], q0, q1\n" load_other " q1, [%[other2]], #" other_bytes     \
+      "\n"                                                                              \
+      "vmladava.s16 %[sum2], q0, q1\n" load_other " q1, [%[other3]], #" other_bytes     \
+      "\n"                                                                              \
+      "vmladava.s16 %[sum3], q0, q1\n"                                                  \
+      "letp lr, 1b\n"                                                                   \
+      : [sum0] "+Te"(sum0), [sum1] "+Te"(sum1), [sum2] "+Te"(sum2), [sum3] "+Te"(sum3), \
+        [shared] "+r"(shared), [other0] "+r"(other0), [other1] "+r"(other1),            \
+        [other2] "+r"(other2), [other3] "+r"(other3)                                    \
+      : [columns] "r"(columns)                                                          \
       : "lr", "q0", "q1", "memory")
 
 DCSR_NOINLINE static void multiply_vectors(const int8_t* shared, const int16_t* const x[kLanes],
