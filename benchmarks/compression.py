@@ -99,7 +99,10 @@ def tables(results: Sequence[dict]) -> list[str]:
         if not dense:
             continue
         ratios = [f"{numbers['bytes'][scheme] / dense:.3f}" for scheme in _SCHEMES]
-        ratios += [f"{numbers[f'layers_{objective}']['packed_bytes'] / dense:.3f}" for objective in planner.OBJECTIVES]
+        for objective in planner.OBJECTIVES:
+            totals = numbers[f"layers_{objective}"]
+            # `speed` may leave layers dense.
+            ratios.append(f"{(totals['packed_bytes'] + max(dense - totals['dense_bytes'], 0)) / dense:.3f}")
         cells = [numbers["model"], numbers["layers"], f"{dense:,}", *ratios]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += [

@@ -28,7 +28,8 @@ _EPILOG = """\
 examples:
   cortex_m --cpu m55                   the layers that docs/results.md has, on one core
   cortex_m --models DIR                the same with the weights of the published models
-  cortex_m --models DIR --layers all   every sparse layer of all models below DIR
+  cortex_m --layers made-up            layers with larger filters and int16 activations
+  cortex_m --models DIR --layers all   every sparse layer of all models below DIR, and the made-up ones
 
 exit status: 0 done, 1 a kernel gave a wrong output or crashed, 2 bad usage, bad input or no QEMU"""
 
@@ -42,7 +43,6 @@ _TIMEOUT = 1800.0
 # Runfiles: this file is <workspace>/benchmarks/cortex_m.py.
 _WORKSPACE = Path(__file__).parent.parent
 _LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
-_KERNELS = {packing.OP_CONV_2D: "conv1x1", packing.OP_FULLY_CONNECTED: "fully_connected"}
 
 
 class FirmwareError(Exception):
@@ -58,10 +58,10 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--layers",
-        choices=("anchors", "all"),
+        choices=("anchors", "made-up", "all"),
         default="anchors",
-        help="the ten of docs/results.md, or all sparse ones of the models; without --models those of the repository's"
-        " (default: %(default)s)",
+        help="the ten of docs/results.md, those with larger filters and int16 activations, or all sparse ones of the"
+        " models (without --models those of the repository's) and the made-up ones (default: %(default)s)",
     )
     parser.add_argument(
         "--method",
@@ -75,8 +75,8 @@ def main(argv: Sequence[str]) -> int:
         action="append",
         type=int,
         metavar="BYTES",
-        help="of the layers of --layers all; 0 for the kernels' default, 1 for the portable kernel; may be repeated"
-        " (default: 0)",
+        help="of the layers of --layers made-up and all; 0 for the kernels' default, 1 for the portable kernel; may be"
+        " repeated (default: 0)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
@@ -89,6 +89,8 @@ def main(argv: Sequence[str]) -> int:
         if arguments.layers == "anchors":
             return cortex_m_layers.anchors(models, arguments.method, cpu)
         budgets = arguments.scratch_budget or (0,)
+        if arguments.layers == "made-up":
+            return cortex_m_layers.made_up_layers(arguments.method, cpu, budgets)
         return cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method, cpu, budgets)
 
     try:
@@ -119,13 +121,17 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
     if [line[0] for line in lines] != list(range(len(cases))):
         raise FirmwareError(f"{core}: {len(lines)} of {len(cases)} layers were measured")
     layers = []
-    for case, (_, dense, dense_scratch, sparse, sparse_scratch) in zip(cases, lines, strict=True):
-        kernel = _KERNELS[case.sparse.op]
+    dense = dense_scratch = 0
+    for case, (_, dense_or_0, dense_scratch_or_0, sparse, sparse_scratch) in zip(cases, lines, strict=True):
+        if dense_or_0:  # else it is that of the case before
+            dense, dense_scratch = dense_or_0, dense_scratch_or_0
+        kernel = _entry(case.sparse)
         gathers = gather_instructions(case, code)
         layers.append(
             {
                 "layer": case.name,
                 "weights": case.weights,
+                "held_out": case.is_held_out,
                 "sparsity": round(case.sparsity, 6),
                 "encoding": cost_model.coding(case.sparse.streams),
                 "elements": len(case.sparse.streams.values),
@@ -148,6 +154,15 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
     return {"core": core, "layers": layers, "parse_code": reading, "functions": functions}
 
 
+def _entry(packed: packing.PackedLayer) -> str:
+    """Of the functions in kernels.h, that of the layer's product, behind "dcsr_"."""
+    if packed.op == packing.OP_FULLY_CONNECTED:
+        name = "fully_connected"
+    else:
+        name = "conv1x1" if packed.filter_size == (1, 1) and not packed.int16_activations else "conv2d"
+    return name + ("_int16" if packed.int16_activations else "")
+
+
 def firmware(core: str) -> Path:
     """The benchmark's firmware for a core."""
     return (_WORKSPACE / f"benchmarks/cortex_m_bench_{core}.elf").absolute()
@@ -157,8 +172,11 @@ def gather_instructions(case: Case, code: firmware_code.Code) -> int:
     """Vector gathers and scatters of the sparse product, by the formula of docs/results.md."""
     if "dcsr_conv1x1_mve" not in code.addresses:
         return 0
+    return sum(tiles * _gathers_of_1x1(case, work) for tiles, work in cost_model.products_1x1("cortex-m55", case.work))
+
+
+def _gathers_of_1x1(case: Case, work: cost_model.Work) -> int:
     rows, cols = case.matrix.shape
-    work = case.work
     plan = cost_model.plan("cortex-m55", work)
     if plan.kernel in ("fully_connected", "conv1x1_gather_mve"):
         # For each pixel one for a group of 16 elements, and one for the sums of four rows.

@@ -6,6 +6,8 @@
 //
 //   bench: <layer> <instructions> <scratch bytes>, both dense, then both sparse
 //
+// A layer may come without the dense one, whose numbers are 0 then.
+//
 // Exit status: 0 all layers were right, 1 one was not, or the job could not be read.
 
 #include <inttypes.h>
@@ -14,6 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "tflm_kernels/conv_geometry.h"
 #include "tflm_kernels/dense_baseline.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
@@ -38,8 +41,8 @@ typedef struct {
 
 // The bytes of the four sections follow it, in this order.
 typedef struct {
-  DcsrConvShape shape;  // of a FULLY_CONNECTED only the batches count
-  uint32_t dense_bytes;
+  DcsrConvShape shape;   // of a FULLY_CONNECTED only the batches count
+  uint32_t dense_bytes;  // 0: only the sparse product is run
   uint32_t sparse_bytes;
   uint32_t input_bytes;
   uint32_t output_bytes;  // expected
@@ -54,30 +57,47 @@ typedef size_t (*ScratchOfConv)(const DcsrLayer*, const DcsrConvShape*);
 typedef void (*Conv)(const DcsrLayer*, const DcsrConvShape*, const int8_t*, int8_t*, void*);
 typedef size_t (*ScratchOfFullyConnected)(const DcsrLayer*, int32_t);
 typedef void (*FullyConnected)(const DcsrLayer*, int32_t, const int8_t*, int8_t*, void*);
+typedef void (*ConvInt16)(const DcsrLayer*, const DcsrConvShape*, const int16_t*, int16_t*, void*);
+typedef void (*FullyConnectedInt16)(const DcsrLayer*, int32_t, const int16_t*, int16_t*);
 
 // The kernels of one column of the table.
 typedef struct {
   const char* name;
-  ScratchOfConv scratch_of_conv;
-  Conv conv;
+  ScratchOfConv scratch_of_conv1x1;
+  Conv conv1x1;
+  ScratchOfConv scratch_of_conv2d;
+  Conv conv2d;
   ScratchOfFullyConnected scratch_of_fully_connected;
   FullyConnected fully_connected;
+  ScratchOfConv scratch_of_conv_int16;
+  ConvInt16 conv_int16;
+  FullyConnectedInt16 fully_connected_int16;
 } Kernels;
 
 static const Kernels kDense = {
     "dense",
     dcsr_dense_conv1x1_scratch_bytes,
     dcsr_dense_conv1x1,
+    dcsr_dense_conv2d_scratch_bytes,
+    dcsr_dense_conv2d,
     dcsr_dense_fully_connected_scratch_bytes,
     dcsr_dense_fully_connected,
+    dcsr_dense_conv2d_int16_scratch_bytes,
+    dcsr_dense_conv2d_int16,
+    dcsr_dense_fully_connected_int16,
 };
 
 static const Kernels kSparse = {
     "sparse",
     dcsr_conv1x1_scratch_bytes,
     dcsr_conv1x1,
+    dcsr_conv2d_scratch_bytes,
+    dcsr_conv2d,
     dcsr_fully_connected_scratch_bytes,
     dcsr_fully_connected,
+    dcsr_conv2d_int16_scratch_bytes,
+    dcsr_conv2d_int16,
+    dcsr_fully_connected_int16,
 };
 
 // What a layer needs is allocated here and given back as a whole.
@@ -120,13 +140,19 @@ static bool parse(const char* name, const void* data, size_t bytes, DcsrLayer* l
 
 static bool fits(const DcsrLayer* layer, const JobLayer* job) {
   const DcsrConvShape* s = &job->shape;
-  size_t inputs = (size_t)s->batches;
+  const size_t activation_bytes = layer->int16_activations ? sizeof(int16_t) : sizeof(int8_t);
+  size_t inputs = (size_t)s->batches * activation_bytes;
   size_t outputs = inputs;
   if (layer->op == kDcsrOpConv1x1) {
+    DcsrConvShape expected;
+    if (!dcsr_conv_shape(layer, s->batches, s->input_height, s->input_width, &expected) ||
+        expected.output_height != s->output_height || expected.output_width != s->output_width) {
+      return false;
+    }
     inputs *= (size_t)s->input_height * (size_t)s->input_width;
     outputs *= (size_t)s->output_height * (size_t)s->output_width;
   }
-  return inputs * layer->cols == job->input_bytes && outputs * layer->rows == job->output_bytes;
+  return inputs * layer->channels == job->input_bytes && outputs * layer->rows == job->output_bytes;
 }
 
 // Instructions of the counting itself.
@@ -136,40 +162,54 @@ static uint64_t overhead(void) {
   return cycle_counter_read() - start;
 }
 
+static size_t scratch_bytes_of(const Kernels* kernels, const DcsrLayer* layer,
+                               const DcsrConvShape* shape, bool is_conv, bool is_1x1) {
+  if (layer->int16_activations) return is_conv ? kernels->scratch_of_conv_int16(layer, shape) : 0;
+  if (!is_conv) return kernels->scratch_of_fully_connected(layer, shape->batches);
+  return is_1x1 ? kernels->scratch_of_conv1x1(layer, shape)
+                : kernels->scratch_of_conv2d(layer, shape);
+}
+
+// Input, output and what is expected are int8, or int16.
 static bool measure(const Kernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
-                    const int8_t* input, const int8_t* expected, size_t output_bytes,
+                    const void* input, const uint8_t* expected, size_t output_bytes,
                     Measurement* result) {
   const bool is_conv = layer->op == kDcsrOpConv1x1;
-  size_t scratch_bytes;
-  if (is_conv) {
-    scratch_bytes = kernels->scratch_of_conv(layer, shape);
-  } else {
-    scratch_bytes = kernels->scratch_of_fully_connected(layer, shape->batches);
-  }
+  const bool is_1x1 = layer->filter_h == 1 && layer->filter_w == 1;
+  const size_t scratch_bytes = scratch_bytes_of(kernels, layer, shape, is_conv, is_1x1);
   void* scratch = scratch_bytes > 0 ? allocate(scratch_bytes) : NULL;
-  int8_t* output = allocate(output_bytes);
+  void* output = allocate(output_bytes);
   if (output == NULL || (scratch == NULL && scratch_bytes > 0)) {
     printf("no memory for the %s product\n", kernels->name);
     return false;
   }
+  uint8_t* bytes = (uint8_t*)output;
   // So that nothing that is left out looks right.
-  for (size_t i = 0; i < output_bytes; ++i) output[i] = (int8_t)~expected[i];
+  for (size_t i = 0; i < output_bytes; ++i) bytes[i] = (uint8_t)~expected[i];
 
+  const Conv conv = is_1x1 ? kernels->conv1x1 : kernels->conv2d;
   const uint64_t uncounted = overhead();
   const uint64_t start = cycle_counter_read();
-  if (is_conv) {
-    kernels->conv(layer, shape, input, output, scratch);
+  if (layer->int16_activations) {
+    if (is_conv) {
+      kernels->conv_int16(layer, shape, (const int16_t*)input, (int16_t*)output, scratch);
+    } else {
+      kernels->fully_connected_int16(layer, shape->batches, (const int16_t*)input,
+                                     (int16_t*)output);
+    }
+  } else if (is_conv) {
+    conv(layer, shape, (const int8_t*)input, (int8_t*)output, scratch);
   } else {
-    kernels->fully_connected(layer, shape->batches, input, output, scratch);
+    kernels->fully_connected(layer, shape->batches, (const int8_t*)input, (int8_t*)output, scratch);
   }
   const uint64_t ticks = cycle_counter_read() - start - uncounted;
   result->instructions = cycle_counter_instructions(ticks);
   result->scratch_bytes = scratch_bytes;
 
   for (size_t i = 0; i < output_bytes; ++i) {
-    if (output[i] != expected[i]) {
-      printf("%s output %" PRIu32 " is %d instead of %d\n", kernels->name, (uint32_t)i, output[i],
-             expected[i]);
+    if (bytes[i] != expected[i]) {
+      printf("%s output byte %" PRIu32 " is %d instead of %d\n", kernels->name, (uint32_t)i,
+             bytes[i], expected[i]);
       return false;
     }
   }
@@ -183,28 +223,32 @@ static bool run_layer(int32_t file, uint32_t index) {
     printf("the job ends too early\n");
     return false;
   }
-  const void* dense_data = read_section(file, job.dense_bytes);
+  const bool has_dense = job.dense_bytes > 0;
+  const void* dense_data = has_dense ? read_section(file, job.dense_bytes) : NULL;
   const void* sparse_data = read_section(file, job.sparse_bytes);
-  const int8_t* input = read_section(file, job.input_bytes);
-  const int8_t* expected = read_section(file, job.output_bytes);
-  if (dense_data == NULL || sparse_data == NULL || input == NULL || expected == NULL) {
+  const void* input = read_section(file, job.input_bytes);
+  const uint8_t* expected = (const uint8_t*)read_section(file, job.output_bytes);
+  if ((dense_data == NULL && has_dense) || sparse_data == NULL || input == NULL ||
+      expected == NULL) {
     printf("the layer is larger than the memory, or the job ends too early\n");
     return false;
   }
 
   DcsrLayer dense;
   DcsrLayer sparse;
-  if (!parse(kDense.name, dense_data, job.dense_bytes, &dense)) return false;
+  if (has_dense && !parse(kDense.name, dense_data, job.dense_bytes, &dense)) return false;
   if (!parse(kSparse.name, sparse_data, job.sparse_bytes, &sparse)) return false;
-  if (dense.encoding != kDcsrEncodingDense || dense.op != sparse.op || !fits(&dense, &job) ||
-      !fits(&sparse, &job)) {
+  if (!fits(&sparse, &job) ||
+      (has_dense && (dense.encoding != kDcsrEncodingDense || dense.op != sparse.op ||
+                     dense.int16_activations != sparse.int16_activations || !fits(&dense, &job)))) {
     printf("the layers do not fit the shape\n");
     return false;
   }
 
-  Measurement of_dense;
+  Measurement of_dense = {0, 0};
   Measurement of_sparse;
-  if (!measure(&kDense, &dense, &job.shape, input, expected, job.output_bytes, &of_dense) ||
+  if ((has_dense &&
+       !measure(&kDense, &dense, &job.shape, input, expected, job.output_bytes, &of_dense)) ||
       !measure(&kSparse, &sparse, &job.shape, input, expected, job.output_bytes, &of_sparse)) {
     return false;
   }

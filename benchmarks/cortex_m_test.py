@@ -44,9 +44,32 @@ def test_scratch_is_what_the_cost_model_says(core):
         for (cols, size), budgets in shapes
         for budget in (0, *budgets)
     ]
-    for layer in cortex_m.measure(core, cortex_m_layers.anchors(None, "every", f"cortex-{core}", anchors))["layers"]:
+    cases = cortex_m_layers.anchors(None, "every", f"cortex-{core}", anchors)
+    cases += cortex_m_layers.made_up_layers("offset8", f"cortex-{core}", (0, 2000, 5000, 20000))
+    # The kernel that gathers from the others takes no scratch.
+    cases += cortex_m_layers.made_up_layers("rice", f"cortex-{core}", (9000, 40000, 70000))
+    for layer in cortex_m.measure(core, cases)["layers"]:
         expected = cost_model.estimate(f"cortex-{core}", cost_model.Work(**layer["work"]))
         assert layer["sparse_scratch"] == expected.scratch_bytes, layer
+
+
+def test_layers_of_all_kinds_are_measured(core):
+    """The firmware compares outputs with those of the library."""
+    cases = cortex_m_layers.made_up_layers("speed", f"cortex-{core}")
+    layers = cortex_m.measure(core, cases)["layers"]
+    assert len(layers) == len(cortex_m_layers.FITTED) + len(cortex_m_layers.HELD_OUT)
+    assert sum(layer["held_out"] for layer in layers) == len(cortex_m_layers.HELD_OUT)
+    for case, layer in zip(cases, layers, strict=True):
+        # All but what is read of the weights are products of 16 at most.
+        assert layer["dense_instructions"] > case.matrix.size * case.work.vectors / 16
+        assert layer["sparse_code"] > 100
+
+
+def test_dense_product_is_run_once_for_a_layer(core):
+    cases = cortex_m_layers.anchors(None, "every", f"cortex-{core}", SMALL)
+    together = cortex_m.measure(core, cases)["layers"]
+    alone = [cortex_m.measure(core, [case])["layers"][0] for case in cases[::5]]
+    assert [layer["dense_instructions"] for layer in together[::5]] == [layer["dense_instructions"] for layer in alone]
 
 
 @pytest.mark.parametrize("method", encodings.METHODS)
@@ -59,7 +82,7 @@ def test_wrong_output_is_noticed(core, monkeypatch):
     (case,) = cortex_m_layers.synthetic(SMALL[0], "auto", "cortex-m4")
     changed = dataclasses.replace(case.sparse, bias=case.sparse.bias + 12345)
     wrong = dataclasses.replace(case, sparse=changed)
-    with pytest.raises(cortex_m.FirmwareError, match="exit status 1: sparse output"):
+    with pytest.raises(cortex_m.FirmwareError, match="exit status 1: sparse output byte"):
         cortex_m.measure(core, [case, wrong])
 
 

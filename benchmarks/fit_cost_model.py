@@ -16,9 +16,9 @@ from dcsr.cli import common
 
 _DESCRIPTION = """\
 Fits the constants of the planner's cost model (python/dcsr/cost_constants.py) to the instructions of layers on
-emulated cores, by least squares of the relative error with no constant below 0, and prints the error on those layers
-as a Markdown table for docs/results.md. A second one says what the planner's choices by these estimates cost. A core's
-kernel and coding that was not measured gets no constants."""
+emulated cores, by least squares of the relative error with no constant below 0, and prints the error on those layers,
+and on those that are held out from it, as Markdown tables for docs/results.md. A further one says what the planner's
+choices by these estimates cost. A core's kernel and coding that was not measured gets no constants."""
 
 _EPILOG = """\
 example, all of it (a few minutes):
@@ -51,14 +51,18 @@ def main(argv: Sequence[str]) -> int:
             measured[core] += samples
     if not any(measured.values()):
         raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
-    constants = {core: fit(core, measured[core]) for core in sorted(measured, key=list(cost_model.CPUS).index)}
+    constants = {core: fit(core, fitted(measured[core])) for core in sorted(measured, key=list(cost_model.CPUS).index)}
     # Maps with few pixels fill no vector: there an M55 takes the kernel of an M33, and no published layer has it do so.
     if constants.keys() >= {"cortex-m33", "cortex-m55"}:
         for kernel, values in constants["cortex-m33"].items():
             constants["cortex-m55"].setdefault(kernel, values)
     if arguments.output:
         tflite.write_file(arguments.output, module(constants))
-    print("\n".join([*error_table(constants, measured), "", *choice_table(constants, measured)]))
+    held_out = {core: [sample for sample in samples if sample.is_held_out] for core, samples in measured.items()}
+    lines = error_table(constants, {core: fitted(samples) for core, samples in measured.items()})
+    if any(held_out.values()):
+        lines += ["", "Held out:", "", *error_table(constants, held_out)]
+    print("\n".join([*lines, "", *choice_table(constants, measured)]))
     return common.EXIT_OK
 
 
@@ -70,13 +74,26 @@ class Sample:
       name: of the layer and its model.
       work: what its cost depends on.
       packed_bytes: of its encoded weights.
-      instructions: counted.
+      instructions, dense_instructions: counted.
+      is_held_out: whether it is not there to be fitted to.
     """
 
     name: str
     work: cost_model.Work
     packed_bytes: int
     instructions: int
+    dense_instructions: int
+    is_held_out: bool = False
+
+
+def fitted(samples: Sequence[Sample]) -> list[Sample]:
+    """Those that are not held out."""
+    return [sample for sample in samples if not sample.is_held_out]
+
+
+def dense(samples: Sequence[Sample]) -> list[Sample]:
+    """One for each dense product."""
+    return list({(sample.name.split(",")[0], sample.dense_instructions): sample for sample in samples}.values())
 
 
 def read(path: str) -> dict[str, list[Sample]]:
@@ -94,6 +111,8 @@ def read(path: str) -> dict[str, list[Sample]]:
                     cost_model.Work(**layer["work"]),
                     layer["packed_bytes"],
                     layer["sparse_instructions"],
+                    layer["dense_instructions"],
+                    bool(layer.get("held_out")),
                 )
                 for layer in result["layers"]
             ]
@@ -106,19 +125,19 @@ def read(path: str) -> dict[str, list[Sample]]:
 
 
 def fit(core: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
-    """The constants of each kernel of a core."""
-    by_kernel = defaultdict(list)
-    for sample in samples:
-        kernel, counts = cost_model.structure(core, sample.work)
-        by_kernel[kernel].append((counts, sample.instructions))
-    constants = {}
-    for kernel, rows in sorted(by_kernel.items()):
-        names = list(dict.fromkeys(name for counts, _ in rows for name in counts))
-        matrix = np.array([[counts.get(name, 0) for name in names] for counts, _ in rows], np.float64)
-        measured = np.array([instructions for _, instructions in rows], np.float64)
-        solution = non_negative_least_squares(matrix / measured[:, np.newaxis], np.ones(len(rows)))
-        constants[kernel] = {name: float(f"{value:.5g}") for name, value in zip(names, solution, strict=True)}
-    return constants
+    """The constants of each kernel of a core, all fitted together, as a layer may take several kernels."""
+    rows = [(cost_model.parts(core, sample.work), sample.instructions) for sample in samples]
+    rows += [(cost_model.dense_parts(core, sample.work), sample.dense_instructions) for sample in dense(samples)]
+    names = list(dict.fromkeys((kernel, name) for counts, _ in rows for kernel in counts for name in counts[kernel]))
+    matrix = np.array([[counts.get(kernel, {}).get(name, 0) for kernel, name in names] for counts, _ in rows], float)
+    matrix /= np.array([[instructions] for _, instructions in rows], float)
+    # As many equations as there are constants have the same solution.
+    q, r = np.linalg.qr(matrix)
+    solution = non_negative_least_squares(r, q.T @ np.ones(len(rows)))
+    constants: dict[str, dict[str, float]] = defaultdict(dict)
+    for (kernel, name), value in zip(names, solution, strict=True):
+        constants[kernel][name] = float(f"{value:.5g}")
+    return dict(sorted(constants.items()))
 
 
 def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -167,20 +186,25 @@ def module(constants: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
-    """Markdown: relative errors of the estimates on the layers that were fitted."""
+    """Markdown: relative errors of the estimates, for each kernel."""
     lines = [
-        "| core | kernel | coding | layers | median error | 90 % of layers within | largest error |",
+        "| core | kernel | runs | median error | 90 % of runs within | largest error | worst coding, median |",
         "|---|---|---|---|---|---|---|",
     ]
     for core, samples in measured.items():
-        errors = defaultdict(list)
-        for sample in samples:
-            kernel, _ = cost_model.structure(core, sample.work)
-            error = abs(_estimate(constants, core, sample.work) / sample.instructions - 1)
-            errors[kernel, sample.work.coding].append(error)
-        for (kernel, coding), values in sorted(errors.items()):
-            cells = [core, kernel.replace("_", " "), coding, str(len(values))]
+        errors: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        rows = [(cost_model.parts(core, sample.work), sample.work.coding, sample.instructions) for sample in samples]
+        rows += [(cost_model.dense_parts(core, s.work), "dense", s.dense_instructions) for s in dense(samples)]
+        for counts, coding, instructions in rows:
+            estimate = cost_model.instructions(constants[core], counts)
+            assert estimate is not None, counts
+            errors[next(iter(counts))][coding].append(abs(estimate / instructions - 1))
+        for kernel, by_coding in sorted(errors.items()):
+            values = np.concatenate(list(by_coding.values()))
+            worst = max(by_coding, key=lambda coding: np.median(by_coding[coding]))
+            cells = [core, kernel.replace("_", " "), str(len(values))]
             cells += [f"{value:.1%}" for value in (np.median(values), np.quantile(values, 0.9), max(values))]
+            cells.append(f"{worst} {np.median(by_coding[worst]):.1%}")
             lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -219,8 +243,9 @@ def _same_layers(samples: Sequence[Sample]) -> list[list[Sample]]:
 
 
 def _estimate(constants: dict[str, dict], core: str, work: cost_model.Work) -> float:
-    kernel, counts = cost_model.structure(core, work)
-    return sum(constants[core][kernel][name] * count for name, count in counts.items())
+    estimate = cost_model.instructions(constants[core], cost_model.parts(core, work))
+    assert estimate is not None
+    return estimate
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ def test_ways_that_the_wheel_can_store_are_exact(result):
     assert dense["latency_ratio"] == 1
     for name in ("TFLM look-up tables", "dCSR balanced", "dCSR size", "dCSR speed"):
         assert ways[name]["note"] == ""
-        assert ways[name]["flash_bytes"] < dense["flash_bytes"]
+        # A small fully connected layer is faster dense on an M55.
+        stays = name == "dCSR speed" and ways[name]["flash_bytes"] == dense["flash_bytes"]
+        assert ways[name]["flash_bytes"] < dense["flash_bytes"] or stays
         assert ways[name]["arena_bytes"] > 0 and ways[name]["latency_ratio"] > 0
     # DECODE puts a whole layer into the arena.
     assert ways["TFLM look-up tables"]["arena_bytes"] >= dense["arena_bytes"] + 120 * 200

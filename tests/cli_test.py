@@ -118,6 +118,33 @@ def test_reports_have_the_same_numbers_and_the_measured_arena(dense):
     assert "http" not in page and "http" not in (cwd / "i.html").read_text()
 
 
+OTHER_KINDS = {
+    "window": lambda rng: conv_model(rng, sparse_matrix(rng, 64, 288, 0.9), filter_size=(3, 3), pixels=(8, 8)),
+    "int16 window": lambda rng: conv_model(rng, sparse_matrix(rng, 64, 288, 0.9), filter_size=(3, 3), int16=True),
+    "int16": lambda rng: conv_model(rng, sparse_matrix(rng, 64, 128, 0.9), int16=True),
+    "int16 fully connected": lambda rng: fully_connected_model(rng, sparse_matrix(rng, 100, 300, 0.9), int16=True),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_every_kind_of_layer_has_instructions_and_scratch(tmp_path, kind):
+    """Of its own, not what the budget allows; and what is slower than before is said to be."""
+    (tmp_path / "m.tflite").write_bytes(tflite.serialize(OTHER_KINDS[kind](np.random.default_rng(0))))
+    result = run("compress", "m.tflite", "-o", "o.tflite", "--json", "c.json", cwd=tmp_path)
+    run("inspect", "o.tflite", "--json", "i.json", cwd=tmp_path)
+    ((before,), (after,)) = (json.loads((tmp_path / name).read_text())["layers"] for name in ("c.json", "i.json"))
+    assert {key: before[key] for key in LAYER_KEYS - {"op"}} == {key: after[key] for key in LAYER_KEYS - {"op"}}
+    assert f"{before['estimated_instructions']:,}" in result.stdout
+    assert (before["scratch_bytes"] > 0) == ("fully connected" not in kind)
+    assert before["scratch_bytes"] < 49152
+    slower = before["estimated_instructions"] > before["dense_instructions"]
+    assert slower == ("int16" in kind) == ("1 layers are estimated to be slower than dense" in result.stderr)
+    fast = run("compress", "m.tflite", "-o", "f.tflite", "--objective", "speed", "--json", "f.json", cwd=tmp_path)
+    (layer,) = json.loads((tmp_path / "f.json").read_text())["layers"]
+    assert (layer["note"] == "faster dense on cortex-m55") == slower
+    assert "slower than dense" not in fast.stderr
+
+
 def test_report_with_a_comparison(dense):
     cwd = dense.parent
     way = {"way": "TFLM LUT", "flash_bytes": 1, "arena_bytes": 2, "latency_ratio": 3.25, "note": "a note"}

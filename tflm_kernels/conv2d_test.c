@@ -8,6 +8,7 @@
 #include "tflm_kernels/conv1x1_smlal.h"
 #include "tflm_kernels/conv2d_im2col.h"
 #include "tflm_kernels/conv_geometry.h"
+#include "tflm_kernels/dense_baseline.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/reference.h"
 #include "tflm_kernels/testing/check.h"
@@ -73,6 +74,17 @@ static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* outp
   run_im2col(layer, data, output, &kKernel);
 }
 
+// Layers of the dense encoding; others go to the reference.
+static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  if (layer->encoding != kDcsrEncodingDense) {
+    run_reference(layer, data, output);
+    return;
+  }
+  void* scratch = allocate_counted_scratch(dcsr_dense_conv2d_scratch_bytes(layer, &data->shape));
+  dcsr_dense_conv2d(layer, &data->shape, data->input, output, scratch);
+  free(scratch);
+}
+
 static void check_case(const DcsrConv2dCase* c, RunKernel run, uint32_t budget) {
   CaseData data = make_window_case(&c->layer, &c->window, 1);
   int8_t* expected = (int8_t*)malloc(data.output_size);
@@ -107,6 +119,12 @@ static void check_all_budgets(RunKernel run) {
 static void test_reference_equals_dense_loop(void) { check_all_cases(run_reference, 0); }
 
 static void test_dispatched_kernel_equals_dense_loop(void) { check_all_budgets(run_dispatched); }
+
+static void test_dense_baseline_equals_dense_loop(void) {
+  most_scratch = 0;
+  check_all_cases(run_dense_baseline, 0);
+  CHECK(most_scratch > 0, "only the reference was run");
+}
 
 static void check_im2col(RunKernel run) {
   most_scratch = 0;
@@ -154,6 +172,7 @@ static void test_image_below_a_valid_filter_has_no_output(void) {
 int main(void) {
   RUN_TEST(test_reference_equals_dense_loop);
   RUN_TEST(test_dispatched_kernel_equals_dense_loop);
+  RUN_TEST(test_dense_baseline_equals_dense_loop);
   RUN_TEST(test_im2col_with_c_kernel_equals_dense_loop);
   RUN_TEST(test_im2col_with_smlal_kernel_equals_dense_loop);
   RUN_TEST(test_shape_is_that_of_the_oracle);

@@ -32,6 +32,21 @@ size_t dcsr_dense_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t 
 void dcsr_dense_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                                 int8_t* output, void* scratch);
 
+// Any filter, by the product for 1x1 filters of the patches of a few pixels.
+size_t dcsr_dense_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+
+void dcsr_dense_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                       int8_t* output, void* scratch);
+
+// Int16 activations; shapes as in kernels.h.
+size_t dcsr_dense_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+
+void dcsr_dense_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape,
+                             const int16_t* input, int16_t* output, void* scratch);
+
+void dcsr_dense_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                      int16_t* output);
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tflm_kernels/conv2d_int16_c.h"
+#include "tflm_kernels/dense_baseline.h"
 #include "tflm_kernels/fully_connected_int16_c.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/reference.h"
@@ -76,6 +77,19 @@ static void run_c(const DcsrLayer* layer, const Int16Case* c, int16_t* output) {
 }
 #endif
 
+// Layers of the dense encoding; others go to the reference.
+static void run_dense_baseline(const DcsrLayer* layer, const Int16Case* c, int16_t* output) {
+  if (layer->encoding != kDcsrEncodingDense) {
+    run_reference(layer, c, output);
+  } else if (layer->op == kDcsrOpFullyConnected) {
+    dcsr_dense_fully_connected_int16(layer, c->data.shape.batches, c->input, output);
+  } else {
+    void* scratch = allocate_scratch(dcsr_dense_conv2d_int16_scratch_bytes(layer, &c->data.shape));
+    dcsr_dense_conv2d_int16(layer, &c->data.shape, c->input, output, scratch);
+    free(scratch);
+  }
+}
+
 static void check_kernel(const char* context, RunKernel run, const DcsrLayer* layer,
                          const Int16Case* c, const int16_t* expected) {
   const size_t count = c->data.output_size;
@@ -130,6 +144,8 @@ static void check_all_budgets(RunKernel run) {
 static void test_reference_equals_dense_loop(void) { check_all_cases(run_reference, 0); }
 
 static void test_dispatched_kernel_equals_dense_loop(void) { check_all_budgets(run_dispatched); }
+
+static void test_dense_baseline_equals_dense_loop(void) { check_all_cases(run_dense_baseline, 0); }
 
 #if !defined(__arm__)
 static void test_c_kernels_equal_dense_loop(void) { check_all_budgets(run_c); }
@@ -198,6 +214,7 @@ static void test_cases_spread_over_int16(void) {
 int main(void) {
   RUN_TEST(test_reference_equals_dense_loop);
   RUN_TEST(test_dispatched_kernel_equals_dense_loop);
+  RUN_TEST(test_dense_baseline_equals_dense_loop);
 #if !defined(__arm__)
   RUN_TEST(test_c_kernels_equal_dense_loop);
 #endif

@@ -43,7 +43,7 @@ class Choice:
       blob: its bytes.
       work, estimate: what it costs, if it is packed.
       note: why the layer stays as it is.
-      dense_instructions: what the layer takes, about, if it stays as it is; None if unknown.
+      kept_instructions: what the layer takes, about, if it stays as it is; None if unknown.
     """
 
     layer: Layer
@@ -52,7 +52,12 @@ class Choice:
     work: cost_model.Work | None = None
     estimate: cost_model.Estimate | None = None
     note: str = ""
-    dense_instructions: int | None = None
+    kept_instructions: int | None = None
+
+    @property
+    def dense_instructions(self) -> int | None:
+        """Of the dense product of the layer, packed or not; None if unknown."""
+        return self.estimate.dense_instructions if self.estimate else self.kept_instructions
 
     def take(self, other: Choice) -> None:
         """Has become of the layer what became of it in another choice."""
@@ -200,7 +205,7 @@ def _candidates(
     return planner.candidates(
         layer,
         lambda streams, budget: layer_finder.pack(model, layer, streams, budget),
-        layer_finder.vectors(model, layer),
+        layer_finder.shape(model, layer),
         settings,
     )
 
@@ -212,21 +217,21 @@ def _choose(
     settings: planner.Settings,
 ) -> list[Choice]:
     """What becomes of each layer, of which `found` has the candidates, or why it has none."""
-    dense = [dense_instructions(model, layer, settings.cpu) for layer in layers]
+    dense = [kept_instructions(model, layer, settings.cpu) for layer in layers]
     others = sum(time for time, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
     chosen = iter(planner.choose([c for c in found if not isinstance(c, str)], settings.objective, others))
     choices = []
     for layer, candidates, time in zip(layers, found, dense, strict=True):
         if isinstance(candidates, str):
-            choices.append(Choice(layer, note=candidates, dense_instructions=time))
+            choices.append(Choice(layer, note=candidates, kept_instructions=time))
         else:
-            choices.append(dataclasses.replace(_packed_choice(layer, next(chosen)), dense_instructions=time))
+            choices.append(dataclasses.replace(_packed_choice(layer, next(chosen)), kept_instructions=time))
     return choices
 
 
-def dense_instructions(model: schema.ModelT, layer: Layer, cpu: str) -> int:
+def kept_instructions(model: schema.ModelT, layer: Layer, cpu: str) -> int:
     """What a layer takes, about, if it is not packed."""
-    return cost_model.dense_instructions(cpu, layer.is_depthwise, *layer_finder.outputs_and_products(model, layer))
+    return cost_model.kept_instructions(cpu, layer.is_depthwise, *layer_finder.outputs_and_products(model, layer))
 
 
 def _packed_choice(layer: Layer, candidate: planner.Candidate) -> Choice:

@@ -1,9 +1,10 @@
-"""What a packed layer costs on a Cortex-M: instructions, estimated, and bytes of scratch, exactly.
+"""What a packed layer costs on a Cortex-M: instructions, estimated, and bytes of scratch, exactly; and what it costs
+dense.
 
 The instructions of a kernel are a sum of counts that follow from the layer (how many columns are transposed, elements
 decoded, products made), each times a constant of the core. The formula is here, the constants are in cost_constants.py,
-which benchmarks/fit_cost_model.py writes. Scratch is computed as tflm_kernels/ does; benchmarks/cortex_m_test.py
-compares both.
+which benchmarks/fit_cost_model.py writes. A larger filter takes several kernels, one that copies patches and those for
+1x1 filters on them. Scratch is computed as tflm_kernels/ does; benchmarks/cortex_m_test.py compares both.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsr import encodings, packing
-from dcsr.encodings import Streams
+from dcsr.encodings import Streams, dcsr
 from dcsr.requantize import INT8_RANGE
 
 DEFAULT_CPU = "cortex-m55"
@@ -24,6 +25,9 @@ _GROUP_LANES = 16
 _GATHER_PIXELS, _DECODED_GATHER_PIXELS = 36, 12  # up to which a core with vectors gathers (kernels.c)
 _GATHER_TILE, _GATHER_CHUNK = 20, 5  # pixels that share the decoding of a row, and the loading of a group
 _REFERENCE_TILE = 32  # vectors for which the portable kernel decodes a layer once
+_TILE_STEP = 8  # pixels that conv2d_im2col.c has at least, and by which its tiles grow
+_MOST_SCRATCH = 1 << 28  # that conv2d_im2col.c takes into account
+_INT16_BLOCK, _INT16_LIST = 4, 256  # pixels and list entries of conv2d_int16_c.c
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,11 @@ class Work:
       vectors: output pixels of a convolution, batches of a FULLY_CONNECTED.
       slow_rows: rows whose requantisation the vector kernel does not do with vectors.
       scratch_budget: of the packed layer; 0 for the kernels' default.
-      is_modelled: whether the filter is 1x1 and activations are int8; nothing is known of the cost of others.
+      fillers: elements of value 0.
+      wide_groups: of dcsr, those with more than 256 columns between the first and the last.
+      taps: of the filter.
+      pieces: that the patches of a larger filter are copied in; 0 with a 1x1 filter.
+      int16_activations: whether they are int16; else int8.
     """
 
     op: int
@@ -53,7 +61,25 @@ class Work:
     vectors: int
     slow_rows: int = 0
     scratch_budget: int = 0
-    is_modelled: bool = True
+    fillers: int = 0
+    wide_groups: int = 0
+    taps: int = 1
+    pieces: int = 0
+    int16_activations: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a layer is multiplied with.
+
+    Attributes:
+      vectors: output pixels of a convolution, in all images, or batches of a FULLY_CONNECTED.
+      input_size, output_size: (height, width) of the images of a convolution; they matter with larger filters only.
+    """
+
+    vectors: int
+    input_size: tuple[int, int] = (1, 1)
+    output_size: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -61,12 +87,19 @@ class Estimate:
     """The cost of a packed layer on a core.
 
     Attributes:
-      instructions: None if the core has no constants for the coding, or the layer is not modelled.
-      scratch_bytes: what its kernel asks for; the most that it may if the layer is not modelled.
+      instructions: None if the core has no constants for the coding.
+      scratch_bytes: what its kernel asks for.
+      dense_instructions: of the layer's dense product (tflm_kernels/dense_baseline.h); None without constants for it.
     """
 
     instructions: int | None
     scratch_bytes: int
+    dense_instructions: int | None = None
+
+    @property
+    def slowdown(self) -> float:
+        """Instructions over those of the dense product; 0 if either is not known."""
+        return self.instructions / self.dense_instructions if self.instructions and self.dense_instructions else 0
 
 
 @dataclass(frozen=True)
@@ -74,25 +107,38 @@ class Plan:
     """Which kernel a layer gets, and how that divides its scratch.
 
     Attributes:
-      kernel: its name in cost_constants.py; PORTABLE if scratch is too small for the core's own.
+      kernel: its name in cost_constants.py.
       pixels: of a block of conv1x1_mve, else of a tile, for which the layer is decoded once; the last may have fewer.
       passes: tiles, each of which decodes the layer; of conv1x1_mve the times that it goes through the blocks.
       bytes: of scratch.
+      kernel_bytes: of these, what conv2d_im2col has for the kernel that it calls.
     """
 
     kernel: str
     pixels: int
     passes: int
     bytes: int
+    kernel_bytes: int = 0
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether scratch is too small for the core's own kernel."""
+        return self.kernel in _PORTABLE.values()
 
 
-PORTABLE = "conv1x1_ref"
-_NOT_MODELLED = "not modelled"
+# By whether the filter is larger than 1x1, and activations are int16.
+_PORTABLE = {
+    (False, False): "conv1x1_ref",
+    (True, False): "conv2d_ref",
+    (False, True): "conv2d_int16_ref",
+    (True, True): "conv2d_int16_ref",
+}
 
 
-def work(packed: packing.PackedLayer, vectors: int) -> Work:
-    """What the cost of a packed layer depends on, multiplied with so many vectors."""
+def work(packed: packing.PackedLayer, shape: Shape) -> Work:
+    """What the cost of a packed layer depends on, multiplied with what has the shape."""
     streams = packed.streams
+    taps = packed.filter_size[0] * packed.filter_size[1]
     return Work(
         op=packed.op,
         coding=coding(streams),
@@ -101,11 +147,41 @@ def work(packed: packing.PackedLayer, vectors: int) -> Work:
         elements=len(streams.values),
         longest_row=int(encodings.row_lengths(streams).max()),
         position_bytes=streams.position_bytes,
-        vectors=vectors,
+        vectors=shape.vectors,
         slow_rows=_slow_rows(packed),
         scratch_budget=packed.scratch_budget,
-        is_modelled=packed.filter_size == (1, 1) and not packed.int16_activations,
+        fillers=len(streams.values) - int(np.count_nonzero(streams.values)),
+        wide_groups=dcsr.wide_groups(streams) if streams.encoding == dcsr.NAME else 0,
+        taps=taps,
+        pieces=_pieces(packed, shape) if taps > 1 else 0,
+        int16_activations=packed.int16_activations,
     )
+
+
+def _pieces(packed: packing.PackedLayer, shape: Shape) -> int:
+    """How many pieces conv2d_im2col.c copies patches in, or fills: of a row of the filter one if it lies within the
+    image, or above or below; else one for each tap.
+    """
+    (height, width), (out_height, out_width) = shape.input_size, shape.output_size
+    tops, lefts = (
+        _first_taps(*sizes)
+        for sizes in zip(
+            shape.input_size, shape.output_size, packed.filter_size, packed.dilation, packed.stride, strict=True
+        )
+    )
+    rows = tops[:, np.newaxis] + np.arange(packed.filter_size[0]) * packed.dilation[0]
+    rows_inside = int(np.count_nonzero((rows >= 0) & (rows < height)))
+    rows_outside = rows.size - rows_inside
+    whole = (lefts >= 0) & (lefts + packed.filter_size[1] <= width) & (packed.dilation[1] == 1)
+    pieces_of_rows = int(np.where(whole, 1, packed.filter_size[1]).sum())
+    images = shape.vectors // (out_height * out_width)
+    return images * (rows_inside * pieces_of_rows + rows_outside * out_width)
+
+
+def _first_taps(size: int, out_size: int, taps: int, dilation: int, stride: int) -> np.ndarray:
+    """Along one dimension, where in the image the first tap of each output pixel is (conv_geometry.h)."""
+    padding = max((out_size - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
+    return np.arange(out_size) * stride - padding
 
 
 def _slow_rows(packed: packing.PackedLayer) -> int:
@@ -131,20 +207,87 @@ def estimate(cpu: str, layer: Work) -> Estimate:
     """
     from dcsr.cost_constants import CONSTANTS
 
-    if not layer.is_modelled:
-        return Estimate(None, plan(cpu, layer).bytes)
-    kernel, counts = structure(cpu, layer)
-    constants = CONSTANTS["cortex-m55" if cpu == "cortex-m85" else cpu].get(kernel, {})
-    instructions = None
-    if all(name in constants for name in counts):
-        instructions = round(sum(constants[name] * count for name, count in counts.items()))
-    return Estimate(instructions, plan(cpu, layer).bytes)
+    constants = CONSTANTS["cortex-m55" if cpu == "cortex-m85" else cpu]
+    return Estimate(
+        instructions(constants, parts(cpu, layer)),
+        plan(cpu, layer).bytes,
+        instructions(constants, dense_parts(cpu, layer)),
+    )
+
+
+def dense_parts(cpu: str, layer: Work) -> dict[str, dict[str, int]]:
+    """As parts(), of the dense product; how the layer is encoded does not matter."""
+    is_convolution = layer.op == packing.OP_CONV_2D
+    if is_convolution:
+        name = "dense_conv1x1" if layer.taps == 1 and not layer.int16_activations else "dense_conv2d"
+    else:
+        name = "dense_fully_connected"
+    outputs = layer.vectors * layer.rows
+    # Vectors are not filled at the end of a row.
+    lanes = (_GROUP_LANES // 2 if layer.int16_activations else _GROUP_LANES) if _CORES[cpu] is _WITH_MVE else 1
+    counts = {"layer": 1, "output": outputs, "product": outputs * _round_up(layer.cols, lanes)}
+    if is_convolution:
+        # With int16 activations patches are copied tap by tap, those of a 1x1 filter too.
+        pieces = layer.vectors * layer.taps if layer.int16_activations else layer.pieces
+        counts |= {"input": layer.vectors * layer.cols, "patch": layer.vectors, "piece": pieces}
+    return {name + "_int16" * layer.int16_activations: {name: count for name, count in counts.items() if count}}
+
+
+def instructions(constants: dict[str, dict[str, float]], counts: dict[str, dict[str, int]]) -> int | None:
+    """What the counts of kernels add up to, with the constants of a core; None if it does not have them all."""
+    total = 0.0
+    for kernel, of_kernel in counts.items():
+        known = constants.get(kernel, {})
+        if not all(name in known for name in of_kernel):
+            return None
+        total += sum(known[name] * count for name, count in of_kernel.items())
+    return round(total)
+
+
+def parts(cpu: str, layer: Work) -> dict[str, dict[str, int]]:
+    """For each kernel that a layer takes, what it does how often: one kernel but for a larger filter.
+
+    conv2d_im2col comes first; the kernels for 1x1 filters that it calls follow.
+    """
+    found = plan(cpu, layer)
+    result: dict[str, dict[str, int]] = {}
+    if found.kernel == "conv2d_im2col":
+        result[found.kernel] = {
+            "layer": 1,
+            "tile": found.passes,
+            "patch": layer.vectors,
+            "piece": layer.pieces,
+            "byte": layer.vectors * layer.cols,
+        }
+    for tiles, product in products_1x1(cpu, layer):
+        kernel, counts = structure(cpu, product)
+        of_kernel = result.setdefault(kernel, {})
+        for name, count in counts.items():
+            of_kernel[name] = of_kernel.get(name, 0) + tiles * count
+    return result
+
+
+def products_1x1(cpu: str, layer: Work) -> list[tuple[int, Work]]:
+    """[(how often, product)]: those that conv2d_im2col.c makes of a layer with a larger filter; others are one."""
+    found = plan(cpu, layer)
+    if found.kernel != "conv2d_im2col":
+        return [(1, layer)]
+    full_tiles, rest = divmod(layer.vectors, found.pixels)
+    tiles = [(full_tiles, found.pixels), (1, rest)]
+    # A budget of 0 would be the default.
+    budget = max(found.kernel_bytes, 1)
+    return [(number, _tile(layer, pixels, budget)) for number, pixels in tiles if number and pixels]
+
+
+def _tile(layer: Work, pixels: int, budget: int) -> Work:
+    """The 1x1 convolution that conv2d_im2col.c makes of some pixels."""
+    return dataclasses.replace(layer, vectors=pixels, taps=1, pieces=0, scratch_budget=budget)
 
 
 def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
     """(the kernel that a layer gets, what it does how often); a constant of the core stands for each name.
 
-    What depends on the coding is named after it. What is never done is not named.
+    What depends on the coding is named after it. What is never done is not named. Not for conv2d_im2col.
     """
     found = plan(cpu, layer)
     decodings = readers = found.passes
@@ -161,12 +304,14 @@ def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
         if layer.coding not in ("offset8", "dcsr8"):
             counts[f"{layer.coding} decoded row"] = found.passes * layer.rows
             counts[f"{layer.coding} decoded element"] = found.passes * layer.elements
-    elif found.kernel == PORTABLE:
+    elif found.is_portable:
         counts = {
             "output": layer.vectors * layer.rows,
             "product": layer.vectors * layer.elements,
             "row": found.passes * layer.rows,
         }
+    elif found.kernel == "conv2d_int16_c":
+        counts = _int16_counts(layer, found)
     else:
         blocks = -(-layer.vectors // _VECTOR_PIXELS)
         counts = {
@@ -180,6 +325,7 @@ def structure(cpu: str, layer: Work) -> tuple[str, dict[str, int]]:
         "layer": 1,
         f"{layer.coding} element": decodings * layer.elements,
         f"{layer.coding} position byte": decodings * layer.position_bytes,
+        f"{layer.coding} wide group": decodings * layer.wide_groups,
     }
     if layer.coding.endswith(f"+{encodings.HUFFMAN}"):
         counts["table of codes"] = readers
@@ -217,6 +363,21 @@ def _mve_counts(layer: Work, found: Plan) -> dict[str, int]:
     }
 
 
+def _int16_counts(layer: Work, found: Plan) -> dict[str, int]:
+    """Pixels are filled up to whole blocks, which multiply a row's nonzeros a list at a time."""
+    blocks = -(-layer.vectors // _INT16_BLOCK)
+    nonzeros = layer.elements - layer.fillers
+    lists = -(-nonzeros // (layer.rows * (_INT16_LIST - _GROUP_LANES // 2))) if layer.cols > _INT16_LIST else 1
+    return {
+        "input": blocks * _INT16_BLOCK * layer.cols,
+        "tap": blocks * _INT16_BLOCK * layer.taps,
+        "output": layer.vectors * layer.rows,
+        "row": found.passes * layer.rows,
+        "row block": blocks * layer.rows * max(lists, 1),
+        "product block": blocks * nonzeros,
+    }
+
+
 def plan(cpu: str, layer: Work) -> Plan:
     """The kernel of a layer on a core, and what its scratch is for: nothing for a FULLY_CONNECTED.
 
@@ -224,19 +385,21 @@ def plan(cpu: str, layer: Work) -> Plan:
       KeyError: if there is no such core.
     """
     core = _CORES[cpu]
-    if not layer.is_modelled:
-        budget = layer.scratch_budget or core.scratch_budget
-        return Plan(_NOT_MODELLED, layer.vectors, 1, budget if layer.op == packing.OP_CONV_2D else 0)
     if layer.op == packing.OP_FULLY_CONNECTED:
-        return Plan("fully_connected", layer.vectors, 1, 0)
-    for kernel in core.convolutions:
-        if found := kernel(layer, layer.scratch_budget or core.scratch_budget):
-            return found
-    return Plan(PORTABLE, _REFERENCE_TILE, -(-layer.vectors // _REFERENCE_TILE), 0)
+        return Plan("fully_connected_int16" if layer.int16_activations else "fully_connected", layer.vectors, 1, 0)
+    budget = layer.scratch_budget or core.scratch_budget
+    if layer.int16_activations:
+        found = _int16_plan(layer, budget)
+    elif layer.taps > 1:
+        found = _im2col_plan(core, layer, budget)
+    else:
+        found = _conv1x1_plan(core, layer, budget)
+    portable = _PORTABLE[layer.taps > 1, layer.int16_activations]
+    return found or Plan(portable, _REFERENCE_TILE, -(-layer.vectors // _REFERENCE_TILE), 0)
 
 
-def dense_instructions(cpu: str, is_depthwise: bool, outputs: int, products: int) -> int:
-    """What a convolution or FULLY_CONNECTED takes, about, that is not packed.
+def kept_instructions(cpu: str, is_depthwise: bool, outputs: int, products: int) -> int:
+    """What a convolution or FULLY_CONNECTED takes, about, that stays as it is, whatever its type and weights.
 
     A yardstick for what packed layers take, hence rough, and rather too low. It is a line through the dense 1x1
     convolutions of docs/results.md#cortex-m; of a DEPTHWISE_CONV_2D, what CMSIS-NN's takes for a product in DS-CNN and
@@ -263,7 +426,7 @@ def least_scratch(cpu: str, layer: Work) -> int:
     low, high = 0, 1 << 30
     while low < high:
         budget = (low + high) // 2
-        if plan(cpu, dataclasses.replace(layer, scratch_budget=max(budget, 1))).kernel == PORTABLE:
+        if plan(cpu, dataclasses.replace(layer, scratch_budget=max(budget, 1))).is_portable:
             low = budget + 1
         else:
             high = budget
@@ -317,14 +480,65 @@ def _c_plan(layer: Work, budget: int) -> Plan | None:
     return _plan_of_blocks("conv1x1_c", layer, budget, 8 * min(layer.cols, 256), 16 * layer.cols + 32)
 
 
-def _plan_of_blocks(kernel: str, layer: Work, budget: int, list_bytes: int, block_bytes: int) -> Plan | None:
-    """As few tiles of blocks of 8 pixels as the budget allows, of about the same size."""
+def _plan_of_blocks(
+    kernel: str, layer: Work, budget: int, list_bytes: int, block_bytes: int, block_pixels: int = _VECTOR_PIXELS
+) -> Plan | None:
+    """As few tiles of blocks as the budget allows, of about the same size."""
     most = (budget - list_bytes) // block_bytes
     if most < 1:
         return None
-    blocks = -(-layer.vectors // _VECTOR_PIXELS)
+    blocks = -(-layer.vectors // block_pixels)
     tile_blocks = -(-blocks // -(-blocks // min(most, blocks)))
-    return Plan(kernel, tile_blocks * _VECTOR_PIXELS, -(-blocks // tile_blocks), list_bytes + tile_blocks * block_bytes)
+    return Plan(kernel, tile_blocks * block_pixels, -(-blocks // tile_blocks), list_bytes + tile_blocks * block_bytes)
+
+
+def _int16_plan(layer: Work, budget: int) -> Plan | None:
+    """conv2d_int16_c.c: a list, sums, and activations of as few tiles as the budget allows."""
+    list_bytes = 8 * min(layer.cols, _INT16_LIST)
+    block_bytes = 2 * _INT16_BLOCK * layer.cols + 8 * _INT16_BLOCK
+    return _plan_of_blocks("conv2d_int16_c", layer, budget, list_bytes, block_bytes, _INT16_BLOCK)
+
+
+def _conv1x1_plan(core: _Core, layer: Work, budget: int) -> Plan | None:
+    """That of the first kernel which takes the layer."""
+    return next((found for kernel in core.convolutions if (found := kernel(layer, budget))), None)
+
+
+def _im2col_plan(core: _Core, layer: Work, budget: int) -> Plan | None:
+    """conv2d_im2col.c: as few tiles as the budget allows, of about the same size."""
+    asked_for = _im2col_tile(core, layer, budget)
+    # The kernel plans anew with what it asked for.
+    found = asked_for and _im2col_tile(core, layer, asked_for.bytes)
+    return found and dataclasses.replace(found, bytes=asked_for.bytes)
+
+
+def _im2col_tile(core: _Core, layer: Work, budget: int) -> Plan | None:
+    """make_plan of conv2d_im2col.c."""
+    budget = min(budget, _MOST_SCRATCH)
+
+    def tile(pixels: int) -> Plan | None:
+        patch_bytes = _round_up(pixels * layer.cols, 16)
+        inner = _conv1x1_plan(core, _tile(layer, pixels, 0), 4 * _MOST_SCRATCH)
+        kernel_bytes = inner.bytes if inner else 0
+        if pixels > budget // layer.cols or patch_bytes + kernel_bytes > budget:
+            return None
+        tiles = -(-layer.vectors // pixels)
+        return Plan("conv2d_im2col", pixels, tiles, patch_bytes + kernel_bytes, kernel_bytes)
+
+    whole = tile(layer.vectors)
+    if whole or layer.vectors <= _TILE_STEP:
+        return whole
+    fits, most = 0, -(-layer.vectors // _TILE_STEP)
+    while most - fits > 1:
+        middle = fits + (most - fits) // 2
+        if tile(middle * _TILE_STEP):
+            fits = middle
+        else:
+            most = middle
+    if not fits:
+        return None
+    tiles = -(-layer.vectors // (fits * _TILE_STEP))
+    return tile(-(-layer.vectors // (tiles * _TILE_STEP)) * _TILE_STEP)
 
 
 def _round_up(value: int, unit: int) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from dcsr import encodings, packing
+from dcsr import cost_model, encodings, packing
 from dcsr import model as tflite
 from dcsr.requantize import (
     ACTIVATION_BOUNDS,
@@ -99,25 +100,27 @@ def is_compressed(model: schema.ModelT) -> bool:
     )
 
 
-def vectors(model: schema.ModelT, layer: Layer) -> int:
-    """Vectors that the layer's matrix is multiplied with: output pixels of a convolution, batches of a FULLY_CONNECTED.
-
-    Unknown dimensions count as 1.
-    """
+def shape(model: schema.ModelT, layer: Layer) -> cost_model.Shape:
+    """What the layer's matrix is multiplied with. Unknown dimensions count as 1."""
     assert layer.matrix is not None
-    return max(_output_elements(model, layer) // layer.matrix.shape[0], 1)
-
-
-def _output_elements(model: schema.ModelT, layer: Layer) -> int:
-    output = model.subgraphs[layer.subgraph].tensors[layer.operator.outputs[0]]
-    dimensions = [max(int(d), 1) for d in ([] if output.shape is None else output.shape)]
-    return int(np.prod(dimensions, dtype=np.int64))
+    inputs, outputs = (_dimensions(model, layer, of) for of in (layer.operator.inputs[0], layer.operator.outputs[0]))
+    vectors = max(math.prod(outputs) // layer.matrix.shape[0], 1)
+    if len(inputs) != 4 or len(outputs) != 4:
+        return cost_model.Shape(vectors)
+    return cost_model.Shape(vectors, (inputs[1], inputs[2]), (outputs[1], outputs[2]))
 
 
 def outputs_and_products(model: schema.ModelT, layer: Layer) -> tuple[int, int]:
     """Values that a layer computes, and products (MACs) of each as long as it is not packed."""
-    products = int(np.prod(layer.shape[1:], dtype=np.int64))
-    return _output_elements(model, layer), products // layer.shape[-1] if layer.is_depthwise else products
+    products = math.prod(map(int, layer.shape[1:]))
+    if layer.is_depthwise:
+        products //= layer.shape[-1]
+    return math.prod(_dimensions(model, layer, layer.operator.outputs[0])), products
+
+
+def _dimensions(model: schema.ModelT, layer: Layer, index: int) -> list[int]:
+    shape = model.subgraphs[layer.subgraph].tensors[index].shape
+    return [max(int(d), 1) for d in ([] if shape is None else shape)]
 
 
 def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:

@@ -95,14 +95,14 @@ def place(layer: Layer) -> tuple[int, int]:
 
 
 def candidates(
-    layer: Layer, pack: Callable[[Streams, int], PackedLayer], vectors: int, settings: Settings
+    layer: Layer, pack: Callable[[Streams, int], PackedLayer], shape: cost_model.Shape, settings: Settings
 ) -> list[Candidate] | str:
     """The ways to encode a layer without obstacle, at least one, or why it stays as it is.
 
     Args:
       layer: with a matrix.
       pack: makes the packed layer from its streams and scratch budget.
-      vectors: output pixels of a convolution, batches of a FULLY_CONNECTED.
+      shape: of what the layer is multiplied with.
       settings: what is planned for.
     """
     matrix = layer.matrix
@@ -120,8 +120,11 @@ def candidates(
     for streams in encodings.encode_all(matrix, names):
         # All but the streams is the same for all.
         packed = dataclasses.replace(found[0].packed, streams=streams) if found else pack(streams, _budget(override))
-        work = cost_model.work(packed, vectors)
+        work = cost_model.work(packed, shape)
         found.append(Candidate(packed, work, cost_model.estimate(settings.cpu, work)))
+    fastest = min(found, key=_time)
+    if settings.objective == "speed" and override.method == AUTO and fastest.estimate.slowdown > 1:
+        return f"faster dense on {settings.cpu}"
     return found
 
 

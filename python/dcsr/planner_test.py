@@ -18,7 +18,7 @@ def candidates(*sizes_and_times: tuple[int, int | None]) -> list[Candidate]:
         streams = encodings.Streams("rle", 1, 1000, np.zeros(size, np.int8))
         one = np.ones(1, np.int32)
         packed = packing.PackedLayer(packing.OP_CONV_2D, streams, one, one, one.astype(np.int8), 0, 0, -128, 127)
-        found.append(Candidate(packed, cost_model.work(packed, 1), Estimate(instructions, 0)))
+        found.append(Candidate(packed, cost_model.work(packed, cost_model.Shape(1)), Estimate(instructions, 0)))
     return found
 
 
@@ -143,14 +143,57 @@ def test_dumped_plan_makes_the_same_choices(model, tmp_path, objective, scratch)
     )
     again = compress(model, plan=write(tmp_path, text))
     assert [c.blob for c in again] == [c.blob for c in chosen]
-    assert chosen[0].packed
+    # Without scratch it is faster as it is.
+    assert (chosen[0].packed is None) == (objective == "speed" and scratch == 0)
+
+
+def test_speed_leaves_dense_what_is_faster_so(tmp_path):
+    """Also a layer that would get smaller, unless it is told how to pack it."""
+    builder = Builder()
+    x = builder.tensor("x", (1, 128), scale=0.1)
+    y = builder.fully_connected(x, sparse_matrix(np.random.default_rng(3), 64, 128, 0.9), (1, 64), name="small")
+    model = builder.finish([x], [y])
+    assert compress(model, objective="balanced")[0].estimate.slowdown > 1
+    (kept,) = compress(model, objective="speed")
+    assert kept.packed is None and kept.note == "faster dense on cortex-m55"
+    for options in (
+        {"objective": "size"},
+        {"objective": "balanced"},
+        {"objective": "speed", "method": "offset8"},
+        {"objective": "speed", "plan": write(tmp_path, "version: 1\ntensors: [{tensor: small/weights, method: rle}]")},
+    ):
+        assert compress(model, **options)[0].packed, options
+
+
+@pytest.mark.parametrize("objective", planner.OBJECTIVES)
+def test_objectives_of_larger_filters_and_int16(objective):
+    """By definition, on the estimates of all encodings."""
+    rng = np.random.default_rng(4)
+    builder = Builder()
+    x = builder.tensor("x", (1, 12, 12, 32), scale=0.1)
+    y = builder.conv_2d(x, sparse_matrix(rng, 64, 288, 0.9), filter_size=(3, 3), name="window")
+    model = builder.finish([x], [y])
+    (chosen,) = compress(model, objective=objective)
+    found = {}
+    for name in encodings.candidates():
+        (one,) = compress(model, method=name)
+        found[name] = one.packed.streams.nbytes, one.estimate.instructions
+    size, time = chosen.packed.streams.nbytes, chosen.estimate.instructions
+    sizes, times = zip(*found.values(), strict=True)
+    assert (size, time) in found.values() and None not in times
+    if objective == "size":
+        assert size == min(sizes)
+    elif objective == "speed":
+        assert time == min(times)
+    else:
+        assert size == min(size for size, time in found.values() if time <= 1.1 * min(times))
 
 
 def test_plan_names_the_scratch_that_limits_tiles(model):
     """Less scratch means more tiles, each of which decodes the layer."""
     work = [compress(model, max_scratch=scratch, method="rle")[0].work for scratch in (None, 4000, 0)]
     tiles = [cost_model.plan("cortex-m4", entry) for entry in work]
-    assert tiles[0].passes == 1 and tiles[1].passes > 1 and tiles[2].kernel == cost_model.PORTABLE
+    assert tiles[0].passes == 1 and tiles[1].passes > 1 and tiles[2].is_portable
     times = [cost_model.estimate("cortex-m4", entry).instructions for entry in work]
     assert times == sorted(times)
 
@@ -225,9 +268,9 @@ def test_candidates_of_a_method():
 
 def test_vectors_are_output_pixels_and_batches(model):
     found = layers.find(model)
-    assert [layers.vectors(model, layer) for layer in found] == [100, 100, 100]
+    assert [layers.shape(model, layer).vectors for layer in found] == [100, 100, 100]
     builder = Builder()
     x = builder.tensor("x", (5, 64), scale=0.1)
     y = builder.fully_connected(x, np.ones((8, 64), np.int8), (5, 8))
     model = builder.finish([x], [y])
-    assert layers.vectors(model, layers.find(model)[0]) == 5
+    assert layers.shape(model, layers.find(model)[0]) == cost_model.Shape(5)

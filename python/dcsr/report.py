@@ -33,7 +33,8 @@ class Row:
       coding: the same with the encoding's parameters, as a plan file has it.
       estimated_instructions: of the layer on the core that is planned for; None if it is not packed, or if the core
         has no constants for its coding.
-      dense_instructions: about what the layer takes if it is not packed; None if unknown.
+      dense_instructions: estimated likewise for the dense product of a packed layer; rough for one that is not packed;
+        None if unknown.
       scratch_bytes: that the core's kernel asks for; None if the layer is not packed.
       note: why it is not packed.
     """
@@ -95,22 +96,23 @@ def row(choice: Choice) -> Row:
     )
 
 
-def inspected_row(layer: Layer, blob: bytes, vectors: int, dense_instructions: int, cpu: str) -> Row:
+def inspected_row(
+    layer: Layer, blob: bytes, shape: cost_model.Shape | None, kept_instructions: int, cpu: str
+) -> Row:
     """The numbers of a layer found in a model.
 
     Args:
       layer: packed or not.
       blob: its packed tensor, if it has one.
-      vectors: that it is multiplied with.
-      dense_instructions: that it takes, about, if it is not packed.
+      shape: of what it is multiplied with; None if it is not packed.
+      kept_instructions: that it takes, about, if it is not packed.
       cpu: core that the cost is estimated for.
     """
     packed = layer.packed
-    if packed is None:
-        return row(Choice(layer, note=layer.obstacle or "", dense_instructions=dense_instructions))
-    work = cost_model.work(packed, vectors)
-    estimate = cost_model.estimate(cpu, work)
-    return row(Choice(layer, packed, blob, work, estimate, dense_instructions=dense_instructions))
+    if packed is None or shape is None:
+        return row(Choice(layer, note=layer.obstacle or "", kept_instructions=kept_instructions))
+    work = cost_model.work(packed, shape)
+    return row(Choice(layer, packed, blob, work, cost_model.estimate(cpu, work)))
 
 
 def print_table(rows: Sequence[Row], file: IO[str]) -> None:

@@ -70,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=planner.OBJECTIVES,
         default=planner.DEFAULT_OBJECTIVE,
         help="what auto aims at: the smallest layers, the fastest, or balanced, the smallest with which an inference is"
-        " estimated to take at most 10 %% longer than with the fastest (default: %(default)s)",
+        " estimated to take at most 10 %% longer than with the fastest; with speed a layer that is faster dense stays so"
+        " (default: %(default)s)",
     )
     parser.add_argument(
         "--max-scratch",
@@ -124,7 +125,8 @@ def main(argv: Sequence[str]) -> int:
     report.print_table(rows, sys.stdout)
     for line in report.summary(rows, len(data), len(result), arguments.cpu):
         print(line)
-    _warn_of_slow_layers(choices, arguments.cpu)
+    _warn_of_little_scratch(choices, arguments.cpu)
+    _note_slow_layers(choices, arguments.cpu)
     if any(choice.packed for choice in choices):
         paths = shlex.join([arguments.model, arguments.output])
         print(f"check it:  bazel run //python:verify -- {paths}")
@@ -174,12 +176,28 @@ def _plan_text(arguments: argparse.Namespace, choices: Sequence[convert.Choice])
     return planner.plan_text(chosen, title)
 
 
-def _warn_of_slow_layers(choices: Sequence[convert.Choice], cpu: str) -> None:
+def _note_slow_layers(choices: Sequence[convert.Choice], cpu: str) -> None:
+    """Says which layers are estimated to have been faster before."""
+    slow = [
+        (choice.estimate.slowdown, report.shortened(choice.layer.name))
+        for choice in choices
+        if choice.estimate and choice.estimate.slowdown > 1
+    ]
+    if slow:
+        worst, name = max(slow)
+        print(
+            f"note: {len(slow)} layers are estimated to be slower than dense on {cpu}, at most {worst:.1f} times"
+            f" ('{name}'); --objective speed leaves them dense",
+            file=sys.stderr,
+        )
+
+
+def _warn_of_little_scratch(choices: Sequence[convert.Choice], cpu: str) -> None:
     """Says so if scratch is too small for the kernel of some layers."""
     needed = [
         cost_model.least_scratch(cpu, choice.work)
         for choice in choices
-        if choice.work and cost_model.plan(cpu, choice.work).kernel == cost_model.PORTABLE
+        if choice.work and cost_model.plan(cpu, choice.work).is_portable
     ]
     if needed:
         print(

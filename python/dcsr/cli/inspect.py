@@ -37,10 +37,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         for layer in layers.find(model):
             tensor = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
-            vectors = layers.vectors(model, layer) if layer.packed else 0
+            shape = layers.shape(model, layer) if layer.packed else None
             blob = tflite.buffer_bytes(model, tensor)
-            dense = convert.dense_instructions(model, layer, arguments.cpu)
-            rows.append(report.inspected_row(layer, blob, vectors, dense, arguments.cpu))
+            kept = convert.kept_instructions(model, layer, arguments.cpu)
+            rows.append(report.inspected_row(layer, blob, shape, kept, arguments.cpu))
     except tflite.ModelError as error:
         raise tflite.ModelError(f"{arguments.model}: {error}") from error
     reports.write(arguments, rows, {"": data})

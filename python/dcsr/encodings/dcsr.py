@@ -155,6 +155,24 @@ def decode(streams: Streams) -> np.ndarray:
     Raises:
       ValueError: if the streams are inconsistent or an index leaves its row.
     """
+    return scatter(streams, _decode_columns(streams)[1])
+
+
+def wide_groups(streams: Streams) -> int:
+    """Groups whose columns span more than 256: vector kernels cut them, as their offsets are no bytes.
+
+    Raises:
+      ValueError: as decode.
+    """
+    groups, columns = _decode_columns(streams)
+    if not len(columns):
+        return 0
+    span = np.maximum.reduceat(columns, groups.start) - np.minimum.reduceat(columns, groups.start)
+    return int(np.count_nonzero(span > 255))
+
+
+def _decode_columns(streams: Streams) -> tuple[_Groups, np.ndarray]:
+    """The groups, and int64 [elements] columns."""
     lengths = check_row_lengths(streams)
     width = streams.index_parameter
     if width not in WIDTHS or len(streams.index) % 2:
@@ -176,7 +194,7 @@ def decode(streams: Streams) -> np.ndarray:
         has = planes[groups.group] > p
         bit = bits[first_bit[has] + p * next_plane[has]].astype(np.int64)
         delta[has] += bit << (width + p)
-    return scatter(streams, base[groups.group] + groups.line + delta)
+    return groups, base[groups.group] + groups.line + delta
 
 
 def _decode_descriptors(index: np.ndarray, groups: _Groups) -> tuple[np.ndarray, np.ndarray]:
