@@ -121,7 +121,7 @@
 // On the stack: rows, end, sum_stride, x, zeros. A row's last group moves offset and weight as far
 // as a whole one.
 // `first` is the register with the base's column of the first pixel.
-#define DCSR_ROWS_PRODUCT(name, next, first, count)                                               \
+#define DCSR_ROWS_PRODUCT(name, next, first, count)                                         \
   __attribute__((naked)) static void name##_##count(                                        \
       DcsrIndexRows* rows __attribute__((unused)),                                          \
       const DcsrGatherPixels* pixels __attribute__((unused)),                               \
@@ -164,9 +164,9 @@
                      "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");                 \
   }
 
-#define DCSR_PRODUCTS(count)                                  \
-  DCSR_RUN_PRODUCT(count)                                     \
-  DCSR_ROWS_PRODUCT(base_rows_product, DCSR_NEXT_BASE, "r9", count) \
+#define DCSR_PRODUCTS(count)                                         \
+  DCSR_RUN_PRODUCT(count)                                            \
+  DCSR_ROWS_PRODUCT(base_rows_product, DCSR_NEXT_BASE, "r9", count)  \
   DCSR_ROWS_PRODUCT(step_rows_product, DCSR_NEXT_STEP, "r11", count) \
   DCSR_ROWS_PRODUCT(descriptor_rows_product, DCSR_NEXT_DESCRIPTOR, "r11", count)
 

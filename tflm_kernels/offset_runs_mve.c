@@ -277,7 +277,7 @@ bool dcsr_reads_offsets_mve(const DcsrLayer* layer) {
 uint32_t dcsr_read_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
                                uint8_t* offset) {
   const DcsrEncoding encoding = reader->layer->encoding;
-  const uint32_t done = encoding == kDcsrEncodingDcsr  ? read_nibbles(reader, elements, base, offset)
+  const uint32_t done = encoding == kDcsrEncodingDcsr ? read_nibbles(reader, elements, base, offset)
                         : encoding == kDcsrEncodingRle ? read_rle(reader, elements, base, offset)
                         : dcsr_has_byte_remainders(reader)
                             ? dcsr_read_ones_offsets_mve(reader, elements, base, offset)

@@ -12,12 +12,12 @@
 
 #include <arm_mve.h>
 
-// Of a byte, in the lowest byte first: how many zeros there are before its first one, second one
-// and so on. DCSR_ZEROS_n has all bytes that begin, at the highest bit, with what made `z`; a one
-// in bit n has n zeros before it, and is itself no zero before the ones above it, for which
-// DCSR_ONES has one each.
+// At [byte]: how many zeros there are below its first one, its second one and so on, a byte each,
+// from the lowest on. DCSR_ZEROS_n lists all settings of bits n to 0 below those that made `z`.
+// DCSR_ONE sets bit n: below it n zeros, as long as no lower bit is set, and one less below each of
+// the ones above it.
 #define DCSR_ONES UINT64_C(0x0101010101010101)
-#define DCSR_ONE(n, z) ((((z)-DCSR_ONES) << 8 & ~UINT64_C(0xFF)) | n)
+#define DCSR_ONE(n, z) ((((z) - DCSR_ONES) << 8 & ~UINT64_C(0xFF)) | n)
 #define DCSR_ZEROS_0(z) z, DCSR_ONE(0, z)
 #define DCSR_ZEROS_1(z) DCSR_ZEROS_0(z), DCSR_ZEROS_0(DCSR_ONE(1, z))
 #define DCSR_ZEROS_2(z) DCSR_ZEROS_1(z), DCSR_ZEROS_1(DCSR_ONE(2, z))
@@ -28,6 +28,7 @@
 #define DCSR_ZEROS_7(z) DCSR_ZEROS_6(z), DCSR_ZEROS_6(DCSR_ONE(7, z))
 static const uint64_t kZerosBefore[256] = {DCSR_ZEROS_7(UINT64_C(0))};
 
+// At [byte]: its zeros. DCSR_COUNT_b(n) lists all settings of b bits below n ones.
 #define DCSR_COUNT_2(n) 8 - (n), 7 - (n), 7 - (n), 6 - (n)
 #define DCSR_COUNT_4(n) \
   DCSR_COUNT_2(n), DCSR_COUNT_2(n + 1), DCSR_COUNT_2(n + 1), DCSR_COUNT_2(n + 2)
@@ -72,11 +73,11 @@ typedef struct {
   uint8_t lane[kDcsrGroupLanes];
 } SumLanes;
 
-#define DCSR_SUM_LANES(m)                                    \
-  {{m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m},         \
-   {0, 0, 0, 0, 1, 1, 1, 1},                                 \
-   {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1},         \
-   {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},         \
+#define DCSR_SUM_LANES(m)                            \
+  {{m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m}, \
+   {0, 0, 0, 0, 1, 1, 1, 1},                         \
+   {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1}, \
+   {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1}, \
    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}
 // At [bits of a remainder].
 static const SumLanes kSumLanes[kDcsrMostByteRemainderBits + 1] = {
@@ -95,8 +96,8 @@ static inline Remainders begin_remainders(const DcsrRowReader* reader) {
   const uint8_t bits = (uint8_t)reader->remainder_bits;
   Remainders remainders;
   remainders.next = delta->data + delta->byte;
-  const int8x16_t first = vreinterpretq_s8_u8(
-      vaddq_n_u8(vmulq_n_u8(vidupq_n_u8(0, 1), bits), (uint8_t)delta->bit));
+  const int8x16_t first =
+      vreinterpretq_s8_u8(vaddq_n_u8(vmulq_n_u8(vidupq_n_u8(0, 1), bits), (uint8_t)delta->bit));
   remainders.byte = vshrq_n_s8(first, 3);
   remainders.down = vsubq_s8(vshlq_n_s8(remainders.byte, 3), first);
   remainders.up = vaddq_n_s8(remainders.down, 8);
@@ -105,32 +106,32 @@ static inline Remainders begin_remainders(const DcsrRowReader* reader) {
 
 // The next sixteen remainders, added up, plus 0 to 15, in q0; the last one in t. Sums within four
 // lanes, then within eight, then within all.
-#define DCSR_SUM_REMAINDERS             \
-  "vldrb.u8 q0, [%[next], %q[byte]]\n"  \
+#define DCSR_SUM_REMAINDERS            \
+  "vldrb.u8 q0, [%[next], %q[byte]]\n" \
   "add %[next], #1\n"                  \
-  "vldrb.u8 q1, [%[next], %q[byte]]\n"  \
-  "add %[next], %[next], %[step]\n"     \
-  "vshl.u8 q0, q0, %q[down]\n"          \
-  "vshl.u8 q1, q1, %q[up]\n"            \
-  "vorr q0, q0, q1\n"                   \
-  "vldrb.8 q1, [%[lanes]]\n"            \
-  "vand q0, q0, q1\n"                   \
-  "vmul.i32 q0, q0, %[ones]\n"          \
-  "vldrb.8 q1, [%[lanes], #16]\n"       \
-  "vmov.u8 %[t], q0[3]\n"               \
-  "vmla.u8 q0, q1, %[t]\n"              \
-  "vldrb.8 q1, [%[lanes], #32]\n"       \
-  "vmov.u8 %[t], q0[11]\n"              \
-  "vmla.u8 q0, q1, %[t]\n"              \
-  "vldrb.8 q1, [%[lanes], #48]\n"       \
-  "vmov.u8 %[t], q0[7]\n"               \
-  "vmla.u8 q0, q1, %[t]\n"              \
-  "vldrb.8 q1, [%[lanes], #64]\n"       \
-  "vadd.i8 q0, q0, q1\n"                \
+  "vldrb.u8 q1, [%[next], %q[byte]]\n" \
+  "add %[next], %[next], %[step]\n"    \
+  "vshl.u8 q0, q0, %q[down]\n"         \
+  "vshl.u8 q1, q1, %q[up]\n"           \
+  "vorr q0, q0, q1\n"                  \
+  "vldrb.8 q1, [%[lanes]]\n"           \
+  "vand q0, q0, q1\n"                  \
+  "vmul.i32 q0, q0, %[ones]\n"         \
+  "vldrb.8 q1, [%[lanes], #16]\n"      \
+  "vmov.u8 %[t], q0[3]\n"              \
+  "vmla.u8 q0, q1, %[t]\n"             \
+  "vldrb.8 q1, [%[lanes], #32]\n"      \
+  "vmov.u8 %[t], q0[11]\n"             \
+  "vmla.u8 q0, q1, %[t]\n"             \
+  "vldrb.8 q1, [%[lanes], #48]\n"      \
+  "vmov.u8 %[t], q0[7]\n"              \
+  "vmla.u8 q0, q1, %[t]\n"             \
+  "vldrb.8 q1, [%[lanes], #64]\n"      \
+  "vadd.i8 q0, q0, q1\n"               \
   "vmov.u8 %[t], q0[15]\n"
-#define DCSR_SUM_REMAINDERS_INPUTS                                                    \
+#define DCSR_SUM_REMAINDERS_INPUTS                                                             \
   [step] "r"(2 * reader->remainder_bits - 1), [lanes] "r"(kSumLanes + reader->remainder_bits), \
-      [ones] "r"(0x01010101), [factor] "r"(1u << reader->remainder_bits),             \
+      [ones] "r"(0x01010101), [factor] "r"(1u << reader->remainder_bits),                      \
       [byte] "w"(remainders.byte), [down] "w"(remainders.down), [up] "w"(remainders.up)
 
 // Moves the reader's bits behind so many elements but 0.
@@ -145,13 +146,14 @@ static inline uint32_t groups_of(uint32_t elements) {
 }
 
 // Eight words of the sums at sums + at.
-#define DCSR_PUT_WORDS(at)                  \
-  "vldrb.u16 q1, [%[sums], #" at "]\n"      \
-  "vldrh.16 q2, [%[quotients]], #16\n"      \
-  "vldrb.s16 q0, [%[weight]], #8\n"         \
-  "vmla.u16 q1, q2, %[factor]\n"            \
-  "vmlas.u16 q1, %q[pitches], %[base]\n"    \
-  "vst20.16 {q0, q1}, [%[words]]\n"         \
+#define DCSR_PUT_WORDS(at)               \
+  "vldrb.u16 q1, [%[sums], #" at         \
+  "]\n"                                  \
+  "vldrh.16 q2, [%[quotients]], #16\n"   \
+  "vldrb.s16 q0, [%[weight]], #8\n"      \
+  "vmla.u16 q1, q2, %[factor]\n"         \
+  "vmlas.u16 q1, %q[pitches], %[base]\n" \
+  "vst20.16 {q0, q1}, [%[words]]\n"      \
   "vst21.16 {q0, q1}, [%[words]]!\n"
 
 void dcsr_read_quotients_mve(const DcsrRowReader* reader, uint32_t elements, uint16_t* quotients) {
@@ -198,8 +200,7 @@ static inline uint32_t put_offsets(DcsrRowReader* reader, uint32_t elements,
   // The offset of the last one is the largest.
   __asm__ volatile(
       "dls lr, %[t]\n"
-      "1:\n"
-      DCSR_SUM_REMAINDERS
+      "1:\n" DCSR_SUM_REMAINDERS
       "ldrh %[first], [%[quotient]]\n"
       "ldrh %[last], [%[quotient], #30]\n"
       "vld20.8 {q1, q2}, [%[quotient]]\n"

@@ -34,9 +34,9 @@ void dcsr_read_quotients_mve(const DcsrRowReader* reader, uint32_t elements, uin
 void dcsr_put_ones_words_mve(DcsrRowReader* reader, uint32_t elements, const uint16_t* quotients,
                              uint32_t pitch, uint32_t* words);
 
-// The next elements of a row, which has that many, but 0, as offset groups (offset_runs_mve.h), until
-// the columns of one are further apart than a byte holds. Returns how many elements those before
-// have: a multiple of 16, or all. Moves positions but `left` and the weight behind these.
+// The next elements of a row, which has that many, but 0, as offset groups (offset_runs_mve.h),
+// until the columns of one are further apart than a byte holds. Returns how many elements those
+// before have: a multiple of 16, or all. Moves positions but `left` and the weight behind these.
 uint32_t dcsr_read_ones_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
                                     uint8_t* offset);
 

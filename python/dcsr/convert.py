@@ -196,9 +196,7 @@ def _check_is_int8(layers: list[Layer], model: schema.ModelT, name: str) -> None
     )
 
 
-def _candidates(
-    model: schema.ModelT, layer: Layer, settings: planner.Settings
-) -> list[planner.Candidate] | str:
+def _candidates(model: schema.ModelT, layer: Layer, settings: planner.Settings) -> list[planner.Candidate] | str:
     """The ways to encode a layer, or why it stays as it is."""
     if layer.obstacle:
         return layer.obstacle

@@ -131,10 +131,10 @@ def candidates(
 def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 0) -> list[Candidate]:
     """The best of the candidates of each layer, of which there is at least one.
 
-    `size` takes the smallest, `speed` those with the fewest estimated instructions, `balanced` makes all layers together
-    as small as they get while the whole inference takes at most BALANCED_TOLERANCE longer than with `speed`. Between
-    equals the other measure decides, then the order. Where there are candidates with an estimate, `speed` and `balanced`
-    look at no others.
+    `size` takes the smallest, `speed` those with the fewest estimated instructions, `balanced` makes all layers
+    together as small as they get while the whole inference takes at most BALANCED_TOLERANCE longer than with the
+    fastest. Between equals the other measure decides, then the order. Where there are candidates with an estimate,
+    `speed` and `balanced` look at no others.
 
     Args:
       layers: candidates of each layer.

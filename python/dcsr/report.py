@@ -96,9 +96,7 @@ def row(choice: Choice) -> Row:
     )
 
 
-def inspected_row(
-    layer: Layer, blob: bytes, shape: cost_model.Shape | None, kept_instructions: int, cpu: str
-) -> Row:
+def inspected_row(layer: Layer, blob: bytes, shape: cost_model.Shape | None, kept_instructions: int, cpu: str) -> Row:
     """The numbers of a layer found in a model.
 
     Args:
@@ -190,9 +188,8 @@ def layer_summary(rows: Sequence[Row], cpu: str) -> list[str]:
         f" ({total['packed_bytes'] / dense:.3f}; bound {total['bound_bytes'] / dense:.3f})"
     ]
     if total["estimated_instructions"] is not None:
-        phrases.append(
-            f"about {total['estimated_instructions']:,} instructions on {cpu}, {total['other_instructions']:,} in other layers"
-        )
+        phrases.append(f"about {total['estimated_instructions']:,} instructions on {cpu}")
+        phrases.append(f"other layers about {total['other_instructions']:,}")
     return phrases
 
 

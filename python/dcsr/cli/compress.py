@@ -69,9 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         "--objective",
         choices=planner.OBJECTIVES,
         default=planner.DEFAULT_OBJECTIVE,
-        help="what auto aims at: the smallest layers, the fastest, or balanced, the smallest with which an inference is"
-        " estimated to take at most 10 %% longer than with the fastest; with speed a layer that is faster dense stays so"
-        " (default: %(default)s)",
+        help="what auto aims at: the smallest layers, the fastest, or balanced, the smallest with which an inference"
+        " is estimated to take at most 10 %% longer than with the fastest; with speed a layer that is faster dense"
+        " stays so (default: %(default)s)",
     )
     parser.add_argument(
         "--max-scratch",
