@@ -412,8 +412,9 @@ def kept_instructions(cpu: str, is_depthwise: bool, outputs: int, products: int)
       products: of an output (MACs).
     """
     core = _CORES[cpu]
-    product = max(core.dense_product, _DEPTHWISE_PRODUCT) if is_depthwise else core.dense_product
-    return round(outputs * (core.dense_output + products * product))
+    if is_depthwise:
+        return round(outputs * products * max(core.dense_product, _DEPTHWISE_PRODUCT))
+    return round(outputs * (core.dense_output + products * core.dense_product))
 
 
 def default_scratch(cpu: str) -> int:
