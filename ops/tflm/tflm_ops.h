@@ -7,7 +7,8 @@
 //   ...
 //   dcsr::AddDcsrOps(resolver);
 //
-// Types are those of the headers that this is compiled with, whichever namespace those have them in.
+// Types are those of the headers that this is compiled with, whichever namespace those have them
+// in.
 
 #ifndef DCSR_OPS_TFLM_TFLM_OPS_H_
 #define DCSR_OPS_TFLM_TFLM_OPS_H_
