@@ -1,9 +1,9 @@
 // What a firmware does to run compressed models: one include, one call.
 
-#include "ops/tflm/tflm_ops.h"
-
 #include <cstdio>
+#include <initializer_list>
 
+#include "ops/tflm/tflm_ops.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 
 int main() {
