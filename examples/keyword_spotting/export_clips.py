@@ -1,7 +1,7 @@
 """Writes clips, and the outputs of a model for them, as C++: export_clips MODEL.tflite CLIPS.npz OUT.cc.
 
-CLIPS.npz has `clips`, int8 [n, 49, 10, 1] as the model takes them, `labels`, the names of its outputs, and `spoken`, int64 [n],
-what each clip is.
+CLIPS.npz has `clips`, int8 [n, 49, 10, 1] as the model takes them, `labels`, the names of its outputs, and
+`spoken`, int64 [n], what each clip is.
 """
 
 from __future__ import annotations
