@@ -14,16 +14,19 @@
     )
 
 Both are targets of the host, which the command line builds as any other; what they are made of is built for the core.
+Other projects load them as @dcsr//toolchains:cortex_m.bzl.
 """
 
 load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")
 load(":cores.bzl", "CORES", "core_label")
 load(":simulator.bzl", "SimulatorInfo")
 
-_FIRMWARE = "//toolchains/firmware:"
+# With the repository's name where it is not the main one: macros and transitions take labels as those of their caller.
+_FIRMWARE = str(Label("//toolchains/firmware:startup"))[:-len("startup")]
+_TOOLCHAINS = str(Label("//toolchains:simulator"))[:-len("simulator")]
 
 def _to_core_impl(_settings, attr):
-    return {"//command_line_option:platforms": "//toolchains:" + core_label(attr.cpu)}
+    return {"//command_line_option:platforms": _TOOLCHAINS + core_label(attr.cpu)}
 
 _to_core = transition(
     implementation = _to_core_impl,
@@ -54,7 +57,7 @@ def _firmware_cc_binary(name, cpu, srcs, deps, linkopts, startup, io, linker_scr
         ] + linkopts,
         linkstatic = True,
         tags = ["manual"],
-        target_compatible_with = ["//toolchains:" + core_label(cpu) + "_core"],
+        target_compatible_with = [_TOOLCHAINS + core_label(cpu) + "_core"],
         testonly = testonly,
         deps = deps + [startup, io, _FIRMWARE + "runtime"],
         **kwargs
@@ -270,7 +273,7 @@ def cortex_m_binary(
         image_name = name,
         splits_large_const = not linker_script and CORES[cpu].board == "an547",
         tags = ["manual"],
-        target_compatible_with = ["//toolchains:" + core_label(cpu) + "_core"],
+        target_compatible_with = [_TOOLCHAINS + core_label(cpu) + "_core"],
         testonly = testonly,
     )
     _for_core(

@@ -403,9 +403,50 @@ def test_arena_of_any_size_is_enough_or_an_exception(config):
     assert_survives(load_with_each)
 
 
-def test_stock_interpreter_without_our_ops_raises():
+def test_stock_interpreter_without_our_ops_raises_and_says_which_op():
+    # A process of its own, in which nobody has registered them.
+    code = f"""
+from tflite_micro import runtime as stock
+for _ in range(3):
+    for model in {[CONV.packed(), FULLY_CONNECTED.packed()]!r}:
+        try:
+            stock.Interpreter.from_bytes(model, arena_size=1 << 20)
+        except RuntimeError as error:
+            print(error, flush=True)
+# The process goes on as before.
+stock.Interpreter.from_bytes({CONV.dense()!r}, arena_size=1 << 20).invoke()
+print("alive")
+"""
+    status, output = python(code)
+    assert status == 0
+    assert output.count("allocate tensors") == 6
+    assert output.rstrip().endswith("alive")
+
+
+def test_stock_interpreter_without_our_ops_names_what_is_missing(capfd):
     with pytest.raises(RuntimeError, match="allocate tensors"):
         stock.Interpreter.from_bytes(CONV.packed(), arena_size=1 << 20)
+    assert "CUSTOM" in capfd.readouterr().err
+
+
+def test_threads_share_one_model():
+    models = [CONV.packed(), FULLY_CONNECTED.packed()]
+    inputs = [CONV.random_input(), FULLY_CONNECTED.random_input()]
+    expected = [run(runtime.Interpreter.from_bytes(model), x).copy() for model, x in zip(models, inputs, strict=True)]
+    differences = []
+
+    def work(model, activations, output):
+        interpreter = runtime.Interpreter.from_bytes(model)
+        for _ in range(50):
+            if not np.array_equal(run(interpreter, activations), output):
+                differences.append(output)
+
+    threads = [threading.Thread(target=work, args=each) for each in zip(models, inputs, expected, strict=True) for _ in "12"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not differences
 
 
 def test_unknown_registerer_is_a_runtime_error_with_the_reason():

@@ -82,24 +82,31 @@ _debian_repository = repository_rule(
     },
 )
 
+def _define(rule, name, **kwargs):
+    """Defines a repository, unless the WORKSPACE has one of that name."""
+    if not native.existing_rule(name):
+        rule(name = name, **kwargs)
+
 def _bazel_4():
     for name, (folder, rules) in _NATIVE_RULES.items():
-        _files_repository(
-            name = name,
+        _define(
+            _files_repository,
+            name,
             files = {
                 "BUILD": "",
                 folder + "/BUILD": "",
                 folder + "/defs.bzl": "".join(["%s = native.%s\n" % (rule, rule) for rule in rules]),
             },
         )
-    _files_repository(
-        name = "remote_coverage_tools",
+    _define(
+        _files_repository,
+        "remote_coverage_tools",
         files = {"BUILD": _COVERAGE_TOOLS_BUILD},
     )
 
 def _debian_7():
     for name, folder in _DEBIAN_7.items():
-        _debian_repository(name = name, folder = folder)
+        _define(_debian_repository, name, folder = folder)
 
 def builtin_repositories():
     """Defines the repositories that the running Bazel's own rules load, where it is Debian's."""

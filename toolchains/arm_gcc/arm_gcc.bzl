@@ -71,12 +71,12 @@ exec "$root/usr/bin/{tool}" "$@"
 
 _TOOLS = ["ar", "cpp", "gcc", "gcov", "ld", "nm", "objcopy", "objdump", "size", "strip"]
 
-def arm_gcc():
-    """Defines @arm_gcc and registers its toolchains; nothing is downloaded until a target needs them."""
+def arm_gcc_repository():
+    """Defines @arm_gcc; nothing is downloaded until a target needs it."""
     multilibs = {core.multilib: None for core in CORES.values()}
     debian_packages(
         name = "arm_gcc",
-        build_file = "//toolchains/arm_gcc:arm_gcc.BUILD.bazel",
+        build_file = Label("//toolchains/arm_gcc:arm_gcc.BUILD.bazel"),
         drop = _DROP,
         keep = _KEEP + [path.format(multilib) for multilib in multilibs for path in _KEEP_OF_MULTILIB],
         packages = _PACKAGES,
@@ -90,4 +90,8 @@ def arm_gcc():
             "usr/lib/arm-none-eabi/lib": "newlib",
         },
     )
-    native.register_toolchains("//toolchains:all")
+
+def arm_gcc():
+    """Defines @arm_gcc and, for a WORKSPACE, registers its toolchains."""
+    arm_gcc_repository()
+    native.register_toolchains("@dcsr//toolchains:all")

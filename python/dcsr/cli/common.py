@@ -16,6 +16,9 @@ EXIT_OK = 0
 EXIT_DIFFERENT = 1
 EXIT_BAD_INPUT = 2
 
+# How users start a tool: "dcsr " where it is a subcommand of dcsr (main.py), else nothing.
+command = ""
+
 _T = TypeVar("_T")
 
 
@@ -30,9 +33,10 @@ class _Parser(argparse.ArgumentParser):
 def parser(tool: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
     """An argument parser whose help keeps the line breaks of `description` and `epilog`."""
     return _Parser(
-        prog=tool,
+        prog=command + tool,
         description=description,
-        epilog=epilog,
+        # Examples are lines that begin with the tool's name.
+        epilog=epilog.replace(f"\n  {tool} ", f"\n  {command}{tool} "),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -129,7 +129,8 @@ def main(argv: Sequence[str]) -> int:
     _note_slow_layers(choices, arguments.cpu)
     if any(choice.packed for choice in choices):
         paths = shlex.join([arguments.model, arguments.output])
-        print(f"check it:  bazel run //python:verify -- {paths}")
+        verify = f"{common.command}verify" if common.command else "bazel run //python:verify --"
+        print(f"check it:  {verify} {paths}")
     else:
         what = "the dense equivalent of the input" if densify.is_sparse(model) else "the input, written anew"
         print(f"no layer was packed: the output is {what}")

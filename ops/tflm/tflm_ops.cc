@@ -1,0 +1,30 @@
+// The ops as TFLM's registrations.
+
+#include "ops/tflm/tflm_ops.h"
+
+#include "ops/tflm/tflm_port.h"
+#include "tensorflow/lite/micro/kernels/kernel_util.h"
+
+namespace dcsr {
+namespace tflm {
+namespace {
+
+template <bool (*function)(Port*)>
+TfLiteStatus Call(TfLiteContext* context, TfLiteNode* node) {
+  TflmPort port(context, node);
+  return function(&port) ? kTfLiteOk : kTfLiteError;
+}
+
+}  // namespace
+}  // namespace tflm
+
+tflm::Registration Register_DCSR_CONV_2D() {
+  return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareConv2d>, tflm::Call<InvokeConv2d>);
+}
+
+tflm::Registration Register_DCSR_FULLY_CONNECTED() {
+  return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareFullyConnected>,
+                                   tflm::Call<InvokeFullyConnected>);
+}
+
+}  // namespace dcsr

@@ -1,0 +1,37 @@
+"""For the WORKSPACE of a project that depends on this one: docs/embedding.md."""
+
+load("//third_party/bazel:builtin_repositories.bzl", "builtin_repositories")
+load("//third_party/python:host_python.bzl", "host_python")
+load("//third_party/python:pip_packages.bzl", "pip_packages")
+load("//toolchains/arm_gcc:arm_gcc.bzl", "arm_gcc")
+
+def _define(rule, name, **kwargs):
+    if not native.existing_rule(name):
+        rule(name = name, **kwargs)
+
+def dcsr_repositories(tools = False, cortex_m = False):
+    """Defines what the targets of @dcsr depend on. TensorFlow Lite Micro is the caller's to bring.
+
+    @dcsr//ops and @dcsr//tflm_kernels need none of the options. Repositories that the WORKSPACE has already defined under the
+    same name are kept, and nothing is downloaded before a target needs it.
+
+    Args:
+      tools: for @dcsr//python:compress and the other tools: `@pip`, the packages of their lock file, and the python3 on PATH as
+        Bazel's Python toolchain.
+      cortex_m: for @dcsr//toolchains:cortex_m.bzl: `@arm_gcc`, a compiler for Cortex-M as a toolchain, and the same Python for
+        the tests' runner.
+    """
+
+    # What Bazel itself would fetch from the net before it builds anything.
+    builtin_repositories()
+    if tools or cortex_m:
+        _define(host_python, "host_python")
+        native.register_toolchains("@host_python//:toolchain")
+    if tools:
+        _define(
+            pip_packages,
+            "pip",
+            requirements_lock = Label("//third_party/python:requirements_lock.txt"),
+        )
+    if cortex_m:
+        arm_gcc()

@@ -1,0 +1,18 @@
+// What a firmware does to run compressed models: one include, one call.
+
+#include <cstdio>
+#include <initializer_list>
+
+#include "ops/tflm/tflm_ops.h"
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+
+int main() {
+  tflite::MicroMutableOpResolver<2> resolver;
+  if (dcsr::AddDcsrOps(resolver) != kTfLiteOk) return 1;
+  for (const char* name : {"DCSR_CONV_2D", "DCSR_FULLY_CONNECTED"}) {
+    const TFLMRegistration* registration = resolver.FindOp(name);
+    if (registration == nullptr || registration->prepare == nullptr) return 1;
+    std::printf("%s is registered\n", name);
+  }
+  return 0;
+}
