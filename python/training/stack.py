@@ -25,7 +25,8 @@ def prepare(seed: int, threads: int) -> None:
     except ImportError as error:
         raise InputError(f"{error}; install third_party/python/training_lock.txt or use bazel run") from None
     tf.get_logger().setLevel("ERROR")
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if tf.config.threading.get_intra_op_parallelism_threads() != threads:  # can be set once in a process
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf_keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()

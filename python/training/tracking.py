@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import warnings
@@ -40,6 +41,14 @@ class Run:
 
 
 @contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until nobody else is in such a block for the same folder."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def run(uri: str, output: Path, experiment: str, name: str, identifier: str | None) -> Iterator[Run]:
     """Opens a run, closes it as finished, or as failed or killed if an exception passes.
 
@@ -60,7 +69,9 @@ def run(uri: str, output: Path, experiment: str, name: str, identifier: str | No
     from mlflow.tracking import MlflowClient
 
     try:
-        client = MlflowClient(uri)
+        with _alone(output):  # two runs cannot create a store at once
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
         found = client.get_experiment_by_name(experiment)
         local = uri.startswith(("sqlite:", "file:")) or "://" not in uri
         place = (output.resolve() / "artifacts" / experiment).as_uri() if local else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from dcsr.cli import common
 
 from training import arguments, ds_cnn, pipeline, report, stack
-from training.data import keywords, load
+from training.data import keywords, load, synthetic_speech
 
 _DESCRIPTION = """\
 Trains a DS-CNN of "Hello Edge" (arXiv 1711.07128) to tell ten keywords, silence and anything else apart, prunes its
@@ -37,15 +37,15 @@ _RATES = {
 }
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the tool; returns its exit status."""
+def main(argv: Sequence[str], size: synthetic_speech.Size | None = None) -> int:
+    """Runs the tool, in tests with synthetic_speech of another size; returns its exit status."""
     parser = common.parser("train_kws", _DESCRIPTION, _EPILOG)
     parser.add_argument("-a", "--architecture", choices=ds_cnn.ARCHITECTURES, default="s", help="(default: %(default)s)")
     parser.add_argument("-w", "--weights", type=Path, metavar="FILE.npz", help="start from these dense weights instead of training")
     arguments.add(parser, load.KEYWORD_SETS, (30, 12, 10))
     options = parser.parse_args(argv)
     settings = arguments.settings("train_kws", options, argv, options.weights)
-    data, fingerprint = load.keywords(options.dataset, options.cache, common.progress)
+    data, fingerprint = load.keywords(options.dataset, options.cache, common.progress, size)
     stack.prepare(options.seed, options.threads)
     task = pipeline.Task(
         name=options.dataset,

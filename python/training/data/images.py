@@ -24,8 +24,6 @@ FASHION_LABELS = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "
 CIFAR_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 _INSTALL = "apt-get install dataset-fashion-mnist"
-_SHIFT = 2  # pixels of 32
-_TEST_BATCH = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +31,16 @@ class ImageData:
     """A data set in memory: uint8 [n, SIDE, SIDE, channels] and labels int64 [n].
 
     scale: each pixel is repeated so often in height and width before a network sees it; 1 or 3.
+    shift: pixels that augmentation moves an image by, at most.
+    mirror: whether augmentation mirrors images.
     """
 
     training: tuple[np.ndarray, np.ndarray]
     validation: tuple[np.ndarray, np.ndarray]
     test: tuple[np.ndarray, np.ndarray]
     scale: int
+    shift: int
+    mirror: bool
 
 
 def normalised(pixels: np.ndarray, scale: int) -> np.ndarray:
@@ -48,26 +50,34 @@ def normalised(pixels: np.ndarray, scale: int) -> np.ndarray:
 
 
 def augmented_epoch(data: ImageData, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One epoch in random order: every training image shifted by some pixels and, every other one, mirrored."""
+    """One epoch in random order: every training image shifted (cropped elsewhere) and perhaps mirrored."""
     pixels, labels = data.training
     order = rng.permutation(len(labels))
-    rows = np.arange(SIDE) + rng.integers(-_SHIFT, _SHIFT + 1, (len(order), 1))
-    columns = np.arange(SIDE) + rng.integers(-_SHIFT, _SHIFT + 1, (len(order), 1))
+    rows = np.arange(SIDE) + rng.integers(-data.shift, data.shift + 1, (len(order), 1))
+    columns = np.arange(SIDE) + rng.integers(-data.shift, data.shift + 1, (len(order), 1))
     inside = ((rows >= 0) & (rows < SIDE))[:, :, np.newaxis] & ((columns >= 0) & (columns < SIDE))[:, np.newaxis, :]
-    mirrored = rng.random((len(order), 1)) < 0.5
+    mirrored = rng.random((len(order), 1)) < (0.5 if data.mirror else 0)
     columns = np.where(mirrored, columns[:, ::-1], columns).clip(0, SIDE - 1)
     inside = np.where(mirrored[..., np.newaxis], inside[:, :, ::-1], inside)
     moved = pixels[order[:, np.newaxis, np.newaxis], rows.clip(0, SIDE - 1)[:, :, np.newaxis], columns[:, np.newaxis, :]]
     return normalised(moved * inside[..., np.newaxis], data.scale), labels[order]
 
 
-def _split(training: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], upscale: bool) -> ImageData:
+def _split(
+    training: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    upscale: bool,
+    shift: int,
+    mirror: bool,
+) -> ImageData:
     held_out = min(VALIDATION, len(training[1]) // 5)
     return ImageData(
         training=tuple(array[:-held_out] for array in training),
         validation=tuple(array[-held_out:] for array in training),
         test=test,
         scale=UPSCALED // SIDE if upscale else 1,
+        shift=shift,
+        mirror=mirror,
     )
 
 
@@ -118,7 +128,8 @@ def fashion_mnist(folder: Path, upscale: bool) -> tuple[ImageData, str]:
         raise InputError(f"fashion_mnist: no folder {folder}; {_INSTALL}")
     training, test = _fashion_split(folder, "train"), _fashion_split(folder, "t10k")
     digest = hashlib.sha256(b"".join(array.tobytes() for array in (*training, *test))).hexdigest()
-    return _split(training, test, upscale), digest
+    # Every garment is centred, and every shoe points to the left.
+    return _split(training, test, upscale, shift=1, mirror=False), digest
 
 
 # ------------------------------------------------------------------------------------------ CIFAR-10
@@ -137,4 +148,4 @@ def cifar10(folder: Path, upscale: bool) -> tuple[ImageData, str]:
 
     training, test = split("train"), split("test")
     digest = hashlib.sha256(b"".join(array.tobytes() for array in (*training, *test))).hexdigest()
-    return _split(training, test, upscale), digest
+    return _split(training, test, upscale, shift=3, mirror=True), digest

@@ -13,7 +13,8 @@ SILENCE, UNKNOWN = "silence", "unknown"
 LABELS = (*KEYWORDS, SILENCE, UNKNOWN)  # in the order of TensorFlow Datasets
 
 _SHIFT = 4  # frames, 20 ms each
-_WARP = 0.12  # of frequency
+_WARP = (0.88, 1.36)  # of frequency: most voices of a synthesiser are men's; children's formants lie a third higher
+_TILT = 1.0  # of the logarithm of energy, at the lowest and the highest band: microphones and rooms
 _MASKED_FRAMES = 5
 _MASKED_BANDS = 4
 
@@ -88,7 +89,7 @@ def augmented_epoch(data: KeywordData, rng: np.random.Generator) -> tuple[np.nda
     silences = _silences(data)
     total = count + silences
     spoken = _shifted(data.training_energies, rng.integers(-_SHIFT, _SHIFT + 1, count))
-    spoken = _warped(spoken, rng.uniform(1 - _WARP, 1 + _WARP, count))
+    spoken = _warped(spoken, np.exp(rng.uniform(*np.log(_WARP), count)))
     noise = data.noise_energies[rng.integers(len(data.noise_energies), size=total)]
     # Noise starts anywhere: the clip's frames in another order of beginning and end.
     noise = np.take_along_axis(
@@ -100,6 +101,7 @@ def augmented_epoch(data: KeywordData, rng: np.random.Generator) -> tuple[np.nda
     energies[:count] = level * (spoken + ratio * noise[:count])
     energies[count:] = 10 ** rng.uniform(-6, -2, (silences, 1, 1)) * noise[count:]
     logarithms = np.log(np.maximum(energies, features.ENERGY_FLOOR))
+    logarithms += rng.uniform(-_TILT, _TILT, (total, 1, 1)) * np.linspace(-1, 1, features.BANDS, dtype=np.float32)
     _mask(rng, logarithms, 1, _MASKED_FRAMES)
     _mask(rng, logarithms, 2, _MASKED_BANDS)
     labels = np.concatenate([data.training_labels, np.full(silences, LABELS.index(SILENCE))])
