@@ -70,7 +70,17 @@ def resolve(requirements: Path, minor: int, sources: set[str]) -> dict[Pin, set[
     with tempfile.TemporaryDirectory() as wheels:
         # pip takes source archives for another platform only without what they require, so it gets wheels made of them.
         for source in sources:
-            pip(python, source, "wheel", "--quiet", "--use-pep517", "--no-deps", f"--no-binary={source}", f"--wheel-dir={wheels}", source)
+            pip(
+                python,
+                source,
+                "wheel",
+                "--quiet",
+                "--use-pep517",
+                "--no-deps",
+                f"--no-binary={source}",
+                f"--wheel-dir={wheels}",
+                source,
+            )
         chosen = installs(
             python,
             str(requirements),

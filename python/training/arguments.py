@@ -42,17 +42,59 @@ def _seed(value: str) -> int:
 
 def add(parser: argparse.ArgumentParser, datasets: Sequence[str], epochs: tuple[int, int, int]) -> None:
     """Adds what both commands have; `epochs` are the defaults of the three stages."""
-    parser.add_argument("-e", "--epochs", type=_positive, default=epochs[0], metavar="N", help="dense training (default: %(default)s)")
-    parser.add_argument("-p", "--pruning_epochs", type=_positive, default=epochs[1], metavar="N", help="while zeros grow (default: %(default)s)")
-    parser.add_argument("-r", "--retraining_epochs", type=_epochs, default=epochs[2], metavar="N", help="afterwards, zeros held; 0 leaves it out (default: %(default)s)")
-    parser.add_argument("-s", "--sparsity", type=_sparsity, default=0.9, metavar="S", help="share of zeros in each pruned layer, 0 < S < 1 (default: %(default)s)")
-    parser.add_argument("-d", "--dense", action="store_true", help="stay dense: no pruning, no retraining; the dense model is quantised and measured")
+    parser.add_argument(
+        "-e", "--epochs", type=_positive, default=epochs[0], metavar="N", help="dense training (default: %(default)s)"
+    )
+    parser.add_argument(
+        "-p",
+        "--pruning_epochs",
+        type=_positive,
+        default=epochs[1],
+        metavar="N",
+        help="while zeros grow (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-r",
+        "--retraining_epochs",
+        type=_epochs,
+        default=epochs[2],
+        metavar="N",
+        help="afterwards, zeros held; 0 leaves it out (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-s",
+        "--sparsity",
+        type=_sparsity,
+        default=0.9,
+        metavar="S",
+        help="share of zeros in each pruned layer, 0 < S < 1 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-d",
+        "--dense",
+        action="store_true",
+        help="stay dense: no pruning, no retraining; the dense model is quantised and measured",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write to; created")
     parser.add_argument("--dataset", choices=datasets, default=datasets[0], help="(default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=cache.default_folder(), metavar="DIR", help="where data sets are kept (default: %(default)s)")
-    parser.add_argument("--seed", type=_seed, default=1, metavar="N", help="of weights, order and augmentation (default: %(default)s)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=cache.default_folder(),
+        metavar="DIR",
+        help="where data sets are kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=_seed, default=1, metavar="N", help="of weights, order and augmentation (default: %(default)s)"
+    )
     parser.add_argument("--tracking_uri", metavar="URI", help="MLflow's store (default: sqlite in DIR/mlflow.db)")
-    parser.add_argument("--threads", type=_epochs, default=0, metavar="N", help="of TensorFlow, 0 for one per core; with another number, sums may be rounded otherwise (default: %(default)s)")
+    parser.add_argument(
+        "--threads",
+        type=_epochs,
+        default=0,
+        metavar="N",
+        help="of TensorFlow, 0 for one per core; another number may round sums otherwise (default: %(default)s)",
+    )
 
 
 def settings(tool: str, options: argparse.Namespace, argv: Sequence[str], weights: Path | None) -> pipeline.Settings:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from dcsr import model as tflite
-from dcsr import verification
-from dcsr.cli import common
 
+from dcsr import model as tflite
+from dcsr import runtime, verification
+from dcsr.cli import common
 from training import measuring, plots
 from training.data import cache, images, load
 from training.data.keywords import LABELS
@@ -68,11 +68,28 @@ def main(argv: Sequence[str]) -> int:
     parser = common.parser("evaluate", _DESCRIPTION, _EPILOG)
     parser.add_argument("model", metavar="MODEL.tflite")
     parser.add_argument("--dataset", choices=load.KEYWORD_SETS + load.IMAGE_SETS, required=True)
-    parser.add_argument("--split", choices=_SPLITS, default="test", help="second_test: another synthesiser's voices (default: %(default)s)")
+    parser.add_argument(
+        "--split",
+        choices=_SPLITS,
+        default="test",
+        help="second_test: another synthesiser's voices (default: %(default)s)",
+    )
     parser.add_argument("--samples", type=_positive, metavar="N", help="only so many, spread over the set")
     parser.add_argument("--against", metavar="OTHER.tflite", help="also run this one and compare every output bit")
+    parser.add_argument(
+        "--record",
+        metavar="FILE.npz",
+        help="also write the int8 input of the first sample of each class that the model tells right: FILE.npz (for"
+        " verify --inputs) and, as C arrays, FILE.h",
+    )
     parser.add_argument("--png", metavar="FILE.png", help="also draw the confusion matrix")
-    parser.add_argument("--cache", type=Path, default=cache.default_folder(), metavar="DIR", help="where data sets are kept (default: %(default)s)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=cache.default_folder(),
+        metavar="DIR",
+        help="where data sets are kept (default: %(default)s)",
+    )
     options = parser.parse_args(argv)
     contents = {path: tflite.read_bytes(path) for path in (options.model, options.against) if path}
     shapes = {path: _input_shape(content, path) for path, content in contents.items()}
@@ -102,6 +119,8 @@ def main(argv: Sequence[str]) -> int:
     if options.png:
         with tflite.replacing(options.png) as temporary:
             plots.confusion(temporary, matrix, names, f"{Path(options.model).name}: {accuracy:.1%}")
+    if options.record:
+        _record(options.record, contents[options.model], inputs, labels, answers[options.model], names)
     if options.against:
         return _compare(answers[options.model], answers[options.against])
     return common.EXIT_OK
@@ -112,6 +131,43 @@ def _input_shape(content: bytes, path: str) -> tuple[int, ...]:
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise InputError(f"{path}: expected one input [1, height, width, channels]")
     return inputs[0].shape
+
+
+def _record(
+    path: str, content: bytes, inputs: np.ndarray, labels: np.ndarray, answers: np.ndarray, names: Sequence[str]
+) -> None:
+    """Writes a sample of each class, in the order of the classes."""
+    right = answers.argmax(axis=1) == labels
+    if missing := [name for index, name in enumerate(names) if not np.any(right & (labels == index))]:
+        raise InputError(f"--record {path}: the model tells no sample of {', '.join(missing)} right")
+    chosen = [int(np.flatnonzero(right & (labels == index))[0]) for index in range(len(names))]
+    samples = measuring.quantised(runtime.Interpreter.from_bytes(content), inputs[chosen])
+    with tflite.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, inputs=samples)
+    rows = ",\n".join(
+        f"    // {name}\n    {{{', '.join(str(value) for value in sample.ravel())}}}"
+        for name, sample in zip(names, samples, strict=True)
+    )
+    strings = ", ".join(f'"{name}"' for name in names)
+    shape = ", ".join(map(str, samples.shape[1:]))
+    header = Path(path).with_suffix(".h")
+    tflite.write_file(
+        header,
+        f"""\
+// Written by `evaluate --record`: an int8 input [{shape}] of each class, in the order of the model's outputs.
+#ifndef DCSR_MODELS_SAMPLES_H_
+#define DCSR_MODELS_SAMPLES_H_
+
+#include <stdint.h>
+
+static const char *const kSampleLabels[{len(names)}] = {{{strings}}};
+static const int8_t kSamples[{len(names)}][{samples[0].size}] = {{
+{rows}}};
+
+#endif  // DCSR_MODELS_SAMPLES_H_
+""",
+    )
+    print(f"{path} and {header}: {len(names)} samples")
 
 
 def _compare(first: np.ndarray, second: np.ndarray) -> int:

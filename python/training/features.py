@@ -69,6 +69,7 @@ def mel_energies(audio: np.ndarray) -> np.ndarray:
 
     Args:
       audio: float32 [clips, CLIP], full scale is 1.
+
     Returns:
       float32 [clips, FRAMES, BANDS]; energies add up where sounds do, on average.
     """

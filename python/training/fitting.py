@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from dcsr import model as tflite
 
 BATCH = 128
@@ -71,7 +72,12 @@ def _progress(stage: Stage, steps: int) -> Any:
     class Bar(tf_keras.callbacks.Callback):
         def __init__(self) -> None:
             super().__init__()
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[state]}"),
+                TimeRemainingColumn(),
+            )
             self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self.task = self.bar.add_task(stage.name, total=stage.epochs * steps, state="")
             self.epoch = 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
 from dcsr import runtime
 from dcsr.model import ModelError
 
@@ -30,8 +31,10 @@ def outputs(content: bytes, inputs: np.ndarray, name: str, track: Track = iter) 
       name: of the model, for messages.
       inputs: float32 [n, ...], as the float model takes them.
       track: wraps the numbers of the samples while they are worked through.
+
     Returns:
       [n, classes], of the type of the model's output.
+
     Raises:
       ModelError: if the interpreter refuses the model.
     """

@@ -39,7 +39,7 @@ def test_ds_cnn_is_that_of_hello_edge(name, pointwise, channels, kilobytes):
     assert model.output_shape == (None, 12)
 
 
-# Trainable parameters with 1000 classes; 3.4 M and 6.9 M in the paper's table 4 are these, rounded, and with a wider head.
+# Trainable parameters with 1000 classes; in the paper's table 4 they are 3.4 M and 6.9 M.
 @pytest.mark.parametrize("width, parameters", [(1.0, 3_504_872), (1.4, 6_108_776)])
 def test_mobilenet_v2_has_the_parameters_of_the_paper(width, parameters):
     model = mobilenet_v2.build(224, 3, 1000, width, 0.2, 1)

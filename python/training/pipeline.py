@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from dcsr import convert, report, runtime, verification
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.cli import common
-
 from training import fitting, measuring, pruning, quantisation, tracking
 from training.errors import InputError
 from training.fitting import EpochData, Stage
@@ -268,9 +268,7 @@ def run(network: Network, task: Task, settings: Settings) -> dict[str, Any]:
     checkpoints = settings.output / "checkpoints" / name
     keep, state = _open_checkpoints(checkpoints, _fingerprint(network, task, settings))
     started = time.process_time() - state["cpu_seconds"]
-    with tracking.run(
-        settings.tracking_uri, settings.output, network.name, name, state.get("run")
-    ) as tracked:
+    with tracking.run(settings.tracking_uri, settings.output, network.name, name, state.get("run")) as tracked:
         state["run"] = tracked.identifier
 
         def remember() -> None:

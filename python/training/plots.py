@@ -46,7 +46,9 @@ def accuracy_against_flash(path: Path, curves: Mapping[str, Sequence[tuple[int, 
         axes.plot(kilobytes, accuracies, marker=marker, label=name, linewidth=1)
         for x, y, (_, _, label) in zip(kilobytes, accuracies, points, strict=True):
             axes.annotate(label, (x, y), textcoords="offset points", xytext=(5, -11), size=8)
-    axes.set(title=title, xlabel="flash of the model file, kB (log scale)", ylabel="int8 accuracy in TFLM, %", xscale="log")
+    axes.set(
+        title=title, xlabel="flash of the model file, kB (log scale)", ylabel="int8 accuracy in TFLM, %", xscale="log"
+    )
     ticks = [20, 30, 50, 100, 200, 300, 500]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 

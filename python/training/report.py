@@ -18,7 +18,8 @@ def print_results(results: dict[str, Any], output: Path) -> None:
     print(f"{'op':<18} {'weights':<14} {'number':>9}  sparsity")
     for layer in results["layers"]:
         rows, columns = layer["shape"]
-        print(f"{layer['op']:<18} {f'{rows} x {columns}':<14} {rows * columns:>9,}  {layer['zeros'] / (rows * columns):6.1%}")
+        weights = rows * columns
+        print(f"{layer['op']:<18} {f'{rows} x {columns}':<14} {weights:>9,}  {layer['zeros'] / weights:6.1%}")
     accuracy = ", ".join(f"{_NAMES[name]} {value:.4f}" for name, value in results["accuracy"].items())
     print(f"accuracy on {results['test_samples']:,} test samples: {accuracy}")
     sizes = results["bytes"]

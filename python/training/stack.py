@@ -13,6 +13,7 @@ def prepare(seed: int, threads: int) -> None:
     Args:
       seed: of initial weights.
       threads: of TensorFlow, 0 for one per core. Sums are rounded in an order that may depend on it.
+
     Raises:
       InputError: if part of the training stack is missing.
     """

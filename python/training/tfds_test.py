@@ -1,4 +1,4 @@
-"""The TensorFlow Datasets code paths, with TFDS's own mock data; and that what cannot be reached is found out at once."""
+"""The TensorFlow Datasets code paths, with TFDS's own mock data, and unreachable ones."""
 
 import os
 import time

@@ -58,6 +58,7 @@ def run(uri: str, output: Path, experiment: str, name: str, identifier: str | No
       experiment: the run is listed in.
       name: of the run.
       identifier: of the run to go on with, None for a new one. Where the store does not know it, a new one is made.
+
     Raises:
       InputError: if the store cannot be used.
     """

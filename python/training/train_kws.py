@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dcsr.cli import common
-
 from training import arguments, ds_cnn, pipeline, report, stack
 from training.data import keywords, load, synthetic_speech
 
-_DESCRIPTION = """\
+_DESCRIPTION = (
+    """\
 Trains a DS-CNN of "Hello Edge" (arXiv 1711.07128) to tell ten keywords, silence and anything else apart, prunes its
 pointwise and fully connected layers, quantises it to int8, compresses it, and measures it in TensorFlow Lite Micro.
-Input: MFCC 49x10 of one second (docs/training.md). Classes: """ + " ".join(keywords.LABELS) + "."
+Input: MFCC 49x10 of one second (docs/training.md). Classes: """
+    + " ".join(keywords.LABELS)
+    + "."
+)
 
 _EPILOG = """\
 DIR then has NAME.tflite (zeros stored as int8 zeros), NAME.dcsr.tflite (compressed), NAME.json (what was measured),
@@ -40,8 +43,12 @@ _RATES = {
 def main(argv: Sequence[str], size: synthetic_speech.Size | None = None) -> int:
     """Runs the tool, in tests with synthetic_speech of another size; returns its exit status."""
     parser = common.parser("train_kws", _DESCRIPTION, _EPILOG)
-    parser.add_argument("-a", "--architecture", choices=ds_cnn.ARCHITECTURES, default="s", help="(default: %(default)s)")
-    parser.add_argument("-w", "--weights", type=Path, metavar="FILE.npz", help="start from these dense weights instead of training")
+    parser.add_argument(
+        "-a", "--architecture", choices=ds_cnn.ARCHITECTURES, default="s", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "-w", "--weights", type=Path, metavar="FILE.npz", help="start from these dense weights instead of training"
+    )
     arguments.add(parser, load.KEYWORD_SETS, (30, 12, 10))
     options = parser.parse_args(argv)
     settings = arguments.settings("train_kws", options, argv, options.weights)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dcsr.cli import common
-
 from training import arguments, mobilenet_v2, pipeline, report, stack
 from training.data import images, load
 
@@ -57,10 +56,33 @@ def _blocks(value: str) -> int:
 def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     parser = common.parser("train_mnetv2", _DESCRIPTION, _EPILOG)
-    parser.add_argument("-o", "--dropout", type=_share, default=0.2, metavar="D", help="before the last layer (default: %(default)s)")
-    parser.add_argument("-w", "--width", type=_width, default=0.35, metavar="W", help="multiplier of the channels (default: %(default)s)")
-    parser.add_argument("-x", "--skip_blocks", type=_blocks, default=7, metavar="N", help="inverted residual blocks that stay dense, from the first on; 7 as in the dCSR paper's models (default: %(default)s)")
-    parser.add_argument("-b", "--base_model_path", type=Path, metavar="FILE.npz", help="start from these dense weights instead of training")
+    parser.add_argument(
+        "-o", "--dropout", type=_share, default=0.2, metavar="D", help="before the last layer (default: %(default)s)"
+    )
+    parser.add_argument(
+        "-w",
+        "--width",
+        type=_width,
+        default=0.35,
+        metavar="W",
+        help="multiplier of the channels (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-x",
+        "--skip_blocks",
+        type=_blocks,
+        default=7,
+        metavar="N",
+        help="inverted residual blocks that stay dense, from the first on; 7 as in the dCSR paper's models (default:"
+        " %(default)s)",
+    )
+    parser.add_argument(
+        "-b",
+        "--base_model_path",
+        type=Path,
+        metavar="FILE.npz",
+        help="start from these dense weights instead of training",
+    )
     parser.add_argument("--upscale", action="store_true", help="96x96 instead of 32x32: each pixel three times")
     arguments.add(parser, load.IMAGE_SETS, (12, 5, 4))
     options = parser.parse_args(argv)

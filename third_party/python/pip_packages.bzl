@@ -128,8 +128,8 @@ def _pip_packages_impl(rctx):
     scope = " ".join([line[len("# For "):].rstrip(".") for line in lock.split("\n") if line.startswith("# For ")])
     required = {}
     # What builds others comes first.
-    order = sorted(packages, key = lambda name: name in rctx.attr.source_packages)
-    for name in order:
+    built = [name for name in packages if name in rctx.attr.source_packages]
+    for name in [name for name in packages if name not in built] + built:
         lines = packages[name]
         rctx.report_progress("pip install " + lines[0].split(" ")[0])
         required[name] = [r for r in _pip_install(rctx, python, name, lines, scope) if r in packages]

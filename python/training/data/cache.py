@@ -38,8 +38,10 @@ def cached(
       name: of the data set.
       version: of what makes it; another version is another file.
       make: makes the arrays.
+
     Returns:
       (arrays, sha256 of the file). A damaged file is made anew.
+
     Raises:
       ModelError: if the folder cannot be written to.
     """

@@ -59,7 +59,9 @@ def augmented_epoch(data: ImageData, rng: np.random.Generator) -> tuple[np.ndarr
     mirrored = rng.random((len(order), 1)) < (0.5 if data.mirror else 0)
     columns = np.where(mirrored, columns[:, ::-1], columns).clip(0, SIDE - 1)
     inside = np.where(mirrored[..., np.newaxis], inside[:, :, ::-1], inside)
-    moved = pixels[order[:, np.newaxis, np.newaxis], rows.clip(0, SIDE - 1)[:, :, np.newaxis], columns[:, np.newaxis, :]]
+    moved = pixels[
+        order[:, np.newaxis, np.newaxis], rows.clip(0, SIDE - 1)[:, :, np.newaxis], columns[:, np.newaxis, :]
+    ]
     return normalised(moved * inside[..., np.newaxis], data.scale), labels[order]
 
 

@@ -56,7 +56,7 @@ def _shifted(energies: np.ndarray, shifts: np.ndarray) -> np.ndarray:
 
 
 def _warped(energies: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Each clip as if spoken by someone whose formants lie `factors` times as high (vocal tract length perturbation)."""
+    """Each clip as if spoken by someone whose formants lie `factors` times as high (vocal tract perturbation)."""
     positions = features.band_positions(1 / factors)
     lower = positions.astype(int).clip(0, features.BANDS - 2)
     share = (positions - lower).clip(0, 1).astype(np.float32)[:, np.newaxis]
@@ -93,7 +93,11 @@ def augmented_epoch(data: KeywordData, rng: np.random.Generator) -> tuple[np.nda
     noise = data.noise_energies[rng.integers(len(data.noise_energies), size=total)]
     # Noise starts anywhere: the clip's frames in another order of beginning and end.
     noise = np.take_along_axis(
-        noise, ((np.arange(features.FRAMES) + rng.integers(features.FRAMES, size=(total, 1))) % features.FRAMES)[..., np.newaxis], axis=1
+        noise,
+        ((np.arange(features.FRAMES) + rng.integers(features.FRAMES, size=(total, 1))) % features.FRAMES)[
+            ..., np.newaxis
+        ],
+        axis=1,
     )
     energies = np.empty((total, features.FRAMES, features.BANDS), np.float32)
     level = 10 ** rng.uniform(-3.2, -1.4, (count, 1, 1))  # as power: -32 to -14 dB

@@ -20,7 +20,9 @@ IMAGE_SETS = ("cifar10", "fashion_mnist")
 TrackNamed = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]
 
 
-def keywords(name: str, folder: Path, track: TrackNamed, size: synthetic_speech.Size | None = None) -> tuple[KeywordData, str]:
+def keywords(
+    name: str, folder: Path, track: TrackNamed, size: synthetic_speech.Size | None = None
+) -> tuple[KeywordData, str]:
     """A keyword data set and its sha256.
 
     Args:
@@ -28,6 +30,7 @@ def keywords(name: str, folder: Path, track: TrackNamed, size: synthetic_speech.
       folder: of the cache.
       track: given a description, wraps a sequence so that progress shows while it is worked through.
       size: of synthetic_speech, if not all of it.
+
     Raises:
       InputError: if it is not in the cache and cannot be made or reached.
     """

@@ -44,10 +44,13 @@ def build(folder: Path, track: Callable[[str], Callable[[Sequence[Any]], Iterabl
     Args:
       folder: of the cache.
       track: given a description, wraps a sequence so that progress shows while it is worked through.
+
     Raises:
       InputError: if it cannot be had.
     """
-    splits = {split: _read(folder, split) for split in track("reading speech_commands")(["train", "validation", "test"])}
+    splits = {
+        split: _read(folder, split) for split in track("reading speech_commands")(["train", "validation", "test"])
+    }
     energies, labels = splits["train"]
     kept, silence = _balanced(labels), labels == LABELS.index(SILENCE)
     if not silence.any():

@@ -30,9 +30,9 @@ ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "
 # The variants of espeak-ng 1.51 that sound like people: no robots, whispers and the like.
 VARIANTS = (
     "Alex Alicia Andrea Andy Annie AnxiousAndy Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario Michael Mike"
-    " Nguyen RicishayMax RicishayMax2 RicishayMax3 adam anika announcer antonio aunty belinda benjamin boris caleb david"
-    " ed edward edward2 f1 f2 f3 f4 f5 grandma grandpa gustave iven iven2 iven3 iven4 john kaukovalta klatt klatt2 klatt3"
-    " klatt4 klatt5 klatt6 linda m1 m2 m3 m4 m5 m6 m7 m8 marcelo max michel miguel norbert pablo paul pedro quincy rob"
+    " Nguyen RicishayMax RicishayMax2 RicishayMax3 adam anika announcer antonio aunty belinda benjamin boris caleb"
+    " david ed edward edward2 f1 f2 f3 f4 f5 grandma grandpa gustave iven iven2 iven3 iven4 john kaukovalta klatt klatt2"
+    " klatt3 klatt4 klatt5 klatt6 linda m1 m2 m3 m4 m5 m6 m7 m8 marcelo max michel miguel norbert pablo paul pedro quincy rob"
     " robert sandro shelby steph steph2 steph3 travis victor zac"
 ).split()
 
@@ -81,9 +81,7 @@ def check_programs() -> None:
     """Raises InputError if a synthesiser is missing."""
     missing = [program for program in ("espeak-ng", "flite") if not shutil.which(program)]
     if missing:
-        raise InputError(
-            f"synthetic_speech: {' and '.join(missing)} not found; apt-get install espeak-ng flite"
-        )
+        raise InputError(f"synthetic_speech: {' and '.join(missing)} not found; apt-get install espeak-ng flite")
 
 
 def version(size: Size) -> str:
@@ -111,7 +109,7 @@ def _flite(rng: np.random.Generator, voice: str, word: str) -> _Utterance:
 
 
 def _read_wave(content: bytes) -> tuple[np.ndarray, int]:
-    """Samples, float32 with full scale 1, and the rate. The sizes in a header written to a pipe are not to be trusted."""
+    """Samples, float32 with full scale 1, and the rate. The sizes in the header of a pipe are not to be trusted."""
     with wave.open(io.BytesIO(content)) as file:
         rate = file.getframerate()
     samples = np.frombuffer(content[44:][: (len(content) - 44) // 2 * 2], "<i2")
@@ -285,6 +283,7 @@ def build(size: Size, track: Callable[[str], Callable[[Sequence[Any]], Iterable[
     Args:
       size: how much to make.
       track: given a description, wraps a sequence so that progress shows while it is worked through.
+
     Raises:
       InputError: if a synthesiser is missing or fails.
     """

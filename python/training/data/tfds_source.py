@@ -1,4 +1,7 @@
-"""Reading TensorFlow Datasets, which downloads what is not there yet. A host that cannot be reached is found out at once."""
+"""Reading TensorFlow Datasets, which downloads what is not there yet.
+
+A host that cannot be reached is found out at once.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,7 @@ def samples(name: str, split: str, folder: Path) -> Iterator[dict[str, Any]]:
       name: of the data set in TFDS.
       split: "train", "validation" or "test".
       folder: of our cache; TFDS keeps its data in `tensorflow_datasets` under it.
+
     Raises:
       InputError: if the data cannot be had, or TFDS is not installed.
     """
