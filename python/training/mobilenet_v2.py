@@ -52,6 +52,7 @@ def _dropout_layer() -> type:
 
         def build(self, input_shape: Any) -> None:
             self.step = self.add_weight("step", (), "int64", "zeros", trainable=False)
+            super().build(input_shape)
 
         def call(self, inputs: Any, training: Any = None) -> Any:
             if not training:

@@ -32,7 +32,8 @@ _HEAD = """\
 # Models
 
 int8 models for microcontrollers, dense and with pruned weights. They are stored dense, zeros as int8 zeros, as the
-training commands leave them: input for `compress`, the tests and the measurements. Nothing here depends on other folders.
+training commands leave them: input for `compress`, the tests and the measurements. Nothing here depends on other
+folders.
 
 This file and the picture are written by `bazel run //python/training:model_cards -- models` from the JSON files that
 the training commands left beside the models.
