@@ -155,6 +155,7 @@ def _record(
         header,
         f"""\
 // Written by `evaluate --record`: an int8 input [{shape}] of each class, in the order of the model's outputs.
+// clang-format off
 #ifndef DCSR_MODELS_SAMPLES_H_
 #define DCSR_MODELS_SAMPLES_H_
 
