@@ -5,7 +5,7 @@
 writes third_party/python/requirements_lock.txt. Every supported CPython resolves the requirements
 with its own pip, so that markers such as `python_version < "3.11"` mean what they say; a package
 that resolves to different versions gets one line for each, with the marker that tells them apart.
-Only wheels for x86-64 Linux are considered.
+Only wheels for x86-64 Linux are considered; `--source PACKAGE` locks the source archive of one that has no wheel.
 
 The interpreters must be on PATH as python3.10, python3.11 and so on, each with pip 22.2 or later.
 """
@@ -35,31 +35,65 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def resolve(requirements: Path, minor: int) -> dict[Pin, set[str]]:
+def pip(python: str, what: str, *arguments: str) -> None:
+    """Runs pip; ends the program if it fails."""
+    if subprocess.run([python, "-m", "pip", *arguments], check=False).returncode != 0:
+        sys.exit(f"lock_requirements: {what}: pip of {python} failed, see above")
+
+
+def installs(python: str, what: str, *arguments: str) -> list[dict]:
+    """What `pip install` with these arguments would install, from its report."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch, "report.json")
+        options = ("--quiet", "--dry-run", "--ignore-installed", f"--report={report}", f"--target={scratch}/site")
+        pip(python, what, "install", *options, *arguments)
+        return json.loads(report.read_text())["install"]
+
+
+def sha256(install: dict) -> str:
+    """Of the file that an entry of pip's report would be installed from."""
+    return install["download_info"]["archive_info"]["hashes"]["sha256"]
+
+
+def resolve(requirements: Path, minor: int, sources: set[str]) -> dict[Pin, set[str]]:
     """Resolves `requirements` for CPython 3.`minor` without installing anything.
 
     Returns:
-      The sha256 of the chosen wheel, for each package.
+      The sha256 of the chosen wheel, for each package; of the source archive for those in `sources`.
     """
     python = shutil.which(f"python3.{minor}")
     if python is None:
         sys.exit(f"lock_requirements: python3.{minor} is not on PATH")
     platforms = [f"manylinux_2_{glibc}_x86_64" for glibc in range(GLIBC_MINOR, 4, -1)]
     platforms += [f"manylinux{tag}_x86_64" for tag in ("2014", "2010", "1")]
-    with tempfile.TemporaryDirectory() as scratch:
-        report = Path(scratch, "report.json")
-        command = [python, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-        command += ["--only-binary=:all:", f"--report={report}", f"--target={scratch}/site"]
-        command += [f"--platform={platform}" for platform in platforms]
-        command += ["--requirement", str(requirements)]
-        done = subprocess.run(command, check=False)
-        if done.returncode != 0:
-            sys.exit(f"lock_requirements: {requirements}: pip of 3.{minor} failed, see above")
-        installs = json.loads(report.read_text())["install"]
     pins = {}
-    for install in installs:
-        pin = (canonical(install["metadata"]["name"]), install["metadata"]["version"])
-        pins[pin] = {install["download_info"]["archive_info"]["hashes"]["sha256"]}
+    with tempfile.TemporaryDirectory() as wheels:
+        # pip takes source archives for another platform only without what they require, so it gets wheels made of them.
+        for source in sources:
+            pip(
+                python,
+                source,
+                "wheel",
+                "--quiet",
+                "--use-pep517",
+                "--no-deps",
+                f"--no-binary={source}",
+                f"--wheel-dir={wheels}",
+                source,
+            )
+        chosen = installs(
+            python,
+            str(requirements),
+            "--only-binary=:all:",
+            f"--find-links={wheels}",
+            *(f"--platform={platform}" for platform in platforms),
+            f"--requirement={requirements}",
+        )
+    for install in chosen:
+        name, version = canonical(install["metadata"]["name"]), install["metadata"]["version"]
+        if name in sources:
+            [install] = installs(python, name, "--use-pep517", "--no-deps", f"--no-binary={name}", f"{name}=={version}")
+        pins[name, version] = {sha256(install)}
     return pins
 
 
@@ -76,12 +110,12 @@ def marker(minors: set[int], supported: range) -> str:
     return " and ".join(clauses)
 
 
-def lock_text(requirements: Path, supported: range, without: set[str]) -> str:
+def lock_text(requirements: Path, supported: range, without: set[str], sources: set[str]) -> str:
     """Returns the text of the lock file of `requirements`, less the packages `without`."""
     hashes: dict[Pin, set[str]] = defaultdict(set)
     minors: dict[Pin, set[int]] = defaultdict(set)
     for minor in supported:
-        for pin, wheel in resolve(requirements, minor).items():
+        for pin, wheel in resolve(requirements, minor, sources).items():
             if pin[0] not in without:
                 hashes[pin] |= wheel
                 minors[pin].add(minor)
@@ -109,6 +143,13 @@ def main() -> None:
         help="leave out a package that others require, because another one stands in for it",
     )
     parser.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="lock the source archive of a package that has no wheel; name it in source_packages in WORKSPACE too",
+    )
+    parser.add_argument(
         "--newest",
         type=int,
         default=PYTHON_MINORS[-1],
@@ -118,9 +159,10 @@ def main() -> None:
     arguments = parser.parse_args()
     supported = range(PYTHON_MINORS[0], arguments.newest + 1)
     without = {canonical(name) for name in arguments.without}
+    sources = {canonical(name) for name in arguments.source}
     for requirements in arguments.requirements:
         lock = requirements.with_name(requirements.stem + "_lock.txt")
-        lock.write_text(lock_text(requirements, supported, without))
+        lock.write_text(lock_text(requirements, supported, without, sources))
         print(lock)
 
 

@@ -33,6 +33,9 @@ The cause is in the last lines above. Usual ones, and the way out:
 Then run Bazel again.
 """
 
+# What a package without a wheel is built with: of the same lock, so that nothing is installed that has no hash there.
+_BUILD_TOOLS = ["setuptools", "wheel"]
+
 def _label_name(name):
     return name.strip().lower().replace("-", "_").replace(".", "_")
 
@@ -75,6 +78,11 @@ def _pip_install(rctx, python, name, lines, scope):
     requirements = rctx.path("requirements/%s.txt" % name)
     rctx.file(requirements, "\n".join(lines) + "\n")
     site = rctx.path(name + "/site")
+    if name in rctx.attr.source_packages:
+        kind = ["--no-binary=:all:", "--use-pep517", "--no-build-isolation"]
+        environment = {"PYTHONPATH": ":".join([str(rctx.path(tool + "/site")) for tool in _BUILD_TOOLS])}
+    else:
+        kind, environment = ["--only-binary=:all:"], {}
     result = rctx.execute([
         python,
         "-m",
@@ -85,13 +93,12 @@ def _pip_install(rctx, python, name, lines, scope):
         "--disable-pip-version-check",
         "--root-user-action=ignore",
         "--no-warn-script-location",
-        "--only-binary=:all:",
         "--require-hashes",
         "--no-deps",
         "--no-compile",
         "--target=%s" % site,
         "--requirement=%s" % requirements,
-    ], timeout = rctx.attr.timeout)
+    ] + kind, timeout = rctx.attr.timeout, environment = environment)
     if result.return_code != 0:
         fail(_HELP.format(
             lock = str(rctx.attr.requirements_lock).lstrip("@"),
@@ -120,7 +127,10 @@ def _pip_packages_impl(rctx):
     packages = _read_lock(lock)
     scope = " ".join([line[len("# For "):].rstrip(".") for line in lock.split("\n") if line.startswith("# For ")])
     required = {}
-    for name, lines in packages.items():
+    # What builds others comes first.
+    built = [name for name in packages if name in rctx.attr.source_packages]
+    for name in [name for name in packages if name not in built] + built:
+        lines = packages[name]
         rctx.report_progress("pip install " + lines[0].split(" ")[0])
         required[name] = [r for r in _pip_install(rctx, python, name, lines, scope) if r in packages]
     for name in packages:
@@ -139,6 +149,9 @@ All packages of a repository are installed when the first is needed, so what not
             mandatory = True,
             allow_single_file = True,
             doc = "The lock file, of tools/lock_requirements.py: `name==version [; marker] --hash=...` lines.",
+        ),
+        "source_packages": attr.string_list(
+            doc = "Packages that have no wheel. The lock has the hash of their source archive, and setuptools and wheel.",
         ),
         "timeout": attr.int(
             default = 1800,

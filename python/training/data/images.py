@@ -1,0 +1,153 @@
+"""Image data sets, and the augmentation of what is trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from training.data import tfds_source
+from training.errors import InputError
+
+CLASSES = 10
+SIDE = 32
+UPSCALED = 96
+VALIDATION = 2000  # of the training images, the last
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+FASHION_LABELS = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+CIFAR_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_INSTALL = "apt-get install dataset-fashion-mnist"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageData:
+    """A data set in memory: uint8 [n, SIDE, SIDE, channels] and labels int64 [n].
+
+    scale: each pixel is repeated so often in height and width before a network sees it; 1 or 3.
+    shift: pixels that augmentation moves an image by, at most.
+    mirror: whether augmentation mirrors images.
+    """
+
+    training: tuple[np.ndarray, np.ndarray]
+    validation: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+    scale: int
+    shift: int
+    mirror: bool
+
+
+def normalised(pixels: np.ndarray, scale: int) -> np.ndarray:
+    """What a network sees: float32 in -1..1, pixels repeated `scale` times."""
+    values = pixels.astype(np.float32) / 127.5 - 1
+    return values if scale == 1 else values.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def augmented_epoch(data: ImageData, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """One epoch in random order: every training image shifted (cropped elsewhere) and perhaps mirrored."""
+    pixels, labels = data.training
+    order = rng.permutation(len(labels))
+    rows = np.arange(SIDE) + rng.integers(-data.shift, data.shift + 1, (len(order), 1))
+    columns = np.arange(SIDE) + rng.integers(-data.shift, data.shift + 1, (len(order), 1))
+    inside = ((rows >= 0) & (rows < SIDE))[:, :, np.newaxis] & ((columns >= 0) & (columns < SIDE))[:, np.newaxis, :]
+    mirrored = rng.random((len(order), 1)) < (0.5 if data.mirror else 0)
+    columns = np.where(mirrored, columns[:, ::-1], columns).clip(0, SIDE - 1)
+    inside = np.where(mirrored[..., np.newaxis], inside[:, :, ::-1], inside)
+    moved = pixels[
+        order[:, np.newaxis, np.newaxis], rows.clip(0, SIDE - 1)[:, :, np.newaxis], columns[:, np.newaxis, :]
+    ]
+    return normalised(moved * inside[..., np.newaxis], data.scale), labels[order]
+
+
+def _split(
+    training: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    upscale: bool,
+    shift: int,
+    mirror: bool,
+) -> ImageData:
+    held_out = min(VALIDATION, len(training[1]) // 5)
+    return ImageData(
+        training=tuple(array[:-held_out] for array in training),
+        validation=tuple(array[-held_out:] for array in training),
+        test=test,
+        scale=UPSCALED // SIDE if upscale else 1,
+        shift=shift,
+        mirror=mirror,
+    )
+
+
+# ------------------------------------------------------------------------------------ Fashion-MNIST
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """Reads a gzipped IDX file: bytes 0 0 8 and rank, big-endian sizes, then unsigned bytes."""
+    try:
+        with gzip.open(path, "rb") as stream:
+            content = stream.read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {_INSTALL}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+        raise InputError(f"{path}: not an IDX file of unsigned bytes")
+    rank = content[3]
+    if len(content) < 4 + 4 * rank:
+        raise InputError(f"{path}: header cut short")
+    shape = struct.unpack_from(f">{rank}I", content, 4)
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * rank)
+    if values.size != math.prod(shape):
+        raise InputError(f"{path}: header promises {math.prod(shape)} bytes, file has {values.size}")
+    return values.reshape(shape)
+
+
+def _fashion_split(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images, padded from 28 to SIDE pixels, and labels; `prefix` is "train" or "t10k"."""
+    pixels = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")
+    labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")
+    if pixels.ndim != 3 or pixels.shape[1:] != (28, 28) or labels.shape != pixels.shape[:1]:
+        raise InputError(
+            f"{folder}: {prefix}: expected n images of 28x28 and n labels, found {pixels.shape} and {labels.shape}"
+        )
+    if labels.size == 0 or labels.max() >= CLASSES:
+        raise InputError(f"{folder}: {prefix}: expected labels 0..{CLASSES - 1}")
+    return np.pad(pixels, ((0, 0), (2, 2), (2, 2)))[..., np.newaxis], labels.astype(np.int64)
+
+
+def fashion_mnist(folder: Path, upscale: bool) -> tuple[ImageData, str]:
+    """Fashion-MNIST from the files of the Debian package, and a sha256 of it.
+
+    Raises:
+      InputError: if the folder is missing or a file in it is not as it should be.
+    """
+    if not folder.is_dir():
+        raise InputError(f"fashion_mnist: no folder {folder}; {_INSTALL}")
+    training, test = _fashion_split(folder, "train"), _fashion_split(folder, "t10k")
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in (*training, *test))).hexdigest()
+    # Every garment is centred, and every shoe points to the left.
+    return _split(training, test, upscale, shift=1, mirror=False), digest
+
+
+# ------------------------------------------------------------------------------------------ CIFAR-10
+
+
+def cifar10(folder: Path, upscale: bool) -> tuple[ImageData, str]:
+    """CIFAR-10 through TensorFlow Datasets, and a sha256 of it.
+
+    Raises:
+      InputError: if it is not in the folder yet and cannot be had.
+    """
+
+    def split(name: str) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [(pair["image"], pair["label"]) for pair in tfds_source.samples("cifar10", name, folder)]
+        return np.stack([image for image, _ in pairs]), np.array([label for _, label in pairs], np.int64)
+
+    training, test = split("train"), split("test")
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in (*training, *test))).hexdigest()
+    return _split(training, test, upscale, shift=3, mirror=True), digest

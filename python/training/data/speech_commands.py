@@ -1,0 +1,76 @@
+"""Google Speech Commands (arXiv 1804.03209) through TensorFlow Datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import features
+from training.data import tfds_source
+from training.data.keywords import LABELS, SILENCE, UNKNOWN, KeywordData
+from training.errors import InputError
+
+VERSION = "features 1"
+
+
+def _read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mel energies and labels of a split; clips are cut or padded to one second."""
+    energies, labels = [], []
+    for sample in tfds_source.samples("speech_commands", split, folder):
+        clip = np.zeros(features.CLIP, np.float32)
+        audio = np.asarray(sample["audio"])[: features.CLIP]
+        clip[: len(audio)] = audio / 32768
+        energies.append(features.mel_energies(clip[np.newaxis])[0])
+        labels.append(int(sample["label"]))
+    if not labels:
+        raise InputError(f"speech_commands: split {split} is empty")
+    return np.stack(energies), np.array(labels, np.int64)
+
+
+def _balanced(labels: np.ndarray) -> np.ndarray:
+    """Indices of all clips of keywords, and of as many unknown ones as there are of two keywords."""
+    unknown = np.flatnonzero(labels == LABELS.index(UNKNOWN))
+    words = np.flatnonzero(~np.isin(labels, [LABELS.index(UNKNOWN), LABELS.index(SILENCE)]))
+    most = max(1, 2 * len(words) // (len(LABELS) - 2))
+    return np.sort(np.concatenate([words, unknown[:: -(-len(unknown) // most)] if len(unknown) else unknown]))
+
+
+def build(folder: Path, track: Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]) -> KeywordData:
+    """Reads the data set. Its silence is the noise to train with.
+
+    Args:
+      folder: of the cache.
+      track: given a description, wraps a sequence so that progress shows while it is worked through.
+
+    Raises:
+      InputError: if it cannot be had.
+    """
+    splits = {
+        split: _read(folder, split) for split in track("reading speech_commands")(["train", "validation", "test"])
+    }
+    energies, labels = splits["train"]
+    kept, silence = _balanced(labels), labels == LABELS.index(SILENCE)
+    if not silence.any():
+        raise InputError("speech_commands: the training split has no silence to take noise from")
+    return KeywordData(
+        # Loudness is that of a word of unit level, which augmentation expects.
+        training_energies=_levelled(energies[kept]),
+        training_labels=labels[kept],
+        noise_energies=_levelled(energies[silence]),
+        validation=(features.mfcc(splits["validation"][0]), splits["validation"][1]),
+        test=(features.mfcc(splits["test"][0]), splits["test"][1]),
+        second_test=None,
+    )
+
+
+def _levelled(energies: np.ndarray) -> np.ndarray:
+    """Each clip with the mean energy that a sound of unit root mean square has."""
+    unit = features.mel_energies(np.ones((1, features.CLIP), np.float32) * _unit_noise())[0].mean()
+    return energies * (unit / np.maximum(energies.mean(axis=(1, 2), keepdims=True), 1e-12))
+
+
+def _unit_noise() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((1, features.CLIP)).astype(np.float32)

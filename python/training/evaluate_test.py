@@ -1,0 +1,90 @@
+"""evaluate on models of the repository and made-up test sets."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcsr import convert, runtime
+from dcsr import model as tflite
+from training import evaluate, measuring
+from training.data import load
+from training.data.keywords import KeywordData
+from training.errors import InputError
+
+MODEL = Path("models/kws/ds_cnn_s_90.tflite")
+
+
+@pytest.fixture(autouse=True)
+def samples(monkeypatch):
+    """The recorded samples of the held-out voices, one of each class, in place of the whole test set."""
+    details = runtime.Interpreter.from_file(MODEL).get_input_details(0)["quantization_parameters"]
+    with np.load("models/kws/samples.npz") as archive:
+        inputs = (archive["inputs"].astype(np.float32) - details["zero_points"][0]) * details["scales"][0]
+    labels = np.arange(12)
+    data = KeywordData(inputs, labels, inputs, (inputs, labels), (inputs, labels), None)
+    monkeypatch.setattr(load, "keywords", lambda *arguments: (data, "sha256"))
+    return inputs, labels
+
+
+def run(*arguments):
+    return evaluate.main([*map(str, arguments), "--dataset", "synthetic_speech"])
+
+
+def test_accuracy_and_confusion_are_printed_and_drawn(tmp_path, capsys, samples):
+    inputs, labels = samples
+    right = measuring.accuracy(measuring.outputs(MODEL.read_bytes(), inputs, "model"), labels)
+    assert right > 0.9  # they were recorded because a model told them right
+    assert run(MODEL, "--png", tmp_path / "confusion.png") == 0
+    out = capsys.readouterr().out
+    assert f"accuracy {right:.4f} on {len(labels)} samples of synthetic_speech, test" in out
+    assert out.splitlines()[1].startswith("down")
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_compressed_model_answers_the_same(tmp_path, capsys):
+    compressed, choices = convert.compress(tflite.read(MODEL), str(MODEL))
+    assert any(choice.packed for choice in choices)
+    path = tmp_path / "small.tflite"
+    path.write_bytes(tflite.serialize(compressed))
+    assert run(path, "--against", MODEL) == 0
+    assert "identical: every bit" in capsys.readouterr().out
+
+
+def test_other_models_answer_is_told_apart(tmp_path, capsys):
+    model = tflite.read(MODEL)
+    [bias] = [buffer for buffer in model.buffers if buffer.data is not None and len(buffer.data) == 4 * 12]
+    bias.data = np.roll(np.asarray(bias.data).view(np.int32) + 500, 1).view(np.uint8)
+    other = tmp_path / "other.tflite"
+    other.write_bytes(tflite.serialize(model))
+    assert run(other, "--against", MODEL) == 1
+    assert "different: " in capsys.readouterr().out
+
+
+def test_confusion_counts_labels_in_rows():
+    answers = np.array([[9, 1], [9, 1], [1, 9]])
+    assert measuring.confusion(answers, np.array([0, 1, 1]), 2).tolist() == [[1, 0], [1, 1]]
+
+
+def test_recorded_samples_are_the_models_inputs(tmp_path, capsys):
+    assert run(MODEL, "--record", tmp_path / "samples.npz") == 0
+    with np.load(tmp_path / "samples.npz") as new, np.load("models/kws/samples.npz") as old:
+        np.testing.assert_array_equal(new["inputs"], old["inputs"])
+    assert (tmp_path / "samples.h").read_text().count("\n    // ") == 12
+
+
+def test_model_for_other_inputs_is_refused():
+    with pytest.raises(InputError, match=r"takes inputs of \[28, 28, 1\], those of synthetic_speech are \[49, 10, 1\]"):
+        run("models/fashion_dscnn_90.tflite")
+
+
+def test_split_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="second_test: synthetic_speech has none"):
+        run(MODEL, "--split", "second_test")
+
+
+def test_file_that_is_no_model_is_refused(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"no model")
+    with pytest.raises(tflite.ModelError, match="model.tflite"):
+        run(path)

@@ -1,0 +1,63 @@
+"""Accuracy of .tflite models in the TFLM interpreter. Needs no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dcsr import runtime
+from dcsr.model import ModelError
+
+Track = Callable[[Sequence[int]], Iterable[int]]
+
+
+def quantised(interpreter: runtime.Interpreter, inputs: np.ndarray) -> np.ndarray:
+    """Float inputs [n, ...] as the model's int8, by the scale and zero point of its input."""
+    details = interpreter.get_input_details(0)
+    if np.dtype(details["dtype"]) != np.int8:
+        return inputs.astype(details["dtype"])
+    parameters = details["quantization_parameters"]
+    scale, zero_point = parameters["scales"][0], parameters["zero_points"][0]
+    return np.clip(np.rint(inputs / scale) + zero_point, -128, 127).astype(np.int8)
+
+
+def outputs(content: bytes, inputs: np.ndarray, name: str, track: Track = iter) -> np.ndarray:
+    """What a model, compressed or not, answers.
+
+    Args:
+      content: of the .tflite file.
+      name: of the model, for messages.
+      inputs: float32 [n, ...], as the float model takes them.
+      track: wraps the numbers of the samples while they are worked through.
+
+    Returns:
+      [n, classes], of the type of the model's output.
+
+    Raises:
+      ModelError: if the interpreter refuses the model.
+    """
+    try:
+        interpreter = runtime.Interpreter.from_bytes(content)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
+    samples = quantised(interpreter, inputs)
+    results: list[Any] = []
+    for number in track(range(len(samples))):
+        interpreter.set_input(samples[number][np.newaxis], 0)
+        interpreter.invoke()
+        results.append(np.array(interpreter.get_output(0))[0])
+    return np.stack(results)
+
+
+def accuracy(answers: np.ndarray, labels: np.ndarray) -> float:
+    """Share of answers [n, classes] whose highest is the label's."""
+    return float(np.mean(answers.argmax(axis=1) == labels))
+
+
+def confusion(answers: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """int64 [classes, classes]: how often a label (row) was answered with a class (column)."""
+    matrix = np.zeros((classes, classes), np.int64)
+    np.add.at(matrix, (labels, answers.argmax(axis=1)), 1)
+    return matrix

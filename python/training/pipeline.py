@@ -1,0 +1,362 @@
+"""From a data set to a sparse int8 model: the stages that both pipelines share, one function below each.
+
+    dense training -> pruning -> retraining -> int8 .tflite -> compress -> verify -> measure
+
+A run leaves in its output folder NAME.tflite (dense-with-zeros), NAME.dcsr.tflite (compressed), NAME.json (what was
+measured), the weights of the dense stage for other sparsities, and MLflow's store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dcsr import convert, report, runtime, verification
+from dcsr import layers as layer_finder
+from dcsr import model as tflite
+from dcsr.cli import common
+from training import fitting, measuring, pruning, quantisation, tracking
+from training.errors import InputError
+from training.fitting import EpochData, Stage
+
+DENSE, PRUNE, RETRAIN = "dense", "prune", "retrain"
+REPRESENTATIVE = 500  # samples
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is learned from.
+
+    samples: in an epoch.
+    epoch: draws one, augmented.
+    validation, test: float inputs and labels. second_test: another, or None.
+    name: of the data set, as on the command line.
+    fingerprint: of its content.
+    """
+
+    name: str
+    fingerprint: str
+    samples: int
+    epoch: EpochData
+    validation: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+    second_test: tuple[np.ndarray, np.ndarray] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What learns.
+
+    name: "ds_cnn_l"; results are named after it.
+    build: makes the tf_keras model, given a batch size or None.
+    kept_dense: layers that are not pruned although they could be.
+    rates: highest learning rate of each stage.
+    """
+
+    name: str
+    build: Callable[[int | None], Any]
+    kept_dense: Collection[str]
+    rates: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run was asked for.
+
+    epochs: of each stage.
+    sparsity: of pruned layers; None to leave the model dense.
+    weights: of a dense model to start from instead of training one.
+    command: as the user could type it.
+    """
+
+    output: Path
+    epochs: Mapping[str, int]
+    sparsity: float | None
+    weights: Path | None
+    seed: int
+    tracking_uri: str
+    command: str
+
+
+def run_name(network: Network, settings: Settings) -> str:
+    """What the run's files are named after: ds_cnn_l_90, or ds_cnn_l_dense."""
+    return f"{network.name}_{'dense' if settings.sparsity is None else f'{100 * settings.sparsity:g}'}"
+
+
+# ------------------------------------------------------------------------------------------ weights
+
+
+def save_weights(model: Any, path: Path) -> None:
+    """Writes the weights of a model without pruning wrappers: an .npz with an array for each variable."""
+    with tflite.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{_variable_name(variable): variable.numpy() for variable in model.weights})
+
+
+def load_weights(model: Any, path: Path) -> None:
+    """Reads what `save_weights` wrote.
+
+    Raises:
+      InputError: if the file is none or of another network.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or 'not an .npz file of weights'}") from None
+    except Exception as error:  # whatever numpy and zipfile find wrong
+        raise InputError(f"{path}: not an .npz file of weights ({error})") from None
+    for variable in model.weights:
+        name = _variable_name(variable)
+        shape = arrays[name].shape if name in arrays else None
+        if shape != tuple(variable.shape):
+            what = "is missing" if shape is None else f"has shape {list(shape)}, not {list(variable.shape)}"
+            raise InputError(f"{path}: not the weights of {model.name}: {name} {what}")
+    if extra := sorted(set(arrays) - {_variable_name(variable) for variable in model.weights}):
+        raise InputError(f"{path}: not the weights of {model.name}: it has no {extra[0]}")
+    model.set_weights([arrays[_variable_name(variable)] for variable in model.weights])
+
+
+def _variable_name(variable: Any) -> str:
+    return variable.name.split(":")[0].replace("/", ".")
+
+
+# ------------------------------------------------------------------------------------ interruptions
+
+
+def _fingerprint(network: Network, task: Task, settings: Settings) -> str:
+    """Of all that the result depends on: only a run asked for the same may go on where one was interrupted."""
+    weights = hashlib.sha256(settings.weights.read_bytes()).hexdigest() if settings.weights else None
+    values = (
+        network.name,
+        sorted(network.kept_dense),
+        sorted(network.rates.items()),
+        task.name,
+        task.fingerprint,
+        sorted(settings.epochs.items()),
+        settings.sparsity,
+        weights,
+        settings.seed,
+    )
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def _open_checkpoints(folder: Path, fingerprint: str) -> tuple[fitting.Checkpoints, dict[str, Any]]:
+    """The checkpoints of an interrupted run that was asked for the same, or empty ones."""
+    state_file = folder / "state.json"
+    try:
+        state = json.loads(state_file.read_text())
+    except (OSError, ValueError):
+        state = {}
+    if state.get("fingerprint") != fingerprint:
+        shutil.rmtree(folder, ignore_errors=True)
+        state = {"fingerprint": fingerprint, "cpu_seconds": 0.0}
+    folder.mkdir(parents=True, exist_ok=True)
+    return fitting.Checkpoints(folder), state
+
+
+# ------------------------------------------------------------------------------------------- stages
+
+
+def _fit(model: Any, stage: str, network: Network, task: Task, settings: Settings, keep: Any, log: Any) -> None:
+    fitting.fit(
+        model,
+        Stage(stage, settings.epochs[stage], network.rates[stage]),
+        settings.seed,
+        task.epoch,
+        task.samples,
+        task.validation,
+        [] if stage == DENSE else pruning.callbacks(),
+        keep,
+        log,
+    )
+
+
+def _train_dense(network: Network, task: Task, settings: Settings, keep: Any, log: Any) -> Any:
+    """A model without zeros: trained, or read."""
+    model = network.build(None)
+    if settings.weights:
+        load_weights(model, settings.weights)
+    else:
+        _fit(model, DENSE, network, task, settings, keep, log)
+        save_weights(model, settings.output / f"{network.name}.weights.npz")
+    return model
+
+
+def _prune(model: Any, network: Network, task: Task, settings: Settings, keep: Any, log: Any) -> Any:
+    """A sparse model, trained on while its zeros grow and then while they are held."""
+    steps = settings.epochs[PRUNE] * fitting.steps_per_epoch(task.samples)
+    model = pruning.growing(model, settings.sparsity, steps, network.kept_dense)
+    _fit(model, PRUNE, network, task, settings, keep, log)
+    model = pruning.stripped(model)
+    if settings.epochs[RETRAIN]:
+        model = pruning.held(model, settings.sparsity, network.kept_dense)
+        _fit(model, RETRAIN, network, task, settings, keep, log)
+        model = pruning.stripped(model)
+    return model
+
+
+def _float_accuracy(model: Any, test: tuple[np.ndarray, np.ndarray]) -> float:
+    return measuring.accuracy(model.predict(test[0], batch_size=500, verbose=0), test[1])
+
+
+def _quantise(model: Any, network: Network, task: Task, settings: Settings) -> bytes:
+    single = network.build(1)
+    single.set_weights(model.get_weights())
+    inputs, _ = task.epoch(np.random.default_rng([settings.seed, *b"representative"]))
+    content = quantisation.quantise(single, inputs[:REPRESENTATIVE])
+    wanted: dict[tuple[int, int], int] = {}
+    for layer in model.layers:
+        if pruning.is_prunable(layer) and layer.name not in network.kept_dense:
+            kernel = layer.get_weights()[0]
+            shape, zeros = (kernel.shape[-1], kernel.shape[-2]), int(np.count_nonzero(kernel == 0))
+            wanted[shape] = min(zeros, wanted.get(shape, zeros))
+    if settings.sparsity is not None:
+        quantisation.check_zeros(content, network.name, wanted)
+    return content
+
+
+def _compress(content: bytes, name: str, objective: str) -> tuple[bytes, list[convert.Choice]]:
+    model, choices = convert.compress(
+        tflite.parse(content, name), name, objective=objective, progress=common.progress(f"packing for {objective}")
+    )
+    return tflite.serialize(model), choices
+
+
+def _verify(content: bytes, compressed: bytes, name: str) -> int:
+    """Compares both bit for bit on random inputs; returns on how many."""
+    inputs = verification.inputs_of(tflite.parse(content, name), name)
+    samples = verification.random_samples(inputs, 20, 0)
+    first, second = (runtime.Interpreter.from_bytes(blob) for blob in (content, compressed))
+    if difference := verification.compare(first, second, inputs, 1, samples, common.progress("verifying")):
+        raise ValueError(f"{name}: the compressed model answers otherwise: {difference.text}")
+    return len(samples)
+
+
+def _layers(content: bytes, name: str) -> list[dict[str, Any]]:
+    """The weights of the .tflite file, layer by layer."""
+    return [
+        {
+            "name": report.shortened(layer.name),
+            "op": layer.op,
+            "shape": list(layer.matrix.shape),
+            "zeros": int(np.count_nonzero(layer.matrix == 0)),
+        }
+        for layer in layer_finder.find(tflite.parse(content, name))
+        if layer.matrix is not None
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- run
+
+
+def run(network: Network, task: Task, settings: Settings) -> dict[str, Any]:
+    """Runs all stages; returns what NAME.json holds.
+
+    Raises:
+      InputError: if the output folder, the weights or the store cannot be used.
+    """
+    name = run_name(network, settings)
+    checkpoints = settings.output / "checkpoints" / name
+    keep, state = _open_checkpoints(checkpoints, _fingerprint(network, task, settings))
+    started = time.process_time() - state["cpu_seconds"]
+    with tracking.run(settings.tracking_uri, settings.output, network.name, name, state.get("run")) as tracked:
+        state["run"] = tracked.identifier
+
+        def remember() -> None:
+            state["cpu_seconds"] = time.process_time() - started
+            tflite.write_file(checkpoints / "state.json", json.dumps(state))
+
+        def log(stage: str, epoch: int, figures: Mapping[str, float]) -> None:
+            tracked.metrics({f"{stage}_{figure}": value for figure, value in figures.items()}, epoch)
+            remember()
+
+        remember()
+        tracked.parameters(_parameters(network, task, settings))
+        model = _train_dense(network, task, settings, keep, log)
+        accuracies = {"dense_float": _float_accuracy(model, task.test)}
+        if settings.sparsity is not None:
+            model = _prune(model, network, task, settings, keep, log)
+            accuracies["pruned_float"] = _float_accuracy(model, task.test)
+        results = _finish(model, name, network, task, settings, accuracies)
+        results["cpu_seconds"] = round(time.process_time() - started)
+        path = settings.output / f"{name}.json"
+        tflite.write_file(path, json.dumps(results, indent=1) + "\n")
+        tracked.metrics({f"accuracy_{key}": value for key, value in results["accuracy"].items()})
+        tracked.metrics({f"bytes_{key}": value for key, value in results["bytes"].items()})
+        tracked.metrics({f"sparsity_{key}": value for key, value in results["sparsity"].items()})
+        for suffix in (".tflite", ".dcsr.tflite", ".json"):
+            tracked.artifact(settings.output / f"{name}{suffix}")
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return results
+
+
+def _parameters(network: Network, task: Task, settings: Settings) -> dict[str, object]:
+    return {
+        "network": network.name,
+        "dataset": task.name,
+        "dataset_fingerprint": task.fingerprint,
+        "training_samples": task.samples,
+        "sparsity": "dense" if settings.sparsity is None else settings.sparsity,
+        "seed": settings.seed,
+        "batch": fitting.BATCH,
+        "weights": settings.weights or "trained",
+        "command": settings.command[:500],
+        "kept_dense": len(network.kept_dense),
+        **{f"{stage}_epochs": epochs for stage, epochs in settings.epochs.items()},
+        **{f"{stage}_rate": rate for stage, rate in network.rates.items()},
+    }
+
+
+def _finish(
+    model: Any, name: str, network: Network, task: Task, settings: Settings, accuracies: dict[str, float]
+) -> dict[str, Any]:
+    """Quantises, compresses, verifies, measures and writes both models; returns the results."""
+    print(f"{name}: quantising and measuring", file=sys.stderr)
+    content = _quantise(model, network, task, settings)
+    smallest, _ = _compress(content, name, "size")
+    compressed, _ = _compress(content, name, "balanced")
+    compared = _verify(content, compressed, name) + _verify(content, smallest, name)
+    inputs, labels = task.test
+    answers = measuring.outputs(content, inputs, name, common.progress("measuring in TFLM"))
+    accuracies["int8"] = measuring.accuracy(answers, labels)
+    if task.second_test:
+        second = measuring.outputs(content, task.second_test[0], name, common.progress("second test set"))
+        accuracies["int8_second_test"] = measuring.accuracy(second, task.second_test[1])
+    tflite.write_file(settings.output / f"{name}.tflite", content)
+    tflite.write_file(settings.output / f"{name}.dcsr.tflite", compressed)
+    layers = _layers(content, name)
+    sparsity = pruning.sparsities(model, network.kept_dense)
+    weights = sum(int(np.prod(layer["shape"])) for layer in layers)
+    sparsity["all_weights"] = sum(layer["zeros"] for layer in layers) / weights
+    return {
+        "name": name,
+        "network": network.name,
+        "dataset": task.name,
+        "dataset_fingerprint": task.fingerprint,
+        "test_samples": len(labels),
+        "command": settings.command,
+        "seed": settings.seed,
+        "target_sparsity": settings.sparsity,
+        "accuracy": accuracies,
+        "bytes": {"before": len(content), "balanced": len(compressed), "size": len(smallest)},
+        "sparsity": sparsity,
+        "layers": layers,
+        "compared_samples": compared,
+    }
+
+
+def check_output(output: Path) -> None:
+    """Makes the output folder, or raises InputError."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror}") from None

@@ -1,0 +1,97 @@
+"""MLflow: what a run was asked for, how it went, and what came out."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from training.errors import InputError
+
+
+def default_uri(output: Path) -> str:
+    """A sqlite store in the output folder."""
+    return f"sqlite:///{output.resolve() / 'mlflow.db'}"
+
+
+class Run:
+    """An open run of an experiment; `with tracking.run(...)` makes one."""
+
+    def __init__(self, client: Any, identifier: str) -> None:
+        self._client, self.identifier = client, identifier
+
+    def parameters(self, values: Mapping[str, object]) -> None:
+        """Logs parameters; those of a run that goes on are there already and the same."""
+        for name, value in values.items():
+            self._client.log_param(self.identifier, name, value)
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Logs figures at a step, an epoch counted from 1 for curves."""
+        for name, value in values.items():
+            self._client.log_metric(self.identifier, name, float(value), step=step)
+
+    def artifact(self, path: Path) -> None:
+        """Copies a file into the store."""
+        self._client.log_artifact(self.identifier, str(path))
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until nobody else is in such a block for the same folder."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def run(uri: str, output: Path, experiment: str, name: str, identifier: str | None) -> Iterator[Run]:
+    """Opens a run, closes it as finished, or as failed or killed if an exception passes.
+
+    Args:
+      uri: of MLflow's tracking store.
+      output: folder; artifacts of a local store are kept in it.
+      experiment: the run is listed in.
+      name: of the run.
+      identifier: of the run to go on with, None for a new one. Where the store does not know it, a new one is made.
+
+    Raises:
+      InputError: if the store cannot be used.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    warnings.filterwarnings("ignore", module="mlflow")
+    logging.disable(logging.INFO)  # creating a store would tell of forty migrations
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    try:
+        with _alone(output):  # two runs cannot create a store at once
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+        found = client.get_experiment_by_name(experiment)
+        local = uri.startswith(("sqlite:", "file:")) or "://" not in uri
+        place = (output.resolve() / "artifacts" / experiment).as_uri() if local else None
+        number = found.experiment_id if found else client.create_experiment(experiment, artifact_location=place)
+        if identifier:
+            try:
+                client.update_run(identifier, status="RUNNING")
+            except MlflowException:
+                identifier = None
+        identifier = identifier or client.create_run(number, run_name=name).info.run_id
+        logging.disable(logging.NOTSET)
+    except Exception as error:  # of sqlalchemy, requests, mlflow: the store cannot be used
+        raise InputError(f"--tracking_uri {uri}: {' '.join(str(error).split())[:300]}") from error
+    try:
+        yield Run(client, identifier)
+    except KeyboardInterrupt:
+        client.set_terminated(identifier, "KILLED")
+        raise
+    except BaseException:
+        client.set_terminated(identifier, "FAILED")
+        raise
+    client.set_terminated(identifier, "FINISHED")
