@@ -1,4 +1,4 @@
-"""Builds the Python package dcsr with the plugin: `bazel run //python:wheel` writes dist/dcsr-VERSION-py3-none-PLATFORM.whl.
+"""Builds the Python package: `bazel run //python:wheel` writes dist/dcsr-VERSION-py3-none-PLATFORM.whl.
 
 The package is for every Python that pyproject.toml allows, on machines like this one: the plugin in it is C and C++
 without Python.
@@ -33,7 +33,7 @@ def _stage(folder: Path) -> None:
 
 
 def _use_whole_setuptools() -> None:
-    """Has setuptools imported from where it is installed: runfiles lack a file that it reads, with a blank in its name."""
+    """Has setuptools imported from where it is installed: runfiles lack a file of it with a blank in its name."""
     entry = next(path for path in sys.path if Path(path, "setuptools/__init__.py").is_file())
     sys.path.insert(0, str(Path(entry, "setuptools/__init__.py").resolve().parents[1]))
 

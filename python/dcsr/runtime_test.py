@@ -441,7 +441,9 @@ def test_threads_share_one_model():
             if not np.array_equal(run(interpreter, activations), output):
                 differences.append(output)
 
-    threads = [threading.Thread(target=work, args=each) for each in zip(models, inputs, expected, strict=True) for _ in "12"]
+    # Two for each model.
+    work_loads = 2 * list(zip(models, inputs, expected, strict=True))
+    threads = [threading.Thread(target=work, args=load) for load in work_loads]
     for thread in threads:
         thread.start()
     for thread in threads:
