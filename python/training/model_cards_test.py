@@ -1,6 +1,7 @@
 """The README of models/ from recorded results, and that the one in the repository is up to date."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ def write(folder, name, sparsity, int8, sizes):
         "network": network,
         "dataset": "synthetic_speech",
         "test_samples": 100,
+        "seed": 1,
+        "cpu_seconds": 120,
         "command": f"bazel run //python:train_kws -- {name}",
         "target_sparsity": sparsity,
         "accuracy": {"dense_float": 0.9, "int8": int8, **({} if sparsity is None else {"pruned_float": 0.88})},
@@ -64,3 +67,9 @@ def test_model_that_is_not_the_recorded_one_is_refused(folder):
 def test_folder_without_models_is_refused(tmp_path):
     with pytest.raises(InputError, match="no NAME.json"):
         model_cards.main([str(tmp_path)])
+
+
+def test_readme_of_the_repository_is_up_to_date():
+    folder = Path("models")
+    tail = (folder / "README.tail.md").read_text()
+    assert (folder / "README.md").read_text() == model_cards.text(model_cards.read_results(folder), "\n" + tail)
