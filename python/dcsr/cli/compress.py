@@ -186,7 +186,8 @@ def _note_slow_layers(choices: Sequence[convert.Choice], cpu: str) -> None:
         worst = max(slow, key=lambda choice: choice.estimate.instructions - choice.estimate.dense_instructions)
         print(
             f"note: {len(slow)} packed layers are estimated to be slower than dense on {cpu}: {now:,} instead of"
-            f" {before:,} instructions, most of all '{report.shortened(worst.layer.name)}'; --objective speed avoids that",
+            f" {before:,} instructions, most of all '{report.shortened(worst.layer.name)}'; --objective speed avoids"
+            " that",
             file=sys.stderr,
         )
 
