@@ -1,5 +1,5 @@
-// Written by `evaluate --record`: an int8 input [49, 10, 1] of each class, in the order of the model's outputs.
 // clang-format off
+// Written by `evaluate --record`: an int8 input [49, 10, 1] of each class, in the order of the model's outputs.
 #ifndef DCSR_MODELS_SAMPLES_H_
 #define DCSR_MODELS_SAMPLES_H_
 

@@ -154,8 +154,8 @@ def _record(
     tflite.write_file(
         header,
         f"""\
-// Written by `evaluate --record`: an int8 input [{shape}] of each class, in the order of the model's outputs.
 // clang-format off
+// Written by `evaluate --record`: an int8 input [{shape}] of each class, in the order of the model's outputs.
 #ifndef DCSR_MODELS_SAMPLES_H_
 #define DCSR_MODELS_SAMPLES_H_
 
