@@ -28,10 +28,6 @@ static const uint8_t kLastFour[kDcsrGroupLanes] = {[12] = 1, [13] = 1, [14] = 1,
 static const uint8_t kLastEight[kDcsrGroupLanes] = {[8] = 1,  [9] = 1,  [10] = 1, [11] = 1,
                                                     [12] = 1, [13] = 1, [14] = 1, [15] = 1};
 
-static inline uint32_t groups_of(uint32_t elements) {
-  return (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
-}
-
 // Rows of rle, at least one, whose lengths end at `end` and whose elements begin with the layer's
 // `element`. The first begins at `column`, or goes on there; returns the column behind the last.
 //
@@ -302,7 +298,7 @@ uint32_t dcsr_read_rows_offsets_mve(DcsrRowReader* reader, const uint32_t* lengt
     if (length == 0) continue;
     dcsr_read_offsets_mve(reader, length, base, offset);
     if (reader->left > 0) return r;
-    base += groups_of(length);
+    base += dcsr_groups_of(length);
     offset += length;
   }
   return count;

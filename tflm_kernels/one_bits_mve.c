@@ -37,6 +37,8 @@ static const uint64_t kZerosBefore[256] = {DCSR_ZEROS_7(UINT64_C(0))};
 #define DCSR_COUNT_8 DCSR_COUNT_6(0), DCSR_COUNT_6(1), DCSR_COUNT_6(1), DCSR_COUNT_6(2)
 static const uint8_t kZeros[256] = {DCSR_COUNT_8};
 
+// Sums of the quotients up to each of the next elements of a row, which has that many, but 0. Those
+// of a bitmap are its gaps. Up to seven halfwords more are written.
 static inline void read_quotients(const DcsrRowReader* reader, uint32_t elements,
                                   uint16_t* quotients) {
   const DcsrBitReader* bits = &reader->index_bits;
@@ -141,10 +143,6 @@ static inline void skip_elements(DcsrRowReader* reader, const uint16_t* quotient
   dcsr_skip_bits(&reader->delta_bits, elements * reader->remainder_bits);
 }
 
-static inline uint32_t groups_of(uint32_t elements) {
-  return (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
-}
-
 // Eight words of the sums at sums + at.
 #define DCSR_PUT_WORDS(at)               \
   "vldrb.u16 q1, [%[sums], #" at         \
@@ -156,12 +154,9 @@ static inline uint32_t groups_of(uint32_t elements) {
   "vst20.16 {q0, q1}, [%[words]]\n"      \
   "vst21.16 {q0, q1}, [%[words]]!\n"
 
-void dcsr_read_quotients_mve(const DcsrRowReader* reader, uint32_t elements, uint16_t* quotients) {
+void dcsr_read_ones_words_mve(DcsrRowReader* reader, uint32_t elements, uint16_t* quotients,
+                              uint32_t pitch, uint32_t* words) {
   read_quotients(reader, elements, quotients);
-}
-
-void dcsr_put_ones_words_mve(DcsrRowReader* reader, uint32_t elements, const uint16_t* quotients,
-                             uint32_t pitch, uint32_t* words) {
   Remainders remainders = begin_remainders(reader);
   const int8_t* weight = reader->weight;
   // Words are written over quotients.
@@ -169,7 +164,7 @@ void dcsr_put_ones_words_mve(DcsrRowReader* reader, uint32_t elements, const uin
   const uint16x8_t pitches = vdupq_n_u16((uint16_t)pitch);
   uint8_t sums[kDcsrGroupLanes];
   uint32_t base = 0;
-  uint32_t t = groups_of(elements);
+  uint32_t t = dcsr_groups_of(elements);
   __asm__ volatile(
       "dls lr, %[t]\n"
       "1:\n"
@@ -195,7 +190,7 @@ static inline uint32_t put_offsets(DcsrRowReader* reader, uint32_t elements,
   const uint8_t* const offsets = offset;
   const uint16_t* quotient = quotients;
   uint32_t column = (uint32_t)reader->expected;
-  uint32_t t = groups_of(elements);
+  uint32_t t = dcsr_groups_of(elements);
   uint32_t first, last;
   // The offset of the last one is the largest.
   __asm__ volatile(

@@ -22,17 +22,11 @@ static inline bool dcsr_has_byte_remainders(const DcsrRowReader* reader) {
   return bits <= kDcsrMostByteRemainderBits && reader->layer->cols >> bits <= UINT16_MAX;
 }
 
-// Halfwords that are written for so many elements, at most.
-static inline uint32_t dcsr_most_quotients(uint32_t elements) { return elements + kDcsrGroupLanes; }
-
-// Sums of the quotients up to each of the next elements of a row, which has that many, but 0. Those
-// of a bitmap are its gaps.
-void dcsr_read_quotients_mve(const DcsrRowReader* reader, uint32_t elements, uint16_t* quotients);
-
-// All of a row that has just begun, as words (row_words_mve.h). Reads the weights of whole groups.
-// Words may be written over quotients that have been read. Moves all but `left` behind the row.
-void dcsr_put_ones_words_mve(DcsrRowReader* reader, uint32_t elements, const uint16_t* quotients,
-                             uint32_t pitch, uint32_t* words);
+// All of a row that has just begun and has so many elements, not 0, as words (row_words_mve.h).
+// Reads the weights of whole groups. Moves all but `left` behind the row. `quotients` is memory for
+// as many halfwords and a group more, over which words may be written once they have been read.
+void dcsr_read_ones_words_mve(DcsrRowReader* reader, uint32_t elements, uint16_t* quotients,
+                              uint32_t pitch, uint32_t* words);
 
 // The next elements of a row, which has that many, but 0, as offset groups (offset_runs_mve.h),
 // until the columns of one are further apart than a byte holds. Returns how many elements those

@@ -121,6 +121,11 @@ static inline uint32_t dcsr_row_length(const DcsrLayer* layer, uint32_t row) {
   }
 }
 
+// Groups of so many elements, the last of which may have fewer.
+static inline uint32_t dcsr_groups_of(uint32_t elements) {
+  return (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
+}
+
 // Bits of a remainder in a row of `length` > 0 elements (rice).
 static inline uint32_t dcsr_remainder_bits(const DcsrLayer* layer, uint32_t length) {
   return dcsr_bit_length(layer->index_parameter * layer->cols / (32 * length));

@@ -492,8 +492,7 @@ static uint32_t* stage_ones(DcsrWordReader* reader, uint32_t elements, uint32_t*
   if (dcsr_has_byte_remainders(&reader->row) && last_group <= reader->limit) {
     // In the upper half of the words: none is written over before it has been read.
     uint16_t* quotients = (uint16_t*)(void*)reader->words + elements + kSlack;
-    dcsr_read_quotients_mve(&reader->row, elements, quotients);
-    dcsr_put_ones_words_mve(&reader->row, elements, quotients, reader->pitch, reader->words);
+    dcsr_read_ones_words_mve(&reader->row, elements, quotients, reader->pitch, reader->words);
     put_magnitudes(weight, elements, reader->magnitudes);
     return make_program(reader, program);
   }
