@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -52,6 +53,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def run(uri: str, output: Path, experiment: str, name: str, identifier: str | None) -> Iterator[Run]:
     """Opens a run, closes it as finished, or as failed or killed if an exception passes.
 
+    SIGTERM is as Ctrl-C meanwhile, so that a run that a job scheduler ends is listed as killed.
+
     Args:
       uri: of MLflow's tracking store.
       output: folder; artifacts of a local store are kept in it.
@@ -86,6 +89,7 @@ def run(uri: str, output: Path, experiment: str, name: str, identifier: str | No
         logging.disable(logging.NOTSET)
     except Exception as error:  # of sqlalchemy, requests, mlflow: the store cannot be used
         raise InputError(f"--tracking_uri {uri}: {' '.join(str(error).split())[:300]}") from error
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield Run(client, identifier)
     except KeyboardInterrupt:
@@ -94,4 +98,6 @@ def run(uri: str, output: Path, experiment: str, name: str, identifier: str | No
     except BaseException:
         client.set_terminated(identifier, "FAILED")
         raise
+    finally:
+        signal.signal(signal.SIGTERM, handler)
     client.set_terminated(identifier, "FINISHED")

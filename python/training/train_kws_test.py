@@ -1,6 +1,8 @@
 """train_kws end to end on a tiny set of synthetic speech: all that a run leaves, resuming, and mistakes."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -70,6 +72,26 @@ def test_mlflow_has_what_was_asked_and_found(finished):
     assert run.data.metrics["bytes_before"] == results["bytes"]["before"]
     files = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
     assert files == {"ds_cnn_s_90.tflite", "ds_cnn_s_90.dcsr.tflite", "ds_cnn_s_90.json"}
+
+
+def test_terminated_run_is_listed_as_killed_and_goes_on(tmp_path, cache, finished, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    save = fitting.Checkpoints.save
+
+    def terminated(self, *what):
+        save(self, *what)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(fitting.Checkpoints, "save", terminated)
+    with pytest.raises(KeyboardInterrupt):
+        train_kws.main(arguments(tmp_path, cache), SIZE)
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    [run] = client.search_runs([client.get_experiment_by_name("ds_cnn_s").experiment_id])
+    assert run.info.status == "KILLED"
+    monkeypatch.setattr(fitting.Checkpoints, "save", save)
+    assert train_kws.main(arguments(tmp_path, cache), SIZE) == 0
+    assert client.get_run(run.info.run_id).info.status == "FINISHED"
 
 
 @pytest.mark.parametrize("stage, epoch", [("dense", 1), ("prune", 2), ("retrain", 1)])
