@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from training import pipeline, tracking
+from training import pipeline, stack, tracking
 from training.data import cache
 from training.errors import InputError
 
@@ -115,3 +115,15 @@ def settings(tool: str, options: argparse.Namespace, argv: Sequence[str], weight
         tracking_uri=options.tracking_uri or tracking.default_uri(options.output),
         command=f"bazel run //python:{tool} -- {shlex.join(argv)}",
     )
+
+
+def check_weights(network: pipeline.Network, settings: pipeline.Settings, threads: int) -> None:
+    """Raises InputError if the dense weights to start from are not the network's.
+
+    To be called before data are loaded, which may take minutes. Preparing the stack again makes the run the same as
+    one without weights.
+    """
+    if settings.weights:
+        pipeline.read_weights(settings.weights)  # a file of something else is found out before TensorFlow starts
+        stack.prepare(settings.seed, threads)
+        pipeline.load_weights(network.build(None), settings.weights)

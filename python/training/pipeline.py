@@ -30,6 +30,7 @@ from training.fitting import EpochData, Stage
 
 DENSE, PRUNE, RETRAIN = "dense", "prune", "retrain"
 REPRESENTATIVE = 500  # samples
+_DROPOUT_COUNTER = "dropout.step"  # of mobilenet_v2's dropout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,19 +102,29 @@ def save_weights(model: Any, path: Path) -> None:
         np.savez(file, **{_variable_name(variable): variable.numpy() for variable in model.weights})
 
 
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file by name; raises InputError if it is none."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or 'not an .npz file of weights'}") from None
+    except Exception as error:  # whatever numpy and zipfile find wrong
+        raise InputError(f"{path}: not an .npz file of weights ({error})") from None
+
+
 def load_weights(model: Any, path: Path) -> None:
     """Reads what `save_weights` wrote.
 
     Raises:
       InputError: if the file is none or of another network.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or 'not an .npz file of weights'}") from None
-    except Exception as error:  # whatever numpy and zipfile find wrong
-        raise InputError(f"{path}: not an .npz file of weights ({error})") from None
+    arrays = read_weights(path)
+    # The weights of one dropout rate serve any other, none as well.
+    if any(_variable_name(variable) == _DROPOUT_COUNTER for variable in model.weights):
+        arrays.setdefault(_DROPOUT_COUNTER, np.zeros((), np.int64))
+    else:
+        arrays.pop(_DROPOUT_COUNTER, None)
     for variable in model.weights:
         name = _variable_name(variable)
         shape = arrays[name].shape if name in arrays else None

@@ -52,6 +52,13 @@ def main(argv: Sequence[str], size: synthetic_speech.Size | None = None) -> int:
     arguments.add(parser, load.KEYWORD_SETS, (30, 12, 10))
     options = parser.parse_args(argv)
     settings = arguments.settings("train_kws", options, argv, options.weights)
+    network = pipeline.Network(
+        name=f"ds_cnn_{options.architecture}",
+        build=lambda batch_size: ds_cnn.build(options.architecture, batch_size),
+        kept_dense=(),
+        rates=_RATES[options.architecture],
+    )
+    arguments.check_weights(network, settings, options.threads)
     data, fingerprint = load.keywords(options.dataset, options.cache, common.progress, size)
     stack.prepare(options.seed, options.threads)
     task = pipeline.Task(
@@ -62,12 +69,6 @@ def main(argv: Sequence[str], size: synthetic_speech.Size | None = None) -> int:
         validation=data.validation,
         test=data.test,
         second_test=data.second_test,
-    )
-    network = pipeline.Network(
-        name=f"ds_cnn_{options.architecture}",
-        build=lambda batch_size: ds_cnn.build(options.architecture, batch_size),
-        kept_dense=(),
-        rates=_RATES[options.architecture],
     )
     report.print_results(pipeline.run(network, task, settings), options.output)
     return common.EXIT_OK

@@ -10,7 +10,7 @@ import pytest
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from training import fitting, train_kws
-from training.data import synthetic_speech
+from training.data import load, synthetic_speech
 from training.errors import InputError
 
 SIZE = synthetic_speech.Size(variants=2, accents=1, keyword_takes=4, other_words=8, noises=20, flite_takes=1)
@@ -145,6 +145,12 @@ def test_other_networks_weights_are_refused_in_one_line(tmp_path, cache, finishe
         train_kws.main(arguments(tmp_path, cache, "-w", str(bad)), SIZE)
     with pytest.raises(InputError, match="no such file of weights"):
         train_kws.main(arguments(tmp_path, cache, "-w", str(tmp_path / "none.npz")), SIZE)
+
+
+def test_wrong_weights_are_refused_before_data_are_made(tmp_path, cache, finished, monkeypatch):
+    monkeypatch.setattr(load, "keywords", lambda *_: pytest.fail("data were loaded"))
+    with pytest.raises(InputError, match="not the weights of ds_cnn_l"):
+        train_kws.main([*arguments(tmp_path, cache, "-w", str(finished / "ds_cnn_s.weights.npz")), "-a", "l"], SIZE)
 
 
 @pytest.mark.parametrize(

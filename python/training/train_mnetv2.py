@@ -87,10 +87,24 @@ def main(argv: Sequence[str]) -> int:
     arguments.add(parser, load.IMAGE_SETS, (12, 5, 4))
     options = parser.parse_args(argv)
     settings = arguments.settings("train_mnetv2", options, argv, options.base_model_path)
+    side = images.UPSCALED if options.upscale else images.SIDE
+    network = pipeline.Network(
+        name=f"mnv2_{round(100 * options.width):03}" + ("_96" if options.upscale else ""),
+        build=lambda batch_size: mobilenet_v2.build(
+            side,
+            images.CHANNELS[options.dataset],
+            images.CLASSES,
+            options.width,
+            options.dropout,
+            options.seed,
+            batch_size,
+        ),
+        kept_dense=mobilenet_v2.layers_of_blocks(options.skip_blocks),
+        rates=_RATES,
+    )
+    arguments.check_weights(network, settings, options.threads)
     data, fingerprint = load.image_set(options.dataset, options.cache, options.upscale)
     stack.prepare(options.seed, options.threads)
-
-    side, depth = images.SIDE * data.scale, data.test[0].shape[-1]
     task = pipeline.Task(
         name=options.dataset,
         fingerprint=fingerprint,
@@ -99,14 +113,6 @@ def main(argv: Sequence[str]) -> int:
         validation=(images.normalised(data.validation[0], data.scale), data.validation[1]),
         test=(images.normalised(data.test[0], data.scale), data.test[1]),
         second_test=None,
-    )
-    network = pipeline.Network(
-        name=f"mnv2_{round(100 * options.width):03}" + ("_96" if options.upscale else ""),
-        build=lambda batch_size: mobilenet_v2.build(
-            side, depth, images.CLASSES, options.width, options.dropout, options.seed, batch_size
-        ),
-        kept_dense=mobilenet_v2.layers_of_blocks(options.skip_blocks),
-        rates=_RATES,
     )
     report.print_results(pipeline.run(network, task, settings), options.output)
     return common.EXIT_OK

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from training import train_mnetv2
+from training import mobilenet_v2, pipeline, stack, train_mnetv2
 from training.data import images
 from training.errors import InputError
 
@@ -52,11 +52,33 @@ def test_run_prunes_all_but_the_skipped_blocks(tmp_path):
     assert results["compared_samples"] == 40
     assert (output / "mnv2_035_80.dcsr.tflite").exists()
 
-    # From its dense weights, at the paper's resolution, everything pruned.
-    more = ("--upscale", "-p", "1", "-r", "0", "-x", "0", "-s", "0.5", "-b", str(output / "mnv2_035.weights.npz"))
+    # From its dense weights, without their dropout, at the paper's resolution, everything pruned.
+    more = (
+        "-o",
+        "0",
+        "--upscale",
+        "-p",
+        "1",
+        "-r",
+        "0",
+        "-x",
+        "0",
+        "-s",
+        "0.5",
+        "-b",
+        str(output / "mnv2_035.weights.npz"),
+    )
     assert train_mnetv2.main(arguments(output, *more)) == 0
     results = json.loads((output / "mnv2_035_96_50.json").read_text())
     assert results["sparsity"]["block_1_expand"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_weights_trained_without_dropout_serve_with_it(tmp_path):
+    stack.prepare(1, 1)
+    trained, other = (mobilenet_v2.build(32, 1, 10, 0.1, dropout, 1) for dropout in (0.0, 0.2))
+    pipeline.save_weights(trained, tmp_path / "weights.npz")
+    pipeline.load_weights(other, tmp_path / "weights.npz")
+    np.testing.assert_array_equal(other.get_layer("head").get_weights()[0], trained.get_layer("head").get_weights()[0])
 
 
 def test_weights_of_another_width_are_refused(tmp_path):

@@ -16,6 +16,7 @@ from training.data import tfds_source
 from training.errors import InputError
 
 CLASSES = 10
+CHANNELS = {"cifar10": 3, "fashion_mnist": 1}
 SIDE = 32
 UPSCALED = 96
 VALIDATION = 2000  # of the training images, the last
