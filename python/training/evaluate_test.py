@@ -1,5 +1,6 @@
 """evaluate on models of the repository and made-up test sets."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,13 @@ def test_model_for_other_inputs_is_refused():
 def test_split_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="second_test: synthetic_speech has none"):
         run(MODEL, "--split", "second_test")
+
+
+def test_data_that_only_training_can_fetch_are_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(InputError, match=f"speech_commands: not in {tmp_path} yet, .* --dataset speech_commands"):
+        evaluate.main([str(MODEL), "--dataset", "speech_commands", "--cache", str(tmp_path)])
 
 
 def test_file_that_is_no_model_is_refused(tmp_path):

@@ -7,6 +7,12 @@ import os
 from training.errors import InputError
 
 
+def set_environment() -> None:
+    """Chooses the Keras that can be pruned, and silence; to be called before anything imports TensorFlow."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # the pruning toolkit does not know Keras 3
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
 def prepare(seed: int, threads: int) -> None:
     """Imports TensorFlow quietly, with the Keras that can be pruned, and fixes every random choice.
 
@@ -17,8 +23,7 @@ def prepare(seed: int, threads: int) -> None:
     Raises:
       InputError: if part of the training stack is missing.
     """
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # the pruning toolkit does not know Keras 3
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    set_environment()
     try:
         import tensorflow as tf
         import tensorflow_model_optimization  # noqa: F401

@@ -74,6 +74,9 @@ def test_cifar10_becomes_images(tmp_path, reachable):
     assert data.validation[0].shape == (4, 32, 32, 3)
     assert data.mirror
     assert images.normalised(data.test[0], data.scale).shape == (20, 96, 96, 3)
+    # From now on the cache has it, without TFDS: for evaluate.
+    again, _ = load.image_set("cifar10", tmp_path, upscale=True)
+    np.testing.assert_array_equal(again.test[0], data.test[0])
 
 
 @pytest.mark.parametrize("name", ["cifar10", "speech_commands"])

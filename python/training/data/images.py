@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data import tfds_source
+from training.data import cache, tfds_source
 from training.errors import InputError
 
 CLASSES = 10
@@ -139,16 +139,25 @@ def fashion_mnist(folder: Path, upscale: bool) -> tuple[ImageData, str]:
 
 
 def cifar10(folder: Path, upscale: bool) -> tuple[ImageData, str]:
-    """CIFAR-10 through TensorFlow Datasets, and a sha256 of it.
+    """CIFAR-10 from the cache, or through TensorFlow Datasets, and its sha256.
 
     Raises:
-      InputError: if it is not in the folder yet and cannot be had.
+      InputError: if it is not in the cache yet and cannot be had.
     """
 
     def split(name: str) -> tuple[np.ndarray, np.ndarray]:
         pairs = [(pair["image"], pair["label"]) for pair in tfds_source.samples("cifar10", name, folder)]
         return np.stack([image for image, _ in pairs]), np.array([label for _, label in pairs], np.int64)
 
-    training, test = split("train"), split("test")
-    digest = hashlib.sha256(b"".join(array.tobytes() for array in (*training, *test))).hexdigest()
-    return _split(training, test, upscale, shift=3, mirror=True), digest
+    def build() -> dict[str, np.ndarray]:
+        (training_pixels, training_labels), (test_pixels, test_labels) = split("train"), split("test")
+        return {
+            "training_pixels": training_pixels,
+            "training_labels": training_labels,
+            "test_pixels": test_pixels,
+            "test_labels": test_labels,
+        }
+
+    arrays, sha256 = cache.cached(folder, "cifar10", "1", build)
+    training = arrays["training_pixels"], arrays["training_labels"]
+    return _split(training, (arrays["test_pixels"], arrays["test_labels"]), upscale, shift=3, mirror=True), sha256

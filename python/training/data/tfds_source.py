@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from training import stack
 from training.errors import InputError
 
 _TIMEOUT = 5  # seconds
@@ -48,11 +50,18 @@ def samples(name: str, split: str, folder: Path) -> Iterator[dict[str, Any]]:
     Raises:
       InputError: if the data cannot be had, or TFDS is not installed.
     """
+    stack.set_environment()
     try:
+        import absl.logging
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise InputError(f"{name}: {error}; TensorFlow Datasets comes with the training stack") from None
-    tfds.disable_progress_bar()
+        raise InputError(
+            f"{name}: not in {folder} yet, and TensorFlow Datasets is not installed here ({error}); the training"
+            f" commands have it: one that is started with --dataset {name} leaves the data there"
+        ) from None
+    absl.logging.set_verbosity(absl.logging.ERROR)  # else it warns that a data set is not there, which we say
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
     builder = tfds.builder(name, data_dir=str(folder / "tensorflow_datasets"))
     if not _is_prepared(builder):
         _check_reachable(name, _URLS[name])
