@@ -28,7 +28,8 @@ METHODS = planner.methods()
 DEFAULT_MIN_SPARSITY = 0.6
 
 RECORD_NAME = b"dcsr_original"
-RECORD_VERSION = 1
+RECORD_VERSION = 2
+_READABLE_VERSIONS = (1, 2)  # 1 lists no single scales
 _MAX_RECORD_BYTES = 1 << 28  # of an inflated record; a larger one is an attack, not a model
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
@@ -515,8 +516,9 @@ def _weights_record(subgraph: schema.SubGraphT, choice: Choice) -> schema.Tensor
 def _without_derived(tensor: schema.TensorT, derived_scale: np.ndarray) -> schema.TensorT:
     """A copy of a constant tensor without what is known of its quantisation, marked by is_variable if there is such.
 
-    That is a scale vector equal to `derived_scale` with zero points of 0. Ranges (min and max) are left out as well:
-    nothing that runs a quantised model reads them, and they would cost 8 bytes a channel.
+    That is a scale vector equal to `derived_scale` with zero points of 0. If single scales differ (those of channels
+    without nonzeros may be so small that converters round them otherwise), the vector has these and zeros. Ranges (min
+    and max) are left out as well: nothing that runs a quantised model reads them, and they would cost 8 bytes each.
     """
     tensor = copy.deepcopy(tensor)
     quantization = tensor.quantization
@@ -525,9 +527,12 @@ def _without_derived(tensor: schema.TensorT, derived_scale: np.ndarray) -> schem
     quantization.min = quantization.max = None
     zero_points = _indices(quantization.zeroPoint)
     scale = np.asarray([] if quantization.scale is None else quantization.scale, np.float32)
-    if np.array_equal(scale, derived_scale) and zero_points == [0] * len(scale):
-        tensor.isVariable = True
-        quantization.scale = quantization.zeroPoint = None
+    if scale.shape == derived_scale.shape and zero_points == [0] * len(scale):
+        differs = scale != derived_scale
+        if np.all(scale[differs] != 0):  # zeros are for the others
+            tensor.isVariable = True
+            quantization.scale = np.where(differs, scale, np.float32(0)) if differs.any() else None
+            quantization.zeroPoint = None
     return tensor
 
 
@@ -535,13 +540,18 @@ def _put_back_derived(tensor: schema.TensorT, derived_scale: np.ndarray) -> None
     """Undoes _without_derived, except for ranges."""
     if tensor.isVariable:
         tensor.isVariable = False
+        if tensor.quantization.scale is not None:
+            recorded = np.asarray(tensor.quantization.scale, np.float32)
+            if recorded.shape != derived_scale.shape:
+                raise ValueError(f"{len(recorded)} scales, {len(derived_scale)} expected")
+            derived_scale = np.where(recorded != 0, recorded, derived_scale)
         tensor.quantization.scale = derived_scale
         tensor.quantization.zeroPoint = np.zeros(len(derived_scale), np.int64)
 
 
 def _restore(model: schema.ModelT, record: schema.ModelT, entry: schema.MetadataT) -> None:
     """Undoes _rewrite on `model`."""
-    if record.version != RECORD_VERSION:
+    if record.version not in _READABLE_VERSIONS:
         raise ValueError(f"it is of version {record.version}, this tool reads {RECORD_VERSION}")
     if len(record.subgraphs) != len(model.subgraphs):
         raise ValueError("wrong number of subgraphs")

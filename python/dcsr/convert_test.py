@@ -549,6 +549,35 @@ def test_scales_that_do_not_follow_from_the_requantisation_are_recorded():
     assert choices[0].packed and choices[0].packed.multiplier[3] == 0
 
 
+def test_single_scales_that_differ_do_not_cost_the_others():
+    """As a converter leaves them in channels without nonzeros: a bias scale that is off by one bit."""
+    model = conv_model(rng(), sparse_matrix(rng(), 512, 128, 0.9), per_channel=True)
+    x, weights, bias = model.subgraphs[0].tensors[:3]
+    weights.quantization.scale = (10 ** rng().uniform(-6, 0, 512)).astype(np.float32)
+    bias.quantization.scale = layers.derived_bias_scale(x, weights)
+    length = len(record_of(round_trip(model)[0]))
+    bias.quantization.scale[7] = np.nextafter(bias.quantization.scale[7], np.float32(1))
+    assert len(record_of(round_trip(model)[0])) < length + 64
+    bias.quantization.scale[8] = 0  # stands for itself nevertheless
+    round_trip(model)
+
+
+def test_records_of_the_first_version_are_read():
+    compressed, _ = round_trip(conv_model(rng(), sparse_matrix(rng(), 64, 128, 0.9), per_channel=True))
+    (entry,) = (e for e in compressed.metadata if e.name == RECORD_NAME)
+    back = []
+    for version in (2, 1, 3):
+        record = convert._unpack_record(compressed.buffers[entry.buffer].data)
+        record.version = version
+        compressed.buffers[entry.buffer].data = np.frombuffer(convert._pack_record(record), np.uint8)
+        if version in (1, 2):
+            back.append(tflite.serialize(convert.decompress(compressed, "m")))
+        else:
+            with pytest.raises(tflite.ModelError, match="of version 3"):
+                convert.decompress(compressed, "m")
+    assert back[0] == back[1]
+
+
 def test_bias_with_unusual_quantisation_is_given_back():
     model = conv_model(rng(), sparse_matrix(rng(), 64, 128, 0.9), per_channel=True)
     bias = model.subgraphs[0].tensors[2]
