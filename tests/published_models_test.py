@@ -1,4 +1,4 @@
-"""The published sparse models, and the one in the repository: exact, smaller than the paper's, given back whole.
+"""The published sparse models, and those of the repository: exact, smaller than the paper's, given back whole.
 
 The published ones are found through DCSR_PUBLISHED_MODELS; without it their tests are skipped.
 """
@@ -14,6 +14,7 @@ from dcsr import model as tflite
 from dcsr.testing.compare import assert_same, without_ranges
 
 OWN = [Path("models/fashion_dscnn_90.tflite")]
+TRAINED = sorted(path for path in Path("models").glob("*/*.tflite") if not path.stem.endswith(("_dense", ".dcsr")))
 ROOT = os.environ.get("DCSR_PUBLISHED_MODELS")
 PUBLISHED = sorted(Path(ROOT).glob("*/*.tflite")) if ROOT else []
 
@@ -83,6 +84,10 @@ def test_compressed_model_is_exact_and_given_back_whole(path, method):
     assert_verifies(data, result, path)
 
 
+def test_trained_models_are_there():
+    assert {path.stem for path in TRAINED} >= {"ds_cnn_s_90", "ds_cnn_m_90", "ds_cnn_l_90", "mnv2_035_90"}
+
+
 @needs_published
 def test_all_published_models_are_there():
     assert {path.stem for path in PUBLISHED} >= PAPER.keys()
@@ -102,7 +107,9 @@ def test_expected_layers_are_packed_and_smaller_than_the_paper_s(path):
         assert stored / dense <= PAPER[path.stem]
 
 
-@pytest.mark.parametrize("path", [*OWN, *(pytest.param(p, marks=needs_published) for p in PUBLISHED)], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [*OWN, *TRAINED, *(pytest.param(p, marks=needs_published) for p in PUBLISHED)], ids=name_of
+)
 def test_stripped_model_is_exact_and_the_record_takes_less_than_4_bytes_a_channel(path):
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
@@ -119,7 +126,9 @@ def test_stripped_model_is_exact_and_the_record_takes_less_than_4_bytes_a_channe
 
 
 @pytest.mark.parametrize("objective", planner.OBJECTIVES)
-@pytest.mark.parametrize("path", [*OWN, *(pytest.param(p, marks=needs_published) for p in PUBLISHED)], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [*OWN, *TRAINED, *(pytest.param(p, marks=needs_published) for p in PUBLISHED)], ids=name_of
+)
 def test_every_objective_is_exact_and_takes_no_more_arena_than_scratch(path, objective):
     data = path.read_bytes()
     compressed, _ = convert.compress(tflite.parse(data, str(path)), str(path), objective=objective)
