@@ -138,7 +138,7 @@ def test_every_kind_of_layer_has_instructions_and_scratch(tmp_path, kind):
     assert (before["scratch_bytes"] > 0) == ("fully connected" not in kind)
     assert before["scratch_bytes"] < 49152
     slower = before["estimated_instructions"] > before["dense_instructions"]
-    assert slower == ("int16" in kind) == ("1 packed layers are estimated to be slower than dense" in result.stderr)
+    assert slower == ("int16" in kind) == ("1 packed layer is estimated to be slower than dense" in result.stderr)
     fast = run("compress", "m.tflite", "-o", "f.tflite", "--objective", "speed", "--json", "f.json", cwd=tmp_path)
     (layer,) = json.loads((tmp_path / "f.json").read_text())["layers"]
     assert (layer["note"] == "faster dense on cortex-m55") == slower

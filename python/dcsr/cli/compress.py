@@ -184,8 +184,9 @@ def _note_slow_layers(choices: Sequence[convert.Choice], cpu: str) -> None:
         now = sum(choice.estimate.instructions for choice in slow)
         before = sum(choice.estimate.dense_instructions for choice in slow)
         worst = max(slow, key=lambda choice: choice.estimate.instructions - choice.estimate.dense_instructions)
+        layers = "1 packed layer is" if len(slow) == 1 else f"{len(slow)} packed layers are"
         print(
-            f"note: {len(slow)} packed layers are estimated to be slower than dense on {cpu}: {now:,} instead of"
+            f"note: {layers} estimated to be slower than dense on {cpu}: {now:,} instead of"
             f" {before:,} instructions, most of all '{report.shortened(worst.layer.name)}'; --objective speed avoids"
             " that",
             file=sys.stderr,
