@@ -53,21 +53,8 @@ def test_run_prunes_all_but_the_skipped_blocks(tmp_path):
     assert (output / "mnv2_035_80.dcsr.tflite").exists()
 
     # From its dense weights, without their dropout, at the paper's resolution, everything pruned.
-    more = (
-        "-o",
-        "0",
-        "--upscale",
-        "-p",
-        "1",
-        "-r",
-        "0",
-        "-x",
-        "0",
-        "-s",
-        "0.5",
-        "-b",
-        str(output / "mnv2_035.weights.npz"),
-    )
+    more = "-o 0 --upscale -p 1 -r 0 -x 0 -s 0.5 -b".split()
+    more.append(str(output / "mnv2_035.weights.npz"))
     assert train_mnetv2.main(arguments(output, *more)) == 0
     results = json.loads((output / "mnv2_035_96_50.json").read_text())
     assert results["sparsity"]["block_1_expand"] == pytest.approx(0.5, abs=0.01)
