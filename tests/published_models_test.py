@@ -70,7 +70,7 @@ def assert_verifies(dense: bytes, compressed: bytes, path: Path, samples: int = 
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("path", [*OWN, *(pytest.param(p, marks=needs_published) for p in PUBLISHED)], ids=name_of)
+@pytest.mark.parametrize("path", [*OWN, *PUBLISHED], ids=name_of)
 def test_compressed_model_is_exact_and_given_back_whole(path, method):
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
@@ -107,9 +107,7 @@ def test_expected_layers_are_packed_and_smaller_than_the_paper_s(path):
         assert stored / dense <= PAPER[path.stem]
 
 
-@pytest.mark.parametrize(
-    "path", [*OWN, *TRAINED, *(pytest.param(p, marks=needs_published) for p in PUBLISHED)], ids=name_of
-)
+@pytest.mark.parametrize("path", [*OWN, *TRAINED, *PUBLISHED], ids=name_of)
 def test_stripped_model_is_exact_and_the_record_takes_less_than_4_bytes_a_channel(path):
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
@@ -126,9 +124,7 @@ def test_stripped_model_is_exact_and_the_record_takes_less_than_4_bytes_a_channe
 
 
 @pytest.mark.parametrize("objective", planner.OBJECTIVES)
-@pytest.mark.parametrize(
-    "path", [*OWN, *TRAINED, *(pytest.param(p, marks=needs_published) for p in PUBLISHED)], ids=name_of
-)
+@pytest.mark.parametrize("path", [*OWN, *TRAINED, *PUBLISHED], ids=name_of)
 def test_every_objective_is_exact_and_takes_no_more_arena_than_scratch(path, objective):
     data = path.read_bytes()
     compressed, _ = convert.compress(tflite.parse(data, str(path)), str(path), objective=objective)
