@@ -16,8 +16,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "tflm_kernels/conv_geometry.h"
-#include "tflm_kernels/dense_baseline.h"
+#include "tflm_kernels/common/conv_geometry.h"
+#include "tflm_kernels/baseline/dense_baseline.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 #include "toolchains/firmware/cycle_counter.h"

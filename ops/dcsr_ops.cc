@@ -2,7 +2,7 @@
 
 #include "ops/dcsr_ops.h"
 
-#include "tflm_kernels/conv_geometry.h"
+#include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 

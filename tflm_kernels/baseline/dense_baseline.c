@@ -1,0 +1,126 @@
+// The choice of a dense kernel for a target, as kernels.c makes it for sparse layers: inside
+// `#if defined(<feature macro of the instruction set>)`; other targets have the reference.
+
+#include "tflm_kernels/baseline/dense_baseline.h"
+
+#include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/scalar/conv2d_im2col.h"
+#include "tflm_kernels/baseline/dense_cmsis_nn.h"
+#include "tflm_kernels/baseline/dense_conv1x1_c.h"
+#include "tflm_kernels/baseline/dense_conv1x1_dsp.h"
+#include "tflm_kernels/baseline/dense_conv1x1_mve.h"
+#include "tflm_kernels/baseline/dense_fully_connected_c.h"
+#include "tflm_kernels/baseline/dense_fully_connected_dsp.h"
+#include "tflm_kernels/baseline/dense_fully_connected_mve.h"
+#include "tflm_kernels/baseline/dense_int16.h"
+
+size_t dcsr_dense_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+#if DCSR_HAS_CMSIS_NN
+  if (dcsr_dense_cmsis_nn_takes(layer)) {
+    return dcsr_dense_conv1x1_cmsis_nn_scratch_bytes(layer, shape);
+  }
+#else
+  (void)shape;
+#endif
+#if DCSR_HAS_MVE
+  (void)layer;
+  return 0;
+#elif defined(__ARM_FEATURE_DSP)
+  return dcsr_dense_conv1x1_dsp_scratch_bytes(layer);
+#else
+  (void)layer;
+  return 0;
+#endif
+}
+
+void dcsr_dense_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                        int8_t* output, void* scratch) {
+#if DCSR_HAS_CMSIS_NN
+  if (dcsr_dense_cmsis_nn_takes(layer)) {
+    dcsr_dense_conv1x1_cmsis_nn(layer, shape, input, output, scratch);
+    return;
+  }
+#endif
+#if DCSR_HAS_MVE
+  (void)scratch;
+  dcsr_dense_conv1x1_mve(layer, shape, input, output);
+#elif defined(__ARM_FEATURE_DSP)
+  dcsr_dense_conv1x1_dsp(layer, shape, input, output, scratch);
+#else
+  (void)scratch;
+  dcsr_dense_conv1x1_c(layer, shape, input, output);
+#endif
+}
+
+size_t dcsr_dense_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batches) {
+  (void)layer;
+  (void)batches;
+  return 0;
+}
+
+void dcsr_dense_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
+                                int8_t* output, void* scratch) {
+  (void)scratch;
+#if DCSR_HAS_CMSIS_NN
+  if (dcsr_dense_cmsis_nn_takes(layer)) {
+    dcsr_dense_fully_connected_cmsis_nn(layer, batches, input, output);
+    return;
+  }
+#endif
+#if DCSR_HAS_MVE
+  dcsr_dense_fully_connected_mve(layer, batches, input, output);
+#elif defined(__ARM_FEATURE_DSP)
+  dcsr_dense_fully_connected_dsp(layer, batches, input, output);
+#else
+  dcsr_dense_fully_connected_c(layer, batches, input, output);
+#endif
+}
+
+// The 1x1 product as conv2d_im2col.c calls one. It takes the scratch that it takes.
+static size_t conv1x1_bytes(const DcsrLayer* layer, const DcsrConvShape* shape, size_t budget) {
+  (void)budget;
+  return dcsr_dense_conv1x1_scratch_bytes(layer, shape);
+}
+
+static void conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                    int8_t* output, void* scratch, size_t scratch_bytes) {
+  (void)scratch_bytes;
+  dcsr_dense_conv1x1(layer, shape, input, output, scratch);
+}
+
+static const DcsrConv1x1Kernel kConv1x1 = {conv1x1_bytes, conv1x1};
+
+// For tiles of eight pixels, the least that conv2d_im2col.c works with: nothing is decoded, so
+// larger ones gain nothing.
+size_t dcsr_dense_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  const DcsrConvShape tile = {1, 1, 8, 1, 8};
+  if (layer->filter_h == 1 && layer->filter_w == 1) {
+    return dcsr_dense_conv1x1_scratch_bytes(layer, shape);
+  }
+  return ((size_t)layer->cols * 8 + 15) / 16 * 16 + dcsr_dense_conv1x1_scratch_bytes(layer, &tile);
+}
+
+void dcsr_dense_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                       int8_t* output, void* scratch) {
+  if (layer->filter_h == 1 && layer->filter_w == 1) {
+    dcsr_dense_conv1x1(layer, shape, input, output, scratch);
+    return;
+  }
+  dcsr_conv2d_im2col(layer, shape, input, output, scratch,
+                     dcsr_dense_conv2d_scratch_bytes(layer, shape), &kConv1x1);
+}
+
+size_t dcsr_dense_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  (void)shape;
+  return dcsr_dense_int16_scratch_bytes(layer);
+}
+
+void dcsr_dense_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape,
+                             const int16_t* input, int16_t* output, void* scratch) {
+  dcsr_dense_conv2d_int16_patches(layer, shape, input, output, scratch);
+}
+
+void dcsr_dense_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                      int16_t* output) {
+  dcsr_dense_fully_connected_int16_rows(layer, batches, input, output);
+}

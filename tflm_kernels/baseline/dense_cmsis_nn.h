@@ -1,0 +1,46 @@
+// dense_cmsis_nn.c: CMSIS-NN as the dense baseline, if the build has it
+// (--//third_party/cmsis:nn=LABEL, docs/cortex_m.md#cmsis).
+
+#ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_CMSIS_NN_H_
+#define DCSR_TFLM_KERNELS_BASELINE_DENSE_CMSIS_NN_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/kernels.h"
+
+#if __has_include("arm_nnfunctions.h")
+#define DCSR_HAS_CMSIS_NN 1
+#else
+#define DCSR_HAS_CMSIS_NN 0
+#endif
+
+#if DCSR_HAS_CMSIS_NN
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Whether it has a kernel for the layer: convolutions with a multiplier per row, fully connected
+// layers with one for all.
+static inline bool dcsr_dense_cmsis_nn_takes(const DcsrLayer* layer) {
+  return (layer->op == kDcsrOpConv1x1) == (layer->requantize_stride == 1);
+}
+
+// Contract as in dense_baseline.h, for layers that it takes. Should CMSIS-NN refuse one, the output
+// stays as it is.
+size_t dcsr_dense_conv1x1_cmsis_nn_scratch_bytes(const DcsrLayer* layer,
+                                                 const DcsrConvShape* shape);
+void dcsr_dense_conv1x1_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                 const int8_t* input, int8_t* output, void* scratch);
+void dcsr_dense_fully_connected_cmsis_nn(const DcsrLayer* layer, int32_t batches,
+                                         const int8_t* input, int8_t* output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_HAS_CMSIS_NN
+
+#endif  // DCSR_TFLM_KERNELS_BASELINE_DENSE_CMSIS_NN_H_

@@ -1,0 +1,20 @@
+// dense_conv1x1_c.c: what sparse kernels are measured against on cores without the DSP extension.
+
+#ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_CONV1X1_C_H_
+#define DCSR_TFLM_KERNELS_BASELINE_DENSE_CONV1X1_C_H_
+
+#include "tflm_kernels/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Contract as in kernels.h; layers of the dense encoding.
+void dcsr_dense_conv1x1_c(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                          int8_t* output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_BASELINE_DENSE_CONV1X1_C_H_

@@ -1,0 +1,21 @@
+// dense_fully_connected_dsp.c: what sparse kernels are measured against on cores with the DSP
+// extension.
+
+#ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_FULLY_CONNECTED_DSP_H_
+#define DCSR_TFLM_KERNELS_BASELINE_DENSE_FULLY_CONNECTED_DSP_H_
+
+#include "tflm_kernels/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Contract as in kernels.h; layers of the dense encoding.
+void dcsr_dense_fully_connected_dsp(const DcsrLayer* layer, int32_t batches, const int8_t* input,
+                                    int8_t* output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_BASELINE_DENSE_FULLY_CONNECTED_DSP_H_

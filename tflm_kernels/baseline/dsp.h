@@ -1,0 +1,72 @@
+// The few instructions of the DSP extension that the dense kernels take, and what they are in C,
+// for tests on a host.
+
+#ifndef DCSR_TFLM_KERNELS_BASELINE_DSP_H_
+#define DCSR_TFLM_KERNELS_BASELINE_DSP_H_
+
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Any alignment: the cores with the extension allow it.
+static inline uint32_t dcsr_dsp_load(const int8_t* p) {
+  uint32_t word;
+  memcpy(&word, p, sizeof(word));
+  return word;
+}
+
+// The first `count` < 4 of four bytes; zeros for the others.
+static inline uint32_t dcsr_dsp_load_some(const int8_t* p, uint32_t count) {
+  uint32_t word = 0;
+  for (uint32_t i = 0; i < count; ++i) word |= (uint32_t)(uint8_t)p[i] << (8 * i);
+  return word;
+}
+
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+
+// Bytes 0 and 2 as int16.
+static inline uint32_t dcsr_dsp_even(uint32_t bytes) {
+  uint32_t result;
+  __asm__("sxtb16 %0, %1" : "=r"(result) : "r"(bytes));
+  return result;
+}
+
+// Bytes 1 and 3.
+static inline uint32_t dcsr_dsp_odd(uint32_t bytes) {
+  uint32_t result;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(bytes));
+  return result;
+}
+
+// Two products added.
+static inline uint32_t dcsr_dsp_smlad(uint32_t a, uint32_t b, uint32_t sum) {
+  __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+  return sum;
+}
+
+#else
+
+static inline uint32_t dcsr_dsp_even(uint32_t bytes) {
+  const uint32_t low = (uint32_t)(int8_t)bytes;
+  const uint32_t high = (uint32_t)(int8_t)(bytes >> 16);
+  return high << 16 | (low & 0xFFFF);
+}
+
+static inline uint32_t dcsr_dsp_odd(uint32_t bytes) { return dcsr_dsp_even(bytes >> 8); }
+
+static inline uint32_t dcsr_dsp_smlad(uint32_t a, uint32_t b, uint32_t sum) {
+  const int32_t low = (int16_t)a * (int16_t)b;
+  const int32_t high = (int16_t)(a >> 16) * (int16_t)(b >> 16);
+  return sum + (uint32_t)low + (uint32_t)high;
+}
+
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_BASELINE_DSP_H_

@@ -1,0 +1,36 @@
+// What compilers tell kernels, and kernels tell compilers, where they listen. None of it changes
+// what is computed.
+
+#ifndef DCSR_TFLM_KERNELS_COMMON_COMPILER_H_
+#define DCSR_TFLM_KERNELS_COMMON_COMPILER_H_
+
+// Whether the core has integer vectors (MVE, Helium).
+#if defined(__ARM_FEATURE_MVE)
+#define DCSR_HAS_MVE 1
+#else
+#define DCSR_HAS_MVE 0
+#endif
+
+// Keeps loops apart that would spill registers in one function.
+#if defined(__GNUC__)
+#define DCSR_NOINLINE __attribute__((noinline))
+#else
+#define DCSR_NOINLINE
+#endif
+
+// Before a loop, as a string: DCSR_UNROLL("GCC unroll 8").
+#if defined(__GNUC__) && !defined(__clang__)
+#define DCSR_UNROLL(pragma) _Pragma(pragma)
+#else
+#define DCSR_UNROLL(pragma)
+#endif
+
+// Between two lanes of unrolled code: what is computed from `value` on stays behind what came
+// before. Else GCC computes all lanes at once and runs out of registers.
+#if defined(__GNUC__) && defined(__arm__)
+#define DCSR_LANE_DONE(value) __asm__ volatile("" : "+r"(value))
+#else
+#define DCSR_LANE_DONE(value) (void)(value)
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_COMMON_COMPILER_H_

@@ -1,0 +1,83 @@
+// A cursor over the patches of the input that a convolution multiplies with its filter, in the
+// order of its output pixels.
+
+#ifndef DCSR_TFLM_KERNELS_COMMON_PATCHES_H_
+#define DCSR_TFLM_KERNELS_COMMON_PATCHES_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/common/conv_geometry.h"
+#include "tflm_kernels/kernels.h"
+#include "tflm_kernels/packed_layer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Where a patch begins. Coordinates are modulo 2^32: those in the padding before the image are
+// beyond its size as well, so one comparison finds what is outside.
+typedef struct {
+  const void* image;  // of its batch, int8 or int16
+  uint32_t y;
+  uint32_t x;
+} DcsrPatch;
+
+typedef struct {
+  DcsrPatch patch;  // the current one
+  size_t image_bytes;
+  uint32_t first_x;
+  uint32_t first_y;
+  uint32_t stride_w;
+  uint32_t stride_h;
+  int32_t columns_left;  // in this row of the output
+  int32_t rows_left;     // in this image
+  int32_t width;
+  int32_t height;
+} DcsrPatches;
+
+static inline DcsrPatches dcsr_patches(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                       const void* input) {
+  const int64_t extent_h = dcsr_filter_extent(layer->filter_h, layer->dilation_h);
+  const int64_t extent_w = dcsr_filter_extent(layer->filter_w, layer->dilation_w);
+  DcsrPatches patches;
+  patches.first_y =
+      0 - dcsr_conv_padding(shape->input_height, shape->output_height, extent_h, layer->stride_h);
+  patches.first_x =
+      0 - dcsr_conv_padding(shape->input_width, shape->output_width, extent_w, layer->stride_w);
+  patches.patch.image = input;
+  patches.patch.y = patches.first_y;
+  patches.patch.x = patches.first_x;
+  patches.image_bytes = (size_t)shape->input_height * (size_t)shape->input_width * layer->channels *
+                        (layer->int16_activations ? 2 : 1);
+  patches.stride_h = layer->stride_h;
+  patches.stride_w = layer->stride_w;
+  patches.width = patches.columns_left = shape->output_width;
+  patches.height = patches.rows_left = shape->output_height;
+  return patches;
+}
+
+// Returns the current patch and goes to the next.
+static inline DcsrPatch dcsr_next_patch(DcsrPatches* patches) {
+  const DcsrPatch patch = patches->patch;
+  if (--patches->columns_left > 0) {
+    patches->patch.x += patches->stride_w;
+    return patch;
+  }
+  patches->columns_left = patches->width;
+  patches->patch.x = patches->first_x;
+  if (--patches->rows_left > 0) {
+    patches->patch.y += patches->stride_h;
+    return patch;
+  }
+  patches->rows_left = patches->height;
+  patches->patch.y = patches->first_y;
+  patches->patch.image = (const int8_t*)patches->patch.image + patches->image_bytes;
+  return patch;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_COMMON_PATCHES_H_

@@ -1,0 +1,85 @@
+// Requantisation of many sums of one row: what dcsr_requantize() computes, with all that depends on
+// the row alone taken out of the loop. docs/format.md#arithmetic.
+
+#ifndef DCSR_TFLM_KERNELS_COMMON_ROW_SCALE_H_
+#define DCSR_TFLM_KERNELS_COMMON_ROW_SCALE_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tflm_kernels/packed_layer.h"
+#include "tflm_kernels/common/requantize.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+  int32_t multiplier;
+  int32_t right;   // shift
+  int32_t offset;  // half of a unit for rounding, and the zero point, both before the shift
+  bool fast;       // else dcsr_requantize()
+  bool full;       // clamped to int8 alone
+  int32_t min;
+  int32_t max;
+} DcsrRowScale;
+
+// For sums of bias and at most `elements` products.
+static inline DcsrRowScale dcsr_row_scale(const DcsrLayer* layer, uint32_t row, uint32_t elements) {
+  const uint32_t i = row * layer->requantize_stride;
+  const int32_t limit = INT32_C(1) << 29;
+  DcsrRowScale scale;
+  scale.multiplier = layer->multiplier[i];
+  scale.right = -layer->shift[i];
+  // Then no sum is beyond 2^30, and nothing below overflows.
+  scale.fast = scale.right >= 1 && scale.right <= 22 && elements < (UINT32_C(1) << 15) &&
+               layer->bias[row] >= -limit && layer->bias[row] <= limit;
+  scale.offset = 0;
+  if (scale.fast) {
+    scale.offset =
+        (INT32_C(1) << (scale.right - 1)) + layer->output_zero_point * (INT32_C(1) << scale.right);
+  }
+  scale.min = layer->activation_min;
+  scale.max = layer->activation_max;
+  scale.full = scale.min == INT8_MIN && scale.max == INT8_MAX;
+  return scale;
+}
+
+// (a * b + 2^31) >> 32
+static inline int32_t dcsr_multiply_high_rounded(int32_t a, int32_t b) {
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+  int32_t result;  // GCC 12 does not find it
+  __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+#else
+  return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32);
+#endif
+}
+
+// If scale.fast; before clamping. Takes twice the sum: 2^31 added to its product with the
+// multiplier is 2^30 added to that of the sum.
+static inline int32_t dcsr_scale_doubled(const DcsrRowScale* scale, uint32_t doubled) {
+  const int32_t high = dcsr_multiply_high_rounded((int32_t)doubled, scale->multiplier);
+  // Negative numbers round half a unit down: less 1 before the shift.
+  return (high + (high >> 31) + scale->offset) >> scale->right;
+}
+
+// If scale.fast && scale.full.
+static inline int8_t dcsr_scale_doubled_full(const DcsrRowScale* scale, uint32_t doubled) {
+  const int32_t out = dcsr_scale_doubled(scale, doubled);
+  return (int8_t)(out < INT8_MIN ? INT8_MIN : out > INT8_MAX ? INT8_MAX : out);
+}
+
+// Any.
+static inline int8_t dcsr_scale_any(const DcsrLayer* layer, uint32_t row, const DcsrRowScale* scale,
+                                    uint32_t sum) {
+  if (!scale->fast) return dcsr_requantize(layer, row, sum);
+  const int32_t out = dcsr_scale_doubled(scale, sum << 1);
+  return (int8_t)(out < scale->min ? scale->min : out > scale->max ? scale->max : out);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_COMMON_ROW_SCALE_H_

@@ -1,0 +1,757 @@
+// 1x1 convolution with vectors (MVE: Cortex-M55, M85), every encoding. Packed layer:
+// docs/format.md.
+//
+// One weight at a time is multiplied with eight pixels at a time, which lie side by side in a block
+// x[cols][32] (docs/kernels.md has a picture). Rows are decoded once, to programs: where in x the
+// activations of each nonzero are, and its weight (row_words_mve.h). Then one block after the other
+// is transposed to x, and the programs are run on it. If scratch does not hold the programs of all
+// rows, this is done for as many at a time as it holds.
+//
+// Sums are int16 lanes, hi and lo: sum = 256 * hi + lo. After a group of nonzeros whose |weight|
+// add up to kDcsrMostMagnitude at most, `hi += lo >> 8; lo &= 255` (VQDMLAH with 128, which is
+// exact, and VBIC). With |x| <= 128 and 255 left in lo that is safe: 128 * 254 + 255 = 2^15 - 1.
+//
+// The number of nonzeros before a group is where a table says what code to jump to. So groups may
+// be as long as their weights allow, and cost no loop.
+
+#include "tflm_kernels/mve/conv1x1_mve.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/mve/row_words_mve.h"
+
+#if DCSR_HAS_MVE
+#include <arm_mve.h>
+#endif
+
+enum {
+  kLanes = 8,
+  kBlockPixels = 32,
+  kMostRows = 9362,         // the offsets of eight pixels' outputs have 16 bits
+  kMostBlockBytes = 65536,  // so have those of columns
+  // Then 256 * hi + lo has room: a sum is less than 2^22 below zero and at most that above, where
+  // the bias has to be less.
+  kMostHighTerms = 256,
+  kMostHighGroups = 128,
+  kMostHighBias = 1 << 22,
+};
+
+// What stands before the program of a row, in the order that the code for it takes it in. The first
+// number of the program is the last field.
+typedef struct {
+  int32_t bias_low;  // if `code` is kSlowRow, the row
+  int32_t bias_high;
+  int32_t multiplier;
+  int32_t shift;
+  uint32_t code;
+} RowHeader;
+
+enum {
+  kHeaderWords = sizeof(RowHeader) / sizeof(uint32_t),
+  kFirstGroup = 16,  // added to the first number of a row
+  // Codes that are no numbers of nonzeros.
+  kEndOfRows = 23,
+  kSlowRow = 31,  // its program follows, beginning with its first number
+};
+
+// What is the same for all rows, in the order that the code takes it in.
+typedef struct {
+  int32_t zero_point;
+  uint32_t output_step;     // bytes of eight pixels
+  uint16_t offset[kLanes];  // of the outputs of eight pixels
+  int16_t min[kLanes];
+  int16_t max[kLanes];
+  uint32_t full;  // 0: neither to round halves below zero nor to clamp
+} LayerArguments;
+
+typedef struct {
+  uint32_t width;  // pixels of a block, at most: 32, 16 or 8; 0: scratch is too small
+  size_t longest;  // elements of a row
+  size_t x_bytes;
+  size_t word_bytes;
+  size_t program_bytes;
+  size_t bytes;
+} Plan;
+
+static size_t longest_row(const DcsrLayer* layer) {
+  uint32_t longest = 0;
+#if DCSR_HAS_MVE
+  if (layer->row_length_bytes == 1) {
+    for (uint32_t row = 0; row < layer->rows; row += 16) {
+      const mve_pred16_t rows = vctp8q(layer->rows - row);
+      longest = vmaxvq_p_u8((uint8_t)longest, vldrbq_z_u8(layer->row_length + row, rows), rows);
+    }
+    return longest;
+  }
+#endif
+  if (layer->row_length_bits != 0) {
+    for (uint32_t row = 0; row < layer->rows; ++row) {
+      const uint32_t length = dcsr_load_row_length(layer, row);
+      if (length > longest) longest = length;
+    }
+    return longest;
+  }
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    const uint32_t length = dcsr_row_length(layer, row);
+    if (length > longest) longest = length;
+  }
+  return longest;
+}
+
+// Of a row, a word more if it is slow, and the header that ends the rows.
+static size_t most_row_words(size_t elements) {
+  return 2 * kHeaderWords + dcsr_row_program_words(elements) + 1;
+}
+
+static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
+  Plan plan = {0, 0, 0, 0, 0, 0};
+  if (pixels < kLanes || layer->rows > kMostRows) return plan;
+  plan.longest = longest_row(layer);
+  plan.word_bytes = dcsr_word_reader_bytes(plan.longest);
+  const size_t least = most_row_words(plan.longest) * sizeof(uint32_t);
+  // Pairs of nonzeros are a group, as a rule; more than that is never used.
+  const size_t all = ((size_t)layer->rows * (kHeaderWords + 1) + (size_t)layer->elements * 5 / 2) *
+                         sizeof(uint32_t) +
+                     least;
+  for (uint32_t width = kBlockPixels; width >= kLanes; width /= 2) {
+    if (width > kLanes && width / 2 >= pixels) continue;
+    const size_t x_bytes = (size_t)layer->cols * width;
+    if (x_bytes > kMostBlockBytes) continue;
+    if (x_bytes + plan.word_bytes + least > budget) continue;
+    const size_t left = budget - x_bytes - plan.word_bytes;
+    // Wide blocks are of no use if there are then many programs' worth of transpositions.
+    if (width > kLanes && left < all && left < x_bytes) continue;
+    plan.width = width;
+    plan.x_bytes = (x_bytes + 3) / 4 * 4;
+    plan.program_bytes = (left < all ? left : all) / 4 * 4;
+    if (plan.x_bytes + plan.word_bytes + plan.program_bytes > budget) plan.program_bytes -= 4;
+    plan.bytes = plan.x_bytes + plan.word_bytes + plan.program_bytes;
+    break;
+  }
+  return plan;
+}
+
+// Width of the block that begins with pixel `first`. The last blocks of a map begin earlier, rather
+// than end early.
+static uint32_t block_width(size_t first, size_t pixels, uint32_t widest) {
+  const size_t left = pixels - first;
+  uint32_t width = widest;
+  // What is left of less than a vector is for the narrowest.
+  while (width > kLanes && (left <= width - kLanes || pixels < width)) width /= 2;
+  return width;
+}
+
+// ----- Transposition -----
+
+// Addresses of consecutive pixels, from any on.
+typedef struct {
+  const int8_t* input;
+  const DcsrLayer* layer;
+  const DcsrConvShape* shape;
+  bool contiguous;
+} PixelMap;
+
+static const int8_t* pixel_address(const PixelMap* map, size_t pixel) {
+  const size_t cols = map->layer->cols;
+  if (map->contiguous) return map->input + pixel * cols;
+  const size_t width = (size_t)map->shape->output_width;
+  const size_t height = (size_t)map->shape->output_height;
+  const size_t x = pixel % width * map->layer->stride_w;
+  const size_t y = pixel / width % height * map->layer->stride_h;
+  const size_t batch = pixel / width / height;
+  return map->input +
+         ((batch * (size_t)map->shape->input_height + y) * (size_t)map->shape->input_width + x) *
+             cols;
+}
+
+#if DCSR_HAS_MVE
+enum { kPartPixels = 4, kPartCols = 16 };
+
+// Four pixels, and `count` - 1 times the four behind them, to x[column][pitch]. VST4 interleaves
+// the bytes of four pixels to words of a column, which are then scattered. At least kPartCols
+// columns: the last part overlaps the one before.
+static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t count, size_t cols,
+                             size_t pitch, int8_t* x) {
+  const int8_t* pixel0 = pixel[0];
+  const int8_t* pixel1 = pixel[1];
+  const int8_t* pixel2 = pixel[2];
+  const int8_t* pixel3 = pixel[3];
+  int8_t words[kPartPixels * kPartCols] __attribute__((aligned(16)));
+  const uint32x4_t offsets0 = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)pitch);
+  const uint32x4_t offsets1 = vaddq_n_u32(offsets0, (uint32_t)pitch * 4);
+  const uint32x4_t offsets2 = vaddq_n_u32(offsets0, (uint32_t)pitch * 8);
+  const uint32x4_t offsets3 = vaddq_n_u32(offsets0, (uint32_t)pitch * 12);
+  // What does not change, by its place on the stack.
+  const uint32_t constants[] = {
+      (uint32_t)cols, (uint32_t)(cols / kPartCols), (uint32_t)(kPartCols - cols % kPartCols),
+      (uint32_t)((kPartCols - cols % kPartCols) * pitch), (uint32_t)(cols * pitch - kPartPixels)};
+  const size_t step = pitch * kPartCols;
+  const int8_t* end = pixel3 + cols;
+  uint32_t t, u;
+  __asm__ volatile(
+      "1:\n"
+      "ldr lr, [%[constants], #4]\n"
+      "dls lr, lr\n"
+      "2:\n"
+      "vldrb.8 q0, [%[pixel0]], #16\n"
+      "vldrb.8 q1, [%[pixel1]], #16\n"
+      "vldrb.8 q2, [%[pixel2]], #16\n"
+      "vldrb.8 q3, [%[pixel3]], #16\n"
+      "vst40.8 {q0, q1, q2, q3}, [%[words]]\n"
+      "vst41.8 {q0, q1, q2, q3}, [%[words]]\n"
+      "vst42.8 {q0, q1, q2, q3}, [%[words]]\n"
+      "vst43.8 {q0, q1, q2, q3}, [%[words]]\n"
+      "vldrw.32 q0, [%[words]]\n"
+      "vldrw.32 q1, [%[words], #16]\n"
+      "vldrw.32 q2, [%[words], #32]\n"
+      "vldrw.32 q3, [%[words], #48]\n"
+      "vstrw.32 q0, [%[x], %q[offsets0]]\n"
+      "vstrw.32 q1, [%[x], %q[offsets1]]\n"
+      "vstrw.32 q2, [%[x], %q[offsets2]]\n"
+      "vstrw.32 q3, [%[x], %q[offsets3]]\n"
+      "add %[x], %[x], %[step]\n"
+      "le lr, 2b\n"
+      // Once more, some columns back, unless pixel3 is at its end.
+      "ldrd %[t], %[u], [%[constants], #8]\n"
+      "cmp %[pixel3], %[end]\n"
+      "beq 3f\n"
+      "sub %[pixel0], %[pixel0], %[t]\n"
+      "sub %[pixel1], %[pixel1], %[t]\n"
+      "sub %[pixel2], %[pixel2], %[t]\n"
+      "sub %[pixel3], %[pixel3], %[t]\n"
+      "sub %[x], %[x], %[u]\n"
+      "mov lr, #1\n"
+      "b 2b\n"
+      "3:\n"
+      // The next pixels are behind the fourth.
+      "ldr %[t], [%[constants]]\n"
+      "ldr %[u], [%[constants], #16]\n"
+      "mov %[pixel0], %[pixel3]\n"
+      "add %[pixel1], %[pixel0], %[t]\n"
+      "add %[pixel2], %[pixel1], %[t]\n"
+      "add %[pixel3], %[pixel2], %[t]\n"
+      "add %[end], %[pixel3], %[t]\n"
+      "sub %[x], %[x], %[u]\n"
+      "subs %[count], %[count], #1\n"
+      "bne 1b\n"
+      : [pixel0] "+r"(pixel0), [pixel1] "+r"(pixel1), [pixel2] "+r"(pixel2), [pixel3] "+r"(pixel3),
+        [x] "+r"(x), [count] "+r"(count), [end] "+r"(end), [t] "=&r"(t), [u] "=&r"(u)
+      : [words] "r"(words), [constants] "r"(constants), [step] "r"(step), [offsets0] "w"(offsets0),
+        [offsets1] "w"(offsets1), [offsets2] "w"(offsets2), [offsets3] "w"(offsets3)
+      : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
+}
+
+static void transpose_block(const PixelMap* map, size_t first, size_t width, size_t pitch,
+                            int8_t* x) {
+  const size_t cols = map->layer->cols;
+  const bool at_once = map->contiguous && cols >= kPartCols;
+  for (size_t p = 0; p < width; p += kPartPixels) {
+    const int8_t* pixel[kPartPixels];
+    for (size_t i = 0; i < kPartPixels; ++i) pixel[i] = pixel_address(map, first + p + i);
+    if (cols >= kPartCols) {
+      transpose_pixels(pixel, at_once ? width / kPartPixels : 1, cols, pitch, x + p);
+      if (at_once) return;
+      continue;
+    }
+    for (size_t c = 0; c < cols; ++c) {
+      for (size_t i = 0; i < kPartPixels; ++i) x[c * pitch + p + i] = pixel[i][c];
+    }
+  }
+}
+#else
+static void transpose_block(const PixelMap* map, size_t first, size_t width, size_t pitch,
+                            int8_t* x) {
+  for (size_t p = 0; p < width; ++p) {
+    const int8_t* pixel = pixel_address(map, first + p);
+    for (size_t c = 0; c < map->layer->cols; ++c) x[c * pitch + p] = pixel[c];
+  }
+}
+#endif
+
+// ----- Products -----
+
+#if DCSR_HAS_MVE
+
+// Runs the programs of rows, headers and all, on a block of 32, 16 or 8 pixels: r0 arguments, r1
+// programs, r2 output. Returns the end of the header whose code is kEndOfRows or kSlowRow.
+//
+// r0 output of eight pixels, r1 output of the row, r2 table of code, r3 128, r4-r9 addresses and
+// weights of a group, r10 multiplier, r11 shift, r12 number of the next group, lr program. q0 and
+// up: lo, then hi; q7 is for anything. Stack: the last of four hi, the arguments.
+__asm__(
+    ".syntax unified\n"
+    ".macro dcsr_mve_multiply n, address, weight\n"
+    "vldrb.s16 q7, [\\address]\n"
+    "vmla.s16 q0, q7, \\weight\n"
+    ".if \\n > 1\n"
+    "vldrb.s16 q7, [\\address, #8]\n"
+    "vmla.s16 q1, q7, \\weight\n"
+    ".endif\n"
+    ".if \\n > 2\n"
+    "vldrb.s16 q7, [\\address, #16]\n"
+    "vmla.s16 q2, q7, \\weight\n"
+    "vldrb.s16 q7, [\\address, #24]\n"
+    "vmla.s16 q3, q7, \\weight\n"
+    ".endif\n"
+    ".endm\n"
+
+    ".macro dcsr_mve_flush n\n"
+    ".if \\n == 4\n"
+    "vldrw.32 q7, [sp]\n"
+    "vqdmlah.s16 q4, q0, r3\n"
+    "vqdmlah.s16 q5, q1, r3\n"
+    "vqdmlah.s16 q6, q2, r3\n"
+    "vqdmlah.s16 q7, q3, r3\n"
+    "vbic.i16 q0, #0xff00\n"
+    "vbic.i16 q1, #0xff00\n"
+    "vbic.i16 q2, #0xff00\n"
+    "vbic.i16 q3, #0xff00\n"
+    "vstrw.32 q7, [sp]\n"
+    ".elseif \\n == 2\n"
+    "vqdmlah.s16 q2, q0, r3\n"
+    "vqdmlah.s16 q3, q1, r3\n"
+    "vbic.i16 q0, #0xff00\n"
+    "vbic.i16 q1, #0xff00\n"
+    ".else\n"
+    "vqdmlah.s16 q1, q0, r3\n"
+    "vbic.i16 q0, #0xff00\n"
+    ".endif\n"
+    "ldr pc, [r2, r12, lsl #2]\n"
+    ".endm\n"
+
+    // Outputs of eight pixels, the first to r1, the others to r0 + r5. r4 zero point.
+    ".macro dcsr_mve_requantize lo, hi, t, offsets, first, full\n"
+    // Even sums in lo, odd ones in hi.
+    "vsli.16 \\lo, \\hi, #8\n"
+    "vshr.s16 \\hi, \\hi, #8\n"
+    "vmov \\t, \\lo\n"
+    "vsli.32 \\lo, \\hi, #16\n"
+    "vsri.32 \\hi, \\t, #16\n"
+    "vqrdmulh.s32 \\lo, \\lo, r10\n"
+    "vqrdmulh.s32 \\hi, \\hi, r10\n"
+    ".if \\full\n"
+    "vshr.s32 \\t, \\lo, #31\n"
+    "vadd.i32 \\lo, \\lo, \\t\n"
+    "vshr.s32 \\t, \\hi, #31\n"
+    "vadd.i32 \\hi, \\hi, \\t\n"
+    ".endif\n"
+    "vrshl.s32 \\lo, r11\n"
+    "vrshl.s32 \\hi, r11\n"
+    "vqmovnb.s32 \\lo, \\lo\n"
+    "vqmovnt.s32 \\lo, \\hi\n"
+    "vqadd.s16 \\lo, \\lo, r4\n"
+    ".if \\full\n"
+    "vldrh.16 \\t, [sp, #40]\n"
+    "vmax.s16 \\lo, \\lo, \\t\n"
+    "vldrh.16 \\t, [sp, #56]\n"
+    "vmin.s16 \\lo, \\lo, \\t\n"
+    ".endif\n"
+    "vqmovnb.s16 \\lo, \\lo\n"
+    ".if \\first\n"
+    "vldrh.16 \\offsets, [sp, #24]\n"
+    "vstrb.16 \\lo, [r1, \\offsets]\n"
+    ".else\n"
+    "add r0, r5\n"
+    "vstrb.16 \\lo, [r0, \\offsets]\n"
+    ".endif\n"
+    ".endm\n"
+
+    // What is left in lo after the last group is flushed here; for an empty row that is nothing.
+    ".macro dcsr_mve_end n, full\n"
+    "mov r0, r1\n"
+    "ldrd r4, r5, [sp, #16]\n"
+    ".if \\n == 4\n"
+    "vqdmlah.s16 q4, q0, r3\n"
+    "vqdmlah.s16 q5, q1, r3\n"
+    "vqdmlah.s16 q6, q2, r3\n"
+    "dcsr_mve_requantize q0, q4, q7, q7, 1, \\full\n"
+    "dcsr_mve_requantize q1, q5, q0, q7, 0, \\full\n"
+    "dcsr_mve_requantize q2, q6, q0, q7, 0, \\full\n"
+    "vldrw.32 q4, [sp]\n"
+    "vqdmlah.s16 q4, q3, r3\n"
+    "dcsr_mve_requantize q3, q4, q0, q7, 0, \\full\n"
+    ".elseif \\n == 2\n"
+    "vqdmlah.s16 q2, q0, r3\n"
+    "vqdmlah.s16 q3, q1, r3\n"
+    "dcsr_mve_requantize q0, q2, q6, q7, 1, \\full\n"
+    "dcsr_mve_requantize q1, q3, q6, q7, 0, \\full\n"
+    ".else\n"
+    "vqdmlah.s16 q1, q0, r3\n"
+    "dcsr_mve_requantize q0, q1, q6, q7, 1, \\full\n"
+    ".endif\n"
+    "adds r1, #1\n"
+    ".endm\n"
+
+    // A group at label `k`, and at 10 + k as the last of a row, which goes to the end without a
+    // flush. `next` is where the number of the next group goes to, and nothing for the last.
+    ".macro dcsr_mve_one n, next:vararg\n"
+    "ldm lr!, {r4, r5 \\next}\n"
+    "dcsr_mve_multiply \\n, r4, r5\n"
+    ".endm\n"
+    ".macro dcsr_mve_two n, next:vararg\n"
+    "ldm lr!, {r4-r7 \\next}\n"
+    "dcsr_mve_multiply \\n, r4, r6\n"
+    "dcsr_mve_multiply \\n, r5, r7\n"
+    ".endm\n"
+    ".macro dcsr_mve_three n, next:vararg\n"
+    "ldm lr!, {r4-r9 \\next}\n"
+    "dcsr_mve_multiply \\n, r4, r7\n"
+    "dcsr_mve_multiply \\n, r5, r8\n"
+    "dcsr_mve_multiply \\n, r6, r9\n"
+    ".endm\n"
+    ".macro dcsr_mve_group n, k, rest, three\n"
+    "\\k\\():\n"
+    ".if \\three\n"
+    "dcsr_mve_three \\n\n"
+    ".endif\n"
+    "\\rest \\n, , r12\n"
+    "dcsr_mve_flush \\n\n"
+    "1\\k\\():\n"
+    ".if \\three\n"
+    "dcsr_mve_three \\n\n"
+    ".endif\n"
+    "\\rest \\n\n"
+    "ldr pc, [r2]\n"
+    ".endm\n"
+
+    ".macro dcsr_mve_begin\n"
+    "ldm lr!, {r8-r12}\n"
+    "ldr pc, [r2, r12, lsl #2]\n"
+    ".endm\n"
+
+    ".macro dcsr_mve_clear n\n"
+    "vdup.16 q0, r8\n"
+    ".if \\n == 4\n"
+    "vdup.16 q1, r8\n"
+    "vdup.16 q2, r8\n"
+    "vdup.16 q3, r8\n"
+    "vdup.16 q4, r9\n"
+    "vdup.16 q5, r9\n"
+    "vdup.16 q6, r9\n"
+    "vstrw.32 q4, [sp]\n"
+    ".elseif \\n == 2\n"
+    "vdup.16 q1, r8\n"
+    "vdup.16 q2, r9\n"
+    "vdup.16 q3, r9\n"
+    ".else\n"
+    "vdup.16 q1, r9\n"
+    ".endif\n"
+    ".endm\n"
+
+    // The same as the first of several of a row, in blocks of 32 pixels: sums begin with it, and
+    // with the bias in r8 and r9.
+    ".macro dcsr_mve_multiply_first address, weight\n"
+    "vdup.16 q7, \\weight\n"
+    "vldrb.s16 q0, [\\address]\n"
+    "vldrb.s16 q1, [\\address, #8]\n"
+    "vldrb.s16 q2, [\\address, #16]\n"
+    "vldrb.s16 q3, [\\address, #24]\n"
+    "vmlas.u16 q0, q7, r8\n"
+    "vmlas.u16 q1, q7, r8\n"
+    "vmlas.u16 q2, q7, r8\n"
+    "vmlas.u16 q3, q7, r8\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_one n, next:vararg\n"
+    "ldm lr!, {r4, r5 \\next}\n"
+    "dcsr_mve_multiply_first r4, r5\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_two n, next:vararg\n"
+    "ldm lr!, {r4-r7 \\next}\n"
+    "dcsr_mve_multiply_first r4, r6\n"
+    "dcsr_mve_multiply 4, r5, r7\n"
+    ".endm\n"
+    // The bias is in the way of two weights.
+    ".macro dcsr_mve_first_three n, next:vararg\n"
+    "mov r12, r8\n"
+    "mov r0, r9\n"
+    "ldm lr!, {r4-r9}\n"
+    "vdup.16 q7, r7\n"
+    "vldrb.s16 q0, [r4]\n"
+    "vldrb.s16 q1, [r4, #8]\n"
+    "vldrb.s16 q2, [r4, #16]\n"
+    "vldrb.s16 q3, [r4, #24]\n"
+    "vmlas.u16 q0, q7, r12\n"
+    "vmlas.u16 q1, q7, r12\n"
+    "vmlas.u16 q2, q7, r12\n"
+    "vmlas.u16 q3, q7, r12\n"
+    "dcsr_mve_multiply 4, r5, r8\n"
+    "dcsr_mve_multiply 4, r6, r9\n"
+    ".ifnb \\next\n"
+    "ldr r12, [lr], #4\n"
+    ".endif\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_group k, rest, three, bias\n"
+    "4\\k\\():\n"
+    ".if \\three\n"
+    "dcsr_mve_first_three 4\n"
+    ".endif\n"
+    "\\rest 4, , r12\n"
+    "vshr.s16 q4, q0, #8\n"
+    "vshr.s16 q5, q1, #8\n"
+    "vshr.s16 q6, q2, #8\n"
+    "vshr.s16 q7, q3, #8\n"
+    "vadd.i16 q4, q4, \\bias\n"
+    "vadd.i16 q5, q5, \\bias\n"
+    "vadd.i16 q6, q6, \\bias\n"
+    "vadd.i16 q7, q7, \\bias\n"
+    "vbic.i16 q0, #0xff00\n"
+    "vbic.i16 q1, #0xff00\n"
+    "vbic.i16 q2, #0xff00\n"
+    "vbic.i16 q3, #0xff00\n"
+    "vstrw.32 q7, [sp]\n"
+    "ldr pc, [r2, r12, lsl #2]\n"
+    ".endm\n"
+
+    // Groups, then the same as the last of a row, then as the first.
+    ".macro dcsr_mve_table n, end\n"
+    ".word \\end + 1, 1b + 1, 2b + 1, 3b + 1, 4b + 1, 5b + 1, 6b + 1, 0\n"
+    ".word 0, 11b + 1, 12b + 1, 13b + 1, 14b + 1, 15b + 1, 16b + 1, 0\n"
+    ".if \\n == 4\n"
+    ".word 21b + 1, 41b + 1, 42b + 1, 43b + 1, 44b + 1, 45b + 1, 46b + 1, 9b + 1\n"
+    ".else\n"
+    ".word 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 9b + 1\n"
+    ".endif\n"
+    ".word 0, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 9b + 1\n"
+    ".endm\n"
+
+    ".macro dcsr_mve_function n\n"
+    ".section .text.dcsr_conv1x1_mve_rows\\n, \"ax\", %progbits\n"
+    ".p2align 2\n"
+    ".thumb\n"
+    ".thumb_func\n"
+    ".type dcsr_conv1x1_mve_rows\\n, %function\n"
+    "dcsr_conv1x1_mve_rows\\n:\n"
+    "push {r4-r11, lr}\n"
+    "vpush {d8-d15}\n"
+    "sub sp, #76\n"
+    "mov lr, r1\n"
+    "mov r1, r2\n"
+    "ldm r0!, {r4, r5}\n"
+    "strd r4, r5, [sp, #16]\n"
+    "vldrw.32 q0, [r0]\n"
+    "vldrw.32 q1, [r0, #16]\n"
+    "vldrw.32 q2, [r0, #32]\n"
+    "vstrw.32 q0, [sp, #24]\n"
+    "vstrw.32 q1, [sp, #40]\n"
+    "vstrw.32 q2, [sp, #56]\n"
+    "ldr r3, [r0, #48]\n"
+    "adr r2, 30f\n"
+    "cbz r3, 20f\n"
+    "adr r2, 31f\n"
+    "20:\n"
+    "movs r3, #128\n"
+    "dcsr_mve_begin\n"
+    // A row of one group, or of none.
+    "21:\n"
+    "dcsr_mve_clear \\n\n"
+    "sub r12, #16\n"
+    "ldr pc, [r2, r12, lsl #2]\n"
+    "dcsr_mve_group \\n, 1, dcsr_mve_one, 0\n"
+    "dcsr_mve_group \\n, 2, dcsr_mve_two, 0\n"
+    "dcsr_mve_group \\n, 3, dcsr_mve_three, 0\n"
+    "dcsr_mve_group \\n, 4, dcsr_mve_one, 1\n"
+    "dcsr_mve_group \\n, 5, dcsr_mve_two, 1\n"
+    "dcsr_mve_group \\n, 6, dcsr_mve_three, 1\n"
+    ".if \\n == 4\n"
+    "dcsr_mve_first_group 1, dcsr_mve_first_one, 0, r9\n"
+    "dcsr_mve_first_group 2, dcsr_mve_first_two, 0, r9\n"
+    "dcsr_mve_first_group 3, dcsr_mve_first_three, 0, r0\n"
+    "dcsr_mve_first_group 4, dcsr_mve_one, 1, r0\n"
+    "dcsr_mve_first_group 5, dcsr_mve_two, 1, r0\n"
+    "dcsr_mve_first_group 6, dcsr_mve_three, 1, r0\n"
+    ".endif\n"
+    "7:\n"
+    "dcsr_mve_end \\n, 0\n"
+    "dcsr_mve_begin\n"
+    "8:\n"
+    "dcsr_mve_end \\n, 1\n"
+    "dcsr_mve_begin\n"
+    "9:\n"
+    "mov r0, lr\n"
+    "add sp, #76\n"
+    "vpop {d8-d15}\n"
+    "pop {r4-r11, pc}\n"
+    ".p2align 2\n"
+    "30:\n"
+    "dcsr_mve_table \\n, 7b\n"
+    "31:\n"
+    "dcsr_mve_table \\n, 8b\n"
+    ".size dcsr_conv1x1_mve_rows\\n, . - dcsr_conv1x1_mve_rows\\n\n"
+    ".endm\n"
+
+    "dcsr_mve_function 4\n"
+    "dcsr_mve_function 2\n"
+    "dcsr_mve_function 1\n"
+    ".text\n");
+
+typedef const uint32_t* RunRows(const LayerArguments* arguments, const uint32_t* program,
+                                int8_t* output);
+RunRows dcsr_conv1x1_mve_rows4;
+RunRows dcsr_conv1x1_mve_rows2;
+RunRows dcsr_conv1x1_mve_rows1;
+
+static RunRows* rows_of_width(uint32_t width) {
+  return width == kBlockPixels       ? dcsr_conv1x1_mve_rows4
+         : width == kBlockPixels / 2 ? dcsr_conv1x1_mve_rows2
+                                     : dcsr_conv1x1_mve_rows1;
+}
+
+static const int8_t* nonzero_address(const int8_t* x, uint32_t word) {
+  (void)x;
+  return (const int8_t*)(uintptr_t)word;
+}
+
+#else
+
+static const int8_t* nonzero_address(const int8_t* x, uint32_t word) { return x + word; }
+
+#endif
+
+// `count` nonzeros whose addresses stand before their weights; returns what is behind them.
+static const uint32_t* add_half(const uint32_t* program, uint32_t count, const int8_t* x,
+                                uint32_t width, uint32_t sums[kBlockPixels]) {
+  for (uint32_t i = 0; i < count; ++i) {
+    const int8_t* pixel = nonzero_address(x, program[i]);
+    const int32_t weight = (int16_t)(program[count + i] & 0xFFFF);
+    for (uint32_t p = 0; p < width; ++p) sums[p] += (uint32_t)(weight * pixel[p]);
+  }
+  return program + 2 * count;
+}
+
+// A row on a block, on any processor, whatever its requantisation; returns the end of its program.
+static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32_t row, const uint32_t* program,
+                                    const int8_t* x, uint32_t width, int8_t* output) {
+  uint32_t sums[kBlockPixels];
+  for (uint32_t p = 0; p < width; ++p) sums[p] = (uint32_t)layer->bias[row];
+  uint32_t code;
+  do {
+    code = *program++;
+    const uint32_t count = code % kDcsrLastGroup;
+    const uint32_t half = count < kDcsrGroupHalf ? count : (uint32_t)kDcsrGroupHalf;
+    program = add_half(program, half, x, width, sums);
+    program = add_half(program, count - half, x, width, sums);
+  } while (code != 0 && code < kDcsrLastGroup);
+  for (uint32_t p = 0; p < width; ++p) {
+    output[p * layer->rows] = dcsr_requantize(layer, row, sums[p]);
+  }
+  return program;
+}
+
+// The rows from `row` on, whose programs these are. `output` is of row 0.
+static void run_rows(const DcsrLayer* layer, const LayerArguments* arguments,
+                     const uint32_t* program, uint32_t row, const int8_t* x, uint32_t width,
+                     int8_t* output) {
+#if DCSR_HAS_MVE
+  RunRows* const run = rows_of_width(width);
+#else
+  (void)arguments;
+#endif
+  for (;;) {
+#if DCSR_HAS_MVE
+    program = run(arguments, program, output + row);
+#else
+    program += kHeaderWords;
+#endif
+    if (program[-1] == kEndOfRows) return;
+    row = program[-kHeaderWords];
+    program = run_slow_row(layer, row, program, x, width, output + row);
+    ++row;
+  }
+}
+
+static uint32_t count_groups(const uint32_t* program) {
+  uint32_t groups = 0;
+  uint32_t code;
+  do {
+    code = *program;
+    program += 1 + 2 * (code % kDcsrLastGroup);
+    ++groups;
+  } while (code != 0 && code < kDcsrLastGroup);
+  return groups;
+}
+
+// Appends the next row.
+static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint32_t elements,
+                            bool full, uint32_t* program) {
+  const uint32_t row = reader->row.row;
+  const uint32_t i = row * layer->requantize_stride;
+  const int32_t bias = layer->bias[row];
+  RowHeader* header = (RowHeader*)(void*)program;
+  header->bias_low = bias & 0xFF;
+  header->bias_high = bias >> 8;
+  header->multiplier = layer->multiplier[i];
+  header->shift = layer->shift[i];
+  uint32_t* end = dcsr_next_row_program(reader, elements, &header->code);
+  // With a shift of 0 nothing is rounded.
+  const bool requantizes = header->shift + (full ? 1 : 0) <= 0;
+  // Whether int16 lanes hold 256 * hi + lo, whatever the activations are.
+  const bool has_high_part =
+      bias >= -kMostHighBias && bias < kMostHighBias &&
+      (elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups);
+  if (DCSR_HAS_MVE && requantizes && has_high_part) {
+    header->code += kFirstGroup;
+    return end;
+  }
+  header->bias_low = (int32_t)row;
+  memmove(&header->code + 1, &header->code, (size_t)(end - &header->code) * sizeof(*end));
+  header->code = kSlowRow;
+  return end + 1;
+}
+
+static LayerArguments make_arguments(const DcsrLayer* layer) {
+  LayerArguments arguments;
+  arguments.zero_point = layer->output_zero_point;
+  arguments.output_step = layer->rows * kLanes;
+  for (uint32_t i = 0; i < kLanes; ++i) {
+    arguments.offset[i] = (uint16_t)(layer->rows * i);
+    arguments.min[i] = (int16_t)layer->activation_min;
+    arguments.max[i] = (int16_t)layer->activation_max;
+  }
+  const bool clamps = layer->activation_min != INT8_MIN || layer->activation_max != INT8_MAX;
+  // Halves below zero are rounded wrongly, to what is clamped away.
+  const bool rounds_down = layer->output_zero_point == layer->activation_min;
+  arguments.full = !rounds_down || clamps;
+  return arguments;
+}
+
+size_t dcsr_conv1x1_mve_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                      size_t budget) {
+  return make_plan(layer, dcsr_pixel_count(shape), budget).bytes;
+}
+
+bool dcsr_conv1x1_mve(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                      int8_t* output, void* scratch, size_t budget) {
+  const size_t pixels = dcsr_pixel_count(shape);
+  const Plan plan = make_plan(layer, pixels, budget);
+  if (plan.width == 0) return false;
+  const PixelMap map = {input, layer, shape, layer->stride_h == 1 && layer->stride_w == 1};
+  const LayerArguments arguments = make_arguments(layer);
+  int8_t* x = (int8_t*)scratch;
+  uint32_t* const programs = (uint32_t*)(void*)(x + plan.x_bytes + plan.word_bytes);
+  const uint32_t* const programs_end = programs + plan.program_bytes / sizeof(*programs);
+  DcsrWordReader reader = dcsr_word_reader(layer, x, plan.width, plan.longest, x + plan.x_bytes);
+  size_t in_x = SIZE_MAX;  // first pixel of the block that is there
+  while (reader.row.row < layer->rows) {
+    const uint32_t row = reader.row.row;
+    uint32_t* program = programs;
+    while (reader.row.row < layer->rows) {
+      const uint32_t elements = dcsr_next_row_elements(&reader);
+      if ((size_t)(programs_end - program) < most_row_words(elements)) break;
+      program = append_row(layer, &reader, elements, arguments.full != 0, program);
+    }
+    program[kHeaderWords - 1] = kEndOfRows;
+    for (size_t first = 0; first < pixels;) {
+      const uint32_t width = block_width(first, pixels, plan.width);
+      const size_t begin = pixels - first < width ? pixels - width : first;
+      if (begin != in_x) transpose_block(&map, begin, width, plan.width, x);
+      in_x = begin;
+      run_rows(layer, &arguments, programs, row, x, width, output + begin * layer->rows);
+      first = begin + width;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,76 @@
+// Fully connected layer with offset8 weights on cores with MVE (Helium). docs/kernels.md.
+//
+// A group is a vector: its offsets gather 16 activations, which are multiplied with 16 weights and
+// added to one register. The last lanes of a row are predicated, so that nothing is gathered which
+// the validation has not checked.
+
+#include "tflm_kernels/mve/fully_connected_offset8_mve.h"
+
+#include "tflm_kernels/common/compiler.h"
+
+#if DCSR_HAS_MVE
+
+#include "tflm_kernels/mve/requantize_mve.h"
+#include "tflm_kernels/format/row_reader.h"
+
+enum { kBlockRows = 16 };
+
+// Sum of a row of `length` elements, without bias.
+static inline int32_t multiply_row(const uint8_t* index, const uint8_t* offset,
+                                   const int8_t* weight, const int8_t* x, uint32_t length) {
+  int32_t sum = 0;
+  uint32_t steps;
+  // Two groups an iteration, then up to two more.
+  __asm__ volatile(
+      "wls lr, %[pairs], 2f\n"
+      "1:\n"
+      "ldr %[steps], [%[index]], #4\n"
+      "vldrb.u8 q0, [%[offset]], #16\n"
+      "uxtah %[x], %[x], %[steps]\n"
+      "vldrb.u8 q2, [%[x], q0]\n"
+      "vldrb.u8 q1, [%[offset]], #16\n"
+      "uxtah %[x], %[x], %[steps], ror #16\n"
+      "vldrb.u8 q3, [%[x], q1]\n"
+      "vldrb.u8 q0, [%[weight]], #16\n"
+      "vmladava.s8 %[sum], q2, q0\n"
+      "vldrb.u8 q1, [%[weight]], #16\n"
+      "vmladava.s8 %[sum], q3, q1\n"
+      "le lr, 1b\n"
+      "2:\n"
+      "wlstp.8 lr, %[rest], 4f\n"
+      "3:\n"
+      "ldrh %[steps], [%[index]], #2\n"
+      "vldrb.u8 q0, [%[offset]], #16\n"
+      "add %[x], %[x], %[steps]\n"
+      "vldrb.u8 q2, [%[x], q0]\n"
+      "vldrb.u8 q0, [%[weight]], #16\n"
+      "vmladava.s8 %[sum], q2, q0\n"
+      "letp lr, 3b\n"
+      "4:\n"
+      : [sum] "+Te"(sum), [steps] "=&r"(steps), [index] "+r"(index), [offset] "+r"(offset),
+        [weight] "+r"(weight), [x] "+r"(x)
+      : [pairs] "r"(length / (2 * kDcsrGroupLanes)), [rest] "r"(length % (2 * kDcsrGroupLanes))
+      : "lr", "q0", "q1", "q2", "q3", "memory");
+  return sum;
+}
+
+void dcsr_fully_connected_offset8_mve(const DcsrLayer* layer, const int8_t* input, int8_t* output) {
+  const uint8_t* index = layer->index;
+  const uint8_t* offset = layer->delta;
+  const int8_t* weight = layer->values;
+  int32_t sums[kBlockRows];
+  for (uint32_t row = 0; row < layer->rows; row += kBlockRows) {
+    const uint32_t left = layer->rows - row;
+    const uint32_t count = left < kBlockRows ? left : (uint32_t)kBlockRows;
+    for (uint32_t r = 0; r < count; ++r) {
+      const uint32_t length = dcsr_row_length(layer, row + r);
+      sums[r] = multiply_row(index, offset, weight, input, length);
+      index += (length + kDcsrGroupLanes - 1) / kDcsrGroupLanes * kDcsrStepBytes;
+      offset += length;
+      weight += length;
+    }
+    dcsr_requantize_rows_mve(layer, row, count, sums, 1, output + row);
+  }
+}
+
+#endif  // DCSR_HAS_MVE

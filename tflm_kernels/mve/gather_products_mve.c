@@ -1,0 +1,191 @@
+// Products of offset groups with up to five pixels on cores with MVE (Helium).
+//
+// One group an iteration of a tail-predicated loop: its offsets and weights are loaded once, then
+// for each pixel 16 activations are gathered and multiplied. Lanes behind the last element are
+// predicated: nothing is gathered for them. A sum of each pixel is in an even register, as
+// VMLADAVA demands, and a pixel's address is that of the one before and the stride.
+
+#include "tflm_kernels/mve/gather_products_mve.h"
+
+#include "tflm_kernels/common/compiler.h"
+
+#if DCSR_HAS_MVE
+
+// r0, r2, r4, r6, r8: sums; r1, r3, r5: index, offset, weight; r10: stride; r11: the column of the
+// base, or x; r9: that of a further pixel; r12: where the sums go; r7: the length of the next row.
+
+// The next group: a base, a step or a descriptor.
+#define DCSR_NEXT_BASE       \
+  "ldr r9, [r1], #4\n"       \
+  "vldrb.u8 q0, [r3], #16\n" \
+  "add r9, r9, r11\n"        \
+  "vldrb.u8 q1, [r5], #16\n"
+#define DCSR_NEXT_STEP       \
+  "ldrh r9, [r1], #2\n"      \
+  "vldrb.u8 q0, [r3], #16\n" \
+  "add r11, r11, r9\n"       \
+  "vldrb.u8 q1, [r5], #16\n"
+#define DCSR_NEXT_DESCRIPTOR   \
+  "ldrsh r9, [r1], #2\n"       \
+  "vldrb.u8 q0, [r3], #16\n"   \
+  "add r11, r11, r9, asr #4\n" \
+  "vldrb.u8 q1, [r5], #16\n"
+
+// Its products. A gather is used two instructions after it.
+#define DCSR_GATHER_1(first) \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
+  "vmladava.s8 r0, q2, q1\n"
+#define DCSR_GATHER_2(first) \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
+  "add r9, " first           \
+  ", r10\n"                  \
+  "vldrb.u8 q3, [r9, q0]\n"  \
+  "vmladava.s8 r0, q2, q1\n" \
+  "vmladava.s8 r2, q3, q1\n"
+#define DCSR_GATHER_3(first) \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
+  "add r9, " first           \
+  ", r10\n"                  \
+  "vldrb.u8 q3, [r9, q0]\n"  \
+  "vmladava.s8 r0, q2, q1\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q2, [r9, q0]\n"  \
+  "vmladava.s8 r2, q3, q1\n" \
+  "vmladava.s8 r4, q2, q1\n"
+#define DCSR_GATHER_4(first) \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
+  "add r9, " first           \
+  ", r10\n"                  \
+  "vldrb.u8 q3, [r9, q0]\n"  \
+  "vmladava.s8 r0, q2, q1\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q2, [r9, q0]\n"  \
+  "vmladava.s8 r2, q3, q1\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q3, [r9, q0]\n"  \
+  "vmladava.s8 r4, q2, q1\n" \
+  "vmladava.s8 r6, q3, q1\n"
+#define DCSR_GATHER_5(first) \
+  "vldrb.u8 q2, [" first     \
+  ", q0]\n"                  \
+  "add r9, " first           \
+  ", r10\n"                  \
+  "vldrb.u8 q3, [r9, q0]\n"  \
+  "vmladava.s8 r0, q2, q1\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q2, [r9, q0]\n"  \
+  "vmladava.s8 r2, q3, q1\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q3, [r9, q0]\n"  \
+  "vmladava.s8 r4, q2, q1\n" \
+  "add r9, r9, r10\n"        \
+  "vldrb.u8 q2, [r9, q0]\n"  \
+  "vmladava.s8 r6, q3, q1\n" \
+  "vmladava.s8 r8, q2, q1\n"
+
+// LDM and STM of one register are none.
+#define DCSR_LOAD_1(base) "ldr r0, [" base "]\n"
+#define DCSR_LOAD_2(base) "ldm " base ", {r0, r2}\n"
+#define DCSR_LOAD_3(base) "ldm " base ", {r0, r2, r4}\n"
+#define DCSR_LOAD_4(base) "ldm " base ", {r0, r2, r4, r6}\n"
+#define DCSR_LOAD_5(base) "ldm " base ", {r0, r2, r4, r6, r8}\n"
+#define DCSR_STORE_1 "str r0, [r12]\n"
+#define DCSR_STORE_2 "stm r12, {r0, r2}\n"
+#define DCSR_STORE_3 "stm r12, {r0, r2, r4}\n"
+#define DCSR_STORE_4 "stm r12, {r0, r2, r4, r6}\n"
+#define DCSR_STORE_5 "stm r12, {r0, r2, r4, r6, r8}\n"
+
+// Functions of assembly alone: their parameters are in r0 to r3.
+#define DCSR_RUN_PRODUCT(count)                                                              \
+  __attribute__((naked)) static void run_product_##count(                                    \
+      const DcsrOffsetRun* run __attribute__((unused)),                                      \
+      const DcsrGatherPixels* pixels __attribute__((unused)),                                \
+      const int32_t* start __attribute__((unused)), int32_t* sums __attribute__((unused))) { \
+    __asm__ volatile("push {r4, r5, r6, r8, r9, r10, r11, lr}\n"          \
+                     "mov r12, r3\n"                                      \
+                     "ldrd r10, r11, [r1]\n"                              \
+                     "ldm r0, {r1, r3, r5, lr}\n"                         \
+                     DCSR_LOAD_##count("r2")                              \
+                     "dlstp.8 lr, lr\n"                                   \
+                     "1:\n"                                               \
+                     DCSR_NEXT_BASE DCSR_GATHER_##count("r9")             \
+                     "letp lr, 1b\n"                                      \
+                     DCSR_STORE_##count                                   \
+                     "pop {r4, r5, r6, r8, r9, r10, r11, pc}\n");                  \
+  }
+
+// On the stack: rows, end, sum_stride, x, zeros. A row's last group moves offset and weight as far
+// as a whole one.
+// `first` is the register with the base's column of the first pixel.
+#define DCSR_ROWS_PRODUCT(name, next, first, count)                                         \
+  __attribute__((naked)) static void name##_##count(                                        \
+      DcsrIndexRows* rows __attribute__((unused)),                                          \
+      const DcsrGatherPixels* pixels __attribute__((unused)),                               \
+      const uint32_t* end __attribute__((unused)), int32_t* sums __attribute__((unused))) { \
+    __asm__ volatile("push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"      \
+                     "mov r12, r3\n"                                      \
+                     "ldm r1, {r10, r11}\n"                               \
+                     "ldr r4, [r1, #8]\n"                                 \
+                     "mov r5, #0\n"                                       \
+                     "push {r5}\n"                                        \
+                     "push {r5}\n"                                        \
+                     "push {r5}\n"                                        \
+                     "push {r5}\n"                                        \
+                     "push {r5}\n"                                        \
+                     "push {r0, r2, r4, r11}\n"                           \
+                     "ldm r0, {r1, r3, r5, r7}\n"                         \
+                     "1:\n"                                               \
+                     "ldr lr, [r7], #4\n"                                 \
+                     "add r9, sp, #16\n"                                  \
+                     DCSR_LOAD_##count("r9")                              \
+                     "ldr r11, [sp, #12]\n"                               \
+                     "wlstp.8 lr, lr, 3f\n"                               \
+                     "2:\n"                                               \
+                     next DCSR_GATHER_##count(first)                      \
+                     "letp lr, 2b\n"                                      \
+                     "ldr r9, [r7, #-4]\n"                                \
+                     "rsb r9, r9, #0\n"                                   \
+                     "and r9, r9, #15\n"                                  \
+                     "sub r3, r3, r9\n"                                   \
+                     "sub r5, r5, r9\n"                                   \
+                     "3:\n"                                               \
+                     DCSR_STORE_##count                                   \
+                     "ldrd r9, r11, [sp, #4]\n"                           \
+                     "add r12, r12, r11\n"                                \
+                     "cmp r7, r9\n"                                       \
+                     "bne 1b\n"                                           \
+                     "ldr r0, [sp]\n"                                     \
+                     "stm r0, {r1, r3, r5}\n"                             \
+                     "add sp, sp, #36\n"                                  \
+                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");                 \
+  }
+
+#define DCSR_PRODUCTS(count)                                         \
+  DCSR_RUN_PRODUCT(count)                                            \
+  DCSR_ROWS_PRODUCT(base_rows_product, DCSR_NEXT_BASE, "r9", count)  \
+  DCSR_ROWS_PRODUCT(step_rows_product, DCSR_NEXT_STEP, "r11", count) \
+  DCSR_ROWS_PRODUCT(descriptor_rows_product, DCSR_NEXT_DESCRIPTOR, "r11", count)
+
+DCSR_PRODUCTS(1)
+DCSR_PRODUCTS(2)
+DCSR_PRODUCTS(3)
+DCSR_PRODUCTS(4)
+DCSR_PRODUCTS(5)
+
+DcsrRunProduct* const kDcsrRunProducts[kDcsrGatherPixels] = {
+    run_product_1, run_product_2, run_product_3, run_product_4, run_product_5};
+DcsrRowsProduct* const kDcsrBaseRowsProducts[kDcsrGatherPixels] = {
+    base_rows_product_1, base_rows_product_2, base_rows_product_3, base_rows_product_4,
+    base_rows_product_5};
+DcsrRowsProduct* const kDcsrStepRowsProducts[kDcsrGatherPixels] = {
+    step_rows_product_1, step_rows_product_2, step_rows_product_3, step_rows_product_4,
+    step_rows_product_5};
+DcsrRowsProduct* const kDcsrDescriptorRowsProducts[kDcsrGatherPixels] = {
+    descriptor_rows_product_1, descriptor_rows_product_2, descriptor_rows_product_3,
+    descriptor_rows_product_4, descriptor_rows_product_5};
+
+#endif  // DCSR_HAS_MVE

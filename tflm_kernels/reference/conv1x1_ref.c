@@ -1,0 +1,31 @@
+// 1x1 convolution in portable C, every encoding. docs/format.md#arithmetic.
+//
+// Output pixels are taken in tiles that share one decoding of the matrix; the
+// pixels of a tile may lie in different image rows and batches.
+
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/reference/tile_ref.h"
+
+void dcsr_conv1x1_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                      int8_t* output) {
+  const size_t input_width = (size_t)shape->input_width;
+  const size_t input_height = (size_t)shape->input_height;
+  const int8_t* tile[kDcsrTileVectors];
+  size_t count = 0;
+
+  for (int32_t batch = 0; batch < shape->batches; ++batch) {
+    for (int32_t y = 0; y < shape->output_height; ++y) {
+      const size_t input_row = (size_t)batch * input_height + (size_t)y * layer->stride_h;
+      for (int32_t x = 0; x < shape->output_width; ++x) {
+        const size_t pixel = input_row * input_width + (size_t)x * layer->stride_w;
+        tile[count++] = input + pixel * layer->cols;
+        if (count == kDcsrTileVectors) {
+          dcsr_tile_ref(layer, tile, count, output);
+          output += count * layer->rows;
+          count = 0;
+        }
+      }
+    }
+  }
+  if (count > 0) dcsr_tile_ref(layer, tile, count, output);
+}

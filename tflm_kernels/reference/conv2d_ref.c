@@ -1,0 +1,96 @@
+// Convolution with any filter in portable C, every encoding, int8 and int16 activations.
+// docs/format.md#arithmetic.
+//
+// Output pixels are taken in tiles that share one decoding of the matrix. What a filter reads
+// outside of the image is the input zero point: with the folded bias it counts as 0.
+
+#include "tflm_kernels/common/patches.h"
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/reference/tile_ref.h"
+
+// The activation of a patch at tap (dy, dx), both in pixels.
+static int32_t activation(const DcsrLayer* layer, const DcsrConvShape* shape,
+                          const DcsrPatch* patch, uint32_t dy, uint32_t dx, uint32_t channel) {
+  const uint32_t y = patch->y + dy;
+  const uint32_t x = patch->x + dx;
+  if (y >= (uint32_t)shape->input_height || x >= (uint32_t)shape->input_width) {
+    return layer->input_zero_point;
+  }
+  const size_t i = ((size_t)y * (size_t)shape->input_width + x) * layer->channels + channel;
+  return layer->int16_activations ? ((const int16_t*)patch->image)[i]
+                                  : ((const int8_t*)patch->image)[i];
+}
+
+// Sums are unsigned, so that they wrap. For int8 their low 32 bits count.
+static void multiply_element(const DcsrLayer* layer, const DcsrConvShape* shape, uint32_t column,
+                             int32_t weight, const DcsrPatch tile[], size_t count, uint64_t acc[]) {
+  const uint32_t channel = column % layer->channels;
+  const uint32_t tap = column / layer->channels;
+  const uint32_t dy = tap / layer->filter_w * layer->dilation_h;
+  const uint32_t dx = tap % layer->filter_w * layer->dilation_w;
+  for (size_t v = 0; v < count; ++v) {
+    acc[v] += (uint64_t)(int64_t)(weight * activation(layer, shape, &tile[v], dy, dx, channel));
+  }
+}
+
+// Sums of the next row, without bias.
+static void multiply_row(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrRowReader* reader,
+                         const DcsrPatch tile[], size_t count, uint64_t acc[]) {
+  for (size_t v = 0; v < count; ++v) acc[v] = 0;
+  dcsr_next_row(reader);
+  DcsrGroup group;
+  while (dcsr_next_group(reader, &group)) {
+    for (uint32_t l = 0; l < group.lanes; ++l) {
+      multiply_element(layer, shape, (uint32_t)group.column[l], group.weight[l], tile, count, acc);
+    }
+  }
+}
+
+static size_t next_tile(DcsrPatches* patches, size_t left, DcsrPatch tile[]) {
+  const size_t count = left < kDcsrTileVectors ? left : (size_t)kDcsrTileVectors;
+  for (size_t v = 0; v < count; ++v) tile[v] = dcsr_next_patch(patches);
+  return count;
+}
+
+// The output at `index` from a sum without bias.
+static void store(const DcsrLayer* layer, uint32_t row, uint64_t acc, void* output, size_t index) {
+  if (layer->int16_activations) {
+    const uint64_t sum = dcsr_int16_bias(layer, row) + acc;
+    ((int16_t*)output)[index] = dcsr_requantize_int16(layer, row, sum);
+  } else {
+    const uint32_t sum = (uint32_t)layer->bias[row] + (uint32_t)acc;
+    ((int8_t*)output)[index] = dcsr_requantize(layer, row, sum);
+  }
+}
+
+static void convolve(const DcsrLayer* layer, const DcsrConvShape* shape, const void* input,
+                     void* output) {
+  const size_t pixels = dcsr_pixel_count(shape);
+  DcsrPatches patches = dcsr_patches(layer, shape, input);
+  DcsrPatch tile[kDcsrTileVectors];
+  uint64_t acc[kDcsrTileVectors];
+  size_t count;
+  for (size_t done = 0; done < pixels; done += count) {
+    count = next_tile(&patches, pixels - done, tile);
+    DcsrRowReader reader = dcsr_row_reader(layer);
+    for (uint32_t row = 0; row < layer->rows; ++row) {
+      multiply_row(layer, shape, &reader, tile, count, acc);
+      for (size_t v = 0; v < count; ++v) {
+        store(layer, row, acc[v], output, (done + v) * layer->rows + row);
+      }
+    }
+  }
+}
+
+void dcsr_conv2d_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                     int8_t* output) {
+  convolve(layer, shape, input, output);
+}
+
+void dcsr_conv2d_int16_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                           int16_t* output) {
+  convolve(layer, shape, input, output);
+}

@@ -1,0 +1,29 @@
+// What the portable kernels share: the product of the weight matrix with a few
+// activation vectors. docs/format.md#arithmetic.
+
+#ifndef DCSR_TFLM_KERNELS_REFERENCE_TILE_REF_H_
+#define DCSR_TFLM_KERNELS_REFERENCE_TILE_REF_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/packed_layer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Vectors that share one decoding of the matrix. More need more stack: a word
+// and a pointer each.
+enum { kDcsrTileVectors = 32 };
+
+// output[v][row] for each of `count` <= kDcsrTileVectors vectors of cols
+// activations.
+void dcsr_tile_ref(const DcsrLayer* layer, const int8_t* const vectors[], size_t count,
+                   int8_t* output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_REFERENCE_TILE_REF_H_

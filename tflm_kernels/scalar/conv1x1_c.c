@@ -1,0 +1,223 @@
+// 1x1 convolution in C, for cores with nothing but a 32-bit multiplication (Cortex-M0+, M23), every
+// encoding. Packed layer: docs/format.md.
+//
+// Two pixels share one word, and so one multiplication:
+//
+//   word = x1 * 2^16 + x0        acc += weight * word        acc = sum1 * 2^16 + sum0
+//
+// Neither half overflows while sum |weight| <= kGroupWeight: nonzeros are cut into groups that keep
+// to it, after which both halves are added to 32-bit sums. acc starts with 2^15, so that its low
+// half is not negative and borrows nothing.
+//
+// Activations are brought to channel-major blocks of 8 pixels, a tile of blocks at a time:
+// x[block][cols][4] words. Rows are the outer loop: the nonzeros of a row are decoded once for a
+// tile to a list, which is then multiplied with every block.
+
+#include "tflm_kernels/scalar/conv1x1_c.h"
+
+#include <stdint.h>
+
+#include "tflm_kernels/format/group_decoder.h"
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/common/row_scale.h"
+
+enum {
+  kBlockPixels = 8,
+  kBlockWords = kBlockPixels / 2,
+  kWordBytes = 4,
+  kColumnBytes = kBlockWords * kWordBytes,
+  kMaxListEntries = 256,
+  kGroupWeight = 255,  // 255 * 128 < 2^15
+  kUpperShift = 16,    // of the second pixel in a word
+  kAccStart = 1 << 15,
+};
+
+typedef struct {
+  uint32_t offset;  // of the column's words in a block, in bytes; plus 1 in the last of a group
+  int32_t weight;
+} ListEntry;
+
+typedef struct {
+  size_t entries;
+  size_t groups;
+  uint32_t weight;  // sum of the magnitudes in the group that is open
+} ListState;
+
+// How scratch is divided: list, sums, activations.
+typedef struct {
+  size_t tile_blocks;  // 0: scratch is too small
+  size_t list_entries;
+  size_t bytes;
+} Plan;
+
+static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
+  Plan plan = {0, 0, 0};
+  const size_t entries = layer->cols < kMaxListEntries ? layer->cols : (size_t)kMaxListEntries;
+  const size_t list_bytes = entries * sizeof(ListEntry);
+  const size_t block_bytes = (size_t)layer->cols * kColumnBytes + (size_t)kBlockPixels * kWordBytes;
+  if (pixels == 0 || budget < list_bytes + block_bytes) return plan;
+  const size_t all = (pixels + kBlockPixels - 1) / kBlockPixels;
+  const size_t most = (budget - list_bytes) / block_bytes;
+  // As few tiles as possible, as every one decodes the layer; then of about the same size.
+  const size_t tiles = most < all ? (all + most - 1) / most : 1;
+  plan.tile_blocks = (all + tiles - 1) / tiles;
+  plan.list_entries = entries;
+  plan.bytes = list_bytes + plan.tile_blocks * block_bytes;
+  return plan;
+}
+
+static void transpose_pair(const int8_t* even, const int8_t* odd, uint32_t cols, uint32_t* x) {
+  for (uint32_t c = 0; c < cols; ++c) {
+    *x = ((uint32_t)odd[c] << kUpperShift) + (uint32_t)even[c];
+    x += kBlockWords;
+  }
+}
+
+static void transpose_tile(DcsrPixels* pixels, size_t count, uint32_t cols, uint32_t* x) {
+  while (count > 0) {
+    const size_t block = count < kBlockPixels ? count : (size_t)kBlockPixels;
+    const int8_t* pixel[kBlockPixels];
+    for (size_t p = 0; p < kBlockPixels; ++p) {
+      // Sums of pixels that there are not are not looked at.
+      pixel[p] = p < block ? dcsr_next_pixel(pixels) : pixel[p - 1];
+    }
+    for (uint32_t w = 0; w < kBlockWords; ++w) {
+      transpose_pair(pixel[2 * w], pixel[2 * w + 1], cols, x + w);
+    }
+    x += (size_t)cols * kBlockWords;
+    count -= block;
+  }
+}
+
+static inline void flush(uint32_t acc, uint32_t* sums) {
+  sums[0] += acc & 0xFFFF;
+  sums[1] += (uint32_t)((int32_t)acc >> kUpperShift);
+}
+
+// Sums of even pixels grow by kAccStart too much with every group.
+static void multiply_block(const ListEntry* list, const ListEntry* end, const uint32_t* x,
+                           uint32_t* sums) {
+  const uint8_t* base = (const uint8_t*)x;
+  while (list != end) {
+    uint32_t acc0 = kAccStart;
+    uint32_t acc1 = kAccStart;
+    uint32_t acc2 = kAccStart;
+    uint32_t acc3 = kAccStart;
+    uint32_t last;
+    do {
+      const uint32_t weight = (uint32_t)list->weight;
+      last = list->offset & 1;
+      const uint32_t* words = (const uint32_t*)(const void*)(base + (list->offset - last));
+      ++list;
+      acc0 += weight * words[0];
+      acc1 += weight * words[1];
+      acc2 += weight * words[2];
+      acc3 += weight * words[3];
+    } while (last == 0);
+    flush(acc0, sums);
+    flush(acc1, sums + 2);
+    flush(acc2, sums + 4);
+    flush(acc3, sums + 6);
+  }
+}
+
+static void multiply_tile(const ListEntry* list, size_t entries, const uint32_t* x, uint32_t cols,
+                          size_t pixels, uint32_t* sums) {
+  for (size_t p = 0; p < pixels; p += kBlockPixels) {
+    multiply_block(list, list + entries, x, sums + p);
+    x += (size_t)cols * kBlockWords;
+  }
+}
+
+// Weights of 0, which are fillers, are left out.
+static inline void append_group(const DcsrGroup* group, ListEntry* list, ListState* state) {
+  for (uint32_t l = 0; l < group->lanes; ++l) {
+    const int32_t weight = group->weight[l];
+    const uint32_t magnitude = (uint32_t)(weight < 0 ? -weight : weight);
+    if (magnitude == 0) continue;
+    state->weight += magnitude;
+    if (state->weight > kGroupWeight) {
+      // The one before is the last of its group; there is one, as no weight alone is too much.
+      list[state->entries - 1].offset |= 1;
+      ++state->groups;
+      state->weight = magnitude;
+    }
+    list[state->entries].offset = (uint32_t)group->column[l] * kColumnBytes;
+    list[state->entries].weight = weight;
+    ++state->entries;
+  }
+}
+
+static void end_list(ListEntry* list, ListState* state) {
+  if (state->entries == 0) return;
+  list[state->entries - 1].offset |= 1;
+  ++state->groups;
+  state->weight = 0;
+}
+
+static void requantize_tile(const DcsrLayer* layer, uint32_t row, uint32_t length, size_t groups,
+                            const uint32_t* sums, size_t pixels, int8_t* output) {
+  const DcsrRowScale scale = dcsr_row_scale(layer, row, length);
+  const uint32_t odd_start = (uint32_t)layer->bias[row];
+  const uint32_t even_start = odd_start - (uint32_t)groups * kAccStart;
+  const size_t rows = layer->rows;
+  for (size_t p = 0; p < pixels; ++p) {
+    *output = dcsr_scale_any(layer, row, &scale, sums[p] + (p % 2 == 0 ? even_start : odd_start));
+    output += rows;
+  }
+}
+
+static void multiply_rows(const DcsrLayer* layer, const Plan* plan, ListEntry* list, uint32_t* sums,
+                          const uint32_t* x, size_t pixels, int8_t* output) {
+  const size_t list_limit = plan->list_entries;
+  const size_t sum_count = plan->tile_blocks * kBlockPixels;
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    dcsr_next_row(&reader);
+    const uint32_t length = reader.left;
+    for (size_t p = 0; p < sum_count; ++p) sums[p] = 0;
+    ListState state = {0, 0, 0};
+    DcsrGroup group;
+    while (dcsr_decode_group(&reader, &group)) {
+      if (state.entries + group.lanes > list_limit) {
+        // The list is full: only with more than kMaxListEntries columns.
+        end_list(list, &state);
+        multiply_tile(list, state.entries, x, layer->cols, pixels, sums);
+        state.entries = 0;
+      }
+      append_group(&group, list, &state);
+    }
+    end_list(list, &state);
+    multiply_tile(list, state.entries, x, layer->cols, pixels, sums);
+    requantize_tile(layer, row, length, state.groups, sums, pixels, output + row);
+  }
+}
+
+size_t dcsr_conv1x1_c_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                    size_t budget) {
+  return make_plan(layer, dcsr_pixel_count(shape), budget).bytes;
+}
+
+void dcsr_conv1x1_c(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                    int8_t* output, void* scratch, size_t scratch_bytes) {
+  size_t left = dcsr_pixel_count(shape);
+  const Plan plan = make_plan(layer, left, scratch_bytes);
+  if (plan.tile_blocks == 0) {
+    dcsr_conv1x1_ref(layer, shape, input, output);
+    return;
+  }
+  const size_t tile_pixels = plan.tile_blocks * kBlockPixels;
+  ListEntry* list = (ListEntry*)scratch;
+  uint32_t* sums = (uint32_t*)(void*)(list + plan.list_entries);
+  uint32_t* x = sums + tile_pixels;
+  DcsrPixels pixels = dcsr_pixels(layer, shape, input);
+  while (left > 0) {
+    const size_t count = left < tile_pixels ? left : tile_pixels;
+    transpose_tile(&pixels, count, layer->cols, x);
+    multiply_rows(layer, &plan, list, sums, x, count, output);
+    output += count * layer->rows;
+    left -= count;
+  }
+}

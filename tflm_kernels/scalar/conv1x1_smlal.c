@@ -1,0 +1,494 @@
+// 1x1 convolution on cores with SMLAL and LDRD (Armv7-M and up: Cortex-M3, M4, M7, M33), every
+// encoding. Packed layer: docs/format.md.
+//
+// Two pixels share one 32-bit word, and so one multiplication:
+//
+//   word = x1 * 2^23 + x0        SMLAL: sum += weight * word        sum = sum1 * 2^23 + sum0
+//
+// (2^24 would not do: -128 * 2^24 - 128 is beyond int32.) sum0 has 23 bits and cannot overflow
+// while its terms are at most kMaxListEntries, each at most 2^14; sum1 has 41. Sums start with
+// 2^22, so that the low 23 bits never borrow from the others.
+//
+// Activations are brought to channel-major blocks of 8 pixels, a tile of blocks at a time:
+// x[block][cols][4] words. The last block has 1 or 2 words for each column if that is enough. Rows
+// are the outer loop: the nonzeros of a row are decoded once for a tile to a list of column offsets
+// and weights, which is then multiplied with every block. Eight pixels have their sums in
+// registers, which takes all that there are: GCC does not manage, so the loops are in assembly.
+
+#include "tflm_kernels/scalar/conv1x1_smlal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/format/group_decoder.h"
+#include "tflm_kernels/format/group_words.h"
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/common/row_scale.h"
+
+enum {
+  kBlockPixels = 8,
+  kBlockWords = kBlockPixels / 2,
+  kWordBytes = 4,
+  kColumnBytes = kBlockWords * kWordBytes,
+  kMaxListEntries = 254,  // 254 * 2^14 < 2^22
+  kListSlack = 2,         // fills up to an even number, and the end
+  kUpperShift = 23,       // of the second pixel in a word
+};
+
+static const uint32_t kSumStart = UINT32_C(1) << (kUpperShift - 1);
+
+// An entry of offset 0 in an even place ends the list.
+typedef struct {
+  uint32_t offset;  // of the words behind the column's in a block, in bytes: never 0
+  int32_t weight;
+} ListEntry;
+
+// How scratch is divided: list, sums, totals, activations.
+typedef struct {
+  size_t tile_blocks;  // 0: scratch is too small
+  size_t list_entries;
+  size_t sum_words;    // two for each pair of pixels
+  size_t total_words;  // likewise; 0 if every row fits in one list
+  size_t bytes;
+} Plan;
+
+static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
+  Plan plan = {0, 0, 0, 0, 0};
+  // A group is decoded if all of it may fit.
+  const size_t longest = (size_t)layer->cols + kDcsrGroupLanes - 1;
+  const bool one_list = longest <= kMaxListEntries;
+  const size_t entries = (one_list ? longest : (size_t)kMaxListEntries) + kListSlack;
+  const size_t list_bytes = entries * sizeof(ListEntry);
+  const size_t block_bytes =
+      ((size_t)layer->cols * kBlockWords + (size_t)kBlockPixels * (one_list ? 1 : 2)) * kWordBytes;
+  if (pixels == 0 || budget < list_bytes + block_bytes) return plan;
+  const size_t all = (pixels + kBlockPixels - 1) / kBlockPixels;
+  const size_t most = (budget - list_bytes) / block_bytes;
+  // As few tiles as possible, as every one decodes the layer; then of about the same size.
+  const size_t tiles = most < all ? (all + most - 1) / most : 1;
+  plan.tile_blocks = (all + tiles - 1) / tiles;
+  plan.list_entries = entries;
+  plan.sum_words = plan.tile_blocks * kBlockPixels;
+  plan.total_words = one_list ? 0 : plan.sum_words;
+  plan.bytes = list_bytes + plan.tile_blocks * block_bytes;
+  return plan;
+}
+
+// Words that a column has in a block of `pixels` <= kBlockPixels.
+static uint32_t block_words(size_t pixels) { return pixels > 4 ? kBlockWords : pixels > 2 ? 2 : 1; }
+
+static inline uint32_t make_word(int8_t even, int8_t odd) {
+  return ((uint32_t)odd << kUpperShift) + (uint32_t)even;
+}
+
+// A pair of pixels; `words` lie between the words of two columns.
+static void transpose_pair(const int8_t* even, const int8_t* odd, uint32_t cols, uint32_t words,
+                           uint32_t* x) {
+  uint32_t c = 0;
+  for (; c + 4 <= cols; c += 4) {
+    x[0] = make_word(even[c], odd[c]);
+    x[words] = make_word(even[c + 1], odd[c + 1]);
+    x[2 * words] = make_word(even[c + 2], odd[c + 2]);
+    x[3 * words] = make_word(even[c + 3], odd[c + 3]);
+    x += 4 * words;
+  }
+  for (; c < cols; ++c) {
+    *x = make_word(even[c], odd[c]);
+    x += words;
+  }
+}
+
+static void transpose_tile(DcsrPixels* pixels, size_t count, uint32_t cols, uint32_t* x) {
+  while (count > 0) {
+    const size_t block = count < kBlockPixels ? count : (size_t)kBlockPixels;
+    const uint32_t words = block_words(block);
+    const int8_t* pixel[kBlockPixels];
+    for (size_t p = 0; p < kBlockPixels; ++p) {
+      // Sums of pixels that there are not are not looked at.
+      pixel[p] = p < block ? dcsr_next_pixel(pixels) : pixel[p - 1];
+    }
+    for (uint32_t w = 0; w < words; ++w) {
+      // A constant distance for the common case.
+      if (words == kBlockWords) {
+        transpose_pair(pixel[2 * w], pixel[2 * w + 1], cols, kBlockWords, x + w);
+      } else {
+        transpose_pair(pixel[2 * w], pixel[2 * w + 1], cols, words, x + w);
+      }
+    }
+    x += (size_t)cols * words;
+    count -= block;
+  }
+}
+
+static uint32_t column_of(const ListEntry* entry) { return entry->offset / kColumnBytes - 1; }
+
+#if defined(__thumb2__) && !defined(DCSR_NO_ASSEMBLY)
+
+// sums[block][4] pairs of sums, 64 bits each, of `blocks` blocks that are `stride` bytes apart.
+__attribute__((naked, noinline)) static uint32_t* multiply_blocks(
+    const ListEntry* list __attribute__((unused)), const uint32_t* x __attribute__((unused)),
+    uint32_t* sums __attribute__((unused)), size_t blocks __attribute__((unused)),
+    size_t stride __attribute__((unused))) {
+  // r0 list, r1 block, r2 and r3 offset and weight, r4-r11 sums, r12 and lr words.
+  // Stack: list, sums, blocks, r4-r11, lr, stride.
+  __asm__ volatile(
+      ".syntax unified\n"
+      "push {r4-r11, lr}\n"
+      "sub sp, #12\n"
+      "str r0, [sp]\n"
+      "str r2, [sp, #4]\n"
+      "str r3, [sp, #8]\n"
+      "1:\n"  // a block
+      "mov r4, #0x400000\n"
+      "movs r5, #0\n"
+      "mov r6, r4\n"
+      "movs r7, #0\n"
+      "mov r8, r4\n"
+      "mov r9, r5\n"
+      "mov r10, r4\n"
+      "mov r11, r5\n"
+      "2:\n"  // two entries
+      "ldrd r2, r3, [r0], #8\n"
+      "cbz r2, 3f\n"
+      "add r2, r1\n"
+      "ldrd r12, lr, [r2, #-16]\n"
+      "smlal r4, r5, r12, r3\n"
+      "smlal r6, r7, lr, r3\n"
+      "ldrd r12, lr, [r2, #-8]\n"
+      "smlal r8, r9, r12, r3\n"
+      "smlal r10, r11, lr, r3\n"
+      "ldrd r2, r3, [r0], #8\n"
+      "add r2, r1\n"
+      "ldrd r12, lr, [r2, #-16]\n"
+      "smlal r4, r5, r12, r3\n"
+      "smlal r6, r7, lr, r3\n"
+      "ldrd r12, lr, [r2, #-8]\n"
+      "smlal r8, r9, r12, r3\n"
+      "smlal r10, r11, lr, r3\n"
+      "ldrd r2, r3, [r0], #8\n"  // and two more
+      "cbz r2, 3f\n"
+      "add r2, r1\n"
+      "ldrd r12, lr, [r2, #-16]\n"
+      "smlal r4, r5, r12, r3\n"
+      "smlal r6, r7, lr, r3\n"
+      "ldrd r12, lr, [r2, #-8]\n"
+      "smlal r8, r9, r12, r3\n"
+      "smlal r10, r11, lr, r3\n"
+      "ldrd r2, r3, [r0], #8\n"
+      "add r2, r1\n"
+      "ldrd r12, lr, [r2, #-16]\n"
+      "smlal r4, r5, r12, r3\n"
+      "smlal r6, r7, lr, r3\n"
+      "ldrd r12, lr, [r2, #-8]\n"
+      "smlal r8, r9, r12, r3\n"
+      "smlal r10, r11, lr, r3\n"
+      "b 2b\n"
+      "3:\n"
+      "ldrd r2, r3, [sp, #4]\n"
+      "stmia r2!, {r4-r11}\n"
+      "ldr r0, [sp, #48]\n"
+      "add r1, r0\n"
+      "ldr r0, [sp]\n"
+      "subs r3, #1\n"
+      "strd r2, r3, [sp, #4]\n"
+      "bne 1b\n"
+      "mov r0, r2\n"
+      "add sp, #12\n"
+      "pop {r4-r11, pc}\n");
+}
+
+// A last block of two words a column. Offsets are those of whole blocks.
+static void multiply_two_words(const ListEntry* list, const uint32_t* x, uint32_t* sums) {
+  uint32_t low0 = kSumStart, high0 = 0, low1 = kSumStart, high1 = 0;
+  uint32_t offset, weight, word0, word1;
+  __asm__ volatile(
+      "1:\n"
+      "ldrd %[offset], %[weight], [%[list]], #8\n"
+      "cmp %[offset], #0\n"
+      "beq 2f\n"
+      "add %[offset], %[x], %[offset], lsr #1\n"
+      "ldrd %[word0], %[word1], [%[offset], #-8]\n"
+      "smlal %[low0], %[high0], %[word0], %[weight]\n"
+      "smlal %[low1], %[high1], %[word1], %[weight]\n"
+      "ldrd %[offset], %[weight], [%[list]], #8\n"
+      "add %[offset], %[x], %[offset], lsr #1\n"
+      "ldrd %[word0], %[word1], [%[offset], #-8]\n"
+      "smlal %[low0], %[high0], %[word0], %[weight]\n"
+      "smlal %[low1], %[high1], %[word1], %[weight]\n"
+      "b 1b\n"
+      "2:\n"
+      : [low0] "+&r"(low0), [high0] "+&r"(high0), [low1] "+&r"(low1), [high1] "+&r"(high1),
+        [list] "+&r"(list), [offset] "=&r"(offset), [weight] "=&r"(weight), [word0] "=&r"(word0),
+        [word1] "=&r"(word1)
+      : [x] "r"(x)
+      : "cc", "memory");
+  sums[0] = low0;
+  sums[1] = high0;
+  sums[2] = low1;
+  sums[3] = high1;
+}
+
+#else
+
+static void multiply_words(const ListEntry* list, const uint32_t* x, uint32_t words,
+                           uint32_t* sums) {
+  for (uint32_t w = 0; w < words; ++w) {
+    int64_t sum = kSumStart;
+    for (const ListEntry* entry = list;; ++entry) {
+      if (entry->offset == 0 && (entry - list) % 2 == 0) break;
+      const uint32_t word = x[column_of(entry) * words + w];
+      sum += (int64_t)(int32_t)word * entry->weight;
+    }
+    sums[2 * w] = (uint32_t)sum;
+    sums[2 * w + 1] = (uint32_t)((uint64_t)sum >> 32);
+  }
+}
+
+static uint32_t* multiply_blocks(const ListEntry* list, const uint32_t* x, uint32_t* sums,
+                                 size_t blocks, size_t stride) {
+  for (size_t b = 0; b < blocks; ++b) {
+    multiply_words(list, x, kBlockWords, sums);
+    x += stride / kWordBytes;
+    sums += kBlockPixels;
+  }
+  return sums;
+}
+
+static void multiply_two_words(const ListEntry* list, const uint32_t* x, uint32_t* sums) {
+  multiply_words(list, x, 2, sums);
+}
+
+#endif
+
+// A last block of one word a column.
+static void multiply_one_word(const ListEntry* list, const uint32_t* x, uint32_t* sums) {
+  int64_t sum = kSumStart;
+  for (; list->offset != 0; list += 2) {
+    sum += (int64_t)(int32_t)x[column_of(&list[0])] * list[0].weight;
+    sum += (int64_t)(int32_t)x[column_of(&list[1])] * list[1].weight;
+  }
+  sums[0] = (uint32_t)sum;
+  sums[1] = (uint32_t)((uint64_t)sum >> 32);
+}
+
+static void multiply_tile(const ListEntry* list, const uint32_t* x, uint32_t cols, size_t pixels,
+                          uint32_t* sums) {
+  const size_t tail = pixels % kBlockPixels;
+  const bool whole_tail = tail > kBlockPixels / 2;
+  const size_t blocks = pixels / kBlockPixels + (whole_tail ? 1 : 0);
+  const size_t words = (size_t)cols * kBlockWords;
+  if (blocks > 0) sums = multiply_blocks(list, x, sums, blocks, words * kWordBytes);
+  if (tail == 0 || whole_tail) return;
+  if (tail > 2) {
+    multiply_two_words(list, x + blocks * words, sums);
+  } else {
+    multiply_one_word(list, x + blocks * words, sums);
+  }
+}
+
+// The sums of a pair. The even one has kSumStart in it.
+static inline uint32_t even_sum(const uint32_t* pair) {
+  return pair[0] & ((UINT32_C(1) << kUpperShift) - 1);
+}
+
+static inline uint32_t odd_sum(const uint32_t* pair) {
+  return pair[1] << (32 - kUpperShift) | pair[0] >> kUpperShift;
+}
+
+static void add_to_totals(const uint32_t* sums, size_t pixels, uint32_t* totals) {
+  for (size_t p = 0; p < pixels; p += 2) {
+    totals[p] += even_sum(sums + p) - kSumStart;
+    totals[p + 1] += odd_sum(sums + p);
+  }
+}
+
+DCSR_NOINLINE static void requantize_pairs_fast(const DcsrRowScale* row_scale, uint32_t bias,
+                                                const uint32_t* sums, size_t pairs, size_t rows,
+                                                int8_t* output) {
+  const DcsrRowScale scale = *row_scale;
+  const uint32_t even_start = (bias - kSumStart) << 1;
+  const uint32_t odd_start = bias << 1;
+  for (const uint32_t* end = sums + 2 * pairs; sums != end; sums += 2) {
+    *output = dcsr_scale_doubled_full(&scale, even_start + (even_sum(sums) << 1));
+    output += rows;
+    *output = dcsr_scale_doubled_full(&scale, odd_start + (odd_sum(sums) << 1));
+    output += rows;
+  }
+}
+
+// `output`: of the first pixel. The pixels are `rows` apart.
+static void requantize_pairs(const DcsrLayer* layer, uint32_t row, uint32_t length,
+                             const uint32_t* sums, size_t pixels, int8_t* output) {
+  const DcsrRowScale scale = dcsr_row_scale(layer, row, length);
+  const uint32_t bias = (uint32_t)layer->bias[row];
+  const size_t rows = layer->rows;
+  size_t p = 0;
+  if (scale.fast && scale.full) {
+    p = pixels & ~(size_t)1;
+    requantize_pairs_fast(&scale, bias, sums, p / 2, rows, output);
+  }
+  for (; p < pixels; ++p) {
+    const uint32_t sum = p % 2 == 0 ? even_sum(sums + p) - kSumStart : odd_sum(sums + p - 1);
+    output[p * rows] = dcsr_scale_any(layer, row, &scale, bias + sum);
+  }
+}
+
+static void requantize_totals(const DcsrLayer* layer, uint32_t row, uint32_t length,
+                              const uint32_t* totals, size_t pixels, int8_t* output) {
+  const DcsrRowScale scale = dcsr_row_scale(layer, row, length);
+  const uint32_t bias = (uint32_t)layer->bias[row];
+  for (size_t p = 0; p < pixels; ++p) {
+    output[p * layer->rows] = dcsr_scale_any(layer, row, &scale, bias + totals[p]);
+  }
+}
+
+// Appends a group to a list of `count` entries; weights of 0 are left out.
+static inline size_t append_group(const DcsrGroup* group, ListEntry* list, size_t count) {
+  for (uint32_t l = 0; l < group->lanes; ++l) {
+    list[count].offset = ((uint32_t)group->column[l] + 1) * kColumnBytes;
+    list[count].weight = group->weight[l];
+    count += group->weight[l] != 0 ? 1 : 0;
+  }
+  return count;
+}
+
+// Eight lanes of a dcsr group; `line` is 16 times the column of the first before its delta is
+// added.
+static inline void append_lanes(const int8_t* weight, int32_t line, int32_t slope, uint32_t even,
+                                uint32_t odd, ListEntry* list) {
+  line += 1 << kDcsrSlopeBits;  // an offset is that of the next column
+  DCSR_UNROLL("GCC unroll 8")
+  for (uint32_t l = 0; l < 4; ++l) {
+    const int32_t next0 = (line >> kDcsrSlopeBits) + (int32_t)(even >> (8 * l) & 0xFF);
+    list[2 * l].offset = (uint32_t)next0 * kColumnBytes;
+    list[2 * l].weight = weight[2 * l];
+    line += slope;
+    DCSR_LANE_DONE(line);
+    const int32_t next1 = (line >> kDcsrSlopeBits) + (int32_t)(odd >> (8 * l) & 0xFF);
+    list[2 * l + 1].offset = (uint32_t)next1 * kColumnBytes;
+    list[2 * l + 1].weight = weight[2 * l + 1];
+    line += slope;
+    DCSR_LANE_DONE(line);
+  }
+}
+
+// Groups of a dcsr row that are whole and have few planes, from entry `count` on. The others are
+// left: it returns at the first.
+DCSR_NOINLINE static size_t append_dcsr_groups(DcsrRowReader* row_reader, size_t limit,
+                                               ListEntry* list, size_t count) {
+  // Not all of it: its table is large.
+  struct {
+    const uint8_t* index;
+    const uint8_t* delta;
+    const uint8_t* plane;
+    const int8_t* weight;
+    uint32_t left;
+    int32_t expected;
+  } reader = {row_reader->index,  row_reader->delta, row_reader->plane,
+              row_reader->weight, row_reader->left,  row_reader->expected};
+  const int32_t slope = (int32_t)row_reader->slope;
+  while (reader.left >= kDcsrGroupLanes && count + kDcsrGroupLanes <= limit) {
+    const uint32_t planes = dcsr_load_u16(reader.index) & kDcsrPlaneMask;
+    if (planes > kDcsrMostWordPlanes) break;
+    const int32_t base = dcsr_group_base(reader.index, reader.expected);
+    const int32_t line = base * (1 << kDcsrSlopeBits);
+    const DcsrDeltaWords words =
+        dcsr_delta_words(reader.delta, &reader.plane, planes, kDcsrGroupLanes);
+    append_lanes(reader.weight, line, slope, dcsr_even_deltas(&words, 0),
+                 dcsr_odd_deltas(&words, 0), list + count);
+    append_lanes(reader.weight + 8, line + 8 * slope, slope, dcsr_even_deltas(&words, 1),
+                 dcsr_odd_deltas(&words, 1), list + count + 8);
+    reader.index += dcsr_descriptor_bytes(reader.index);
+    reader.delta += kDcsrGroupLanes / 2;
+    reader.expected = base + slope;
+    reader.weight += kDcsrGroupLanes;
+    reader.left -= kDcsrGroupLanes;
+    count += kDcsrGroupLanes;
+  }
+  row_reader->index = reader.index;
+  row_reader->delta = reader.delta;
+  row_reader->plane = reader.plane;
+  row_reader->weight = reader.weight;
+  row_reader->left = reader.left;
+  row_reader->expected = reader.expected;
+  return count;
+}
+
+static void end_list(ListEntry* list, size_t count) {
+  // The first fills up an odd number, with any column.
+  list[count].offset = count % 2 != 0 ? (uint32_t)kColumnBytes : 0;
+  list[count].weight = 0;
+  list[count + 1].offset = 0;
+  list[count + 1].weight = 0;
+}
+
+// Decodes the row, or as much of it as `limit` entries hold.
+DCSR_NOINLINE static void fill_list(DcsrRowReader* reader, size_t limit, ListEntry* list) {
+  const DcsrLayer* layer = reader->layer;
+  const bool has_nibbles = layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer) &&
+                           layer->value_coding == kDcsrValuesPlain;
+  DcsrGroup group;
+  size_t count = 0;
+  do {
+    if (has_nibbles) count = append_dcsr_groups(reader, limit, list, count);
+    if (count + kDcsrGroupLanes > limit || !dcsr_decode_group(reader, &group)) break;
+    count = append_group(&group, list, count);
+  } while (reader->left > 0);
+  end_list(list, count);
+}
+
+static void multiply_rows(const DcsrLayer* layer, const Plan* plan, void* scratch,
+                          const uint32_t* x, size_t pixels, int8_t* output) {
+  ListEntry* list = (ListEntry*)scratch;
+  uint32_t* sums = (uint32_t*)(void*)(list + plan->list_entries);
+  uint32_t* totals = sums + plan->sum_words;
+  const size_t limit = plan->list_entries - kListSlack;
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    dcsr_next_row(&reader);
+    const uint32_t length = reader.left;
+    fill_list(&reader, limit, list);
+    multiply_tile(list, x, layer->cols, pixels, sums);
+    if (reader.left == 0) {
+      requantize_pairs(layer, row, length, sums, pixels, output + row);
+      continue;
+    }
+    for (size_t p = 0; p < plan->total_words; ++p) totals[p] = 0;
+    add_to_totals(sums, pixels, totals);
+    while (reader.left > 0) {
+      fill_list(&reader, limit, list);
+      multiply_tile(list, x, layer->cols, pixels, sums);
+      add_to_totals(sums, pixels, totals);
+    }
+    requantize_totals(layer, row, length, totals, pixels, output + row);
+  }
+}
+
+size_t dcsr_conv1x1_smlal_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                        size_t budget) {
+  return make_plan(layer, dcsr_pixel_count(shape), budget).bytes;
+}
+
+void dcsr_conv1x1_smlal(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                        int8_t* output, void* scratch, size_t scratch_bytes) {
+  size_t left = dcsr_pixel_count(shape);
+  const Plan plan = make_plan(layer, left, scratch_bytes);
+  if (plan.tile_blocks == 0) {
+    dcsr_conv1x1_ref(layer, shape, input, output);
+    return;
+  }
+  uint32_t* x = (uint32_t*)scratch + plan.list_entries * (sizeof(ListEntry) / kWordBytes) +
+                plan.sum_words + plan.total_words;
+  DcsrPixels pixels = dcsr_pixels(layer, shape, input);
+  while (left > 0) {
+    const size_t most = plan.tile_blocks * kBlockPixels;
+    const size_t count = left < most ? left : most;
+    transpose_tile(&pixels, count, layer->cols, x);
+    multiply_rows(layer, &plan, scratch, x, count, output);
+    output += count * layer->rows;
+    left -= count;
+  }
+}

@@ -1,0 +1,177 @@
+// Convolution with any filter and int16 activations for any core, every encoding.
+// docs/format.md#arithmetic.
+//
+// The patches of a tile of output pixels are brought to channel-major blocks of 4 pixels,
+// x[block][cols][4]; what lies outside of the image is 0 there. Rows are the outer loop: the
+// nonzeros of a row are decoded once for a tile to a list, which is then multiplied with every
+// block. A list has so few entries, each at most 2^22, that their sum fits in 32 bits.
+
+#include "tflm_kernels/scalar/conv2d_int16_c.h"
+
+#include <stdint.h>
+
+#include "tflm_kernels/format/group_decoder.h"
+#include "tflm_kernels/common/patches.h"
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/common/requantize.h"
+
+enum {
+  kBlockPixels = 4,
+  kColumnBytes = kBlockPixels * 2,
+  kMaxListEntries = 256,  // 256 * 2^22 < 2^31
+};
+
+typedef struct {
+  uint32_t offset;  // of the column in a block, in bytes
+  int32_t weight;
+} ListEntry;
+
+// How scratch is divided: list, sums, activations.
+typedef struct {
+  size_t tile_blocks;  // 0: scratch is too small
+  size_t list_entries;
+  size_t bytes;
+} Plan;
+
+static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
+  Plan plan = {0, 0, 0};
+  const size_t entries = layer->cols < kMaxListEntries ? layer->cols : (size_t)kMaxListEntries;
+  const size_t list_bytes = entries * sizeof(ListEntry);
+  const size_t block_bytes =
+      (size_t)layer->cols * kColumnBytes + (size_t)kBlockPixels * sizeof(int64_t);
+  if (pixels == 0 || budget < list_bytes + block_bytes) return plan;
+  const size_t all = (pixels + kBlockPixels - 1) / kBlockPixels;
+  const size_t most = (budget - list_bytes) / block_bytes;
+  // As few tiles as possible, as every one decodes the layer; then of about the same size.
+  const size_t tiles = most < all ? (all + most - 1) / most : 1;
+  plan.tile_blocks = (all + tiles - 1) / tiles;
+  plan.list_entries = entries;
+  plan.bytes = list_bytes + plan.tile_blocks * block_bytes;
+  return plan;
+}
+
+// One tap of one pixel of a block; `source` is NULL outside of the image.
+static void copy_tap(const int16_t* source, uint32_t channels, int16_t* x) {
+  for (uint32_t c = 0; c < channels; ++c) {
+    *x = source != NULL ? source[c] : 0;
+    x += kBlockPixels;
+  }
+}
+
+static void copy_patch(const DcsrLayer* layer, const DcsrConvShape* shape, const DcsrPatch* patch,
+                       int16_t* x) {
+  const uint32_t channels = layer->channels;
+  const size_t width = (size_t)shape->input_width;
+  for (uint32_t fy = 0; fy < layer->filter_h; ++fy) {
+    const uint32_t in_y = patch->y + fy * layer->dilation_h;
+    for (uint32_t fx = 0; fx < layer->filter_w; ++fx) {
+      const uint32_t in_x = patch->x + fx * layer->dilation_w;
+      const bool inside = in_y < (uint32_t)shape->input_height && in_x < (uint32_t)width;
+      const int16_t* image = (const int16_t*)patch->image;
+      copy_tap(inside ? image + (in_y * width + in_x) * channels : NULL, channels, x);
+      x += (size_t)channels * kBlockPixels;
+    }
+  }
+}
+
+static void copy_tile(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrPatches* patches,
+                      size_t count, int16_t* x) {
+  DcsrPatch patch = {NULL, 0, 0};
+  for (size_t p = 0; p < count || p % kBlockPixels != 0; ++p) {
+    // Sums of pixels that there are not are not looked at.
+    if (p < count) patch = dcsr_next_patch(patches);
+    copy_patch(layer, shape, &patch, x + p % kBlockPixels);
+    if (p % kBlockPixels == kBlockPixels - 1) x += (size_t)layer->cols * kBlockPixels;
+  }
+}
+
+static void multiply_block(const ListEntry* list, const ListEntry* end, const int16_t* x,
+                           int64_t* sums) {
+  const uint8_t* base = (const uint8_t*)x;
+  int32_t acc0 = 0, acc1 = 0, acc2 = 0, acc3 = 0;
+  for (; list != end; ++list) {
+    const int32_t weight = list->weight;
+    const int16_t* column = (const int16_t*)(const void*)(base + list->offset);
+    acc0 += weight * column[0];
+    acc1 += weight * column[1];
+    acc2 += weight * column[2];
+    acc3 += weight * column[3];
+  }
+  sums[0] += acc0;
+  sums[1] += acc1;
+  sums[2] += acc2;
+  sums[3] += acc3;
+}
+
+static void multiply_tile(const ListEntry* list, size_t entries, const int16_t* x, uint32_t cols,
+                          size_t blocks, int64_t* sums) {
+  for (; blocks > 0; --blocks) {
+    multiply_block(list, list + entries, x, sums);
+    x += (size_t)cols * kBlockPixels;
+    sums += kBlockPixels;
+  }
+}
+
+// Appends a group to a list of `count` entries. Weights of 0, which are fillers, are left out.
+static size_t append_group(const DcsrGroup* group, ListEntry* list, size_t count) {
+  for (uint32_t l = 0; l < group->lanes; ++l) {
+    if (group->weight[l] == 0) continue;
+    list[count].offset = (uint32_t)group->column[l] * kColumnBytes;
+    list[count].weight = group->weight[l];
+    ++count;
+  }
+  return count;
+}
+
+static void multiply_rows(const DcsrLayer* layer, const Plan* plan, ListEntry* list, int64_t* sums,
+                          const int16_t* x, size_t pixels, int16_t* output) {
+  const size_t blocks = (pixels + kBlockPixels - 1) / kBlockPixels;
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    for (size_t p = 0; p < blocks * kBlockPixels; ++p) sums[p] = 0;
+    dcsr_next_row(&reader);
+    size_t entries = 0;
+    DcsrGroup group;
+    while (dcsr_decode_group(&reader, &group)) {
+      if (entries + group.lanes > plan->list_entries) {
+        // The list is full: only with more than kMaxListEntries columns.
+        multiply_tile(list, entries, x, layer->cols, blocks, sums);
+        entries = 0;
+      }
+      entries = append_group(&group, list, entries);
+    }
+    multiply_tile(list, entries, x, layer->cols, blocks, sums);
+    const uint64_t bias = dcsr_int16_bias(layer, row);
+    for (size_t p = 0; p < pixels; ++p) {
+      output[p * layer->rows + row] = dcsr_requantize_int16(layer, row, bias + (uint64_t)sums[p]);
+    }
+  }
+}
+
+size_t dcsr_conv2d_int16_c_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                         size_t budget) {
+  return make_plan(layer, dcsr_pixel_count(shape), budget).bytes;
+}
+
+void dcsr_conv2d_int16_c(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                         int16_t* output, void* scratch, size_t scratch_bytes) {
+  size_t left = dcsr_pixel_count(shape);
+  const Plan plan = make_plan(layer, left, scratch_bytes);
+  if (plan.tile_blocks == 0) {
+    dcsr_conv2d_int16_ref(layer, shape, input, output);
+    return;
+  }
+  const size_t tile_pixels = plan.tile_blocks * kBlockPixels;
+  ListEntry* list = (ListEntry*)scratch;
+  int64_t* sums = (int64_t*)(void*)(list + plan.list_entries);
+  int16_t* x = (int16_t*)(void*)(sums + tile_pixels);
+  DcsrPatches patches = dcsr_patches(layer, shape, input);
+  while (left > 0) {
+    const size_t count = left < tile_pixels ? left : tile_pixels;
+    copy_tile(layer, shape, &patches, count, x);
+    multiply_rows(layer, &plan, list, sums, x, count, output);
+    output += count * layer->rows;
+    left -= count;
+  }
+}

@@ -1,0 +1,189 @@
+// Fully connected layer for cores without vectors, every encoding. docs/format.md#arithmetic.
+//
+// With one batch an element of rle or dcsr is decoded and multiplied at once, from words of eight
+// gaps or deltas (group_words.h). Four batches share the decoding of a group, and have their sums
+// in registers.
+
+#include "tflm_kernels/scalar/fully_connected_c.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/format/group_decoder.h"
+#include "tflm_kernels/format/group_words.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/format/row_reader.h"
+
+enum { kBlockBatches = 4 };
+
+static uint32_t multiply_group(const DcsrGroup* group, const int8_t* x, uint32_t sum) {
+  for (uint32_t l = 0; l < group->lanes; ++l) {
+    sum += (uint32_t)(group->weight[l] * x[group->column[l]]);
+  }
+  return sum;
+}
+
+// The next row, already begun, of an rle layer.
+static uint32_t multiply_rle_row(DcsrRowReader* reader, const int8_t* x, uint32_t sum) {
+  const DcsrLayer* layer = reader->layer;
+  const int8_t* weight = reader->weight;
+  uint32_t first = reader->element;
+  uint32_t left = reader->left;
+  for (; left >= 8; left -= 8) {
+    const uint32_t gaps = dcsr_gap_word(layer->index, first);
+    DCSR_UNROLL("GCC unroll 8")
+    for (uint32_t l = 0; l < 8; ++l) {
+      x += gaps >> (4 * l) & 0xF;
+      sum += (uint32_t)(weight[l] * *x++);
+      DCSR_LANE_DONE(sum);
+      DCSR_LANE_DONE(x);
+    }
+    weight += 8;
+    first += 8;
+  }
+  if (left > 0) {
+    uint32_t gaps = dcsr_gap_word(layer->index, first);
+    for (; left > 0; --left) {
+      x += gaps & 0xF;
+      gaps >>= 4;
+      sum += (uint32_t)(*weight++ * *x++);
+    }
+  }
+  reader->weight = weight;
+  reader->element += reader->left;
+  reader->left = 0;
+  return sum;
+}
+
+// Eight lanes; `line` is 16 times the column of the first before its delta is added.
+static inline uint32_t multiply_lanes(const int8_t* weight, const int8_t* x, int32_t line,
+                                      int32_t slope, uint32_t even, uint32_t odd, uint32_t sum) {
+  DCSR_UNROLL("GCC unroll 8")
+  for (uint32_t l = 0; l < 4; ++l) {
+    // The sum is a column; its parts need not be.
+    const int32_t column0 = (line >> kDcsrSlopeBits) + (int32_t)(even >> (8 * l) & 0xFF);
+    sum += (uint32_t)(weight[2 * l] * x[column0]);
+    line += slope;
+    DCSR_LANE_DONE(sum);
+    DCSR_LANE_DONE(line);
+    const int32_t column1 = (line >> kDcsrSlopeBits) + (int32_t)(odd >> (8 * l) & 0xFF);
+    sum += (uint32_t)(weight[2 * l + 1] * x[column1]);
+    line += slope;
+    DCSR_LANE_DONE(sum);
+    DCSR_LANE_DONE(line);
+  }
+  return sum;
+}
+
+// Whole groups of the next row, already begun, of a dcsr layer; the others are left.
+static uint32_t multiply_dcsr_groups(DcsrRowReader* reader, const int8_t* x, uint32_t sum) {
+  const int32_t slope = (int32_t)reader->slope;
+  while (reader->left >= kDcsrGroupLanes) {
+    const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
+    if (planes > kDcsrMostWordPlanes) break;
+    const int32_t base = dcsr_group_base(reader->index, reader->expected);
+    const int32_t line = base * (1 << kDcsrSlopeBits);
+    const DcsrDeltaWords words =
+        dcsr_delta_words(reader->delta, &reader->plane, planes, kDcsrGroupLanes);
+    sum = multiply_lanes(reader->weight, x, line, slope, dcsr_even_deltas(&words, 0),
+                         dcsr_odd_deltas(&words, 0), sum);
+    sum = multiply_lanes(reader->weight + 8, x, line + 8 * slope, slope,
+                         dcsr_even_deltas(&words, 1), dcsr_odd_deltas(&words, 1), sum);
+    reader->index += dcsr_descriptor_bytes(reader->index);
+    reader->delta += kDcsrGroupLanes / 2;
+    reader->expected = base + slope;
+    reader->weight += kDcsrGroupLanes;
+    reader->left -= kDcsrGroupLanes;
+  }
+  return sum;
+}
+
+// Groups of the next row, already begun, that are a base and byte offsets; it stops at another.
+static uint32_t multiply_offset_groups(DcsrRowReader* reader, const int8_t* x, uint32_t sum) {
+  while (dcsr_is_offset_group(reader)) {
+    const int32_t base = dcsr_offset_base(reader);
+    const uint8_t* offset = reader->delta;
+    const int8_t* weight = reader->weight;
+    DCSR_UNROLL("GCC unroll 16")
+    for (uint32_t l = 0; l < kDcsrGroupLanes; ++l) {
+      sum += (uint32_t)(weight[l] * x[base + (int32_t)offset[l]]);
+      DCSR_LANE_DONE(sum);
+    }
+    reader->delta += kDcsrGroupLanes;
+    reader->weight += kDcsrGroupLanes;
+    reader->left -= kDcsrGroupLanes;
+  }
+  return sum;
+}
+
+static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* output) {
+  const bool is_plain = layer->value_coding == kDcsrValuesPlain;
+  const bool has_offset_groups = is_plain && dcsr_has_offset_groups(layer);
+  const bool has_nibbles =
+      is_plain && layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer);
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    uint32_t sum = (uint32_t)layer->bias[row];
+    dcsr_next_row(&reader);
+    if (is_plain && layer->encoding == kDcsrEncodingRle) {
+      sum = multiply_rle_row(&reader, x, sum);
+    } else {
+      while (reader.left > 0) {
+        if (has_offset_groups) sum = multiply_offset_groups(&reader, x, sum);
+        if (has_nibbles) sum = multiply_dcsr_groups(&reader, x, sum);
+        // Of another encoding; or the last of the row, or one with many planes.
+        DcsrGroup group;
+        if (dcsr_decode_group(&reader, &group)) sum = multiply_group(&group, x, sum);
+      }
+    }
+    output[row] = dcsr_requantize(layer, row, sum);
+  }
+}
+
+// kBlockBatches vectors.
+static void multiply_block(const DcsrLayer* layer, const int8_t* x, int8_t* output) {
+  const size_t cols = layer->cols;
+  const size_t rows = layer->rows;
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    uint32_t sum0 = (uint32_t)layer->bias[row];
+    uint32_t sum1 = sum0, sum2 = sum0, sum3 = sum0;
+    dcsr_next_row(&reader);
+    DcsrGroup group;
+    while (dcsr_decode_group(&reader, &group)) {
+      for (uint32_t l = 0; l < group.lanes; ++l) {
+        const int32_t weight = group.weight[l];
+        const int8_t* p = x + group.column[l];
+        sum0 += (uint32_t)(weight * p[0]);
+        sum1 += (uint32_t)(weight * p[cols]);
+        sum2 += (uint32_t)(weight * p[2 * cols]);
+        sum3 += (uint32_t)(weight * p[3 * cols]);
+      }
+    }
+    output[row] = dcsr_requantize(layer, row, sum0);
+    output[rows + row] = dcsr_requantize(layer, row, sum1);
+    output[2 * rows + row] = dcsr_requantize(layer, row, sum2);
+    output[3 * rows + row] = dcsr_requantize(layer, row, sum3);
+  }
+}
+
+void dcsr_fully_connected_c(const DcsrLayer* layer, int32_t batches, const int8_t* input,
+                            int8_t* output) {
+  if (!dcsr_has_word_groups(layer)) {
+    dcsr_fully_connected_ref(layer, batches, input, output);
+    return;
+  }
+  for (; batches >= kBlockBatches; batches -= kBlockBatches) {
+    multiply_block(layer, input, output);
+    input += (size_t)kBlockBatches * layer->cols;
+    output += (size_t)kBlockBatches * layer->rows;
+  }
+  for (; batches > 0; --batches) {
+    multiply_vector(layer, input, output);
+    input += layer->cols;
+    output += layer->rows;
+  }
+}

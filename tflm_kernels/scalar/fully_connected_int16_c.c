@@ -1,0 +1,35 @@
+// Fully connected layer with int16 activations for any core, every encoding.
+// docs/format.md#arithmetic.
+//
+// The products of a group are added in 32 bits, of which 16 of at most 2^22 need 27, and groups in
+// 64.
+
+#include "tflm_kernels/scalar/fully_connected_int16_c.h"
+
+#include <stddef.h>
+
+#include "tflm_kernels/format/group_decoder.h"
+#include "tflm_kernels/common/requantize.h"
+
+static int32_t multiply_group(const DcsrGroup* group, const int16_t* x) {
+  int32_t sum = 0;
+  for (uint32_t l = 0; l < group->lanes; ++l) sum += group->weight[l] * x[group->column[l]];
+  return sum;
+}
+
+void dcsr_fully_connected_int16_c(const DcsrLayer* layer, int32_t batches, const int16_t* input,
+                                  int16_t* output) {
+  for (; batches > 0; --batches) {
+    DcsrRowReader reader = dcsr_row_reader(layer);
+    for (uint32_t row = 0; row < layer->rows; ++row) {
+      uint64_t sum = dcsr_int16_bias(layer, row);
+      dcsr_next_row(&reader);
+      DcsrGroup group;
+      while (dcsr_decode_group(&reader, &group)) {
+        sum += (uint64_t)(int64_t)multiply_group(&group, input);
+      }
+      *output++ = dcsr_requantize_int16(layer, row, sum);
+    }
+    input += layer->cols;
+  }
+}

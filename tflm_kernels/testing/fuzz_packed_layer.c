@@ -1,0 +1,154 @@
+// Whatever the bytes of a blob are: it is refused, or its kernel stays in
+// bounds and writes the whole output.
+//
+// The command that builds it with libFuzzer is in README.md.
+
+#include "tflm_kernels/testing/fuzz_packed_layer.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflm_kernels/common/conv_geometry.h"
+#include "tflm_kernels/kernels.h"
+
+enum { kMaxInputBytes = 1 << 18 };
+
+static void* allocate(size_t size) {
+  void* memory = malloc(size);
+  if (memory == NULL) abort();
+  return memory;
+}
+
+// FNV-1a: shapes and activations follow from the blob.
+static uint32_t hash_bytes(const uint8_t* data, size_t size) {
+  uint32_t hash = UINT32_C(2166136261);
+  for (size_t i = 0; i < size; ++i) hash = (hash ^ data[i]) * UINT32_C(16777619);
+  return hash;
+}
+
+// Pixels of the input for `output` pixels along one dimension.
+static int32_t smallest_input(int32_t output, uint32_t stride, int64_t extent, bool same_padding) {
+  return (int32_t)((output - 1) * (int64_t)stride + (same_padding ? 1 : extent));
+}
+
+// The smallest input for up to 7 x 7 output pixels: its end is the end of what
+// may be read. False if even one pixel needs more than kMaxInputBytes.
+static bool make_shape(const DcsrLayer* layer, uint32_t hash, DcsrConvShape* shape) {
+  const int64_t extent_h = dcsr_filter_extent(layer->filter_h, layer->dilation_h);
+  const int64_t extent_w = dcsr_filter_extent(layer->filter_w, layer->dilation_w);
+  int32_t batches = 1 + (int32_t)(hash % 2);
+  int32_t rows = 1 + (int32_t)(hash / 2 % 7);
+  int32_t columns = 1 + (int32_t)(hash / 16 % 7);
+  for (;;) {
+    const int32_t height = smallest_input(rows, layer->stride_h, extent_h, layer->same_padding);
+    const int32_t width = smallest_input(columns, layer->stride_w, extent_w, layer->same_padding);
+    const uint64_t bytes = (uint64_t)height * (uint64_t)width * layer->channels;
+    if ((uint64_t)batches * bytes <= kMaxInputBytes) {
+      if (dcsr_conv_shape(layer, batches, height, width, shape)) return true;
+      printf("an output of %d x %d pixels cannot be had\n", (int)rows, (int)columns);
+      abort();
+    }
+    if (rows > 1) {
+      rows /= 2;
+    } else if (columns > 1) {
+      columns /= 2;
+    } else if (batches > 1) {
+      batches = 1;
+    } else {
+      return false;
+    }
+  }
+}
+
+static void run_int8(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                     int8_t* output) {
+  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  const size_t bytes = is_conv ? dcsr_conv2d_scratch_bytes(layer, shape)
+                               : dcsr_fully_connected_scratch_bytes(layer, shape->batches);
+  void* scratch = bytes > 0 ? allocate(bytes) : NULL;
+  if (is_conv) {
+    dcsr_conv2d(layer, shape, input, output, scratch);
+  } else {
+    dcsr_fully_connected(layer, shape->batches, input, output, scratch);
+  }
+  free(scratch);
+}
+
+static void run_int16(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
+                      int16_t* output) {
+  if (layer->op == kDcsrOpFullyConnected) {
+    dcsr_fully_connected_int16(layer, shape->batches, input, output);
+    return;
+  }
+  const size_t bytes = dcsr_conv2d_int16_scratch_bytes(layer, shape);
+  void* scratch = bytes > 0 ? allocate(bytes) : NULL;
+  dcsr_conv2d_int16(layer, shape, input, output, scratch);
+  free(scratch);
+}
+
+static void run_kernel(const DcsrLayer* layer, const DcsrConvShape* shape, const void* input,
+                       void* output) {
+  if (layer->int16_activations) {
+    run_int16(layer, shape, (const int16_t*)input, (int16_t*)output);
+  } else {
+    run_int8(layer, shape, (const int8_t*)input, (int8_t*)output);
+  }
+}
+
+static int32_t output_at(const DcsrLayer* layer, const void* output, size_t i) {
+  return layer->int16_activations ? ((const int16_t*)output)[i] : ((const int8_t*)output)[i];
+}
+
+static void check_kernel(const DcsrLayer* layer, uint32_t hash) {
+  DcsrConvShape shape;
+  if (!make_shape(layer, hash, &shape)) return;
+  if (layer->op == kDcsrOpFullyConnected) {
+    shape.input_height = shape.input_width = shape.output_height = shape.output_width = 1;
+  }
+  const size_t element = layer->int16_activations ? 2 : 1;
+  const size_t input_size = (size_t)shape.batches * (size_t)shape.input_height *
+                            (size_t)shape.input_width * layer->channels * element;
+  const size_t outputs = (size_t)shape.batches * (size_t)shape.output_height *
+                         (size_t)shape.output_width * layer->rows;
+  int8_t* input = (int8_t*)allocate(input_size);
+  for (size_t i = 0; i < input_size; ++i) input[i] = (int8_t)(hash * (uint32_t)i >> 24);
+
+  // Bytes that are not written differ between the two.
+  void* first = allocate(outputs * element);
+  void* second = allocate(outputs * element);
+  memset(first, 0x55, outputs * element);
+  memset(second, 0xAA, outputs * element);
+  run_kernel(layer, &shape, input, first);
+  run_kernel(layer, &shape, input, second);
+  for (size_t i = 0; i < outputs; ++i) {
+    const int32_t out = output_at(layer, first, i);
+    if (out != output_at(layer, second, i) || out < layer->activation_min ||
+        out > layer->activation_max) {
+      printf("output %lu of %lu is not written, or not clamped\n", (unsigned long)i,
+             (unsigned long)outputs);
+      abort();
+    }
+  }
+  free(first);
+  free(second);
+  free(input);
+}
+
+DcsrStatus dcsr_fuzz_packed_layer(const uint8_t* data, size_t size) {
+  // Aligned, and of exactly this size; malloc(0) may be NULL.
+  uint8_t* blob = (uint8_t*)allocate(size > 0 ? size : 1);
+  if (size > 0) memcpy(blob, data, size);
+  DcsrLayer layer;
+  DcsrStatus status = dcsr_layer_parse(blob, size, &layer);
+  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  if (status == kDcsrOk) check_kernel(&layer, hash_bytes(data, size));
+  free(blob);
+  return status;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  dcsr_fuzz_packed_layer(data, size);
+  return 0;
+}

@@ -1,0 +1,154 @@
+// Fuzzing with fixed seeds: valid blobs, mutated. No coverage feedback, but the
+// same on every machine.
+//
+//   fuzz_packed_layer_test [first seed [number of seeds]]
+
+#include "tflm_kernels/testing/fuzz_packed_layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflm_kernels/testing/cases.h"
+#include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/conv2d_cases.h"
+#include "tflm_kernels/testing/layers.h"
+#include "tflm_kernels/testing/pack.h"
+#include "tflm_kernels/testing/random.h"
+
+enum {
+  kSeeds = 60000,
+  kSeedsPerLine = 10000,
+  kMaxBlobs = 2000,
+  kMaxBlobBytes = 4096,
+  kMaxMutations = 4,
+  kStatusCount = kDcsrErrorValues + 1,
+};
+
+static PackedBlob blobs[kMaxBlobs];
+static size_t blob_count = 0;
+
+static const PackOptions kPackings[] = {
+    {.encoding = kDcsrEncodingDense},
+    {.encoding = kDcsrEncodingRle},
+    {.encoding = kDcsrEncodingDcsr},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4, .escape_every_base = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
+    {.encoding = kDcsrEncodingOffset8},
+    {.encoding = kDcsrEncodingOffset8, .any_order = true},
+    {.encoding = kDcsrEncodingRice},
+    {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingBitmap},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true, .raw_bits = 4},
+    {.encoding = kDcsrEncodingDcsr, .huffman = true},
+};
+
+static void add_blobs(const DenseLayer* layer) {
+  for (size_t k = 0; k < sizeof(kPackings) / sizeof(kPackings[0]); ++k) {
+    if (blob_count == kMaxBlobs) break;
+    PackedBlob blob = pack_layer(layer, &kPackings[k]);
+    if (blob.size <= kMaxBlobBytes) {
+      blobs[blob_count++] = blob;
+    } else {
+      free_packed_blob(&blob);
+    }
+  }
+}
+
+static void add_case(const DcsrCase* c, const Window* window) {
+  if ((uint64_t)c->rows * c->cols > 32768) return;
+  Int16Case int16_case = make_int16_case(c, window, 1);
+  add_blobs(&int16_case.data.layer);
+  free_int16_case(&int16_case);
+  CaseData data = make_window_case(c, window, 1);
+  add_blobs(&data.layer);
+  free_case(&data);
+}
+
+// The small ones of the tables in every encoding.
+static void make_blobs(void) {
+  const Window none = {0, 0, 0, 0, false};
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) add_case(&kDcsrCases[i], &none);
+  for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
+    add_case(&kDcsrConv2dCases[i].layer, &kDcsrConv2dCases[i].window);
+  }
+  CHECK(blob_count < kMaxBlobs, "there are more than %d", kMaxBlobs);
+}
+
+// Half of the mutations go to the header and the first sections, where most is
+// to be checked.
+static void mutate(uint8_t* data, size_t size, Random* random) {
+  static const uint32_t kInteresting[] = {0,       1,       15,         16,         0x7F,
+                                          0x80,    0xFF,    0x100,      0x7FF,      0x800,
+                                          0x7FFF,  0x8000,  0xFFFF,     0x3FFFF,    0x40000,
+                                          1 << 20, 1 << 24, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF};
+  const uint32_t limit =
+      random_below(random, 2) && size > kDcsrHeaderBytes ? kDcsrHeaderBytes : (uint32_t)size;
+  const uint32_t at = random_below(random, limit);
+  const uint32_t width = UINT32_C(1) << random_below(random, 3);
+  uint32_t value;
+  switch (random_below(random, 4)) {
+    case 0:
+      data[at] = (uint8_t)(data[at] ^ 1u << random_below(random, 8));
+      return;
+    case 1:
+      data[at] = (uint8_t)(data[at] + random_between(random, -2, 2));
+      return;
+    case 2:
+      value = kInteresting[random_below(random, sizeof(kInteresting) / sizeof(uint32_t))];
+      break;
+    default:
+      value = random_u32(random);
+      break;
+  }
+  // A field, if `at` is in one.
+  for (uint32_t i = 0; i < width && at / width * width + i < size; ++i) {
+    data[at / width * width + i] = (uint8_t)(value >> (8 * i));
+  }
+}
+
+static DcsrStatus run_seed(uint64_t seed) {
+  Random random = {seed};
+  const PackedBlob* blob = &blobs[random_below(&random, (uint32_t)blob_count)];
+  uint8_t* data = (uint8_t*)malloc(blob->size);
+  if (data == NULL) abort();
+  memcpy(data, blob->data, blob->size);
+  const uint32_t mutations = 1 + random_below(&random, kMaxMutations);
+  for (uint32_t i = 0; i < mutations; ++i) mutate(data, blob->size, &random);
+  size_t size = blob->size;
+  if (random_below(&random, 16) == 0) size = random_below(&random, (uint32_t)size);
+  const DcsrStatus status = dcsr_fuzz_packed_layer(data, size);
+  free(data);
+  return status;
+}
+
+int main(int argc, char** argv) {
+  const uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
+  const uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? 1 : kSeeds;
+  make_blobs();
+  for (size_t i = 0; i < blob_count; ++i) {
+    const DcsrStatus status = dcsr_fuzz_packed_layer(blobs[i].data, blobs[i].size);
+    CHECK(status == kDcsrOk, "blob %u: %s", (unsigned)i, dcsr_status_string(status));
+  }
+
+  uint64_t statuses[kStatusCount];
+  memset(statuses, 0, sizeof(statuses));
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    if (seed % kSeedsPerLine == 0) {
+      printf("seed %lu\n", (unsigned long)seed);
+      fflush(stdout);  // a sanitizer does not
+    }
+    ++statuses[run_seed(seed)];
+  }
+  for (int i = 0; i < kStatusCount; ++i) {
+    printf("%8lu %s\n", (unsigned long)statuses[i], dcsr_status_string((DcsrStatus)i));
+  }
+  if (argc == 1) {
+    CHECK(statuses[kDcsrOk] > count / 10, "few mutants are accepted: kernels are hardly tested");
+    for (int i = 0; i < kStatusCount; ++i) {
+      if (i == kDcsrErrorAlignment) continue;  // malloc aligns
+      CHECK(statuses[i] > 0, "no mutant is refused as '%s'", dcsr_status_string((DcsrStatus)i));
+    }
+  }
+  for (size_t i = 0; i < blob_count; ++i) free_packed_blob(&blobs[i]);
+  return check_exit_status();
+}

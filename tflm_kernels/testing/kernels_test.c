@@ -1,0 +1,236 @@
+// Every kernel of this build against a plain loop over the dense matrix.
+
+#include "tflm_kernels/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflm_kernels/scalar/conv1x1_c.h"
+#include "tflm_kernels/mve/conv1x1_gather_mve.h"
+#include "tflm_kernels/mve/conv1x1_mve.h"
+#include "tflm_kernels/scalar/conv1x1_smlal.h"
+#include "tflm_kernels/baseline/dense_baseline.h"
+#include "tflm_kernels/scalar/fully_connected_c.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/testing/cases.h"
+#include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/layers.h"
+#include "tflm_kernels/testing/pack.h"
+#include "tflm_kernels/testing/run_kernel.h"
+
+static const PackOptions kPackings[] = {
+    {.encoding = kDcsrEncodingDense},
+    {.encoding = kDcsrEncodingRle},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 1},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 4},
+    {.encoding = kDcsrEncodingDcsr},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 2},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4},
+    {.encoding = kDcsrEncodingDcsr, .escape_every_base = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true},
+    {.encoding = kDcsrEncodingOffset8},
+    {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 4, .any_order = true},
+    {.encoding = kDcsrEncodingRice},
+    {.encoding = kDcsrEncodingRice, .wide_row_lengths = true, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingBitmap},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
+    {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
+    {.encoding = kDcsrEncodingDcsr, .huffman = true, .raw_bits = 2},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingOffset8, .any_order = true, .huffman = true, .raw_bits = 3},
+};
+
+enum {
+  kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]),
+  kSeeds = 2,
+};
+
+// Scratch budgets: the build's default, the least that kernels can do with, a tile or two, all.
+static const uint32_t kBudgets[] = {0, 1, 6000, UINT32_MAX};
+
+static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  if (layer->op == kDcsrOpConv1x1) {
+    dcsr_conv1x1_ref(layer, &data->shape, data->input, output);
+  } else {
+    dcsr_fully_connected_ref(layer, data->shape.batches, data->input, output);
+  }
+}
+
+static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  const size_t bytes = is_conv ? dcsr_conv1x1_scratch_bytes(layer, &data->shape)
+                               : dcsr_fully_connected_scratch_bytes(layer, data->shape.batches);
+  void* scratch = allocate_scratch(bytes);
+  if (is_conv) {
+    dcsr_conv1x1(layer, &data->shape, data->input, output, scratch);
+  } else {
+    dcsr_fully_connected(layer, data->shape.batches, data->input, output, scratch);
+  }
+  free(scratch);
+}
+
+#if !defined(__arm__)
+static void run_c(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  if (layer->op == kDcsrOpFullyConnected) {
+    dcsr_fully_connected_c(layer, data->shape.batches, data->input, output);
+    return;
+  }
+  const size_t bytes = dcsr_conv1x1_c_scratch_bytes(layer, &data->shape, layer->scratch_budget);
+  void* scratch = allocate_scratch(bytes);
+  dcsr_conv1x1_c(layer, &data->shape, data->input, output, scratch, bytes);
+  free(scratch);
+}
+
+static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  if (layer->op == kDcsrOpFullyConnected) {
+    run_reference(layer, data, output);
+    return;
+  }
+  const size_t bytes = dcsr_conv1x1_smlal_scratch_bytes(layer, &data->shape, layer->scratch_budget);
+  void* scratch = allocate_scratch(bytes);
+  dcsr_conv1x1_smlal(layer, &data->shape, data->input, output, scratch, bytes);
+  free(scratch);
+}
+
+static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  size_t bytes = 0;
+  if (layer->op == kDcsrOpConv1x1) {
+    bytes = dcsr_conv1x1_mve_scratch_bytes(layer, &data->shape, layer->scratch_budget);
+  }
+  if (bytes == 0) {
+    run_reference(layer, data, output);
+    return;
+  }
+  void* scratch = allocate_scratch(bytes);
+  dcsr_conv1x1_mve(layer, &data->shape, data->input, output, scratch, layer->scratch_budget);
+  free(scratch);
+}
+
+#endif
+
+#if defined(__ARM_FEATURE_MVE)
+// Also where it is not what is chosen.
+static void run_gather(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  dcsr_conv1x1_gather_mve(layer, &data->shape, data->input, output);
+}
+#endif
+
+// Layers of the dense encoding with plain values; others go to the reference.
+static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
+    run_reference(layer, data, output);
+    return;
+  }
+  const size_t bytes = is_conv
+                           ? dcsr_dense_conv1x1_scratch_bytes(layer, &data->shape)
+                           : dcsr_dense_fully_connected_scratch_bytes(layer, data->shape.batches);
+  void* scratch = allocate_scratch(bytes);
+  if (is_conv) {
+    dcsr_dense_conv1x1(layer, &data->shape, data->input, output, scratch);
+  } else {
+    dcsr_dense_fully_connected(layer, data->shape.batches, data->input, output, scratch);
+  }
+  free(scratch);
+}
+
+static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run, uint32_t budget) {
+  CaseData data = make_case(c, seed);
+  int8_t* expected = (int8_t*)malloc(data.output_size);
+  if (expected == NULL) abort();
+  dense_oracle(&data, expected);
+  for (size_t i = 0; i < kPackingCount; ++i) {
+    const PackOptions* packing = &kPackings[i];
+    if (!pack_row_length_fits(&data.layer, packing)) continue;
+    PackedBlob blob = pack_layer(&data.layer, packing);
+    char context[256];
+    snprintf(context, sizeof(context),
+             "'%s' [%u x %u, %d x %d x %d], seed %u, budget %lu, encoding %d, packing %u", c->name,
+             (unsigned)c->rows, (unsigned)c->cols, (int)c->batches, (int)c->input_height,
+             (int)c->input_width, (unsigned)seed, (unsigned long)budget, (int)packing->encoding,
+             (unsigned)i);
+    DcsrLayer layer;
+    DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
+    if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+    CHECK(status == kDcsrOk, "%s: %s", context, dcsr_status_string(status));
+    layer.scratch_budget = budget;
+    if (status == kDcsrOk) check_kernel(context, run, &layer, &data, expected);
+    free_packed_blob(&blob);
+  }
+  free(expected);
+  free_case(&data);
+}
+
+static void check_all_cases(RunKernel run, uint32_t budget) {
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
+    // Once is enough for budgets, as emulated cores take their time.
+    const uint64_t seeds = budget == 0 ? kSeeds : 1;
+    for (uint64_t seed = 1; seed <= seeds; ++seed) check_case(&kDcsrCases[i], seed, run, budget);
+  }
+}
+
+static void check_all_budgets(RunKernel run) {
+  for (size_t i = 0; i < sizeof(kBudgets) / sizeof(kBudgets[0]); ++i) {
+    check_all_cases(run, kBudgets[i]);
+  }
+}
+
+static void test_reference_equals_dense_loop(void) { check_all_cases(run_reference, 0); }
+
+static void test_dispatched_kernel_equals_dense_loop(void) { check_all_budgets(run_dispatched); }
+
+static void test_dense_baseline_equals_dense_loop(void) { check_all_cases(run_dense_baseline, 0); }
+
+// On cores these are among the dispatched ones, or of no use.
+#if !defined(__arm__)
+static void test_c_kernels_equal_dense_loop(void) { check_all_budgets(run_c); }
+
+static void test_smlal_kernels_equal_dense_loop(void) { check_all_budgets(run_smlal); }
+
+static void test_mve_kernels_equal_dense_loop(void) { check_all_budgets(run_mve); }
+#endif
+
+#if defined(__ARM_FEATURE_MVE)
+static void test_gather_kernel_equals_dense_loop(void) { check_all_cases(run_gather, 0); }
+#endif
+
+// A table whose outputs are all clamped would prove little.
+static void test_cases_spread_over_int8(void) {
+  size_t counted = 0;
+  size_t spread = 0;
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
+    const DcsrCase* c = &kDcsrCases[i];
+    if (c->shift_min != 0 || c->shift_max != 0) continue;
+    CaseData data = make_case(c, 1);
+    int8_t* output = (int8_t*)malloc(data.output_size);
+    if (output == NULL) abort();
+    dense_oracle(&data, output);
+    for (size_t k = 0; k < data.output_size; ++k) {
+      ++counted;
+      spread += output[k] > c->activation_min && output[k] < c->activation_max;
+    }
+    free(output);
+    free_case(&data);
+  }
+  CHECK(2 * spread > counted, "%lu of %lu outputs lie within their clamps", (unsigned long)spread,
+        (unsigned long)counted);
+}
+
+int main(void) {
+  RUN_TEST(test_reference_equals_dense_loop);
+  RUN_TEST(test_dispatched_kernel_equals_dense_loop);
+  RUN_TEST(test_dense_baseline_equals_dense_loop);
+#if defined(__ARM_FEATURE_MVE)
+  RUN_TEST(test_gather_kernel_equals_dense_loop);
+#endif
+#if !defined(__arm__)
+  RUN_TEST(test_c_kernels_equal_dense_loop);
+  RUN_TEST(test_smlal_kernels_equal_dense_loop);
+  RUN_TEST(test_mve_kernels_equal_dense_loop);
+#endif
+  RUN_TEST(test_cases_spread_over_int8);
+  return check_exit_status();
+}

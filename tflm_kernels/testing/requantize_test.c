@@ -1,0 +1,136 @@
+// Requantisation against the formula of docs/format.md#arithmetic in exact
+// 64-bit arithmetic.
+
+#include "tflm_kernels/common/requantize.h"
+
+#include <string.h>
+
+#include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/layers.h"
+#include "tflm_kernels/testing/random.h"
+
+enum {
+  kMinShift = -31,
+  kMaxShift = 30,
+  kRandomValues = 5000000,
+};
+
+static bool check_one(int32_t acc, int32_t multiplier, int32_t shift) {
+  const int32_t expected = requantize_oracle(acc, multiplier, shift);
+  const int32_t actual = dcsr_multiply_by_quantized_multiplier(acc, multiplier, shift);
+  CHECK(actual == expected, "acc %ld, multiplier %ld, shift %ld: expected %ld, is %ld", (long)acc,
+        (long)multiplier, (long)shift, (long)expected, (long)actual);
+  return actual == expected;
+}
+
+// 2^k - 1, 2^k, 2^k + 1 for all k, and their negatives.
+static size_t make_edges(int32_t* edges) {
+  size_t count = 0;
+  for (uint32_t k = 0; k < 32; ++k) {
+    for (uint32_t offset = 0; offset < 3; ++offset) {
+      const uint32_t value = (UINT32_C(1) << k) + offset - 1;
+      edges[count++] = (int32_t)value;
+      edges[count++] = (int32_t)(0 - value);
+    }
+  }
+  return count;
+}
+
+static void test_equals_formula_at_edges(void) {
+  int32_t edges[192];
+  const size_t count = make_edges(edges);
+  for (size_t a = 0; a < count; ++a) {
+    for (size_t m = 0; m < count; ++m) {
+      if (edges[m] < 0) continue;
+      for (int32_t shift = kMinShift; shift <= kMaxShift; ++shift) {
+        if (!check_one(edges[a], edges[m], shift)) return;
+      }
+    }
+  }
+}
+
+static void test_equals_formula_at_random_values(void) {
+  Random random = {1};
+  for (int32_t i = 0; i < kRandomValues; ++i) {
+    // Of every magnitude.
+    const int32_t acc = (int32_t)random_u32(&random) >> random_below(&random, 32);
+    const int32_t multiplier =
+        (int32_t)(random_u32(&random) >> 1) >> (i % 2 ? 0 : random_below(&random, 31));
+    const int32_t shift = random_between(&random, kMinShift, kMaxShift);
+    if (!check_one(acc, multiplier, shift)) return;
+  }
+}
+
+static void test_known_values(void) {
+  // Written out by hand, so that they do not depend on the formula above.
+  static const struct {
+    int32_t acc;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t expected;
+  } kKnown[] = {
+      {100, 1 << 30, 0, 50},
+      {101, 1 << 30, 0, 51},    // halves upwards in the product
+      {-101, 1 << 30, 0, -50},  // of negatives as well
+      {6, 1 << 30, -1, 2},
+      {-6, 1 << 30, -1, -2},  // and away from zero in the division
+      {10, 1 << 30, -1, 3},
+      {-10, 1 << 30, -1, -3},  //
+      {5, 1 << 30, 3, 20},
+      {-5, 1 << 30, 3, -20},                     //
+      {1 << 30, 1 << 30, 1, -(1 << 30)},         // the left shift wraps
+      {INT32_MAX, INT32_MAX, 0, INT32_MAX - 1},  //
+      {INT32_MIN, INT32_MAX, 0, -INT32_MAX},     //
+      {INT32_MIN, INT32_MAX, -31, -1},           //
+      {123456, 0, 5, 0},                         //
+  };
+  for (size_t i = 0; i < sizeof(kKnown) / sizeof(kKnown[0]); ++i) {
+    const int32_t actual =
+        dcsr_multiply_by_quantized_multiplier(kKnown[i].acc, kKnown[i].multiplier, kKnown[i].shift);
+    CHECK(actual == kKnown[i].expected, "line %u: expected %ld, is %ld", (unsigned)i,
+          (long)kKnown[i].expected, (long)actual);
+  }
+}
+
+static void test_zero_point_is_added_modulo_2_to_the_32(void) {
+  static const int32_t kZeroPoints[] = {-128, -1, 0, 1, 127};
+  static const int32_t kSums[] = {INT32_MIN, INT32_MIN / 2, -200,          -1,       0,
+                                  1,         200,           INT32_MAX / 2, INT32_MAX};
+  static const int8_t kShifts[] = {0, 1};
+  static const int32_t kClamps[][2] = {{-128, 127}, {-128, -128}, {127, 127}, {-5, 6}};
+  const int32_t multiplier = INT32_MAX;  // almost 1
+  DcsrLayer layer;
+  memset(&layer, 0, sizeof(layer));
+  layer.multiplier = &multiplier;
+  for (size_t z = 0; z < sizeof(kZeroPoints) / sizeof(kZeroPoints[0]); ++z) {
+    for (size_t i = 0; i < sizeof(kShifts) * sizeof(kSums) / sizeof(kSums[0]); ++i) {
+      const size_t s = i / sizeof(kShifts);
+      layer.shift = &kShifts[i % sizeof(kShifts)];
+      for (size_t k = 0; k < sizeof(kClamps) / sizeof(kClamps[0]); ++k) {
+        layer.output_zero_point = kZeroPoints[z];
+        layer.activation_min = kClamps[k][0];
+        layer.activation_max = kClamps[k][1];
+        const int32_t scaled = requantize_oracle(kSums[s], multiplier, *layer.shift);
+        int64_t expected = (int64_t)scaled + kZeroPoints[z];
+        if (expected > INT32_MAX) expected -= INT64_C(1) << 32;
+        if (expected < INT32_MIN) expected += INT64_C(1) << 32;
+        if (expected < layer.activation_min) expected = layer.activation_min;
+        if (expected > layer.activation_max) expected = layer.activation_max;
+        // Row 7: all rows share the one multiplier.
+        const int32_t actual = dcsr_requantize(&layer, 7, (uint32_t)kSums[s]);
+        CHECK(actual == expected,
+              "sum %ld, shift %ld, zero point %ld, clamp %ld: expected %ld, is %ld", (long)kSums[s],
+              (long)*layer.shift, (long)kZeroPoints[z], (long)kClamps[k][0], (long)expected,
+              (long)actual);
+      }
+    }
+  }
+}
+
+int main(void) {
+  RUN_TEST(test_known_values);
+  RUN_TEST(test_equals_formula_at_edges);
+  RUN_TEST(test_equals_formula_at_random_values);
+  RUN_TEST(test_zero_point_is_added_modulo_2_to_the_32);
+  return check_exit_status();
+}
