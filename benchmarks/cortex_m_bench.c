@@ -16,8 +16,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/baseline/dense_baseline.h"
+#include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 #include "toolchains/firmware/cycle_counter.h"
@@ -143,7 +143,7 @@ static bool fits(const DcsrLayer* layer, const JobLayer* job) {
   const size_t activation_bytes = layer->int16_activations ? sizeof(int16_t) : sizeof(int8_t);
   size_t inputs = (size_t)s->batches * activation_bytes;
   size_t outputs = inputs;
-  if (layer->op == kDcsrOpConv1x1) {
+  if (layer->op == kDcsrOpConv2d) {
     DcsrConvShape expected;
     if (!dcsr_conv_shape(layer, s->batches, s->input_height, s->input_width, &expected) ||
         expected.output_height != s->output_height || expected.output_width != s->output_width) {
@@ -174,7 +174,7 @@ static size_t scratch_bytes_of(const Kernels* kernels, const DcsrLayer* layer,
 static bool measure(const Kernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
                     const void* input, const uint8_t* expected, size_t output_bytes,
                     Measurement* result) {
-  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  const bool is_conv = layer->op == kDcsrOpConv2d;
   const bool is_1x1 = layer->filter_h == 1 && layer->filter_w == 1;
   const size_t scratch_bytes = scratch_bytes_of(kernels, layer, shape, is_conv, is_1x1);
   void* scratch = scratch_bytes > 0 ? allocate(scratch_bytes) : NULL;

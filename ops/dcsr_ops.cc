@@ -209,7 +209,7 @@ bool PrepareConv2d(Port* port) {
   DcsrLayer layer;
   DcsrConvShape shape;
   if (!GetTensors(node, &tensors)) return false;
-  if (!GetLayer(node, kDcsrOpConv1x1, tensors, &layer)) return false;
+  if (!GetLayer(node, kDcsrOpConv2d, tensors, &layer)) return false;
   if (!CheckConv2dShape(node, tensors, layer, &shape)) return false;
   return KeepState(node, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
                    layer.int16_activations ? dcsr_conv2d_int16_scratch_bytes(&layer, &shape)

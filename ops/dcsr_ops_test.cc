@@ -23,11 +23,11 @@ constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle,
 alignas(16) uint8_t arena[1 << 20];
 
 bool Prepare(DcsrOp op, Port* port) {
-  return op == kDcsrOpConv1x1 ? PrepareConv2d(port) : PrepareFullyConnected(port);
+  return op == kDcsrOpConv2d ? PrepareConv2d(port) : PrepareFullyConnected(port);
 }
 
 bool Invoke(DcsrOp op, Port* port) {
-  return op == kDcsrOpConv1x1 ? InvokeConv2d(port) : InvokeFullyConnected(port);
+  return op == kDcsrOpConv2d ? InvokeConv2d(port) : InvokeFullyConnected(port);
 }
 
 // A node that fits together, to be spoilt.
@@ -61,7 +61,7 @@ struct Fixture {
     const DcsrConvShape& shape = data.shape;
     const auto rows = static_cast<int32_t>(layer.rows);
     const auto cols = static_cast<int32_t>(layer.cols);
-    if (layer.op == kDcsrOpConv1x1) {
+    if (layer.op == kDcsrOpConv2d) {
       const auto pixels =
           static_cast<size_t>(shape.batches) * shape.input_height * shape.input_width;
       const auto channels = static_cast<int32_t>(data.input_size / pixels);
@@ -102,8 +102,8 @@ struct Fixture {
 };
 
 constexpr DcsrCase kConv = {
-    "conv", kDcsrOpConv1x1, 6,           15,  2, 7,    13,  1,    2, kPatternRandom,
-    400,    kValuesRandom,  kBiasRandom, -20, 8, -128, 127, true, 0, 0};
+    "conv", kDcsrOpConv2d, 6,           15,  2, 7,    13,  1,    2, kPatternRandom,
+    400,    kValuesRandom, kBiasRandom, -20, 8, -128, 127, true, 0, 0};
 constexpr DcsrCase kFullyConnected = {
     "fully connected", kDcsrOpFullyConnected, 7,  65, 2,    1,   1,    1, 1, kPatternRandom, 200,
     kValuesRandom,     kBiasRandom,           40, 5,  -128, 127, true, 0, 0};
@@ -144,7 +144,7 @@ void check_int16_case(const DcsrCase& layer_case, const Window& window, DcsrEnco
   const auto rows = static_cast<int32_t>(layer.rows);
   const int32_t pixels = shape.batches * shape.input_height * shape.input_width;
   const auto channels = static_cast<int32_t>(c.data.input_size) / pixels;
-  const bool is_conv = layer.op == kDcsrOpConv1x1;
+  const bool is_conv = layer.op == kDcsrOpConv2d;
   const TestTensor inputs[] = {
       is_conv ? Int16Tensor({shape.batches, shape.input_height, shape.input_width, channels}, 0,
                             c.input)
@@ -220,7 +220,7 @@ void test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for() {
           static_cast<unsigned long>(runner.state_bytes()));
     DcsrLayer layer;
     CHECK(dcsr_layer_parse(fixture.blob.data, fixture.blob.size, &layer) == kDcsrOk, "parse");
-    const size_t expected = layer_case->op == kDcsrOpConv1x1
+    const size_t expected = layer_case->op == kDcsrOpConv2d
                                 ? dcsr_conv2d_scratch_bytes(&layer, &fixture.data.shape)
                                 : dcsr_fully_connected_scratch_bytes(&layer, 2);
     CHECK(runner.scratch_bytes() == expected, "%lu",
@@ -301,7 +301,7 @@ constexpr Refusal kRefusals[] = {
        f->SetByte(33, 1);  // stride
      }},
     {&kFullyConnected, "packed layer: belongs to another op",
-     [](Fixture* f) { f->SetByte(5, kDcsrOpConv1x1); }},
+     [](Fixture* f) { f->SetByte(5, kDcsrOpConv2d); }},
     {&kConv, "input: its zero point is not that of the packed layer",
      [](Fixture* f) { ++f->inputs[0].info.zero_point; }},
     {&kFullyConnected, "output: its zero point is not that of the packed layer",
@@ -358,7 +358,7 @@ constexpr Refusal kRefusals[] = {
 };
 
 const char* OpName(const DcsrCase& layer_case) {
-  return layer_case.op == kDcsrOpConv1x1 ? kConv2dName : kFullyConnectedName;
+  return layer_case.op == kDcsrOpConv2d ? kConv2dName : kFullyConnectedName;
 }
 
 // Prepare of a spoilt node fails with one line.

@@ -79,7 +79,7 @@ int8_t output[3 * 4 * 2];
 bool IsAligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
 void test_conv_2d_gets_its_scratch_and_shape() {
-  PackedBlob blob = Pack(kDcsrOpConv1x1, 2);
+  PackedBlob blob = Pack(kDcsrOpConv2d, 2);
   const TestTensor inputs[] = {Int8Tensor({1, 5, 7, 3}, 0, input),
                                ConstantTensor(blob.data, blob.size)};
   const TestTensor outputs[] = {Int8Tensor({1, 3, 4, 2}, 0, output)};
@@ -115,7 +115,7 @@ void test_fully_connected_gets_scratch_only_if_its_kernel_asks() {
 }
 
 void test_too_small_an_arena_for_scratch_is_refused() {
-  PackedBlob blob = Pack(kDcsrOpConv1x1, 1);
+  PackedBlob blob = Pack(kDcsrOpConv2d, 1);
   const TestTensor inputs[] = {Int8Tensor({1, 2, 2, 3}, 0, input),
                                ConstantTensor(blob.data, blob.size)};
   const TestTensor outputs[] = {Int8Tensor({1, 2, 2, 2}, 0, output)};

@@ -103,7 +103,7 @@ def _layer(
         packings.append(f'    {{"{encoding}", {array}, sizeof({array})}},\n')
     arrays.append(f"static const PackedCopy {name}_packings[] = {{\n{''.join(packings)}}};\n")
     dims = ", ".join(f"{len(shape)}, {{{', '.join(map(str, shape))}}}" for shape in shapes)
-    kind = "kDcsrOpConv1x1" if packed.op == packing.OP_CONV_2D else "kDcsrOpFullyConnected"
+    kind = "kDcsrOpConv2d" if packed.op == packing.OP_CONV_2D else "kDcsrOpFullyConnected"
     row = (
         f'    {{"{layer.name}", {kind}, {dims}, {packed.input_zero_point}, {packed.output_zero_point},\n'
         f"     {len(runs)}, {name}_inputs, {name}_outputs, {len(packings)}, {name}_packings}},\n"

@@ -42,7 +42,7 @@ static int check(const char* name, const void* blob, size_t blob_bytes, const ui
     x[c] = (int8_t)((int32_t)((37 * c + 11) % 256) - 128);
   }
   int8_t y[kMaxRows];
-  if (layer.op == kDcsrOpConv1x1) {
+  if (layer.op == kDcsrOpConv2d) {
     // Of the size of the filter, and one pixel wider with a horizontal stride of 2: that is
     // skipped.
     const DcsrConvShape shape = {1, (int32_t)layer.filter_h,

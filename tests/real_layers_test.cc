@@ -18,11 +18,11 @@ namespace {
 alignas(16) DCSR_LARGE_BSS uint8_t arena[1 << 20];
 
 bool Prepare(DcsrOp op, Port* port) {
-  return op == kDcsrOpConv1x1 ? PrepareConv2d(port) : PrepareFullyConnected(port);
+  return op == kDcsrOpConv2d ? PrepareConv2d(port) : PrepareFullyConnected(port);
 }
 
 bool Invoke(DcsrOp op, Port* port) {
-  return op == kDcsrOpConv1x1 ? InvokeConv2d(port) : InvokeFullyConnected(port);
+  return op == kDcsrOpConv2d ? InvokeConv2d(port) : InvokeFullyConnected(port);
 }
 
 TestTensor Activations(int32_t rank, const int32_t* dims, int32_t zero_point) {
@@ -78,7 +78,7 @@ void test_table_has_layers_of_both_kinds() {
   size_t packings = 0;
   size_t runs = 0;
   for (size_t i = 0; i < kRealLayerCount; ++i) {
-    convolutions += kRealLayers[i].op == kDcsrOpConv1x1;
+    convolutions += kRealLayers[i].op == kDcsrOpConv2d;
     packings += kRealLayers[i].packing_count;
     runs += kRealLayers[i].run_count;
   }

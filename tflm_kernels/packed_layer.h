@@ -28,7 +28,7 @@ enum {
 };
 
 typedef enum {
-  kDcsrOpConv1x1 = 1,  // CONV_2D with any filter
+  kDcsrOpConv2d = 1,  // CONV_2D with any filter
   kDcsrOpFullyConnected = 2,
 } DcsrOp;
 

@@ -89,7 +89,7 @@ class Estimate:
     Attributes:
       instructions: None if the core has no constants for the coding.
       scratch_bytes: what its kernel asks for.
-      dense_instructions: of the layer's dense product (tflm_kernels/dense_baseline.h); None without constants for it.
+      dense_instructions: of the layer's dense product (tflm_kernels/baseline/dense_baseline.h); None without constants for it.
     """
 
     instructions: int | None
@@ -548,7 +548,7 @@ def _round_up(value: int, unit: int) -> int:
 
 @dataclass(frozen=True)
 class _Core:
-    """What tflm_kernels/kernels.c has a core do.
+    """What tflm_kernels/dispatch/kernels.c has a core do.
 
     Attributes:
       scratch_budget: bytes, if the packed layer does not say.

@@ -3,8 +3,6 @@
 
 #include "tflm_kernels/baseline/dense_baseline.h"
 
-#include "tflm_kernels/common/compiler.h"
-#include "tflm_kernels/scalar/conv2d_im2col.h"
 #include "tflm_kernels/baseline/dense_cmsis_nn.h"
 #include "tflm_kernels/baseline/dense_conv1x1_c.h"
 #include "tflm_kernels/baseline/dense_conv1x1_dsp.h"
@@ -13,6 +11,8 @@
 #include "tflm_kernels/baseline/dense_fully_connected_dsp.h"
 #include "tflm_kernels/baseline/dense_fully_connected_mve.h"
 #include "tflm_kernels/baseline/dense_int16.h"
+#include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/scalar/conv2d_im2col.h"
 
 size_t dcsr_dense_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
 #if DCSR_HAS_CMSIS_NN

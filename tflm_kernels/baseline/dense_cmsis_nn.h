@@ -25,7 +25,7 @@ extern "C" {
 // Whether it has a kernel for the layer: convolutions with a multiplier per row, fully connected
 // layers with one for all.
 static inline bool dcsr_dense_cmsis_nn_takes(const DcsrLayer* layer) {
-  return (layer->op == kDcsrOpConv1x1) == (layer->requantize_stride == 1);
+  return (layer->op == kDcsrOpConv2d) == (layer->requantize_stride == 1);
 }
 
 // Contract as in dense_baseline.h, for layers that it takes. Should CMSIS-NN refuse one, the output

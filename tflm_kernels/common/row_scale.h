@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tflm_kernels/packed_layer.h"
 #include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/packed_layer.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -12,18 +12,18 @@
 #include <stdbool.h>
 
 #include "tflm_kernels/common/compiler.h"
-#include "tflm_kernels/scalar/conv1x1_c.h"
+#include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/mve/conv1x1_gather_mve.h"
 #include "tflm_kernels/mve/conv1x1_mve.h"
+#include "tflm_kernels/mve/fully_connected_dcsr_mve.h"
+#include "tflm_kernels/mve/fully_connected_offset8_mve.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/scalar/conv1x1_c.h"
 #include "tflm_kernels/scalar/conv1x1_smlal.h"
 #include "tflm_kernels/scalar/conv2d_im2col.h"
 #include "tflm_kernels/scalar/conv2d_int16_c.h"
 #include "tflm_kernels/scalar/fully_connected_c.h"
-#include "tflm_kernels/mve/fully_connected_dcsr_mve.h"
 #include "tflm_kernels/scalar/fully_connected_int16_c.h"
-#include "tflm_kernels/mve/fully_connected_offset8_mve.h"
-#include "tflm_kernels/common/pixels.h"
-#include "tflm_kernels/reference/reference.h"
 
 // Bytes of scratch that a kernel may ask for if the packed layer does not say. Define it for the
 // whole build to have another.

@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-#include "tflm_kernels/packed_layer.h"
 #include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/packed_layer.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tflm_kernels/packed_layer.h"
 #include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/packed_layer.h"
 
 #ifdef __cplusplus
 extern "C" {

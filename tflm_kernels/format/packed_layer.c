@@ -14,6 +14,10 @@
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "packed layers are little-endian, and this target is not"
+#endif
+
 enum {
   kFlagPerRow = 1,
   kFlagInt16 = 2,
@@ -80,7 +84,7 @@ static bool geometry_is_valid(const Header* h) {
   if ((uint64_t)h->rows * h->cols > kDcsrMaxWeights) return false;
   if (h->elements > (uint64_t)h->rows * h->cols) return false;
   switch (h->op) {
-    case kDcsrOpConv1x1:
+    case kDcsrOpConv2d:
       return h->stride_h >= 1 && h->stride_w >= 1 && filter_is_valid(h);
     case kDcsrOpFullyConnected:
       return h->stride_h == 1 && h->stride_w == 1 && has_1x1_filter(h) && filter_is_valid(h);

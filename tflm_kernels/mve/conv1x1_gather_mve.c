@@ -15,11 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/mve/gather_products_mve.h"
 #include "tflm_kernels/mve/offset_runs_mve.h"
-#include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/mve/requantize_mve.h"
-#include "tflm_kernels/format/row_reader.h"
 
 enum { kBlockRows = 16, kMostChunks = 4, kMostPixels = kMostChunks * kDcsrGatherPixels };
 

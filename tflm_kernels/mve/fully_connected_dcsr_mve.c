@@ -15,8 +15,8 @@
 #include <arm_mve.h>
 #include <stddef.h>
 
-#include "tflm_kernels/mve/requantize_mve.h"
 #include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/mve/requantize_mve.h"
 
 enum { kBlockRows = 16, kMostVectorPlanes = 8 };
 

@@ -10,8 +10,8 @@
 
 #if DCSR_HAS_MVE
 
-#include "tflm_kernels/mve/requantize_mve.h"
 #include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/mve/requantize_mve.h"
 
 enum { kBlockRows = 16 };
 

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/mve/gather_products_mve.h"
 #include "tflm_kernels/packed_layer.h"
-#include "tflm_kernels/format/row_reader.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -6,9 +6,9 @@
 
 #include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
-#include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/common/requantize.h"
 #include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/reference/tile_ref.h"
 
 // The activation of a patch at tap (dy, dx), both in pixels.

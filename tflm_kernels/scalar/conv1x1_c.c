@@ -17,11 +17,11 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/format/group_decoder.h"
 #include "tflm_kernels/common/pixels.h"
-#include "tflm_kernels/reference/reference.h"
-#include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/common/row_scale.h"
+#include "tflm_kernels/format/group_decoder.h"
+#include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/reference/reference.h"
 
 enum {
   kBlockPixels = 8,

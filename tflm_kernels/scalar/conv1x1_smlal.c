@@ -21,12 +21,12 @@
 #include <stdint.h>
 
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/format/group_decoder.h"
 #include "tflm_kernels/format/group_words.h"
-#include "tflm_kernels/common/pixels.h"
-#include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/format/row_reader.h"
-#include "tflm_kernels/common/row_scale.h"
+#include "tflm_kernels/reference/reference.h"
 
 enum {
   kBlockPixels = 8,

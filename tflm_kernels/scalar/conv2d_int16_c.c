@@ -10,11 +10,11 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/format/group_decoder.h"
 #include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
-#include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/format/group_decoder.h"
+#include "tflm_kernels/reference/reference.h"
 
 enum {
   kBlockPixels = 4,

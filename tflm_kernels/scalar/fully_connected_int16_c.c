@@ -8,8 +8,8 @@
 
 #include <stddef.h>
 
-#include "tflm_kernels/format/group_decoder.h"
 #include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/format/group_decoder.h"
 
 static int32_t multiply_group(const DcsrGroup* group, const int16_t* x) {
   int32_t sum = 0;

@@ -4,7 +4,7 @@
 
 // clang-format off
 #define DCSR_CONV(rows, cols, batches, height, width, stride_h, stride_w) \
-  kDcsrOpConv1x1, rows, cols, batches, height, width, stride_h, stride_w
+  kDcsrOpConv2d, rows, cols, batches, height, width, stride_h, stride_w
 #define DCSR_FC(rows, cols, batches) \
   kDcsrOpFullyConnected, rows, cols, batches, 1, 1, 1, 1
 

@@ -4,7 +4,7 @@
 
 // clang-format off
 #define CONV(rows, channels, filter_h, filter_w, batches, height, width, stride_h, stride_w) \
-  kDcsrOpConv1x1, rows, (channels) * (filter_h) * (filter_w), batches, height, width, stride_h, stride_w
+  kDcsrOpConv2d, rows, (channels) * (filter_h) * (filter_w), batches, height, width, stride_h, stride_w
 #define RANDOM(permille) kPatternRandom, permille, kValuesRandom, kBiasRandom
 
 const DcsrConv2dCase kDcsrConv2dCases[] = {

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tflm_kernels/baseline/dense_baseline.h"
+#include "tflm_kernels/common/conv_geometry.h"
+#include "tflm_kernels/kernels.h"
+#include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/scalar/conv1x1_c.h"
 #include "tflm_kernels/scalar/conv1x1_smlal.h"
 #include "tflm_kernels/scalar/conv2d_im2col.h"
-#include "tflm_kernels/common/conv_geometry.h"
-#include "tflm_kernels/baseline/dense_baseline.h"
-#include "tflm_kernels/kernels.h"
-#include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"

@@ -64,7 +64,7 @@ static bool make_shape(const DcsrLayer* layer, uint32_t hash, DcsrConvShape* sha
 
 static void run_int8(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                      int8_t* output) {
-  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  const bool is_conv = layer->op == kDcsrOpConv2d;
   const size_t bytes = is_conv ? dcsr_conv2d_scratch_bytes(layer, shape)
                                : dcsr_fully_connected_scratch_bytes(layer, shape->batches);
   void* scratch = bytes > 0 ? allocate(bytes) : NULL;

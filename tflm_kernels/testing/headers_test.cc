@@ -2,11 +2,11 @@
 
 #include <cstdio>
 
+#include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 #include "tflm_kernels/reference/reference.h"
-#include "tflm_kernels/common/requantize.h"
-#include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/reference/tile_ref.h"
 
 int main() {

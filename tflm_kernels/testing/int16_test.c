@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tflm_kernels/scalar/conv2d_int16_c.h"
 #include "tflm_kernels/baseline/dense_baseline.h"
-#include "tflm_kernels/scalar/fully_connected_int16_c.h"
+#include "tflm_kernels/common/requantize.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/reference/reference.h"
-#include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/scalar/conv2d_int16_c.h"
+#include "tflm_kernels/scalar/fully_connected_int16_c.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"

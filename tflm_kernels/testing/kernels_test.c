@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tflm_kernels/scalar/conv1x1_c.h"
+#include "tflm_kernels/baseline/dense_baseline.h"
 #include "tflm_kernels/mve/conv1x1_gather_mve.h"
 #include "tflm_kernels/mve/conv1x1_mve.h"
-#include "tflm_kernels/scalar/conv1x1_smlal.h"
-#include "tflm_kernels/baseline/dense_baseline.h"
-#include "tflm_kernels/scalar/fully_connected_c.h"
 #include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/scalar/conv1x1_c.h"
+#include "tflm_kernels/scalar/conv1x1_smlal.h"
+#include "tflm_kernels/scalar/fully_connected_c.h"
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/layers.h"
@@ -52,7 +52,7 @@ enum {
 static const uint32_t kBudgets[] = {0, 1, 6000, UINT32_MAX};
 
 static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  if (layer->op == kDcsrOpConv1x1) {
+  if (layer->op == kDcsrOpConv2d) {
     dcsr_conv1x1_ref(layer, &data->shape, data->input, output);
   } else {
     dcsr_fully_connected_ref(layer, data->shape.batches, data->input, output);
@@ -60,7 +60,7 @@ static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* 
 }
 
 static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  const bool is_conv = layer->op == kDcsrOpConv2d;
   const size_t bytes = is_conv ? dcsr_conv1x1_scratch_bytes(layer, &data->shape)
                                : dcsr_fully_connected_scratch_bytes(layer, data->shape.batches);
   void* scratch = allocate_scratch(bytes);
@@ -97,7 +97,7 @@ static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* outp
 
 static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   size_t bytes = 0;
-  if (layer->op == kDcsrOpConv1x1) {
+  if (layer->op == kDcsrOpConv2d) {
     bytes = dcsr_conv1x1_mve_scratch_bytes(layer, &data->shape, layer->scratch_budget);
   }
   if (bytes == 0) {
@@ -120,7 +120,7 @@ static void run_gather(const DcsrLayer* layer, const CaseData* data, int8_t* out
 
 // Layers of the dense encoding with plain values; others go to the reference.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  const bool is_conv = layer->op == kDcsrOpConv1x1;
+  const bool is_conv = layer->op == kDcsrOpConv2d;
   if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
     run_reference(layer, data, output);
     return;

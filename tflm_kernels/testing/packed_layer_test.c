@@ -237,7 +237,7 @@ static PackedBlob make_blob(BlobKind kind) {
     for (size_t c = 0; c < kCols; c += 2) weights[2 * kCols + c] = (int8_t)((int)c - 21);
   }
   const bool is_conv = kind != kDcsrFullyConnected;
-  const DenseLayer layer = {.op = is_conv ? kDcsrOpConv1x1 : kDcsrOpFullyConnected,
+  const DenseLayer layer = {.op = is_conv ? kDcsrOpConv2d : kDcsrOpFullyConnected,
                             .rows = kind == kDcsrDiagonal ? kCols : kRows,
                             .cols = kCols,
                             .input_zero_point = -128,

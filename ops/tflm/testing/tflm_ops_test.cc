@@ -38,7 +38,7 @@ namespace {
 alignas(16) uint8_t arena[1 << 20];
 
 const TFLMRegistration& OpOf(const MicroMutableOpResolver<2>& resolver, DcsrOp op) {
-  const char* name = op == kDcsrOpConv1x1 ? kConv2dName : kFullyConnectedName;
+  const char* name = op == kDcsrOpConv2d ? kConv2dName : kFullyConnectedName;
   const TFLMRegistration* found = resolver.FindOp(name);
   if (found == nullptr) abort();
   return *found;
@@ -67,7 +67,7 @@ struct Fixture {
     const int channels = static_cast<int>(data.input_size) / pixels;
     context.SetArena(arena, sizeof(arena));
     context.SetTensor(kPackedLayer, kTfLiteInt8, {static_cast<int>(blob.size)}, 0, blob.data);
-    if (layer.op == kDcsrOpConv1x1) {
+    if (layer.op == kDcsrOpConv2d) {
       context.SetTensor(kInput, kTfLiteInt8,
                         {shape.batches, shape.input_height, shape.input_width, channels},
                         layer.input_zero_point, data.input);
@@ -154,7 +154,7 @@ void test_registrations_are_of_the_headers_types() {
 size_t scratch_bytes(const Fixture& fixture) {
   DcsrLayer layer;
   if (dcsr_layer_parse(fixture.blob.data, fixture.blob.size, &layer) != kDcsrOk) abort();
-  return layer.op == kDcsrOpConv1x1 ? dcsr_conv2d_scratch_bytes(&layer, &fixture.data.shape) : 0;
+  return layer.op == kDcsrOpConv2d ? dcsr_conv2d_scratch_bytes(&layer, &fixture.data.shape) : 0;
 }
 
 // Prepare fails with one message, and has given back every tensor.
@@ -166,8 +166,8 @@ void check_refused(Fixture* fixture, const char* message) {
 }
 
 constexpr DcsrCase kConv = {
-    "conv", kDcsrOpConv1x1, 6,           15,  2, 7,    13,  1,    2, kPatternRandom,
-    400,    kValuesRandom,  kBiasRandom, -20, 8, -128, 127, true, 0, 0};
+    "conv", kDcsrOpConv2d, 6,           15,  2, 7,    13,  1,    2, kPatternRandom,
+    400,    kValuesRandom, kBiasRandom, -20, 8, -128, 127, true, 0, 0};
 
 void test_refusals_are_logged_and_keep_no_tensor() {
   struct {

@@ -22,8 +22,8 @@ constexpr int kThreads = 4;
 constexpr int kRuns = 200;
 
 constexpr DcsrCase kLayers[] = {
-    {"conv", kDcsrOpConv1x1, 40,          64,  1, 9,    9,   1,    1, kPatternRandom,
-     150,    kValuesRandom,  kBiasRandom, -20, 8, -128, 127, true, 0, 0},
+    {"conv", kDcsrOpConv2d, 40,          64,  1, 9,    9,   1,    1, kPatternRandom,
+     150,    kValuesRandom, kBiasRandom, -20, 8, -128, 127, true, 0, 0},
     {"fully connected", kDcsrOpFullyConnected, 40, 200, 2,    1,   1,    1, 1, kPatternRandom, 150,
      kValuesRandom,     kBiasRandom,           40, 5,   -128, 127, true, 0, 0},
 };
@@ -61,7 +61,7 @@ struct Interpreter {
     OneNodeContext context;
     context.SetArena(arena.data(), arena.size());
     context.SetTensor(kPackedLayer, kTfLiteInt8, {static_cast<int>(blob->size)}, 0, blob->data);
-    if (layer.op == kDcsrOpConv1x1) {
+    if (layer.op == kDcsrOpConv2d) {
       context.SetTensor(kInput, kTfLiteInt8,
                         {shape.batches, shape.input_height, shape.input_width, cols},
                         layer.input_zero_point, data.input);
@@ -90,7 +90,7 @@ void test_interpreters_in_threads_share_ops_and_packed_layer() {
   CHECK(AddDcsrOps(resolver) == kTfLiteOk, "registration");
   for (const DcsrCase& layer_case : kLayers) {
     const TFLMRegistration* op =
-        resolver.FindOp(layer_case.op == kDcsrOpConv1x1 ? kConv2dName : kFullyConnectedName);
+        resolver.FindOp(layer_case.op == kDcsrOpConv2d ? kConv2dName : kFullyConnectedName);
     CaseData data = make_case(&layer_case, 1);
     PackOptions options = {};
     options.encoding = kDcsrEncodingDcsr;

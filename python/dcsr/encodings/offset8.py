@@ -24,7 +24,7 @@ LANES = 16
 _MAX_OFFSET = 255
 _MAX_STEP = 65535
 
-# What the kernels add up in 16 bits before they have to carry: tflm_kernels/row_words_mve.h.
+# What the kernels add up in 16 bits before they have to carry: tflm_kernels/mve/row_words_mve.h.
 _MOST_MAGNITUDE = 254
 _MOST_SUMMED = 6
 
