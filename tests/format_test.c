@@ -60,6 +60,17 @@ static int check(const char* name, const void* blob, size_t blob_bytes, const ui
   return 0;
 }
 
+static int check_refused(const char* name, const void* blob, size_t blob_bytes,
+                         DcsrStatus expected) {
+  DcsrLayer layer;
+  DcsrStatus status = dcsr_layer_parse(blob, blob_bytes, &layer);
+  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  if (status == expected) return 0;
+  printf("%s: status %d (%s), the document has %d\n", name, (int)status, dcsr_status_string(status),
+         (int)expected);
+  return 1;
+}
+
 int main(void) {
   int failures = 0;
   const size_t count = sizeof(format_vectors) / sizeof(format_vectors[0]);
@@ -68,6 +79,19 @@ int main(void) {
         check(format_vectors[i].name, format_vectors[i].layer, format_vectors[i].layer_bytes,
               format_vectors[i].output, format_vectors[i].output_bytes);
   }
-  printf("%u vectors, %d failures\n", (unsigned)count, failures);
+  const size_t refused_count = sizeof(format_refused) / sizeof(format_refused[0]);
+  uint32_t seen = 0;  // a bit for each status
+  for (size_t i = 0; i < refused_count; ++i) {
+    failures += check_refused(format_refused[i].name, format_refused[i].blob,
+                              format_refused[i].blob_bytes, format_refused[i].status);
+    seen |= UINT32_C(1) << format_refused[i].status;
+  }
+  for (uint32_t status = kDcsrErrorTruncated; status <= kDcsrErrorValues; ++status) {
+    if (seen >> status & 1) continue;
+    printf("no blob is refused with status %u\n", (unsigned)status);
+    ++failures;
+  }
+  printf("%u vectors, %u blobs to refuse, %d failures\n", (unsigned)count, (unsigned)refused_count,
+         failures);
   return failures != 0 || count == 0;
 }

@@ -1,4 +1,4 @@
-"""docs/format.md against the code: the vectors are current, and decode to what they should."""
+"""docs/format.md against the code: vectors are current, compute what they should, and are refused when changed."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from dcsr import encodings, packing
 
 DOCUMENT = Path("docs/format.md").read_text()
 VECTORS = format_vectors.load(DOCUMENT)
+REFUSED = format_vectors.load_refused(DOCUMENT)
 
 
 def test_section_is_what_the_encoders_give():
@@ -32,3 +33,16 @@ def test_vector_decodes_and_computes(vector):
     assert np.array_equal(encodings.decode(layer.streams), encodings.decode(original.streams))
     outputs = packing.run(layer, format_vectors.activations(layer))[1]
     assert outputs.tobytes() == vector.output
+
+
+def test_every_row_of_the_table_is_read():
+    assert len(REFUSED) == DOCUMENT.count("| `kDcsrError")
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda r: f"{r.vector} {r.change}")
+def test_changed_vector_is_refused(refused):
+    (vector,) = [v for v in VECTORS if v.name == refused.vector]
+    blob = refused.apply(vector.layer)
+    assert blob != vector.layer
+    with pytest.raises(ValueError, match="."):
+        encodings.decode(packing.unpack(blob).streams)

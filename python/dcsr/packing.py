@@ -25,6 +25,17 @@ _FLAG_SAME_PADDING = 4
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING
 _MAX_ROW_LENGTH_BITS = 18
 
+# Encodings whose index_parameter is not 0, and the sections index, delta and plane of each encoding.
+_WITH_INDEX_PARAMETER = ("dcsr", "rice")
+_POSITION_SECTIONS = {
+    "dense": (False, False, False),
+    "dcsr": (True, True, True),
+    "rle": (True, False, False),
+    "offset8": (True, True, False),
+    "rice": (True, True, False),
+    "bitmap": (True, False, False),
+}
+
 
 @dataclass(frozen=True)
 class PackedLayer:
@@ -181,6 +192,9 @@ def unpack(data: bytes) -> PackedLayer:
         or (is_int16 and (in_zero or out_zero))
         or not (-128 <= in_zero <= 127 and -128 <= out_zero <= 127)
         or not (stride_h and stride_w)
+        or (op == OP_FULLY_CONNECTED and (stride_h, stride_w) != (1, 1))
+        or (parameter and module.NAME not in _WITH_INDEX_PARAMETER)
+        or any(size and not has for size, has in zip(sizes, _POSITION_SECTIONS[module.NAME], strict=True))
         or not _window_is_valid(op, window, bool(flags & _FLAG_SAME_PADDING), cols)
     ):
         raise ValueError("a header field of the packed layer is out of range")
