@@ -42,7 +42,7 @@ _MIN_DEFAULT_ARENA = 64 << 20
 # Bytes. The wheel crashes if the arena is too small for the interpreter's own first structures.
 _MIN_ARENA = {
     InterpreterConfig.kAllocationRecording: 512,
-    InterpreterConfig.kPreserveAllTensors: 8216 + 512,  # the planner that plans nothing
+    InterpreterConfig.kPreserveAllTensors: 8216 + 512,  # the memory planner that reuses nothing
 }
 
 
@@ -68,8 +68,8 @@ class Interpreter(stock.Interpreter):
         Args:
           model_data: content of a .tflite file.
           custom_op_registerers: names of C functions that register further ops.
-          arena_size: bytes; None for ten times the model size, but at least 64 MiB. The wheel's builtin ops may crash if
-            the arena is too small.
+          arena_size: bytes; None for ten times the model size, but at least 64 MiB. The wheel's builtin ops may crash
+            if the arena is too small.
           intrepreter_config: as in the wheel, including the spelling.
           alt_decompression_memory_size: as in the wheel.
         """

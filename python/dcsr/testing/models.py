@@ -274,7 +274,7 @@ def _model_input(builder: Builder, rng: np.random.Generator, shape: Sequence[int
 def _random_quantisation(
     rng: np.random.Generator, matrix: np.ndarray, with_bias: bool, per_channel: bool, int16: bool
 ) -> dict[str, object]:
-    """Bias, scales and output zero point of a layer; int16 activations have 256 times as many steps."""
+    """Random bias, scales and output zero point of a layer. With int16 activations the scales are 256 times finer."""
     rows, cols = matrix.shape
     steps = 256 if int16 else 1
     bias = rng.integers(-5000, 5000, rows).astype(np.int64 if int16 else np.int32) * steps if with_bias else None
