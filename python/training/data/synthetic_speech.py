@@ -109,7 +109,7 @@ def _flite(rng: np.random.Generator, voice: str, word: str) -> _Utterance:
 
 
 def _read_wave(content: bytes) -> tuple[np.ndarray, int]:
-    """Returns samples, float32 with full scale 1, and their rate. The sizes in a pipe's header are wrong and ignored."""
+    """Returns samples, float32 with full scale 1, and their rate. Ignores the header's sizes, wrong in pipes."""
     with wave.open(io.BytesIO(content)) as file:
         rate = file.getframerate()
     samples = np.frombuffer(content[44:][: (len(content) - 44) // 2 * 2], "<i2")
