@@ -1,4 +1,4 @@
-"""For the WORKSPACE of a project that depends on this one: docs/embedding.md."""
+"""Repositories for the WORKSPACE of a project that depends on this one: docs/embedding.md."""
 
 load("//third_party/bazel:builtin_repositories.bzl", "builtin_repositories")
 load("//third_party/python:host_python.bzl", "host_python")
@@ -10,10 +10,10 @@ def _define(rule, name, **kwargs):
         rule(name = name, **kwargs)
 
 def dcsr_repositories(tools = False, cortex_m = False):
-    """Defines what the targets of @dcsr depend on. TensorFlow Lite Micro is the caller's to bring.
+    """Defines the dependencies of @dcsr. The caller provides TensorFlow Lite Micro.
 
-    @dcsr//ops and @dcsr//tflm_kernels need none of the options. Repositories that the WORKSPACE has already defined under the
-    same name are kept, and nothing is downloaded before a target needs it.
+    @dcsr//ops and @dcsr//tflm_kernels need no options. Repositories that the WORKSPACE has already defined under the
+    same name are kept. Nothing is downloaded until a target needs it.
 
     Args:
       tools: for @dcsr//python:compress and the other tools: `@pip`, the packages of their lock file, and the python3 on PATH as
@@ -22,7 +22,7 @@ def dcsr_repositories(tools = False, cortex_m = False):
         the tests' runner.
     """
 
-    # What Bazel itself would fetch from the net before it builds anything.
+    # Bazel itself would download these before building anything.
     builtin_repositories()
     if tools or cortex_m:
         _define(host_python, "host_python")

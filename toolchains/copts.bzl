@@ -1,4 +1,4 @@
-"""Compiler flags of the project's own C and C++."""
+"""Compiler flags for the project's own C and C++ sources."""
 
 _WARNINGS = [
     "-Wall",
@@ -13,7 +13,7 @@ _WARNINGS = [
     "-Wdouble-promotion",
 ]
 
-# For C: kernels, which must compile as they are on any C11 compiler.
+# C: kernels must compile unchanged with any C11 compiler.
 DCSR_COPTS_C = _WARNINGS + [
     "-std=c11",
     "-pedantic",
@@ -21,7 +21,7 @@ DCSR_COPTS_C = _WARNINGS + [
     "-Wmissing-prototypes",
 ]
 
-# For C++: what firmware is built with, so nothing that throws or asks for types at run time.
+# C++: as in firmware, without exceptions and run-time type information.
 DCSR_COPTS_CXX = _WARNINGS + [
     "-std=c++17",
     "-fno-exceptions",

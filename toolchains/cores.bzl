@@ -1,10 +1,10 @@
-"""The Cortex-M cores that there is a platform for."""
+"""The supported Cortex-M cores."""
 
-# `mcpu` and `float_abi` are GCC's options, `multilib` the folder of the libraries that they select.
-# `board` names the memory map of the tests (//toolchains/firmware:BOARD.ld), which an emulator has.
+# `mcpu` and `float_abi` are GCC options; `multilib` is the folder of the libraries that they select.
+# `board` is the emulated board whose memory map the tests use (//toolchains/firmware:BOARD.ld).
 CORES = {
-    # Emulated by a Cortex-M3, whose instructions include all of an M0+: no emulated board with an M0
-    # has the memory for the tests.
+    # Emulated by a Cortex-M3, which supports all instructions of an M0+. No emulated board with an M0
+    # has enough memory for the tests.
     "cortex-m0plus": struct(
         mcpu = "cortex-m0plus",
         float_abi = "soft",
@@ -41,8 +41,8 @@ CORES = {
         multilib = "thumb/v8-m.main+dp/hard",
         board = "an547",
     ),
-    # GCC 12 does not know the name. For a compiler it is an M55 (Armv8.1-M with MVE) with other
-    # latencies and with pointer authentication, which is not used. An M55 emulates it, too.
+    # GCC 12 has no such -mcpu. For the compiler it is an M55 (Armv8.1-M with MVE) with other latencies
+    # and with pointer authentication, which is not used. An M55 also emulates it.
     "cortex-m85": struct(
         mcpu = "cortex-m55",
         float_abi = "hard",

@@ -13,15 +13,15 @@
         srcs = ["app.c"],
     )
 
-Both are targets of the host, which the command line builds as any other; what they are made of is built for the core.
-Other projects load them as @dcsr//toolchains:cortex_m.bzl.
+Both are host targets, built without special flags; their firmware is built for the core.
+Other projects load the macros from @dcsr//toolchains:cortex_m.bzl.
 """
 
 load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")
 load(":cores.bzl", "CORES", "core_label")
 load(":simulator.bzl", "SimulatorInfo")
 
-# With the repository's name where it is not the main one: macros and transitions take labels as those of their caller.
+# Absolute labels: macros and transitions resolve labels in the repository of their caller.
 _FIRMWARE = str(Label("//toolchains/firmware:startup"))[:-len("startup")]
 _TOOLCHAINS = str(Label("//toolchains:simulator"))[:-len("simulator")]
 
@@ -42,8 +42,8 @@ _TRANSITION_ATTRS = {
 }
 
 def _firmware_cc_binary(name, cpu, srcs, deps, linkopts, startup, io, linker_script, stack_size, testonly, **kwargs):
-    """The ELF file, as a target that only the core's platform has."""
-    core_label(cpu)  # fails on one that there is not
+    """Defines the ELF file, as a target that is compatible only with the core's platform."""
+    core_label(cpu)  # fails if the core is unknown
     if linker_script:
         scripts = [linker_script]
     else:
@@ -66,7 +66,7 @@ def _firmware_cc_binary(name, cpu, srcs, deps, linkopts, startup, io, linker_scr
 # ----- Tests -----
 
 def _emulated_test_impl(ctx):
-    # A transition makes a list of what is one target.
+    # An attribute with a transition is a list, even of one target.
     elf = ctx.attr.firmware[0][DefaultInfo].files.to_list()[0]
     runner = ctx.attr._runner[DefaultInfo]
     command = [
@@ -125,28 +125,28 @@ def cortex_m_test(
         size = "small",
         tags = [],
         **kwargs):
-    """A test built for a core and run in a simulator of it.
+    """A test built for a core and run in a simulator.
 
-    It succeeds if main() returns 0. Anything else fails: another status, a failed assert(), a fault, no end.
-    `bazel build --platforms=//toolchains:CORE` of NAME.elf gives the firmware itself.
+    It passes if main() returns 0. It fails on any other status, a failed assert(), a fault or a timeout.
+    `bazel build --platforms=//toolchains:CORE` of NAME.elf builds the firmware itself.
 
     Args:
       name: the target.
       cpu: a core of cores.bzl: "cortex-m55".
-      srcs: C and C++ files, one with main(); those of a cc_test will do.
+      srcs: C and C++ files, one with main(); the sources of a cc_test can be used unchanged.
       deps: cc_library targets.
       copts: flags of the compiler.
       defines: macros for `srcs`.
       linkopts: flags of the linker.
       stack_size: in bytes.
-      deterministic: in QEMU with time that counts instructions, for //toolchains/firmware:cycle_counter.
-      startup: as of cortex_m_binary().
-      io: where output goes: //toolchains/firmware:semihosting or :uart.
-      expected_failure: for tests of the tests: the firmware has to fail, and its output or the cause to have this in it.
-      timeout_seconds: 0 for what `size` allows.
-      size: as of every test.
-      tags: as of every test.
-      **kwargs: visibility and the like, for the test.
+      deterministic: run in QEMU with time that counts instructions, for //toolchains/firmware:cycle_counter.
+      startup: see cortex_m_binary().
+      io: destination of output: //toolchains/firmware:semihosting or :uart.
+      expected_failure: for tests of the tests: the firmware must fail, and its output or the cause must contain this text.
+      timeout_seconds: 0 for the timeout of `size`.
+      size: attribute of all tests.
+      tags: attribute of all tests.
+      **kwargs: further attributes of the test, such as visibility.
     """
     _firmware_cc_binary(
         name = name + ".elf",
@@ -181,7 +181,7 @@ def _image_impl(ctx):
     toolchain = find_cpp_toolchain(ctx)
     outputs = [elf]
     for suffix, selection in {
-        # Without what is for a memory of its own.
+        # Without the sections of a separate memory.
         ".bin": ["--remove-section=.large_const"] if ctx.attr.splits_large_const else [],
         ".large_const.bin": ["--only-section=.large_const"],
     }.items():
@@ -236,7 +236,7 @@ def cortex_m_binary(
         stack_size = 64 * 1024,
         testonly = False,
         visibility = None):
-    """A firmware for a board: NAME.elf and NAME.bin, and NAME.large_const.bin where that memory is one of its own.
+    """Firmware for a board: NAME.elf, NAME.bin and, if the board has a separate memory for it, NAME.large_const.bin.
 
     Args:
       name: the target.
@@ -246,12 +246,12 @@ def cortex_m_binary(
       copts: flags of the compiler.
       defines: macros for `srcs`.
       linkopts: flags of the linker.
-      startup: vectors and Reset_Handler; a vendor's startup_DEVICE.c and system_DEVICE.c as a cc_library with alwayslink.
-      io: where output goes: //toolchains/firmware:uart or :semihosting, or a cc_library that implements its io.h.
-      linker_script: the device's. Without one the firmware is for the board of the tests.
-      stack_size: in bytes, __STACK_SIZE for the linker script.
-      testonly: as of every target.
-      visibility: as of every target.
+      startup: vectors and Reset_Handler; for example a vendor's startup_DEVICE.c and system_DEVICE.c in an alwayslink cc_library.
+      io: destination of output: //toolchains/firmware:uart or :semihosting, or a cc_library that implements io.h.
+      linker_script: linker script of the device; without one the firmware is for the board of the tests.
+      stack_size: bytes; __STACK_SIZE in the linker script.
+      testonly: attribute of all targets.
+      visibility: attribute of all targets.
     """
     _firmware_cc_binary(
         name = name + ".elf",

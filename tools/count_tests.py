@@ -1,10 +1,10 @@
-"""Counts single tests, not targets, in what `bazel test --build_event_json_file=FILE` wrote.
+"""Counts individual tests, not targets, in the output of `bazel test --build_event_json_file=FILE`.
 
 python3 tools/count_tests.py FILE...
 
-A test target that Bazel skipped, as it is incompatible with the platform or the flags, counts as one skipped test.
-Names each skipped test with its reason and closes with `N passed, N failed, N skipped`.
-Exit status 1 if a test failed or none ran.
+A target that Bazel skips because it is incompatible with the platform or the flags counts as one skipped test.
+Prints each skipped test with its reason, then `N passed, N failed, N skipped`.
+Exit status 1 if a test failed or if no test ran.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 
 def results(events: Path) -> Iterator[tuple[str, str, Path | None]]:
-    """Yields label, status and test.xml of each finished test target (or shard of one)."""
+    """Yields label, status and test.xml of each finished test target or shard."""
     for line in events.read_text().splitlines():
         event = json.loads(line)
         if "testResult" not in event:
@@ -32,7 +32,7 @@ def results(events: Path) -> Iterator[tuple[str, str, Path | None]]:
 
 
 def skipped_targets(events: Path) -> Iterator[str]:
-    """Yields the label of each test target that was not run because it is incompatible."""
+    """Yields the label of each test target that Bazel skipped as incompatible."""
     tests = set()
     for line in events.read_text().splitlines():
         event = json.loads(line)
@@ -45,7 +45,7 @@ def skipped_targets(events: Path) -> Iterator[str]:
 
 
 def count(label: str, status: str, xml: Path | None) -> Counter[str]:
-    """Counts the tests of one target, and prints those that were skipped."""
+    """Counts the tests of one target and prints the skipped ones."""
     counts: Counter[str] = Counter()
     cases = ElementTree.parse(xml).iter("testcase") if xml and xml.exists() else ()
     for case in cases:
@@ -57,21 +57,21 @@ def count(label: str, status: str, xml: Path | None) -> Counter[str]:
             counts["failed"] += 1
         else:
             counts["passed"] += 1
-    # A target can fail with no test to blame: a crash at the end, a timeout.
+    # A target can fail without a failed test: a crash at the end, or a timeout.
     if status != "PASSED" and not counts["failed"]:
         counts["failed"] += 1
     return counts
 
 
 def main() -> int:
-    """Prints the counts of all files together."""
+    """Prints the totals of all files."""
     total: Counter[str] = Counter()
     for events in sys.argv[1:]:
         for label, status, xml in results(Path(events)):
             total += count(label, status, xml)
         for label in skipped_targets(Path(events)):
             total["skipped"] += 1
-            # All of ours that can be skipped want this; Bazel's events do not say why.
+            # Bazel's events do not give the reason, but all skippable targets of this project have this one.
             print(f"skipped: {label}: needs TFLM's source, --//third_party/tflm:framework (docs/embedding.md)")
     print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return 1 if total["failed"] or not total["passed"] else 0

@@ -1,7 +1,7 @@
-"""Checks the form of all sources: clang-format over C and C++, ruff over Python.
+"""Checks the formatting of all sources: clang-format for C and C++, ruff for Python.
 
-bazel run //tools:lint            says what is wrong, exit status 1 if anything is
-bazel run //tools:lint -- --fix   corrects what can be corrected
+bazel run //tools:lint            reports problems; exit status 1 if there are any
+bazel run //tools:lint -- --fix   corrects what can be corrected automatically
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def sources(root: Path) -> list[str]:
     """Returns the C, C++ and Python files below `root`, relative to it."""
     found = []
     for folder, subfolders, files in os.walk(root):
-        # Hidden folders are Git's and caches; bazel-* are Bazel's links to what it built.
+        # Skip hidden folders (Git, caches) and bazel-* (links to Bazel's outputs).
         subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "bazel-")))
         for file in sorted(files):
             path = Path(folder, file)
@@ -33,9 +33,9 @@ def sources(root: Path) -> list[str]:
 
 
 def commands(files: Sequence[str], *, fix: bool) -> list[list[str]]:
-    """Returns what to run over `files`."""
+    """Returns the commands that check or fix `files`."""
     formatter = str(Path(clang_format.__file__).parent / "data/bin/clang-format")
-    # pip puts it beside the package, in bin/.
+    # pip installs it in bin/, beside the package.
     linter = str(Path(ruff.__file__).parents[1] / "bin/ruff")
     c_files = [file for file in files if Path(file).suffix in C_SUFFIXES]
     python_files = [file for file in files if Path(file).suffix not in C_SUFFIXES]
@@ -49,7 +49,7 @@ def commands(files: Sequence[str], *, fix: bool) -> list[list[str]]:
 
 
 def main() -> int:
-    """Runs every tool, also after one has found something."""
+    """Runs every tool, even if an earlier one reports problems."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fix", action="store_true", help="correct the files in place")
     fix = parser.parse_args().fix

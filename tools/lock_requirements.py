@@ -3,9 +3,9 @@
     python3 tools/lock_requirements.py third_party/python/requirements.in
 
 writes third_party/python/requirements_lock.txt. Every supported CPython resolves the requirements
-with its own pip, so that markers such as `python_version < "3.11"` mean what they say; a package
-that resolves to different versions gets one line for each, with the marker that tells them apart.
-Only wheels for x86-64 Linux are considered; `--source PACKAGE` locks the source archive of one that has no wheel.
+with its own pip, so that markers such as `python_version < "3.11"` are evaluated correctly. A package
+that resolves to different versions gets one line per version, with a marker that selects it.
+Only wheels for x86-64 Linux are considered. `--source PACKAGE` locks the source archive of a package without a wheel.
 
 The interpreters must be on PATH as python3.10, python3.11 and so on, each with pip 22.2 or later.
 """
@@ -24,14 +24,14 @@ from pathlib import Path
 
 PYTHON_MINORS = range(10, 15)
 
-# The C library of Debian 12, the oldest system supported: a wheel for a newer one would not load.
+# glibc of Debian 12, the oldest supported system. It cannot load wheels for a newer glibc.
 GLIBC_MINOR = 36
 
 Pin = tuple[str, str]  # name, version
 
 
 def canonical(name: str) -> str:
-    """Returns the name under which an index lists the package (PEP 503)."""
+    """Returns the normalised name of a package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -42,7 +42,7 @@ def pip(python: str, what: str, *arguments: str) -> None:
 
 
 def installs(python: str, what: str, *arguments: str) -> list[dict]:
-    """What `pip install` with these arguments would install, from its report."""
+    """Returns the packages that `pip install` would install, from pip's report."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch, "report.json")
         options = ("--quiet", "--dry-run", "--ignore-installed", f"--report={report}", f"--target={scratch}/site")
@@ -51,7 +51,7 @@ def installs(python: str, what: str, *arguments: str) -> list[dict]:
 
 
 def sha256(install: dict) -> str:
-    """Of the file that an entry of pip's report would be installed from."""
+    """Returns the sha256 of the file of an entry of pip's report."""
     return install["download_info"]["archive_info"]["hashes"]["sha256"]
 
 
@@ -59,7 +59,7 @@ def resolve(requirements: Path, minor: int, sources: set[str]) -> dict[Pin, set[
     """Resolves `requirements` for CPython 3.`minor` without installing anything.
 
     Returns:
-      The sha256 of the chosen wheel, for each package; of the source archive for those in `sources`.
+      The sha256 of the chosen wheel of each package; for packages in `sources`, of the source archive.
     """
     python = shutil.which(f"python3.{minor}")
     if python is None:
@@ -68,7 +68,7 @@ def resolve(requirements: Path, minor: int, sources: set[str]) -> dict[Pin, set[
     platforms += [f"manylinux{tag}_x86_64" for tag in ("2014", "2010", "1")]
     pins = {}
     with tempfile.TemporaryDirectory() as wheels:
-        # pip takes source archives for another platform only without what they require, so it gets wheels made of them.
+        # For another platform, pip accepts source archives only with --no-deps. So build wheels from them first.
         for source in sources:
             pip(
                 python,
@@ -98,7 +98,7 @@ def resolve(requirements: Path, minor: int, sources: set[str]) -> dict[Pin, set[
 
 
 def marker(minors: set[int], supported: range) -> str:
-    """Returns the shortest marker that tells `minors` from the others of `supported`."""
+    """Returns the shortest marker that selects `minors` among `supported`."""
     low, high = min(minors), max(minors)
     if len(minors) != high - low + 1:
         return " or ".join(f'python_version == "3.{minor}"' for minor in sorted(minors))
@@ -111,7 +111,7 @@ def marker(minors: set[int], supported: range) -> str:
 
 
 def lock_text(requirements: Path, supported: range, without: set[str], sources: set[str]) -> str:
-    """Returns the text of the lock file of `requirements`, less the packages `without`."""
+    """Returns the text of the lock file of `requirements`, except the packages in `without`."""
     hashes: dict[Pin, set[str]] = defaultdict(set)
     minors: dict[Pin, set[int]] = defaultdict(set)
     for minor in supported:

@@ -14,12 +14,12 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-# Of the runfiles, where files lie as in the repository.
+# Root of the runfiles, which mirror the repository.
 _ROOT = Path(__file__).absolute().parents[2]
 
 
 def _stage(folder: Path) -> None:
-    """Copies what goes into the package; setuptools writes beside its input."""
+    """Copies the sources of the package to `folder`: setuptools writes beside its input."""
     shutil.copy(_ROOT / "python/pyproject.toml", folder)
     shutil.copy(_ROOT / "LICENSE", folder)
     source = _ROOT / "python/dcsr"
@@ -28,12 +28,12 @@ def _stage(folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    # The plugin depends on the platform, but not on the version of Python.
+    # The plugin depends on the platform, not on the Python version.
     (folder / "setup.cfg").write_text(f"[bdist_wheel]\npython_tag = py3\nplat_name = {platform}\n")
 
 
 def _use_whole_setuptools() -> None:
-    """Has setuptools imported from where it is installed: runfiles lack a file of it with a blank in its name."""
+    """Imports setuptools from its installed location: runfiles lack one of its files, whose name has a space."""
     entry = next(path for path in sys.path if Path(path, "setuptools/__init__.py").is_file())
     sys.path.insert(0, str(Path(entry, "setuptools/__init__.py").resolve().parents[1]))
 
@@ -52,7 +52,7 @@ def build(output: Path) -> Path:
         _stage(staged)
         os.chdir(staged)
         try:
-            # Its log is of no use when all goes well.
+            # The log is only printed on failure.
             with tempfile.TemporaryFile("w+") as log:
                 stdout, sys.stdout = sys.stdout, log
                 try:
@@ -65,7 +65,7 @@ def build(output: Path) -> Path:
                     sys.stdout = stdout
         finally:
             os.chdir(here)
-        # Whole or not at all.
+        # Copy, then rename: the wheel appears complete or not at all.
         partial = output / f".{name}.partial"
         shutil.copy(built / name, partial)
         partial.replace(output / name)

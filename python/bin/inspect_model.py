@@ -1,4 +1,4 @@
-"""Runs dcsr.cli.inspect; see there. Not named inspect.py, which would hide the standard module from numpy."""
+"""Runs dcsr.cli.inspect; see there. A file named inspect.py would hide the standard module from numpy."""
 
 from dcsr.cli import common, inspect
 

@@ -1,4 +1,4 @@
-"""C and C++ sources that hold bytes and numbers."""
+"""Writes bytes and numbers as C and C++ sources."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _PER_LINE = 12
 
 
 def identifier(name: str) -> str:
-    """`name` as a C identifier."""
+    """Converts `name` to a C identifier."""
     cleaned = re.sub(r"\W", "_", name, flags=re.ASCII)
     return cleaned if cleaned and not cleaned[0].isdigit() else f"_{cleaned}"
 
 
 def values(numbers: np.ndarray) -> str:
-    """The elements of `numbers` as indented lines of an initialiser."""
+    """Formats the elements of `numbers` as indented lines of an initialiser."""
     flat = [str(number) for number in np.asarray(numbers).reshape(-1).tolist()]
     lines = [flat[i : i + _PER_LINE] for i in range(0, len(flat), _PER_LINE)]
     return "".join(f"    {', '.join(line)},\n" for line in lines)
 
 
 def write(path: Path, data: bytes, source: str) -> None:
-    """Writes `data` as an aligned C++ array to `path`, and its declaration to the header beside it.
+    """Writes `data` as an aligned C++ array, with a header that declares it.
 
     The array is named after the file: `g_model_data` and `g_model_data_size` for model.cc.
 
     Args:
-      path: of the source; the header's ends in .h.
-      data: of any length.
-      source: file name that the comment gives as origin.
+      path: the source file. The header is beside it, with the suffix .h.
+      data: bytes of any length.
+      source: file name that the comment in the source gives as origin.
 
     Raises:
       dcsr.model.ModelError: if a file cannot be written.

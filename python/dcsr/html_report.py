@@ -1,4 +1,4 @@
-"""The table of layers as one HTML page that needs nothing else: no script, no link, no font."""
+"""The table of layers as one self-contained HTML page: no scripts, links or fonts."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ _LEGEND = """\
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows besides its layers.
+    """Contents of a page except its layers.
 
     Attributes:
       title: name of the model.
-      cpu: core of the estimates.
-      objective: of the planner; None for a model that was only looked at.
-      file_bytes: of the model; before and after, if it was compressed.
-      arena_bytes: measured likewise; None if the interpreter could not load the model.
-      comparison: other ways to store the model, as benchmarks/tflm_compression.py writes them.
+      cpu: core that the estimates are for.
+      objective: objective of the planner; None if the model was only inspected.
+      file_bytes: size of the model; [before, after] if it was compressed.
+      arena_bytes: measured arena, in the same order; None if the interpreter could not load the model.
+      comparison: other ways to store the model, as written by benchmarks/tflm_compression.py.
     """
 
     title: str
@@ -65,7 +65,7 @@ class Page:
 
 
 def render(page: Page, rows: Sequence[Row]) -> str:
-    """The page's HTML."""
+    """Returns the page as HTML."""
     title = html.escape(page.title)
     aim = f"Compressed with objective {page.objective}. " if page.objective else ""
     parts = [
@@ -118,7 +118,7 @@ def _cards(page: Page, rows: Sequence[Row]) -> str:
 
 
 def _change(label: str, values: Sequence[int | None], note: str = "") -> tuple[str, str, str]:
-    """The last of the values, with what it was before."""
+    """Returns a card: the label, the last value, and a note that compares it with the first."""
     notes = [note] if note else []
     if len(values) == 2 and None not in values:
         notes.insert(0, f"from {values[0]:,}, {(values[1] - values[0]) / values[0]:+.1%}")
@@ -126,7 +126,7 @@ def _change(label: str, values: Sequence[int | None], note: str = "") -> tuple[s
 
 
 def _layers(rows: Sequence[Row]) -> str:
-    """A table of the packed layers and one of the others, with bars to one scale."""
+    """Returns one table of the packed layers and one of the others. All bars share one scale."""
     most = max((row.dense_bytes or 0 for row in rows), default=0)
     several = len({row.subgraph for row in rows}) > 1
 
@@ -190,7 +190,7 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], text:
 
 
 def _bars(row: Row, most: int) -> str:
-    """Bars for dense, chosen (of packed layers) and bound."""
+    """Returns the bars of a layer: dense, chosen (packed layers only) and bound."""
     if not row.dense_bytes:
         return ""
     bars = [("dense", row.dense_bytes), ("bound", row.bound_bytes)]

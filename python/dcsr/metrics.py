@@ -1,16 +1,16 @@
-"""How many bytes a matrix takes in each storage scheme, and the entropy bounds below which none can go.
+"""Size of a matrix in each storage scheme, and the entropy bounds that no scheme can beat.
 
-Usable on any int8 or int16 numpy matrix. Definitions, for k nonzeros of v bytes in n columns, R rows:
+Works on any int8 or int16 numpy matrix. Definitions, for k nonzeros of v bytes, n columns and R rows:
 
   dense         v * R * n.
-  csr           v * k, a column index of 1, 2 or 4 bytes each, R + 1 row pointers of 2 or 4 bytes.
-  bcsr          CSR of 2x2 blocks: 4 v bytes a block that has a nonzero; edges are filled with zeros.
-  psr           positions as packed column indices of ceil(log2 n) bits each, row lengths as dCSR has them.
+  csr           v * k, one column index of 1, 2 or 4 bytes each, R + 1 row pointers of 2 or 4 bytes.
+  bcsr          CSR of 2x2 blocks: 4 v bytes per block with a nonzero; edges are padded with zeros.
+  psr           positions as packed column indices of ceil(log2 n) bits each, row lengths as in dCSR.
   rle, dcsr, offset8, bitmap, rice    the encodings of this package.
-  rice+huffman  rice with Huffman-coded values, of int8 matrices.
-  zlib6, zlib9  the dense bytes through zlib.
+  rice+huffman  rice with Huffman-coded values; int8 matrices only.
+  zlib6, zlib9  the dense bytes compressed by zlib at level 6 and 9.
   bound         log2 C(n, k_row) bits for the positions of each row, values plain.
-  bound_entropy the same with the values at their zero-order entropy.
+  bound_entropy the same, with the values at their zero-order entropy.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ _SCHEMES = ("rle", "offset8", "bitmap", "rice", "rice+huffman")
 
 
 def measure(matrix: np.ndarray) -> dict[str, int]:
-    """Bytes of `matrix` (int8 or int16 [rows, cols]) in every scheme of the module's table, rounded up.
+    """Measures a matrix in every scheme of the module's table.
 
-    The dCSR parts follow as `dcsr.row_length`, `dcsr.index`, `dcsr.delta`, `dcsr.plane` and `dcsr.values`.
+    Args:
+      matrix: int8 or int16 [rows, cols].
+
+    Returns:
+      Bytes per scheme, rounded up. The parts of dCSR follow as `dcsr.row_length`, `dcsr.index`, `dcsr.delta`,
+      `dcsr.plane` and `dcsr.values`.
 
     Raises:
-      ValueError: if it is not such a matrix.
+      ValueError: if `matrix` is not such a matrix.
     """
     dcsr = encodings.encode(matrix, "dcsr")
     matrix = np.ascontiguousarray(matrix)
@@ -57,12 +62,15 @@ def measure(matrix: np.ndarray) -> dict[str, int]:
 
 
 def bounds(matrix: np.ndarray) -> tuple[float, float]:
-    """(bytes with plain values, bytes with values at zero-order entropy), positions at log2 C(n, k) bits a row."""
+    """Returns (bytes with plain values, bytes with values at zero-order entropy).
+
+    Both count log2 C(n, k) bits per row for the positions.
+    """
     cols = matrix.shape[1]
     log_factorial = np.concatenate([[0.0], np.cumsum(np.log2(np.arange(1, cols + 1)))])
     lengths = np.count_nonzero(matrix, axis=1)
     positions = float(np.sum(log_factorial[cols] - log_factorial[lengths] - log_factorial[cols - lengths]))
-    # Values as unsigned bit patterns, counted; zero is a position and no value.
+    # Histogram of the values as unsigned bit patterns. Zero is left out: it is counted as a position.
     patterns = matrix.view(np.uint8 if matrix.itemsize == 1 else np.uint16)
     counts = np.bincount(patterns.reshape(-1), minlength=2)[1:]
     counts = counts[counts > 0]

@@ -1,6 +1,7 @@
-"""The check of a model before it is handed to the interpreter, which trusts it: is all there that it will follow?
+"""Checks a model before it is passed to the interpreter, which trusts every reference in the file.
 
-Fields are given by their number in TensorFlow Lite's schema.fbs. What the values mean to builtin ops is up to those.
+Fields are given by their number in TensorFlow Lite's schema.fbs. Values that only matter to builtin ops are not
+checked.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _WEIGHTED = {
 }
 _CUSTOM_CODES = {code.encode() for code in CUSTOM_CODES.values()}
 
-# Fields of option tables that are offsets, as far as TFLM reads them: to vectors of 4-byte numbers
-# or to strings.
+# Fields of option tables that TFLM reads and that are offsets: to vectors of 4-byte numbers, or to
+# strings.
 _OPTION_VECTORS = {
     "BucketizeOptions": [0],
     "ConcatEmbeddingsOptions": [1, 2],
@@ -37,23 +38,23 @@ _OPTION_STRINGS = {"VarHandleOptions": [0, 1]}
 
 
 def check_model(data: bytes) -> None:
-    """Checks that `data` is a whole TFLite model which the interpreter can walk without leaving it.
+    """Checks that `data` is a complete TFLite model that the interpreter can traverse within bounds.
 
-    Only scalars may reach up to 8 bytes beyond the end, if a table claims to be smaller than its
-    fields; put zeros there.
+    One exception: a scalar may extend up to 8 bytes beyond the end if its table claims to be smaller than
+    its fields. Callers must append MAX_SCALAR_BYTES zeros.
 
     Raises:
-      ValueError: if it is none, is truncated, or refers to what it does not have.
+      ValueError: if `data` is not a model, is truncated, or refers to something that it does not contain.
     """
     if data[4:8] != b"TFL3":
         raise ValueError("not a TFLite model (no TFL3 identifier)")
-    # Flatbuffers are made of whole words. Files may be attached behind.
+    # The size of a flatbuffer is a multiple of 4. An archive of files may be appended.
     data, _ = tflite.split_archive(data)
     if len(data) % 4 != 0:
         raise ValueError("truncated TFLite model (its size is not a multiple of 4)")
     try:
         _check_tables(data)
-        # The wheel does this as well, with whatever exception comes of it.
+        # The wheel does this as well, but lets any exception escape.
         schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     except _Damage as damage:
         raise ValueError(f"truncated or damaged TFLite model ({damage})") from None
@@ -62,11 +63,11 @@ def check_model(data: bytes) -> None:
 
 
 class _Damage(Exception):
-    """What is wrong with a model."""
+    """A defect of a model; the text describes it."""
 
 
 class _Table:
-    """A flatbuffer table; every access is checked."""
+    """A flatbuffer table. Every access is checked against the bounds of the file."""
 
     def __init__(self, data: bytes, position: int, name: str) -> None:
         self.name = name
@@ -81,26 +82,26 @@ class _Table:
             raise _Damage(f"{name}: a field lies outside its table")
 
     def scalar(self, field: int, layout: str = "<I", default: int = 0) -> int:
-        """A number."""
+        """Reads a number with the struct format `layout`; returns `default` if the field is absent."""
         offset = self._offset(field)
         return self._read(layout, self._position + offset) if offset else default
 
     def vector(self, field: int, element_bytes: int) -> bytes:
-        """Content of a vector of numbers, empty if there is none."""
+        """Reads the bytes of a vector of numbers; empty if the field is absent."""
         found = self._find_vector(field, element_bytes)
         return b"" if found is None else self._data[found[0] : found[0] + found[1] * element_bytes]
 
     def integers(self, field: int) -> tuple[int, ...]:
-        """A vector of int32."""
+        """Reads a vector of int32."""
         content = self.vector(field, 4)
         return struct.unpack(f"<{len(content) // 4}i", content)
 
     def has(self, field: int) -> bool:
-        """Whether the field is there."""
+        """Whether the field is present."""
         return self._offset(field) != 0
 
     def string(self, field: int) -> bytes:
-        """A string, which a zero must follow."""
+        """Reads a string. It must be followed by a zero byte."""
         found = self._find_vector(field, 1)
         if found is None:
             return b""
@@ -110,12 +111,12 @@ class _Table:
         return self._data[start : start + length]
 
     def table(self, field: int, name: str) -> _Table | None:
-        """A table, None if there is none."""
+        """Reads a table; None if the field is absent."""
         offset = self._offset(field)
         return self._follow(self._position + offset, name) if offset else None
 
     def tables(self, field: int, name: str, *, required: bool = False) -> list[_Table]:
-        """A vector of tables."""
+        """Reads a vector of tables; empty if the field is absent and not required."""
         found = self._find_vector(field, 4)
         if found is None:
             if required:
@@ -125,14 +126,14 @@ class _Table:
         return [self._follow(start + 4 * i, f"{name} {i}") for i in range(length)]
 
     def _offset(self, field: int) -> int:
-        """Where a field is in the table, 0 if it is not."""
+        """Offset of a field within the table, 0 if the field is absent."""
         return self._read("<H", self._vtable + 4 + 2 * field) if field < self._fields else 0
 
     def _follow(self, position: int, name: str) -> _Table:
         return _Table(self._data, position + self._read("<I", position), name)
 
     def _find_vector(self, field: int, element_bytes: int) -> tuple[int, int] | None:
-        """(position, length) of a vector's elements."""
+        """Returns (position, length) of a vector's elements; None if the field is absent."""
         offset = self._offset(field)
         if not offset:
             return None
@@ -212,7 +213,7 @@ def _check_operator(operator: _Table, codes: list[_Table], tensors: list[_Table]
             raise _Damage(f"{operator.name}: has weights without elements")
     for field in (1, 2, 8):
         for index in operator.integers(field):
-            if index != -1:  # an optional tensor that is left out
+            if index != -1:  # an omitted optional tensor
                 _require_index(operator, "tensor", index, tensors)
     kind = operator.scalar(3, "<B")
     options = operator.table(4, "options")
@@ -233,7 +234,7 @@ def _builtin_code(code: _Table) -> int:
 
 
 def _check_constants(operator: _Table, tensors: list[_Table], buffer_sizes: list[int]) -> None:
-    """Our ops see only the shape of a tensor, and not whether its buffer holds so many bytes."""
+    """Checks that the constants of our ops fit their buffers. The ops see only shapes, not buffer sizes."""
     for index in operator.integers(1):
         if index == -1:
             continue

@@ -1,4 +1,4 @@
-"""The packed layer: one constant tensor that holds all a kernel needs. Format: docs/format.md."""
+"""The packed layer: one constant tensor with everything that a kernel needs. Format: docs/format.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERSION = 1
 HEADER_BYTES = 64
 OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
-MAX_STRIDE = 255  # and of a filter, and dilation
+MAX_STRIDE = 255  # also the limit of filter sizes and dilations
 
 _HEADER = struct.Struct("<4s4B4I4h7Bx5I4B")
 _FLAG_PER_ROW = 1
@@ -39,21 +39,21 @@ _POSITION_SECTIONS = {
 
 @dataclass(frozen=True)
 class PackedLayer:
-    """A layer as it is packed.
+    """The contents of a packed layer.
 
     Attributes:
       op: OP_CONV_2D or OP_FULLY_CONNECTED.
-      streams: the encoded weights, int8; a column is (tap * channels + channel), taps row by row.
-      bias: int32 [rows], the input zero point folded in; int64 with int16 activations.
+      streams: the encoded int8 weights. Columns are (tap * channels + channel); taps are in row-major order.
+      bias: int32 [rows] with the input zero point folded in; int64 with int16 activations.
       multiplier: int32 [rows] or [1].
-      shift: int8, as many as multipliers.
-      input_zero_point, output_zero_point: of the activations, int8 range; 0 with int16 activations.
-      activation_min, activation_max: clamp of the output, in the range of its type.
-      stride: (vertical, horizontal) of the convolution, else (1, 1).
-      scratch_budget: bytes of scratch that a kernel should keep to; 0 for its default.
-      filter_size, dilation: (vertical, horizontal) of the convolution, else (1, 1).
-      same_padding: whether a convolution with a larger filter pads its input; False for 1x1, which never does.
-      int16_activations: whether input and output are int16; else they are int8.
+      shift: int8, same shape as multiplier.
+      input_zero_point, output_zero_point: int8 range; 0 with int16 activations.
+      activation_min, activation_max: clamp of the output, within the range of its type.
+      stride: (vertical, horizontal) of a convolution, else (1, 1).
+      scratch_budget: bytes of scratch that a kernel should not exceed; 0 for the kernel's default.
+      filter_size, dilation: (vertical, horizontal) of a convolution, else (1, 1).
+      same_padding: whether a convolution pads its input; always False for a 1x1 filter, which never pads.
+      int16_activations: True if input and output are int16, False if they are int8.
     """
 
     op: int
@@ -74,26 +74,26 @@ class PackedLayer:
 
 
 def int16_bias(bias: np.ndarray | None, rows: int) -> np.ndarray:
-    """int64 [rows], the bias of a layer with int16 activations, which have no zero point to fold in."""
+    """Returns the bias of a layer with int16 activations, int64 [rows]. There is no zero point to fold in."""
     return np.zeros(rows, np.int64) if bias is None else bias.astype(np.int64)
 
 
 def fold_bias(bias: np.ndarray | None, matrix: np.ndarray, input_zero_point: int) -> np.ndarray:
-    """int32 [rows]: bias - input_zero_point * row sums, modulo 2^32. No bias is a bias of zeros."""
+    """Returns bias - input_zero_point * row sums, int32 [rows], modulo 2^32. None stands for a bias of zeros."""
     sums = matrix.sum(axis=1, dtype=np.int64)
     original = np.zeros_like(sums) if bias is None else bias.astype(np.int64)
     return (original - input_zero_point * sums).astype(np.int32)
 
 
 def unfold_bias(layer: PackedLayer, matrix: np.ndarray) -> np.ndarray:
-    """Inverse of fold_bias: the [rows] bias of the original layer, int32 or with int16 activations int64."""
+    """Inverse of fold_bias: the original bias [rows], int32, or int64 with int16 activations."""
     if layer.int16_activations:
         return layer.bias
     return fold_bias(layer.bias, matrix, -layer.input_zero_point)
 
 
 def pack(layer: PackedLayer) -> bytes:
-    """The bytes of `layer`.
+    """Serialises `layer`.
 
     Raises:
       ValueError: if the values are not int8.
@@ -153,17 +153,17 @@ def _pack_row_lengths(streams: Streams) -> bytes:
 
 
 def _unpack_row_lengths(section: bytes, rows: int, width: int, width_bits: int | None) -> np.ndarray | None:
-    """uint32 [rows]; None if they are not stored."""
+    """Returns the row lengths, uint32 [rows]; None if they are not stored."""
     if width_bits is not None:
         return bits.unpack(section, np.arange(rows) * width_bits, width_bits).astype(np.uint32)
     return np.frombuffer(section, f"<u{width}").astype(np.uint32) if width else None
 
 
 def unpack(data: bytes) -> PackedLayer:
-    """The layer in `data`, whose position streams are as stored and not decoded yet.
+    """Parses a packed layer. The position streams are not decoded.
 
     Raises:
-      ValueError: if `data` is not a packed layer of this version, or its header or sections are wrong.
+      ValueError: if `data` is not a packed layer of this version, or if its header or sections are invalid.
     """
     if len(data) < HEADER_BYTES or data[:4] != MAGIC:
         raise ValueError("not a packed layer")
@@ -252,7 +252,7 @@ def unpack(data: bytes) -> PackedLayer:
 
 
 def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols: int) -> bool:
-    """Whether (filter_h, filter_w, dilation_h, dilation_w) are those of a layer; a 1x1 filter is written as zeros."""
+    """Whether (filter_h, filter_w, dilation_h, dilation_w) is valid for the layer; zeros encode a 1x1 filter."""
     if not any(window):
         return not same_padding
     taps = window[0] * window[1]
@@ -260,17 +260,17 @@ def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols:
 
 
 def run(layer: PackedLayer, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Multiplies the layer with vectors, as docs/format.md#arithmetic says.
+    """Reference implementation of the arithmetic in docs/format.md#arithmetic.
 
     Args:
-      layer: of any encoding.
-      activations: int8 [vectors, cols], or int16.
+      layer: a layer with any encoding.
+      activations: int8 or int16 [vectors, cols].
 
     Returns:
-      (int32 [vectors, rows] accumulators, int8 [vectors, rows] outputs); with int16 activations int64 and int16.
+      (accumulators [vectors, rows], outputs [vectors, rows]): int32 and int8; with int16 activations int64 and int16.
     """
     matrix = encodings.decode(layer.streams)
-    # Sums of up to 2^18 products stay exact in float64, whose product is the fast one.
+    # Sums of up to 2^18 products are exact in float64, and numpy multiplies float64 matrices fastest.
     sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
     if layer.int16_activations:
         accumulators = sums + layer.bias

@@ -1,4 +1,4 @@
-"""Fixed-point requantisation exactly as TFLM computes it.
+"""Fixed-point requantisation, bit exact with TFLM.
 
 Sources: QuantizeMultiplier (tensorflow/lite/kernels/internal/quantization_util.cc), MultiplyByQuantizedMultiplier
 (.../internal/common.cc, double rounding), CalculateActivationRangeQuantized and
@@ -16,7 +16,7 @@ MAX_INT16_SHIFT = 7  # with int16 activations
 INT8_RANGE = (-128, 127)
 INT16_RANGE = (-32768, 32767)
 
-# Bounds of the fused activations by name; None is unbounded.
+# Real-valued bounds of the fused activations. None means unbounded.
 ACTIVATION_BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "NONE": (None, None),
     "RELU": (0.0, None),
@@ -26,7 +26,7 @@ ACTIVATION_BOUNDS: dict[str, tuple[float | None, float | None]] = {
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """(multiplier, shift) with real ~= multiplier * 2^(shift - 31); multiplier is 0 or in [2^30, 2^31).
+    """Returns (multiplier, shift) with real ~= multiplier * 2^(shift - 31); multiplier is 0 or in [2^30, 2^31).
 
     Raises:
       ValueError: if `real` is negative, not finite, or too large for a shift of at most 30.
@@ -36,7 +36,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if real == 0:
         return 0, 0
     mantissa, shift = math.frexp(real)
-    # Halves away from zero, as std::round; the mantissa is positive.
+    # Round half away from zero like std::round. The mantissa is positive.
     multiplier = math.floor(mantissa * (1 << 31) + 0.5)
     if multiplier == 1 << 31:
         multiplier //= 2
@@ -55,14 +55,17 @@ def layer_multipliers(
     *,
     product_in_float: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Multipliers (int32) and shifts (int8) of a layer, one for each weight scale.
+    """Computes the multipliers and shifts of a layer, one pair per weight scale.
 
     Args:
       input_scale: float32, as stored in the model.
       weight_scales: float32 [rows] or [1].
       output_scale: float32.
-      product_in_float: whether TFLM multiplies the input and weight scale in float (per-tensor FULLY_CONNECTED)
-        or in double (CONV_2D, per-channel FULLY_CONNECTED).
+      product_in_float: True if TFLM multiplies input and weight scale in float (per-tensor FULLY_CONNECTED), False if
+        in double (CONV_2D, per-channel FULLY_CONNECTED).
+
+    Returns:
+      (int32 multipliers, int8 shifts), [rows] or [1] each.
 
     Raises:
       ValueError: if a scale cannot be represented.
@@ -82,11 +85,17 @@ def layer_multipliers(
 def activation_range(
     activation: str, scale: np.float32, zero_point: int, limits: tuple[int, int] = INT8_RANGE
 ) -> tuple[int, int]:
-    """Quantised bounds of an output, whose type has `limits`, with the fused activation of that name.
+    """Returns the quantised (minimum, maximum) of an output with a fused activation.
+
+    Args:
+      activation: key of ACTIVATION_BOUNDS.
+      scale: of the output.
+      zero_point: of the output.
+      limits: range of the output type.
 
     Raises:
-      KeyError: if the activation is not one of ACTIVATION_BOUNDS.
-      ValueError: if the clamp leaves no value, as a zero point outside the type would.
+      KeyError: if the activation is unknown.
+      ValueError: if the range is empty, for example because the zero point lies outside the type.
     """
     low, high = ACTIVATION_BOUNDS[activation]
     minimum, maximum = limits
@@ -105,14 +114,23 @@ def _quantize(value: float, scale: np.float32, zero_point: int) -> int:
 
 
 def requantize(accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """MultiplyByQuantizedMultiplier on int32 [..., rows] with multipliers and shifts [rows] or [1]: int32."""
+    """TFLM's MultiplyByQuantizedMultiplier for int32 accumulators.
+
+    Args:
+      accumulators: int32 [..., rows].
+      multipliers: int32 [rows] or [1].
+      shifts: int8, same shape as multipliers.
+
+    Returns:
+      int32 [..., rows].
+    """
     shifts = shifts.astype(np.int64)
     multipliers = multipliers.astype(np.int64)
     left, right = np.maximum(shifts, 0), np.maximum(-shifts, 0)
     shifted = (accumulators.astype(np.int64) << left).astype(np.int32).astype(np.int64)
     product = shifted * multipliers
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    # Division that truncates towards zero; a multiplier is never negative, so nothing saturates.
+    # Division truncates towards zero. Multipliers are never negative, so nothing saturates.
     high = np.sign(nudged) * (np.abs(nudged) >> 31)
     mask = (np.int64(1) << right) - 1
     threshold = (mask >> 1) + (high < 0)
@@ -120,9 +138,17 @@ def requantize(accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.nda
 
 
 def requantize_int16(accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """MultiplyByQuantizedMultiplier on int64 [..., rows], as int16 activations have it: int32, modulo 2^32.
+    """TFLM's MultiplyByQuantizedMultiplier for int64 accumulators, as used with int16 activations.
 
-    Takes the upper 16 bits of the multiplier and rounds once, halves up.
+    It uses the upper 16 bits of the multiplier and rounds once, half up.
+
+    Args:
+      accumulators: int64 [..., rows].
+      multipliers: int32 [rows] or [1].
+      shifts: int8, same shape as multipliers.
+
+    Returns:
+      int32 [..., rows], modulo 2^32.
     """
     reduced = np.minimum((multipliers.astype(np.int64) + (1 << 15)) >> 16, 0x7FFF)
     right = 15 - shifts.astype(np.int64)

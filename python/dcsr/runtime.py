@@ -1,14 +1,14 @@
-"""The interpreter of the tflite-micro wheel with the ops of compressed models.
+"""The interpreter of the tflite-micro wheel, extended with the ops of compressed models.
 
     interpreter = dcsr.runtime.Interpreter.from_file("model.dcsr.tflite")
 
-is used as `tflite_micro.runtime.Interpreter` is. The ops are in a library of their own, which is
-built by `bazel build //ops:wheel_plugin` and expected beside this module or where DCSR_WHEEL_PLUGIN
-says.
+It is used like `tflite_micro.runtime.Interpreter`. The ops are in a separate library, built by
+`bazel build //ops:wheel_plugin`. It is expected beside this module or at the path in
+DCSR_WHEEL_PLUGIN.
 
-Two things differ from the wheel's class. What the C++ code writes to stderr while a model is loaded
-stands in the exception if that fails. And a model is checked first: the wheel does not, and crashes
-on damaged ones.
+There are two differences from the wheel's class. If loading a model fails, the exception contains
+the messages that the C++ code wrote to stderr. And models are checked before they are loaded: the
+wheel itself does not check them and crashes on damaged ones.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ PLUGIN_VARIABLE = "DCSR_WHEEL_PLUGIN"
 _PLUGIN_NAME = "_dcsr_ops_wheel.so"
 _REGISTERER = "DcsrRegisterOps"
 
-# The wheel's default of ten times the model is too little for small and for well compressed models.
-# What is not touched of an arena costs nothing.
+# The wheel's default of ten times the model size is too small for small models and for well compressed
+# ones. A larger arena costs nothing: pages that are never touched are not allocated.
 _MIN_DEFAULT_ARENA = 64 << 20
 
-# The wheel crashes if the arena does not hold the structures that come before any of the model's.
+# Bytes. The wheel crashes if the arena is too small for the interpreter's own first structures.
 _MIN_ARENA = {
     InterpreterConfig.kAllocationRecording: 512,
-    InterpreterConfig.kPreserveAllTensors: 8216 + 512,  # the planner that plans nothing
+    InterpreterConfig.kPreserveAllTensors: 8216 + 512,  # the memory planner that reuses nothing
 }
 
 
 class Interpreter(stock.Interpreter):
     """A `tflite_micro.runtime.Interpreter` that also runs compressed models.
 
-    Constructing one raises
-      ValueError: if the model is truncated or damaged, or an argument is wrong.
-      RuntimeError: if the interpreter refuses the model or the wheel is not supported, with the
-        reason that the C++ code gave; if the library with the ops is missing.
+    The constructor raises
+      ValueError: if the model is truncated or damaged, or if an argument is invalid.
+      RuntimeError: if the interpreter rejects the model, with the reason given by the C++ code; if the
+        wheel is not supported; or if the library with the ops is missing.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Interpreter(stock.Interpreter):
         intrepreter_config: InterpreterConfig = InterpreterConfig.kAllocationRecording,
         alt_decompression_memory_size: int = 0,
     ) -> None:
-        """Loads a model; in `from_bytes` and `from_file` most arguments have defaults.
+        """Loads a model. `from_bytes` and `from_file` have defaults for most arguments.
 
         Args:
           model_data: content of a .tflite file.
           custom_op_registerers: names of C functions that register further ops.
-          arena_size: bytes; None for ten times the model, at least 64 MiB. The builtin ops of the wheel may crash
-            in one that is too small.
-          intrepreter_config: as in the wheel, which spells it so.
+          arena_size: bytes; None for ten times the model size, but at least 64 MiB. The wheel's builtin ops may crash
+            if the arena is too small.
+          intrepreter_config: as in the wheel, including the spelling.
           alt_decompression_memory_size: as in the wheel.
         """
         if model_data is None:
@@ -85,7 +85,7 @@ class Interpreter(stock.Interpreter):
             arena_size = max(10 * len(model_data), _MIN_DEFAULT_ARENA)
         if arena_size < _MIN_ARENA.get(intrepreter_config, 0):
             raise ValueError(f"an arena of {arena_size} bytes is too small for any model")
-        # Older wheels do not know the last argument.
+        # Older wheels do not have the last argument.
         options = [alt_decompression_memory_size] if alt_decompression_memory_size else []
         with _reasons_in_exceptions():
             super().__init__(
@@ -105,7 +105,7 @@ class Interpreter(stock.Interpreter):
         intrepreter_config: InterpreterConfig = InterpreterConfig.kAllocationRecording,
         alt_decompression_memory_size: int = 0,
     ) -> Interpreter:
-        """Loads the model in the file at `model_path`; for the rest see the constructor."""
+        """Loads a model from a file. See the constructor for the other arguments."""
         if model_path is None or not os.path.isfile(model_path):
             raise ValueError(f"Invalid model file path: {model_path}")
         return cls.from_bytes(
@@ -125,7 +125,7 @@ class Interpreter(stock.Interpreter):
         intrepreter_config: InterpreterConfig = InterpreterConfig.kAllocationRecording,
         alt_decompression_memory_size: int = 0,
     ) -> Interpreter:
-        """Loads the model in `model_data`; for the rest see the constructor."""
+        """Loads a model from bytes. See the constructor for the other arguments."""
         return cls(
             model_data,
             [] if custom_op_registerers is None else custom_op_registerers,
@@ -136,16 +136,16 @@ class Interpreter(stock.Interpreter):
 
 
 def arena_used_bytes(model_data: bytes) -> int:
-    """Bytes of the arena that the wheel's interpreter uses for a model.
+    """Measures the arena that the wheel's interpreter uses for a model, in bytes.
 
-    Structures of the interpreter are among them, which are larger on a 64-bit host than on a
+    This includes the interpreter's own structures, which are larger on a 64-bit host than on a
     microcontroller.
 
     Args:
       model_data: content of a .tflite file, compressed or not.
 
     Raises:
-      ValueError, RuntimeError: if the model cannot be loaded, as for `Interpreter`.
+      ValueError, RuntimeError: if the model cannot be loaded, see `Interpreter`.
     """
     interpreter = Interpreter.from_bytes(model_data)
     with _captured_stderr("[RecordingMicroAllocator]") as lines:
@@ -163,7 +163,7 @@ _plugin: ctypes.CDLL | None = None
 
 
 def _load_plugin() -> None:
-    """Makes the function that registers our ops known to the process, once."""
+    """Loads the library with the ops, once per process. The wheel then finds its registration function."""
     global _plugin
     with _plugin_lock:
         if _plugin is not None:
@@ -176,7 +176,7 @@ def _load_plugin() -> None:
                 " or run through bazel"
             )
         try:
-            # The wheel looks for the function among the global symbols.
+            # The wheel looks the function up among the global symbols.
             library = ctypes.CDLL(os.path.abspath(path), mode=ctypes.RTLD_GLOBAL)
             getattr(library, _REGISTERER)
         except (OSError, AttributeError) as error:
@@ -184,17 +184,17 @@ def _load_plugin() -> None:
         _plugin = library
 
 
-# What C++ code writes to stderr.
+# Capturing stderr, where the C++ code reports errors.
 
-_capture_lock = threading.RLock()  # there is one stderr in a process
+_capture_lock = threading.RLock()  # a process has only one stderr
 
 
 @contextlib.contextmanager
 def _captured_stderr(*kept: str) -> Iterator[list[str]]:
-    """Yields a list that gets the lines written to file descriptor 2 when the block ends.
+    """Captures file descriptor 2. Yields a list that is filled with its lines when the block ends.
 
-    Those that begin with one of `kept` end there, all others go on to stderr. Without a stderr or
-    room for a temporary file nothing is captured.
+    Lines that begin with one of `kept` are only added to the list; all others are also passed on to
+    stderr. Nothing is captured if there is no stderr or no space for a temporary file.
     """
     lines: list[str] = []
     with _capture_lock, contextlib.ExitStack() as stack:
@@ -221,14 +221,14 @@ def _captured_stderr(*kept: str) -> Iterator[list[str]]:
 
 
 def _flush_stderr() -> None:
-    # It may be None, closed, or whatever a program has put there.
+    # sys.stderr may be None, closed, or replaced by the program.
     with contextlib.suppress(Exception):
         sys.stderr.flush()
 
 
 @contextlib.contextmanager
 def _reasons_in_exceptions() -> Iterator[None]:
-    """Adds what the block writes to stderr to the message of the exception that ends it."""
+    """Appends the block's stderr output to the message of the exception that ends the block."""
     own = (_REGISTERER, *CUSTOM_CODES.values())
     lines: list[str] = []
     try:

@@ -11,7 +11,7 @@ __all__ = ["enum_name", "schema"]
 
 
 def enum_name(enum: type, value: int) -> str:
-    """Name of `value` in a generated enum class, or the number as text."""
+    """Returns the name of `value` in a generated enum class, or the number as text."""
     for name, number in vars(enum).items():
         if number == value and not name.startswith("_"):
             return name

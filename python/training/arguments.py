@@ -1,4 +1,4 @@
-"""Arguments that the training commands share."""
+"""Command-line arguments shared by the training commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _seed(value: str) -> int:
 
 
 def add(parser: argparse.ArgumentParser, datasets: Sequence[str], epochs: tuple[int, int, int]) -> None:
-    """Adds what both commands have; `epochs` are the defaults of the three stages."""
+    """Adds the shared arguments. `epochs` are the defaults of the three stages."""
     parser.add_argument(
         "-e", "--epochs", type=_positive, default=epochs[0], metavar="N", help="dense training (default: %(default)s)"
     )
@@ -98,7 +98,7 @@ def add(parser: argparse.ArgumentParser, datasets: Sequence[str], epochs: tuple[
 
 
 def settings(tool: str, options: argparse.Namespace, argv: Sequence[str], weights: Path | None) -> pipeline.Settings:
-    """What a run was asked for; raises InputError if the weights or the output folder cannot be."""
+    """Returns the settings of a run; raises InputError if the weights or the output folder cannot be used."""
     if weights and not weights.is_file():
         raise InputError(f"{weights}: no such file of weights; a run without it trains a dense model and writes them")
     pipeline.check_output(options.output)
@@ -118,12 +118,12 @@ def settings(tool: str, options: argparse.Namespace, argv: Sequence[str], weight
 
 
 def check_weights(network: pipeline.Network, settings: pipeline.Settings, threads: int) -> None:
-    """Raises InputError if the dense weights to start from are not the network's.
+    """Raises InputError if the dense weights to start from do not belong to the network.
 
-    To be called before data are loaded, which may take minutes. Preparing the stack again makes the run the same as
-    one without weights.
+    Call it before loading data, which may take minutes. It prepares the stack; preparing it again afterwards makes the
+    run identical to one without weights.
     """
     if settings.weights:
-        pipeline.read_weights(settings.weights)  # a file of something else is found out before TensorFlow starts
+        pipeline.read_weights(settings.weights)  # rejects other files before TensorFlow starts
         stack.prepare(settings.seed, threads)
         pipeline.load_weights(network.build(None), settings.weights)

@@ -1,4 +1,4 @@
-"""Data sets, features and augmentation: what needs no TensorFlow."""
+"""Tests data sets, features and augmentation without TensorFlow."""
 
 import gzip
 import shutil

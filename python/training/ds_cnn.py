@@ -13,9 +13,9 @@ from training.data.keywords import LABELS
 class Architecture:
     """One column of the table.
 
-    channels: of every layer.
-    stem_strides: over time and coefficients, of the 10x4 convolution.
-    block_strides: of the depthwise 3x3 convolution of each block.
+    channels: output channels of every layer.
+    stem_strides: strides of the 10x4 convolution, over time and over coefficients.
+    block_strides: stride of the depthwise 3x3 convolution of each block.
     """
 
     channels: int
@@ -35,14 +35,14 @@ def build(name: str, batch_size: int | None = None) -> Any:
 
     Args:
       name: "s", "m" or "l".
-      batch_size: fixed, as conversion for microcontrollers wants it; any if None.
+      batch_size: fixed batch size, as needed for conversion to microcontrollers; None for any.
     """
     from tf_keras import Sequential, layers
 
     architecture = ARCHITECTURES[name]
 
     def normalised(layer: Any) -> list[Any]:
-        # momentum .9, not .99: a few hundred steps must also leave usable statistics.
+        # Momentum .9, not .99: the statistics must also be usable after a few hundred steps.
         return [
             layer,
             layers.BatchNormalization(momentum=0.9, name=f"{layer.name}_norm"),
@@ -68,7 +68,7 @@ def build(name: str, batch_size: int | None = None) -> Any:
                 strides=stride,
                 padding="same",
                 use_bias=False,
-                # TensorFlow has no fast gradient of strided depthwise convolutions in bfloat16.
+                # TensorFlow's gradient of strided depthwise convolutions is slow in bfloat16.
                 dtype="float32" if stride > 1 else None,
                 name=f"depthwise_{number}",
             )

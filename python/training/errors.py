@@ -1,4 +1,4 @@
-"""What the user can put right."""
+"""Errors that the user can correct."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from dcsr.model import ModelError
 
 
 class InputError(ModelError):
-    """Something the user can put right; its text is the one line to print, and the tools then exit with status 2."""
+    """An error that the user can correct. The tools print its text as one line and exit with status 2."""

@@ -41,7 +41,7 @@ def _positive(value: str) -> int:
 
 
 def _samples(options: argparse.Namespace, side: int) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
-    """Inputs, labels and the names of the classes."""
+    """Loads inputs, labels and the names of the classes."""
     if options.dataset in load.KEYWORD_SETS:
         data, _ = load.keywords(options.dataset, options.cache, common.progress)
         if (pair := getattr(data, options.split)) is None:
@@ -136,7 +136,7 @@ def _input_shape(content: bytes, path: str) -> tuple[int, ...]:
 def _record(
     path: str, content: bytes, inputs: np.ndarray, labels: np.ndarray, answers: np.ndarray, names: Sequence[str]
 ) -> None:
-    """Writes a sample of each class, in the order of the classes."""
+    """Writes one correctly classified sample of each class, in the order of the classes."""
     right = answers.argmax(axis=1) == labels
     if missing := [name for index, name in enumerate(names) if not np.any(right & (labels == index))]:
         raise InputError(f"--record {path}: the model tells no sample of {', '.join(missing)} right")

@@ -1,4 +1,4 @@
-"""evaluate on models of the repository and made-up test sets."""
+"""Tests evaluate with models of the repository and artificial test sets."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ CLIPS = Path("models/kws/keyword_clips.npz")
 
 @pytest.fixture(autouse=True)
 def samples(monkeypatch):
-    """The recorded clips of the held-out voices, one of each class, in place of the whole test set."""
+    """Replaces the test set by the recorded clips of held-out voices, one per class."""
     details = runtime.Interpreter.from_file(MODEL).get_input_details(0)["quantization_parameters"]
     with np.load(CLIPS) as archive:
         inputs = (archive["clips"].astype(np.float32) - details["zero_points"][0]) * details["scales"][0]
@@ -36,7 +36,7 @@ def run(*arguments):
 def test_accuracy_and_confusion_are_printed_and_drawn(tmp_path, capsys, samples):
     inputs, labels = samples
     right = measuring.accuracy(measuring.outputs(MODEL.read_bytes(), inputs, "model"), labels)
-    assert right > 0.9  # they were recorded because a model told them right
+    assert right > 0.9  # only correctly classified clips were recorded
     assert run(MODEL, "--png", tmp_path / "confusion.png") == 0
     out = capsys.readouterr().out
     assert f"accuracy {right:.4f} on {len(labels)} samples of synthetic_speech, test" in out

@@ -1,7 +1,7 @@
-"""Mel energies and MFCC of one-second clips, in numpy alone: what a keyword spotter gets to see.
+"""Mel energies and MFCC of one-second clips, in numpy only: the input features of a keyword spotter.
 
-The parameters are those of "Hello Edge" (arXiv 1711.07128): 16 kHz, windows of 40 ms every 20 ms, 10 coefficients, so
-that a second becomes 49 x 10. docs/training.md has the formulas.
+The parameters are those of "Hello Edge" (arXiv 1711.07128): 16 kHz, 40 ms windows every 20 ms and 10 coefficients.
+One second becomes 49 x 10 values. docs/training.md has the formulas.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 SAMPLE_RATE = 16_000
-CLIP = SAMPLE_RATE  # samples of a clip: one second
+CLIP = SAMPLE_RATE  # samples per clip: one second
 WINDOW = 640
 HOP = 320
 FRAMES = (CLIP - WINDOW) // HOP + 1  # 49
@@ -18,11 +18,11 @@ BANDS = 40
 LOWEST_HZ, HIGHEST_HZ = 20.0, 4000.0
 COEFFICIENTS = 10
 
-# Energies below this count as this: about a tenth of what the quantisation noise of 12-bit audio has in a band.
+# Lower bound of energies: about a tenth of the energy that quantisation noise of 12-bit audio has in a band.
 ENERGY_FLOOR = 1e-5
 
-# What brings each coefficient to about zero mean and unit deviation over keywords in noise. Part of the features'
-# definition: a firmware needs the same numbers.
+# Normalise each coefficient to about zero mean and unit deviation over keywords in noise. They are part of the
+# definition of the features: firmware must use the same numbers.
 MEAN = np.array([-9.5, 5, 1, -0.5, 0, 0, 0, 0, 0, 0], np.float32)
 DEVIATION = np.array([16, 5, 3, 3.2, 2.5, 2.2, 2, 1.8, 1.6, 1.6], np.float32)
 
@@ -36,14 +36,14 @@ def _hertz(mel: np.ndarray) -> np.ndarray:
 
 
 def band_positions(factors: np.ndarray) -> np.ndarray:
-    """Where, counted in bands, frequencies `factors` times those of the bands' centres lie: [n] to [n, BANDS]."""
+    """Positions, in bands, of the band centres scaled in frequency by `factors`: [n] to [n, BANDS]."""
     edges = np.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), BANDS + 2)
     scaled = _mel(_hertz(edges[1:-1]) * factors[:, np.newaxis])
     return (scaled - edges[1]) / (edges[1] - edges[0])
 
 
 def _filters() -> np.ndarray:
-    """Triangular filters, evenly spaced in mel, float32 [FFT / 2 + 1, BANDS]."""
+    """Returns triangular filters evenly spaced in mel, float32 [FFT / 2 + 1, BANDS]."""
     edges = np.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), BANDS + 2)
     bins = _mel(np.arange(FFT // 2 + 1) * SAMPLE_RATE / FFT)[:, np.newaxis]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -52,7 +52,7 @@ def _filters() -> np.ndarray:
 
 
 def _cosines() -> np.ndarray:
-    """The first rows of the orthonormal DCT-II, float32 [BANDS, COEFFICIENTS]."""
+    """Returns the first rows of the orthonormal DCT-II, float32 [BANDS, COEFFICIENTS]."""
     bands, numbers = np.arange(BANDS)[:, np.newaxis], np.arange(COEFFICIENTS)
     cosines = np.cos(np.pi / BANDS * (bands + 0.5) * numbers) * np.sqrt(2 / BANDS)
     cosines[:, 0] /= np.sqrt(2)
@@ -65,13 +65,13 @@ _COSINES = _cosines()
 
 
 def mel_energies(audio: np.ndarray) -> np.ndarray:
-    """Energies in mel bands over time.
+    """Computes energies in mel bands over time.
 
     Args:
       audio: float32 [clips, CLIP], full scale is 1.
 
     Returns:
-      float32 [clips, FRAMES, BANDS]; energies add up where sounds do, on average.
+      float32 [clips, FRAMES, BANDS]. When sounds are added, their energies add up on average.
     """
     energies = np.empty((len(audio), FRAMES, BANDS), np.float32)
     for index, clip in enumerate(audio):
@@ -83,7 +83,7 @@ def mel_energies(audio: np.ndarray) -> np.ndarray:
 
 
 def mfcc_of_logarithms(logarithms: np.ndarray) -> np.ndarray:
-    """Normalised MFCC of the logarithms of mel energies: [clips, FRAMES, BANDS] to [clips, FRAMES, COEFFICIENTS, 1]."""
+    """Normalised MFCC of log mel energies: [clips, FRAMES, BANDS] to [clips, FRAMES, COEFFICIENTS, 1]."""
     return ((logarithms @ _COSINES - MEAN) / DEVIATION)[..., np.newaxis].astype(np.float32)
 
 

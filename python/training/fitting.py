@@ -1,4 +1,4 @@
-"""Training a model for some epochs, so that an interruption costs one epoch at most."""
+"""Trains a model with a checkpoint after each epoch: an interruption loses at most one epoch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Stage:
     """One stage of a run.
 
     name: "dense", "prune" or "retrain".
-    epochs: how many.
-    rate: the highest learning rate; it rises over the first twentieth of the steps and falls to zero along a cosine.
+    epochs: number of epochs.
+    rate: highest learning rate. The rate rises during the first 5 % of the steps, then falls to zero along a cosine.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Stage:
 
 @dataclasses.dataclass
 class Checkpoints:
-    """The folder in which a run leaves what it needs to go on after an interruption."""
+    """The folder with the checkpoints of a run, from which an interrupted run resumes."""
 
     folder: Path
 
@@ -44,13 +44,13 @@ class Checkpoints:
         return self.folder / f"{stage}.npz"
 
     def save(self, stage: str, epoch: int, arrays: Sequence[np.ndarray], log: Sequence[dict[str, float]]) -> None:
-        """Replaces the stage's checkpoint: `epoch` epochs are done, `log` has the figures of each."""
+        """Replaces the checkpoint of a stage: `epoch` epochs are done, `log` has the figures of each of them."""
         with tflite.replacing(self._path(stage)) as temporary, temporary.open("wb") as file:
             values = {f"array_{index:04}": array for index, array in enumerate(arrays)}
             np.savez(file, epoch=epoch, log=json.dumps(list(log)), **values)
 
     def load(self, stage: str) -> tuple[int, list[np.ndarray], list[dict[str, float]]] | None:
-        """The stage's checkpoint, if there is one."""
+        """Returns (epoch, arrays, log) of a stage's checkpoint, or None if it does not exist."""
         if not self._path(stage).exists():
             return None
         with np.load(self._path(stage), allow_pickle=False) as archive:
@@ -59,12 +59,12 @@ class Checkpoints:
 
 
 def steps_per_epoch(samples: int) -> int:
-    """Batches in one epoch."""
+    """Number of batches in one epoch."""
     return math.ceil(samples / BATCH)
 
 
 def _progress(stage: Stage, steps: int) -> Any:
-    """A callback that draws a bar on a terminal."""
+    """Returns a callback that draws a progress bar on a terminal."""
     import tf_keras
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -114,21 +114,22 @@ def fit(
     checkpoints: Checkpoints,
     log: Log,
 ) -> None:
-    """Trains `model` in place, from its checkpoint if there is one.
+    """Trains `model` in place, starting from its checkpoint if there is one.
 
-    Each epoch's data are drawn with a generator seeded by stage and epoch, so that an interrupted run ends where it
-    would have ended anyway.
+    The data of each epoch are drawn with a generator seeded by stage and epoch. A resumed run therefore ends with the
+    same result as an uninterrupted one.
 
     Args:
       model: a tf_keras model that returns logits.
-      stage: which, how long, how fast.
-      seed: of the data's order and augmentation.
-      epoch_data: draws one epoch, already in random order.
-      samples: how many are in an epoch.
-      validation: inputs and labels, measured after each epoch.
-      callbacks: of tf_keras.
+      stage: name, epochs and learning rate.
+      seed: seed of the order and the augmentation of the data.
+      epoch_data: draws the data of one epoch, already shuffled.
+      samples: number of samples in an epoch.
+      validation: inputs and labels; evaluated after each epoch.
+      callbacks: callbacks of tf_keras.
       checkpoints: saved after each epoch.
-      log: called with stage, epoch (from 1) and figures after each epoch, also of those done before an interruption.
+      log: called with stage, epoch (from 1) and figures after each epoch. When a run resumes, it is also called for the
+        epochs that were done before.
     """
     import tf_keras
 

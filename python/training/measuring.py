@@ -14,7 +14,7 @@ Track = Callable[[Sequence[int]], Iterable[int]]
 
 
 def quantised(interpreter: runtime.Interpreter, inputs: np.ndarray) -> np.ndarray:
-    """Float inputs [n, ...] as the model's int8, by the scale and zero point of its input."""
+    """Quantises float inputs [n, ...] to int8 with the scale and zero point of the model's input."""
     details = interpreter.get_input_details(0)
     if np.dtype(details["dtype"]) != np.int8:
         return inputs.astype(details["dtype"])
@@ -24,19 +24,19 @@ def quantised(interpreter: runtime.Interpreter, inputs: np.ndarray) -> np.ndarra
 
 
 def outputs(content: bytes, inputs: np.ndarray, name: str, track: Track = iter) -> np.ndarray:
-    """What a model, compressed or not, answers.
+    """Runs a model, compressed or not, on all samples.
 
     Args:
-      content: of the .tflite file.
-      name: of the model, for messages.
+      content: the .tflite file.
+      name: name of the model, for messages.
       inputs: float32 [n, ...], as the float model takes them.
-      track: wraps the numbers of the samples while they are worked through.
+      track: wraps the sequence of sample numbers to show progress.
 
     Returns:
-      [n, classes], of the type of the model's output.
+      [n, classes], dtype of the model's output.
 
     Raises:
-      ModelError: if the interpreter refuses the model.
+      ModelError: if the interpreter rejects the model.
     """
     try:
         interpreter = runtime.Interpreter.from_bytes(content)
@@ -52,12 +52,12 @@ def outputs(content: bytes, inputs: np.ndarray, name: str, track: Track = iter) 
 
 
 def accuracy(answers: np.ndarray, labels: np.ndarray) -> float:
-    """Share of answers [n, classes] whose highest is the label's."""
+    """Fraction of answers [n, classes] whose largest element is at the label."""
     return float(np.mean(answers.argmax(axis=1) == labels))
 
 
 def confusion(answers: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """int64 [classes, classes]: how often a label (row) was answered with a class (column)."""
+    """Counts the predictions: int64 [classes, classes], rows are labels, columns are predicted classes."""
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (labels, answers.argmax(axis=1)), 1)
     return matrix

@@ -1,4 +1,4 @@
-"""MobileNetV2 (arXiv 1801.04381, table 2), of any width, for small images."""
+"""MobileNetV2 (arXiv 1801.04381, table 2) of any width, for small images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """A line of the table: `repeats` inverted residual blocks, the first with `stride`."""
+    """A row of the table: `repeats` inverted residual blocks, the first with `stride`."""
 
     expansion: int
     channels: int
@@ -30,7 +30,7 @@ STEM, HEAD = 32, 1280
 
 
 def channels(base: int, width: float) -> int:
-    """`base` times `width`, as a multiple of 8 that is not more than a tenth less."""
+    """Returns `base` times `width`, rounded to a multiple of 8 that is at most 10 % smaller."""
     scaled = max(8, int(base * width + 4) // 8 * 8)
     return scaled + 8 if scaled < 0.9 * base * width else scaled
 
@@ -41,7 +41,7 @@ def layers_of_blocks(blocks: int) -> tuple[str, ...]:
 
 
 def _dropout_layer() -> type:
-    """A dropout whose state is one counter among the weights, so that an interrupted training goes on exactly."""
+    """Returns a dropout layer class whose state is one counter among the weights, so that resumed runs are exact."""
     import tensorflow as tf
     import tf_keras
 
@@ -72,18 +72,18 @@ def build(
     """Builds a tf_keras model: images float32 [batch, side, side, depth] in -1..1 to logits [batch, classes].
 
     Args:
-      side: of the images, a multiple of 32.
-      depth: their channels.
+      side: height and width of the images, a multiple of 32.
+      depth: channels of the images.
       classes: number of logits.
-      width: multiplier of all channels but, as in the paper, those of the last convolution if it is below 1.
-      dropout: before the fully connected layer.
-      seed: of dropout.
-      batch_size: fixed, as conversion for microcontrollers wants it; any if None.
+      width: multiplier of all channels. As in the paper, a width below 1 does not apply to the last convolution.
+      dropout: rate before the fully connected layer.
+      seed: seed of the dropout.
+      batch_size: fixed batch size, as needed for conversion to microcontrollers; None for any.
     """
     from tf_keras import Model, layers
 
     def convolve(tensor: Any, layer: Any, active: bool = True) -> Any:
-        # momentum .9, not .999: a few hundred steps must also leave usable statistics.
+        # Momentum .9, not .999: the statistics must also be usable after a few hundred steps.
         tensor = layers.BatchNormalization(momentum=0.9, name=f"{layer.name}_norm")(layer(tensor))
         return layers.ReLU(6.0, name=f"{layer.name}_relu")(tensor) if active else tensor
 

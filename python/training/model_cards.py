@@ -1,4 +1,4 @@
-"""model_cards: writes the README and the picture of a folder of models from what training recorded beside them."""
+"""model_cards: writes the README and the plot of a folder of models from the records beside the models."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ the training commands left beside the models.
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
-    """What was recorded of each model, by network and sparsity.
+    """Reads the record of each model, sorted by network and sparsity.
 
     Raises:
-      InputError: if there is nothing, or a file or its model is not as it should be.
+      InputError: if there are no records, or if a record or its model is damaged.
     """
     results = []
     for path in sorted(folder.glob("*/*.json")):
@@ -66,7 +66,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
 
 
 def flash(result: dict[str, Any]) -> int:
-    """Bytes that a model takes: compressed for size if it is sparse, as it is if it is dense."""
+    """Flash size of a model in bytes: compressed for size if it is sparse, uncompressed if it is dense."""
     return result["bytes"]["before" if result["target_sparsity"] is None else "size"]
 
 
@@ -75,7 +75,7 @@ def _percent(value: float | None) -> str:
 
 
 def table(results: Sequence[dict[str, Any]]) -> list[str]:
-    """The lines of the table of accuracy against flash."""
+    """Returns the lines of the table of accuracy against flash."""
     second = any("int8_second_test" in result["accuracy"] for result in results)
     head = [
         "model",
@@ -121,7 +121,7 @@ def _cards(results: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def text(results: Sequence[dict[str, Any]], tail: str) -> str:
-    """The README."""
+    """Returns the README."""
     used = [name for name in _DATASETS if any(result["dataset"] == name for result in results)]
     lines = [
         _HEAD,
@@ -157,7 +157,10 @@ def text(results: Sequence[dict[str, Any]], tail: str) -> str:
 
 
 def curves(results: Sequence[dict[str, Any]]) -> dict[str, list[tuple[int, float, str]]]:
-    """For each DS-CNN its sparse models, and the dense ones together: (flash, accuracy, label)."""
+    """Returns the curves of the plot by name: one per sparse DS-CNN and one of all dense ones.
+
+    Points are (flash in bytes, accuracy, label).
+    """
     keyword = [result for result in results if result["network"].startswith("ds_cnn")]
     found: dict[str, list[tuple[int, float, str]]] = {}
     for result in sorted(keyword, key=flash):

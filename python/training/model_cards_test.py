@@ -1,4 +1,4 @@
-"""The README of models/ from recorded results, and that the one in the repository is up to date."""
+"""Tests the README generated from recorded results, and that models/README.md is up to date."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The architectures against the papers' tables; pruning; what survives quantisation."""
+"""Compares the architectures with the papers' tables; tests pruning and quantisation."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def tensorflow():
 
 
 def folded_parameters(model):
-    """Parameters once batch normalisation is folded: weights, and a bias for each channel."""
+    """Parameters after folding batch normalisation: weights, and a bias per channel."""
     return sum(
         int(np.prod(layer.weights[0].shape)) + layer.output_shape[-1]
         for layer in model.layers
@@ -37,8 +37,8 @@ def test_ds_cnn_is_that_of_hello_edge(name, pointwise, channels, kilobytes):
     assert model.output_shape == (None, 12)
 
 
-# With 1000 classes: trainable parameters, and in millions what the paper (table 4: 3.4) and the authors' list of
-# checkpoints have, which counts a little less.
+# With 1000 classes: trainable parameters, and the same in millions as published in the paper (table 4: 3.4) and in
+# the authors' list of checkpoints, which counts slightly less.
 @pytest.mark.parametrize(
     "width, parameters, published", [(0.35, 1_677_128, 1.66), (1.0, 3_504_872, 3.47), (1.4, 6_108_776, 6.06)]
 )

@@ -1,9 +1,9 @@
-"""From a data set to a sparse int8 model: the stages that both pipelines share, one function below each.
+"""The stages that both training pipelines share, one function each.
 
     dense training -> pruning -> retraining -> int8 .tflite -> compress -> verify -> measure
 
-A run leaves in its output folder NAME.tflite (dense-with-zeros), NAME.dcsr.tflite (compressed), NAME.json (what was
-measured), the weights of the dense stage for other sparsities, and MLflow's store.
+A run writes to its output folder NAME.tflite (dense, with zeros), NAME.dcsr.tflite (compressed), NAME.json (the
+measurements), the weights of the dense stage for runs with other sparsities, and MLflow's store.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ from training.fitting import EpochData, Stage
 
 DENSE, PRUNE, RETRAIN = "dense", "prune", "retrain"
 REPRESENTATIVE = 500  # samples
-_DROPOUT_COUNTER = "dropout.step"  # of mobilenet_v2's dropout
+_DROPOUT_COUNTER = "dropout.step"  # variable of mobilenet_v2's dropout
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is learned from.
+    """The data to learn from.
 
-    samples: in an epoch.
-    epoch: draws one, augmented.
-    validation, test: float inputs and labels. second_test: another, or None.
-    name: of the data set, as on the command line.
-    fingerprint: of its content.
+    name: name of the data set, as on the command line.
+    fingerprint: hash of its content.
+    samples: number of samples in an epoch.
+    epoch: draws the augmented data of one epoch.
+    validation, test: float inputs and labels.
+    second_test: a further test set, or None.
     """
 
     name: str
@@ -55,11 +56,11 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """What learns.
+    """The network to train.
 
-    name: "ds_cnn_l"; results are named after it.
-    build: makes the tf_keras model, given a batch size or None.
-    kept_dense: layers that are not pruned although they could be.
+    name: for example "ds_cnn_l"; the results are named after it.
+    build: builds the tf_keras model, given a batch size or None.
+    kept_dense: prunable layers that are not pruned.
     rates: highest learning rate of each stage.
     """
 
@@ -71,12 +72,15 @@ class Network:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a run was asked for.
+    """The settings of a run.
 
-    epochs: of each stage.
-    sparsity: of pruned layers; None to leave the model dense.
-    weights: of a dense model to start from instead of training one.
-    command: as the user could type it.
+    output: folder to write to.
+    epochs: number of epochs of each stage.
+    sparsity: target sparsity of pruned layers; None keeps the model dense.
+    weights: file of dense weights to start from; None trains a dense model first.
+    seed: seed of the initial weights, and of the order and augmentation of the data.
+    tracking_uri: MLflow's tracking store.
+    command: the run's command line.
     """
 
     output: Path
@@ -89,7 +93,7 @@ class Settings:
 
 
 def run_name(network: Network, settings: Settings) -> str:
-    """What the run's files are named after: ds_cnn_l_90, or ds_cnn_l_dense."""
+    """Base name of the run's files: ds_cnn_l_90 or ds_cnn_l_dense, for example."""
     return f"{network.name}_{'dense' if settings.sparsity is None else f'{100 * settings.sparsity:g}'}"
 
 
@@ -97,30 +101,30 @@ def run_name(network: Network, settings: Settings) -> str:
 
 
 def save_weights(model: Any, path: Path) -> None:
-    """Writes the weights of a model without pruning wrappers: an .npz with an array for each variable."""
+    """Writes the weights of a model without pruning wrappers to an .npz file, one array per variable."""
     with tflite.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **{_variable_name(variable): variable.numpy() for variable in model.weights})
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file by name; raises InputError if it is none."""
+    """Reads the arrays of an .npz file by name; raises InputError if the file is invalid."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or 'not an .npz file of weights'}") from None
-    except Exception as error:  # whatever numpy and zipfile find wrong
+    except Exception as error:  # numpy and zipfile raise many kinds
         raise InputError(f"{path}: not an .npz file of weights ({error})") from None
 
 
 def load_weights(model: Any, path: Path) -> None:
-    """Reads what `save_weights` wrote.
+    """Loads weights written by `save_weights` into `model`.
 
     Raises:
-      InputError: if the file is none or of another network.
+      InputError: if the file is invalid or belongs to another network.
     """
     arrays = read_weights(path)
-    # The weights of one dropout rate serve any other, none as well.
+    # Weights can be used with any dropout rate, also with none.
     if any(_variable_name(variable) == _DROPOUT_COUNTER for variable in model.weights):
         arrays.setdefault(_DROPOUT_COUNTER, np.zeros((), np.int64))
     else:
@@ -144,7 +148,7 @@ def _variable_name(variable: Any) -> str:
 
 
 def _fingerprint(network: Network, task: Task, settings: Settings) -> str:
-    """Of all that the result depends on: only a run asked for the same may go on where one was interrupted."""
+    """Hash of everything that the result depends on. Only a run with the same hash may resume."""
     weights = hashlib.sha256(settings.weights.read_bytes()).hexdigest() if settings.weights else None
     values = (
         network.name,
@@ -161,7 +165,7 @@ def _fingerprint(network: Network, task: Task, settings: Settings) -> str:
 
 
 def _open_checkpoints(folder: Path, fingerprint: str) -> tuple[fitting.Checkpoints, dict[str, Any]]:
-    """The checkpoints of an interrupted run that was asked for the same, or empty ones."""
+    """Returns the checkpoints of an interrupted run with the same fingerprint, or empty ones, and the saved state."""
     state_file = folder / "state.json"
     try:
         state = json.loads(state_file.read_text())
@@ -192,7 +196,7 @@ def _fit(model: Any, stage: str, network: Network, task: Task, settings: Setting
 
 
 def _train_dense(network: Network, task: Task, settings: Settings, keep: Any, log: Any) -> Any:
-    """A model without zeros: trained, or read."""
+    """Returns a dense model, trained or loaded from a file."""
     model = network.build(None)
     if settings.weights:
         load_weights(model, settings.weights)
@@ -203,7 +207,7 @@ def _train_dense(network: Network, task: Task, settings: Settings, keep: Any, lo
 
 
 def _prune(model: Any, network: Network, task: Task, settings: Settings, keep: Any, log: Any) -> Any:
-    """A sparse model, trained on while its zeros grow and then while they are held."""
+    """Returns a sparse model. It is trained while zeros are added, then retrained with fixed zeros."""
     steps = settings.epochs[PRUNE] * fitting.steps_per_epoch(task.samples)
     model = pruning.growing(model, settings.sparsity, steps, network.kept_dense)
     _fit(model, PRUNE, network, task, settings, keep, log)
@@ -243,7 +247,7 @@ def _compress(content: bytes, name: str, objective: str) -> tuple[bytes, list[co
 
 
 def _verify(content: bytes, compressed: bytes, name: str) -> int:
-    """Compares both bit for bit on random inputs; returns on how many."""
+    """Compares both models bit for bit on random inputs; returns the number of samples."""
     inputs = verification.inputs_of(tflite.parse(content, name), name)
     samples = verification.random_samples(inputs, 20, 0)
     first, second = (runtime.Interpreter.from_bytes(blob) for blob in (content, compressed))
@@ -253,7 +257,7 @@ def _verify(content: bytes, compressed: bytes, name: str) -> int:
 
 
 def _layers(content: bytes, name: str) -> list[dict[str, Any]]:
-    """The weights of the .tflite file, layer by layer."""
+    """Describes the weights of the .tflite file, layer by layer."""
     return [
         {
             "name": report.shortened(layer.name),
@@ -270,7 +274,7 @@ def _layers(content: bytes, name: str) -> list[dict[str, Any]]:
 
 
 def run(network: Network, task: Task, settings: Settings) -> dict[str, Any]:
-    """Runs all stages; returns what NAME.json holds.
+    """Runs all stages; returns the content of NAME.json.
 
     Raises:
       InputError: if the output folder, the weights or the store cannot be used.
@@ -330,7 +334,7 @@ def _parameters(network: Network, task: Task, settings: Settings) -> dict[str, o
 def _finish(
     model: Any, name: str, network: Network, task: Task, settings: Settings, accuracies: dict[str, float]
 ) -> dict[str, Any]:
-    """Quantises, compresses, verifies, measures and writes both models; returns the results."""
+    """Quantises, compresses, verifies, measures and writes the models; returns the results."""
     print(f"{name}: quantising and measuring", file=sys.stderr)
     content = _quantise(model, network, task, settings)
     smallest, _ = _compress(content, name, "size")
@@ -366,7 +370,7 @@ def _finish(
 
 
 def check_output(output: Path) -> None:
-    """Makes the output folder, or raises InputError."""
+    """Creates the output folder; raises InputError on failure."""
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Pictures, with matplotlib. Imported late: it takes a while."""
+"""Plots with matplotlib, which is imported late because the import is slow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure and its axes, made without a display."""
+    """Returns a new figure and its axes. Needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -20,12 +20,12 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def _save(figure: Any, path: Path) -> None:
-    # No date and no version in the file: the same data give the same file.
+    # The file contains no date and no version, so the same data always give the same file.
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
 
 
 def confusion(path: Path, matrix: np.ndarray, names: Sequence[str], title: str) -> None:
-    """Draws a confusion matrix [classes, classes]; rows are what it was, columns what the model said."""
+    """Draws a confusion matrix [classes, classes]. Rows are the true classes, columns the predicted ones."""
     figure, axes = _figure(7, 6.5)
     shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -39,7 +39,7 @@ def confusion(path: Path, matrix: np.ndarray, names: Sequence[str], title: str) 
 
 
 def accuracy_against_flash(path: Path, curves: Mapping[str, Sequence[tuple[int, float, str]]], title: str) -> None:
-    """Draws curves of (bytes, accuracy, label of the point), one for each name."""
+    """Draws one curve per name. Points are (flash in bytes, accuracy 0..1, label)."""
     figure, axes = _figure(8, 5)
     for (name, points), marker in zip(curves.items(), "os^Dvx*", strict=False):
         kilobytes, accuracies = [point[0] / 1000 for point in points], [100 * point[1] for point in points]

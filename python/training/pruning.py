@@ -9,7 +9,7 @@ import numpy as np
 
 
 def is_prunable(layer: Any) -> bool:
-    """Says whether a layer may be pruned: 1x1 convolutions and fully connected layers may."""
+    """Whether a layer can be pruned: 1x1 convolutions and fully connected layers can."""
     from tf_keras import layers
 
     if isinstance(layer, layers.DepthwiseConv2D):  # a subclass of Conv2D
@@ -20,20 +20,20 @@ def is_prunable(layer: Any) -> bool:
 
 
 def frequency(steps: int) -> int:
-    """Steps between two updates of the masks in a stage of `steps`."""
+    """Steps between two mask updates in a stage of `steps` steps."""
     return max(1, min(50, steps // 40))
 
 
 def end_step(steps: int) -> int:
-    """The step at which the final sparsity is reached: about three quarters of `steps`.
+    """The step at which the final sparsity is reached: about 75 % of `steps`.
 
-    The schedule gets there only if the end is a step in which masks are updated.
+    It must be a step at which masks are updated. Otherwise the schedule never reaches the final sparsity.
     """
     return max(1, steps * 3 // 4 // frequency(steps)) * frequency(steps)
 
 
 def _wrapped(model: Any, kept_dense: Collection[str], schedule: Callable[[], Any]) -> Any:
-    """A copy of `model`, weights included, whose prunable layers follow `schedule()`."""
+    """Copies `model` with its weights and wraps the prunable layers with `schedule()`."""
     import tensorflow_model_optimization as tfmot
     import tf_keras
 
@@ -45,18 +45,18 @@ def _wrapped(model: Any, kept_dense: Collection[str], schedule: Callable[[], Any
 
     copy = tf_keras.models.clone_model(model, clone_function=wrap)
     for source, target in zip(model.layers, copy.layers, strict=True):
-        inner = getattr(target, "layer", target)  # wrapped layers hold theirs inside
+        inner = getattr(target, "layer", target)  # wrappers hold the original layer
         inner.set_weights(source.get_weights())
     return copy
 
 
 def growing(model: Any, sparsity: float, steps: int, kept_dense: Collection[str]) -> Any:
-    """A copy to be trained for `steps`, in which the smallest weights go to zero, ever more slowly.
+    """Returns a copy to train for `steps` steps, in which the smallest weights become zero, at a decreasing rate.
 
     Args:
       model: a tf_keras model.
-      sparsity: share of zeros in the end, of each pruned layer.
-      steps: batches it will be trained with, with `callbacks()`.
+      sparsity: final fraction of zeros in each pruned layer.
+      steps: number of batches it will be trained with, using `callbacks()`.
       kept_dense: names of layers that are not pruned.
     """
     from tensorflow_model_optimization.sparsity import keras as toolkit
@@ -69,31 +69,31 @@ def growing(model: Any, sparsity: float, steps: int, kept_dense: Collection[str]
 
 
 def held(model: Any, sparsity: float, kept_dense: Collection[str]) -> Any:
-    """A copy to be trained with `callbacks()`, in which what is zero stays zero."""
+    """Returns a copy to train with `callbacks()`, in which zeros stay zero."""
     from tensorflow_model_optimization.sparsity import keras as toolkit
 
-    # Steps count from 1; the masks taken in the first are those of the zeros that are there.
+    # Steps count from 1. The masks are computed once, in the first step, from the existing zeros.
     return _wrapped(
         model, kept_dense, lambda: toolkit.ConstantSparsity(sparsity, begin_step=1, end_step=1, frequency=1)
     )
 
 
 def callbacks() -> list[Any]:
-    """What training a pruned model takes."""
+    """Callbacks that training a pruned model needs."""
     from tensorflow_model_optimization.sparsity import keras as toolkit
 
     return [toolkit.UpdatePruningStep()]
 
 
 def stripped(model: Any) -> Any:
-    """The model without what pruning took. Without this it converts, and the result fails later."""
+    """Removes the pruning wrappers. A model with wrappers converts without an error, but the result fails later."""
     from tensorflow_model_optimization.sparsity import keras as toolkit
 
     return toolkit.strip_pruning(model)
 
 
 def sparsities(model: Any, kept_dense: Collection[str]) -> dict[str, float]:
-    """Share of zeros of each pruned layer of a stripped model."""
+    """Fraction of zeros of each pruned layer of a stripped model."""
     return {
         layer.name: float(np.mean(layer.get_weights()[0] == 0))
         for layer in model.layers

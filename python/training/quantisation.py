@@ -1,4 +1,4 @@
-"""int8 post-training quantisation, and the check that zeros survive it."""
+"""int8 post-training quantisation, and a check that zeros stay zero."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dcsr import model as tflite
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps what the converter's C++ code writes to stderr to itself."""
+    """Suppresses warnings and the stderr output of the converter's C++ code."""
     sys.stderr.flush()
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -32,11 +32,14 @@ def _quiet() -> Iterator[None]:
 
 
 def quantise(model: Any, representative: np.ndarray) -> bytes:
-    """The model as a .tflite file: int8 in and out, full-integer.
+    """Converts a model to a full-integer .tflite file with int8 input and output.
 
     Args:
-      model: a stripped tf_keras model whose batch size is fixed to 1.
-      representative: float32 [n, ...], inputs as they occur in use; they determine the ranges of activations.
+      model: a stripped tf_keras model with batch size 1.
+      representative: float32 [n, ...], typical inputs; they determine the ranges of the activations.
+
+    Returns:
+      Content of the .tflite file.
     """
     import tensorflow as tf
 
@@ -51,12 +54,15 @@ def quantise(model: Any, representative: np.ndarray) -> bytes:
 
 
 def check_zeros(content: bytes, name: str, wanted: Mapping[tuple[int, int], int]) -> None:
-    """Raises ValueError if zeros were lost.
+    """Checks that no zeros were lost.
 
     Args:
       content: the .tflite file.
-      name: of the model, for messages.
-      wanted: for (rows, columns) of the weights of each pruned layer, the zeros that it has at least.
+      name: name of the model, for messages.
+      wanted: minimum number of zeros of each pruned layer, by the (rows, columns) of its weights.
+
+    Raises:
+      ValueError: if a layer has fewer zeros.
     """
     found: dict[tuple[int, int], int] = {}
     for layer in layer_finder.find(tflite.parse(content, name)):

@@ -1,4 +1,4 @@
-"""TensorFlow as the pipelines need it. Imported late: --help and mistakes answer at once."""
+"""Sets up TensorFlow for the pipelines. It is imported late so that --help and usage errors are immediate."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from training.errors import InputError
 
 
 def set_environment() -> None:
-    """Chooses the Keras that can be pruned, and silence; to be called before anything imports TensorFlow."""
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # the pruning toolkit does not know Keras 3
+    """Selects the Keras version that supports pruning, and silences TensorFlow. Call it before importing TensorFlow."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # the pruning toolkit does not support Keras 3
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def prepare(seed: int, threads: int) -> None:
-    """Imports TensorFlow quietly, with the Keras that can be pruned, and fixes every random choice.
+    """Imports TensorFlow quietly with the Keras version that supports pruning, and makes all random choices repeatable.
 
     Args:
-      seed: of initial weights.
-      threads: of TensorFlow, 0 for one per core. Sums are rounded in an order that may depend on it.
+      seed: seed of the initial weights.
+      threads: threads of TensorFlow, 0 for one per core. The rounding of sums may depend on this number.
 
     Raises:
       InputError: if part of the training stack is missing.

@@ -1,4 +1,4 @@
-"""The TensorFlow Datasets code paths, with TFDS's own mock data, and unreachable ones."""
+"""Tests the TensorFlow Datasets code paths with TFDS's own mock data, and with unreachable hosts."""
 
 import os
 import time
@@ -19,12 +19,12 @@ def tensorflow():
 
 @pytest.fixture
 def reachable(monkeypatch):
-    """Has mock data count as reachable, as there is no download to mock."""
+    """Treats mock data as reachable: there is no download to mock."""
     monkeypatch.setattr(tfds_source, "_check_reachable", lambda *arguments: None)
 
 
 def clips(split):
-    """A few clips of every class, of different lengths, as TFDS would give them."""
+    """A few clips of every class with different lengths, as TFDS would return them."""
     import tensorflow as tf
 
     rng = np.random.default_rng(len(split))
@@ -52,7 +52,7 @@ def test_speech_commands_becomes_features(tmp_path, reachable):
     assert np.bincount(data.test[1]).tolist() == [3] * 12
     assert data.second_test is None
     assert np.isfinite(data.test[0]).all()
-    # From now on the cache has it, without TFDS.
+    # The cache now has it; TFDS is no longer needed.
     again, _ = load.keywords("speech_commands", tmp_path, lambda name: iter)
     np.testing.assert_array_equal(again.test[0], data.test[0])
 
@@ -74,7 +74,7 @@ def test_cifar10_becomes_images(tmp_path, reachable):
     assert data.validation[0].shape == (4, 32, 32, 3)
     assert data.mirror
     assert images.normalised(data.test[0], data.scale).shape == (20, 96, 96, 3)
-    # From now on the cache has it, without TFDS: for evaluate.
+    # The cache now has it; evaluate works without TFDS.
     again, _ = load.image_set("cifar10", tmp_path, upscale=True)
     np.testing.assert_array_equal(again.test[0], data.test[0])
 

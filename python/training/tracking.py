@@ -1,4 +1,4 @@
-"""MLflow: what a run was asked for, how it went, and what came out."""
+"""Records runs in MLflow: parameters, training curves and results."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from training.errors import InputError
 
 
 def default_uri(output: Path) -> str:
-    """A sqlite store in the output folder."""
+    """URI of a sqlite store in the output folder."""
     return f"sqlite:///{output.resolve() / 'mlflow.db'}"
 
 
 class Run:
-    """An open run of an experiment; `with tracking.run(...)` makes one."""
+    """An open run of an experiment, created by `with tracking.run(...)`."""
 
     def __init__(self, client: Any, identifier: str) -> None:
         self._client, self.identifier = client, identifier
 
     def parameters(self, values: Mapping[str, object]) -> None:
-        """Logs parameters; those of a run that goes on are there already and the same."""
+        """Logs parameters. A resumed run already has the same ones."""
         for name, value in values.items():
             self._client.log_param(self.identifier, name, value)
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Logs figures at a step, an epoch counted from 1 for curves."""
+        """Logs figures at a step. For curves, the step is the epoch, counted from 1."""
         for name, value in values.items():
             self._client.log_metric(self.identifier, name, float(value), step=step)
 
@@ -43,7 +43,7 @@ class Run:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Waits until nobody else is in such a block for the same folder."""
+    """Holds an exclusive lock on `folder`; waits for other processes to release it."""
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -51,16 +51,16 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def run(uri: str, output: Path, experiment: str, name: str, identifier: str | None) -> Iterator[Run]:
-    """Opens a run, closes it as finished, or as failed or killed if an exception passes.
+    """Opens a run and closes it as finished, or as failed or killed if an exception is raised.
 
-    SIGTERM is as Ctrl-C meanwhile, so that a run that a job scheduler ends is listed as killed.
+    SIGTERM is handled like Ctrl-C in the block, so that a run ended by a job scheduler is recorded as killed.
 
     Args:
-      uri: of MLflow's tracking store.
-      output: folder; artifacts of a local store are kept in it.
-      experiment: the run is listed in.
-      name: of the run.
-      identifier: of the run to go on with, None for a new one. Where the store does not know it, a new one is made.
+      uri: MLflow's tracking store.
+      output: folder of the run; also holds the artifacts of a local store.
+      experiment: name of the experiment that the run belongs to.
+      name: name of the run.
+      identifier: the run to resume; None for a new run. If the store does not have the run, a new one is created.
 
     Raises:
       InputError: if the store cannot be used.
@@ -68,12 +68,12 @@ def run(uri: str, output: Path, experiment: str, name: str, identifier: str | No
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     warnings.filterwarnings("ignore", module="mlflow")
-    logging.disable(logging.INFO)  # creating a store would tell of forty migrations
+    logging.disable(logging.INFO)  # creating a store logs forty migrations
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
     try:
-        with _alone(output):  # two runs cannot create a store at once
+        with _alone(output):  # two runs cannot create a store at the same time
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
         found = client.get_experiment_by_name(experiment)

@@ -1,4 +1,4 @@
-"""train_kws: from a keyword data set to a sparse int8 DS-CNN."""
+"""train_kws: trains a sparse int8 DS-CNN on a keyword data set."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _RATES = {
 
 
 def main(argv: Sequence[str], size: synthetic_speech.Size | None = None) -> int:
-    """Runs the tool, in tests with synthetic_speech of another size; returns its exit status."""
+    """Runs the tool and returns its exit status. Tests pass a smaller `size` of synthetic_speech."""
     parser = common.parser("train_kws", _DESCRIPTION, _EPILOG)
     parser.add_argument(
         "-a", "--architecture", choices=ds_cnn.ARCHITECTURES, default="s", help="(default: %(default)s)"

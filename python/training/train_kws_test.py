@@ -1,4 +1,4 @@
-"""train_kws end to end on a tiny set of synthetic speech: all that a run leaves, resuming, and mistakes."""
+"""Tests train_kws end to end on a tiny set of synthetic speech: output files, resuming, and usage errors."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""train_mnetv2: from an image data set to a sparse int8 MobileNetV2."""
+"""train_mnetv2: trains a sparse int8 MobileNetV2 on an image data set."""
 
 from __future__ import annotations
 

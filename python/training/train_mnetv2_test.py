@@ -1,4 +1,4 @@
-"""train_mnetv2 end to end on a few made-up images."""
+"""Tests train_mnetv2 end to end on a few artificial images."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ def fashion(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     for prefix, count in (("train", 320), ("t10k", 40)):
         labels = np.arange(count) % 10
-        # A bright stripe, whose place is the label.
+        # A bright stripe; its position is the label.
         pixels = rng.integers(0, 60, (count, 28, 28))
         for index, label in enumerate(labels):
             pixels[index, 2 * label + 3 : 2 * label + 6] += 150
@@ -52,7 +52,7 @@ def test_run_prunes_all_but_the_skipped_blocks(tmp_path):
     assert results["compared_samples"] == 40
     assert (output / "mnv2_035_80.dcsr.tflite").exists()
 
-    # From its dense weights, without their dropout, at the paper's resolution, everything pruned.
+    # Start from its dense weights, without dropout, at the paper's resolution, with all blocks pruned.
     more = "-o 0 --upscale -p 1 -r 0 -x 0 -s 0.5 -b".split()
     more.append(str(output / "mnv2_035.weights.npz"))
     assert train_mnetv2.main(arguments(output, *more)) == 0

@@ -1,11 +1,11 @@
-"""The repositories that Bazel's own rules load, without the downloads.
+"""The repositories that Bazel's own rules load, without downloads.
 
-Bazel names repositories (rules_cc and others) that it downloads at the first build. For Debian's
-4.2.3 and 7.x here is a local source for each, so that the build needs no more than Debian's and
-pip's indices. An upstream Bazel 7 is left to download the releases that are pinned within it.
+Bazel downloads some repositories (rules_cc and others) at the first build. For Debian's 4.2.3 and 7.x this
+file defines a local source for each, so that the build needs only the package indices of Debian and pip.
+An upstream Bazel 7 downloads the releases that it pins itself.
 """
 
-# Bazel 4 loads these files by name but needs no more of them than its native rules.
+# Bazel 4 loads these files but only needs its native rules from them.
 _NATIVE_RULES = {
     "rules_cc": ("cc", [
         "cc_binary",
@@ -35,13 +35,13 @@ _NATIVE_RULES = {
     "rules_proto": ("proto", ["proto_library"]),
 }
 
-# Every test of Bazel 4 depends on these two labels; they run under `bazel coverage` only.
+# In Bazel 4 every test depends on these two labels. They are only run by `bazel coverage`.
 _COVERAGE_TOOLS_BUILD = """\
 filegroup(name = "coverage_report_generator", visibility = ["//visibility:public"])
 filegroup(name = "lcov_merger", visibility = ["//visibility:public"])
 """
 
-# Where Debian's packages have their files, below /usr/share/bazel.
+# Folders of Debian's packages in /usr/share/bazel.
 _DEBIAN_7 = {
     "bazel_skylib": "tools/skylib",
     "rules_cc": "rules/cc",
@@ -69,7 +69,7 @@ def _debian_repository_impl(rctx):
     if not folder.exists:
         fail("%s is missing: install Debian's package bazel-%s" % (folder, rctx.name.replace("bazel_", "").replace("_", "-")))
     for entry in folder.readdir():
-        # A module file would mark the repository's border for Bzlmod, which is off.
+        # A module file would mark a repository boundary for Bzlmod, which is off.
         if entry.basename != "MODULE.bazel":
             rctx.symlink(entry, entry.basename)
 
@@ -83,7 +83,7 @@ _debian_repository = repository_rule(
 )
 
 def _define(rule, name, **kwargs):
-    """Defines a repository, unless the WORKSPACE has one of that name."""
+    """Defines a repository unless the WORKSPACE has already defined one with this name."""
     if not native.existing_rule(name):
         rule(name = name, **kwargs)
 
@@ -109,10 +109,10 @@ def _debian_7():
         _define(_debian_repository, name, folder = folder)
 
 def builtin_repositories():
-    """Defines the repositories that the running Bazel's own rules load, where it is Debian's."""
+    """Defines the repositories that Bazel's own rules load, if Bazel is Debian's."""
 
-    # Debian's builds do not know their version (native.bazel_version is ""), so ask for features:
-    # native.subpackages came with Bazel 5, native.starlark_doc_extract with Bazel 7.
+    # Debian's builds do not report their version (native.bazel_version is ""), so check for features:
+    # native.subpackages was added in Bazel 5, native.starlark_doc_extract in Bazel 7.
     if not hasattr(native, "subpackages"):
         _bazel_4()
     elif hasattr(native, "starlark_doc_extract") and not native.bazel_version:

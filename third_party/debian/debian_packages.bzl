@@ -1,10 +1,10 @@
-"""A repository of files from pinned Debian packages, unpacked without root rights.
+"""A repository of files from pinned Debian packages, unpacked without root privileges.
 
-The packages come from the Debian mirror that APT is set up with on this machine, through APT's own
-proxies and certificates, whatever release of Debian the machine itself has.
+The packages come from the Debian mirror in this machine's APT configuration, through APT's own proxies and
+certificates. The machine's own Debian release does not matter.
 """
 
-# Neither APT's keys nor its signatures are needed: every package is checked against its pinned hash.
+# APT's keys and signatures are not needed: every package is checked against its pinned hash.
 _SOURCES = """\
 Types: deb
 URIs: {mirror}
@@ -41,7 +41,7 @@ def _fail(rctx, what, result):
     ))
 
 def _run(rctx, arguments, what, **kwargs):
-    """Runs a command that has to succeed; returns what it prints."""
+    """Runs a command that must succeed; returns its output."""
     result = rctx.execute(arguments, timeout = rctx.attr.timeout, **kwargs)
     if result.return_code != 0:
         _fail(rctx, what, result)
@@ -60,10 +60,10 @@ def _mirror(rctx):
     return fail(_HELP.format(output = "", repository = "@" + rctx.name, what = "APT has no Debian mirror"))
 
 def _private_apt(rctx):
-    """Makes an APT of our own in apt/, so that neither root rights nor the machine's release matter.
+    """Sets up a private APT in apt/. It needs no root privileges and is independent of the machine's release.
 
     Returns:
-      the options that make APT use it.
+      The options that select it.
     """
     for folder in ["lists/partial", "cache/archives/partial", "etc/preferences.d"]:
         rctx.file("apt/%s/.keep" % folder)
@@ -81,7 +81,7 @@ def _private_apt(rctx):
         "APT::Architecture": "amd64",
         "APT::Architectures": "amd64",
         "APT::Sandbox::User": "",
-        # Without a mirror that answers `apt-get update` would be content.
+        # By default `apt-get update` succeeds even if no mirror answers.
         "APT::Update::Error-Mode": "any",
         "Dir::Cache": folder + "/cache",
         "Dir::Etc": folder + "/etc",
@@ -95,9 +95,9 @@ def _private_apt(rctx):
     return arguments
 
 def _candidate(records, package):
-    """Returns the newest (pin, hash) of a package in the output of `apt-cache show`, None if it has none."""
+    """Returns (pin, hash) of the newest version of a package in the output of `apt-cache show`, or None."""
     for record in records.split("\n\n"):
-        # Continuation lines start with a blank.
+        # Continuation lines start with a space.
         fields = {
             line.partition(": ")[0]: line.partition(": ")[2]
             for line in record.split("\n")
@@ -108,7 +108,7 @@ def _candidate(records, package):
     return None
 
 def _check_pins(rctx, options):
-    """Fails if the mirror does not have a pinned version; the message has the version it does have."""
+    """Fails if the mirror lacks a pinned version; the message names the version that the mirror has."""
     gone = []
     replacements = []
     for pin in rctx.attr.packages:
@@ -127,7 +127,7 @@ def _check_pins(rctx, options):
         ))
 
 def _is_kept(path, rules):
-    """Says whether the longest prefix of `path` in `rules`, {prefix: keep}, is one to keep."""
+    """Returns the value of the longest prefix of `path` in `rules`, {prefix: keep}; False if none matches."""
     longest = ""
     for prefix in rules:
         if path.startswith(prefix) and len(prefix) > len(longest):
@@ -135,7 +135,7 @@ def _is_kept(path, rules):
     return rules.get(longest, False)
 
 def _unpack(rctx, deb, rules):
-    """Unpacks the files of a package that the rules keep."""
+    """Unpacks those files of a package that the rules keep."""
     names = _run(
         rctx,
         ["sh", "-c", "dpkg-deb --fsys-tarfile \"$1\" | tar --list", "sh", deb],
@@ -176,7 +176,7 @@ def _debian_packages_impl(rctx):
     for pin, sha256 in rctx.attr.packages.items():
         rctx.report_progress("apt-get download " + pin)
 
-        # A folder for each, as the name of the file is APT's to choose.
+        # One folder per package, because APT chooses the file name.
         folder = "apt/deb/" + pin.partition("=")[0]
         rctx.file(folder + "/.keep")
         _run(rctx, ["apt-get"] + options + ["download", pin], "APT cannot download %s" % pin, working_directory = folder)

@@ -1,7 +1,7 @@
 """The python3 on PATH as Bazel's Python toolchain."""
 
-# What python.txt says. The ABI is there so that packages are installed anew when an upgrade puts
-# another Python in the same place.
+# Prints the content of python.txt. With the ABI in it, packages are reinstalled when an upgrade replaces
+# the Python at the same path.
 _PROBE = """\
 import sys, sysconfig
 if sys.version_info < (3, 10):

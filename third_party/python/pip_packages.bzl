@@ -1,8 +1,8 @@
-"""A repository of the Python packages that a hash-pinned lock file names."""
+"""A repository of the Python packages in a hash-pinned lock file."""
 
-# One package is one Bazel package: `:files` what pip installed, `:NAME` that and all it requires.
-# A package that the lock has for other versions of Python only is there, but empty, so that BUILD
-# files can name it without asking for the version.
+# Each Python package is a Bazel package: `:files` is the files that pip installed, `:NAME` includes all
+# requirements. A package that the lock has only for other Python versions exists but is empty, so that
+# BUILD files can refer to it for every Python version.
 _BUILD = """\
 py_library(
     name = "files",
@@ -33,7 +33,7 @@ The cause is in the last lines above. Usual ones, and the way out:
 Then run Bazel again.
 """
 
-# What a package without a wheel is built with: of the same lock, so that nothing is installed that has no hash there.
+# Build tools for packages without a wheel. They come from the same lock, so everything installed has a pinned hash.
 _BUILD_TOOLS = ["setuptools", "wheel"]
 
 def _label_name(name):
@@ -49,7 +49,7 @@ def _read_lock(text):
     return packages
 
 def _required(metadata):
-    """Returns the label names of what a package's METADATA says it requires, without extras."""
+    """Returns the label names of the requirements in a package's METADATA, without extras."""
     names = []
     for line in metadata.split("\n"):
         if not line:
@@ -62,7 +62,7 @@ def _required(metadata):
     return names
 
 def _closure(name, required):
-    """Returns all that `name` requires, directly or not, and itself."""
+    """Returns `name` and all its direct and indirect requirements."""
     found = [name]
 
     # Each round adds at least one package or is the last.
@@ -74,7 +74,7 @@ def _closure(name, required):
     return found
 
 def _pip_install(rctx, python, name, lines, scope):
-    """Installs one package into its folder; returns what it requires."""
+    """Installs one package into its folder and returns its requirements."""
     requirements = rctx.path("requirements/%s.txt" % name)
     rctx.file(requirements, "\n".join(lines) + "\n")
     site = rctx.path(name + "/site")
@@ -111,8 +111,8 @@ def _pip_install(rctx, python, name, lines, scope):
     if not site.exists:
         return []
 
-    # Compiled once here, not at each start in a sandbox. "unchecked" makes the files the same on every machine; a
-    # package may bring files that are no valid Python, so the exit status says nothing.
+    # Compile once here, not at each start in a sandbox. "unchecked" makes the files identical on every machine. Ignore the
+    # exit status: packages may contain files that are not valid Python.
     rctx.execute([python, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", str(site)], timeout = rctx.attr.timeout)
     required = []
     for entry in site.readdir():
@@ -121,13 +121,13 @@ def _pip_install(rctx, python, name, lines, scope):
     return required
 
 def _pip_packages_impl(rctx):
-    # Reading the file makes the repository depend on it: another Python, another installation.
+    # Reading the file makes the repository depend on it: another Python causes a new installation.
     python = rctx.read(rctx.attr._python).split("\n")[0]
     lock = rctx.read(rctx.attr.requirements_lock)
     packages = _read_lock(lock)
     scope = " ".join([line[len("# For "):].rstrip(".") for line in lock.split("\n") if line.startswith("# For ")])
     required = {}
-    # What builds others comes first.
+    # Install the build tools first.
     built = [name for name in packages if name in rctx.attr.source_packages]
     for name in [name for name in packages if name not in built] + built:
         lines = packages[name]

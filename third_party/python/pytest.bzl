@@ -5,16 +5,16 @@ _MAIN = "//third_party/python:pytest_main.py"
 def pytest_test(name, srcs, deps = [], args = [], **kwargs):
     """A py_test that runs pytest over its sources.
 
-    Fails if they hold no test. `--test_filter=EXPRESSION` selects as `pytest -k EXPRESSION`
-    does; other options of pytest go in `--test_arg`. A test of a big table can be spread over
+    Fails if the sources contain no tests. `--test_filter=EXPRESSION` works like `pytest -k EXPRESSION`;
+    other options of pytest are passed with `--test_arg`. A large parametrised test can be split into
     processes with `shard_count`.
 
     Args:
       name: the target.
-      srcs: the files with the tests. Helpers, conftest.py among them, go in `deps` or `data`.
-      deps: what they import; pytest and hypothesis are there anyway.
-      args: more arguments for pytest.
-      **kwargs: data, size, tags and the like, for py_test.
+      srcs: the test files. Helpers, including conftest.py, go in `deps` or `data`.
+      deps: imports of the tests; pytest and hypothesis are added automatically.
+      args: further arguments for pytest.
+      **kwargs: further attributes of the py_test, such as data, size and tags.
     """
     native.py_test(
         name = name,

@@ -1,4 +1,4 @@
-"""Runs pytest over the files named on the command line and reports to Bazel. See pytest.bzl."""
+"""Runs pytest on the files of the command line and reports the results to Bazel. See pytest.bzl."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ import pytest
 
 
 class Deterministic:
-    """Makes Hypothesis try the same examples everywhere, so that a failure can be repeated."""
+    """Makes Hypothesis try the same examples on every machine, so that failures are reproducible."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self) -> None:
-        """Sets the profile, before an option --hypothesis-profile is read."""
-        import hypothesis  # only now, as pytest wants to be there first
+        """Loads the profile before the option --hypothesis-profile is read."""
+        import hypothesis  # imported late because pytest must be imported first
 
-        # No deadline, as other tests run beside this one; no database, as it would be lost.
+        # No deadline: tests run in parallel. No database: it would be lost.
         hypothesis.settings.register_profile("bazel", derandomize=True, deadline=None, database=None, print_blob=True)
         hypothesis.settings.load_profile("bazel")
 
 
 class Shard:
-    """Keeps the tests of one shard, if Bazel splits the target (shard_count)."""
+    """Selects the tests of one shard if Bazel splits the target (shard_count)."""
 
     def __init__(self, index: int, total: int) -> None:
-        """Takes every `total`-th test from the `index`-th on."""
+        """Selects every `total`-th test, starting at `index`."""
         self.index = index
         self.total = total
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Drops the tests of the other shards."""
+        """Removes the tests of the other shards."""
         items[:] = items[self.index :: self.total]
 
 
 def main() -> int:
-    """Returns pytest's exit status; 0 if a filter or the sharding left no test to run."""
-    # Only the plugins named here: those of the host's own Python are not part of the build.
+    """Returns pytest's exit status, or 0 if a filter or sharding left no test to run."""
+    # Load only the plugins named here. Plugins of the host's Python are not part of the build.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     arguments = ["-p", "_hypothesis_pytestplugin"]
-    # It writes beside the sources.
+    # The cache provider writes beside the sources.
     arguments += ["-p", "no:cacheprovider"]
-    # Two tests of the same file name may meet, and sys.path stays as Bazel made it.
+    # Allow test files with the same name, and leave sys.path as Bazel sets it.
     arguments += ["--import-mode=importlib"]
-    # Names what was skipped, and why.
+    # List skipped tests with their reasons.
     arguments += ["-ra"]
-    # No configuration from folders above, which are not the same in a sandbox as out of it.
+    # Ignore configuration files of parent folders: they differ inside and outside a sandbox.
     arguments += ["--config-file", os.devnull, "--rootdir", os.getcwd()]
 
     if temporary := os.environ.get("TEST_TMPDIR"):
@@ -60,7 +60,7 @@ def main() -> int:
     may_be_empty = False
     if test_filter := os.environ.get("TESTBRIDGE_TEST_ONLY"):
         arguments += ["-k", test_filter]
-        may_be_empty = True  # --test_filter goes to every target of the command line
+        may_be_empty = True  # --test_filter applies to all targets of the command
     if total := int(os.environ.get("TEST_TOTAL_SHARDS", "0")):
         Path(os.environ["TEST_SHARD_STATUS_FILE"]).touch()
         plugins.append(Shard(int(os.environ["TEST_SHARD_INDEX"]), total))

@@ -12,7 +12,7 @@ _PACKAGES = {
     "libnewlib-arm-none-eabi=3.3.0-1.3+deb12u1": "c80278e8332940eaf9738910258bb85b21c30aacf246a5e363fee230d3605e84",
     "libnewlib-dev=3.3.0-1.3+deb12u1": "ab5e6e80d66a6f2f8b9b22b9297154a676a5434ac82e48b88e8164548bc72115",
     "libstdc++-arm-none-eabi-dev=15:12.2.rel1-1+23": "5f643e7507bd84150e820602cc086393c441e28f158b745370b2105333d9e2ec",
-    # What the programs above need that a machine may not have, or in another version.
+    # Libraries of the programs above. The machine may lack them or have other versions.
     "libgmp10=2:6.2.1+dfsg1-1.1": "187aedef2ed763f425c1e523753b9719677633c7eede660401739e9c893482bd",
     "libisl23=0.25-1.1": "ebff0b2f8b220c74224197523019366e97ee4770d464bebc48e4865114e4da0e",
     "libmpc3=1.3.1-1": "d7f79544790e44f9b0c8cb9034a18c58d37f8702a15f32539050718679e52f80",
@@ -21,7 +21,7 @@ _PACKAGES = {
     "zlib1g=1:1.2.13.dfsg-1": "d7dd1d1411fedf27f5e27650a6eff20ef294077b568f4c8c5e51466dc7c08ce4",
 }
 
-# Unpacked whole it would be 830 MB, most of it libraries for other cores and Arm's A and R profile.
+# All files would be 830 MB, mostly libraries for other cores and for Arm's A and R profiles.
 _KEEP = [
     "lib/x86_64-linux-gnu/lib",
     "usr/bin/arm-none-eabi-ar",
@@ -60,7 +60,7 @@ _KEEP_OF_MULTILIB = [
     "usr/lib/arm-none-eabi/newlib/{}/libm.a",
 ]
 
-# Bazel runs the tools by a path relative to where it stands, and GCC finds its parts relative to itself.
+# Bazel runs the tools by a path relative to the working directory, and GCC finds its parts relative to itself.
 _WRAPPER = """\
 #!/bin/sh
 root="${{0%/bin/*}}"
@@ -92,6 +92,6 @@ def arm_gcc_repository():
     )
 
 def arm_gcc():
-    """Defines @arm_gcc and, for a WORKSPACE, registers its toolchains."""
+    """Defines @arm_gcc and registers its toolchains; for WORKSPACE files."""
     arm_gcc_repository()
     native.register_toolchains("@dcsr//toolchains:all")

@@ -1,4 +1,4 @@
-"""How Bazel calls the GCC of @arm_gcc."""
+"""Bazel's toolchain configuration for the GCC of @arm_gcc."""
 
 load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
 load("@bazel_tools//tools/cpp:cc_toolchain_config_lib.bzl", "feature", "flag_group", "flag_set", "tool_path")
@@ -29,7 +29,7 @@ def _flags(actions, flags):
 def _arm_gcc_toolchain_config_impl(ctx):
     core = ["-mcpu=" + ctx.attr.mcpu, "-mthumb", "-mfloat-abi=" + ctx.attr.float_abi]
 
-    # So that dependency files have paths as Bazel knows them.
+    # Dependency files must contain the paths that Bazel uses.
     relative_paths = ["-no-canonical-prefixes", "-fno-canonical-system-headers"]
     reproducible = [
         "-Wno-builtin-macro-redefined",
@@ -40,11 +40,11 @@ def _arm_gcc_toolchain_config_impl(ctx):
     features = [
         feature(name = "core_flags", enabled = True, flag_sets = [
             _flags(_COMPILE, core + relative_paths + reproducible + [
-                # What is not used is left out by the linker.
+                # The linker removes unused sections.
                 "-ffunction-sections",
                 "-fdata-sections",
             ]),
-            # What C++ would need the C++ library for at run time, which is not linked.
+            # Disable C++ features that need the C++ library at run time, which is not linked.
             _flags(_CXX_COMPILE, [
                 "-fno-exceptions",
                 "-fno-rtti",
@@ -53,7 +53,7 @@ def _arm_gcc_toolchain_config_impl(ctx):
             ]),
             _flags(_LINK, core + [
                 "-no-canonical-prefixes",
-                # The plugin is for link-time optimisation, which is not unpacked.
+                # The plugin is for link-time optimisation; it is not unpacked.
                 "-fno-use-linker-plugin",
                 "-nostartfiles",
                 "-nostdlib",
@@ -63,7 +63,7 @@ def _arm_gcc_toolchain_config_impl(ctx):
                 "-Wl,--gc-sections",
             ]),
         ]),
-        # Bazel puts the flags of a feature that comes after its own at the end of the command.
+        # A feature after Bazel's own ones: its flags come at the end of the command.
         feature(name = "core_libraries", enabled = True, flag_sets = [
             _flags(_LINK, ["-Wl,--start-group", "-lc", "-lm", "-lgcc", "-Wl,--end-group"]),
         ]),

@@ -1,4 +1,4 @@
-// A firmware for a board: prints on the first UART what it runs on.
+// Firmware for a board: prints the CPUID and the clock on the first UART.
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-// What C++ needs of its library, which is not linked: memory from malloc(), and an end in place of
-// what cannot happen.
+// Replaces the parts of the C++ library that C++ code needs; the library itself is not linked.
+// Memory comes from malloc(). Impossible events abort.
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -20,5 +20,5 @@ void operator delete(void* memory, size_t) noexcept { free(memory); }
 
 void operator delete[](void* memory, size_t) noexcept { free(memory); }
 
-// Called in place of a virtual function that has no body.
+// Called instead of a virtual function without a body.
 extern "C" void __cxa_pure_virtual() { abort(); }

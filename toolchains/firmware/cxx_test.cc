@@ -1,4 +1,4 @@
-// C++ at work in a firmware: constructors run before main(), virtual functions, new and delete.
+// C++ in firmware: constructors that run before main(), virtual functions, new and delete.
 
 #include <stdio.h>
 
@@ -23,7 +23,7 @@ class Square final : public Shape {
   const int side_;
 };
 
-// Not a constant, so that it takes a constructor.
+// Not a constant, so that the constructor runs at startup.
 volatile int side = 7;
 const Square global_square(side);
 

@@ -20,16 +20,16 @@ void cycle_counter_start(void) {
 uint64_t cycle_counter_read(void) {
   for (;;) {
     const uint32_t high = wraps;
-    // It counts down, from 0 first of all.
+    // SysTick counts down and starts at 0.
     const uint32_t low = (0u - SysTick->VAL) & ((1u << kCounterBits) - 1);
-    // An interrupt that was due at that moment is taken here.
+    // A pending interrupt is taken here.
     __ISB();
     if (high == wraps) return ((uint64_t)high << kCounterBits) + low;
   }
 }
 
 uint64_t cycle_counter_instructions(uint64_t ticks) {
-  // Rounded. The clocks are multiples of 1 MHz, so that nothing overflows within 100 years.
+  // Rounded. Clocks are multiples of 1 MHz, so nothing overflows within 100 years.
   const uint64_t mega_hertz = SystemCoreClock / 1000000u;
   const uint64_t divisor = mega_hertz * kNanosecondsOfInstruction;
   return (ticks * 1000 + divisor / 2) / divisor;

@@ -1,4 +1,4 @@
-// A loop whose instructions are known.
+// Counts the instructions of a loop of known length.
 
 #include "toolchains/firmware/cycle_counter.h"
 
@@ -6,7 +6,7 @@
 
 static uint64_t instructions_of_loop(uint32_t iterations) {
   const uint64_t before = cycle_counter_read();
-  // Two instructions, for any core.
+  // Two instructions on any core.
   __asm__ volatile(
       ".syntax unified\n"
       "1: subs %0, #1\n"
@@ -18,7 +18,7 @@ static uint64_t instructions_of_loop(uint32_t iterations) {
 }
 
 int main(void) {
-  // The last ones make SysTick wrap, once and three times.
+  // With the last two, SysTick wraps once and three times.
   static const uint32_t kIterations[] = {1, 10, 1000, 100000, 10000000, 30000000};
   enum { kTolerance = 3 };
   int failures = 0;

@@ -1,14 +1,14 @@
-// The device header, as CMSIS has one for each device: registers of the core by CMSIS-Core's names.
+// The device header, as in CMSIS: registers of the core, with the names of CMSIS-Core.
 //
-// With CMSIS-Core at hand (--//third_party/cmsis:core=LABEL, docs/cortex_m.md) its header is what
-// is included. Without it the few definitions below serve, a subset of the same names.
+// If CMSIS-Core is available (--//third_party/cmsis:core=LABEL, docs/cortex_m.md), its header is
+// included. Otherwise the definitions below provide the required subset of the same names.
 
 #ifndef DCSR_TOOLCHAINS_FIRMWARE_DEVICE_H_
 #define DCSR_TOOLCHAINS_FIRMWARE_DEVICE_H_
 
 #include <stdint.h>
 
-// The boards of the tests and of the examples (BOARD.ld).
+// Boards of the tests and examples (BOARD.ld).
 #if defined(DCSR_BOARD_AN385)
 #define DCSR_BOARD_SYSTEM_CLOCK 25000000u
 #define DCSR_BOARD_UART_CLOCK 25000000u
@@ -37,7 +37,7 @@
 #define DCSR_CMSIS_CORE_HEADER "core_cm4.h"
 #endif
 
-// Interrupts of the core; those of a device are in its vendor's header.
+// Interrupts of the core. Device interrupts are in the vendor's header.
 typedef enum {
   NonMaskableInt_IRQn = -14,
   HardFault_IRQn = -13,
@@ -55,7 +55,7 @@ typedef enum {
 
 #define DCSR_HAS_CMSIS_CORE 1
 
-// What CMSIS-Core asks of a device header.
+// Macros that CMSIS-Core requires of a device header.
 #define __CM0PLUS_REV 0x0001u
 #define __CM3_REV 0x0201u
 #define __CM4_REV 0x0001u
@@ -117,7 +117,7 @@ typedef struct {
   volatile const uint32_t CALIB;
 } SysTick_Type;
 
-// Up to ARMv7-M; that of ARMv8-M is another.
+// Up to ARMv7-M. The MPU of ARMv8-M is different.
 typedef struct {
   volatile const uint32_t TYPE;
   volatile uint32_t CTRL;
@@ -161,7 +161,7 @@ static inline uint32_t __get_IPSR(void) {
 extern "C" {
 #endif
 
-// Of CMSIS's system_DEVICE.h.
+// As in CMSIS's system_DEVICE.h.
 extern uint32_t SystemCoreClock;
 void SystemInit(void);
 void SystemCoreClockUpdate(void);

@@ -1,4 +1,4 @@
-// Where a firmware's output goes, and how it ends: one library of BUILD implements it.
+// Output and exit of firmware. One library of BUILD implements io_write() and io_exit().
 
 #ifndef DCSR_TOOLCHAINS_FIRMWARE_IO_H_
 #define DCSR_TOOLCHAINS_FIRMWARE_IO_H_
@@ -9,14 +9,14 @@
 extern "C" {
 #endif
 
-// Takes nothing from the heap, as faults are reported with it.
+// Does not use the heap: faults are reported with it.
 void io_write(const char* data, size_t size);
 
-// Ends the simulation, if there is one, with this status.
+// Ends the simulation, if any, with this status.
 __attribute__((noreturn)) void io_exit(int status);
 
-// Not of that library but of runtime.c: writes "firmware: exit status N", then calls io_exit(). Not
-// every simulator hands a status on; the line always gets through.
+// Writes "firmware: exit status N", then calls io_exit(). Not every simulator passes the status on,
+// but the line always arrives. Implemented by runtime.c.
 __attribute__((noreturn)) void firmware_exit(int status);
 
 #ifdef __cplusplus

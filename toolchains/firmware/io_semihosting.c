@@ -1,4 +1,4 @@
-// Output and exit through the simulator or debugger. Without one the first output is a fault.
+// Output and exit through the simulator or debugger. Without one, the first output faults.
 
 #include <stdint.h>
 
@@ -8,7 +8,7 @@
 void io_write(const char* data, size_t size) {
   // ":tt" is the console, mode 4 is "w".
   static const char kConsole[] = ":tt";
-  static int32_t console = 0;  // standard input, so not what is opened
+  static int32_t console = 0;  // handle of standard input; never returned by open
   if (console == 0) {
     const uint32_t open[3] = {(uint32_t)(uintptr_t)kConsole, 4, sizeof(kConsole) - 1};
     console = semihosting_call(kSemihostingOpen, open);

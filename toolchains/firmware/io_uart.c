@@ -18,7 +18,7 @@ enum { kTransmitFull = 1, kTransmitEnable = 1, kBaud = 115200 };
 #define UART0 ((Uart*)DCSR_BOARD_UART0)
 
 void io_write(const char* data, size_t size) {
-  // Set each time: a fault may be what is written first.
+  // Set up on each call: the first output may be the report of a fault.
   UART0->BAUDDIV = DCSR_BOARD_UART_CLOCK / kBaud;
   UART0->CTRL = kTransmitEnable;
   for (size_t i = 0; i < size; ++i) {
@@ -29,6 +29,6 @@ void io_write(const char* data, size_t size) {
 }
 
 void io_exit(int status) {
-  (void)status;  // was written already, and there is nobody to return it to
+  (void)status;  // already printed; a board cannot return it
   for (;;) __WFI();
 }

@@ -1,10 +1,10 @@
-// Apart from startup.c, as CMSIS-Core has declarations of its own for the same tables.
+// Separate from startup.c, because CMSIS-Core declares the same tables with other types.
 
 #include "toolchains/firmware/memory.h"
 
 #include <stdint.h>
 
-// The tables of sections.ld: those that CMSIS-Core's __cmsis_start() reads.
+// The tables of sections.ld, in the format of CMSIS-Core's __cmsis_start().
 typedef struct {
   const uint32_t* source;
   volatile uint32_t* destination;

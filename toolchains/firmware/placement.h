@@ -1,11 +1,11 @@
-// Where large data goes in a firmware; no effect on a host.
+// Places large data in a firmware's memories. No effect on a host.
 //
 //   DCSR_LARGE_CONST const unsigned char model[] = {...};   // DDR on AN547, else with the code
 //   DCSR_LARGE_BSS static uint8_t arena[1 << 20];           // external memory
 //   DCSR_FAST_BSS static uint8_t scratch[1 << 16];          // tightly coupled memory on AN547
 //
-// Other data goes to the board's internal memory. Variables in a *_BSS section start as zeros and
-// have no initialiser.
+// Other data is in the board's internal memory. Variables in a *_BSS section are zero at start and
+// cannot have an initialiser.
 
 #ifndef DCSR_TOOLCHAINS_FIRMWARE_PLACEMENT_H_
 #define DCSR_TOOLCHAINS_FIRMWARE_PLACEMENT_H_

@@ -1,4 +1,4 @@
-// Data in each memory has its values.
+// Checks the initial values of data in each memory.
 
 #include "toolchains/firmware/placement.h"
 

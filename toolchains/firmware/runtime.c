@@ -1,4 +1,4 @@
-// Under the program: its start once memory is there, and what Newlib asks of an operating system.
+// The start of the program after memory is initialised, and Newlib's system calls.
 
 #include <errno.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include "toolchains/firmware/io.h"
 
-// Of sections.ld.
+// Defined in sections.ld.
 extern char __HeapBase[];
 extern char __HeapLimit[];
 
@@ -22,7 +22,7 @@ extern const Function __init_array_end[];
 
 int main(void);
 
-// The end of CMSIS-Core's __PROGRAM_START calls it, too.
+// Also called at the end of CMSIS-Core's __PROGRAM_START.
 __attribute__((noreturn)) void _start(void);
 
 void* _sbrk(ptrdiff_t increment);
@@ -38,7 +38,7 @@ void _exit(int status);
 void _init(void);
 void _fini(void);
 
-// C++ refers to it; nothing is ever unloaded.
+// C++ refers to it. Nothing is ever unloaded.
 extern void* __dso_handle;
 void* __dso_handle = NULL;
 
@@ -50,7 +50,7 @@ void _start(void) {
 
 void* _sbrk(ptrdiff_t increment) {
   static char* end = __HeapBase;
-  // As numbers: the sum may lie anywhere.
+  // Compare as integers: the sum may be outside any object.
   const uintptr_t next = (uintptr_t)end + (uintptr_t)increment;
   if (next < (uintptr_t)__HeapBase || next > (uintptr_t)__HeapLimit) {
     errno = ENOMEM;
@@ -70,7 +70,7 @@ int _write(int file, const char* data, int size) {
 static void print(const char* text) { io_write(text, strlen(text)); }
 
 void firmware_exit(int status) {
-  // In decimal, without the heap that printf() needs.
+  // Decimal, without printf(), which needs the heap.
   char digits[12];
   char* p = digits + sizeof(digits);
   *--p = '\0';
@@ -90,7 +90,7 @@ void _exit(int status) { firmware_exit(status); }
 
 int _kill(int process, int signal) {
   (void)process;
-  // abort(), which a failed assert() ends in.
+  // Called by abort(), also after a failed assert().
   print("\nfirmware: aborted\n");
   firmware_exit(128 + signal);
 }

@@ -1,4 +1,4 @@
-// Calls to the simulator or debugger that the core is attached to (Arm's semihosting).
+// Calls to the attached simulator or debugger (Arm semihosting).
 
 #ifndef DCSR_TOOLCHAINS_FIRMWARE_SEMIHOSTING_H_
 #define DCSR_TOOLCHAINS_FIRMWARE_SEMIHOSTING_H_
@@ -9,7 +9,7 @@ enum {
   kSemihostingOpen = 0x01,
   kSemihostingWrite = 0x05,
   kSemihostingExitExtended = 0x20,
-  // The reason of an exit: the program ended by itself.
+  // Exit reason: the program ended normally.
   kSemihostingApplicationExit = 0x20026,
 };
 

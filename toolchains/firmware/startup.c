@@ -1,5 +1,5 @@
-// Reset, vectors and faults, by the names that CMSIS has for them, so that a vendor's startup file
-// can take the place of this one: __Vectors, Reset_Handler, SystemInit(), NMI_Handler and so on.
+// Reset, vectors and faults. The names are those of CMSIS, so that a vendor's startup file can
+// replace this one: __Vectors, Reset_Handler, SystemInit(), NMI_Handler and so on.
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,18 +12,18 @@
 
 typedef void (*Function)(void);
 
-// Set by sections.ld.
+// Defined in sections.ld.
 extern uint32_t __StackLimit[];
 extern uint32_t __StackTop[];
 
-// Of runtime.c.
+// Defined in runtime.c.
 __attribute__((noreturn)) void _start(void);
 
 void Reset_Handler(void);
 void Default_Handler(void);
 void Fault_Handler(void);
 
-// Another file, or a vendor's, may define any of them.
+// Weak: other files, including a vendor's, may define any of them.
 #define DCSR_HANDLER(name, target) void name(void) __attribute__((weak, alias(#target)))
 DCSR_HANDLER(NMI_Handler, Default_Handler);
 DCSR_HANDLER(HardFault_Handler, Fault_Handler);
@@ -36,8 +36,8 @@ DCSR_HANDLER(DebugMon_Handler, Default_Handler);
 DCSR_HANDLER(PendSV_Handler, Default_Handler);
 DCSR_HANDLER(SysTick_Handler, Default_Handler);
 
-// Exceptions of the core. There are no entries for a device's interrupts, as none is enabled; a
-// firmware that uses them brings its vendor's table.
+// Exceptions of the core. Device interrupts have no entries because none is enabled. Firmware that
+// uses them needs its vendor's table.
 extern const Function __Vectors[16];
 __attribute__((used, section(".vectors"))) const Function __Vectors[16] = {
     (Function)(uintptr_t)__StackTop,
@@ -58,13 +58,13 @@ __attribute__((used, section(".vectors"))) const Function __Vectors[16] = {
     SysTick_Handler,
 };
 
-// The two below have C linkage and no prototype in a header, as only assembler calls them.
+// Called only from assembly, hence without a prototype in a header.
 void start(void);
 void report_fault(const uint32_t* frame, uint32_t exception_return);
 
 enum { kGuardBytes = 1024 };
 
-// Has the MPU, where there is one, take away the end of the stack: an overflow is a fault then.
+// Makes the end of the stack inaccessible with the MPU, if there is one: an overflow faults.
 static void guard_stack(void) {
 #if !defined(__ARM_ARCH_8M_MAIN__) && !defined(__ARM_ARCH_8_1M_MAIN__)
   if (MPU->TYPE == 0) return;
@@ -88,7 +88,7 @@ void start(void) {
 __attribute__((naked)) void Reset_Handler(void) {
   __asm__ volatile(
 #if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
-      // What the MPU does on the other cores.
+      // The stack limit replaces the MPU region of the other cores.
       "ldr r0, =__StackLimit\n"
       "msr msplim, r0\n"
 #endif
@@ -132,7 +132,7 @@ static const char* exception_name(uint32_t number) {
   }
 }
 
-// Whether the frame of the fault was not saved, as there was no room for it.
+// Whether the core could not save the exception frame because the stack was full.
 static bool stack_is_full(const uint32_t* frame) {
 #if !defined(__ARM_ARCH_6M__)
   const uint32_t mstkerr = 1u << 4;
@@ -145,7 +145,7 @@ static bool stack_is_full(const uint32_t* frame) {
 
 enum { kFaultStatus = 100, kUnexpectedStatus = 101 };
 
-// `frame` is what the core has saved at the end of the stack, unless that is full.
+// `frame` is the exception frame, saved by the core at the end of the stack unless that is full.
 __attribute__((used)) void report_fault(const uint32_t* frame, uint32_t exception_return) {
   const uint32_t number = __get_IPSR() & 0x1FF;
   print("\nfirmware: ");
@@ -170,8 +170,8 @@ __attribute__((used)) void report_fault(const uint32_t* frame, uint32_t exceptio
   firmware_exit(number >= 3 && number <= 7 ? kFaultStatus : kUnexpectedStatus);
 }
 
-// Nothing returns from here. If the stack is full, the report uses it from its top again; else it
-// goes on below the frame, which it is to read.
+// Does not return. If the stack is full, the report reuses it from the top. Otherwise the report
+// continues below the exception frame, which it reads.
 __attribute__((naked)) void Fault_Handler(void) {
   __asm__ volatile(
       "mrs r0, msp\n"

@@ -1,5 +1,5 @@
-// Firmware that fails in the way that the macro MISBEHAVIOUR names: what cortex_m_test() has to
-// notice.
+// Firmware that fails in the way selected by the macro MISBEHAVIOUR. cortex_m_test() must detect
+// the failure.
 
 #include <assert.h>
 #include <stdint.h>
@@ -10,7 +10,7 @@
 
 typedef int (*Misbehaviour)(void);
 
-// Volatile, so that the compiler knows nothing of what will happen.
+// Volatile: the compiler cannot predict the behaviour.
 static volatile int zero = 0;
 
 static int returns_3(void) { return 3; }
@@ -30,7 +30,7 @@ static int hangs(void) {
   return 0;
 }
 
-// Ends the simulator with success, but not by firmware_exit().
+// Ends the simulator successfully, but without firmware_exit().
 static int ends_unseen(void) { io_exit(0); }
 
 static int writes_where_no_memory_is(void) {
@@ -60,7 +60,7 @@ static int overflows_stack(void) {
   return recurse(frame);
 }
 
-// All are used, whichever is chosen.
+// References all functions, so that none is unused.
 static const Misbehaviour kAll[] = {
     returns_3,
     returns_minus_1,

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs a firmware in a simulator and tells by its exit status whether that succeeded.
+"""Runs firmware in a simulator; the exit status tells whether the firmware succeeded.
 
-The Corstone-300 FVP where there is one for the core, else QEMU. The firmware has to end with the line
+Uses the Corstone-300 FVP if there is one for the core, else QEMU. The firmware must end with the line
 `firmware: exit status N` (firmware_exit() in //toolchains/firmware:io.h); 0 is success.
 
-Exit status: 0 the firmware did what was expected, 1 it did not, 2 there is no simulator.
+Exit status: 0 the firmware behaved as expected, 1 it did not, 2 there is no simulator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# QEMU's board for each core. The M0+ is emulated by an M3 and the M85 by an M55 (toolchains/cores.bzl).
+# QEMU's board for each core. An M3 emulates the M0+ and an M55 the M85 (toolchains/cores.bzl).
 QEMU_MACHINES = {
     "cortex-m0plus": "mps2-an385",
     "cortex-m3": "mps2-an385",
@@ -30,14 +30,14 @@ QEMU_MACHINES = {
     "cortex-m85": "mps3-an547",
 }
 
-# Cores that the Corstone-300 FVP has.
+# Cores of the Corstone-300 FVP.
 FVP_CORES = frozenset({"cortex-m55"})
 FVP_VARIABLE = "FVP_CORSTONE_300"
 FVP_PROGRAMS = ("FVP_Corstone_SSE-300_Ethos-U55", "FVP_Corstone_SSE-300_Ethos-U65", "FVP_Corstone_SSE-300")
 
 EXIT_LINE = re.compile(rb"firmware: exit status (-?\d+)\r?\n")
 
-# Seconds that a simulator may take to end after the firmware has. A firmware that prints on a UART cannot end it.
+# Seconds from the end of the firmware to the end of the simulator. Firmware that prints on a UART cannot end it.
 GRACE = 1.0
 
 INSTALL = f"""\
@@ -50,20 +50,20 @@ run_firmware: found {{missing}}. Install one of these, then run it again:
 
 @dataclass(frozen=True)
 class Simulator:
-    """A simulator and how it runs one firmware."""
+    """A simulator and the command that runs one firmware in it."""
 
     name: str
     command: tuple[str, ...]
-    # Whether it ends with the firmware's status. Not every version of the FVP does.
+    # Whether its exit status is the firmware's. Not every version of the FVP passes it on.
     returns_status: bool
 
 
 class SimulatorMissingError(Exception):
-    """There is no simulator to run the firmware with."""
+    """No simulator for the firmware is installed."""
 
 
 def find_fvp() -> str | None:
-    """Returns the FVP's program, None if there is none."""
+    """Returns the path of the FVP, or None if it is not installed."""
     named = os.environ.get(FVP_VARIABLE)
     if named:
         return shutil.which(named)
@@ -71,7 +71,7 @@ def find_fvp() -> str | None:
 
 
 def fvp(program: str, firmware: str) -> Simulator:
-    """Returns how the Corstone-300 FVP runs `firmware`."""
+    """Returns the Corstone-300 FVP with the command that runs `firmware`."""
     parameters = [
         "cpu0.semihosting-enable=1",
         "mps3_board.visualisation.disable-visualisation=1",
@@ -84,18 +84,18 @@ def fvp(program: str, firmware: str) -> Simulator:
 
 
 def qemu(program: str, cpu: str, firmware: str, *, deterministic: bool) -> Simulator:
-    """Returns how QEMU runs `firmware`."""
+    """Returns QEMU with the command that runs `firmware`."""
     command = [program, "-machine", QEMU_MACHINES[cpu], "-nographic", "-monitor", "none", "-net", "none", "-no-reboot"]
-    # The first UART; what the firmware prints with semihosting comes out as well.
+    # Print the first UART. Semihosting output is printed as well.
     command += ["-serial", "stdio", "-semihosting-config", "enable=on,target=native"]
     if deterministic:
-        # One instruction takes 32 ns of the simulated time.
+        # An instruction takes 32 ns of simulated time.
         command += ["-icount", "shift=5,sleep=off"]
     return Simulator("QEMU", (*command, "-kernel", firmware), returns_status=True)
 
 
 def choose(setting: str, cpu: str, firmware: str, *, deterministic: bool) -> Simulator:
-    """Returns the simulator for `cpu` that `setting` asks for: auto, fvp or qemu."""
+    """Returns the simulator for `cpu` according to `setting`: auto, fvp or qemu."""
     # Only QEMU counts instructions.
     has_fvp = cpu in FVP_CORES and not deterministic
     if has_fvp and setting in ("auto", "fvp"):
@@ -113,10 +113,10 @@ def choose(setting: str, cpu: str, firmware: str, *, deterministic: bool) -> Sim
 
 
 def run(simulator: Simulator, timeout: float) -> tuple[bytes, str | None]:
-    """Runs the simulator and passes on its output.
+    """Runs the simulator and passes its output on.
 
     Returns:
-      the output, and what is wrong with how the firmware ended, None if nothing is.
+      The output, and the reason why the firmware failed, or None if it succeeded.
     """
     process = subprocess.Popen(
         simulator.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -158,12 +158,12 @@ def run(simulator: Simulator, timeout: float) -> tuple[bytes, str | None]:
 
 
 def default_timeout() -> float:
-    """Returns a little less than Bazel allows the test, so that it is us who say what happened."""
+    """Returns slightly less than Bazel's timeout, so that this program can report the timeout itself."""
     return 0.9 * float(os.environ.get("TEST_TIMEOUT", "600"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the firmware that the command line names."""
+    """Runs the firmware named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("firmware", help="ELF file")
     parser.add_argument("--cpu", required=True, choices=sorted(QEMU_MACHINES), help="core that it is built for")

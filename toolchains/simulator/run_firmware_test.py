@@ -1,4 +1,4 @@
-"""The runner with fake simulators: which it takes, what it passes on, what it makes of their end."""
+"""Tests the runner with fake simulators: choice of the simulator, output, and exit status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolchains.simulator import run_firmware
 
 
 class Fakes:
-    """A folder that is the whole PATH, with fake simulators."""
+    """A folder of fake simulators that is the entire PATH."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -113,7 +113,7 @@ def test_fvp_of_the_variable_that_is_not_there_is_an_error(
         ("exit 0", 1, "ended without an exit status; QEMU ended with 0"),
         ("echo it says firmware: exit status 0", 1, "ended without an exit status"),
         ("exec /bin/sleep 60", 1, "did not end within 1 s"),
-        # A firmware that cannot end the simulator.
+        # Firmware that cannot end the simulator.
         ("echo firmware: exit status 0; exec /bin/sleep 60", 0, "succeeded"),
         ("echo firmware: exit status 1; exec /bin/sleep 60", 1, "ended with exit status 1"),
     ],

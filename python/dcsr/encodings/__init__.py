@@ -1,8 +1,10 @@
-"""Encodings of sparse matrices: one module each, with NAME, CODE (docs/format.md), encode(matrix) and decode(streams).
-Two have position_nbytes(matrix), the bytes of all streams but the values, where these are the nonzeros.
+"""Encodings of sparse matrices, one module each.
 
-To add one: write the module, name it in `_MODULES`, describe it in docs/format.md. An encoding with its parameter fixed
-has a name of its own in `VARIANTS`. Values are coded apart from that, by `huffman`: with any encoding.
+Every module has NAME, CODE (its number in docs/format.md), encode(matrix) and decode(streams). Modules that store
+exactly the nonzeros may also have position_nbytes(matrix): the bytes of all streams except the values.
+
+To add an encoding: write the module, list it in `_MODULES` and describe it in docs/format.md. `VARIANTS` names the
+encodings whose parameter is fixed. Value coding is independent of the encoding: `huffman` works with all of them.
 """
 
 from __future__ import annotations
@@ -42,36 +44,47 @@ _MODULES: tuple[ModuleType, ...] = (dense, dcsr, rle, offset8, rice, bitmap)
 
 REGISTRY: dict[str, ModuleType] = {module.NAME: module for module in _MODULES}
 
-# Encodings with a parameter that they would choose themselves otherwise.
+# Encodings with a fixed parameter. Without a variant, the encoder chooses the parameter.
 VARIANTS: dict[str, Callable[[np.ndarray], Streams]] = {
     f"dcsr{width}": partial(dcsr.encode, width=width) for width in dcsr.WIDTHS
 }
 
-# In the order of their numbers in the packed layer.
+# Ordered by their number in the packed layer.
 VALUE_CODINGS = (PLAIN, HUFFMAN)
 
-# All that encode() takes: encodings and their variants, and all of them with Huffman-coded values.
+# All names that encode() accepts: encodings and variants, each with plain and with Huffman-coded values.
 SCHEMES: tuple[str, ...] = tuple(f"{name}{coding}" for coding in ("", f"+{HUFFMAN}") for name in (*REGISTRY, *VARIANTS))
 
-# Those that layers are compressed with; `dense` is for comparisons.
+# Schemes for compressing layers. `dense` exists for comparisons only.
 METHODS: tuple[str, ...] = tuple(scheme for scheme in SCHEMES if not scheme.startswith("dense"))
 
 
 def encode(matrix: np.ndarray, scheme: str) -> Streams:
-    """Encodes `matrix` (int8 or int16 [rows, cols]) with one of SCHEMES.
+    """Encodes a matrix with one scheme.
+
+    Args:
+      matrix: int8 or int16 [rows, cols].
+      scheme: one of SCHEMES.
 
     Raises:
-      KeyError: if there is no such scheme.
-      ValueError: if the matrix is not one that can be encoded; if its values are int16 and the scheme codes them.
+      KeyError: if the scheme is unknown.
+      ValueError: if the matrix cannot be encoded, or if the scheme Huffman-codes values and they are int16.
     """
     return next(encode_all(matrix, [scheme]))
 
 
 def encode_all(matrix: np.ndarray, schemes: Iterable[str]) -> Iterator[Streams]:
-    """Encodes `matrix` with each of the schemes in turn, the positions once for those that differ in values only.
+    """Encodes a matrix with several schemes. Schemes that differ only in value coding share the encoded positions.
+
+    Args:
+      matrix: int8 or int16 [rows, cols].
+      schemes: names from SCHEMES.
+
+    Yields:
+      The streams of each scheme, in the given order.
 
     Raises:
-      KeyError, ValueError: as encode().
+      KeyError, ValueError: see encode().
     """
     plain: dict[str, Streams] = {}
     for scheme in schemes:
@@ -82,15 +95,22 @@ def encode_all(matrix: np.ndarray, schemes: Iterable[str]) -> Iterator[Streams]:
 
 
 def sizes(matrix: np.ndarray, schemes: Iterable[str]) -> dict[str, int]:
-    """Exact bytes that `matrix` takes with each of the schemes, in less time than encoding it with all of them.
+    """Exact encoded size of a matrix for several schemes. Faster than encoding it with each of them.
+
+    Args:
+      matrix: int8 or int16 [rows, cols].
+      schemes: names from SCHEMES.
+
+    Returns:
+      Bytes for each scheme.
 
     Raises:
-      KeyError, ValueError: as encode().
+      KeyError, ValueError: see encode().
     """
     matrix = check_matrix(matrix)
     nonzeros = matrix[matrix != 0]
-    positions: dict[str, tuple[int, np.ndarray]] = {}  # bytes, and the values that are stored
-    coded: dict[int, int] = {}  # bytes by id of the values
+    positions: dict[str, tuple[int, np.ndarray]] = {}  # bytes, stored values
+    coded: dict[int, int] = {}  # bytes of the coded values, by id() of the array
     result = {}
     for scheme in schemes:
         encoding, coding = _parts(scheme)
@@ -108,10 +128,10 @@ def sizes(matrix: np.ndarray, schemes: Iterable[str]) -> dict[str, int]:
 
 
 def _parts(scheme: str) -> tuple[str, str]:
-    """The encoding or variant of a scheme, and its value coding, "" for plain.
+    """Splits a scheme into its encoding or variant and its value coding. "" stands for plain values.
 
     Raises:
-      KeyError: if there is no such value coding.
+      KeyError: if the value coding is unknown.
     """
     encoding, _, coding = scheme.partition("+")
     if coding not in ("", HUFFMAN):
@@ -120,12 +140,12 @@ def _parts(scheme: str) -> tuple[str, str]:
 
 
 def _encode_positions(matrix: np.ndarray, encoding: str) -> Streams:
-    """With plain values."""
+    """Encodes `matrix` (int8 or int16 [rows, cols]) with an encoding or variant; the values stay plain."""
     return VARIANTS[encoding](matrix) if encoding in VARIANTS else REGISTRY[encoding].encode(matrix)
 
 
 def decode(streams: Streams) -> np.ndarray:
-    """The matrix that was encoded.
+    """Returns the original matrix, int8 or int16 [rows, cols].
 
     Raises:
       ValueError: if the streams are inconsistent.
@@ -134,7 +154,7 @@ def decode(streams: Streams) -> np.ndarray:
 
 
 def row_lengths(streams: Streams) -> np.ndarray:
-    """Elements of each row, int64 [rows], fillers included; also where they are not stored."""
+    """Stored elements of each row, int64 [rows], including fillers. Derived if the encoding does not store them."""
     if streams.row_lengths is not None:
         return streams.row_lengths.astype(np.int64)
     if streams.encoding == bitmap.NAME:
@@ -143,15 +163,15 @@ def row_lengths(streams: Streams) -> np.ndarray:
 
 
 def nbytes(matrix: np.ndarray, scheme: str) -> int:
-    """Exact bytes that `matrix` takes with the scheme."""
+    """Exact encoded size in bytes of `matrix` (int8 or int16 [rows, cols]) with one scheme."""
     return sizes(matrix, [scheme])[scheme]
 
 
 def candidates(method: str | None = None) -> tuple[str, ...]:
-    """Schemes that a planner chooses from, each with its parameter fixed.
+    """Returns the schemes that a planner chooses from, each with its parameter fixed.
 
     Args:
-      method: a scheme, whose variants they are, or itself alone; None for those of all METHODS.
+      method: a scheme. Its variants are returned, or the scheme itself if it has none. None stands for all METHODS.
     """
     if method is None:
         return tuple(dict.fromkeys(name for scheme in METHODS for name in candidates(scheme)))
@@ -161,7 +181,7 @@ def candidates(method: str | None = None) -> tuple[str, ...]:
 
 
 def by_code(code: int) -> ModuleType:
-    """The module of an encoding number of the packed layer.
+    """Returns the encoding module with this number in the packed layer.
 
     Raises:
       ValueError: if the number is unknown.

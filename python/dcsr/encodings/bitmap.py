@@ -1,4 +1,4 @@
-"""One bit for each element of the matrix. Format: docs/format.md#bitmap."""
+"""Bitmap encoding: one bit per matrix element. Format: docs/format.md#bitmap."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ def encode(matrix: np.ndarray) -> Streams:
 
 
 def position_nbytes(matrix: np.ndarray) -> int:
-    """Exact bytes of the bitmap of `matrix`."""
+    """Exact size in bytes of the bitmap of `matrix`."""
     return (matrix.size + 7) // 8
 
 
 def row_lengths(streams: Streams) -> np.ndarray:
-    """Elements of each row, int64 [rows]."""
+    """Nonzeros of each row, int64 [rows]."""
     return np.count_nonzero(_bits(streams).reshape(streams.rows, streams.cols), axis=1).astype(np.int64)
 
 
 def _bits(streams: Streams) -> np.ndarray:
-    """Whether each element is there: bool [rows * cols]."""
+    """The bitmap as bool [rows * cols]: True for nonzeros."""
     index = np.frombuffer(streams.index, np.uint8)
     return np.unpackbits(index, count=streams.rows * streams.cols, bitorder="little").view(bool)
 
 
 def decode(streams: Streams) -> np.ndarray:
-    """The matrix.
+    """Returns the original matrix.
 
     Raises:
-      ValueError: if the bitmap has the wrong size, or not as many ones as there are values.
+      ValueError: if the bitmap has the wrong size, or if its number of ones is not the number of values.
     """
     elements = streams.rows * streams.cols
     if len(streams.index) != (elements + 7) // 8:

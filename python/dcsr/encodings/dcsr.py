@@ -1,7 +1,7 @@
-"""Delta-compressed sparse rows: groups of 16 nonzeros, small deltas off a line. Format: docs/format.md#dcsr.
+"""Delta-compressed sparse rows: groups of 16 nonzeros, stored as small deltas from a line. Format: docs/format.md#dcsr.
 
 The scheme of the paper (arXiv 2111.12345, section III) without the faults of the published encoder: base steps never
-wrap, no filler is ever stored, rows may have any length.
+wrap, no fillers are stored, and rows may have any length.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ NAME = "dcsr"
 CODE = 1
 
 LANES = 16
-WIDTHS = (4, 8)  # bits of a delta that are not in planes
+WIDTHS = (4, 8)  # bits of a delta in the delta stream; higher bits are in planes
 
 _STEP_ESCAPE = -2048
 
 
 def encode(matrix: np.ndarray, width: int | None = None) -> Streams:
-    """Encodes `matrix` (int8 or int16 [rows, cols]).
+    """Encodes a matrix.
 
     Args:
-      matrix: rows are output channels.
-      width: bits of a base delta, one of WIDTHS; None takes the one that gives fewer bytes. With 8 most groups have
-        no planes and byte offsets, which vector kernels gather with.
+      matrix: int8 or int16 [rows, cols]; rows are output channels.
+      width: bits of a base delta, one of WIDTHS; None selects the smaller result. With 8, most groups have no planes,
+        and vector kernels can gather with the byte offsets.
 
     Raises:
       ValueError: see streams.check_matrix.
@@ -69,16 +69,16 @@ def encode(matrix: np.ndarray, width: int | None = None) -> Streams:
 
 
 class _Groups:
-    """Where the groups of rows of the given lengths are; all arrays are int64.
+    """Layout of the groups for the given row lengths. All arrays are int64 unless stated otherwise.
 
     Attributes:
-      slope: [groups], of the group's row, in 1/16 columns; 0 with deltas of 8 bits.
-      lanes: [groups], 1..16.
-      first: bool [groups], whether the group begins a row.
-      start: [groups], element that is its lane 0.
-      group: [elements], the element's group.
-      lane: [elements], the element's lane.
-      line: [elements], the line's value at the lane.
+      slope: [groups], slope of the row's line in 1/16 columns per lane; 0 with 8-bit deltas.
+      lanes: [groups], number of lanes, 1..16.
+      first: bool [groups], True for the first group of a row.
+      start: [groups], index of the element in lane 0.
+      group: [elements], group of each element.
+      lane: [elements], lane of each element.
+      line: [elements], value of the line at the element's lane.
     """
 
     def __init__(self, lengths: np.ndarray, cols: int, width: int):
@@ -96,13 +96,13 @@ class _Groups:
 
 
 def _nibble_places(groups: _Groups) -> tuple[np.ndarray, int]:
-    """Nibble of each element in the delta stream, and the stream's bytes."""
+    """Returns the nibble index of each element in the delta stream, and the size of that stream in bytes."""
     size = (groups.lanes + 1) // 2
     return 2 * (np.cumsum(size) - size)[groups.group] + groups.lane, int(size.sum())
 
 
 def _plane_places(groups: _Groups, planes: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Bit of each element in its group's first plane, bits from plane to plane, and the stream's bytes."""
+    """Returns the bit index of each element in its first plane, the bits between planes, and the stream's bytes."""
     plane_bytes = (groups.lanes + 7) // 8
     size = plane_bytes * planes
     first_bit = 8 * (np.cumsum(size) - size)[groups.group] + groups.lane
@@ -110,12 +110,12 @@ def _plane_places(groups: _Groups, planes: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _encode_block(lengths: np.ndarray, columns: np.ndarray, cols: int, width: int) -> tuple[bytes, bytes, bytes]:
-    """Index, delta and plane streams of a block of rows."""
+    """Returns the index, delta and plane streams of a block of rows."""
     groups = _Groups(lengths, cols, width)
     offset = columns - groups.line
     base = np.minimum.reduceat(offset, groups.start)
     delta = offset - base[groups.group]
-    # frexp's exponent of an integer is its bit length.
+    # The exponent that frexp returns for an integer is its bit length.
     bits = np.frexp(np.maximum.reduceat(delta, groups.start).astype(np.float64))[1].astype(np.int64)
     planes = np.maximum(bits - width, 0)
 
@@ -150,7 +150,7 @@ def _encode_block(lengths: np.ndarray, columns: np.ndarray, cols: int, width: in
 
 
 def decode(streams: Streams) -> np.ndarray:
-    """The matrix.
+    """Returns the original matrix.
 
     Raises:
       ValueError: if the streams are inconsistent or an index leaves its row.
@@ -159,10 +159,10 @@ def decode(streams: Streams) -> np.ndarray:
 
 
 def wide_groups(streams: Streams) -> int:
-    """Groups whose columns span more than 256: vector kernels cut them, as their offsets are no bytes.
+    """Number of groups that span more than 256 columns. Vector kernels split them, as their offsets exceed a byte.
 
     Raises:
-      ValueError: as decode.
+      ValueError: see decode.
     """
     groups, columns = _decode_columns(streams)
     if not len(columns):
@@ -172,7 +172,7 @@ def wide_groups(streams: Streams) -> int:
 
 
 def _decode_columns(streams: Streams) -> tuple[_Groups, np.ndarray]:
-    """The groups, and int64 [elements] columns."""
+    """Returns the groups and the column of each element, int64 [elements]."""
     lengths = check_row_lengths(streams)
     width = streams.index_parameter
     if width not in WIDTHS or len(streams.index) % 2:
@@ -198,11 +198,11 @@ def _decode_columns(streams: Streams) -> tuple[_Groups, np.ndarray]:
 
 
 def _decode_descriptors(index: np.ndarray, groups: _Groups) -> tuple[np.ndarray, np.ndarray]:
-    """Bases and numbers of planes of all groups, int64 [groups]."""
+    """Returns the base and the number of planes of each group, int64 [groups] each."""
     count = len(groups.lanes)
     escape = np.zeros(len(index), bool)
     payload = np.zeros(len(index), bool)
-    # The two words after an escape are its payload, whatever they look like.
+    # The two words after an escape are its payload, even if they look like an escape.
     for at in np.flatnonzero(index >> 4 == _STEP_ESCAPE & 0xFFF):
         if not payload[at]:
             if at + 2 >= len(index):
@@ -216,7 +216,7 @@ def _decode_descriptors(index: np.ndarray, groups: _Groups) -> tuple[np.ndarray,
     step = (word >> 4 ^ 0x800) - 0x800
     escaped = escape[place]
 
-    # A base is a running sum that starts anew at a row's first group and at an escape.
+    # A base is a running sum that restarts at the first group of a row and at an escape.
     change = step + np.concatenate([[0], groups.slope[:-1]])[:count]
     change[groups.first] = step[groups.first]
     at = place[escaped]

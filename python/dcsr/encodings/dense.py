@@ -1,4 +1,4 @@
-"""The matrix as it is, row by row. For comparisons. Format: docs/format.md#dense."""
+"""Dense storage, row by row, for comparisons. Format: docs/format.md#dense."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def encode(matrix: np.ndarray) -> Streams:
 
 
 def decode(streams: Streams) -> np.ndarray:
-    """The matrix.
+    """Returns the original matrix.
 
     Raises:
       ValueError: if the number of values is not rows * cols.

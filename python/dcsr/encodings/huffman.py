@@ -1,4 +1,4 @@
-"""Huffman-coded values, for any encoding of the positions. Format: docs/format.md#huffman."""
+"""Huffman coding of values. Works with any encoding of the positions. Format: docs/format.md#huffman."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MAX_CODE_BITS = 8
 MAX_RAW_BITS = 4
 _WINDOWS = 1 << MAX_CODE_BITS
 
-_CHUNK_BYTES = 1 << 18  # of codes that are decoded at once
+_CHUNK_BYTES = 1 << 18  # bytes of codes that are decoded at a time
 
 
 def encode(streams: Streams) -> Streams:
-    """The same streams with Huffman-coded values; as many of their low bits are left raw as gives the fewest bytes.
+    """Returns the same streams with Huffman-coded values. The number of raw low bits is chosen for the smallest size.
 
     Raises:
       ValueError: if the values are not int8.
@@ -35,19 +35,30 @@ def encode(streams: Streams) -> Streams:
 
 
 def nbytes(values: np.ndarray) -> int:
-    """Exact bytes of the section of `values`, which are int8.
+    """Exact size in bytes of the value section.
+
+    Args:
+      values: int8 [elements].
 
     Raises:
-      ValueError: if they are not.
+      ValueError: if the values are not int8.
     """
     return _best_code(values)[0]
 
 
 def decode(codes: bytes, elements: int, raw_bits: int) -> np.ndarray:
-    """The int8 [elements] values of a section.
+    """Decodes a value section.
+
+    Args:
+      codes: the section.
+      elements: number of values.
+      raw_bits: raw low bits of each value.
+
+    Returns:
+      int8 [elements].
 
     Raises:
-      ValueError: if the code is not complete, or its section does not end with the last value.
+      ValueError: if the code is not complete, or if the section does not end with the last value.
     """
     if not 0 <= raw_bits <= MAX_RAW_BITS or len(codes) < _length_bytes(raw_bits):
         raise ValueError("huffman: no room for the code lengths")
@@ -69,20 +80,23 @@ def decode(codes: bytes, elements: int, raw_bits: int) -> np.ndarray:
 
 
 def code_lengths(frequencies: np.ndarray) -> np.ndarray:
-    """Lengths of an optimal complete prefix code of at most 8 bits, int64; 0 for symbols without one.
+    """Computes an optimal complete prefix code of at most 8 bits.
 
     Args:
-      frequencies: [symbols], at most 256. Symbols that do not occur have no code, but there are at least two codes.
+      frequencies: [symbols], at most 256 symbols.
+
+    Returns:
+      int64 [symbols]: code lengths. Symbols that do not occur have length 0, but at least two symbols get a code.
     """
     lengths = np.zeros(len(frequencies), np.int64)
     present = np.flatnonzero(frequencies)
     if len(present) < 2:
-        # One more symbol makes the code complete.
+        # A complete code needs two symbols.
         present = np.union1d(present, [0, 1])[:2] if not len(present) or present[0] < 2 else np.array([0, present[0]])
         lengths[present] = 1
         return lengths
-    # Package-merge: in each of 8 rounds, neighbours of the sorted symbols and packages become packages. What the
-    # cheapest 2 n - 2 of the last round consist of gives the lengths: a bit for each time that a symbol is in it.
+    # Package-merge: each of 8 rounds pairs neighbours of the sorted symbols and packages into new packages. The code
+    # length of a symbol is the number of times it occurs in the cheapest 2 n - 2 items of the last round.
     order = present[np.argsort(frequencies[present], kind="stable")]
     weights = frequencies[order]
     is_symbol, packages = [], weights[:0]
@@ -101,7 +115,7 @@ def code_lengths(frequencies: np.ndarray) -> np.ndarray:
 
 
 def _best_code(values: np.ndarray) -> tuple[int, int, np.ndarray]:
-    """Bytes of the section of `values`, raw bits of a value, and code lengths, such that the bytes are fewest."""
+    """Finds the raw bits with the smallest section. Returns its bytes, the raw bits, and the code lengths."""
     if values.dtype != np.int8:
         raise ValueError(f"huffman: codes int8 values, not {values.dtype}")
     counts = np.bincount(values.view(np.uint8), minlength=256)
@@ -115,12 +129,12 @@ def _best_code(values: np.ndarray) -> tuple[int, int, np.ndarray]:
 
 
 def _length_bytes(raw_bits: int) -> int:
-    """Bytes of the code lengths."""
+    """Size in bytes of the stored code lengths."""
     return (256 >> raw_bits) // 2
 
 
 def _codes(lengths: np.ndarray) -> np.ndarray:
-    """The canonical code of each symbol as a number whose lowest bit is the first of the code; int64."""
+    """The canonical code of each symbol, int64. The lowest bit is the first bit of the code."""
     codes = np.zeros(len(lengths), np.int64)
     following = 0
     for symbol in np.lexsort((np.arange(len(lengths)), lengths)):
@@ -133,16 +147,16 @@ def _codes(lengths: np.ndarray) -> np.ndarray:
 
 
 def _starts(data: bytes, elements: int, raw_bits: int, width_of: np.ndarray) -> np.ndarray:
-    """Bits at which the values begin, int64 [elements].
+    """Finds the bit position of each value, int64 [elements].
 
     Args:
       data: the codes.
-      elements: how many there are.
-      raw_bits: before each code.
-      width_of: bits of code and raw bits, by the 8 bits behind the latter.
+      elements: number of values.
+      raw_bits: raw bits before each code.
+      width_of: total bits of code and raw bits, indexed by the 8 bits after the raw bits.
 
     Raises:
-      ValueError: if the values do not end in the last byte.
+      ValueError: if the last value does not end in the last byte.
     """
     padded = np.frombuffer(data + bytes(2), np.uint8).astype(np.uint32)
     starts: list[int] = []

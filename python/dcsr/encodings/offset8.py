@@ -1,4 +1,4 @@
-"""Groups of 16 with one 16-bit step and a byte offset each: what vector kernels decode fastest.
+"""Groups of 16 elements: one 16-bit step per group, one byte offset per element. Fastest to decode with vectors.
 
 Format: docs/format.md#offset8.
 """
@@ -24,7 +24,7 @@ LANES = 16
 _MAX_OFFSET = 255
 _MAX_STEP = 65535
 
-# What the kernels add up in 16 bits before they have to carry: tflm_kernels/mve/row_words_mve.h.
+# Limits on the 16-bit sums of the kernels before they carry: magnitude and number of values (row_words_mve.h).
 _MOST_MAGNITUDE = 254
 _MOST_SUMMED = 6
 
@@ -32,8 +32,8 @@ _MOST_SUMMED = 6
 def encode(matrix: np.ndarray) -> Streams:
     """Encodes `matrix` (int8 or int16 [rows, cols]).
 
-    Columns ascend from group to group, or pair of groups; within one, elements are in the order in which vector kernels
-    for convolutions need the fewest carries (docs/kernels.md).
+    Columns ascend from group to group, or from pair to pair of groups. Within a group or pair, the elements are ordered
+    such that vector kernels for convolutions need the fewest carries (docs/kernels.md).
 
     Raises:
       ValueError: see streams.check_matrix.
@@ -54,7 +54,7 @@ def encode(matrix: np.ndarray) -> Streams:
 def _encode_block(
     lengths: np.ndarray, columns: np.ndarray, values: np.ndarray, cols: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Row lengths with fillers, steps, offsets and values of a block of rows."""
+    """Returns the row lengths including fillers, the steps, the offsets and the values of a block of rows."""
     if not len(columns):
         return lengths, columns, columns, values
     row = np.repeat(np.arange(len(lengths)), lengths)
@@ -63,7 +63,7 @@ def _encode_block(
     first = np.diff(group_row, prepend=-1) != 0
     step = np.where(first, base, np.diff(base, prepend=0))
 
-    # Groups of fillers bridge what is too far for one step; they are whole, and so are groups but the last of a row.
+    # Groups of fillers bridge gaps that exceed one step. Every group is full except the last one of a row.
     bridges = np.maximum(step - 1, 0) // _MAX_STEP
     nonzeros = np.diff(start, append=len(columns))
     lanes = np.where(np.append(first[1:], True), nonzeros, LANES)
@@ -71,7 +71,7 @@ def _encode_block(
     steps = np.full(int(place[-1]) + 1, _MAX_STEP)
     steps[place] = step - bridges * _MAX_STEP
 
-    # Fillers have the offset of the element before them, in a bridge 0.
+    # A filler repeats the offset of the preceding element. In a bridge all offsets are 0.
     stored = LANES * bridges + lanes
     end = np.cumsum(stored)
     kept = np.repeat(end - lanes, nonzeros) + positions_in_rows(nonzeros)
@@ -96,21 +96,21 @@ def _order(
     offsets: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """Changes the order of elements within groups, or pairs of groups of a row that span at most 256 columns.
+    """Reorders elements within groups, or within pairs of groups of a row that span at most 256 columns. In place.
 
     Args:
-      lanes: of each group.
+      lanes: number of lanes of each group.
       group_row: row of each group.
-      base: column that each group begins with.
-      steps: of all groups, bridges too. Of a pair, both groups get the base of the first.
-      place: of each group in steps.
-      start: of each group in offsets and values.
-      offsets: of all elements.
-      values: of all elements.
+      base: first column of each group.
+      steps: steps of all groups, bridges included. Both groups of a pair get the base of the first.
+      place: index of each group in steps.
+      start: index of each group in offsets and values.
+      offsets: offsets of all elements.
+      values: values of all elements.
     """
     groups = len(lanes)
     highest = base + np.maximum.reduceat(offsets, start) if groups else base
-    # The first of a pair: the neighbour is of the same row, near enough, and without a bridge between.
+    # Two groups can be a pair if they are in the same row, near enough, and have no bridge between them.
     pairs = (group_row[:-1] == group_row[1:]) & (highest[1:] - base[:-1] <= _MAX_OFFSET) & (np.diff(place) == 1)
     first = np.ones(groups, bool)
     at = 0
@@ -142,10 +142,10 @@ def _order(
 
 
 def _fewest_sums(magnitudes: np.ndarray) -> np.ndarray:
-    """The order of the elements of each row in which few sums of neighbours hold all: best fit, largest first.
+    """Orders the elements of each window such that they fit into few sums of neighbours. Best fit, largest first.
 
     Args:
-      magnitudes: int64 [windows, elements]; -1 behind the last element of a window.
+        magnitudes: int64 [windows, elements]; -1 after the last element of a window.
     """
     windows, elements = magnitudes.shape
     by_size = np.argsort(-magnitudes, axis=1, kind="stable")
@@ -166,7 +166,7 @@ def _fewest_sums(magnitudes: np.ndarray) -> np.ndarray:
         sums[all_windows, best] += size
         counts[all_windows, best] += 1
         chosen[:, i] = best
-    # Full sums first; what is no element stays behind all.
+    # Fullest sums first. Padding (-1) stays at the end.
     rank = np.argsort(np.argsort(-sums, axis=1, kind="stable"), axis=1, kind="stable")
     key = np.take_along_axis(rank, chosen, axis=1)
     key[sorted_sizes < 0] = elements
@@ -174,8 +174,8 @@ def _fewest_sums(magnitudes: np.ndarray) -> np.ndarray:
 
 
 def _group_starts(lengths: np.ndarray, columns: np.ndarray, row: np.ndarray, cols: int) -> np.ndarray:
-    """The element that each group begins with: it ends with the row, after 16 elements or 255 columns."""
-    # Rows far enough apart that no group reaches the next one.
+    """First element of each group. A group ends after 16 elements, at 255 columns, or at the end of its row."""
+    # Rows are spaced so that no group reaches into the next row.
     key = row * (cols + _MAX_OFFSET + 1) + columns
     beyond = np.searchsorted(key, key + _MAX_OFFSET + 1)
     row_end = np.repeat(np.cumsum(lengths), lengths)
@@ -189,7 +189,7 @@ def _group_starts(lengths: np.ndarray, columns: np.ndarray, row: np.ndarray, col
 
 
 def decode(streams: Streams) -> np.ndarray:
-    """The matrix.
+    """Returns the original matrix.
 
     Raises:
       ValueError: if the streams are inconsistent, an index leaves its row, or a column has two nonzeros.
@@ -199,7 +199,7 @@ def decode(streams: Streams) -> np.ndarray:
     if len(streams.delta) != len(streams.values) or len(streams.index) != 2 * int(groups.sum()):
         raise ValueError("offset8: wrong number of steps or offsets")
     total = np.cumsum(np.frombuffer(streams.index, "<u2").astype(np.int64))
-    # What the rows before have added up to.
+    # Sum of all steps of the preceding rows.
     before = np.concatenate([[0], total])[(np.cumsum(groups) - groups)]
     base = total - np.repeat(before, groups)
     in_row = positions_in_rows(lengths)

@@ -1,4 +1,4 @@
-"""Golomb-Rice coded column gaps: the smallest index, decoded serially. Format: docs/format.md#rice."""
+"""Golomb-Rice coded column gaps. The smallest index, but decoding is serial. Format: docs/format.md#rice."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ NAME = "rice"
 CODE = 4
 
 PARAMETERS = range(1, 33)
-_USUAL_PARAMETER = 15  # the best one for random positions
+_USUAL_PARAMETER = 15  # best for random positions
 
 
 def encode(matrix: np.ndarray, *, parameter: int | None = None) -> Streams:
-    """Encodes `matrix` (int8 or int16 [rows, cols]).
+    """Encodes a matrix.
 
     Args:
-      matrix: to encode.
-      parameter: 1 .. 32, from which the bits of remainders follow; the one with the fewest bytes if None.
+      matrix: int8 or int16 [rows, cols].
+      parameter: 1 .. 32, determines the number of remainder bits; None selects the smallest result.
 
     Raises:
       ValueError: see streams.check_matrix.
@@ -63,13 +63,13 @@ def encode(matrix: np.ndarray, *, parameter: int | None = None) -> Streams:
 
 
 def position_nbytes(matrix: np.ndarray) -> int:
-    """Exact bytes of row lengths and index of `matrix` (C-contiguous)."""
+    """Exact size in bytes of the row lengths and the index of `matrix` (C-contiguous)."""
     longest = int(np.count_nonzero(matrix, axis=1).max())
     return (matrix.shape[0] * longest.bit_length() + 7) // 8 + _best_parameter(matrix)[1]
 
 
 def decode(streams: Streams) -> np.ndarray:
-    """The matrix.
+    """Returns the original matrix.
 
     Raises:
       ValueError: if the streams are inconsistent or an index leaves its row.
@@ -93,7 +93,7 @@ def decode(streams: Streams) -> np.ndarray:
 
 
 def _gap_blocks(matrix: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Of consecutive blocks of rows: lengths of the rows, zeros before each nonzero, and the nonzeros."""
+    """Yields for consecutive blocks of rows: row lengths, zeros before each nonzero, and the nonzeros."""
     for lengths, columns, values in nonzero_blocks(matrix):
         gaps = np.diff(columns, prepend=-1) - 1
         first = positions_in_rows(lengths) == 0
@@ -102,12 +102,12 @@ def _gap_blocks(matrix: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np
 
 
 def _remainder_bits(lengths: np.ndarray, cols: int, parameter: int | np.ndarray) -> np.ndarray:
-    """Bits of the remainders of rows of these lengths, int64."""
+    """Remainder bits for rows of these lengths, int64."""
     return bits.length(parameter * cols // (32 * np.maximum(lengths, 1)))
 
 
 def _best_parameter(matrix: np.ndarray) -> tuple[int, int]:
-    """The parameter with the fewest bytes of quotients and remainders, and those."""
+    """Returns the parameter with the fewest bytes of quotients and remainders, and that number of bytes."""
     parameters = np.array(PARAMETERS)[:, np.newaxis]
     quotient_bits = np.zeros(len(parameters), np.int64)
     remainder_bits = np.zeros(len(parameters), np.int64)

@@ -34,7 +34,7 @@ def encode(matrix: np.ndarray) -> Streams:
         previous = np.concatenate([[-1], columns[:-1]])
         previous[positions_in_rows(lengths) == 0] = -1
         zeros = columns - previous - 1
-        # A filler stands for 15 zeros and is a sixteenth itself.
+        # A filler covers 16 zeros: a gap of 15 and the filler itself.
         fillers = zeros // (_MAX_GAP + 1)
         place = np.cumsum(fillers + 1) - 1
         stored = int(place[-1]) + 1 if len(place) else 0
@@ -56,7 +56,7 @@ def encode(matrix: np.ndarray) -> Streams:
 
 
 def decode(streams: Streams) -> np.ndarray:
-    """The matrix.
+    """Returns the original matrix.
 
     Raises:
       ValueError: if the streams are inconsistent or an index leaves its row.

@@ -1,6 +1,6 @@
-"""The streams of an encoded matrix: what the packed layer stores besides header, bias and requantisation.
+"""The streams of an encoded matrix: all of the packed layer except header, bias and requantisation.
 
-Their bytes are those of docs/format.md; a stream that an encoding does not have is empty.
+The bytes are those of docs/format.md. Streams that an encoding does not use are empty.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_WEIGHTS = (1 << 31) - 1
 PLAIN = "plain"
 HUFFMAN = "huffman"
 
-# Rows are encoded in blocks of about this many matrix elements, which bounds the memory of the index arrays.
+# Matrix elements per block of rows. Encoding block by block bounds the memory of the index arrays.
 _BLOCK_ELEMENTS = 1 << 22
 
 
@@ -28,14 +28,14 @@ class Streams:
     Attributes:
       encoding: name in the registry.
       rows, cols: shape of the matrix.
-      values: int8 or int16 [elements], stored values in order of row and column, fillers included.
-      row_lengths: uint32 [rows], elements of each row; None if the encoding needs none.
+      values: int8 or int16 [elements], stored values by row and column, including fillers.
+      row_lengths: uint32 [rows], elements of each row; None if the encoding does not store them.
       index, delta, plane: the position streams.
-      index_parameter: the encoding's parameter, 0 if it has none.
-      row_length_bits: width of a stored row length if they are packed as bits, else None.
-      value_coding: how the values are stored.
-      codes: HUFFMAN: the values as they are stored.
-      raw_bits: HUFFMAN: bits of a value before its code.
+      index_parameter: parameter of the encoding, 0 if it has none.
+      row_length_bits: bits of a stored row length if they are bit-packed, else None.
+      value_coding: PLAIN or HUFFMAN.
+      codes: the coded values; HUFFMAN only.
+      raw_bits: raw bits before the code of each value; HUFFMAN only.
     """
 
     encoding: str
@@ -54,12 +54,12 @@ class Streams:
 
     @property
     def scheme(self) -> str:
-        """Name of the encoding, with that of the value coding if it is not plain."""
+        """Name of the encoding, followed by the value coding unless that is plain."""
         return self.encoding if self.value_coding == PLAIN else f"{self.encoding}+{self.value_coding}"
 
     @property
     def row_length_bytes(self) -> int:
-        """Width of a stored row length: 0 (none), 1, 2 or 4 bytes."""
+        """Bytes of a stored row length: 0 (not stored as bytes), 1, 2 or 4."""
         if self.row_lengths is None or self.row_length_bits is not None:
             return 0
         longest = int(self.row_lengths.max(initial=0))
@@ -67,7 +67,7 @@ class Streams:
 
     @property
     def position_bytes(self) -> int:
-        """Exact bytes of the streams that say where the values are, without row lengths."""
+        """Exact bytes of the position streams, without row lengths."""
         return len(self.index) + len(self.delta) + len(self.plane)
 
     @property
@@ -88,7 +88,7 @@ class Streams:
 
 
 def check_matrix(matrix: np.ndarray) -> np.ndarray:
-    """Returns `matrix` as a C-contiguous array, or says why it cannot be encoded.
+    """Returns `matrix` as a C-contiguous array if it can be encoded.
 
     Raises:
       ValueError: if it is not a non-empty 2-D int8 or int16 array within the format's limits.
@@ -102,7 +102,7 @@ def check_matrix(matrix: np.ndarray) -> np.ndarray:
 
 
 def check_shape(rows: int, cols: int) -> None:
-    """Raises ValueError if the format has no room for a matrix of this shape."""
+    """Raises ValueError if the shape exceeds the limits of the format."""
     if not (1 <= rows <= MAX_ROWS and 1 <= cols <= MAX_COLS and rows * cols <= MAX_WEIGHTS):
         raise ValueError(
             f"a {rows} x {cols} matrix is outside 1..{MAX_ROWS} rows, 1..{MAX_COLS} columns, {MAX_WEIGHTS} elements"
@@ -115,8 +115,7 @@ def nonzero_blocks(
     """Yields the nonzeros of consecutive blocks of rows.
 
     Yields:
-      (lengths, columns, values): int64 nonzeros per row of the block, int64 columns and the values of all of
-      them in order.
+        (lengths, columns, values): nonzeros per row of the block, int64; columns of all nonzeros, int64; their values.
     """
     rows, cols = matrix.shape
     step = max(1, _BLOCK_ELEMENTS // cols)
@@ -128,13 +127,13 @@ def nonzero_blocks(
 
 
 def positions_in_rows(lengths: np.ndarray) -> np.ndarray:
-    """For elements of rows of `lengths`: the position of each within its row, int64 [sum(lengths)]."""
+    """Position of each element within its row, int64 [sum(lengths)]."""
     starts = np.cumsum(lengths) - lengths
     return np.arange(int(lengths.sum()), dtype=np.int64) - np.repeat(starts, lengths)
 
 
 def columns_from_gaps(gaps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Columns of the elements of rows of `lengths`, each with `gaps` columns between it and the one before."""
+    """Columns of elements in rows of `lengths`. `gaps` are the empty columns before each element."""
     total = np.cumsum(gaps + 1)
     lengths = lengths[lengths > 0]
     starts = np.cumsum(lengths) - lengths
@@ -142,7 +141,7 @@ def columns_from_gaps(gaps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def pack_nibbles(nibbles: np.ndarray) -> bytes:
-    """Packs values 0..15, two a byte, even positions in the low nibble."""
+    """Packs values 0..15, two per byte. Even positions use the low nibble."""
     padded = np.zeros(len(nibbles) + len(nibbles) % 2, np.uint8)
     padded[: len(nibbles)] = nibbles
     return (padded[0::2] | padded[1::2] << 4).tobytes()
@@ -164,7 +163,7 @@ def check_columns(streams: Streams, columns: np.ndarray) -> None:
 
 
 def scatter(streams: Streams, columns: np.ndarray) -> np.ndarray:
-    """The matrix that has `streams.values` at `columns` of their rows and zeros elsewhere.
+    """Returns the matrix with `streams.values` at `columns` of their rows and zeros elsewhere.
 
     Raises:
       ValueError: if a column lies outside the matrix or does not increase within its row.
@@ -183,10 +182,10 @@ def scatter(streams: Streams, columns: np.ndarray) -> np.ndarray:
 
 
 def check_row_lengths(streams: Streams) -> np.ndarray:
-    """Row lengths as int64.
+    """Returns the row lengths as int64 [rows].
 
     Raises:
-      ValueError: if there are none, one exceeds the columns, or their sum is not the number of values.
+      ValueError: if they are missing, if one exceeds the columns, or if their sum is not the number of values.
     """
     lengths = streams.row_lengths
     if lengths is None or len(lengths) != streams.rows:

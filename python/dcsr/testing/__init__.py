@@ -1,1 +1,1 @@
-"""What tests of several folders share."""
+"""Test helpers that several folders share."""

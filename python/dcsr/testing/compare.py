@@ -1,4 +1,4 @@
-"""Comparing models field by field."""
+"""Compares models field by field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcsr.schema import schema
 
 
 def without_ranges(model: schema.ModelT, choices: Sequence[Choice]) -> schema.ModelT:
-    """A copy of an original model without what decompress does not give back: min and max of replaced tensors."""
+    """Copies a model without the fields that decompress does not restore: min and max of replaced tensors."""
     model = copy.deepcopy(model)
     for choice in choices:
         if choice.packed:
@@ -25,7 +25,7 @@ def without_ranges(model: schema.ModelT, choices: Sequence[Choice]) -> schema.Mo
 
 
 def assert_same(a: object, b: object, where: str = "model") -> None:
-    """Asserts that two objects of the schema's object API are equal, naming the first field that is not."""
+    """Asserts that two objects of the schema's object API are equal. The message names the first difference."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         assert isinstance(a, np.ndarray) and isinstance(b, np.ndarray), where
         assert a.dtype == b.dtype and np.array_equal(a, b), f"{where}: {a} became {b}"

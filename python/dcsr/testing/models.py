@@ -1,4 +1,4 @@
-"""Small .tflite models made in memory, for tests."""
+"""Builds small .tflite models in memory for tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DTYPES = {kind: dtype for dtype, kind in _TYPES.items()}
 
 
 def sparse_matrix(rng: np.random.Generator, rows: int, cols: int, sparsity: float, dtype: type = np.int8) -> np.ndarray:
-    """Random int8 or int16 [rows, cols] over the whole value range with about `sparsity` zeros."""
+    """Random int8 or int16 [rows, cols] over the full value range; a fraction `sparsity` of the elements is zero."""
     info = np.iinfo(dtype)
     matrix = rng.integers(info.min, info.max, (rows, cols), dtype, endpoint=True)
     matrix[rng.random((rows, cols)) < sparsity] = 0
@@ -30,7 +30,7 @@ def sparse_matrix(rng: np.random.Generator, rows: int, cols: int, sparsity: floa
 
 
 class Builder:
-    """Puts a model together, tensor by tensor and operator by operator, in the current subgraph."""
+    """Builds a model tensor by tensor and operator by operator, in the current subgraph."""
 
     def __init__(self) -> None:
         self.model = schema.ModelT(
@@ -43,7 +43,7 @@ class Builder:
         self.subgraph()
 
     def subgraph(self) -> None:
-        """Begins the next subgraph."""
+        """Starts a new subgraph."""
         self._graph = schema.SubGraphT(tensors=[], operators=[], inputs=[], outputs=[], name="main")
         self.model.subgraphs.append(self._graph)
 
@@ -64,7 +64,7 @@ class Builder:
         zero_point: int = 0,
         axis: int = 0,
     ) -> int:
-        """Adds a tensor and returns its index; constant if it has data or a buffer."""
+        """Adds a tensor and returns its index. It is constant if it has data or a buffer."""
         if buffer is None:
             buffer = 0 if data is None else self.buffer(np.asarray(data, dtype).tobytes())
         quantization = None
@@ -97,7 +97,7 @@ class Builder:
         custom_options: bytes | None = None,
         deprecated_only: bool = False,
     ) -> schema.OperatorT:
-        """Adds an operator; `deprecated_only` writes its code as converters before 2020 did."""
+        """Adds an operator. `deprecated_only` writes its code like converters before 2020."""
         wanted = (min(code, 127), 0 if deprecated_only else code, custom)
         known = [(c.deprecatedBuiltinCode, c.builtinCode, c.customCode) for c in self.model.operatorCodes]
         if wanted not in known:
@@ -120,7 +120,7 @@ class Builder:
         return operator
 
     def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> schema.ModelT:
-        """Sets the current subgraph's inputs and outputs and returns the model."""
+        """Sets the inputs and outputs of the current subgraph and returns the model."""
         self._graph.inputs = np.array(inputs, np.int32)
         self._graph.outputs = np.array(outputs, np.int32)
         return self.model
@@ -140,7 +140,7 @@ class Builder:
         keep_num_dims: bool = False,
         deprecated_only: bool = False,
     ) -> int:
-        """Adds FULLY_CONNECTED and returns its output; weights and bias are arrays or existing tensors."""
+        """Adds FULLY_CONNECTED and returns its output. Weights and bias are arrays or indices of tensors."""
         inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name)
         output = self.tensor(
             f"{name}/out", output_shape, self._dtype(activations), scale=output_scale, zero_point=output_zero_point
@@ -166,7 +166,7 @@ class Builder:
         padding: int = schema.Padding.SAME,
         name: str = "conv",
     ) -> int:
-        """Adds CONV_2D with weights int8 [rows, filter height * width * input channels]; returns its output."""
+        """Adds CONV_2D and returns its output. Weights are int8 [rows, filter height * width * input channels]."""
         batches, height, width, channels = self._graph.tensors[activations].shape
         rows = weights.shape[0] if isinstance(weights, np.ndarray) else self._graph.tensors[weights].shape[0]
         inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name, (rows, *filter_size, channels))
@@ -224,7 +224,7 @@ def fully_connected_model(
     int16: bool = False,
     **options: object,
 ) -> schema.ModelT:
-    """One FULLY_CONNECTED with random scales, zero points and bias; activations are int8 or int16."""
+    """A model of one FULLY_CONNECTED with random scales, zero points and bias; activations are int8 or int16."""
     rows, cols = matrix.shape
     builder = Builder()
     x = _model_input(builder, rng, (batches, cols), int16)
@@ -250,7 +250,7 @@ def conv_model(
     int16: bool = False,
     **options: object,
 ) -> schema.ModelT:
-    """One CONV_2D with random scales, zero points and bias; `matrix` is [rows, filter height * width * channels]."""
+    """A model of one CONV_2D with random scales, zero points and bias; `matrix` is [rows, filter h * w * channels]."""
     channels = matrix.shape[1] // (filter_size[0] * filter_size[1])
     builder = Builder()
     x = _model_input(builder, rng, (batches, *pixels, channels), int16)
@@ -274,7 +274,7 @@ def _model_input(builder: Builder, rng: np.random.Generator, shape: Sequence[int
 def _random_quantisation(
     rng: np.random.Generator, matrix: np.ndarray, with_bias: bool, per_channel: bool, int16: bool
 ) -> dict[str, object]:
-    """Bias, scales and output zero point of a layer; int16 activations have 256 times as many steps."""
+    """Random bias, scales and output zero point of a layer. With int16 activations the scales are 256 times finer."""
     rows, cols = matrix.shape
     steps = 256 if int16 else 1
     bias = rng.integers(-5000, 5000, rows).astype(np.int64 if int16 else np.int32) * steps if with_bias else None
@@ -291,12 +291,12 @@ def _random_quantisation(
 
 @dataclass(frozen=True)
 class SparseLayout:
-    """How TFLite's own sparse form stores a tensor.
+    """Layout of a tensor in TFLite's own sparse format.
 
     Attributes:
-      blocks: size of the block along each dimension that has blocks.
-      csr: levels of the traversal, as positions in it, that are compressed; the others are dense.
-      order: traversal order; None for that of the dimensions, blocks last.
+      blocks: block size of each dimension that has blocks.
+      csr: levels of the traversal that are compressed, by position; the others are dense.
+      order: traversal order; None for the order of the dimensions, blocks last.
       vector: type of the segment and index vectors: Int32Vector, Uint16Vector or Uint8Vector.
     """
 
@@ -307,13 +307,13 @@ class SparseLayout:
 
 
 def sparse_form(dense: np.ndarray, layout: SparseLayout) -> tuple[schema.SparsityParametersT, np.ndarray]:
-    """TFLite's sparsity parameters for `dense`, and the elements that are stored."""
+    """Returns TFLite's sparsity parameters for `dense`, and the stored elements."""
     rank = dense.ndim
     block_map = list(layout.blocks)
     shape = [n for d in range(rank) for n in (dense.shape[d] // layout.blocks.get(d, 1), layout.blocks.get(d, 1))]
     axes = [*(2 * d for d in range(rank)), *(2 * d + 1 for d in block_map)]
     order = layout.order or tuple(range(len(axes)))
-    # Dimensions without blocks have one of size 1, which falls away.
+    # Dimensions without blocks get a block of size 1, which is squeezed out.
     rest = [2 * d + 1 for d in range(rank) if d not in block_map]
     nodes = [dense.reshape(shape).transpose([axes[d] for d in order] + rest).squeeze(tuple(range(len(axes), 2 * rank)))]
     sizes = nodes[0].shape
@@ -347,14 +347,14 @@ def sparse_form(dense: np.ndarray, layout: SparseLayout) -> tuple[schema.Sparsit
 
 
 def with_sparse_weights(model: schema.ModelT, layout: SparseLayout) -> schema.ModelT:
-    """`model` as the converter's EXPERIMENTAL_SPARSITY writes it: weights in sparse form, each behind a DENSIFY."""
+    """Converts weights to sparse tensors with a DENSIFY each, as the converter does with EXPERIMENTAL_SPARSITY."""
     model = copy.deepcopy(model)
     weighted = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.FULLY_CONNECTED)
     code = len(model.operatorCodes)
     densify = schema.BuiltinOperator.DENSIFY
     model.operatorCodes.append(schema.OperatorCodeT(deprecatedBuiltinCode=densify, builtinCode=densify, version=1))
     for subgraph in model.subgraphs:
-        outputs: dict[int, int] = {}  # of the DENSIFY of each tensor
+        outputs: dict[int, int] = {}  # output of the DENSIFY, by sparse tensor
         operators = []
         for operator in subgraph.operators:
             if model.operatorCodes[operator.opcodeIndex].builtinCode in weighted:
@@ -378,7 +378,7 @@ def with_sparse_weights(model: schema.ModelT, layout: SparseLayout) -> schema.Mo
 
 
 def _make_sparse(model: schema.ModelT, tensor: schema.TensorT, layout: SparseLayout) -> schema.TensorT:
-    """Brings a constant int8 tensor to sparse form; returns the output of its DENSIFY."""
+    """Converts a constant int8 tensor to the sparse format, in place; returns the output of its DENSIFY."""
     output = copy.deepcopy(tensor)
     output.buffer, output.name = 0, f"{tensor.name}/densify"
     buffer = model.buffers[tensor.buffer]

@@ -1,4 +1,4 @@
-"""Data sets on disk: made once, checked when read."""
+"""Data sets on disk: generated once, verified when read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dcsr import model as tflite
 
 
 def default_folder() -> Path:
-    """Where data sets are kept if nobody says otherwise: $XDG_CACHE_HOME/dcsr or ~/.cache/dcsr."""
+    """Default folder of data sets: $XDG_CACHE_HOME/dcsr or ~/.cache/dcsr."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcsr"
 
 
@@ -31,16 +31,16 @@ def _digest(path: Path) -> str:
 def cached(
     folder: Path, name: str, version: str, make: Callable[[], Mapping[str, np.ndarray]]
 ) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of a data set, from the cache or made and put there.
+    """Returns the arrays of a data set from the cache, or generates and stores them.
 
     Args:
-      folder: of the cache; created.
-      name: of the data set.
-      version: of what makes it; another version is another file.
-      make: makes the arrays.
+      folder: the cache; created if needed.
+      name: name of the data set.
+      version: version of its generator; every version has its own file.
+      make: generates the arrays.
 
     Returns:
-      (arrays, sha256 of the file). A damaged file is made anew.
+      (arrays, sha256 of the file). A damaged file is generated again.
 
     Raises:
       ModelError: if the folder cannot be written to.
@@ -62,7 +62,7 @@ def cached(
 
 
 def _read(path: Path, note: Path) -> dict[str, np.ndarray] | None:
-    """What is in the cache, if it is whole."""
+    """Reads a cached file; None if it is missing or damaged."""
     try:
         if _digest(path) != json.loads(note.read_text())["sha256"]:
             return None

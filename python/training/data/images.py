@@ -1,4 +1,4 @@
-"""Image data sets, and the augmentation of what is trained on."""
+"""Image data sets, and the augmentation of training data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLASSES = 10
 CHANNELS = {"cifar10": 3, "fashion_mnist": 1}
 SIDE = 32
 UPSCALED = 96
-VALIDATION = 2000  # of the training images, the last
+VALIDATION = 2000  # the last images of the training set
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 FASHION_LABELS = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 CIFAR_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -31,8 +31,8 @@ _INSTALL = "apt-get install dataset-fashion-mnist"
 class ImageData:
     """A data set in memory: uint8 [n, SIDE, SIDE, channels] and labels int64 [n].
 
-    scale: each pixel is repeated so often in height and width before a network sees it; 1 or 3.
-    shift: pixels that augmentation moves an image by, at most.
+    scale: upscaling in height and width by pixel repetition, 1 or 3; applied before the network.
+    shift: largest shift of an image by augmentation, in pixels.
     mirror: whether augmentation mirrors images.
     """
 
@@ -45,13 +45,13 @@ class ImageData:
 
 
 def normalised(pixels: np.ndarray, scale: int) -> np.ndarray:
-    """What a network sees: float32 in -1..1, pixels repeated `scale` times."""
+    """Converts pixels to network inputs: float32 in -1..1, each pixel repeated `scale` times in both directions."""
     values = pixels.astype(np.float32) / 127.5 - 1
     return values if scale == 1 else values.repeat(scale, axis=1).repeat(scale, axis=2)
 
 
 def augmented_epoch(data: ImageData, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One epoch in random order: every training image shifted (cropped elsewhere) and perhaps mirrored."""
+    """Draws one epoch in random order: every training image, shifted and possibly mirrored."""
     pixels, labels = data.training
     order = rng.permutation(len(labels))
     rows = np.arange(SIDE) + rng.integers(-data.shift, data.shift + 1, (len(order), 1))
@@ -109,7 +109,7 @@ def _read_idx(path: Path) -> np.ndarray:
 
 
 def _fashion_split(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images, padded from 28 to SIDE pixels, and labels; `prefix` is "train" or "t10k"."""
+    """Reads images, padded from 28 to SIDE pixels, and labels. `prefix` is "train" or "t10k"."""
     pixels = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")
     labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")
     if pixels.ndim != 3 or pixels.shape[1:] != (28, 28) or labels.shape != pixels.shape[:1]:
@@ -122,16 +122,16 @@ def _fashion_split(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fashion_mnist(folder: Path, upscale: bool) -> tuple[ImageData, str]:
-    """Fashion-MNIST from the files of the Debian package, and a sha256 of it.
+    """Reads Fashion-MNIST from the files of the Debian package; returns it with its sha256.
 
     Raises:
-      InputError: if the folder is missing or a file in it is not as it should be.
+      InputError: if the folder is missing or one of its files is invalid.
     """
     if not folder.is_dir():
         raise InputError(f"fashion_mnist: no folder {folder}; {_INSTALL}")
     training, test = _fashion_split(folder, "train"), _fashion_split(folder, "t10k")
     digest = hashlib.sha256(b"".join(array.tobytes() for array in (*training, *test))).hexdigest()
-    # Every garment is centred, and every shoe points to the left.
+    # All garments are centred, and all shoes point to the left.
     return _split(training, test, upscale, shift=1, mirror=False), digest
 
 
@@ -139,10 +139,10 @@ def fashion_mnist(folder: Path, upscale: bool) -> tuple[ImageData, str]:
 
 
 def cifar10(folder: Path, upscale: bool) -> tuple[ImageData, str]:
-    """CIFAR-10 from the cache, or through TensorFlow Datasets, and its sha256.
+    """Reads CIFAR-10 from the cache or through TensorFlow Datasets; returns it with its sha256.
 
     Raises:
-      InputError: if it is not in the cache yet and cannot be had.
+      InputError: if it is not in the cache and cannot be downloaded.
     """
 
     def split(name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Keyword data sets: what they hold, and the augmentation of what is trained on."""
+"""Keyword data sets, and the augmentation of training data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SILENCE, UNKNOWN = "silence", "unknown"
 LABELS = (*KEYWORDS, SILENCE, UNKNOWN)  # in the order of TensorFlow Datasets
 
 _SHIFT = 4  # frames, 20 ms each
-_WARP = (0.88, 1.36)  # of frequency: most voices of a synthesiser are men's; children's formants lie a third higher
-_TILT = 1.0  # of the logarithm of energy, at the lowest and the highest band: microphones and rooms
+_WARP = (0.88, 1.36)  # of frequency: most synthetic voices are male; children's formants are a third higher
+_TILT = 1.0  # of log energy at the lowest and the highest band; models microphones and rooms
 _MASKED_FRAMES = 5
 _MASKED_BANDS = 4
 
@@ -23,8 +23,8 @@ _MASKED_BANDS = 4
 class KeywordData:
     """A data set in memory.
 
-    training_energies, training_labels: mel energies float32 [n, FRAMES, BANDS] of what is spoken, and int64 [n].
-    noise_energies: float32 [m, FRAMES, BANDS], to mix with and to be silence.
+    training_energies, training_labels: speech as mel energies float32 [n, FRAMES, BANDS], and labels int64 [n].
+    noise_energies: noise float32 [m, FRAMES, BANDS], to mix with speech and to use as silence.
     validation, test, second_test: MFCC float32 [n, FRAMES, COEFFICIENTS, 1] and labels int64 [n]; second_test may be
       None.
     """
@@ -38,17 +38,17 @@ class KeywordData:
 
 
 def _silences(data: KeywordData) -> int:
-    """How much silence is in an epoch: about as much as there is of one keyword."""
+    """Silence clips per epoch: about as many as one keyword has."""
     return len(data.training_labels) // len(LABELS)
 
 
 def samples_per_epoch(data: KeywordData) -> int:
-    """What `augmented_epoch` draws."""
+    """Number of samples that `augmented_epoch` returns."""
     return len(data.training_labels) + _silences(data)
 
 
 def _shifted(energies: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Each clip moved by its shift in frames; nothing comes in at the end that falls free."""
+    """Shifts each clip by its number of frames. Vacated frames are zero."""
     frames = np.arange(features.FRAMES) - shifts[:, np.newaxis]
     inside = (frames >= 0) & (frames < features.FRAMES)
     moved = np.take_along_axis(energies, frames.clip(0, features.FRAMES - 1)[..., np.newaxis], axis=1)
@@ -56,7 +56,7 @@ def _shifted(energies: np.ndarray, shifts: np.ndarray) -> np.ndarray:
 
 
 def _warped(energies: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Each clip as if spoken by someone whose formants lie `factors` times as high (vocal tract perturbation)."""
+    """Scales the formants of each clip by `factors` (vocal tract length perturbation)."""
     positions = features.band_positions(1 / factors)
     lower = positions.astype(int).clip(0, features.BANDS - 2)
     share = (positions - lower).clip(0, 1).astype(np.float32)[:, np.newaxis]
@@ -67,7 +67,7 @@ def _warped(energies: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def _mask(rng: np.random.Generator, logarithms: np.ndarray, axis: int, most: int) -> None:
-    """SpecAugment: a stretch of up to `most` frames or bands of each clip becomes its mean, in place."""
+    """SpecAugment: replaces a stretch of up to `most` frames or bands of each clip by the clip's mean, in place."""
     size = logarithms.shape[axis]
     width = rng.integers(0, most + 1, len(logarithms))[:, np.newaxis]
     start = (rng.random(len(logarithms))[:, np.newaxis] * (size - width + 1)).astype(int)
@@ -78,9 +78,9 @@ def _mask(rng: np.random.Generator, logarithms: np.ndarray, axis: int, most: int
 
 
 def augmented_epoch(data: KeywordData, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One epoch in random order: every training clip shifted, in other noise, masked; and silence.
+    """Draws one epoch in random order: every training clip, shifted, warped, mixed with noise and masked; and silence.
 
-    Energies of speech and noise are added up band by band, as those of the two sounds would on average.
+    The energies of speech and noise are added band by band. On average this equals the energy of the mixed sounds.
 
     Returns:
       MFCC float32 [n, FRAMES, COEFFICIENTS, 1] and labels int64 [n].
@@ -91,7 +91,7 @@ def augmented_epoch(data: KeywordData, rng: np.random.Generator) -> tuple[np.nda
     spoken = _shifted(data.training_energies, rng.integers(-_SHIFT, _SHIFT + 1, count))
     spoken = _warped(spoken, np.exp(rng.uniform(*np.log(_WARP), count)))
     noise = data.noise_energies[rng.integers(len(data.noise_energies), size=total)]
-    # Noise starts anywhere: the clip's frames in another order of beginning and end.
+    # Rotate the frames, so that the noise starts at a random point.
     noise = np.take_along_axis(
         noise,
         ((np.arange(features.FRAMES) + rng.integers(features.FRAMES, size=(total, 1))) % features.FRAMES)[

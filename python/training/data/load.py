@@ -1,4 +1,4 @@
-"""Data sets by name, through the cache."""
+"""Loads data sets by name, through the cache."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ TrackNamed = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]
 def keywords(
     name: str, folder: Path, track: TrackNamed, size: synthetic_speech.Size | None = None
 ) -> tuple[KeywordData, str]:
-    """A keyword data set and its sha256.
+    """Loads a keyword data set; returns it with its sha256.
 
     Args:
       name: one of KEYWORD_SETS.
-      folder: of the cache.
-      track: given a description, wraps a sequence so that progress shows while it is worked through.
-      size: of synthetic_speech, if not all of it.
+      folder: the cache.
+      track: given a description, wraps a sequence to show progress.
+      size: size of synthetic_speech; None for the full set.
 
     Raises:
-      InputError: if it is not in the cache and cannot be made or reached.
+      InputError: if the data set is not in the cache and cannot be generated or downloaded.
     """
     if name == "synthetic_speech":
         wanted = size or synthetic_speech.Size()
@@ -45,7 +45,7 @@ def keywords(
 
 
 def image_set(name: str, folder: Path, upscale: bool) -> tuple[ImageData, str]:
-    """An image data set and its sha256; for the rest see `keywords`."""
+    """Loads an image data set; returns it with its sha256. See `keywords` for arguments and errors."""
     if name == "fashion_mnist":
         return images.fashion_mnist(images.FASHION_MNIST, upscale)
     return images.cifar10(folder, upscale)

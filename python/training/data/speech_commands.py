@@ -17,7 +17,7 @@ VERSION = "features 1"
 
 
 def _read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Mel energies and labels of a split; clips are cut or padded to one second."""
+    """Reads mel energies and labels of a split. Clips are cut or padded to one second."""
     energies, labels = [], []
     for sample in tfds_source.samples("speech_commands", split, folder):
         clip = np.zeros(features.CLIP, np.float32)
@@ -31,7 +31,7 @@ def _read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _balanced(labels: np.ndarray) -> np.ndarray:
-    """Indices of all clips of keywords, and of as many unknown ones as there are of two keywords."""
+    """Indices of all keyword clips, and of at most twice as many unknown clips as one keyword has on average."""
     unknown = np.flatnonzero(labels == LABELS.index(UNKNOWN))
     words = np.flatnonzero(~np.isin(labels, [LABELS.index(UNKNOWN), LABELS.index(SILENCE)]))
     most = max(1, 2 * len(words) // (len(LABELS) - 2))
@@ -39,14 +39,14 @@ def _balanced(labels: np.ndarray) -> np.ndarray:
 
 
 def build(folder: Path, track: Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]) -> KeywordData:
-    """Reads the data set. Its silence is the noise to train with.
+    """Reads the data set. Its silence clips serve as noise in training.
 
     Args:
-      folder: of the cache.
-      track: given a description, wraps a sequence so that progress shows while it is worked through.
+      folder: the cache.
+      track: given a description, wraps a sequence to show progress.
 
     Raises:
-      InputError: if it cannot be had.
+      InputError: if the data set is not available.
     """
     splits = {
         split: _read(folder, split) for split in track("reading speech_commands")(["train", "validation", "test"])
@@ -56,7 +56,7 @@ def build(folder: Path, track: Callable[[str], Callable[[Sequence[Any]], Iterabl
     if not silence.any():
         raise InputError("speech_commands: the training split has no silence to take noise from")
     return KeywordData(
-        # Loudness is that of a word of unit level, which augmentation expects.
+        # Augmentation expects words of unit level.
         training_energies=_levelled(energies[kept]),
         training_labels=labels[kept],
         noise_energies=_levelled(energies[silence]),
@@ -67,7 +67,7 @@ def build(folder: Path, track: Callable[[str], Callable[[Sequence[Any]], Iterabl
 
 
 def _levelled(energies: np.ndarray) -> np.ndarray:
-    """Each clip with the mean energy that a sound of unit root mean square has."""
+    """Scales each clip to the mean energy of a sound with unit root mean square."""
     unit = features.mel_energies(np.ones((1, features.CLIP), np.float32) * _unit_noise())[0].mean()
     return energies * (unit / np.maximum(energies.mean(axis=(1, 2), keepdims=True), 1e-12))
 

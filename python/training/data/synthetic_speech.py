@@ -1,10 +1,10 @@
-"""A keyword data set that can be made anywhere: espeak-ng and flite voices in noise.
+"""A keyword data set that can be generated anywhere: voices of espeak-ng and flite in noise.
 
-The classes are those of Speech Commands (data/keywords.py). docs/training.md says how clips are made and why.
+The classes are those of Speech Commands (data/keywords.py). docs/training.md describes and motivates the clips.
 
-Voices: an espeak-ng voice is a variant (a timbre, such as "klatt2") speaking an accent (such as "en-gb-scotland"). The
-variants of validation and test never occur in training, whatever the accent. The second test set is spoken by flite,
-another synthesiser.
+Voices: an espeak-ng voice is a variant (a timbre such as "klatt2") that speaks an accent (such as "en-gb-scotland").
+The variants of validation and test are never used in training, with any accent. The second test set is spoken by
+flite, another synthesiser.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training.errors import InputError
 
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029", "en-us-nyc")
 
-# The variants of espeak-ng 1.51 that sound like people: no robots, whispers and the like.
+# The human-sounding variants of espeak-ng 1.51: no robots, no whispers.
 VARIANTS = (
     "Alex Alicia Andrea Andy Annie AnxiousAndy Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario Michael Mike"
     " Nguyen RicishayMax RicishayMax2 RicishayMax3 adam anika announcer antonio aunty belinda benjamin boris caleb"
@@ -36,35 +36,35 @@ VARIANTS = (
     " pedro quincy rob robert sandro shelby steph steph2 steph3 travis victor zac"
 ).split()
 
-# Held out, with all their accents.
+# Held out from training, in all accents.
 VALIDATION_VARIANTS = ("Annie", "Hugo", "edward", "m4", "pablo", "shelby")
 TEST_VARIANTS = (
     "Alicia", "Denis", "Mike", "RicishayMax", "benjamin", "f3", "klatt3", "linda", "m7", "norbert", "steph", "zac",
 )  # fmt: skip
-# Other versions of voices that are held out. Nobody trains with them either.
+# Other versions of held-out voices. They are not used in training either.
 _RELATIVES = ("RicishayMax2", "RicishayMax3", "edward2", "steph2", "steph3")
 TRAINING_VARIANTS = tuple(name for name in VARIANTS if name not in VALIDATION_VARIANTS + TEST_VARIANTS + _RELATIVES)
 
 FLITE_VOICES = ("kal16", "awb", "rms", "slt")
 
-# The words of Speech Commands that are no keyword.
+# The other words of Speech Commands.
 OTHER_WORDS = (
     "backward bed bird cat dog eight five follow forward four happy house learn marvin nine one seven sheila six three"
     " tree two visual wow zero"
 ).split()
 
-SEED = 20_211_112  # of the data set, whatever the seed of a training
-RECIPE = 1  # raised whenever a change below makes other clips
+SEED = 20_211_112  # of the data set; independent of the seed of a training
+RECIPE = 1  # increased whenever a change below changes the clips
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How much of everything; tests make small sets."""
+    """The size of a data set. Tests use small ones."""
 
-    variants: int | None = None  # of each split; all if None
+    variants: int | None = None  # per split; None for all
     accents: int = len(ACCENTS)
-    keyword_takes: int = 2  # of each keyword by each training voice
-    other_words: int = 4  # by each training voice
+    keyword_takes: int = 2  # per keyword and training voice
+    other_words: int = 4  # per training voice
     noises: int = 1200  # one-second clips of noise to train with
     flite_takes: int = 6
 
@@ -85,7 +85,7 @@ def check_programs() -> None:
 
 
 def version(size: Size) -> str:
-    """What makes the clips, as far as it can change them; raises InputError if a synthesiser is missing."""
+    """Version of all that determines the clips; raises InputError if a synthesiser is missing."""
     check_programs()
     espeak = subprocess.run(["espeak-ng", "--version"], capture_output=True, text=True, check=True).stdout
     number = re.search(r"[0-9][0-9.]*", espeak)
@@ -109,7 +109,7 @@ def _flite(rng: np.random.Generator, voice: str, word: str) -> _Utterance:
 
 
 def _read_wave(content: bytes) -> tuple[np.ndarray, int]:
-    """Samples, float32 with full scale 1, and the rate. The sizes in the header of a pipe are not to be trusted."""
+    """Returns samples, float32 with full scale 1, and their rate. Ignores the header's sizes, wrong in pipes."""
     with wave.open(io.BytesIO(content)) as file:
         rate = file.getframerate()
     samples = np.frombuffer(content[44:][: (len(content) - 44) // 2 * 2], "<i2")
@@ -117,7 +117,7 @@ def _read_wave(content: bytes) -> tuple[np.ndarray, int]:
 
 
 def _resample(samples: np.ndarray, rate: int) -> np.ndarray:
-    """To 16 kHz, by cutting the spectrum off."""
+    """Resamples to 16 kHz by truncating the spectrum."""
     if rate == features.SAMPLE_RATE:
         return samples
     divisor = np.gcd(rate, features.SAMPLE_RATE)
@@ -129,13 +129,13 @@ def _resample(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def _trim(samples: np.ndarray) -> np.ndarray:
-    """Without the silence at both ends; at most a second."""
+    """Removes the silence at both ends; cuts to one second."""
     loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max(initial=1e-6))
     return samples[loud[0] : loud[-1] + 1][: features.CLIP] if loud.size else samples[:0]
 
 
 def _speak(utterance: _Utterance) -> np.ndarray:
-    """The word alone, float32, at most CLIP samples, of unit root mean square."""
+    """Synthesises a word: float32, at most CLIP samples, unit root mean square."""
     done = subprocess.run(utterance.command, capture_output=True, check=False)
     if done.returncode or len(done.stdout) <= 44:
         what = " ".join(utterance.command)
@@ -153,9 +153,9 @@ def _speak_all(utterances: Sequence[_Utterance], track: Callable[[Sequence[Any]]
 
 
 def _place(rng: np.random.Generator, word: np.ndarray) -> np.ndarray:
-    """The word somewhere in a second, float32 [CLIP]."""
+    """Places the word within a second, float32 [CLIP]."""
     clip = np.zeros(features.CLIP, np.float32)
-    # About the middle: a detector sees the word pass by, and recordings are cut around it.
+    # Near the middle: recordings are cut around the word, and a detector sees every position in turn.
     room = features.CLIP - len(word)
     start = int(round(room * rng.uniform(0.25, 0.75)))
     clip[start : start + len(word)] = word
@@ -166,14 +166,14 @@ def _place(rng: np.random.Generator, word: np.ndarray) -> np.ndarray:
 
 
 def _coloured(rng: np.random.Generator, exponent: float) -> np.ndarray:
-    """Noise whose power falls with frequency to the `exponent`: 0 white, 1 pink, 2 brown."""
+    """Noise whose power is proportional to 1 / frequency^exponent: 0 is white, 1 pink, 2 brown."""
     spectrum = np.fft.rfft(rng.standard_normal(features.CLIP))
     spectrum *= np.maximum(np.arange(len(spectrum)), 20) ** (-exponent / 2)
     return np.fft.irfft(spectrum, features.CLIP)
 
 
 def _machine(rng: np.random.Generator) -> np.ndarray:
-    """Hum or a motor: a few harmonics over pink noise, their loudness swelling slowly."""
+    """Hum or a motor: a few harmonics with slowly varying loudness, over pink noise."""
     time = np.arange(features.CLIP) / features.SAMPLE_RATE
     base, swell = rng.uniform(45, 400), 1 + 0.5 * np.sin(2 * np.pi * (rng.uniform(0.3, 8) * time + rng.uniform()))
     tones = sum(
@@ -194,7 +194,7 @@ def _babble(rng: np.random.Generator, words: Sequence[np.ndarray]) -> np.ndarray
 
 
 def _noise(rng: np.random.Generator, words: Sequence[np.ndarray]) -> np.ndarray:
-    """A second of one kind of noise, float32 [CLIP], of unit root mean square."""
+    """One second of a random kind of noise, float32 [CLIP], unit root mean square."""
     kind = rng.integers(6)
     if kind < 3:
         noise = _coloured(rng, (0.0, 1.0, 2.0)[kind])
@@ -202,7 +202,7 @@ def _noise(rng: np.random.Generator, words: Sequence[np.ndarray]) -> np.ndarray:
         noise = _machine(rng)
     elif kind == 4:
         noise = _babble(rng, words)
-    else:  # a room: coloured noise and, further away, people
+    else:  # a room: coloured noise and distant voices
         noise = _coloured(rng, rng.uniform(0.5, 2))
         voices = _babble(rng, words)
         noise = noise / noise.std() + voices / voices.std() * rng.uniform(0.1, 0.7)
@@ -219,13 +219,13 @@ def _level(rng: np.random.Generator) -> float:
 
 
 def _in_noise(rng: np.random.Generator, word: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
-    """A clip of a word of unit level 5 to 30 dB above some noise."""
+    """A clip of a word, 5 to 30 dB louder than the noise. The word has unit level on input."""
     ratio = _decibels(rng.uniform(5, 30))
     return (_level(rng) * (_place(rng, word) + _noise(rng, others) / ratio)).clip(-1, 1)
 
 
 def _silence(rng: np.random.Generator, others: Sequence[np.ndarray]) -> np.ndarray:
-    """A clip in which nobody speaks to us."""
+    """A clip of noise only."""
     return (_decibels(rng.uniform(-60, -20)) * _noise(rng, others)).clip(-1, 1)
 
 
@@ -249,7 +249,7 @@ def _training_utterances(rng: np.random.Generator, size: Size) -> list[_Utteranc
 
 
 def _test_utterances(rng: np.random.Generator, variants: Sequence[str], size: Size) -> list[_Utterance]:
-    """Every keyword and one other word by each voice."""
+    """Every keyword and one other word, by each voice."""
     utterances = []
     for variant, accent in _voices(variants, size):
         words = [*KEYWORDS, str(rng.choice(OTHER_WORDS))]
@@ -268,7 +268,7 @@ def _flite_utterances(rng: np.random.Generator, size: Size) -> list[_Utterance]:
 def _test_set(
     rng: np.random.Generator, utterances: Sequence[_Utterance], words: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features and labels of words in noise, and as much silence as there is of one keyword."""
+    """Features and labels of words in noise, and as much silence as one keyword has."""
     audio = [_in_noise(rng, word, words) for word in words]
     labels = [_label(utterance.word) for utterance in utterances]
     silences = len(utterances) // (len(KEYWORDS) + 1)
@@ -278,11 +278,11 @@ def _test_set(
 
 
 def build(size: Size, track: Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]) -> KeywordData:
-    """Makes the data set; about three minutes for the whole of it.
+    """Generates the data set. The full set takes about three minutes.
 
     Args:
-      size: how much to make.
-      track: given a description, wraps a sequence so that progress shows while it is worked through.
+      size: how much to generate.
+      track: given a description, wraps a sequence to show progress.
 
     Raises:
       InputError: if a synthesiser is missing or fails.
@@ -296,7 +296,7 @@ def build(size: Size, track: Callable[[str], Callable[[Sequence[Any]], Iterable[
         "flite": _flite_utterances(rng, size),
     }
     words = {name: _speak_all(spoken, track(f"speaking: {name}")) for name, spoken in utterances.items()}
-    # Words of the same set make its babble, so that no voice is heard in two.
+    # Babble uses words of the same set, so that no voice occurs in two sets.
     noises = np.stack([_noise(rng, words["training"]) for _ in range(size.noises)])
     clips = np.stack([_place(rng, word) for word in words["training"]])
     return KeywordData(

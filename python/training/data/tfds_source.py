@@ -1,6 +1,6 @@
-"""Reading TensorFlow Datasets, which downloads what is not there yet.
+"""Reads TensorFlow Datasets, which downloads missing data sets.
 
-A host that cannot be reached is found out at once.
+An unreachable host is reported immediately.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _TIMEOUT = 5  # seconds
 
 
 def _check_reachable(name: str, urls: list[str]) -> None:
-    """Raises InputError if a host does not answer: TFDS would retry for minutes.
+    """Raises InputError if a host does not answer. Without this check, TFDS would retry for minutes.
 
-    Behind a proxy the proxy is asked.
+    With a proxy configured, the proxy is checked instead.
     """
     for url in urls:
         parts = urlsplit(url)
@@ -40,15 +40,15 @@ def _check_reachable(name: str, urls: list[str]) -> None:
 
 
 def samples(name: str, split: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """The samples of a split as numpy values, downloaded and prepared if they are not yet.
+    """Yields the samples of a split as numpy values. Downloads and prepares the data set if needed.
 
     Args:
-      name: of the data set in TFDS.
+      name: name of the data set in TFDS.
       split: "train", "validation" or "test".
-      folder: of our cache; TFDS keeps its data in `tensorflow_datasets` under it.
+      folder: our cache; TFDS uses `tensorflow_datasets` in it.
 
     Raises:
-      InputError: if the data cannot be had, or TFDS is not installed.
+      InputError: if the data cannot be downloaded, or if TFDS is not installed.
     """
     stack.set_environment()
     try:
@@ -59,7 +59,7 @@ def samples(name: str, split: str, folder: Path) -> Iterator[dict[str, Any]]:
             f"{name}: not in {folder} yet, and TensorFlow Datasets is not installed here ({error}); the training"
             f" commands have it: one that is started with --dataset {name} leaves the data there"
         ) from None
-    absl.logging.set_verbosity(absl.logging.ERROR)  # else it warns that a data set is not there, which we say
+    absl.logging.set_verbosity(absl.logging.ERROR)  # our own message covers missing data sets
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     builder = tfds.builder(name, data_dir=str(folder / "tensorflow_datasets"))
