@@ -89,7 +89,7 @@ class Estimate:
     Attributes:
       instructions: None if the core has no constants for the coding.
       scratch_bytes: what its kernel asks for.
-      dense_instructions: of the layer's dense product (tflm_kernels/baseline/dense_baseline.h); None without constants for it.
+      dense_instructions: of the layer's dense product (baseline/dense_baseline.h); None without constants for it.
     """
 
     instructions: int | None
