@@ -1,4 +1,4 @@
-// The kernels against the test vectors of docs/format.md.
+// Tests the kernels with the test vectors of docs/format.md.
 
 #include <stdio.h>
 #include <string.h>
@@ -43,8 +43,8 @@ static int check(const char* name, const void* blob, size_t blob_bytes, const ui
   }
   int8_t y[kMaxRows];
   if (layer.op == kDcsrOpConv1x1) {
-    // Of the size of the filter, and one pixel wider with a horizontal stride of 2: that is
-    // skipped.
+    // The image has the size of the filter. With a horizontal stride of 2 it is one pixel wider;
+    // that pixel is skipped.
     const DcsrConvShape shape = {1, (int32_t)layer.filter_h,
                                  (int32_t)(layer.filter_w + layer.stride_w - 1), 1, 1};
     memset(x + layer.cols, 99, layer.cols);

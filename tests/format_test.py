@@ -1,4 +1,4 @@
-"""docs/format.md against the code: the vectors are current, and decode to what they should."""
+"""Tests that the vectors in docs/format.md are current and decode correctly."""
 
 from pathlib import Path
 

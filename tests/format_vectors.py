@@ -1,6 +1,6 @@
-"""The test vectors of docs/format.md: reading them, and writing them as a C header or as the section of the document.
+"""Reads the test vectors of docs/format.md, and writes them as a C header or as the section of the document.
 
-`format_vectors header docs/format.md OUT.h` makes the header, `format_vectors document` prints the section.
+`format_vectors header docs/format.md OUT.h` writes the header, `format_vectors document` prints the section.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dcsr import cc_array, encodings, packing
 
 @dataclass(frozen=True)
 class Vector:
-    """A packed layer and what it computes for its `activations`."""
+    """A packed layer and its output for its `activations`."""
 
     name: str
     layer: bytes
@@ -38,7 +38,7 @@ def activations(layer: packing.PackedLayer) -> np.ndarray:
 
 
 def load(document: str) -> list[Vector]:
-    """The vectors in the text of docs/format.md."""
+    """Parses the vectors in the text of docs/format.md."""
     return [
         Vector(match["name"], bytes.fromhex(match["layer"]), bytes.fromhex(match["output"]))
         for match in _BLOCK.finditer(document)
@@ -46,7 +46,7 @@ def load(document: str) -> list[Vector]:
 
 
 def layers() -> dict[str, packing.PackedLayer]:
-    """The layers whose vectors the document holds, by name."""
+    """Returns the layers of the document's vectors, by name."""
     small = np.zeros((4, 40), np.int8)
     small[0, [0, 1, 18, 39]] = [1, -2, 3, -128]
     small[2, 3:38:2] = np.arange(18) - 9
@@ -127,7 +127,7 @@ _EXPLANATIONS = {
 
 
 def document() -> str:
-    """The section of docs/format.md."""
+    """Returns the section of docs/format.md."""
     parts = [
         "## Test vectors\n\n"
         "Input zero point -5, output zero point 7, activations clamped to -100 .. 127; the unfolded bias of row r is"
@@ -143,7 +143,7 @@ def document() -> str:
 
 
 def header(vectors: list[Vector]) -> str:
-    """A C header with all vectors."""
+    """Returns a C header with all vectors."""
     parts = ["// The test vectors of docs/format.md. Generated; do not edit.\n\n#include <stdint.h>\n"]
     for vector in vectors:
         for key, data in (("layer", vector.layer), ("output", vector.output)):
