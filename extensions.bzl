@@ -1,4 +1,4 @@
-"""The repositories of MODULE.bazel."""
+"""The module extension of MODULE.bazel: defines its repositories."""
 
 load("//third_party/python:host_python.bzl", "host_python")
 load("//third_party/python:pip_packages.bzl", "pip_packages")

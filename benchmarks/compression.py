@@ -1,4 +1,4 @@
-"""compression: bytes, arena and converter time for a folder of models; prints what docs/results.md holds."""
+"""compression: prints bytes, arena and converter time of a folder of models, for docs/results.md."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(path: Path, runs: int) -> dict[str, object]:
-    """All numbers of one model."""
+    """Returns all measurements of one model."""
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
     _, choices = convert.compress(model, str(path), method="dcsr")
@@ -77,7 +77,7 @@ def measure(path: Path, runs: int) -> dict[str, object]:
 
 
 def _seconds(path: Path, runs: int) -> float:
-    """Median wall time of the compress tool, started anew each time."""
+    """Returns the median wall time of the compress tool as a new process, in seconds."""
     times = []
     with tempfile.TemporaryDirectory() as folder:
         command = [_WORKSPACE / "python/compress", path.absolute(), "-o", Path(folder) / "o.tflite"]
@@ -89,7 +89,7 @@ def _seconds(path: Path, runs: int) -> float:
 
 
 def tables(results: Sequence[dict]) -> list[str]:
-    """The lines of both tables."""
+    """Returns the lines of both tables."""
     lines = [
         f"| model | layers | dense bytes | {' | '.join((*_SCHEMES, *planner.OBJECTIVES)).replace('_', ' ')} |",
         f"|---|---|---|{'---|' * (len(_SCHEMES) + len(planner.OBJECTIVES))}",
@@ -101,7 +101,7 @@ def tables(results: Sequence[dict]) -> list[str]:
         ratios = [f"{numbers['bytes'][scheme] / dense:.3f}" for scheme in _SCHEMES]
         for objective in planner.OBJECTIVES:
             totals = numbers[f"layers_{objective}"]
-            # `speed` may leave layers dense.
+            # The objective `speed` may leave layers dense.
             ratios.append(f"{(totals['packed_bytes'] + max(dense - totals['dense_bytes'], 0)) / dense:.3f}")
         cells = [numbers["model"], numbers["layers"], f"{dense:,}", *ratios]
         lines.append(f"| {' | '.join(map(str, cells))} |")

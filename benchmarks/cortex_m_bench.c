@@ -1,14 +1,14 @@
 // Counts the instructions of layers, dense and sparse, on an emulated core.
 //
-// Reads the file job.bin of the simulator's working directory by semihosting; cortex_m.py, which
-// writes it, describes it too. The job may be larger than the board's memory, a layer may not. For
-// each layer both products run once and have to give the expected output; then comes a line
+// Reads the file job.bin in the simulator's working directory by semihosting. cortex_m.py writes
+// the file and documents its format. A job may exceed the board's memory, a layer may not. For each
+// layer, both products run once and must give the expected output. The firmware then prints
 //
 //   bench: <layer> <instructions> <scratch bytes>, both dense, then both sparse
 //
-// A layer may come without the dense one, whose numbers are 0 then.
+// A layer may come without the dense product; its numbers are then 0.
 //
-// Exit status: 0 all layers were right, 1 one was not, or the job could not be read.
+// Exit status: 0 all layers were right, 1 a layer was wrong or the job could not be read.
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -39,9 +39,9 @@ typedef struct {
   uint32_t layers;
 } JobHeader;
 
-// The bytes of the four sections follow it, in this order.
+// The bytes of the four sections follow, in this order.
 typedef struct {
-  DcsrConvShape shape;   // of a FULLY_CONNECTED only the batches count
+  DcsrConvShape shape;   // FULLY_CONNECTED uses only the batches
   uint32_t dense_bytes;  // 0: only the sparse product is run
   uint32_t sparse_bytes;
   uint32_t input_bytes;
@@ -100,7 +100,7 @@ static const Kernels kSparse = {
     dcsr_fully_connected_int16,
 };
 
-// What a layer needs is allocated here and given back as a whole.
+// Memory of the current layer. It is released as a whole.
 DCSR_LARGE_BSS static uint8_t pool[kPoolBytes] __attribute__((aligned(kAlignment)));
 static size_t pool_used;
 
@@ -118,14 +118,14 @@ static int32_t open_job(void) {
   return semihosting_call(kSemihostingOpen, block);
 }
 
-// Reads from where the last call ended.
+// Continues after the previous read.
 static bool read_job(int32_t file, void* data, size_t bytes) {
   const uint32_t block[3] = {(uint32_t)file, (uint32_t)(uintptr_t)data, (uint32_t)bytes};
-  // Returns how many are missing.
+  // The call returns the number of missing bytes.
   return semihosting_call(kSemihostingRead, block) == 0;
 }
 
-// The next bytes of the job in memory of their own, NULL if they cannot be had.
+// Reads the next bytes of the job into newly allocated memory. NULL on failure.
 static void* read_section(int32_t file, size_t bytes) {
   void* data = allocate(bytes);
   return data != NULL && read_job(file, data, bytes) ? data : NULL;
@@ -155,7 +155,7 @@ static bool fits(const DcsrLayer* layer, const JobLayer* job) {
   return inputs * layer->channels == job->input_bytes && outputs * layer->rows == job->output_bytes;
 }
 
-// Instructions of the counting itself.
+// Instructions of the measurement itself.
 static uint64_t overhead(void) {
   cycle_counter_start();
   const uint64_t start = cycle_counter_read();
@@ -170,7 +170,7 @@ static size_t scratch_bytes_of(const Kernels* kernels, const DcsrLayer* layer,
                 : kernels->scratch_of_conv2d(layer, shape);
 }
 
-// Input, output and what is expected are int8, or int16.
+// Input, output and expected output are int8 or int16.
 static bool measure(const Kernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
                     const void* input, const uint8_t* expected, size_t output_bytes,
                     Measurement* result) {
@@ -184,7 +184,7 @@ static bool measure(const Kernels* kernels, const DcsrLayer* layer, const DcsrCo
     return false;
   }
   uint8_t* bytes = (uint8_t*)output;
-  // So that nothing that is left out looks right.
+  // Fill the output with wrong values, so that missing writes are detected.
   for (size_t i = 0; i < output_bytes; ++i) bytes[i] = (uint8_t)~expected[i];
 
   const Conv conv = is_1x1 ? kernels->conv1x1 : kernels->conv2d;
@@ -252,7 +252,7 @@ static bool run_layer(int32_t file, uint32_t index) {
       !measure(&kSparse, &sparse, &job.shape, input, expected, job.output_bytes, &of_sparse)) {
     return false;
   }
-  // Newlib's printf has no 64 bits everywhere; what a benchmark runs takes far fewer than 2^32.
+  // Not every Newlib printf supports 64 bits. The counts are far below 2^32.
   printf("bench: %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 "\n", index,
          (uint32_t)of_dense.instructions, (uint32_t)of_dense.scratch_bytes,
          (uint32_t)of_sparse.instructions, (uint32_t)of_sparse.scratch_bytes);

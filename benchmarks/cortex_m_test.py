@@ -1,4 +1,4 @@
-"""The Cortex-M benchmark: small layers on one core, and what the tool makes of the firmware's lines."""
+"""Tests the Cortex-M benchmark: small layers on one core, and parsing of the firmware's output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from benchmarks import cortex_m, cortex_m_layers, firmware_code
 from dcsr import cost_model, encodings
 
-# Of both ops; pixels that are no multiple of anything.
+# Both ops; odd numbers of pixels.
 SMALL = (
     cortex_m_layers.Anchor(5, 40, (3, 7), 0.8, None),
     cortex_m_layers.Anchor(5, 40, (3, 7), 0.8, None, scratch_budget=1024),
@@ -30,14 +30,14 @@ def test_table_has_a_row_for_each_layer_and_two_runs_are_equal(core):
     assert [row[0] for row in rows] == ["| conv 5x40@21", "| conv 5x40@21, 1 KB", "| fc 3x200"]
     assert len({len(row) for row in rows}) == 1
     for layer in first["layers"]:
-        # A multiplication needs an instruction, in a vector a sixteenth; no layer here has fewer than 600 of them.
+        # A multiplication takes at least 1/16 of an instruction (vectors). No layer here has fewer than 600.
         assert layer["dense_instructions"] > 600 / 16
         assert layer["sparse_code"] > 100
         assert layer["sparse_cycles"]["2"] >= layer["sparse_instructions"]
 
 
 def test_scratch_is_what_the_cost_model_says(core):
-    """For budgets from too little to more than enough."""
+    """Checks budgets from too small to more than sufficient."""
     shapes = [((40, (3, 7)), (300, 700, 900, 1000, 2000)), ((300, (5, 5)), (5000, 7000, 9000, 30000))]
     anchors = [
         cortex_m_layers.Anchor(5, cols, size, 0.8, None, budget)
@@ -46,7 +46,7 @@ def test_scratch_is_what_the_cost_model_says(core):
     ]
     cases = cortex_m_layers.anchors(None, "every", f"cortex-{core}", anchors)
     cases += cortex_m_layers.made_up_layers("offset8", f"cortex-{core}", (0, 2000, 5000, 20000))
-    # The kernel that gathers from the others takes no scratch.
+    # The kernel that gathers from the other encodings needs no scratch.
     cases += cortex_m_layers.made_up_layers("rice", f"cortex-{core}", (9000, 40000, 70000))
     for layer in cortex_m.measure(core, cases)["layers"]:
         expected = cost_model.estimate(f"cortex-{core}", cost_model.Work(**layer["work"]))
@@ -54,13 +54,13 @@ def test_scratch_is_what_the_cost_model_says(core):
 
 
 def test_layers_of_all_kinds_are_measured(core):
-    """The firmware compares outputs with those of the library."""
+    """The firmware compares the outputs with those of the library."""
     cases = cortex_m_layers.made_up_layers("speed", f"cortex-{core}")
     layers = cortex_m.measure(core, cases)["layers"]
     assert len(layers) == len(cortex_m_layers.FITTED) + len(cortex_m_layers.HELD_OUT)
     assert sum(layer["held_out"] for layer in layers) == len(cortex_m_layers.HELD_OUT)
     for case, layer in zip(cases, layers, strict=True):
-        # All but what is read of the weights are products of 16 at most.
+        # At most 16 products per instruction.
         assert layer["dense_instructions"] > case.matrix.size * case.work.vectors / 16
         assert layer["sparse_code"] > 100
 
@@ -103,7 +103,7 @@ def test_synthetic_layers_have_the_anchors_sparsity():
 def test_code_of_a_kernel_has_what_it_calls(core):
     code = firmware_code.read(cortex_m.firmware(core))
     names = {function.name for function in code.reachable(["dcsr_conv1x1"])}
-    # Whichever kernel the core's build chooses, there is more than the choice.
+    # Whichever kernel is chosen for the core, its code contains more than the dispatch.
     assert "dcsr_conv1x1" in names
     assert len([name for name in names if name.startswith("dcsr_")]) > 1
     assert "dcsr_layer_parse" not in names

@@ -1,4 +1,4 @@
-"""Bytes of code in a firmware: functions, with all that they call. Reads ELF files for Arm."""
+"""Measures code size in firmware: functions with all their callees. Reads ELF files for Arm."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Function:
 
     Attributes:
       name: one of its names.
-      size: in bytes.
-      calls: addresses of the functions that it branches to or has the address of, in a table of constants as well.
+      size: bytes.
+      calls: addresses of functions that it branches to, or whose address it uses, directly or in a table of constants.
     """
 
     name: str
@@ -37,15 +37,15 @@ class Code:
     """The functions of a firmware.
 
     Attributes:
-      functions: by address.
-      addresses: by name.
+      functions: functions by address.
+      addresses: addresses by name.
     """
 
     functions: dict[int, Function]
     addresses: dict[str, int]
 
     def reachable(self, names: Iterable[str]) -> list[Function]:
-        """The named functions and all that they may call."""
+        """Returns the named functions and all functions that they may call."""
         todo = [self.addresses[name] for name in names]
         found: dict[int, Function] = {}
         while todo:
@@ -56,22 +56,22 @@ class Code:
         return [found[address] for address in sorted(found)]
 
     def bytes_of(self, *names: str) -> int:
-        """Bytes of the named functions and of all that they call, constants among the code included."""
+        """Returns the bytes of the named functions and of all their callees, including constants within the code."""
         return sum(function.size for function in self.reachable(names))
 
 
 def read(path: Path) -> Code:
-    """The functions of the ELF file at `path`."""
+    """Reads the functions of the ELF file at `path`."""
     data = path.read_bytes()
     magic, width, offset, entry_size, count, _ = _HEADER.unpack_from(data)
     if magic != b"\x7fELF" or width != 1:
         raise ValueError(f"{path}: not an ELF file of 32 bits")
     sections = [_SECTION.unpack_from(data, offset + i * entry_size) for i in range(count)]
     symbols = [symbol for section in sections if section[1] == _TYPE_SYMBOLS for symbol in _symbols(data, section)]
-    # $t and $d say where instructions and constants begin.
+    # The symbols $t and $d mark the beginning of instructions and of constants.
     mapping = sorted((value, name[1] == "d") for name, value, *_ in symbols if name[:2] in ("$t", "$d"))
     names: dict[int, str] = {}
-    contents: dict[int, bytes] = {}  # of functions
+    contents: dict[int, bytes] = {}  # code of functions, by address
     objects: dict[int, bytes] = {}
     addresses = {}
     for name, value, size, kind, index in symbols:
@@ -92,7 +92,7 @@ def read(path: Path) -> Code:
         for reference in _references(content, address, mapping):
             if reference & 1:
                 calls.add(reference & ~1)
-            # A constant 0 is not the address of what is there, the vectors.
+            # The constant 0 is not a reference to the vectors at address 0.
             table = objects.get(reference, b"") if reference else b""
             calls.update(word & ~1 for (word,) in struct.iter_unpack("<I", table[: len(table) & ~3]) if word & 1)
         functions[address] = Function(names[address], len(content), frozenset(calls & contents.keys() - {address}))
@@ -100,7 +100,7 @@ def read(path: Path) -> Code:
 
 
 def _symbols(data: bytes, section: tuple[int, ...]) -> Iterator[tuple[str, int, int, int, int]]:
-    """(name, value, size, type, section) of each entry of a symbol table."""
+    """Yields (name, value, size, type, section) of each entry of a symbol table."""
     strings = _SECTION.unpack_from(data, _HEADER.unpack_from(data)[2] + section[6] * _SECTION.size)[4]
     for position in range(section[4], section[4] + section[5], _SYMBOL.size):
         name, value, size, info, _, index = _SYMBOL.unpack_from(data, position)
@@ -109,8 +109,8 @@ def _symbols(data: bytes, section: tuple[int, ...]) -> Iterator[tuple[str, int, 
 
 
 def _references(code: bytes, address: int, mapping: list[tuple[int, bool]]) -> Iterator[int]:
-    """Targets of branches with and without link in `code`, and what may be addresses in it; odd ones are of code."""
-    lower = [0] * 16  # of each register, as MOVW left it
+    """Yields targets of branches in `code` and values that may be addresses. Addresses of code are odd."""
+    lower = [0] * 16  # lower half of each register, set by MOVW
     i = 0
     while i + 2 <= len(code):
         region = bisect.bisect_right(mapping, (address + i, True)) - 1

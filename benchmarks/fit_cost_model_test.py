@@ -1,4 +1,4 @@
-"""Fitting the cost model: known constants are found again, and what is written is what was fitted."""
+"""Tests fitting of the cost model: it recovers known constants, and the written file equals the fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dcsr import model as tflite
 
 
 def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[Sample]:
-    """Convolutions of two codings whose instructions are made with `constants`."""
+    """Returns convolutions with two codings and instruction counts computed from `constants`."""
     rng = np.random.default_rng(0)
     found = []
     for number in range(60):
@@ -66,7 +66,7 @@ IM2COL = {"layer": 4000.0, "tile": 500.0, "patch": 100.0, "piece": 30.0, "byte":
 
 
 def with_larger_filters(found: list[Sample]) -> list[Sample]:
-    """The samples once more as convolutions with 3x3 filters, on the instructions of IM2COL and CONSTANTS."""
+    """Returns the samples as 3x3 convolutions, with instruction counts computed from IM2COL and CONSTANTS."""
     rng = np.random.default_rng(1)
     made = []
     for sample in found:
@@ -92,7 +92,7 @@ def test_kernels_that_work_together_are_told_apart():
 def test_held_out_layers_are_judged_and_not_fitted(tmp_path, capsys):
     found = samples("cortex-m4", CONSTANTS)
     layers = as_json(found)
-    # Far off all others.
+    # Held-out layers with very different counts.
     layers += [layer | {"held_out": True, "sparse_instructions": 2 * layer["sparse_instructions"]} for layer in layers]
     constants = []
     for number, some in enumerate((layers[: len(found)], layers)):
@@ -125,7 +125,7 @@ def test_non_negative_least_squares_meets_its_optimality_conditions():
 
 
 def as_json(found: list[Sample]) -> list[dict]:
-    """As cortex_m writes them."""
+    """Returns measurements in the format of cortex_m."""
     return [
         {
             "weights": "model",
@@ -161,7 +161,7 @@ def test_choices_are_judged_by_what_was_counted():
         constants["cortex-m4"]["conv1x1_smlal"][f"{coding} position byte"] = 0.0
     measured = [Sample("a", slow, 100, 1200, 1), Sample("a", fast, 150, 1000, 1)]
     table = fit_cost_model.choice_table(constants, {"cortex-m4": measured})
-    # 5 % slower by estimate and smaller, but 20 % slower by count.
+    # Smaller. The estimate is 5 % slower, the count 20 % slower.
     assert table[2] == "| cortex-m4 | 1 | balanced | 20.0% | 20.0% | 1.000 |"
     assert table[3] == "| cortex-m4 | 1 | speed | 0.0% | 0.0% | 1.500 |"
 

@@ -1,4 +1,4 @@
-"""tflm_compression: models compressed by TFLM's own tools and by ours: flash, arena, latency on the host."""
+"""tflm_compression: compares TFLM's compression with ours: flash, arena and latency on the host."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ examples:
 
 exit status: 0 done, 2 bad usage or bad input"""
 
-# Of the index of TFLM's look-up tables.
+# Largest index width of TFLM's look-up tables.
 _MAX_INDEX_BITS = 7
 # Runfiles: this file is <workspace>/benchmarks/tflm_compression.py.
 _WORKSPACE = Path(__file__).parent.parent
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(path: Path, rounds: int) -> dict[str, object]:
-    """The numbers of one model, stored in every way."""
+    """Returns the measurements of one model, for every storage method."""
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
     ways: dict[str, Callable[[], tuple[bytes, str]]] = {
@@ -88,7 +88,7 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
             entry["flash_bytes"] = len(stored)
             entry["arena_bytes"] = runtime.arena_used_bytes(stored)
             interpreters[way] = runtime.Interpreter.from_bytes(stored)
-        except Exception as error:  # of whatever kind TFLM's tools raise; the table says it
+        except Exception as error:  # TFLM's tools raise many kinds; the table shows them
             entry["note"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
             continue
         if way != "dense":
@@ -103,13 +103,13 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
 
 
 def packed_layers(model: schema.ModelT, name: str) -> list[Layer]:
-    """The layers that ours packs."""
+    """Returns the layers that our compression packs."""
     _, choices = convert.compress(model, name, objective="size")
     return [choice.layer for choice in choices if choice.packed]
 
 
 def look_up_tables(data: bytes, model: schema.ModelT, layers: Sequence[Layer]) -> tuple[bytes, str]:
-    """The model with the weights of every layer as indices into tables, where that is smaller."""
+    """Returns the model with the weights of each layer as indices into tables, if that is smaller."""
     specs, left = [], 0
     for place, layer in _weights(layers).items():
         scales = model.subgraphs[place[0]].tensors[place[1]].quantization.scale
@@ -125,20 +125,20 @@ def look_up_tables(data: bytes, model: schema.ModelT, layers: Sequence[Layer]) -
 
 
 def through_tflm(data: bytes, layers: Sequence[Layer], method: spec.CompressionMethod) -> tuple[bytes, str]:
-    """The model with all layers compressed by a method of TFLM."""
+    """Returns the model with all layers compressed by one of TFLM's methods."""
     return _compress(data, [spec.Tensor(*place, [method]) for place in _weights(layers)]), ""
 
 
 def _weights(layers: Sequence[Layer]) -> dict[tuple[int, int], Layer]:
-    """Layers by their weight tensors."""
+    """Returns the layers by their weight tensors."""
     return {planner.place(layer): layer for layer in layers}
 
 
 def _tables(layer: Layer, per_channel: bool) -> tuple[spec.PerTensor | spec.PerChannel, int, int]:
-    """(mode, bits of an index, bytes) of the look-up tables of a layer.
+    """Returns (mode, index bits, bytes) of the look-up tables of a layer.
 
-    The wheel's DECODE (2026-10-23) looks channels up in tables of their own if the tensor has a scale for each channel,
-    and all in one if it has one scale, whatever the compressor was told: with the other mode, outputs are wrong.
+    The wheel's DECODE (2026-10-23) ignores the mode chosen in the compressor: it uses one table per channel if the
+    tensor has a scale per channel, and a single table otherwise. With the other mode the outputs are wrong.
     """
     if per_channel:
         mode, tables = spec.PerChannel(axis=0), len(layer.matrix)
@@ -146,7 +146,7 @@ def _tables(layer: Layer, per_channel: bool) -> tuple[spec.PerTensor | spec.PerC
     else:
         mode, tables, values = spec.PerTensor(), 1, len(np.unique(layer.matrix))
     bits = max((values - 1).bit_length(), 1)
-    # The module's tables have as many places as the longest has values.
+    # All tables of the module are as long as the longest.
     return mode, bits, (layer.matrix.size * bits + 7) // 8 + tables * values
 
 
@@ -159,7 +159,7 @@ def _compress(data: bytes, specs: list[spec.Tensor]) -> bytes:
 def _seconds(
     interpreters: dict[str, runtime.Interpreter], sample: Sequence[np.ndarray], rounds: int
 ) -> dict[str, float]:
-    """Median time of an inference, all in turns, so that what else the machine does hits all alike."""
+    """Returns the median inference time. The interpreters take turns, so that other load affects all equally."""
     times: dict[str, list[float]] = {way: [] for way in interpreters}
     for _ in range(rounds):
         for way, interpreter in interpreters.items():
@@ -172,10 +172,10 @@ def _seconds(
 
 
 def table(results: Sequence[dict]) -> list[str]:
-    """The lines of the table, and below it what could not store any model, always for the same reason."""
+    """Returns the lines of the table, and below it the methods that failed for every model with the same reason."""
     notes: dict[str, set[str]] = {}
     for entry in (entry for result in results for entry in result["ways"]):
-        # A way that stored a model has no reason in common with one that did not.
+        # "" marks a method that worked for a model, so it has no common reason for failure.
         notes.setdefault(entry["way"], set()).add(entry["note"] if entry["flash_bytes"] is None else "")
     failed = {way: next(iter(reasons)) for way, reasons in notes.items() if len(reasons) == 1 and reasons != {""}}
     lines = ["| model | stored as | flash | arena | latency / dense | note |", "|---|---|---|---|---|---|"]

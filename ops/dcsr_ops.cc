@@ -1,4 +1,4 @@
-// The logic of the custom ops: what dcsr_ops.h promises.
+// Implementation of the custom ops (dcsr_ops.h).
 
 #include "ops/dcsr_ops.h"
 
@@ -23,9 +23,9 @@ constexpr char kWrongType[] = "its type is not that of the packed layer's activa
 
 constexpr int32_t kNoScratch = -1;
 
-// What Prepare leaves for Invoke. The packed layer is parsed anew each time: that is constant time,
-// and its view would be eight times as large. The shape is kept, and not asked for again, because
-// this one was checked.
+// State that Prepare passes to Invoke. Invoke parses the packed layer again: that takes constant
+// time, and a stored view would be eight times as large. The shape is stored because Prepare has
+// checked it.
 struct State {
   int32_t scratch;
   int32_t batches;
@@ -34,7 +34,7 @@ struct State {
 };
 static_assert(sizeof(State) == kStateBytes);
 
-// A node with the name of its op, for the log.
+// A node and the name of its op, for log messages.
 struct Node {
   Port* port;
   const char* op;
@@ -51,7 +51,7 @@ struct Tensors {
   TensorInfo output;
 };
 
-// Number of elements; 0 if a dimension is not positive or int32 cannot hold the product.
+// Returns the number of elements, or 0 if a dimension is not positive or the product exceeds int32.
 int32_t CountElements(const TensorInfo& tensor) {
   if (tensor.rank < 1 || tensor.rank > kMaxRank) return 0;
   int64_t count = 1;
@@ -63,7 +63,7 @@ int32_t CountElements(const TensorInfo& tensor) {
   return static_cast<int32_t>(count);
 }
 
-// What follows may rely on `bytes` as well as on the dimensions.
+// After this check, `bytes` and the dimensions are consistent.
 bool CheckTensor(const Node& node, const char* name, const TensorInfo& tensor) {
   if (tensor.type == TensorType::kOther) return node.Fail(name, "is neither int8 nor int16");
   const int64_t elements = CountElements(tensor);
@@ -90,7 +90,7 @@ bool GetTensors(const Node& node, Tensors* tensors) {
   if (tensors->packed.type != TensorType::kInt8) return node.Fail(kPacked, "is not int8");
   if (!CheckTensor(node, kPacked, tensors->packed)) return false;
   if (!CheckTensor(node, kOutput, tensors->output)) return false;
-  // Lest inference overwrites the model.
+  // Inference would overwrite the model.
   if (tensors->output.constant_data != nullptr) return node.Fail(kOutput, "is constant");
   return true;
 }
@@ -169,7 +169,7 @@ bool KeepState(const Node& node, State state, size_t scratch_bytes) {
   return true;
 }
 
-// What a kernel takes.
+// Arguments of a kernel.
 struct Call {
   State state;
   DcsrLayer layer;
@@ -189,7 +189,7 @@ bool GetCall(const Node& node, Call* call) {
 
   const void* packed = port->InputData(kPackedLayer);
   if (packed == nullptr) return node.Fail(kPacked, "has no data");
-  // Prepare has compared its size with that of the tensor.
+  // Prepare has checked that the packed layer fits its tensor.
   const DcsrStatus status = dcsr_layer_parse(packed, SIZE_MAX, &call->layer);
   if (status != kDcsrOk) return node.Fail(kPacked, dcsr_status_string(status));
 

@@ -1,13 +1,13 @@
-// The custom ops DCSR_CONV_2D and DCSR_FULLY_CONNECTED, whatever interpreter runs them (port.h).
+// The custom ops DCSR_CONV_2D and DCSR_FULLY_CONNECTED, independent of the interpreter (port.h).
 //
-// Both have the inputs (activations, packed layer) and one output; what the packed layer is says
-// docs/format.md.
+// Both have the inputs (activations, packed layer) and one output. docs/format.md defines the
+// packed layer.
 //
-// The Prepare functions check all that the model could get wrong, the bytes of the packed layer
-// included, so that the Invoke functions stay in bounds. Those ask for kStateBytes of memory that
-// lasts, and for the scratch of the kernel.
+// The Prepare functions validate the model, including the bytes of the packed layer, so that the
+// Invoke functions never leave their buffers. They request kStateBytes of persistent memory and the
+// kernel's scratch.
 //
-// All return false after they have logged why.
+// All functions log the reason before they return false.
 
 #ifndef DCSR_OPS_DCSR_OPS_H_
 #define DCSR_OPS_DCSR_OPS_H_
@@ -21,7 +21,7 @@ namespace dcsr {
 inline constexpr char kConv2dName[] = "DCSR_CONV_2D";
 inline constexpr char kFullyConnectedName[] = "DCSR_FULLY_CONNECTED";
 
-// Lasting memory of a node.
+// Persistent memory of a node.
 inline constexpr size_t kStateBytes = 16;
 
 [[nodiscard]] bool PrepareConv2d(Port* port);

@@ -1,4 +1,4 @@
-// The ops in the test runner: results of the kernels' table of layers, and what Prepare refuses.
+// The ops in the test runner: results for the kernels' table of layers, and rejected models.
 
 #include "ops/dcsr_ops.h"
 
@@ -30,7 +30,7 @@ bool Invoke(DcsrOp op, Port* port) {
   return op == kDcsrOpConv2d ? InvokeConv2d(port) : InvokeFullyConnected(port);
 }
 
-// A node that fits together, to be spoilt.
+// A valid node that tests then modify.
 struct Fixture {
   CaseData data;
   PackedBlob blob;
@@ -117,7 +117,7 @@ void check_case(const char* name, const Case& layer_case, DcsrEncoding encoding)
   const bool prepared = Prepare(op, &runner);
   CHECK(prepared, "'%s', encoding %d: %s", name, encoding, runner.log());
   if (!prepared) return;
-  // An interpreter prepares once and runs often.
+  // As in an interpreter: prepare once, invoke repeatedly.
   for (int run = 0; run < 2; ++run) {
     memset(fixture.output, 0x5A, fixture.data.output_size);
     CHECK(Invoke(op, &runner), "'%s', encoding %d: %s", name, encoding, runner.log());
@@ -230,7 +230,7 @@ void test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for() {
 
 struct Refusal {
   const DcsrCase* layer_case;
-  const char* message;  // behind the op's name
+  const char* message;  // after the name of the op
   void (*spoil)(Fixture*);
 };
 
@@ -265,7 +265,7 @@ constexpr Refusal kRefusals[] = {
     {&kConv, "output: is constant",
      [](Fixture* f) { f->outputs[0].info.constant_data = f->output; }},
 
-    // Shapes that are none.
+    // Invalid shapes.
     {&kConv, "input: has an impossible shape", [](Fixture* f) { f->inputs[0].info.rank = 0; }},
     {&kConv, "input: has an impossible shape", [](Fixture* f) { f->inputs[0].info.rank = -1; }},
     {&kConv, "output: has an impossible shape", [](Fixture* f) { f->outputs[0].info.rank = 9; }},
@@ -323,7 +323,7 @@ constexpr Refusal kRefusals[] = {
     {&kConv, "output: its height and width do not follow from those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({2, 7, 13, 6}, 8, f->output); }},
 
-    // As a filter of 3x5 on one channel with VALID padding.
+    // The same weights as a 3x5 filter on one channel with VALID padding.
     {&kConv, "input: is smaller than the filter",
      [](Fixture* f) {
        f->SetFilter(3, 5);
@@ -350,7 +350,7 @@ constexpr Refusal kRefusals[] = {
     {&kFullyConnected, "output: its batches are not those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 7}, 5, f->output); }},
 
-    // Without scratch, which some kernels for convolutions ask for first.
+    // FULLY_CONNECTED: some kernels for convolutions request scratch first.
     {&kFullyConnected, "memory: there is none for the state",
      [](Fixture* f) { f->arena_bytes = 15; }},
     {&kFullyConnected, "memory: there is none for the state",
@@ -361,7 +361,7 @@ const char* OpName(const DcsrCase& layer_case) {
   return layer_case.op == kDcsrOpConv2d ? kConv2dName : kFullyConnectedName;
 }
 
-// Prepare of a spoilt node fails with one line.
+// Prepare of a modified node fails with one message.
 void check_refused(const Fixture& fixture, const DcsrCase& layer_case, const char* message) {
   char expected[160];
   snprintf(expected, sizeof(expected), "%s: %s", OpName(layer_case), message);
@@ -384,7 +384,7 @@ struct BadLayer {
   void (*spoil)(Fixture*);
 };
 
-// Spoils the first element of a section, which the layer has.
+// Overwrites the first element of a section that the layer has.
 template <Section section, uint8_t value>
 void SpoilSection(Fixture* f) {
   f->SetByte(f->blob.offset[section], value);
@@ -417,7 +417,7 @@ void test_invalid_packed_layer_is_refused_with_the_status() {
   }
 }
 
-// A tensor may be larger than the layer in it.
+// A tensor may be larger than its packed layer.
 void test_bytes_behind_the_packed_layer_are_ignored() {
   Fixture fixture(kConv, kDcsrEncodingRle);
   alignas(16) static uint8_t larger[1 << 12];

@@ -1,7 +1,8 @@
-// What the custom ops need of the interpreter that runs them. One adapter for each kind of host
-// implements it: wheel/ for the tflite-micro wheel of PyPI, testing/ for the unit tests.
+// The interface between the custom ops and the interpreter. Each kind of host has an adapter that
+// implements it: wheel/ for the tflite-micro wheel of PyPI, tflm/ for TFLM's sources, testing/ for
+// the unit tests.
 //
-// An adapter is made on the stack for one call of one node, so it holds no more than pointers.
+// An adapter is created on the stack for one call of one node and holds only pointers.
 
 #ifndef DCSR_OPS_PORT_H_
 #define DCSR_OPS_PORT_H_
@@ -13,47 +14,47 @@ namespace dcsr {
 
 inline constexpr int32_t kMaxRank = 8;
 
-// What the ops tell apart.
+// The types that the ops distinguish.
 enum class TensorType { kInt8, kInt16, kOther };
 
-// A tensor as it is known while memory is planned. Everything is copied, so there is nothing to
-// give back to the host, whatever the op does next.
+// A tensor during memory planning. All fields are copies, so there is nothing to return to the
+// host.
 struct TensorInfo {
   TensorType type;
-  // Null if the tensor gets its content at inference.
+  // Null if the content is only known at inference.
   const void* constant_data;
   size_t bytes;
   // 0 if the tensor is not quantised.
   int32_t zero_point;
-  // May exceed kMaxRank; `dims` then holds the first kMaxRank only.
+  // May exceed kMaxRank. `dims` holds at most the first kMaxRank dimensions.
   int32_t rank;
   int32_t dims[kMaxRank];
 };
 
-// Tensors are counted from 0 in the order that the model lists them.
+// Tensors are numbered from 0 in the order of the model.
 class Port {
  public:
-  // At any time.
+  // Callable at any time.
 
-  // State of the node that AllocateState returned, null before.
+  // The memory returned by AllocateState, or null before.
   virtual void* State() const = 0;
-  // Reports why the op fails. `subject` is the tensor, or what else is wrong; all three are in
-  // English.
+  // Reports why the op fails. `subject` is the tensor or other object at fault. All arguments are
+  // English text.
   virtual void LogError(const char* op, const char* subject, const char* cause) = 0;
 
-  // While memory is planned.
+  // Callable during memory planning.
 
   virtual int32_t InputCount() const = 0;
   virtual int32_t OutputCount() const = 0;
-  // False if the model gives no tensor, or there is no memory to look at it.
+  // False if the model has no such tensor, or if there is no memory to read it.
   virtual bool GetInput(int32_t index, TensorInfo* info) = 0;
   virtual bool GetOutput(int32_t index, TensorInfo* info) = 0;
-  // Memory that lives as long as the interpreter, aligned to 4; null if there is none left.
+  // Memory with the lifetime of the interpreter, aligned to 4; null if it is exhausted.
   virtual void* AllocateState(size_t bytes) = 0;
-  // Asks for memory for the duration of each inference. False if that cannot be.
+  // Requests memory for the duration of each inference. False if it is not available.
   virtual bool RequestScratch(size_t bytes, int32_t* handle) = 0;
 
-  // At inference.
+  // Callable at inference.
 
   // Null if there is no data.
   virtual const void* InputData(int32_t index) = 0;

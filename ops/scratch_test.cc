@@ -1,4 +1,4 @@
-// Scratch memory, with kernels that ask for some: these here take the place of the library's.
+// Scratch memory, tested with fake kernels that request some. They replace those of the library.
 
 #include <string.h>
 

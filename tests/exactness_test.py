@@ -1,4 +1,4 @@
-"""Compressed models against their dense originals in the stock TFLM interpreter, bit for bit, on many small models."""
+"""Compares compressed models with their dense originals in the stock TFLM interpreter, bit for bit, on small models."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ ACTIVATIONS = {name: getattr(schema.ActivationFunctionType, name) for name in ("
 
 
 def run(data: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    """The first output for each input."""
+    """Returns the first output for each input."""
     interpreter = runtime.Interpreter.from_bytes(data)
     outputs = []
     for value in inputs:
@@ -39,9 +39,9 @@ def assert_exact(
 
     Args:
       model: the dense model.
-      seed: of the random inputs.
-      packed_layers: how many layers compression has to pack.
-      sparse_form: what to compress instead of `model`.
+      seed: seed of the random inputs.
+      packed_layers: expected number of packed layers.
+      sparse_form: model to compress instead of `model`.
     """
     tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
     shape = tuple(int(d) for d in tensor.shape)
@@ -140,7 +140,7 @@ def test_int16_requantisation_from_saturating_to_vanishing(output_scale, make):
     model = make(rng, sparse_matrix(rng, 20, 100, 0.8), per_channel=True, int16=True)
     graph = model.subgraphs[0]
     graph.tensors[graph.outputs[0]].quantization.scale[0] = output_scale
-    # Shifts above 7 TFLM does not have.
+    # TFLM does not support shifts above 7.
     assert_exact(model, 12, packed_layers=0 if output_scale < 1e-6 else 1)
 
 
@@ -202,7 +202,7 @@ def test_padding_counts_as_zero_whatever_the_zero_point(value, zero_point):
     rng = np.random.default_rng(11)
     matrix = np.where(rng.random((9, 45)) < 0.5, value, 0).astype(np.int8)
     matrix[0] = value
-    # Images smaller than the filter, where most of what it reads is padding.
+    # Images smaller than the filter: most taps read padding.
     for pixels in ((1, 1), (2, 1), (3, 5)):
         model = conv_model(rng, matrix, filter_size=(3, 5), pixels=pixels)
         for tensor in (model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]):

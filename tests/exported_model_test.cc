@@ -1,4 +1,4 @@
-// The C++ array that `compress --cc` writes: aligned, complete, a model with our custom ops.
+// Checks the C++ array written by `compress --cc`: aligned, complete, a model with our custom ops.
 
 #include "tests/exported_model.h"
 

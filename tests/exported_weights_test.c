@@ -1,5 +1,5 @@
-// The arrays that export_matrix writes: streams, packed layer and expected results fit together and
-// the kernels.
+// Checks the arrays written by export_matrix: streams, packed layer and expected results are
+// consistent with each other and with the kernels.
 
 #include "tests/exported_weights.h"
 

@@ -1,4 +1,4 @@
-"""The ops and kernels have no mutable globals: what docs/embedding.md says of threads."""
+"""Tests that the ops and kernels have no mutable globals, as docs/embedding.md promises for threads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 import subprocess
 from pathlib import Path
 
-# All ops and all kernels that a host has, linked.
+# Contains all ops and all kernels of the host.
 PLUGIN = Path("ops/_dcsr_ops_wheel.so")
 
-# What the C library's start-up code brings to every shared library.
+# Symbols that the C library's start-up code adds to every shared library.
 START_UP = {"__TMC_END__", "__dso_handle", "_edata", "__bss_start", "_end", "completed.0", "__data_start", "data_start"}
 
 # objdump --syms: address, flags, section, size, name.
@@ -17,7 +17,7 @@ SYMBOL = re.compile(r"^[0-9a-f]+ .{7} (?P<section>\S+)\s+[0-9a-f]+\s+(?:\.hidden
 
 
 def mutable_globals(binary: Path) -> set[str]:
-    """Names of the variables in sections that a program may write to while it runs."""
+    """Returns the names of variables in sections that are writable at run time."""
     text = subprocess.run(["objdump", "--syms", binary], check=True, stdout=subprocess.PIPE, text=True).stdout
     found = list(SYMBOL.finditer(text))
     assert any(match["section"] == ".text" for match in found), "the symbols are stripped"

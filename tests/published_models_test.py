@@ -1,6 +1,6 @@
-"""The published sparse models, and those of the repository: exact, smaller than the paper's, given back whole.
+"""Tests the published sparse models and those of the repository: exact, smaller than the paper's, and reversible.
 
-The published ones are found through DCSR_PUBLISHED_MODELS; without it their tests are skipped.
+DCSR_PUBLISHED_MODELS is the folder of the published ones. If it is unset, their tests are skipped.
 """
 
 import os
@@ -18,7 +18,7 @@ TRAINED = sorted(path for path in Path("models").glob("*/*.tflite") if not path.
 ROOT = os.environ.get("DCSR_PUBLISHED_MODELS")
 PUBLISHED = sorted(Path(ROOT).glob("*/*.tflite")) if ROOT else []
 
-# Bytes of all compressed layers over their dense bytes in the paper.
+# Results of the paper: bytes of all compressed layers divided by their dense bytes.
 PAPER = {
     "sparse_l_70": 0.407,
     "sparse_l_80": 0.302,
@@ -28,7 +28,7 @@ PAPER = {
     "mobilenetv2_cifar10_sparse80": 0.362,
     "mobilenetv2_cifar10_sparse90": 0.207,
 }
-# Layers that are sparse enough to be packed: the pointwise convolutions and the FULLY_CONNECTED.
+# Number of layers that are sparse enough to be packed: pointwise convolutions and FULLY_CONNECTED.
 LAYERS = {
     "dense_l": 1,
     "dense_m": 1,
@@ -39,7 +39,7 @@ LAYERS = {
     "mobilenetv2_cifar10_sparse80": 12,
     "mobilenetv2_cifar10_sparse90": 16,
 }
-# Bytes of the smallest scheme of each layer over the dense ones, at most.
+# Upper limit: bytes of the smallest scheme of each layer divided by the dense bytes.
 SMALLEST = {
     "sparse_l_70": 0.320,
     "sparse_l_80": 0.240,
@@ -130,7 +130,7 @@ def test_every_objective_is_exact_and_takes_no_more_arena_than_scratch(path, obj
     compressed, _ = convert.compress(tflite.parse(data, str(path)), str(path), objective=objective)
     result = tflite.serialize(compressed)
     assert_verifies(data, result, path, samples=3)
-    # The kernels of the host take no scratch.
+    # The host's kernels need no scratch.
     assert runtime.arena_used_bytes(result) <= runtime.arena_used_bytes(data)
 
 

@@ -1,5 +1,5 @@
-// The ops with layers of a trained model: in every encoding they give, bit for bit, what the
-// builtin op of the stock interpreter gave for the same activations.
+// Runs the ops on layers of a trained model. In every encoding the outputs must equal those of the
+// builtin op in the stock interpreter for the same activations, bit for bit.
 
 #include "tests/real_layers.h"
 
@@ -38,7 +38,7 @@ TestTensor Activations(int32_t rank, const int32_t* dims, int32_t zero_point) {
 void check_packing(const RealLayer& layer, const PackedCopy& packing) {
   char context[96];
   snprintf(context, sizeof(context), "%s, %s", layer.name, packing.encoding);
-  // Nothing is written to what inputs point at.
+  // Inputs are not written.
   TestTensor inputs[] = {
       Activations(layer.input_rank, layer.input_dims, layer.input_zero_point),
       ConstantTensor(const_cast<uint8_t*>(packing.data), packing.bytes),
@@ -55,7 +55,7 @@ void check_packing(const RealLayer& layer, const PackedCopy& packing) {
   for (size_t run = 0; prepared && run < layer.run_count; ++run) {
     inputs[0].data = const_cast<int8_t*>(layer.inputs + run * input_bytes);
     const int8_t* expected = layer.outputs + run * output_bytes;
-    // So that nothing that is left out looks right.
+    // Fill the output with wrong values, so that missing writes are detected.
     for (size_t i = 0; i < output_bytes; ++i) {
       static_cast<int8_t*>(output.data)[i] = static_cast<int8_t>(~expected[i]);
     }
@@ -72,7 +72,7 @@ void test_ops_give_what_the_builtin_ops_gave() {
   }
 }
 
-// A table that has lost its layers would prove nothing.
+// An empty table would make the test pass without testing anything.
 void test_table_has_layers_of_both_kinds() {
   size_t convolutions = 0;
   size_t packings = 0;

@@ -1,4 +1,4 @@
-"""The example without TFLM's source: its clips, and the compressed model in the stock interpreter."""
+"""Tests the example without TFLM's sources: its clips, and the compressed model in the stock interpreter."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Writes clips, and the outputs of a model for them, as C++: export_clips MODEL.tflite CLIPS.npz OUT.cc.
+"""Writes clips and a model's outputs for them as C++: export_clips MODEL.tflite CLIPS.npz OUT.cc.
 
-CLIPS.npz has `clips`, int8 [n, 49, 10, 1] as the model takes them, `labels`, the names of its outputs, and
-`spoken`, int64 [n], what each clip is.
+CLIPS.npz has `clips`, int8 [n, 49, 10, 1], the inputs of the model; `labels`, the names of its outputs; and `spoken`,
+int64 [n], the label of each clip.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ const size_t kClipCount = {count};
 
 
 def outputs(model: Path, clips: np.ndarray) -> np.ndarray:
-    """What the model gives for each clip: int8 [n, outputs]."""
+    """Returns the model's output for each clip: int8 [n, outputs]."""
     interpreter = Interpreter.from_file(model)
     results = []
     for clip in clips:
@@ -39,7 +39,7 @@ def outputs(model: Path, clips: np.ndarray) -> np.ndarray:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes the file that the last argument names."""
+    """Writes the file named by the last argument."""
     model, clips, target = map(Path, arguments)
     with np.load(clips) as data:
         names = [str(label) for label in data["labels"]]

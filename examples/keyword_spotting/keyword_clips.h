@@ -1,4 +1,4 @@
-// Recorded clips for the firmware: keyword_clips.cc is written by export_clips.py.
+// Recorded clips for the firmware. export_clips.py generates keyword_clips.cc.
 
 #ifndef DCSR_EXAMPLES_KEYWORD_SPOTTING_KEYWORD_CLIPS_H_
 #define DCSR_EXAMPLES_KEYWORD_SPOTTING_KEYWORD_CLIPS_H_
@@ -6,14 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// One second: 49 frames of 10 MFCC, as the model's input has them.
+// One second: 49 frames of 10 MFCC, the layout of the model's input.
 inline constexpr size_t kClipBytes = 49 * 10;
 inline constexpr size_t kLabelCount = 12;
 
 struct KeywordClip {
   const char* spoken;
   int8_t mfcc[kClipBytes];
-  // The outputs of the model that is not compressed.
+  // Outputs of the uncompressed model.
   int8_t expected[kLabelCount];
 };
 

@@ -1,6 +1,6 @@
-// Keyword spotting with a compressed DS-CNN in TensorFlow Lite Micro's interpreter: prints for each
-// recorded clip the keyword, and what it takes. Fails if an output differs from that of the model
-// that is not compressed. README.md says how to build it.
+// Keyword spotting with a compressed DS-CNN in TensorFlow Lite Micro's interpreter. Prints the
+// keyword of each recorded clip, and the cost. Fails if an output differs from that of the
+// uncompressed model. README.md explains how to build it.
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
-// Instructions are counted on the microcontroller only; see toolchains/firmware/cycle_counter.h.
+// Only the microcontroller counts instructions; see toolchains/firmware/cycle_counter.h.
 #if defined(__arm__) && !defined(__linux__)
 #include "toolchains/firmware/cycle_counter.h"
 #else
@@ -22,7 +22,7 @@ static uint64_t cycle_counter_instructions(uint64_t ticks) { return ticks; }
 #endif
 
 #if defined(__arm__) && !defined(__linux__)
-// The linker script's: bytes of code and constants, the model among them.
+// Defined by the linker script: bytes of code and constants, including the model.
 extern "C" const char __flash_size__[];
 static unsigned long flash_bytes() {
   return static_cast<unsigned long>(reinterpret_cast<uintptr_t>(__flash_size__));
@@ -33,11 +33,11 @@ static unsigned long flash_bytes() { return 0; }
 
 namespace {
 
-// What arena_used_bytes() says, and room for another core's.
+// The result of arena_used_bytes(), with a margin for other cores.
 constexpr size_t kArenaBytes = 64 * 1024;
 alignas(16) uint8_t arena[kArenaBytes];
 
-// Operators that are left in the compressed model, and the two of ours.
+// The operators of the compressed model, including our two.
 constexpr int kOps = 8;
 
 size_t index_of_largest(const int8_t* scores) {

@@ -8,16 +8,16 @@ namespace dcsr {
 namespace {
 
 constexpr size_t kAlignment = 16;
-// Tells scratch from memory that happens to be zero.
+// Distinguishes scratch from memory that happens to be zero.
 constexpr int kUninitialized = 0xA5;
-// Not 0, lest an op takes any handle for the first.
+// Not 0: an op must use the handle that it got.
 constexpr int32_t kScratchHandle = 3;
 
 uint8_t* AlignUp(uint8_t* p) {
   return p + (kAlignment - reinterpret_cast<uintptr_t>(p) % kAlignment) % kAlignment;
 }
 
-// Appends as much of `text` as there is room for before `end`, and a zero.
+// Appends as much of `text` as fits before `end`, and a zero.
 char* Append(const char* text, char* position, const char* end) {
   while (*text != '\0' && position + 1 < end) *position++ = *text++;
   *position = '\0';

@@ -1,5 +1,5 @@
-// Runs one node of one op without an interpreter: the host of the unit tests, on microcontrollers
-// as well, so there is neither heap nor output in it.
+// Runs one node of one op without an interpreter. Used by the unit tests, also on microcontrollers,
+// hence without heap and output.
 //
 //   TestTensor inputs[] = {Int8Tensor({1, 40}, zero_point, data), ConstantTensor(blob, size)};
 //   TestTensor outputs[] = {Int8Tensor({1, 10}, zero_point, result)};
@@ -21,10 +21,10 @@ namespace dcsr {
 struct TestTensor {
   TensorInfo info;
   void* data;
-  bool is_missing;  // the model lists it as left out
+  bool is_missing;  // an omitted optional tensor
 };
 
-// A tensor that the caller fills, or reads, around inference; `data` holds the product of `dims`.
+// A tensor that the caller fills or reads around inference. `data` holds the product of `dims`.
 TestTensor Int8Tensor(std::initializer_list<int32_t> dims, int32_t zero_point, void* data);
 
 TestTensor Int16Tensor(std::initializer_list<int32_t> dims, int32_t zero_point, void* data);
@@ -34,14 +34,14 @@ TestTensor ConstantTensor(void* data, size_t bytes);
 
 class TestRunner final : public Port {
  public:
-  // Tensors and arena belong to the caller.
+  // Does not take ownership of the tensors and the arena.
   TestRunner(const TestTensor* inputs, int32_t input_count, const TestTensor* outputs,
              int32_t output_count, void* arena, size_t arena_bytes);
 
-  // The last error, "" if there was none.
+  // The last error, or "".
   const char* log() const { return log_; }
   int32_t error_count() const { return error_count_; }
-  // What the op asked for.
+  // Sizes that the op requested.
   size_t state_bytes() const { return state_bytes_; }
   size_t scratch_bytes() const { return scratch_bytes_; }
 

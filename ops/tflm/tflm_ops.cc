@@ -1,4 +1,4 @@
-// The ops as TFLM's registrations.
+// The ops as TFLM registrations.
 
 #include "ops/tflm/tflm_ops.h"
 

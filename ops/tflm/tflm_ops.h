@@ -1,14 +1,13 @@
-// The custom ops for TensorFlow Lite Micro built from source. All that a firmware needs:
+// The custom ops for TensorFlow Lite Micro built from source. Firmware needs only this header:
 //
 //   #include "ops/tflm/tflm_ops.h"
 //
-//   tflite::MicroMutableOpResolver<5> resolver;  // 2 of them for the ops here
+//   tflite::MicroMutableOpResolver<5> resolver;  // 2 of them for these ops
 //   resolver.AddDepthwiseConv2D();
 //   ...
 //   dcsr::AddDcsrOps(resolver);
 //
-// Types are those of the headers that this is compiled with, whichever namespace those have them
-// in.
+// Types are those of the TFLM headers at compile time, in any of their namespaces.
 
 #ifndef DCSR_OPS_TFLM_TFLM_OPS_H_
 #define DCSR_OPS_TFLM_TFLM_OPS_H_
@@ -18,17 +17,17 @@
 
 namespace dcsr {
 
-// The ops as TFLM's kernels offer theirs, to be copied or passed to AddCustom() under kConv2dName
-// and kFullyConnectedName. They hold no state: any number of interpreters, in any number of
-// threads, can use one at once.
+// Registrations like those of TFLM's kernels. Copy them, or pass them to AddCustom() with the names
+// kConv2dName and kFullyConnectedName. They hold no state: any number of interpreters in any number
+// of threads can share them.
 tflm::Registration Register_DCSR_CONV_2D();
 tflm::Registration Register_DCSR_FULLY_CONNECTED();
 
-// Adds both ops. kTfLiteError, after a message of the resolver, if there is no room for two more or
-// one of them is there already.
+// Adds both ops. Returns kTfLiteError, after a message of the resolver, if it has no room for two
+// ops or already has one of them.
 template <unsigned int N>
 tflm::Status AddDcsrOps(tflm::MicroMutableOpResolver<N>& resolver) {
-  // Not const: TFLM's first versions of AddCustom() ask for that, though they only copy.
+  // Not const: early versions of AddCustom() require that, although they only copy.
   tflm::Registration conv2d = Register_DCSR_CONV_2D();
   tflm::Registration fully_connected = Register_DCSR_FULLY_CONNECTED();
   const tflm::Status status = resolver.AddCustom(kConv2dName, &conv2d);

@@ -1,4 +1,4 @@
-// The port over TFLM's MicroContext.
+// Implements the port with TFLM's MicroContext.
 
 #include "ops/tflm/tflm_port.h"
 
@@ -9,7 +9,7 @@ namespace {
 
 int32_t Count(const TfLiteIntArray* tensors) { return tensors == nullptr ? 0 : tensors->size; }
 
-// Index of a tensor in the model; negative if an optional one is left out.
+// Index of a tensor in the model; negative for an omitted optional tensor.
 int TensorIndex(const TfLiteIntArray* tensors, int32_t index) {
   return index < Count(tensors) ? tensors->data[index] : -1;
 }
@@ -35,7 +35,7 @@ void* TflmPort::State() const { return node_->user_data; }
 
 void TflmPort::LogError(const char* op, const char* subject, const char* cause) {
   MicroPrintf("%s: %s: %s", op, subject, cause);
-  // With TF_LITE_STRIP_ERROR_STRINGS there is no message, hence no use of these.
+  // Unused if TF_LITE_STRIP_ERROR_STRINGS removes the message.
   static_cast<void>(op);
   static_cast<void>(subject);
   static_cast<void>(cause);
@@ -58,7 +58,7 @@ bool TflmPort::GetTensor(int tensor, TensorInfo* info) {
   TfLiteTensor* temporary = context_->AllocateTempTfLiteTensor(tensor);
   if (temporary == nullptr) return false;
   CopyInfo(*temporary, info);
-  // AllocateTensors() fails if an op keeps one.
+  // AllocateTensors() fails if an op does not release it.
   context_->DeallocateTempTfLiteTensor(temporary);
   return true;
 }
@@ -69,7 +69,7 @@ void* TflmPort::AllocateState(size_t bytes) {
 }
 
 bool TflmPort::RequestScratch(size_t bytes, int32_t* handle) {
-  // Not of the type int32_t everywhere.
+  // int is not int32_t on every platform.
   int buffer;
   if (context_->RequestScratchBufferInArena(bytes, &buffer) != kTfLiteOk) return false;
   *handle = buffer;

@@ -1,4 +1,4 @@
-// The port over TFLM's MicroContext.
+// Implements the port with TFLM's MicroContext.
 
 #ifndef DCSR_OPS_TFLM_TFLM_PORT_H_
 #define DCSR_OPS_TFLM_TFLM_PORT_H_

@@ -1,5 +1,5 @@
-// TFLM's types, wherever its headers have them: until autumn 2026 in the global namespace and in
-// tflite, since then in tflite::micro. Code in dcsr::tflm finds them by their plain names.
+// TFLM's types, independent of their namespace: until autumn 2026 the global one and tflite, since
+// then tflite::micro. Code in dcsr::tflm uses their unqualified names.
 
 #ifndef DCSR_OPS_TFLM_TFLM_TYPES_H_
 #define DCSR_OPS_TFLM_TFLM_TYPES_H_
@@ -10,11 +10,11 @@ namespace tflite::micro {}
 
 namespace dcsr::tflm {
 
-// Where headers have a name in more than one of the three, all are aliases of one thing.
+// If a name exists in several of the three namespaces, all are aliases of the same entity.
 using namespace ::tflite;         // NOLINT
 using namespace ::tflite::micro;  // NOLINT
 
-// For declarations outside of this namespace.
+// For declarations outside this namespace.
 using Status = TfLiteStatus;
 using Registration = TFLMRegistration;
 inline constexpr Status kOk = kTfLiteOk;

@@ -1,9 +1,8 @@
-// The part of TFLM's C++ ABI that an op touches, as it is in the tflite-micro wheels for Linux, 64
-// bits.
+// The part of TFLM's C++ ABI that an op uses, as in the tflite-micro wheels for 64-bit Linux.
 //
-// The wheels bring no headers, and what the library exports is all there is to go by. These layouts
-// were measured on wheels from September 2025 to October 2026. wheel_plugin.cc refuses a wheel in
-// which they do not hold.
+// The wheels contain no headers; only the exported symbols are known. These layouts were measured
+// on wheels from September 2025 to October 2026. wheel_plugin.cc rejects wheels with another
+// layout.
 
 #ifndef DCSR_OPS_WHEEL_WHEEL_ABI_H_
 #define DCSR_OPS_WHEEL_WHEEL_ABI_H_
@@ -31,7 +30,7 @@ struct IntArray {
   int32_t data[1];  // `size` of them
 };
 
-// TfLiteTensor, while memory is planned.
+// TfLiteTensor, used during memory planning.
 struct Tensor {
   int32_t quantization_type;
   const void* quantization_params;
@@ -52,7 +51,7 @@ static_assert(offsetof(Tensor, type) == 48);
 static_assert(offsetof(Tensor, allocation_type) == 52);
 static_assert(sizeof(Tensor) == 64);
 
-// TfLiteEvalTensor, the same tensor at inference.
+// TfLiteEvalTensor, the same tensor during inference.
 struct EvalTensor {
   void* data;
   const IntArray* dims;
@@ -73,11 +72,11 @@ struct Node {
 static_assert(offsetof(Node, user_data) == 24);
 static_assert(sizeof(Node) == 56);
 
-// TfLiteContext: nothing is known of it but where it points at the MicroContext.
+// TfLiteContext: only its pointer to the MicroContext is known.
 struct Context;
 
-// tflite::MicroContext: its virtual functions, in the order of the vtable. The first argument is
-// the MicroContext.
+// Virtual functions of tflite::MicroContext, in the order of the vtable. The first argument is the
+// MicroContext.
 struct MicroContextVtable {
   void* destructors[2];
   void* (*allocate_persistent_buffer)(void* self, size_t bytes);

@@ -1,9 +1,9 @@
 // Registers the ops with the interpreter of a stock tflite-micro wheel, through its ABI
 // (wheel_abi.h).
 //
-// Nothing of the wheel is trusted before it was compared with what its library exports: first the
-// virtual functions that the ops call, then the layout of the resolver, through its own virtual
-// functions.
+// The ABI is verified before it is used, by comparison with the symbols that the wheel's library
+// exports: first the virtual functions that the ops call, then the layout of the resolver, through
+// its own virtual functions.
 
 #include "ops/wheel/wheel_plugin.h"
 
@@ -26,7 +26,7 @@ bool Refuse(const char* cause) {
   return false;
 }
 
-// The functions of both ops for wheels whose context points at the MicroContext at `impl_offset`.
+// Callbacks of both ops, for wheels whose context has the MicroContext pointer at `impl_offset`.
 template <size_t impl_offset>
 struct Callbacks {
   static WheelPort MakePort(Context* context, Node* node) {
@@ -54,8 +54,8 @@ struct Callbacks {
 
 constexpr int32_t kContextFunctions = 6;
 
-// A generation of wheels: the names under which they export the virtual functions of MicroContext
-// that we call, and the ops for them.
+// A generation of wheels: the exported names of the virtual functions of MicroContext that we call,
+// and the ops for these wheels.
 struct Generation {
   const char* context_vtable;
   const char* context_functions[kContextFunctions];  // in the order of the vtable
@@ -64,8 +64,8 @@ struct Generation {
 };
 
 constexpr Generation kGenerations[] = {
-    // From October 2026 on: TFLM's types live in tflite::micro, and TfLiteContext is no more than
-    // its `impl_`.
+    // Since October 2026: TFLM's types are in tflite::micro, and TfLiteContext contains only its
+    // `impl_`.
     {"_ZTVN6tflite5micro23MicroInterpreterContextE",
      {
          "_ZN6tflite5micro23MicroInterpreterContext24AllocatePersistentBufferEm",
@@ -91,19 +91,19 @@ constexpr Generation kGenerations[] = {
      &Callbacks<24>::kFullyConnected},
 };
 
-// Handle of the library that the function at `address` is in, null if there is none. It is the
-// wheel's: Python loads it such that its symbols cannot be found otherwise.
+// Returns a handle of the library that contains the function at `address`, or null. It is the
+// wheel's library: Python loads it such that its symbols cannot be found otherwise.
 void* OpenLibraryOf(const void* address) {
   Dl_info info;
   if (dladdr(address, &info) == 0 || info.dli_fname == nullptr) return nullptr;
   return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 }
 
-// Whether the vtable that `library` exports has the functions where MicroContextVtable has them.
+// Whether the vtable exported by `library` has the functions at the places of MicroContextVtable.
 bool HasContextFunctions(void* library, const Generation& generation) {
   const void* symbol = dlsym(library, generation.context_vtable);
   if (symbol == nullptr) return false;
-  // Two words precede the functions.
+  // The functions follow two other words.
   const auto* vtable = reinterpret_cast<const MicroContextVtable*>(
       static_cast<const char*>(symbol) + 2 * sizeof(void*));
   const void* const functions[kContextFunctions] = {
@@ -128,7 +128,7 @@ const Generation* FindGeneration(const Resolver* resolver) {
   for (const Generation& generation : kGenerations) {
     if (HasContextFunctions(library, generation)) found = &generation;
   }
-  dlclose(library);  // Only the reference that OpenLibraryOf took.
+  dlclose(library);  // Only the reference taken by OpenLibraryOf.
   return found;
 }
 
@@ -136,7 +136,7 @@ const Registration* FindCustom(const Resolver* resolver, const char* name) {
   return resolver->vtable->find_custom(resolver, name);
 }
 
-// Whether the resolver's own look-up finds each registration where this layout has it.
+// Whether the resolver's own look-up finds each registration at the place given by this layout.
 bool HasKnownLayout(const Resolver* resolver) {
   if (resolver->registrations_len < 1 || resolver->registrations_len > kResolverCapacity) {
     return false;

@@ -1,5 +1,5 @@
-// What the adapter for the wheel does with hosts that are not the wheel. With the wheel itself it
-// is tested by python/dcsr/runtime_test.py.
+// Tests the adapter for the wheel with fake hosts. python/dcsr/runtime_test.py tests it with the
+// wheel itself.
 
 #include "ops/wheel/wheel_plugin.h"
 
@@ -25,7 +25,7 @@ void test_resolver_of_an_unknown_library_is_refused_and_left_alone() {
   CHECK(memcmp(&before, &resolver, sizeof(resolver)) == 0, "changed");
 }
 
-// A MicroContext with one tensor, number 0, that counts what is borrowed of it.
+// A MicroContext with one tensor, number 0, that counts the borrowed resources.
 struct FakeContext {
   MicroContext context;
   Tensor tensor;

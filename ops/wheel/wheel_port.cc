@@ -1,4 +1,4 @@
-// The port over the wheel's ABI.
+// Implements the port with the wheel's ABI.
 
 #include "ops/wheel/wheel_port.h"
 
@@ -9,7 +9,7 @@ namespace {
 
 int32_t Count(const IntArray* tensors) { return tensors == nullptr ? 0 : tensors->size; }
 
-// Index of a tensor in the model; negative if an optional one is left out.
+// Index of a tensor in the model; negative for an omitted optional tensor.
 int32_t TensorIndex(const IntArray* tensors, int32_t index) {
   return index < Count(tensors) ? tensors->data[index] : -1;
 }
@@ -38,7 +38,7 @@ void CopyInfo(const Tensor& tensor, TensorInfo* info) {
 
 void* WheelPort::State() const { return node_->user_data; }
 
-// To the stream that TFLM's own messages take.
+// Uses the stream of TFLM's own messages.
 void WheelPort::LogError(const char* op, const char* subject, const char* cause) {
   fprintf(stderr, "%s: %s: %s\n", op, subject, cause);
 }
@@ -60,7 +60,7 @@ bool WheelPort::GetTensor(int32_t tensor, TensorInfo* info) {
   Tensor* temporary = context_->vtable->allocate_temp_tensor(context_, tensor);
   if (temporary == nullptr) return false;
   CopyInfo(*temporary, info);
-  // The interpreter crashes if an op keeps one.
+  // The interpreter crashes if an op does not release it.
   context_->vtable->deallocate_temp_tensor(context_, temporary);
   return true;
 }

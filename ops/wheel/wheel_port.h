@@ -1,4 +1,4 @@
-// The port over the wheel's ABI (wheel_abi.h).
+// Implements the port with the wheel's ABI (wheel_abi.h).
 
 #ifndef DCSR_OPS_WHEEL_WHEEL_PORT_H_
 #define DCSR_OPS_WHEEL_WHEEL_PORT_H_

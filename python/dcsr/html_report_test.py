@@ -1,4 +1,4 @@
-"""The HTML report: whole, and offline."""
+"""Tests that the HTML report is complete and self-contained."""
 
 import html.parser
 import re
@@ -29,7 +29,7 @@ def report_text(rows):
 
 
 class Checker(html.parser.HTMLParser):
-    """Counts open elements and collects what refers to something."""
+    """Counts open elements and collects references to other resources."""
 
     VOID = {"meta", "rect"}
 

@@ -1,4 +1,4 @@
-"""The packed layer: round trips, the bias fold, refusals."""
+"""Tests the packed layer: round trips, bias folding, and rejected data."""
 
 import dataclasses
 import struct
@@ -46,7 +46,7 @@ def test_round_trip(encoding, per_row, rows, cols):
     data = packing.pack(layer)
     assert len(data) % 4 == 0
     assert_equal(packing.unpack(data), layer)
-    # A tensor may be longer than its layer.
+    # A tensor may be longer than its packed layer.
     assert_equal(packing.unpack(data + bytes(12)), layer)
 
 

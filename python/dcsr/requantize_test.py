@@ -1,4 +1,4 @@
-"""Requantisation against exact arithmetic on Python's integers."""
+"""Tests requantisation with exact integer arithmetic."""
 
 from fractions import Fraction
 
@@ -11,15 +11,15 @@ from dcsr import requantize
 
 
 def exact(accumulator: int, multiplier: int, shift: int) -> int:
-    """MultiplyByQuantizedMultiplier as gemmlowp's comments define it, on unbounded integers."""
+    """MultiplyByQuantizedMultiplier according to gemmlowp's comments, with unbounded integers."""
     shifted = accumulator << max(shift, 0)
     shifted = (shifted + 2**31) % 2**32 - 2**31
-    # SaturatingRoundingDoublingHighMul: nearest, halves upwards (the nudge truncates towards zero).
+    # SaturatingRoundingDoublingHighMul: round to nearest, half up (the nudge truncates towards zero).
     product = shifted * multiplier
     nudge = 2**30 if product >= 0 else 1 - 2**30
     quotient = abs(product + nudge) >> 31
     high = quotient if product + nudge >= 0 else -quotient
-    # RoundingDivideByPOT: nearest, halves away from zero.
+    # RoundingDivideByPOT: round to nearest, half away from zero.
     value = Fraction(high, 1 << max(-shift, 0))
     sign = -1 if value < 0 else 1
     return sign * int(abs(value) + Fraction(1, 2))

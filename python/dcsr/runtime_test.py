@@ -1,4 +1,4 @@
-"""The ops in the real wheel, on models made in memory, and what the interpreter refuses."""
+"""Tests the ops in the real wheel, with models built in memory, and rejected models."""
 
 import os
 import struct
@@ -19,7 +19,7 @@ from dcsr.testing.models import Builder
 CUSTOM = schema.BuiltinOperator.CUSTOM
 NAMES = {1: "DCSR_CONV_2D", 2: "DCSR_FULLY_CONNECTED"}
 
-# Scales whose quotient is 1/256 or 1/512, so that multiplier and shift need no computing.
+# The scales have the ratio 1/256 or 1/512, so multiplier and shift are obvious.
 INPUT_SCALE, WEIGHT_SCALE = 0.5, 0.125
 OUTPUT_SCALE = {1: 16.0, 2: 32.0}
 MULTIPLIER = 1 << 30
@@ -29,7 +29,7 @@ INPUT_ZERO_POINT, OUTPUT_ZERO_POINT = -7, 11
 
 
 def packed_layer(op, matrix, bias, stride=(1, 1)):
-    """A dense packed layer, docs/format.md."""
+    """Builds a dense packed layer according to docs/format.md."""
     rows, cols = matrix.shape
     folded = bias - INPUT_ZERO_POINT * matrix.sum(axis=1, dtype=np.int64)
     body = folded.astype("<i4").tobytes() + struct.pack("<ib3x", MULTIPLIER, SHIFT[op])
@@ -41,7 +41,7 @@ def packed_layer(op, matrix, bias, stride=(1, 1)):
 
 
 class Case:
-    """A layer with its builtin and its packed model."""
+    """A layer as two models: one with the builtin op and one with the packed layer."""
 
     def __init__(self, op, rows, cols, seed=0, stride=(1, 1), shape=None):
         self.rng = np.random.default_rng(seed)
@@ -74,7 +74,7 @@ class Case:
         return tflite.serialize(builder.finish([x], [y]))
 
     def packed_t(self, blob=None):
-        """The packed model as an object."""
+        """Returns the packed model as an object of the schema's object API."""
         blob = self.blob if blob is None else bytes(blob)
         builder = Builder()
         x = builder.tensor("x", self.input_shape, scale=INPUT_SCALE, zero_point=INPUT_ZERO_POINT)
@@ -110,7 +110,7 @@ def run(interpreter, activations):
 
 
 def assert_survives(function):
-    """Runs `function` in a child process, where a crash of the interpreter is an exit status."""
+    """Runs `function` in a child process, so that a crash of the interpreter becomes an exit status."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -125,7 +125,7 @@ def assert_survives(function):
 
 
 def python(code, redirection="", **environment):
-    """Runs code in a Python of its own: (exit status, stdout)."""
+    """Runs code in a new Python process; returns (exit status, stdout)."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
     done = subprocess.run(
         ["/bin/sh", "-c", f'exec "$0" -c "$1" {redirection}', sys.executable, code],
@@ -160,7 +160,7 @@ def test_interpreter_runs_uncompressed_models_too():
 def test_two_nodes_in_one_model_keep_their_own_state():
     first, second = Case(2, 20, 30, seed=1, shape=(2, 30)), Case(2, 4, 20, seed=2, shape=(2, 20))
     second.blob = bytearray(second.blob)
-    second.blob[24:26] = struct.pack("<h", OUTPUT_ZERO_POINT)  # reads what the first one writes
+    second.blob[24:26] = struct.pack("<h", OUTPUT_ZERO_POINT)  # its input is the output of the first one
     builder = Builder()
     tensors = [builder.tensor("x", (2, 30), scale=0.5, zero_point=INPUT_ZERO_POINT)]
     for layer, width in ((first, 20), (second, 4)):
@@ -247,7 +247,7 @@ def test_wrong_arguments_are_value_errors(tmp_path):
         runtime.Interpreter.from_bytes(CONV.packed(), "DcsrRegisterOps")
 
 
-# What is refused, and how.
+# Rejected models and their messages.
 
 
 def set_field(offset, layout, *values):
@@ -284,7 +284,7 @@ def test_invalid_packed_layer_is_refused_with_the_reason(spoil, capfd):
     spoil(blob)
     with pytest.raises(RuntimeError, match="\nDCSR_CONV_2D: packed layer: "):
         runtime.Interpreter.from_bytes(CONV.packed(blob))
-    # What the interpreter itself says stays on stderr.
+    # Messages of the interpreter itself stay on stderr.
     stderr = capfd.readouterr().err
     assert "packed layer" not in stderr
     assert "failed to prepare" in stderr
@@ -404,7 +404,7 @@ def test_arena_of_any_size_is_enough_or_an_exception(config):
 
 
 def test_stock_interpreter_without_our_ops_raises_and_says_which_op():
-    # A process of its own, in which nobody has registered them.
+    # A new process, in which the ops are not registered.
     code = f"""
 from tflite_micro import runtime as stock
 for _ in range(3):
@@ -441,7 +441,7 @@ def test_threads_share_one_model():
             if not np.array_equal(run(interpreter, activations), output):
                 differences.append(output)
 
-    # Two for each model.
+    # Two per model.
     work_loads = 2 * list(zip(models, inputs, expected, strict=True))
     threads = [threading.Thread(target=work, args=load) for load in work_loads]
     for thread in threads:
@@ -505,7 +505,7 @@ def test_file_with_any_byte_changed_is_refused_or_runs():
             runtime.check_model(data)
             codes = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0)).operatorCodes
             if any(code.builtinCode != CUSTOM for code in codes):
-                return  # What a builtin op does with such a node is not up to us.
+                return  # We do not control how builtin ops handle such nodes.
             run(runtime.Interpreter.from_bytes(data, arena_size=1 << 20), case.random_input())
         except (ValueError, RuntimeError, IndexError):  # IndexError: a model without inputs
             pass
@@ -577,7 +577,7 @@ def test_check_follows_the_options_of_builtin_ops():
         runtime.check_model(model[:start] + struct.pack("<i", 1 << 29) + model[start + 4 :])
 
 
-# What goes to stderr.
+# Output on stderr.
 
 
 def test_stderr_is_as_before_after_success_and_failure(capfd):
@@ -631,7 +631,7 @@ except RuntimeError as error:
 def test_arena_used_is_what_the_interpreter_needs(capfd):
     for model in (CONV.dense(), CONV.packed(), FULLY_CONNECTED.packed()):
         used = runtime.arena_used_bytes(model)
-        # Planning needs some memory that is free again afterwards.
+        # Planning needs extra memory that is released afterwards.
         runtime.Interpreter.from_bytes(model, arena_size=used + 1024)
         with pytest.raises(RuntimeError):
             runtime.Interpreter.from_bytes(model, arena_size=used - 64)

@@ -1,4 +1,4 @@
-// A packed layer, checked and multiplied with; it is vector `dcsr` of docs/format.md.
+// Checks and runs a packed layer, vector `dcsr` of docs/format.md.
 
 #include "tflm_kernels/kernels.h"
 

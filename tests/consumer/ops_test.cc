@@ -1,4 +1,4 @@
-// What a firmware does to run compressed models: one include, one call.
+// Firmware needs one include and one call to run compressed models.
 
 #include <cstdio>
 #include <initializer_list>

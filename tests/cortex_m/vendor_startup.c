@@ -1,4 +1,5 @@
-// Start-up code as a vendor's, by CMSIS: its vectors, and what CMSIS-Core's __cmsis_start() does.
+// Start-up code like a vendor's, according to CMSIS: vectors, and the work of CMSIS-Core's
+// __cmsis_start().
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
-// An interpreter of one node over the fake TFLM: as much memory as it is given, and a count of what
-// the op took and gave back.
+// An interpreter for one node, using the fake TFLM. It has a given amount of memory and counts the
+// resources that the op acquires and releases.
 
 #ifndef DCSR_OPS_TFLM_TESTING_ONE_NODE_CONTEXT_H_
 #define DCSR_OPS_TFLM_TESTING_ONE_NODE_CONTEXT_H_
@@ -25,7 +25,7 @@ class OneNodeContext final : public MicroContext {
     outputs_ = {1, {kOutput}};
   }
 
-  // `data` is null for what gets its content at inference, as it is while memory is planned.
+  // `data` is null for tensors whose content is only known at inference, as during memory planning.
   void SetTensor(int index, TfLiteType type, std::initializer_list<int> dims, int zero_point,
                  void* data) {
     TfLiteTensor& tensor = tensors_[index];
@@ -50,7 +50,7 @@ class OneNodeContext final : public MicroContext {
     end_ = free_ + bytes;
   }
 
-  // As an optional input that the model leaves out.
+  // Marks an optional input as omitted by the model.
   void OmitInput(int index) { inputs_.data[index] = -1; }
   void AllowScratch(bool allowed) { scratch_allowed_ = allowed; }
   void AllowTensors(bool allowed) { tensors_allowed_ = allowed; }

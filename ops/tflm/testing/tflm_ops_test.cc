@@ -1,5 +1,5 @@
-// The adapter for TFLM's headers over the fake ones (fake/fake_tflm.h), in each of their
-// generations: registration, results of the kernels' table of layers, refusals.
+// The adapter for TFLM's headers, compiled with each generation of the fake ones
+// (fake/fake_tflm.h): registration, results for the kernels' table of layers, and rejected models.
 
 #include "ops/tflm/tflm_ops.h"
 
@@ -44,7 +44,7 @@ const TFLMRegistration& OpOf(const MicroMutableOpResolver<2>& resolver, DcsrOp o
   return *found;
 }
 
-// A node that fits together, in a context.
+// A valid node in a context.
 struct Fixture {
   CaseData data;
   PackedBlob blob;
@@ -101,7 +101,7 @@ void check_case(const char* name, const CaseData& data) {
   int8_t* expected = static_cast<int8_t*>(malloc(data.output_size));
   if (expected == nullptr) abort();
   dense_oracle(&data, expected);
-  // An interpreter prepares once and runs often.
+  // As in an interpreter: prepare once, invoke repeatedly.
   for (int run = 0; run < 2; ++run) {
     memset(fixture.output, 0x5A, data.output_size);
     CHECK(fixture.context.Invoke(fixture.Op()) == kTfLiteOk, "'%s': %s", name, last_message);
@@ -157,7 +157,7 @@ size_t scratch_bytes(const Fixture& fixture) {
   return layer.op == kDcsrOpConv2d ? dcsr_conv2d_scratch_bytes(&layer, &fixture.data.shape) : 0;
 }
 
-// Prepare fails with one message, and has given back every tensor.
+// Prepare fails with one message and has released every tensor.
 void check_refused(Fixture* fixture, const char* message) {
   CHECK(fixture->context.Prepare(fixture->Op()) == kTfLiteError, "%s", message);
   CHECK(message_count == 1 && strcmp(last_message, message) == 0, "%d: '%s' instead of '%s'",
@@ -197,7 +197,7 @@ void test_refusals_are_logged_and_keep_no_tensor() {
        [](Fixture* f) { f->context.SetTensor(kOutput, kTfLiteInt8, {2, 7, 7, 6}, 9, f->output); }},
       {"DCSR_CONV_2D: memory: there is none for the state",
        [](Fixture* f) {
-         // The kernel's scratch, if it asks for any, and nothing more.
+         // Room for the kernel's scratch, if any, and nothing else.
          f->context.SetArena(arena, scratch_bytes(*f));
        }},
   };
@@ -212,7 +212,7 @@ void test_refused_scratch_is_an_error() {
   int checked = 0;
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
     Fixture fixture(make_case(&kDcsrCases[i], 1));
-    // The portable kernels of a host do not want any.
+    // The host's portable kernels need no scratch.
     if (scratch_bytes(fixture) == 0) continue;
     fixture.context.AllowScratch(false);
     check_refused(&fixture, "DCSR_CONV_2D: memory: there is none for the scratch buffer");

@@ -1,4 +1,4 @@
-// Interpreters in threads of their own with one model: what tflm_ops.h promises of threads.
+// Interpreters in several threads that share one model, as promised by tflm_ops.h.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ constexpr DcsrCase kLayers[] = {
      kValuesRandom,     kBiasRandom,           40, 5,   -128, 127, true, 0, 0},
 };
 
-// One thread's interpreter; its activations are its own, the packed layer is everybody's.
+// The interpreter of one thread. It has its own activations; the packed layer is shared.
 struct Interpreter {
   CaseData data;
   std::vector<int8_t> expected;
@@ -36,7 +36,7 @@ struct Interpreter {
   std::vector<uint8_t> arena;
   int wrong_runs = 0;
 
-  // Activations differ from one interpreter to the next, as each rotates them by `index`.
+  // Rotates the activations by `index`, so that they differ between interpreters.
   Interpreter(const DcsrCase& layer_case, int index) : data(make_case(&layer_case, 1)) {
     const size_t rotation = static_cast<size_t>(index) % data.input_size;
     std::vector<int8_t> rotated(data.input, data.input + data.input_size);

@@ -1,4 +1,4 @@
-"""Round trips of every encoding, and the faults of the published dCSR encoder."""
+"""Tests round trips of every encoding, and cases in which the published dCSR encoder fails."""
 
 import dataclasses
 
@@ -78,7 +78,7 @@ def test_unknown_schemes_are_refused(scheme):
 
 @st.composite
 def matrices(draw) -> np.ndarray:
-    """Matrices with clustered rows, empty rows and columns, of many densities."""
+    """Matrices of many densities, with clustered rows and with empty rows and columns."""
     rows = draw(st.integers(1, 12))
     cols = draw(st.sampled_from([1, 2, 3, 15, 16, 17, 40, 100, 256, 300, 5000]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -109,7 +109,7 @@ def test_round_trip_property(name, matrix):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_large_matrix(name):
-    """4096 x 65535 as the largest that is promised, in memory that a laptop has."""
+    """4096 x 65535, the largest supported matrix, fits the memory of a laptop."""
     matrix = np.zeros((4096, 65535), np.int8)
     matrix[::7, ::97] = 3
     matrix[-1, -1] = -128
@@ -138,7 +138,7 @@ def test_dcsr_stores_no_more_values_than_nonzeros(name):
 @pytest.mark.parametrize("width", [4, 8])
 def test_dcsr_takes_the_width_with_fewer_bytes(width):
     matrix = np.zeros((40, 1600), np.int8)
-    # Near a line, and 16 in a cluster far from the next, whose line is steep.
+    # One row near its line. One with a cluster of 16 far from the next, so that its line is steep.
     matrix[:, :: 100 if width == 4 else 1] = 1
     if width == 8:
         matrix[:, 20:] = 0
@@ -154,7 +154,7 @@ def test_dcsr8_has_a_byte_for_each_lane_and_no_line():
     matrix = np.zeros((1, 1000), np.int8)
     matrix[0, [7, 10, 262, 263]] = [1, 2, 3, 4]
     streams = encodings.encode(matrix, "dcsr8")
-    # deltas 0, 3, 255 and 256: a plane, in which lane 3 is
+    # Deltas 0, 3, 255 and 256: one plane, with the bit of lane 3.
     assert streams.index == bytes([0x71, 0x00])
     assert streams.delta == bytes([0, 3, 255, 0])
     assert streams.plane == bytes([8])
@@ -170,10 +170,10 @@ def test_offset8_cuts_groups_that_span_more_than_255_columns():
     matrix[0, [3, 258, 259, 400, 599]] = [1, 2, 3, 4, 5]
     matrix[1, [0, 255]] = [6, 7]
     streams = encodings.encode(matrix, "offset8")
-    # 3 and 258; 259 and 400; 599: two groups of 16 and one of 1. Row 1 has one of 2.
+    # Groups {3, 258}, {259, 400}, {599}: the first two are filled up to 16. Row 1 has one group of 2.
     assert streams.row_lengths.tolist() == [33, 2]
     assert np.frombuffer(streams.index, "<u2").tolist() == [3, 256, 340, 0]
-    # Within a group in any order, fillers where the last nonzero is.
+    # The order within a group is arbitrary. Fillers have the offset of the last nonzero.
     elements = list(zip(streams.delta, streams.values.tolist(), strict=True))
     groups = [sorted(elements[start:end]) for start, end in ((0, 16), (16, 32), (32, 33), (33, 35))]
     assert groups == [
@@ -308,7 +308,7 @@ def test_rice_by_hand():
     matrix[0, [3, 4, 17]] = [1, 2, 3]
     matrix[1, 19] = 4
     streams = rice.encode(matrix, parameter=16)
-    # k is 2 in row 0, as 16 * 20 // (32 * 3) = 3, and 4 in row 1. Gaps 3, 0, 12 and 19:
+    # k is 2 in row 0, since 16 * 20 // (32 * 3) = 3, and 4 in row 1. Gaps 3, 0, 12 and 19:
     # quotients 0, 0, 3 and 1; remainders 3, 0, 0 of 2 bits and 3 of 4 bits.
     assert streams.index == bytes([0b10100011])
     assert streams.delta == bytes([0b11000011, 0])
@@ -344,7 +344,7 @@ def test_huffman_by_hand():
     values = np.array([3, 3, 3, 3, -1, 3, -1, 5], np.int8)
     streams = encodings.encode(values.reshape(1, -1), "dense")
     streams = dataclasses.replace(streams, raw_bits=4, value_coding="huffman")
-    # With 4 raw bits there are two symbols, 0 and 15, whose codes are 0 and 1.
+    # With 4 raw bits there are two symbols, 0 and 15, with the codes 0 and 1.
     lengths = bytes([1, 0, 0, 0, 0, 0, 0, 0x10])
     words = [(v & 15) | (v < 0) << 4 for v in values.tolist()]
     number = sum(word << (5 * i) for i, word in enumerate(words))
@@ -356,7 +356,7 @@ def test_huffman_codes_are_canonical():
     frequencies = np.array([1, 5, 2, 0, 100, 2])
     lengths = huffman.code_lengths(frequencies)
     assert lengths.tolist() == [4, 2, 4, 0, 1, 3]
-    # Codes 1110, 10, 1111, -, 0, 110 from the first bit on, which is the lowest.
+    # Codes 1110, 10, 1111, -, 0, 110, written from their first bit, which is stored lowest.
     assert huffman._codes(lengths).tolist() == [0b0111, 0b01, 0b1111, 0, 0b0, 0b011]
 
 
@@ -407,7 +407,7 @@ def test_damaged_codes_are_refused_or_give_as_many_values():
 
 
 def test_rice_and_huffman_are_close_to_the_entropy():
-    """Of positions, and of values whose frequencies are those of a pruned layer."""
+    """Checks the bytes of positions, and of values with the frequencies of a pruned layer."""
     rng = np.random.default_rng(7)
     weights = rng.normal(0, 30, (276, 276))
     weights[np.abs(weights) < np.quantile(np.abs(weights), 0.9)] = 0

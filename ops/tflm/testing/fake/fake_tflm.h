@@ -1,11 +1,12 @@
 // Not TensorFlow Lite Micro: the few declarations of it that the adapter uses, so that the adapter
-// is compiled and run where TFLM's source is not. Names, types and meanings are TFLM's; layouts,
-// values and everything else are not. The headers of TFLM's names in this folder include this one.
+// can be compiled and run without TFLM's sources. Names, types and meanings are TFLM's; layouts,
+// values and everything else are not. The headers with TFLM's names in this folder include this
+// one.
 //
-// DCSR_FAKE_TFLM chooses where the names are:
-//   1  as before autumn 2026: C types in the global namespace, classes in tflite
-//   2  as after: all in tflite::micro, with aliases where they were
-//   3  the same without aliases
+// DCSR_FAKE_TFLM selects the namespaces:
+//   1  until autumn 2026: C types in the global namespace, classes in tflite
+//   2  since then: all in tflite::micro, with aliases at the old names
+//   3  like 2, without aliases
 
 #ifndef DCSR_OPS_TFLM_TESTING_FAKE_FAKE_TFLM_H_
 #define DCSR_OPS_TFLM_TESTING_FAKE_FAKE_TFLM_H_
@@ -96,7 +97,7 @@ inline MicroContext* GetMicroContext(const TfLiteContext* context) {
 template <unsigned int tOpCount>
 class MicroMutableOpResolver {
  public:
-  // As in TFLM's first version with TFLMRegistration, which asks for more than later ones.
+  // As in TFLM's first version with TFLMRegistration, which is stricter than later ones.
   TfLiteStatus AddCustom(const char* name, TFLMRegistration* registration) {
     if (count_ == tOpCount || FindOp(name) != nullptr) return kTfLiteError;
     registrations_[count_] = *registration;
