@@ -20,8 +20,8 @@ Reads every NAME.json that a training command left in a folder's subfolders and 
 a card of each model and accuracy.png, accuracy against flash."""
 
 _DATASETS = {
-    "synthetic_speech": "keywords spoken by espeak-ng, made by `--dataset synthetic_speech`; the test set has voices"
-    " that training has not, the second test set flite's",
+    "synthetic_speech": "keywords spoken by espeak-ng, made by `--dataset synthetic_speech`; the voices of the test"
+    " set are not in training, those of the second test set are flite's",
     "speech_commands": "Google Speech Commands v2, CC BY 4.0",
     "fashion_mnist": "[Fashion-MNIST](https://github.com/zalandoresearch/fashion-mnist), copyright 2017 Zalando SE, MIT"
     " licence; Debian package `dataset-fashion-mnist`; 28x28 padded to 32x32, in -1..1",
@@ -31,12 +31,11 @@ _DATASETS = {
 _HEAD = """\
 # Models
 
-int8 models for microcontrollers, dense and with pruned weights. They are stored dense, zeros as int8 zeros, as the
-training commands leave them: input for `compress`, the tests and the measurements. Nothing here depends on other
-folders.
+int8 models for microcontrollers, dense and pruned, as input for `compress`, the tests and the measurements. The files
+are stored dense, with zeros as int8 zeros, as the training commands wrote them. Nothing here depends on other folders.
 
-This file and the picture are written by `bazel run //python/training:model_cards -- models` from the JSON files that
-the training commands left beside the models.
+`bazel run //python/training:model_cards -- models` writes this file and the picture from the JSON files that the
+training commands left beside the models.
 """
 
 
@@ -132,17 +131,17 @@ def text(results: Sequence[dict[str, Any]], tail: str) -> str:
         *table(results),
         "",
         *textwrap.wrap(
-            "Accuracies in percent, of one run each; int8 in the stock TensorFlow Lite Micro interpreter, where the"
-            " compressed model answers the same, bit for bit. Flash is the size of the model file in bytes: before, and"
-            " after `compress` with either objective. Pruned are pointwise (1x1) and fully connected layers; of"
-            " MobileNetV2 not those in the first 7 blocks.",
+            "Accuracies are in percent, of one run each. Those of int8 are measured in the stock TensorFlow Lite Micro"
+            " interpreter; the compressed model gives the same outputs, bit for bit. Flash is the size of the model"
+            " file in bytes, before and after `compress` with either objective. Pointwise (1x1) and fully connected"
+            " layers are pruned; in MobileNetV2 those of the first 7 blocks are not.",
             125,
         ),
         "",
         "## Cards",
         "",
-        "Network, command and accuracy of each. The commands of one network build on the dense weights that its first",
-        "one leaves (docs/training.md). Licence: that of the project.",
+        "Accuracy and command of each model. The commands of a network start from the dense weights that its first",
+        "command leaves (docs/training.md). The licence is that of the project.",
         "",
         *_cards(results),
         "Data:",
