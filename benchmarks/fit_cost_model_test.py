@@ -156,7 +156,7 @@ def test_choices_are_judged_by_what_was_counted():
     shared = dict.fromkeys(cost_model.structure("cortex-m4", work)[1], 0.0) | {"layer": 1000.0}
     constants = {"cortex-m4": {"conv1x1_smlal": shared}}
     for coding, estimate in (("slow", 0.05), ("fast", 0.0)):
-        # Of 1000 instructions; so much for its elements.
+        # The layer costs 1000 instructions. Its elements add the fraction `estimate` of that.
         constants["cortex-m4"]["conv1x1_smlal"][f"{coding} element"] = 1000 * estimate / work.elements
         constants["cortex-m4"]["conv1x1_smlal"][f"{coding} position byte"] = 0.0
     measured = [Sample("a", slow, 100, 1200, 1), Sample("a", fast, 150, 1000, 1)]

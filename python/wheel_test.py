@@ -1,4 +1,4 @@
-"""The package in a clean virtual environment: its tag, its dependencies, `import dcsr`, the command `dcsr`.
+"""Tests the package in a clean virtual environment: its tag, its dependencies, `import dcsr`, the command `dcsr`.
 
 The dependencies are those of the lock file, from the folders where Bazel has them, so nothing is downloaded.
 """
@@ -21,7 +21,7 @@ PROGRAMS = ("compress", "decompress", "inspect", "verify")
 
 
 def run(*command: str | Path, cwd: Path, status: int = 0) -> str:
-    # Nothing of this test's own environment, which has the sources on its path.
+    # Drop the environment of this test, which has the sources on its path.
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd)}
     result = subprocess.run(
         [str(word) for word in command],
@@ -46,7 +46,7 @@ def _wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(name="environment", scope="module")
 def _environment(wheel, tmp_path_factory) -> Path:
-    """A virtual environment with the wheel installed by pip, and its dependencies."""
+    """Creates a virtual environment and installs the wheel and its dependencies with pip."""
     folder = tmp_path_factory.mktemp("venv") / "clean"
     venv.create(folder, with_pip=True)
     site = next(folder.glob("lib/python3*/site-packages"))
