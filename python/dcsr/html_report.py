@@ -45,7 +45,7 @@ _LEGEND = """\
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows besides its layers.
+    """The content of a page besides its layers.
 
     Attributes:
       title: name of the model.
@@ -85,28 +85,28 @@ def render(page: Page, rows: Sequence[Row]) -> str:
 def _cards(page: Page, rows: Sequence[Row]) -> str:
     total = report.totals(rows)
     cards = [_change("flash, bytes", page.file_bytes)]
-    if total["dense_bytes"]:
-        dense = total["dense_bytes"]
+    if total.dense_bytes:
+        dense = total.dense_bytes
         cards.append(
             (
                 "packed layers, bytes",
-                f"{total['packed_bytes']:,}",
-                f"from {dense:,}, × {total['packed_bytes'] / dense:.3f}; bound × {total['bound_bytes'] / dense:.3f}",
+                f"{total.packed_bytes:,}",
+                f"from {dense:,}, × {total.packed_bytes / dense:.3f}; bound × {total.bound_bytes / dense:.3f}",
             )
         )
         cards.append(
             (
                 "stored besides, bytes",
-                f"{total['layer_bytes'] - total['packed_bytes']:,}",
+                f"{total.layer_bytes - total.packed_bytes:,}",
                 "headers, bias and requantisation of packed layers",
             )
         )
-        instructions = total["estimated_instructions"]
+        instructions = total.estimated_instructions
         cards.append(
             (
                 "packed layers, instructions",
                 "-" if instructions is None else f"{instructions:,}",
-                f"estimated; scratch up to {total['scratch_bytes']:,} bytes",
+                f"estimated; scratch up to {total.scratch_bytes:,} bytes",
             )
         )
     cards.insert(1, _change("arena, bytes", page.arena_bytes, "measured in the interpreter on the host"))

@@ -1,14 +1,14 @@
-"""Finding the layers of a model that have weights, and what stands against packing each."""
+"""Finds the layers of a model that have weights, and the obstacle to packing each, if there is one."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from dcsr import cost_model, encodings, packing
+from dcsr import encodings, packing
 from dcsr import model as tflite
+from dcsr.custom_ops import CUSTOM_CODES, is_custom_op
 from dcsr.requantize import (
     ACTIVATION_BOUNDS,
     INT8_RANGE,
@@ -24,10 +24,6 @@ _WEIGHTED = {
     _OP.CONV_2D: "CONV_2D",
     _OP.DEPTHWISE_CONV_2D: "DEPTHWISE_CONV_2D",
     _OP.FULLY_CONNECTED: "FULLY_CONNECTED",
-}
-CUSTOM_CODES = {
-    packing.OP_CONV_2D: "DCSR_CONV_2D",
-    packing.OP_FULLY_CONNECTED: "DCSR_FULLY_CONNECTED",
 }
 _INT16_SUFFIX = ", int16"
 _INT16_BIAS_LIMIT = 1 << 46
@@ -95,32 +91,7 @@ def _has_weights(operator: schema.OperatorT) -> bool:
 
 def is_compressed(model: schema.ModelT) -> bool:
     """Whether the model has any of our operators."""
-    return any(
-        tflite.operator_name(model, operator) in CUSTOM_CODES.values() for _, operator in tflite.operators(model)
-    )
-
-
-def shape(model: schema.ModelT, layer: Layer) -> cost_model.Shape:
-    """What the layer's matrix is multiplied with. Unknown dimensions count as 1."""
-    assert layer.matrix is not None
-    inputs, outputs = (_dimensions(model, layer, of) for of in (layer.operator.inputs[0], layer.operator.outputs[0]))
-    vectors = max(math.prod(outputs) // layer.matrix.shape[0], 1)
-    if len(inputs) != 4 or len(outputs) != 4:
-        return cost_model.Shape(vectors)
-    return cost_model.Shape(vectors, (inputs[1], inputs[2]), (outputs[1], outputs[2]))
-
-
-def outputs_and_products(model: schema.ModelT, layer: Layer) -> tuple[int, int]:
-    """Values that a layer computes, and products (MACs) of each as long as it is not packed."""
-    products = math.prod(map(int, layer.shape[1:]))
-    if layer.is_depthwise:
-        products //= layer.shape[-1]
-    return math.prod(_dimensions(model, layer, layer.operator.outputs[0])), products
-
-
-def _dimensions(model: schema.ModelT, layer: Layer, index: int) -> list[int]:
-    shape = model.subgraphs[layer.subgraph].tensors[index].shape
-    return [max(int(d), 1) for d in ([] if shape is None else shape)]
+    return any(is_custom_op(model, operator) for _, operator in tflite.operators(model))
 
 
 def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:

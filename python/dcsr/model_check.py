@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sized
 
 from dcsr import model as tflite
-from dcsr.layers import CUSTOM_CODES
+from dcsr.custom_ops import CUSTOM_CODES
 from dcsr.schema import schema
 
 MAX_SCALAR_BYTES = 8

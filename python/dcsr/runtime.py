@@ -25,7 +25,7 @@ from pathlib import Path
 
 from tflite_micro import runtime as stock
 
-from dcsr.layers import CUSTOM_CODES
+from dcsr.custom_ops import CUSTOM_CODES
 from dcsr.model_check import MAX_SCALAR_BYTES, check_model
 
 InterpreterConfig = stock.InterpreterConfig

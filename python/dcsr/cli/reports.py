@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dcsr import cost_model, html_report, report
+from dcsr import html_report, report
 from dcsr import model as tflite
 from dcsr.model import ModelError
+from dcsr.planning import cost
 from dcsr.report import Row
 
 
@@ -18,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds --cpu, --report, --json and --comparison."""
     parser.add_argument(
         "--cpu",
-        choices=cost_model.CPUS,
-        default=cost_model.DEFAULT_CPU,
+        choices=cost.CPUS,
+        default=cost.DEFAULT_CPU,
         help="core that instructions and scratch are estimated for (default: %(default)s)",
     )
     parser.add_argument(
