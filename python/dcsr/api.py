@@ -146,6 +146,7 @@ def compress(
     max_scratch: int | None = None,
     plan: str | os.PathLike[str] | None = None,
     strip: bool = False,
+    name: str | None = None,
     progress: Callable[[list[Layer]], Iterable[Layer]] = iter,
 ) -> Result:
     """Packs the sparse layers of an int8 model. The outputs of the model do not change.
@@ -159,6 +160,7 @@ def compress(
       max_scratch: bytes of scratch that a layer may take, 0..2^32 - 1; None for the kernels' default.
       plan: path of a plan file, which overrides the other arguments for the tensors it names.
       strip: whether to leave out everything that running the model does not need; `decompress` needs some of it.
+      name: of the model in messages; None for its path.
       progress: wraps the list of layers while it is worked through, for a progress bar.
 
     Raises:
@@ -172,7 +174,7 @@ def compress(
         raise ValueError(f"min_sparsity {min_sparsity} is not between 0 and 1")
     if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
         raise ValueError(f"max_scratch {max_scratch} is no number of bytes")
-    data, name = _read(model)
+    data, name = _read(model, name)
     compressed, decisions, passes = compressing.compress(
         tflite.parse(data, name),
         name,
@@ -197,11 +199,12 @@ def compress(
     )
 
 
-def decompress(model: Model) -> bytes:
+def decompress(model: Model, *, name: str | None = None) -> bytes:
     """The dense model whose compression gave `model`.
 
     Args:
       model: content or path of a compressed .tflite file.
+      name: of the model in messages; None for its path.
 
     Returns:
       The content of the dense .tflite file.
@@ -209,23 +212,24 @@ def decompress(model: Model) -> bytes:
     Raises:
       ModelError: if the model cannot be read, is not compressed, is stripped, or is damaged.
     """
-    data, name = _read(model)
+    data, name = _read(model, name)
     return tflite.serialize(compressing.decompress(tflite.parse(data, name), name))
 
 
-def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU) -> Inspection:
+def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU, name: str | None = None) -> Inspection:
     """The numbers of the layers of a model, compressed or not.
 
     Args:
       model: content or path of a .tflite file.
       cpu: core that instructions and scratch are estimated for.
+      name: of the model in messages; None for its path.
 
     Raises:
       ModelError: if the model cannot be read.
       ValueError: if there is no such core.
     """
     _check_one_of("cpu", cpu, cost.CPUS)
-    data, name = _read(model)
+    data, name = _read(model, name)
     parsed = tflite.parse(data, name)
     if densifying.is_sparse(parsed):
         parsed, _ = densifying.densify(parsed, name)
@@ -248,7 +252,8 @@ def verify(
     """Runs two models in the TFLM interpreter on the same inputs and compares every output bit for bit.
 
     Args:
-      original, compressed: contents or paths of .tflite files.
+      original: content or path of a .tflite file.
+      compressed: content or path of another one.
       samples: number of random inputs.
       seed: of the random inputs.
       inputs: inputs in place of random ones: an array [samples, *shape] for each input by its name, or the path of an
@@ -260,7 +265,7 @@ def verify(
     """
     from dcsr import runtime, verification
 
-    files = [_read(original, "original"), _read(compressed, "compressed")]
+    files = [_read(original, None, "original"), _read(compressed, None, "compressed")]
     blobs, names = ([file[i] for file in files] for i in (0, 1))
     models = [tflite.parse(blob, name) for blob, name in zip(blobs, names, strict=True)]
     for number, (model, name) in enumerate(zip(models, names, strict=True)):
@@ -298,11 +303,11 @@ def _interpreter(blob: bytes, name: str) -> Any:
         raise ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
 
 
-def _read(model: Model, name: str = "model") -> tuple[bytes, str]:
-    """(content, name for messages) of a model."""
+def _read(model: Model, name: str | None, unnamed: str = "model") -> tuple[bytes, str]:
+    """(content, name for messages) of a model; `unnamed` is the name of bytes without one."""
     if isinstance(model, (str, os.PathLike)):
-        return tflite.read_bytes(model), str(model)
-    return bytes(model), name
+        return tflite.read_bytes(model), name or str(model)
+    return bytes(model), name or unnamed
 
 
 def _check_one_of(argument: str, value: str, known: Sequence[str]) -> None:

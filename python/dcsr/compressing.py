@@ -102,9 +102,7 @@ def compress(
     return Compressed(compressed, decisions, done + passes)
 
 
-def _carried_out(
-    model: schema.ModelT, decisions: Sequence[Decision], strip: bool
-) -> tuple[schema.ModelT, list[Done]]:
+def _carried_out(model: schema.ModelT, decisions: Sequence[Decision], strip: bool) -> tuple[schema.ModelT, list[Done]]:
     """(a copy of the model with the decisions carried out, what the passes did)."""
     compressed, packed = pack(model, decisions)
     if not strip:

@@ -192,16 +192,12 @@ class Graph:
           maps: for each subgraph, index in `tensors` by present index.
           replaced: (subgraph, position) of operators that keep their indices.
         """
-        for number, (subgraph, restored, mapping) in enumerate(
-            zip(self.model.subgraphs, tensors, maps, strict=True)
-        ):
+        for number, (subgraph, restored, mapping) in enumerate(zip(self.model.subgraphs, tensors, maps, strict=True)):
             subgraph.tensors = restored
             self._map_tensors(number, mapping, {position for s, position in replaced if s == number})
         self._map_signatures(maps)
 
-    def _map_tensors(
-        self, subgraph: int, mapping: Mapping[int, int], skip: AbstractSet[int] = frozenset()
-    ) -> None:
+    def _map_tensors(self, subgraph: int, mapping: Mapping[int, int], skip: AbstractSet[int] = frozenset()) -> None:
         """Renumbers the tensors that a subgraph and its operators, without those in `skip`, refer to."""
         found = self.model.subgraphs[subgraph]
         holders = [(found, ("inputs", "outputs"))]

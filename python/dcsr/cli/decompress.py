@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", metavar="OUT.tflite", required=True, help="model to write")
     arguments = parser.parse_args(argv)
     data = tflite.read_bytes(arguments.model)
-    result = dcsr.decompress(arguments.model)
+    result = dcsr.decompress(data, name=arguments.model)
     tflite.write_file(arguments.output, result)
     print(f"{arguments.model} {len(data):,} -> {arguments.output} {len(result):,} bytes")
     return common.EXIT_OK

@@ -129,7 +129,9 @@ def _levels(
     return sizes, strides
 
 
-def _csr(level: schema.DimensionMetadataT, number: int, nodes: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _csr(
+    level: schema.DimensionMetadataT, number: int, nodes: int, size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Children of each of `nodes` nodes, and the index of every child in a dimension of that size.
 
     Raises:
@@ -246,4 +248,6 @@ def _same_quantization(output: schema.TensorT, constant: schema.TensorT) -> bool
 
 def _remove_unused_codes(graph: Graph) -> None:
     codes = graph.model.operatorCodes
-    graph.remove_codes([i for i, code in enumerate(codes) if max(code.builtinCode, code.deprecatedBuiltinCode) == _DENSIFY])
+    graph.remove_codes(
+        [i for i, code in enumerate(codes) if max(code.builtinCode, code.deprecatedBuiltinCode) == _DENSIFY]
+    )

@@ -126,9 +126,7 @@ def test_groups_of_dcsr_are_wide_beyond_a_byte():
         expected += sum(np.ptp(columns[start : start + 16]) > 255 for start in range(0, len(columns), 16))
     assert expected > 30
     for name in ("dcsr4", "dcsr8", "dcsr8+huffman"):
-        assert (
-            cost.work(layer(streams=encodings.encode(matrix, name)), cost.Shape(1)).wide_groups == expected
-        )
+        assert cost.work(layer(streams=encodings.encode(matrix, name)), cost.Shape(1)).wide_groups == expected
 
 
 def test_slowdown_is_over_the_dense_product():

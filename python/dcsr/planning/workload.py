@@ -1,4 +1,4 @@
-"""The size of the work that a layer does in its model, from the shapes of its tensors. Unknown dimensions count as 1."""
+"""The size of a layer's work, from the shapes of its tensors. Unknown dimensions count as 1."""
 
 from __future__ import annotations
 
