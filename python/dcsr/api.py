@@ -266,7 +266,7 @@ def verify(
     from dcsr import runtime, verification
 
     files = [_read(original, None, "original"), _read(compressed, None, "compressed")]
-    blobs, names = ([file[i] for file in files] for i in (0, 1))
+    blobs, names = [data for data, _ in files], [name for _, name in files]
     models = [tflite.parse(blob, name) for blob, name in zip(blobs, names, strict=True)]
     for number, (model, name) in enumerate(zip(models, names, strict=True)):
         if densifying.is_sparse(model):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,7 +201,7 @@ class Graph:
     def _map_tensors(self, subgraph: int, mapping: Mapping[int, int], skip: AbstractSet[int] = frozenset()) -> None:
         """Renumbers the tensors that a subgraph and its operators, without those in `skip`, refer to."""
         found = self.model.subgraphs[subgraph]
-        holders = [(found, ("inputs", "outputs"))]
+        holders: list[tuple[Any, tuple[str, ...]]] = [(found, ("inputs", "outputs"))]
         for position, operator in enumerate(found.operators or []):
             if position not in skip:
                 holders.append((operator, ("inputs", "outputs", "intermediates")))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr import encodings, packing
 from dcsr import model as tflite
@@ -52,7 +54,7 @@ class Layer:
     name: str
     op: str
     shape: tuple[int, ...]
-    matrix: np.ndarray | None = None
+    matrix: NDArray[Any] | None = None
     packed: packing.PackedLayer | None = None
     obstacle: str | None = None
     is_int8: bool = False
@@ -137,7 +139,7 @@ def pack(
     )
 
 
-def _window(options: schema.Conv2DOptionsT, shape: np.ndarray) -> dict[str, object]:
+def _window(options: schema.Conv2DOptionsT, shape: NDArray[Any]) -> dict[str, Any]:
     """The fields of PackedLayer about a convolution's filter; `shape` is that of the weights."""
     filter_size = (int(shape[1]), int(shape[2]))
     if filter_size == (1, 1):
@@ -154,15 +156,16 @@ def bias_index(operator: schema.OperatorT) -> int:
     return int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
 
 
-def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> np.ndarray:
+def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> NDArray[Any]:
     """The float32 scale vector that converters give a bias."""
     scale = np.float32(activations.quantization.scale[0])
-    return scale * np.asarray(weights.quantization.scale, np.float32)
+    scales: NDArray[np.float32] = scale * np.asarray(weights.quantization.scale, np.float32)
+    return scales
 
 
 def derived_weight_scale(
     activations: schema.TensorT, output: schema.TensorT, packed: packing.PackedLayer
-) -> np.ndarray:
+) -> NDArray[Any]:
     """The float32 weight scales, one for each multiplier, that gave a layer's requantisation.
 
     Multipliers have 31 bits and float32 has 24, so the scales follow exactly. Where they do not (a multiplier of 0; a
@@ -316,7 +319,7 @@ def _output_size(size: int, taps: int, stride: int, dilation: int, padding: int)
 
 def _multipliers(
     activations: schema.TensorT, weights: schema.TensorT, output: schema.TensorT, convolution: bool
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[Any], NDArray[Any]]:
     scales = weights.quantization.scale
     return layer_multipliers(
         activations.quantization.scale[0],
@@ -326,7 +329,7 @@ def _multipliers(
     )
 
 
-def _bias(model: schema.ModelT, layer: Layer) -> np.ndarray | None:
+def _bias(model: schema.ModelT, layer: Layer) -> NDArray[Any] | None:
     index = bias_index(layer.operator)
     if index < 0:
         return None
@@ -336,7 +339,7 @@ def _bias(model: schema.ModelT, layer: Layer) -> np.ndarray | None:
 
 
 def _is_int16(tensor: schema.TensorT) -> bool:
-    return tensor.type == schema.TensorType.INT16
+    return bool(tensor.type == schema.TensorType.INT16)
 
 
 def _limits(tensor: schema.TensorT) -> tuple[int, int]:

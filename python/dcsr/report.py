@@ -6,7 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -181,7 +181,7 @@ def _table(rows: Sequence[Row], file: IO[str]) -> str:
     return "".join(line.rstrip() + "\n" for line in capture.get().splitlines())
 
 
-_COLUMNS = [
+_COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
     ("#", "right"),
     ("layer", "left"),
     ("op", "left"),

@@ -162,13 +162,13 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 
 def _note_slow_layers(result: dcsr.Result) -> None:
     """Prints a note about packed layers that are estimated to be slower than dense."""
-    slow = []
+    slow: list[tuple[str, int, int]] = []
     for row in result.layers:
         now, before = row.estimated_instructions, row.dense_instructions
         if now and before and now > before:
             slow.append((row.name, now, before))
     if slow:
-        total_now, total_before = (sum(layer[i] for layer in slow) for i in (1, 2))
+        total_now, total_before = sum(now for _, now, _ in slow), sum(before for _, _, before in slow)
         worst, _, _ = max(slow, key=lambda layer: layer[1] - layer[2])
         layers = "1 packed layer is" if len(slow) == 1 else f"{len(slow)} packed layers are"
         print(

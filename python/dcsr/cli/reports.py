@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dcsr import html_report, report
 from dcsr import model as tflite
@@ -85,10 +86,12 @@ def _arena_bytes(data: bytes) -> int | None:
         return None
 
 
-def _comparison(path: str, model: str) -> list[dict]:
+def _comparison(path: str, model: str) -> list[dict[str, Any]]:
     """The entry of a model in the file of benchmarks/tflm_compression."""
     try:
-        entries = {entry["model"]: entry["ways"] for entry in json.loads(tflite.read_bytes(path))}
+        entries: dict[str, list[dict[str, Any]]] = {
+            entry["model"]: entry["ways"] for entry in json.loads(tflite.read_bytes(path))
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not what benchmarks/tflm_compression --json writes ({error!r})") from error
     if Path(model).stem not in entries:

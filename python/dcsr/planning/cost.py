@@ -15,8 +15,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr import encodings, packing
 from dcsr.encodings import Streams, dcsr
@@ -185,7 +187,7 @@ def _pieces(packed: packing.PackedLayer, shape: Shape) -> int:
     return images * (rows_inside * pieces_of_rows + rows_outside * out_width)
 
 
-def _first_taps(size: int, out_size: int, taps: int, dilation: int, stride: int) -> np.ndarray:
+def _first_taps(size: int, out_size: int, taps: int, dilation: int, stride: int) -> NDArray[Any]:
     """Along one dimension, where in the image the first tap of each output pixel is (conv_geometry.h)."""
     padding = max((out_size - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
     return np.arange(out_size) * stride - padding
@@ -538,8 +540,8 @@ def _im2col_plan(core: _Core, layer: Work, budget: int) -> Plan | None:
     """conv2d_im2col.c: as few tiles as the budget allows, of about the same size."""
     asked_for = _im2col_tile(core, layer, budget)
     # The kernel plans anew with what it asked for.
-    found = asked_for and _im2col_tile(core, layer, asked_for.bytes)
-    return found and dataclasses.replace(found, bytes=asked_for.bytes)
+    found = _im2col_tile(core, layer, asked_for.bytes) if asked_for else None
+    return dataclasses.replace(found, bytes=asked_for.bytes) if found and asked_for else None
 
 
 def _im2col_tile(core: _Core, layer: Work, budget: int) -> Plan | None:
