@@ -9,11 +9,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from dcsr import convert, metrics, planner, report, runtime
+from dcsr import compressing, metrics, report, runtime
 from dcsr import model as tflite
 from dcsr.cli import common
+from dcsr.passes.record import RECORD_NAME
+from dcsr.planning.settings import OBJECTIVES
 
 _DESCRIPTION = """\
 Compresses every .tflite model below a folder with every objective and prints two Markdown tables: the layers' bytes
@@ -53,24 +56,24 @@ def measure(path: Path, runs: int) -> dict[str, object]:
     """Returns all measurements of one model."""
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
-    _, choices = convert.compress(model, str(path), method="dcsr")
-    matrices = [choice.layer.matrix for choice in choices if choice.packed]
+    _, decisions, _ = compressing.compress(model, str(path), method="dcsr")
+    matrices = [decision.layer.matrix for decision in decisions if decision.packed]
     sizes = [metrics.measure(matrix) for matrix in matrices]
     totals = {scheme: sum(size[scheme] for size in sizes) for scheme in ("dense", *_SCHEMES)}
     numbers: dict[str, object] = {"model": path.stem, "layers": len(matrices), "bytes": totals}
     numbers["arena_before"] = runtime.arena_used_bytes(data)
     numbers["file_before"] = len(data)
-    for objective in planner.OBJECTIVES:
-        compressed, choices = convert.compress(model, str(path), objective=objective)
-        rows = [report.row(choice) for choice in choices]
+    for objective in OBJECTIVES:
+        compressed, decisions, _ = compressing.compress(model, str(path), objective=objective)
+        rows = [report.row(decision) for decision in decisions]
         result = tflite.serialize(compressed)
         numbers[f"file_{objective}"] = len(result)
-        numbers[f"layers_{objective}"] = report.totals(rows)
+        numbers[f"layers_{objective}"] = asdict(report.totals(rows))
         numbers[f"arena_{objective}"] = runtime.arena_used_bytes(result)
-        records = [entry.buffer for entry in compressed.metadata or [] if entry.name == convert.RECORD_NAME]
+        records = [entry.buffer for entry in compressed.metadata or [] if entry.name == RECORD_NAME]
         numbers["record"] = sum(len(compressed.buffers[index].data) for index in records)
-        numbers["channels"] = sum(choice.packed.streams.rows for choice in choices if choice.packed)
-    stripped, _ = convert.compress(model, str(path), objective="size", strip=True)
+        numbers["channels"] = sum(decision.packed.streams.rows for decision in decisions if decision.packed)
+    stripped, _, _ = compressing.compress(model, str(path), objective="size", strip=True)
     numbers["file_stripped"] = len(tflite.serialize(stripped))
     numbers["seconds"] = _seconds(path, runs)
     return numbers
@@ -91,15 +94,15 @@ def _seconds(path: Path, runs: int) -> float:
 def tables(results: Sequence[dict]) -> list[str]:
     """Returns the lines of both tables."""
     lines = [
-        f"| model | layers | dense bytes | {' | '.join((*_SCHEMES, *planner.OBJECTIVES)).replace('_', ' ')} |",
-        f"|---|---|---|{'---|' * (len(_SCHEMES) + len(planner.OBJECTIVES))}",
+        f"| model | layers | dense bytes | {' | '.join((*_SCHEMES, *OBJECTIVES)).replace('_', ' ')} |",
+        f"|---|---|---|{'---|' * (len(_SCHEMES) + len(OBJECTIVES))}",
     ]
     for numbers in results:
         dense = numbers["bytes"]["dense"]
         if not dense:
             continue
         ratios = [f"{numbers['bytes'][scheme] / dense:.3f}" for scheme in _SCHEMES]
-        for objective in planner.OBJECTIVES:
+        for objective in OBJECTIVES:
             totals = numbers[f"layers_{objective}"]
             # The objective `speed` may leave layers dense.
             ratios.append(f"{(totals['packed_bytes'] + max(dense - totals['dense_bytes'], 0)) / dense:.3f}")
@@ -114,7 +117,7 @@ def tables(results: Sequence[dict]) -> list[str]:
     for numbers in results:
         cells = [
             numbers["model"],
-            *(f"{numbers[f'file_{kind}']:,}" for kind in ("before", *planner.OBJECTIVES, "stripped")),
+            *(f"{numbers[f'file_{kind}']:,}" for kind in ("before", *OBJECTIVES, "stripped")),
             f"{numbers['file_stripped'] / numbers['file_before']:.3f}",
             f"{numbers['record'] / numbers['channels']:.2f}" if numbers["channels"] else "-",
             f"{numbers['arena_before']:,}",

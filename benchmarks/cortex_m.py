@@ -14,9 +14,10 @@ from pathlib import Path
 
 from benchmarks import cortex_m_layers, firmware_code
 from benchmarks.cortex_m_layers import Case
-from dcsr import cost_model, encodings, packing
+from dcsr import encodings, packing
 from dcsr import model as tflite
 from dcsr.cli import common
+from dcsr.planning import cost
 from toolchains.simulator import run_firmware
 
 _DESCRIPTION = """\
@@ -133,7 +134,7 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "weights": case.weights,
                 "held_out": case.is_held_out,
                 "sparsity": round(case.sparsity, 6),
-                "encoding": cost_model.coding(case.sparse.streams),
+                "encoding": cost.coding(case.sparse.streams),
                 "elements": len(case.sparse.streams.values),
                 "packed_bytes": case.sparse.streams.nbytes,
                 "work": dataclasses.asdict(case.work),
@@ -172,12 +173,12 @@ def gather_instructions(case: Case, code: firmware_code.Code) -> int:
     """Vector gathers and scatters of the sparse product, by the formula of docs/results.md."""
     if "dcsr_conv1x1_mve" not in code.addresses:
         return 0
-    return sum(tiles * _gathers_of_1x1(case, work) for tiles, work in cost_model.products_1x1("cortex-m55", case.work))
+    return sum(tiles * _gathers_of_1x1(case, work) for tiles, work in cost.products_1x1("cortex-m55", case.work))
 
 
-def _gathers_of_1x1(case: Case, work: cost_model.Work) -> int:
+def _gathers_of_1x1(case: Case, work: cost.Work) -> int:
     rows, cols = case.matrix.shape
-    plan = cost_model.plan("cortex-m55", work)
+    plan = cost.plan("cortex-m55", work)
     if plan.kernel in ("fully_connected", "conv1x1_gather_mve"):
         # For each pixel one for a group of 16 elements, and one for the sums of four rows.
         groups = -(-encodings.row_lengths(case.sparse.streams) // 16)
@@ -185,7 +186,7 @@ def _gathers_of_1x1(case: Case, work: cost_model.Work) -> int:
     if plan.kernel != "conv1x1_mve":
         return 0
     # A scatter of eight outputs of a channel; for each pass four of a part of 16 columns of four pixels.
-    blocks, vectors = cost_model.mve_blocks(work, plan)
+    blocks, vectors = cost.mve_blocks(work, plan)
     passes = plan.passes if blocks > 1 else 1
     return vectors * rows + passes * vectors * 2 * (4 * -(-cols // 16) if cols >= 16 else 0)
 

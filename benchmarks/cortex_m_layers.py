@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import convert, cost_model, encodings, packing, planner
+from dcsr import encodings, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
+from dcsr.planning import choice, cost
+from dcsr.planning.candidates import Candidate
+from dcsr.planning.settings import DEFAULT_MIN_SPARSITY
 from dcsr.requantize import INT8_RANGE, INT16_RANGE, quantize_multiplier
 from dcsr.schema import schema
 
@@ -202,11 +205,16 @@ class Case:
         return "{}x{}".format(*packed.filter_size) + stride + dilation + " of "
 
     @property
-    def work(self) -> cost_model.Work:
-        """What the cost of the sparse product depends on."""
+    def work_shape(self) -> cost.Shape:
+        """The size of its input and output."""
         batches, height, width, out_height, out_width = self.shape
         vectors = batches * out_height * out_width
-        return cost_model.work(self.sparse, cost_model.Shape(vectors, (height, width), (out_height, out_width)))
+        return cost.Shape(vectors, (height, width), (out_height, out_width))
+
+    @property
+    def work(self) -> cost.Work:
+        """What the cost of the sparse product depends on."""
+        return cost.work(self.sparse, self.work_shape)
 
     @property
     def sparsity(self) -> float:
@@ -240,7 +248,7 @@ def anchors(models: Path | None, method: str, cpu: str, chosen: Sequence[Anchor]
     Args:
       models: the folder.
       method: one of METHODS.
-      cpu: one of cost_model.CPUS.
+      cpu: one of cost.CPUS.
       chosen: the anchors.
 
     Raises:
@@ -273,7 +281,7 @@ def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[in
     for path in sorted(models.rglob("*.tflite")):
         model = tflite.read(path)
         for layer in layer_finder.find(model):
-            if layer.obstacle is None and _sparsity(layer.matrix) >= convert.DEFAULT_MIN_SPARSITY:
+            if layer.obstacle is None and _sparsity(layer.matrix) >= DEFAULT_MIN_SPARSITY:
                 # A FULLY_CONNECTED takes no scratch.
                 budgets = scratch_budgets if layer.op.startswith("CONV") else scratch_budgets[:1]
                 for budget in budgets:
@@ -417,8 +425,8 @@ def _cases(
     ]
     if method == "every":
         return cases
-    candidates = [planner.Candidate(case.sparse, case.work, cost_model.estimate(cpu, case.work)) for case in cases]
-    [chosen] = planner.choose([candidates], "speed" if method == "speed" else "size")
+    candidates = [Candidate(case.sparse, case.work_shape, cost.estimate_work(cpu, case.work)) for case in cases]
+    [chosen] = choice.choose([candidates], "speed" if method == "speed" else "size")
     return [case for case in cases if case.sparse is chosen.packed]
 
 

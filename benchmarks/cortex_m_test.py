@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from benchmarks import cortex_m, cortex_m_layers, firmware_code
-from dcsr import cost_model, encodings
+from dcsr import encodings
+from dcsr.planning import cost
 
 # Both ops; odd numbers of pixels.
 SMALL = (
@@ -49,7 +50,7 @@ def test_scratch_is_what_the_cost_model_says(core):
     # The kernel that gathers from the other encodings needs no scratch.
     cases += cortex_m_layers.made_up_layers("rice", f"cortex-{core}", (9000, 40000, 70000))
     for layer in cortex_m.measure(core, cases)["layers"]:
-        expected = cost_model.estimate(f"cortex-{core}", cost_model.Work(**layer["work"]))
+        expected = cost.estimate_work(f"cortex-{core}", cost.Work(**layer["work"]))
         assert layer["sparse_scratch"] == expected.scratch_bytes, layer
 
 
@@ -75,7 +76,7 @@ def test_dense_product_is_run_once_for_a_layer(core):
 @pytest.mark.parametrize("method", encodings.METHODS)
 def test_method_is_the_encoding(method):
     for case in cortex_m_layers.anchors(None, method, "cortex-m4", SMALL):
-        assert cost_model.coding(case.sparse.streams) in encodings.candidates(method)
+        assert cost.coding(case.sparse.streams) in encodings.candidates(method)
 
 
 def test_wrong_output_is_noticed(core, monkeypatch):
@@ -133,8 +134,8 @@ def test_dense_baseline_is_as_good_as_cmsis_nn(core):
 def test_speed_takes_what_the_planner_takes(cpu):
     every = cortex_m_layers.anchors(None, "every", cpu, SMALL)
     fastest = {
-        name: min(cost_model.estimate(cpu, case.work).instructions for case in every if case.name == name)
+        name: min(cost.estimate_work(cpu, case.work).instructions for case in every if case.name == name)
         for name in {case.name for case in every}
     }
     chosen = cortex_m_layers.anchors(None, "speed", cpu, SMALL)
-    assert {case.name: cost_model.estimate(cpu, case.work).instructions for case in chosen} == fastest
+    assert {case.name: cost.estimate_work(cpu, case.work).instructions for case in chosen} == fastest

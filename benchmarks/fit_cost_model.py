@@ -1,4 +1,4 @@
-"""fit_cost_model: the constants of python/dcsr/cost_model.py from instructions that cortex_m counted."""
+"""fit_cost_model: the constants of python/dcsr/planning/cost.py from instructions that cortex_m counted."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import cost_model, planner
 from dcsr import model as tflite
 from dcsr.cli import common
+from dcsr.planning import cost
+from dcsr.planning.choice import BALANCED_TOLERANCE
 
 _DESCRIPTION = """\
-Fits the constants of the planner's cost model (python/dcsr/cost_constants.py) to the instructions of layers on
+Fits the constants of the planner's cost model (python/dcsr/planning/cost_constants.py) to the instructions of layers on
 emulated cores, by least squares of the relative error with no constant below 0, and prints the error on those layers,
 and on those that are held out from it, as Markdown tables for docs/results.md. A further one says what the planner's
 choices by these estimates cost. A core's kernel and coding that was not measured gets no constants."""
@@ -24,12 +25,12 @@ _EPILOG = """\
 example, all of it (a few minutes):
   cortex_m --models DIR --layers all --method every --scratch-budget 0 --scratch-budget 1 --scratch-budget 9000
       --scratch-budget 30000 --json all.json
-  fit_cost_model all.json -o python/dcsr/cost_constants.py
+  fit_cost_model all.json -o python/dcsr/planning/cost_constants.py
 
 exit status: 0 done, 2 bad usage or bad input"""
 
 _MODULE = '''\
-"""Instructions of the counts of cost_model.py: {{core: {{kernel: {{count: instructions}}}}}}.
+"""Instructions of the counts of cost.py: {{core: {{kernel: {{count: instructions}}}}}}.
 
 Written by benchmarks/fit_cost_model.py; do not edit.
 """
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
             measured[core] += samples
     if not any(measured.values()):
         raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
-    constants = {core: fit(core, fitted(measured[core])) for core in sorted(measured, key=list(cost_model.CPUS).index)}
+    constants = {core: fit(core, fitted(measured[core])) for core in sorted(measured, key=list(cost.CPUS).index)}
     # Maps with few pixels fill no vector: there an M55 takes the kernel of an M33, and no published layer has it do so.
     if constants.keys() >= {"cortex-m33", "cortex-m55"}:
         for kernel, values in constants["cortex-m33"].items():
@@ -79,7 +80,7 @@ class Sample:
     """
 
     name: str
-    work: cost_model.Work
+    work: cost.Work
     packed_bytes: int
     instructions: int
     dense_instructions: int
@@ -108,7 +109,7 @@ def read(path: str) -> dict[str, list[Sample]]:
             f"cortex-{result['core']}": [
                 Sample(
                     f"{layer['weights']} {layer['layer']}",
-                    cost_model.Work(**layer["work"]),
+                    cost.Work(**layer["work"]),
                     layer["packed_bytes"],
                     layer["sparse_instructions"],
                     layer["dense_instructions"],
@@ -126,8 +127,8 @@ def read(path: str) -> dict[str, list[Sample]]:
 
 def fit(core: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
     """The constants of each kernel of a core, all fitted together, as a layer may take several kernels."""
-    rows = [(cost_model.parts(core, sample.work), sample.instructions) for sample in samples]
-    rows += [(cost_model.dense_parts(core, sample.work), sample.dense_instructions) for sample in dense(samples)]
+    rows = [(cost.parts(core, sample.work), sample.instructions) for sample in samples]
+    rows += [(cost.dense_parts(core, sample.work), sample.dense_instructions) for sample in dense(samples)]
     names = list(dict.fromkeys((kernel, name) for counts, _ in rows for kernel in counts for name in counts[kernel]))
     matrix = np.array([[counts.get(kernel, {}).get(name, 0) for kernel, name in names] for counts, _ in rows], float)
     matrix /= np.array([[instructions] for _, instructions in rows], float)
@@ -193,10 +194,10 @@ def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -
     ]
     for core, samples in measured.items():
         errors: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        rows = [(cost_model.parts(core, sample.work), sample.work.coding, sample.instructions) for sample in samples]
-        rows += [(cost_model.dense_parts(core, s.work), "dense", s.dense_instructions) for s in dense(samples)]
+        rows = [(cost.parts(core, sample.work), sample.work.coding, sample.instructions) for sample in samples]
+        rows += [(cost.dense_parts(core, s.work), "dense", s.dense_instructions) for s in dense(samples)]
         for counts, coding, instructions in rows:
-            estimate = cost_model.instructions(constants[core], counts)
+            estimate = cost.instructions(constants[core], counts)
             assert estimate is not None, counts
             errors[next(iter(counts))][coding].append(abs(estimate / instructions - 1))
         for kernel, by_coding in sorted(errors.items()):
@@ -221,7 +222,7 @@ def choice_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) 
             slower, chosen_bytes, least_bytes = [], 0, 0
             for group in groups:
                 times = [_estimate(constants, core, sample.work) for sample in group]
-                limit = min(times) * (1 + planner.BALANCED_TOLERANCE if objective == "balanced" else 1)
+                limit = min(times) * (1 + BALANCED_TOLERANCE if objective == "balanced" else 1)
                 allowed = [sample for sample, time in zip(group, times, strict=True) if time <= limit]
                 chosen = min(allowed, key=lambda sample: sample.packed_bytes)
                 slower.append(chosen.instructions / min(sample.instructions for sample in group) - 1)
@@ -242,8 +243,8 @@ def _same_layers(samples: Sequence[Sample]) -> list[list[Sample]]:
     return groups
 
 
-def _estimate(constants: dict[str, dict], core: str, work: cost_model.Work) -> float:
-    estimate = cost_model.instructions(constants[core], cost_model.parts(core, work))
+def _estimate(constants: dict[str, dict], core: str, work: cost.Work) -> float:
+    estimate = cost.instructions(constants[core], cost.parts(core, work))
     assert estimate is not None
     return estimate
 

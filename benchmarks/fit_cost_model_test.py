@@ -10,8 +10,9 @@ import pytest
 
 from benchmarks import fit_cost_model
 from benchmarks.fit_cost_model import Sample
-from dcsr import cost_model, packing
 from dcsr import model as tflite
+from dcsr import packing
+from dcsr.planning import cost
 
 
 def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[Sample]:
@@ -25,10 +26,10 @@ def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[
         position_bytes = int(elements * rng.uniform(0.3, 0.9))
         budget = int(rng.choice([0, 10000, 60000]))
         longest = elements // rows + 9
-        work = cost_model.Work(
+        work = cost.Work(
             packing.OP_CONV_2D, coding, rows, cols, elements, longest, position_bytes, vectors, scratch_budget=budget
         )
-        kernel, counts = cost_model.structure(core, work)
+        kernel, counts = cost.structure(core, work)
         assert kernel == "conv1x1_smlal"
         instructions = sum(constants[name] * count for name, count in counts.items())
         instructions = round(instructions * (1 + noise * rng.standard_normal()))
@@ -72,9 +73,9 @@ def with_larger_filters(found: list[Sample]) -> list[Sample]:
     for sample in found:
         work = dataclasses.replace(sample.work, cols=9 * (sample.work.cols // 9), taps=9)
         work = dataclasses.replace(work, pieces=int(work.vectors * rng.uniform(3, 9)), scratch_budget=60000)
-        parts = cost_model.parts("cortex-m4", work)
+        parts = cost.parts("cortex-m4", work)
         assert list(parts) == ["conv2d_im2col", "conv1x1_smlal"]
-        counted = cost_model.instructions({"conv2d_im2col": IM2COL, "conv1x1_smlal": CONSTANTS}, parts)
+        counted = cost.instructions({"conv2d_im2col": IM2COL, "conv1x1_smlal": CONSTANTS}, parts)
         dense = 5000 + 4 * work.rows * work.cols * work.vectors
         made.append(Sample(f"3x3 {sample.name}", work, sample.packed_bytes, counted, dense))
     return made
@@ -153,7 +154,7 @@ def test_module_holds_what_was_fitted(tmp_path, capsys):
 def test_choices_are_judged_by_what_was_counted():
     work = dataclasses.replace(samples("cortex-m4", CONSTANTS)[0].work, scratch_budget=1 << 20)
     slow, fast = (dataclasses.replace(work, coding=coding) for coding in ("slow", "fast"))
-    shared = dict.fromkeys(cost_model.structure("cortex-m4", work)[1], 0.0) | {"layer": 1000.0}
+    shared = dict.fromkeys(cost.structure("cortex-m4", work)[1], 0.0) | {"layer": 1000.0}
     constants = {"cortex-m4": {"conv1x1_smlal": shared}}
     for coding, estimate in (("slow", 0.05), ("fast", 0.0)):
         # The layer costs 1000 instructions. Its elements add the fraction `estimate` of that.

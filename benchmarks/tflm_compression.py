@@ -15,10 +15,11 @@ import numpy as np
 from tflite_micro import compression
 from tflite_micro.tensorflow.lite.micro.compression import spec
 
-from dcsr import convert, planner, runtime, verification
+from dcsr import compressing, runtime, verification
 from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.layers import Layer
+from dcsr.planning.settings import OBJECTIVES, place
 from dcsr.schema import schema
 
 _DESCRIPTION = """\
@@ -70,9 +71,9 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
         "TFLM Huffman": lambda: through_tflm(data, packed_layers(model, str(path)), spec.HuffmanCompression()),
         "TFLM pruning": lambda: through_tflm(data, packed_layers(model, str(path)), spec.PruningCompression()),
     }
-    for objective in planner.OBJECTIVES:
+    for objective in OBJECTIVES:
         ways[f"dCSR {objective}"] = lambda objective=objective: (
-            tflite.serialize(convert.compress(model, str(path), objective=objective)[0]),
+            tflite.serialize(compressing.compress(model, str(path), objective=objective)[0]),
             "",
         )
     inputs = verification.inputs_of(model, str(path))
@@ -104,20 +105,20 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
 
 def packed_layers(model: schema.ModelT, name: str) -> list[Layer]:
     """Returns the layers that our compression packs."""
-    _, choices = convert.compress(model, name, objective="size")
-    return [choice.layer for choice in choices if choice.packed]
+    _, decisions, _ = compressing.compress(model, name, objective="size")
+    return [decision.layer for decision in decisions if decision.packed]
 
 
 def look_up_tables(data: bytes, model: schema.ModelT, layers: Sequence[Layer]) -> tuple[bytes, str]:
     """Returns the model with the weights of each layer as indices into tables, if that is smaller."""
     specs, left = [], 0
-    for place, layer in _weights(layers).items():
-        scales = model.subgraphs[place[0]].tensors[place[1]].quantization.scale
+    for (subgraph, tensor), layer in _weights(layers).items():
+        scales = model.subgraphs[subgraph].tensors[tensor].quantization.scale
         mode, bits, size = _tables(layer, per_channel=len(scales) > 1)
         if bits > _MAX_INDEX_BITS or size >= layer.matrix.size:
             left += 1
         else:
-            specs.append(spec.Tensor(*place, [spec.LookUpTableCompression(bits, mode)]))
+            specs.append(spec.Tensor(subgraph, tensor, [spec.LookUpTableCompression(bits, mode)]))
     if not specs:
         raise ValueError("no layer has so few different values that tables would make it smaller")
     note = f"{left} of {left + len(specs)} layers have too many different values" if left else ""
@@ -126,12 +127,12 @@ def look_up_tables(data: bytes, model: schema.ModelT, layers: Sequence[Layer]) -
 
 def through_tflm(data: bytes, layers: Sequence[Layer], method: spec.CompressionMethod) -> tuple[bytes, str]:
     """Returns the model with all layers compressed by one of TFLM's methods."""
-    return _compress(data, [spec.Tensor(*place, [method]) for place in _weights(layers)]), ""
+    return _compress(data, [spec.Tensor(*where, [method]) for where in _weights(layers)]), ""
 
 
 def _weights(layers: Sequence[Layer]) -> dict[tuple[int, int], Layer]:
     """Returns the layers by their weight tensors."""
-    return {planner.place(layer): layer for layer in layers}
+    return {place(layer): layer for layer in layers}
 
 
 def _tables(layer: Layer, per_channel: bool) -> tuple[spec.PerTensor | spec.PerChannel, int, int]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcsr import convert, encodings, runtime
+from dcsr import compressing, encodings, runtime
 from dcsr import model as tflite
 from dcsr.schema import schema
 from dcsr.testing.models import (
@@ -54,10 +54,10 @@ def assert_exact(
     want = run(dense, inputs)
     source = dense if sparse_form is None else tflite.serialize(sparse_form)
     for encoding in ENCODINGS:
-        compressed, choices = convert.compress(
+        compressed, decisions, _ = compressing.compress(
             tflite.parse(source, "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
         )
-        assert sum(choice.packed is not None for choice in choices) == packed_layers
+        assert sum(decision.packed is not None for decision in decisions) == packed_layers
         for number, (a, b) in enumerate(zip(want, run(tflite.serialize(compressed), inputs), strict=True)):
             assert a.shape == b.shape
             assert np.array_equal(a, b), (

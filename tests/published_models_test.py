@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dcsr import convert, encodings, planner, runtime, verification
+from dcsr import compressing, encodings, runtime, verification
 from dcsr import model as tflite
+from dcsr.passes.record import RECORD_NAME
+from dcsr.planning.settings import OBJECTIVES
 from dcsr.testing.compare import assert_same, without_ranges
 
 OWN = [Path("models/fashion_dscnn_90.tflite")]
@@ -74,13 +76,13 @@ def assert_verifies(dense: bytes, compressed: bytes, path: Path, samples: int = 
 def test_compressed_model_is_exact_and_given_back_whole(path, method):
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
-    compressed, choices = convert.compress(model, str(path), method=method)
+    compressed, decisions, _ = compressing.compress(model, str(path), method=method)
     result = tflite.serialize(compressed)
-    packed = [choice for choice in choices if choice.packed]
+    packed = [decision for decision in decisions if decision.packed]
     if packed:
         assert len(result) < len(data)
-        back = convert.decompress(tflite.parse(result, "compressed"), "compressed")
-        assert_same(without_ranges(model, choices), back)
+        back = compressing.decompress(tflite.parse(result, "compressed"), "compressed")
+        assert_same(without_ranges(model, decisions), back)
     assert_verifies(data, result, path)
 
 
@@ -96,14 +98,14 @@ def test_all_published_models_are_there():
 @pytest.mark.parametrize("path", PUBLISHED or [pytest.param(None, marks=needs_published)], ids=str)
 def test_expected_layers_are_packed_and_smaller_than_the_paper_s(path):
     model = tflite.read(path)
-    _, choices = convert.compress(model, str(path), method="dcsr", objective="size")
-    packed = [choice for choice in choices if choice.packed]
+    _, decisions, _ = compressing.compress(model, str(path), method="dcsr", objective="size")
+    packed = [decision for decision in decisions if decision.packed]
     expected = LAYERS.get(path.stem, LAYERS.get(path.stem.rsplit("_", 1)[0]))
     assert expected is not None, "a model that the table does not know"
     assert len(packed) == expected
     if path.stem in PAPER:
-        stored = sum(choice.packed.streams.nbytes for choice in packed)
-        dense = sum(choice.layer.matrix.nbytes for choice in packed)
+        stored = sum(decision.packed.streams.nbytes for decision in packed)
+        dense = sum(decision.layer.matrix.nbytes for decision in packed)
         assert stored / dense <= PAPER[path.stem]
 
 
@@ -111,23 +113,23 @@ def test_expected_layers_are_packed_and_smaller_than_the_paper_s(path):
 def test_stripped_model_is_exact_and_the_record_takes_less_than_4_bytes_a_channel(path):
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
-    compressed, choices = convert.compress(model, str(path), objective="size")
-    channels = sum(choice.packed.streams.rows for choice in choices if choice.packed)
+    compressed, decisions, _ = compressing.compress(model, str(path), objective="size")
+    channels = sum(decision.packed.streams.rows for decision in decisions if decision.packed)
     for entry in compressed.metadata or []:
-        if entry.name == convert.RECORD_NAME and channels > 100:
+        if entry.name == RECORD_NAME and channels > 100:
             assert len(compressed.buffers[entry.buffer].data) <= 4 * channels
-    stripped = tflite.serialize(convert.compress(model, str(path), objective="size", strip=True)[0])
+    stripped = tflite.serialize(compressing.compress(model, str(path), objective="size", strip=True)[0])
     assert len(stripped) < len(tflite.serialize(compressed))
     if path.stem == "sparse_l_90":
         assert len(stripped) <= 200_000
     assert_verifies(data, stripped, path, samples=5)
 
 
-@pytest.mark.parametrize("objective", planner.OBJECTIVES)
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("path", [*OWN, *TRAINED, *PUBLISHED], ids=name_of)
 def test_every_objective_is_exact_and_takes_no_more_arena_than_scratch(path, objective):
     data = path.read_bytes()
-    compressed, _ = convert.compress(tflite.parse(data, str(path)), str(path), objective=objective)
+    compressed, _, _ = compressing.compress(tflite.parse(data, str(path)), str(path), objective=objective)
     result = tflite.serialize(compressed)
     assert_verifies(data, result, path, samples=3)
     # The host's kernels need no scratch.
@@ -138,8 +140,8 @@ def test_every_objective_is_exact_and_takes_no_more_arena_than_scratch(path, obj
 @pytest.mark.parametrize("path", [path for path in PUBLISHED if path.stem.find("sparse") >= 0], ids=name_of)
 def test_smallest_schemes_are_below_zlib_and_near_the_entropy(path):
     model = tflite.read(path)
-    _, choices = convert.compress(model, str(path), method="auto")
-    matrices = [choice.layer.matrix for choice in choices if choice.packed]
+    _, decisions, _ = compressing.compress(model, str(path), method="auto")
+    matrices = [decision.layer.matrix for decision in decisions if decision.packed]
     sizes = [min(encodings.sizes(matrix, encodings.SCHEMES).values()) for matrix in matrices]
     for matrix, size in zip(matrices, sizes, strict=True):
         assert size < len(zlib.compress(matrix.tobytes(), 9))
@@ -153,6 +155,6 @@ def test_no_value_is_stored_twice_where_the_published_encoder_pads():
     import numpy as np
 
     (path,) = (p for p in PUBLISHED if p.stem == "sparse_l_90")
-    _, choices = convert.compress(tflite.read(path), str(path), method="dcsr")
-    (choice,) = (c for c in choices if c.layer.shape == (12, 16560))
-    assert len(choice.packed.streams.values) == np.count_nonzero(choice.layer.matrix)
+    _, decisions, _ = compressing.compress(tflite.read(path), str(path), method="dcsr")
+    (decision,) = (c for c in decisions if c.layer.shape == (12, 16560))
+    assert len(decision.packed.streams.values) == np.count_nonzero(decision.layer.matrix)

@@ -1,4 +1,4 @@
-"""Checks the formatting of all sources: clang-format for C and C++, ruff for Python.
+"""Checks all sources: clang-format for C and C++, ruff for Python, and mypy for the package dcsr.
 
 bazel run //tools:lint            reports problems; exit status 1 if there are any
 bazel run //tools:lint -- --fix   corrects what can be corrected automatically
@@ -17,6 +17,8 @@ import clang_format
 import ruff
 
 C_SUFFIXES = frozenset({".c", ".cc", ".h"})
+TYPED = "python/dcsr"  # with `strict` in pyproject.toml
+UNTYPED = r"(_test\.py$|/testing/)"  # within
 
 
 def sources(root: Path) -> list[str]:
@@ -45,6 +47,9 @@ def commands(files: Sequence[str], *, fix: bool) -> list[list[str]]:
     if python_files:
         found.append([linter, "check", "--no-cache", *(["--fix"] if fix else []), *python_files])
         found.append([linter, "format", "--no-cache", *([] if fix else ["--diff"]), *python_files])
+    if any(file.startswith(f"{TYPED}/") for file in python_files):
+        mypy = [sys.executable, "-m", "mypy", f"--cache-dir={os.devnull}", "--no-error-summary"]
+        found.append([*mypy, f"--exclude={UNTYPED}", TYPED])
     return found
 
 
@@ -56,8 +61,10 @@ def main() -> int:
     root = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
     files = sources(root)
     failures = 0
+    # Packages that mypy is to find, itself among them.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     for command in commands(files, fix=fix):
-        failures += subprocess.run(command, cwd=root, check=False).returncode != 0
+        failures += subprocess.run(command, cwd=root, env=environment, check=False).returncode != 0
     print(f"lint: {len(files)} files, {'see above' if failures else 'all in order'}")
     return 1 if failures else 0
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr.model import BUFFER_ALIGNMENT, write_file
 
@@ -19,7 +21,7 @@ def identifier(name: str) -> str:
     return cleaned if cleaned and not cleaned[0].isdigit() else f"_{cleaned}"
 
 
-def values(numbers: np.ndarray) -> str:
+def values(numbers: NDArray[Any]) -> str:
     """Formats the elements of `numbers` as indented lines of an initialiser."""
     flat = [str(number) for number in np.asarray(numbers).reshape(-1).tolist()]
     lines = [flat[i : i + _PER_LINE] for i in range(0, len(flat), _PER_LINE)]

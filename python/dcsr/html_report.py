@@ -85,28 +85,28 @@ def render(page: Page, rows: Sequence[Row]) -> str:
 def _cards(page: Page, rows: Sequence[Row]) -> str:
     total = report.totals(rows)
     cards = [_change("flash, bytes", page.file_bytes)]
-    if total["dense_bytes"]:
-        dense = total["dense_bytes"]
+    if total.dense_bytes:
+        dense = total.dense_bytes
         cards.append(
             (
                 "packed layers, bytes",
-                f"{total['packed_bytes']:,}",
-                f"from {dense:,}, × {total['packed_bytes'] / dense:.3f}; bound × {total['bound_bytes'] / dense:.3f}",
+                f"{total.packed_bytes:,}",
+                f"from {dense:,}, × {total.packed_bytes / dense:.3f}; bound × {total.bound_bytes / dense:.3f}",
             )
         )
         cards.append(
             (
                 "stored besides, bytes",
-                f"{total['layer_bytes'] - total['packed_bytes']:,}",
+                f"{total.layer_bytes - total.packed_bytes:,}",
                 "headers, bias and requantisation of packed layers",
             )
         )
-        instructions = total["estimated_instructions"]
+        instructions = total.estimated_instructions
         cards.append(
             (
                 "packed layers, instructions",
                 "-" if instructions is None else f"{instructions:,}",
-                f"estimated; scratch up to {total['scratch_bytes']:,} bytes",
+                f"estimated; scratch up to {total.scratch_bytes:,} bytes",
             )
         )
     cards.insert(1, _change("arena, bytes", page.arena_bytes, "measured in the interpreter on the host"))
@@ -120,8 +120,10 @@ def _cards(page: Page, rows: Sequence[Row]) -> str:
 def _change(label: str, values: Sequence[int | None], note: str = "") -> tuple[str, str, str]:
     """Returns a card: the label, the last value, and a note that compares it with the first."""
     notes = [note] if note else []
-    if len(values) == 2 and None not in values:
-        notes.insert(0, f"from {values[0]:,}, {(values[1] - values[0]) / values[0]:+.1%}")
+    known = [value for value in values if value is not None]
+    if len(values) == len(known) == 2:
+        before, after = known
+        notes.insert(0, f"from {before:,}, {(after - before) / before:+.1%}")
     return label, _text(values[-1]), "; ".join(notes)
 
 
@@ -149,7 +151,7 @@ def _layers(rows: Sequence[Row]) -> str:
             f"<td>{_text(row.dense_bytes)}</td>",
             f"<td>{_text(row.packed_bytes)}</td>",
             f"<td>{_text(row.bound_bytes)}</td>",
-            f"<td>{_text(row.packed_bytes / row.dense_bytes, '{:.3f}')}</td>",
+            f"<td>{_text(_ratio(row), '{:.3f}')}</td>",
             f"<td>{_text(row.estimated_instructions)}</td>",
             f"<td>{_text(row.scratch_bytes)}</td>",
         ]
@@ -189,13 +191,18 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], text:
     return f"<h2>{title}</h2>\n{text}{table}"
 
 
+def _ratio(row: Row) -> float | None:
+    """Encoded bytes over dense bytes of the weights."""
+    return row.packed_bytes / row.dense_bytes if row.packed_bytes is not None and row.dense_bytes else None
+
+
 def _bars(row: Row, most: int) -> str:
     """Returns the bars of a layer: dense, chosen (packed layers only) and bound."""
     if not row.dense_bytes:
         return ""
-    bars = [("dense", row.dense_bytes), ("bound", row.bound_bytes)]
-    if row.layer_bytes is not None:
-        bars.insert(1, ("chosen", row.packed_bytes))
+    chosen = None if row.layer_bytes is None else row.packed_bytes
+    sizes = [("dense", row.dense_bytes), ("chosen", chosen), ("bound", row.bound_bytes)]
+    bars = [(kind, size) for kind, size in sizes if size is not None]
     drawn = "".join(
         f'<rect class="{kind}" x="0" y="{7 * i}" width="{max(100 * size / most, 0.3):.2f}" height="6"/>'
         for i, (kind, size) in enumerate(bars)

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from dcsr import convert, html_report, report
+from dcsr import compressing, html_report, report
+from dcsr.planning.choice import Decision
 from dcsr.testing.models import fully_connected_model, sparse_matrix
 
 WAYS = [{"way": "TFLM <LUT>", "flash_bytes": 1234, "arena_bytes": None, "latency_ratio": 1.5, "note": "a & b"}]
@@ -17,9 +18,9 @@ def report_rows():
     rng = np.random.default_rng(0)
     model = fully_connected_model(rng, sparse_matrix(rng, 64, 200, 0.9))
     model.subgraphs[0].tensors[1].name = '<script src="http://x">"&'
-    _, choices = convert.compress(model, "m")
-    other = convert.Choice(choices[0].layer, note="would not <get> smaller")
-    return [report.row(choices[0]), report.row(other)]
+    _, decisions, _ = compressing.compress(model, "m")
+    other = Decision(decisions[0].layer, note="would not <get> smaller")
+    return [report.row(decisions[0]), report.row(other)]
 
 
 @pytest.fixture(name="text")

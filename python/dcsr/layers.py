@@ -1,14 +1,16 @@
-"""Finding the layers of a model that have weights, and what stands against packing each."""
+"""Finds the layers of a model that have weights, and the obstacle to packing each, if there is one."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dcsr import cost_model, encodings, packing
+from dcsr import encodings, packing
 from dcsr import model as tflite
+from dcsr.custom_ops import CUSTOM_CODES, is_custom_op
 from dcsr.requantize import (
     ACTIVATION_BOUNDS,
     INT8_RANGE,
@@ -24,10 +26,6 @@ _WEIGHTED = {
     _OP.CONV_2D: "CONV_2D",
     _OP.DEPTHWISE_CONV_2D: "DEPTHWISE_CONV_2D",
     _OP.FULLY_CONNECTED: "FULLY_CONNECTED",
-}
-CUSTOM_CODES = {
-    packing.OP_CONV_2D: "DCSR_CONV_2D",
-    packing.OP_FULLY_CONNECTED: "DCSR_FULLY_CONNECTED",
 }
 _INT16_SUFFIX = ", int16"
 _INT16_BIAS_LIMIT = 1 << 46
@@ -56,7 +54,7 @@ class Layer:
     name: str
     op: str
     shape: tuple[int, ...]
-    matrix: np.ndarray | None = None
+    matrix: NDArray[Any] | None = None
     packed: packing.PackedLayer | None = None
     obstacle: str | None = None
     is_int8: bool = False
@@ -95,32 +93,7 @@ def _has_weights(operator: schema.OperatorT) -> bool:
 
 def is_compressed(model: schema.ModelT) -> bool:
     """Whether the model has any of our operators."""
-    return any(
-        tflite.operator_name(model, operator) in CUSTOM_CODES.values() for _, operator in tflite.operators(model)
-    )
-
-
-def shape(model: schema.ModelT, layer: Layer) -> cost_model.Shape:
-    """What the layer's matrix is multiplied with. Unknown dimensions count as 1."""
-    assert layer.matrix is not None
-    inputs, outputs = (_dimensions(model, layer, of) for of in (layer.operator.inputs[0], layer.operator.outputs[0]))
-    vectors = max(math.prod(outputs) // layer.matrix.shape[0], 1)
-    if len(inputs) != 4 or len(outputs) != 4:
-        return cost_model.Shape(vectors)
-    return cost_model.Shape(vectors, (inputs[1], inputs[2]), (outputs[1], outputs[2]))
-
-
-def outputs_and_products(model: schema.ModelT, layer: Layer) -> tuple[int, int]:
-    """Values that a layer computes, and products (MACs) of each as long as it is not packed."""
-    products = math.prod(map(int, layer.shape[1:]))
-    if layer.is_depthwise:
-        products //= layer.shape[-1]
-    return math.prod(_dimensions(model, layer, layer.operator.outputs[0])), products
-
-
-def _dimensions(model: schema.ModelT, layer: Layer, index: int) -> list[int]:
-    shape = model.subgraphs[layer.subgraph].tensors[index].shape
-    return [max(int(d), 1) for d in ([] if shape is None else shape)]
+    return any(is_custom_op(model, operator) for _, operator in tflite.operators(model))
 
 
 def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:
@@ -166,7 +139,7 @@ def pack(
     )
 
 
-def _window(options: schema.Conv2DOptionsT, shape: np.ndarray) -> dict[str, object]:
+def _window(options: schema.Conv2DOptionsT, shape: NDArray[Any]) -> dict[str, Any]:
     """The fields of PackedLayer about a convolution's filter; `shape` is that of the weights."""
     filter_size = (int(shape[1]), int(shape[2]))
     if filter_size == (1, 1):
@@ -183,15 +156,16 @@ def bias_index(operator: schema.OperatorT) -> int:
     return int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
 
 
-def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> np.ndarray:
+def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> NDArray[Any]:
     """The float32 scale vector that converters give a bias."""
     scale = np.float32(activations.quantization.scale[0])
-    return scale * np.asarray(weights.quantization.scale, np.float32)
+    scales: NDArray[np.float32] = scale * np.asarray(weights.quantization.scale, np.float32)
+    return scales
 
 
 def derived_weight_scale(
     activations: schema.TensorT, output: schema.TensorT, packed: packing.PackedLayer
-) -> np.ndarray:
+) -> NDArray[Any]:
     """The float32 weight scales, one for each multiplier, that gave a layer's requantisation.
 
     Multipliers have 31 bits and float32 has 24, so the scales follow exactly. Where they do not (a multiplier of 0; a
@@ -345,7 +319,7 @@ def _output_size(size: int, taps: int, stride: int, dilation: int, padding: int)
 
 def _multipliers(
     activations: schema.TensorT, weights: schema.TensorT, output: schema.TensorT, convolution: bool
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[Any], NDArray[Any]]:
     scales = weights.quantization.scale
     return layer_multipliers(
         activations.quantization.scale[0],
@@ -355,7 +329,7 @@ def _multipliers(
     )
 
 
-def _bias(model: schema.ModelT, layer: Layer) -> np.ndarray | None:
+def _bias(model: schema.ModelT, layer: Layer) -> NDArray[Any] | None:
     index = bias_index(layer.operator)
     if index < 0:
         return None
@@ -365,7 +339,7 @@ def _bias(model: schema.ModelT, layer: Layer) -> np.ndarray | None:
 
 
 def _is_int16(tensor: schema.TensorT) -> bool:
-    return tensor.type == schema.TensorType.INT16
+    return bool(tensor.type == schema.TensorType.INT16)
 
 
 def _limits(tensor: schema.TensorT) -> tuple[int, int]:

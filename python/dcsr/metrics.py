@@ -17,15 +17,17 @@ from __future__ import annotations
 
 import math
 import zlib
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr import encodings
 
 _SCHEMES = ("rle", "offset8", "bitmap", "rice", "rice+huffman")
 
 
-def measure(matrix: np.ndarray) -> dict[str, int]:
+def measure(matrix: NDArray[Any]) -> dict[str, int]:
     """Measures a matrix in every scheme of the module's table.
 
     Args:
@@ -46,7 +48,7 @@ def measure(matrix: np.ndarray) -> dict[str, int]:
     bound, bound_entropy = bounds(matrix)
     sizes = {
         "dense": len(raw),
-        "csr": _csr(*matrix.shape, nonzeros, item),
+        "csr": _csr(matrix.shape[0], matrix.shape[1], nonzeros, item),
         "bcsr": _bcsr(matrix),
         "psr": item * nonzeros
         + dcsr.parts["row_length"]
@@ -61,7 +63,7 @@ def measure(matrix: np.ndarray) -> dict[str, int]:
     return sizes | {f"dcsr.{part}": size for part, size in dcsr.parts.items()}
 
 
-def bounds(matrix: np.ndarray) -> tuple[float, float]:
+def bounds(matrix: NDArray[Any]) -> tuple[float, float]:
     """Returns (bytes with plain values, bytes with values at zero-order entropy).
 
     Both count log2 C(n, k) bits per row for the positions.
@@ -86,7 +88,7 @@ def _csr(rows: int, cols: int, stored: int, item: int, block: int = 1) -> int:
     return stored * (item * block + index) + (rows + 1) * pointer
 
 
-def _bcsr(matrix: np.ndarray) -> int:
+def _bcsr(matrix: NDArray[Any]) -> int:
     rows, cols = (size + size % 2 for size in matrix.shape)
     padded = np.zeros((rows, cols), bool)
     padded[: matrix.shape[0], : matrix.shape[1]] = matrix != 0

@@ -15,6 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -198,7 +199,7 @@ def write_file(path: str | os.PathLike[str], data: bytes | str) -> None:
 def builtin_code(model: schema.ModelT, operator: schema.OperatorT) -> int:
     """The operator's code; old models set only the deprecated field."""
     code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
@@ -221,7 +222,7 @@ def operators(model: schema.ModelT) -> Iterator[tuple[str, schema.OperatorT]]:
             yield f"subgraph {s}, operator {o}", operator
 
 
-class _AlignedBuffer(schema.BufferT):
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
     """BufferT whose data is aligned as the schema's force_align asks, which the generated Pack leaves out."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (generated name)
@@ -238,7 +239,7 @@ class _AlignedBuffer(schema.BufferT):
             schema.BufferAddData(builder, data)
         schema.BufferAddOffset(builder, self.offset)
         schema.BufferAddSize(builder, self.size)
-        return schema.BufferEnd(builder)
+        return int(schema.BufferEnd(builder))
 
 
 def _check_references(model: schema.ModelT) -> None:
@@ -301,7 +302,7 @@ def _check_nothing_unknown(model: schema.Model, name: str) -> None:
     """Raises ModelError if a table has fields, or an operator options, that this schema does not know."""
     known: dict[str, int] = {}
 
-    def check(table: object, where: str, kind: str | None = None) -> None:
+    def check(table: Any, where: str, kind: str | None = None) -> None:
         if table is None:
             return
         kind = kind or type(table).__name__

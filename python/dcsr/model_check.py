@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sized
 
 from dcsr import model as tflite
-from dcsr.layers import CUSTOM_CODES
+from dcsr.custom_ops import CUSTOM_CODES
 from dcsr.schema import schema
 
 MAX_SCALAR_BYTES = 8
@@ -145,7 +145,7 @@ class _Table:
 
     def _read(self, layout: str, position: int) -> int:
         self._require_range(position, struct.calcsize(layout))
-        return struct.unpack_from(layout, self._data, position)[0]
+        return int(struct.unpack_from(layout, self._data, position)[0])
 
     def _require_range(self, position: int, size: int) -> None:
         if position < 0 or position + size > len(self._data):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr import encodings
 from dcsr.encodings import Streams, bits, huffman
@@ -58,9 +60,9 @@ class PackedLayer:
 
     op: int
     streams: Streams
-    bias: np.ndarray
-    multiplier: np.ndarray
-    shift: np.ndarray
+    bias: NDArray[Any]
+    multiplier: NDArray[Any]
+    shift: NDArray[Any]
     input_zero_point: int
     output_zero_point: int
     activation_min: int
@@ -73,19 +75,20 @@ class PackedLayer:
     int16_activations: bool = False
 
 
-def int16_bias(bias: np.ndarray | None, rows: int) -> np.ndarray:
+def int16_bias(bias: NDArray[Any] | None, rows: int) -> NDArray[Any]:
     """Returns the bias of a layer with int16 activations, int64 [rows]. There is no zero point to fold in."""
     return np.zeros(rows, np.int64) if bias is None else bias.astype(np.int64)
 
 
-def fold_bias(bias: np.ndarray | None, matrix: np.ndarray, input_zero_point: int) -> np.ndarray:
+def fold_bias(bias: NDArray[Any] | None, matrix: NDArray[Any], input_zero_point: int) -> NDArray[Any]:
     """Returns bias - input_zero_point * row sums, int32 [rows], modulo 2^32. None stands for a bias of zeros."""
     sums = matrix.sum(axis=1, dtype=np.int64)
     original = np.zeros_like(sums) if bias is None else bias.astype(np.int64)
-    return (original - input_zero_point * sums).astype(np.int32)
+    folded: NDArray[np.int64] = original - input_zero_point * sums
+    return folded.astype(np.int32)
 
 
-def unfold_bias(layer: PackedLayer, matrix: np.ndarray) -> np.ndarray:
+def unfold_bias(layer: PackedLayer, matrix: NDArray[Any]) -> NDArray[Any]:
     """Inverse of fold_bias: the original bias [rows], int32, or int64 with int16 activations."""
     if layer.int16_activations:
         return layer.bias
@@ -152,7 +155,7 @@ def _pack_row_lengths(streams: Streams) -> bytes:
     return bits.pack(streams.row_lengths, np.full(streams.rows, streams.row_length_bits))
 
 
-def _unpack_row_lengths(section: bytes, rows: int, width: int, width_bits: int | None) -> np.ndarray | None:
+def _unpack_row_lengths(section: bytes, rows: int, width: int, width_bits: int | None) -> NDArray[Any] | None:
     """Returns the row lengths, uint32 [rows]; None if they are not stored."""
     if width_bits is not None:
         return bits.unpack(section, np.arange(rows) * width_bits, width_bits).astype(np.uint32)
@@ -170,7 +173,7 @@ def unpack(data: bytes) -> PackedLayer:
     (_, version, op, code, value_coding, total, rows, cols, elements, *rest) = _HEADER.unpack_from(data)
     (in_zero, out_zero, act_min, act_max, stride_h, stride_w, flags, length_bytes, parameter) = rest[:9]
     length_bits, raw_bits, *sizes, scratch_budget, code_bytes = rest[9:-4]
-    window = rest[-4:]
+    window = tuple(rest[-4:])
     if version != VERSION:
         raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
     module = encodings.by_code(code)
@@ -244,8 +247,8 @@ def unpack(data: bytes) -> PackedLayer:
         activation_max=act_max,
         stride=(stride_h, stride_w),
         scratch_budget=scratch_budget,
-        filter_size=tuple(window[:2]) if any(window) else (1, 1),
-        dilation=tuple(window[2:]) if any(window) else (1, 1),
+        filter_size=(window[0], window[1]) if any(window) else (1, 1),
+        dilation=(window[2], window[3]) if any(window) else (1, 1),
         same_padding=bool(flags & _FLAG_SAME_PADDING),
         int16_activations=is_int16,
     )
@@ -259,7 +262,7 @@ def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols:
     return op == OP_CONV_2D and all(window) and taps > 1 and cols % taps == 0
 
 
-def run(layer: PackedLayer, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def run(layer: PackedLayer, activations: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Reference implementation of the arithmetic in docs/format.md#arithmetic.
 
     Args:

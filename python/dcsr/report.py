@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import IO
+from dataclasses import asdict, dataclass, replace
+from typing import IO, Literal
 
 import numpy as np
 
-from dcsr import cost_model, metrics
-from dcsr.convert import Choice
+from dcsr import metrics
+from dcsr import model as tflite
 from dcsr.layers import Layer
+from dcsr.planning import cost, workload
+from dcsr.planning.candidates import Candidate
+from dcsr.planning.choice import Decision
+from dcsr.schema import schema
 
 _NAME_WIDTH = 32
 
@@ -71,9 +76,31 @@ class Row:
         return 8 * (self.packed_bytes - self.nonzeros) / self.nonzeros
 
 
-def row(choice: Choice) -> Row:
-    """The numbers of a layer that `compress` looked at."""
-    layer, packed, matrix = choice.layer, choice.packed, choice.layer.matrix
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the packed layers.
+
+    Attributes:
+      nonzeros, dense_bytes, packed_bytes, layer_bytes, bound_bytes: as in Row.
+      estimated_instructions: of the packed layers; None if one has no estimate.
+      other_instructions: rough count for the layers that are not packed; other operators count as nothing.
+      scratch_bytes: the most that a layer takes; layers use scratch one after the other.
+    """
+
+    nonzeros: int
+    dense_bytes: int
+    packed_bytes: int
+    layer_bytes: int
+    bound_bytes: int
+    estimated_instructions: int | None
+    other_instructions: int | None
+    scratch_bytes: int
+
+
+def row(decision: Decision) -> Row:
+    """The numbers of a layer that `compress` decided about."""
+    layer, candidate, matrix = decision.layer, decision.candidate, decision.layer.matrix
+    packed = decision.packed
     return Row(
         subgraph=layer.subgraph,
         operator=layer.position,
@@ -85,49 +112,54 @@ def row(choice: Choice) -> Row:
         nonzeros=None if matrix is None else int(np.count_nonzero(matrix)),
         dense_bytes=None if matrix is None else matrix.nbytes,
         packed_bytes=packed.streams.nbytes if packed else None if matrix is None else matrix.nbytes,
-        layer_bytes=len(choice.blob) if packed else None,
+        layer_bytes=len(candidate.blob) if candidate else None,
         bound_bytes=None if matrix is None else int(np.ceil(metrics.bounds(matrix)[0])),
         encoding=packed.streams.scheme if packed else "dense",
-        coding=cost_model.coding(packed.streams) if packed else "dense",
-        estimated_instructions=choice.estimate.instructions if choice.estimate else None,
-        dense_instructions=choice.dense_instructions,
-        scratch_bytes=choice.estimate.scratch_bytes if choice.estimate else None,
-        note=choice.note,
+        coding=cost.coding(packed.streams) if packed else "dense",
+        estimated_instructions=candidate.estimate.instructions if candidate else None,
+        dense_instructions=decision.dense_instructions,
+        scratch_bytes=candidate.estimate.scratch_bytes if candidate else None,
+        note=decision.note,
     )
 
 
-def inspected_row(layer: Layer, blob: bytes, shape: cost_model.Shape | None, kept_instructions: int, cpu: str) -> Row:
-    """The numbers of a layer found in a model.
+def inspected_row(model: schema.ModelT, layer: Layer, cpu: str) -> Row:
+    """The numbers of a layer that is found in a model, packed or not; its cost is estimated for the core `cpu`."""
+    kept = workload.kept_instructions(model, layer, cpu)
+    if layer.packed is None:
+        return row(Decision(layer, note=layer.obstacle or "", kept_instructions=kept))
+    shape = workload.shape(model, layer)
+    inspected = row(Decision(layer, Candidate(layer.packed, shape, cost.estimate(cpu, layer.packed, shape))))
+    # As it is stored, which another encoder may have done otherwise.
+    tensor = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
+    return replace(inspected, layer_bytes=len(tflite.buffer_bytes(model, tensor)))
 
-    Args:
-      layer: packed or not.
-      blob: its packed tensor, if it has one.
-      shape: of what it is multiplied with; None if it is not packed.
-      kept_instructions: that it takes, about, if it is not packed.
-      cpu: core that the cost is estimated for.
-    """
-    packed = layer.packed
-    if packed is None or shape is None:
-        return row(Choice(layer, note=layer.obstacle or "", kept_instructions=kept_instructions))
-    work = cost_model.work(packed, shape)
-    return row(Choice(layer, packed, blob, work, cost_model.estimate(cpu, work)))
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as lines of plain text, with a header."""
+    return _table(rows, io.StringIO())
 
 
 def print_table(rows: Sequence[Row], file: IO[str]) -> None:
-    """Prints a line for each row."""
-    # rich takes a while to import, which a library user need not pay.
+    """Prints the rows as lines, with a header that is bold on a terminal."""
+    file.write(_table(rows, file))
+
+
+def _table(rows: Sequence[Row], file: IO[str]) -> str:
+    """The rows as lines, styled as `file` can show it."""
+    # rich takes a while to import.
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     for title, justify in _COLUMNS:
-        table.add_column(title, justify=justify, no_wrap=True)
+        grid.add_column(title, justify=justify, no_wrap=True)
     if all(not entry.note for entry in rows):
-        table.columns[-1].header = ""
+        grid.columns[-1].header = ""
     subgraphs = len({entry.subgraph for entry in rows}) > 1
     for entry in rows:
         place = f"{entry.subgraph}.{entry.operator}" if subgraphs else str(entry.operator)
-        table.add_row(
+        grid.add_row(
             place,
             shortened(entry.name),
             entry.op,
@@ -145,11 +177,11 @@ def print_table(rows: Sequence[Row], file: IO[str]) -> None:
     # Columns are never squeezed: numbers cut short are of no use, a wide terminal line is.
     console = Console(file=file, highlight=False, markup=False, width=1000)
     with console.capture() as capture:
-        console.print(table)
-    file.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
+        console.print(grid)
+    return "".join(line.rstrip() + "\n" for line in capture.get().splitlines())
 
 
-_COLUMNS = [
+_COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
     ("#", "right"),
     ("layer", "left"),
     ("op", "left"),
@@ -167,7 +199,7 @@ _COLUMNS = [
 
 
 def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]:
-    """Lines that say what became of the layers and of the file's `before` bytes."""
+    """Lines about the layers that stay dense, and about the bytes of the file before and after."""
     lines = []
     kept = Counter(entry.note for entry in rows if entry.layer_bytes is None)
     if kept:
@@ -180,39 +212,46 @@ def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]
 def layer_summary(rows: Sequence[Row], cpu: str) -> list[str]:
     """Phrases about all packed layers; none if there are none."""
     total = totals(rows)
-    dense = total["dense_bytes"]
-    if not dense:
+    if not total.dense_bytes:
         return []
-    phrases = [
-        f"layers {dense:,} -> {total['packed_bytes']:,}"
-        f" ({total['packed_bytes'] / dense:.3f}; bound {total['bound_bytes'] / dense:.3f})"
-    ]
-    if total["estimated_instructions"] is not None:
-        phrases.append(f"about {total['estimated_instructions']:,} instructions on {cpu}")
-        phrases.append(f"other layers about {total['other_instructions']:,}")
+    dense, packed, bound = total.dense_bytes, total.packed_bytes, total.bound_bytes
+    phrases = [f"layers {dense:,} -> {packed:,} ({packed / dense:.3f}; bound {bound / dense:.3f})"]
+    if total.estimated_instructions is not None:
+        phrases.append(f"about {total.estimated_instructions:,} instructions on {cpu}")
+        phrases.append(f"other layers about {total.other_instructions:,}")
     return phrases
 
 
-def totals(rows: Sequence[Row]) -> dict[str, int | None]:
-    """Sums over the packed layers; of scratch, which layers use one after the other, the most.
-
-    `other_instructions` are those of the layers that are not packed; other operators count as nothing.
-    """
+def totals(rows: Sequence[Row]) -> Totals:
+    """Sums over the packed layers."""
     packed = [entry for entry in rows if entry.layer_bytes is not None]
-    fields = ("nonzeros", "dense_bytes", "packed_bytes", "layer_bytes", "bound_bytes")
-    total: dict[str, int | None] = {name: sum(getattr(entry, name) for entry in packed) for name in fields}
+
+    def total(name: str) -> int:
+        return sum(getattr(entry, name) for entry in packed)
+
     instructions = [entry.estimated_instructions for entry in packed]
-    total["estimated_instructions"] = None if None in instructions else sum(instructions)
     others = [entry.dense_instructions for entry in rows if entry.layer_bytes is None]
-    total["other_instructions"] = None if None in others else sum(others)
-    total["scratch_bytes"] = max((entry.scratch_bytes or 0 for entry in packed), default=0)
-    return total
+    return Totals(
+        nonzeros=total("nonzeros"),
+        dense_bytes=total("dense_bytes"),
+        packed_bytes=total("packed_bytes"),
+        layer_bytes=total("layer_bytes"),
+        bound_bytes=total("bound_bytes"),
+        estimated_instructions=_sum_if_known(instructions),
+        other_instructions=_sum_if_known(others),
+        scratch_bytes=max((entry.scratch_bytes or 0 for entry in packed), default=0),
+    )
+
+
+def _sum_if_known(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def as_json(rows: Sequence[Row], **more: object) -> dict[str, object]:
     """The table as data: totals over the packed layers, `more`, and a list of all layers."""
     layers = [asdict(entry) | {"sparsity": entry.sparsity, "overhead_bits": entry.overhead_bits} for entry in rows]
-    return {"total": totals(rows) | more, "layers": layers}
+    return {"total": asdict(totals(rows)) | more, "layers": layers}
 
 
 def _or_dash(value: float | None, form: str) -> str:

@@ -8,8 +8,10 @@ PopulateConvolutionQuantizationParams (tensorflow/lite/kernels/kernel_util.cc).
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 MAX_SHIFT = 30
 MAX_INT16_SHIFT = 7  # with int16 activations
@@ -50,11 +52,11 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 def layer_multipliers(
     input_scale: np.float32,
-    weight_scales: np.ndarray,
+    weight_scales: NDArray[Any],
     output_scale: np.float32,
     *,
     product_in_float: bool,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Computes the multipliers and shifts of a layer, one pair per weight scale.
 
     Args:
@@ -113,7 +115,7 @@ def _quantize(value: float, scale: np.float32, zero_point: int) -> int:
     return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
 
-def requantize(accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+def requantize(accumulators: NDArray[Any], multipliers: NDArray[Any], shifts: NDArray[Any]) -> NDArray[Any]:
     """TFLM's MultiplyByQuantizedMultiplier for int32 accumulators.
 
     Args:
@@ -134,10 +136,11 @@ def requantize(accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.nda
     high = np.sign(nudged) * (np.abs(nudged) >> 31)
     mask = (np.int64(1) << right) - 1
     threshold = (mask >> 1) + (high < 0)
-    return ((high >> right) + ((high & mask) > threshold)).astype(np.int32)
+    rounded: NDArray[np.int64] = (high >> right) + ((high & mask) > threshold)
+    return rounded.astype(np.int32)
 
 
-def requantize_int16(accumulators: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+def requantize_int16(accumulators: NDArray[Any], multipliers: NDArray[Any], shifts: NDArray[Any]) -> NDArray[Any]:
     """TFLM's MultiplyByQuantizedMultiplier for int64 accumulators, as used with int16 activations.
 
     It uses the upper 16 bits of the multiplier and rounds once, half up.
@@ -154,4 +157,5 @@ def requantize_int16(accumulators: np.ndarray, multipliers: np.ndarray, shifts: 
     right = 15 - shifts.astype(np.int64)
     with np.errstate(over="ignore"):
         product = accumulators * reduced + (np.int64(1) << (right - 1))
-    return (product >> right).astype(np.int32)
+    shifted: NDArray[np.int64] = product >> right
+    return shifted.astype(np.int32)

@@ -22,13 +22,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from tflite_micro import runtime as stock
 
-from dcsr.layers import CUSTOM_CODES
+from dcsr.custom_ops import CUSTOM_CODES
 from dcsr.model_check import MAX_SCALAR_BYTES, check_model
 
-InterpreterConfig = stock.InterpreterConfig
+InterpreterConfig: TypeAlias = stock.InterpreterConfig
 
 PLUGIN_VARIABLE = "DCSR_WHEEL_PLUGIN"
 
@@ -46,7 +47,7 @@ _MIN_ARENA = {
 }
 
 
-class Interpreter(stock.Interpreter):
+class Interpreter(stock.Interpreter):  # type: ignore[misc]
     """A `tflite_micro.runtime.Interpreter` that also runs compressed models.
 
     The constructor raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 try:
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 except ImportError:  # wheels before October 2026
-    from tflite_micro.tensorflow.lite.python import schema_py_generated as schema  # type: ignore
+    from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 __all__ = ["enum_name", "schema"]
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr import model as tflite
 from dcsr import runtime
 from dcsr.model import ModelError
 from dcsr.schema import schema
+
+Array: TypeAlias = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Input:
 
     name: str = field(compare=False)
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,11 @@ def inputs_of(model: schema.ModelT, name: str) -> list[Input]:
     return inputs
 
 
-def random_samples(inputs: Sequence[Input], samples: int, seed: int) -> list[list[np.ndarray]]:
+def random_samples(inputs: Sequence[Input], samples: int, seed: int) -> list[list[Array]]:
     """`samples` sets of inputs: integers over the whole range of their type, floats in -10..10."""
     rng = np.random.default_rng(seed)
 
-    def draw(entry: Input) -> np.ndarray:
+    def draw(entry: Input) -> Array:
         if entry.dtype == np.bool_:
             return rng.integers(0, 2, entry.shape).astype(np.bool_)
         if np.issubdtype(entry.dtype, np.floating):
@@ -77,7 +82,7 @@ def random_samples(inputs: Sequence[Input], samples: int, seed: int) -> list[lis
     return [[draw(entry) for entry in inputs] for _ in range(samples)]
 
 
-def file_samples(path: str, inputs: Sequence[Input]) -> list[list[np.ndarray]]:
+def file_samples(path: str | os.PathLike[str], inputs: Sequence[Input]) -> list[list[Array]]:
     """Input sets from an .npz: an array for each input, by name or in order, [samples, *shape] or [*shape].
 
     Raises:
@@ -100,8 +105,17 @@ def file_samples(path: str, inputs: Sequence[Input]) -> list[list[np.ndarray]]:
         zlib.error,
     ) as error:
         raise ModelError(f"{path}: not an .npz file of numbers ({error})") from error
+    return array_samples(arrays, inputs, str(path))
+
+
+def array_samples(arrays: Mapping[str, Array], inputs: Sequence[Input], where: str) -> list[list[Array]]:
+    """Input sets from an array for each input, by name or in order, [samples, *shape] or [*shape].
+
+    Raises:
+      ModelError: if the arrays do not fit the inputs; `where` begins the message.
+    """
     if len(arrays) != len(inputs):
-        raise ModelError(f"{path}: has {len(arrays)} arrays, the model has {len(inputs)} inputs")
+        raise ModelError(f"{where}: has {len(arrays)} arrays, the model has {len(inputs)} inputs")
     by_name = all(entry.name in arrays for entry in inputs)
     ordered = [arrays[entry.name] for entry in inputs] if by_name else list(arrays.values())
     columns = []
@@ -110,13 +124,13 @@ def file_samples(path: str, inputs: Sequence[Input]) -> list[list[np.ndarray]]:
             array = array[np.newaxis]
         if array.dtype != entry.dtype or array.shape[1:] != entry.shape:
             raise ModelError(
-                f"{path}: input '{entry.name}' wants {entry.dtype} [samples, {str(list(entry.shape))[1:]},"
+                f"{where}: input '{entry.name}' wants {entry.dtype} [samples, {str(list(entry.shape))[1:]},"
                 f" the file has {array.dtype} {list(array.shape)}"
             )
         columns.append(array)
     counts = {len(column) for column in columns}
     if len(counts) > 1 or 0 in counts:
-        raise ModelError(f"{path}: its arrays have {sorted(counts)} samples")
+        raise ModelError(f"{where}: its arrays have {sorted(counts)} samples")
     return [[np.ascontiguousarray(c[i]) for c in columns] for i in range(counts.pop() if counts else 0)]
 
 
@@ -125,7 +139,7 @@ def compare(
     second: runtime.Interpreter,
     inputs: Sequence[Input],
     outputs: int,
-    samples: Sequence[Sequence[np.ndarray]],
+    samples: Sequence[Sequence[Array]],
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> Difference | None:
     """Runs both interpreters on all samples, one after the other, until an output differs.
@@ -147,7 +161,7 @@ def compare(
     return None
 
 
-def _first_difference(want: np.ndarray, got: np.ndarray) -> str | None:
+def _first_difference(want: Array, got: Array) -> str | None:
     if want.shape != got.shape or want.dtype != got.dtype:
         return f"{want.dtype} {list(want.shape)} became {got.dtype} {list(got.shape)}"
     # Bytes, so that floats are compared bit for bit and NaN equals itself.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcsr import convert, runtime
+from dcsr import compressing, runtime
 from dcsr import model as tflite
 from training import evaluate, measuring
 from training.data import load
@@ -45,8 +45,8 @@ def test_accuracy_and_confusion_are_printed_and_drawn(tmp_path, capsys, samples)
 
 
 def test_compressed_model_answers_the_same(tmp_path, capsys):
-    compressed, choices = convert.compress(tflite.read(MODEL), str(MODEL))
-    assert any(choice.packed for choice in choices)
+    compressed, decisions, _ = compressing.compress(tflite.read(MODEL), str(MODEL))
+    assert any(decision.packed for decision in decisions)
     path = tmp_path / "small.tflite"
     path.write_bytes(tflite.serialize(compressed))
     assert run(path, "--against", MODEL) == 0

@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from dcsr import convert, report, runtime, verification
+from dcsr import compressing, report, runtime, verification
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.cli import common
+from dcsr.planning.choice import Decision
 from training import fitting, measuring, pruning, quantisation, tracking
 from training.errors import InputError
 from training.fitting import EpochData, Stage
@@ -239,11 +240,11 @@ def _quantise(model: Any, network: Network, task: Task, settings: Settings) -> b
     return content
 
 
-def _compress(content: bytes, name: str, objective: str) -> tuple[bytes, list[convert.Choice]]:
-    model, choices = convert.compress(
+def _compress(content: bytes, name: str, objective: str) -> tuple[bytes, list[Decision]]:
+    model, decisions, _ = compressing.compress(
         tflite.parse(content, name), name, objective=objective, progress=common.progress(f"packing for {objective}")
     )
-    return tflite.serialize(model), choices
+    return tflite.serialize(model), decisions
 
 
 def _verify(content: bytes, compressed: bytes, name: str) -> int:

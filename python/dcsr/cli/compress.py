@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import cc_array, convert, cost_model, densify, planner, report
+import dcsr
+from dcsr import cc_array, report
 from dcsr import model as tflite
 from dcsr.cli import common, reports
 from dcsr.model import ModelError
+from dcsr.planning import cost, settings
+from dcsr.planning.choice import Decision
 
 _DESCRIPTION = """\
 Turns a pruned int8 .tflite model into one whose sparse layers are custom ops with compressed weights.
@@ -53,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", metavar="OUT.tflite", required=True, help="model to write")
     parser.add_argument(
         "--method",
-        choices=convert.METHODS,
+        choices=settings.methods(),
         default="auto",
         help="encoding of the packed layers; auto has the objective choose for each, none packs nothing; dcsr4 and"
         " dcsr8 are dcsr with deltas of so many bits (default: %(default)s)",
@@ -61,14 +64,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--min-sparsity",
         type=_share,
-        default=convert.DEFAULT_MIN_SPARSITY,
+        default=settings.DEFAULT_MIN_SPARSITY,
         metavar="S",
         help="share of zero weights from which on a layer is packed, 0..1 (default: %(default)s)",
     )
     parser.add_argument(
         "--objective",
-        choices=planner.OBJECTIVES,
-        default=planner.DEFAULT_OBJECTIVE,
+        choices=settings.OBJECTIVES,
+        default=settings.DEFAULT_OBJECTIVE,
         help="what auto aims at: the smallest layers, the fastest, or balanced, the smallest with which an inference"
         " is estimated to take at most 10 %% longer than with the fastest; with speed a layer that is faster dense"
         " stays so (default: %(default)s)",
@@ -78,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_bytes,
         metavar="BYTES",
         help="scratch that a layer's kernel may take; less makes it slower (default: what the firmware is built with,"
-        f" else {cost_model.default_scratch('cortex-m55')} on cores with vectors,"
-        f" {cost_model.default_scratch('cortex-m4')} on others)",
+        f" else {cost.default_scratch('cortex-m55')} on cores with vectors,"
+        f" {cost.default_scratch('cortex-m4')} on others)",
     )
     parser.add_argument(
         "--plan", metavar="PLAN.yaml", help="encoding and scratch of single layers, before all the above"
@@ -100,10 +103,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     arguments = _parser().parse_args(argv)
     _check_outputs(arguments)
-    data = tflite.read_bytes(arguments.model)
-    model = tflite.parse(data, arguments.model)
-    compressed, choices = convert.compress(
-        model,
+    result = dcsr.compress(
         arguments.model,
         method=arguments.method,
         min_sparsity=arguments.min_sparsity,
@@ -114,44 +114,38 @@ def main(argv: Sequence[str]) -> int:
         strip=arguments.strip,
         progress=common.progress("packing"),
     )
-    result = tflite.serialize(compressed)
-    rows = [report.row(choice) for choice in choices]
 
-    # The model takes its place last: once it is there, all is, and without it there is nothing.
+    # The model takes its place last: once it is there, all other outputs are.
     with tflite.replacing(arguments.output) as temporary:
-        temporary.write_bytes(result)
-        _write_extras(arguments, choices, rows, data, result)
+        temporary.write_bytes(result.model)
+        _write_extras(arguments, result)
 
-    report.print_table(rows, sys.stdout)
-    for line in report.summary(rows, len(data), len(result), arguments.cpu):
+    report.print_table(result.layers, sys.stdout)
+    for line in result.summary():
         print(line)
-    _warn_of_little_scratch(choices, arguments.cpu)
-    _note_slow_layers(choices, arguments.cpu)
-    if any(choice.packed for choice in choices):
+    _warn_of_little_scratch(result)
+    _note_slow_layers(result)
+    if any(decision.candidate for decision in result.decisions):
         paths = shlex.join([arguments.model, arguments.output])
         verify = f"{common.command}verify" if common.command else "bazel run //python:verify --"
         print(f"check it:  {verify} {paths}")
     else:
-        what = "the dense equivalent of the input" if densify.is_sparse(model) else "the input, written anew"
-        print(f"no layer was packed: the output is {what}")
+        was_sparse = any(done.name == "densify" for done in result.passes)
+        output = "the dense equivalent of the input" if was_sparse else "the input, written anew"
+        print(f"no layer was packed: the output is {output}")
     return common.EXIT_OK
 
 
-def _write_extras(
-    arguments: argparse.Namespace,
-    choices: Sequence[convert.Choice],
-    rows: Sequence[report.Row],
-    data: bytes,
-    result: bytes,
-) -> None:
-    """What --numpy, --dump-plan, --report, --json and --cc ask for."""
+def _write_extras(arguments: argparse.Namespace, result: dcsr.Result) -> None:
+    """Writes the outputs of --numpy, --dump-plan, --report, --json and --cc."""
     if arguments.numpy:
-        _write_matrices(Path(arguments.numpy), choices)
-    reports.write(arguments, rows, {"_before": data, "_after": result}, arguments.objective)
+        _write_matrices(Path(arguments.numpy), result.decisions)
+    models = {"_before": result.original, "_after": result.model}
+    reports.write(arguments, result.layers, models, arguments.objective)
     if arguments.dump_plan:
-        tflite.write_file(arguments.dump_plan, _plan_text(arguments, choices))
+        tflite.write_file(arguments.dump_plan, result.plan())
     if arguments.cc:
-        cc_array.write(Path(arguments.cc), result, source=arguments.output)
+        cc_array.write(Path(arguments.cc), result.model, source=arguments.output)
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
@@ -166,56 +160,48 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
             raise ModelError(f"{path}: is named for two outputs")
 
 
-def _plan_text(arguments: argparse.Namespace, choices: Sequence[convert.Choice]) -> str:
-    chosen = [
-        (choice.layer, cost_model.coding(choice.packed.streams), choice.packed.scratch_budget)
-        if choice.packed
-        else (choice.layer, planner.NONE, 0)
-        for choice in choices
-    ]
-    title = f"{Path(arguments.model).name}, objective {arguments.objective}, {arguments.cpu}; compress --plan reads it"
-    return planner.plan_text(chosen, title)
-
-
-def _note_slow_layers(choices: Sequence[convert.Choice], cpu: str) -> None:
-    """Says which layers are estimated to have been faster before."""
-    slow = [choice for choice in choices if choice.estimate and choice.estimate.slowdown > 1]
+def _note_slow_layers(result: dcsr.Result) -> None:
+    """Prints a note about packed layers that are estimated to be slower than dense."""
+    slow: list[tuple[str, int, int]] = []
+    for row in result.layers:
+        now, before = row.estimated_instructions, row.dense_instructions
+        if now and before and now > before:
+            slow.append((row.name, now, before))
     if slow:
-        now = sum(choice.estimate.instructions for choice in slow)
-        before = sum(choice.estimate.dense_instructions for choice in slow)
-        worst = max(slow, key=lambda choice: choice.estimate.instructions - choice.estimate.dense_instructions)
+        total_now, total_before = sum(now for _, now, _ in slow), sum(before for _, _, before in slow)
+        worst, _, _ = max(slow, key=lambda layer: layer[1] - layer[2])
         layers = "1 packed layer is" if len(slow) == 1 else f"{len(slow)} packed layers are"
         print(
-            f"note: {layers} estimated to be slower than dense on {cpu}: {now:,} instead of"
-            f" {before:,} instructions, most of all '{report.shortened(worst.layer.name)}'; --objective speed avoids"
+            f"note: {layers} estimated to be slower than dense on {result.cpu}: {total_now:,} instead of"
+            f" {total_before:,} instructions, most of all '{report.shortened(worst)}'; --objective speed avoids"
             " that",
             file=sys.stderr,
         )
 
 
-def _warn_of_little_scratch(choices: Sequence[convert.Choice], cpu: str) -> None:
-    """Says so if scratch is too small for the kernel of some layers."""
+def _warn_of_little_scratch(result: dcsr.Result) -> None:
+    """Prints a warning if scratch is too small for the core's own kernel of some layers."""
     needed = [
-        cost_model.least_scratch(cpu, choice.work)
-        for choice in choices
-        if choice.work and cost_model.plan(cpu, choice.work).is_portable
+        cost.least_scratch(result.cpu, decision.candidate.packed, decision.candidate.shape)
+        for decision in result.decisions
+        if decision.candidate and decision.candidate.estimate.is_portable
     ]
     if needed:
         print(
-            f"warning: {len(needed)} layers are left too little scratch for the kernels of {cpu} and run on the"
+            f"warning: {len(needed)} layers are left too little scratch for the kernels of {result.cpu} and run on the"
             f" portable one; --max-scratch {max(needed)} is enough for all",
             file=sys.stderr,
         )
 
 
-def _write_matrices(directory: Path, choices: Sequence[convert.Choice]) -> None:
-    """One .npy for each matrix, named after its place and tensor."""
+def _write_matrices(directory: Path, decisions: Sequence[Decision]) -> None:
+    """Writes one .npy for each matrix, named after its place and tensor."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ModelError(f"{directory}: {error.strerror}") from error
-    for choice in choices:
-        layer = choice.layer
+    for decision in decisions:
+        layer = decision.layer
         if layer.matrix is None:
             continue
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in layer.name)[-80:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dcsr import convert
+import dcsr
 from dcsr import model as tflite
 from dcsr.cli import common
 
@@ -27,8 +27,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", metavar="OUT.tflite", required=True, help="model to write")
     arguments = parser.parse_args(argv)
     data = tflite.read_bytes(arguments.model)
-    model = convert.decompress(tflite.parse(data, arguments.model), arguments.model)
-    result = tflite.serialize(model)
+    result = dcsr.decompress(data, name=arguments.model)
     tflite.write_file(arguments.output, result)
     print(f"{arguments.model} {len(data):,} -> {arguments.output} {len(result):,} bytes")
     return common.EXIT_OK

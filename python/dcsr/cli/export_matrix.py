@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr import cc_array, encodings, packing
 from dcsr import model as tflite
@@ -46,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     return common.EXIT_OK
 
 
-def header(matrix: np.ndarray, name: str, seed: int) -> str:
+def header(matrix: NDArray[Any], name: str, seed: int) -> str:
     """The text of the header.
 
     Args:
@@ -59,10 +61,10 @@ def header(matrix: np.ndarray, name: str, seed: int) -> str:
     """
     rng = np.random.default_rng(seed)
     streams = encodings.encode(matrix, "dcsr")
-    vector = rng.integers(-128, 128, matrix.shape[1]).astype(np.int8)
+    vector = np.asarray(rng.integers(-128, 128, matrix.shape[1])).astype(np.int8)
     product = matrix.astype(np.int64) @ vector.astype(np.int64)
     assert streams.row_lengths is not None
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "matrix": matrix,
         "row_length": streams.row_lengths.astype(f"u{streams.row_length_bytes}"),
         "index": np.frombuffer(streams.index, "<u2"),
@@ -97,11 +99,11 @@ def header(matrix: np.ndarray, name: str, seed: int) -> str:
 
 
 def _layer(
-    matrix: np.ndarray, streams: encodings.Streams, product: np.ndarray, rng: np.random.Generator
+    matrix: NDArray[Any], streams: encodings.Streams, product: NDArray[Any], rng: np.random.Generator
 ) -> packing.PackedLayer:
     """A FULLY_CONNECTED layer whose outputs use the whole int8 range and clamp at times."""
     input_zero, output_zero = (int(z) for z in rng.integers(-128, 128, 2))
-    bias = rng.integers(-1000, 1000, matrix.shape[0])
+    bias = np.asarray(rng.integers(-1000, 1000, matrix.shape[0]))
     largest = max(1, int(np.abs(product).max()))
     multipliers = [quantize_multiplier(scale / largest) for scale in rng.uniform(50, 200, len(bias))]
     return packing.PackedLayer(

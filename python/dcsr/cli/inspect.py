@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from dcsr import convert, densify, layers, report
-from dcsr import model as tflite
+import dcsr
+from dcsr import report
 from dcsr.cli import common, reports
 
 _DESCRIPTION = """\
@@ -29,23 +29,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("model", metavar="IN.tflite")
     reports.add_arguments(parser)
     arguments = parser.parse_args(argv)
-    data = tflite.read_bytes(arguments.model)
-    model = tflite.parse(data, arguments.model)
-    if densify.is_sparse(model):
-        model = densify.densify(model, arguments.model)
-    rows = []
-    try:
-        for layer in layers.find(model):
-            tensor = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
-            shape = layers.shape(model, layer) if layer.packed else None
-            blob = tflite.buffer_bytes(model, tensor)
-            kept = convert.kept_instructions(model, layer, arguments.cpu)
-            rows.append(report.inspected_row(layer, blob, shape, kept, arguments.cpu))
-    except tflite.ModelError as error:
-        raise tflite.ModelError(f"{arguments.model}: {error}") from error
-    reports.write(arguments, rows, {"": data})
-    report.print_table(rows, sys.stdout)
-    print(f"file {len(data):,} bytes, {len(rows)} layers with weights")
-    if phrases := report.layer_summary(rows, arguments.cpu):
-        print("   ".join(phrases))
+    inspection = dcsr.inspect(arguments.model, cpu=arguments.cpu)
+    reports.write(arguments, inspection.layers, {"": inspection.model})
+    report.print_table(inspection.layers, sys.stdout)
+    for line in inspection.summary():
+        print(line)
     return common.EXIT_OK

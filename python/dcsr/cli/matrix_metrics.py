@@ -6,8 +6,10 @@ import json
 import tokenize
 import zipfile
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr import metrics
 from dcsr import model as tflite
@@ -57,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
     return common.EXIT_OK
 
 
-def load_matrix(path: str) -> np.ndarray:
+def load_matrix(path: str) -> NDArray[Any]:
     """The int8 or int16 matrix in a .npy file; more than two dimensions are taken as [rows, rest].
 
     Raises:

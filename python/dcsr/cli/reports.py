@@ -7,10 +7,12 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from dcsr import cost_model, html_report, report
+from dcsr import html_report, report
 from dcsr import model as tflite
 from dcsr.model import ModelError
+from dcsr.planning import cost
 from dcsr.report import Row
 
 
@@ -18,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds --cpu, --report, --json and --comparison."""
     parser.add_argument(
         "--cpu",
-        choices=cost_model.CPUS,
-        default=cost_model.DEFAULT_CPU,
+        choices=cost.CPUS,
+        default=cost.DEFAULT_CPU,
         help="core that instructions and scratch are estimated for (default: %(default)s)",
     )
     parser.add_argument(
@@ -84,10 +86,12 @@ def _arena_bytes(data: bytes) -> int | None:
         return None
 
 
-def _comparison(path: str, model: str) -> list[dict]:
+def _comparison(path: str, model: str) -> list[dict[str, Any]]:
     """The entry of a model in the file of benchmarks/tflm_compression."""
     try:
-        entries = {entry["model"]: entry["ways"] for entry in json.loads(tflite.read_bytes(path))}
+        entries: dict[str, list[dict[str, Any]]] = {
+            entry["model"]: entry["ways"] for entry in json.loads(tflite.read_bytes(path))
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not what benchmarks/tflm_compression --json writes ({error!r})") from error
     if Path(model).stem not in entries:

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from dcsr import layers
-from dcsr.convert import Choice
+from dcsr.planning.choice import Decision
 from dcsr.schema import schema
 
 
-def without_ranges(model: schema.ModelT, choices: Sequence[Choice]) -> schema.ModelT:
+def without_ranges(model: schema.ModelT, decisions: Sequence[Decision]) -> schema.ModelT:
     """Copies a model without the fields that decompress does not restore: min and max of replaced tensors."""
     model = copy.deepcopy(model)
-    for choice in choices:
-        if choice.packed:
-            operator, tensors = choice.layer.operator, model.subgraphs[choice.layer.subgraph].tensors
+    for decision in decisions:
+        if decision.packed:
+            operator, tensors = decision.layer.operator, model.subgraphs[decision.layer.subgraph].tensors
             for index in {int(operator.inputs[1]), layers.bias_index(operator)} - {-1}:
                 if tensors[index].quantization is not None:
                     tensors[index].quantization.min = tensors[index].quantization.max = None

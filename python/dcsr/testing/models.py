@@ -386,3 +386,14 @@ def _make_sparse(model: schema.ModelT, tensor: schema.TensorT, layout: SparseLay
     tensor.sparsity, values = sparse_form(dense, layout)
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)
     return output
+
+
+def three_convolutions() -> schema.ModelT:
+    """`first` and `second`, 1x1 with 90 % and half of the weights zero, and `third`, 3x3 with 90 %."""
+    rng = np.random.default_rng(3)
+    builder = Builder()
+    x = builder.tensor("x", (1, 10, 10, 64), scale=0.1)
+    y = builder.conv_2d(x, sparse_matrix(rng, 96, 64, 0.9), name="first")
+    z = builder.conv_2d(y, sparse_matrix(rng, 80, 96, 0.5), name="second")
+    w = builder.conv_2d(z, sparse_matrix(rng, 64, 720, 0.9), filter_size=(3, 3), name="third")
+    return builder.finish([x], [w])

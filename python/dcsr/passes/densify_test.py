@@ -5,8 +5,9 @@ import copy
 import numpy as np
 import pytest
 
-from dcsr import convert, densify, layers
+from dcsr import compressing, layers
 from dcsr import model as tflite
+from dcsr.passes import densify
 from dcsr.schema import schema
 from dcsr.testing.compare import assert_same
 from dcsr.testing.models import (
@@ -98,7 +99,7 @@ def test_model_becomes_its_dense_equivalent(make, direct):
     sparse = through_bytes(sparse)
     untouched = copy.deepcopy(sparse)
     assert densify.is_sparse(sparse) and not densify.is_sparse(dense)
-    assert_same(through_bytes(dense), densify.densify(sparse, "m"))
+    assert_same(through_bytes(dense), densify.densify(sparse, "m")[0])
     assert_same(untouched, sparse)
     (layer,) = layers.find(sparse)
     assert layer.obstacle == ("weights in TFLite's own sparse form" if direct else "weights not constant")
@@ -107,17 +108,17 @@ def test_model_becomes_its_dense_equivalent(make, direct):
 def test_compressed_as_the_dense_equivalent_and_decompressed_to_it():
     dense = through_bytes(fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9)))
     sparse = through_bytes(with_sparse_weights(dense, SparseLayout(blocks={1: 4})))
-    compressed, (choice,) = convert.compress(sparse, "m")
-    assert choice.packed
-    assert_same(convert.compress(dense, "m")[0], compressed)
-    assert_same(dense, convert.decompress(through_bytes(compressed), "m"))
+    compressed, (decision,), _ = compressing.compress(sparse, "m")
+    assert decision.packed
+    assert_same(compressing.compress(dense, "m")[0], compressed)
+    assert_same(dense, compressing.decompress(through_bytes(compressed), "m"))
 
 
 def test_layers_that_are_not_packed_become_dense():
     dense = through_bytes(fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.3)))
     sparse = through_bytes(with_sparse_weights(dense, SparseLayout()))
-    compressed, (choice,) = convert.compress(sparse, "m")
-    assert choice.note == "below --min-sparsity 60 %"
+    compressed, (decision,), _ = compressing.compress(sparse, "m")
+    assert decision.note == "below --min-sparsity 60 %"
     assert_same(dense, compressed)
 
 
@@ -137,7 +138,7 @@ def test_layers_that_share_weights_share_the_constant():
         )
     ]
     sparse = through_bytes(with_sparse_weights(dense, SparseLayout()))
-    assert_same(through_bytes(dense), densify.densify(sparse, "m"))
+    assert_same(through_bytes(dense), densify.densify(sparse, "m")[0])
 
 
 def test_buffer_that_others_read_is_kept():
@@ -150,7 +151,7 @@ def test_buffer_that_others_read_is_kept():
     stored = bytes(model.buffers[weights.buffer].data)
     reader = schema.TensorT(shape=np.array([len(stored)], np.int32), type=schema.TensorType.INT8, buffer=weights.buffer)
     model.subgraphs[0].tensors.append(reader)
-    result = densify.densify(through_bytes(model), "m")
+    result = densify.densify(through_bytes(model), "m")[0]
     assert bytes(result.buffers[weights.buffer].data) == stored
     expected = bytes(dense.buffers[dense.subgraphs[0].tensors[1].buffer].data)
     assert tflite.buffer_bytes(result, result.subgraphs[0].tensors[1]) == expected
@@ -165,7 +166,7 @@ def test_offline_memory_plan_follows_the_tensors():
     metadata = [schema.MetadataT(name="OfflineMemoryAllocation", buffer=builder.buffer(plan.tobytes()))]
     model = with_sparse_weights(builder.finish([x], [y]), SparseLayout())
     model.metadata = metadata
-    dense = densify.densify(through_bytes(model), "m")
+    dense = densify.densify(through_bytes(model), "m")[0]
     (entry,) = dense.metadata
     assert np.frombuffer(bytes(dense.buffers[entry.buffer].data), np.int32).tolist() == [1, 0, 3, 0, -1, 128]
 
@@ -216,7 +217,7 @@ def test_damaged_parameters_are_named(damage, text):
         table.values = np.array(table.values)
     damage(model)
     with pytest.raises(tflite.ModelError) as error:
-        convert.compress(through_bytes(model), "kws.tflite")
+        compressing.compress(through_bytes(model), "kws.tflite")
     message = str(error.value)
     assert message.startswith(
         "kws.tflite: subgraph 0, tensor 1 'dense/weights': its sparsity parameters are damaged: "
@@ -252,7 +253,7 @@ def test_what_is_no_int8_densify_is_refused(change, text):
     )
     change(model)
     with pytest.raises(tflite.ModelError) as error:
-        convert.compress(model, "kws.tflite")
+        compressing.compress(model, "kws.tflite")
     assert str(error.value).startswith("kws.tflite: subgraph 0, tensor 1 'dense/weights': "), error.value
     assert text in str(error.value)
 
@@ -263,4 +264,4 @@ def test_float_constant_behind_densify_is_refused():
     out = builder.tensor("d", (4, 8), np.float32)
     builder.operator(schema.BuiltinOperator.DENSIFY, [weights], [out], schema.DensifyOptionsT())
     with pytest.raises(tflite.ModelError, match="DENSIFY of type float32; weights must be int8"):
-        convert.compress(builder.finish([], [out]), "m")
+        compressing.compress(builder.finish([], [out]), "m")

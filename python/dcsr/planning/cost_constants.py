@@ -1,4 +1,4 @@
-"""Instructions of the counts of cost_model.py: {core: {kernel: {count: instructions}}}.
+"""Instructions of the counts of cost.py: {core: {kernel: {count: instructions}}}.
 
 Written by benchmarks/fit_cost_model.py; do not edit.
 """

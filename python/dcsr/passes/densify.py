@@ -1,8 +1,8 @@
-"""TFLite's own sparse tensors: expands them and removes the DENSIFY operators that read them.
+"""Expands TFLite's own sparse tensors and removes the DENSIFY operators that read them. Cannot be undone.
 
 The converter's EXPERIMENTAL_SPARSITY stores pruned weights in a hierarchy of dense and compressed (CSR) dimensions,
-optionally blocked, and puts a DENSIFY in front of each layer. TFLM has no such operator; `densify` gives the model
-that it could run. What the fields mean: SparsityParameters in schema.fbs, FormatConverter in
+optionally blocked, and puts a DENSIFY in front of each layer. TFLM has no such operator. The format is defined by
+SparsityParameters in schema.fbs and by FormatConverter in
 tensorflow/lite/kernels/internal/utils/sparsity_format_converter.cc.
 """
 
@@ -12,11 +12,12 @@ import copy
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr import model as tflite
-from dcsr import renumber
+from dcsr.graph import Graph, TensorEdit, byte_vector, indices
 from dcsr.model import ModelError
-from dcsr.renumber import indices
+from dcsr.passes import Done
 from dcsr.schema import enum_name, schema
 
 _DENSIFY = schema.BuiltinOperator.DENSIFY
@@ -30,37 +31,32 @@ def is_sparse(model: schema.ModelT) -> bool:
     )
 
 
-def densify(model: schema.ModelT, name: str) -> schema.ModelT:
-    """The dense equivalent of `model`, which stays as it is.
+def densify(model: schema.ModelT, name: str) -> tuple[schema.ModelT, Done]:
+    """The dense equivalent of a model.
 
     Sparse tensors become constants with all their elements. DENSIFY operators, their outputs and their operator code
-    are gone, and what read an output reads the constant.
+    are removed; operators that read an output read the constant.
+
+    Args:
+      model: is not changed.
+      name: of the model, for error messages.
+
+    Returns:
+      (the dense model, what was done).
 
     Raises:
-      ModelError: if a sparse tensor is not int8 or its parameters are damaged, or a DENSIFY does something else.
+      ModelError: if a sparse tensor is not int8 or its parameters are damaged, or a DENSIFY has an unusual form.
     """
-    model = copy.deepcopy(model)
-    _expand_tensors(model, name)
-    constants = [_remove_operators(model, s, subgraph, name) for s, subgraph in enumerate(model.subgraphs)]
-    counts = [len(subgraph.tensors or []) for subgraph in model.subgraphs]
-    maps = [renumber.without(count, list(constant)) for count, constant in zip(counts, constants, strict=True)]
-    # Who refers to an output refers to the constant before the outputs go.
-    redirected = [
-        {index: constant.get(index, index) for index in range(count)}
-        for count, constant in zip(counts, constants, strict=True)
-    ]
-    for mapping in (redirected, maps):
-        for subgraph, tensor_map in zip(model.subgraphs, mapping, strict=True):
-            renumber.map_tensors(subgraph, tensor_map)
-        renumber.map_signatures(model, mapping)
-    for subgraph, tensor_map in zip(model.subgraphs, maps, strict=True):
-        subgraph.tensors = [tensor for index, tensor in enumerate(subgraph.tensors or []) if index in tensor_map]
-    renumber.map_offline_plan(model, maps, counts)
-    _remove_unused_code(model)
-    return model
+    graph = Graph(copy.deepcopy(model))
+    expanded = _expand_tensors(graph, name)
+    constants = [_remove_operators(graph, s, name) for s in range(len(graph.model.subgraphs))]
+    graph.redirect(constants)
+    graph.change_tensors([TensorEdit(removed=set(constant)) for constant in constants])
+    _remove_unused_codes(graph)
+    return graph.model, Done("densify", tuple(expanded), can_be_undone=False)
 
 
-def expand(sparsity: schema.SparsityParametersT, shape: tuple[int, ...], values: np.ndarray) -> np.ndarray:
+def expand(sparsity: schema.SparsityParametersT, shape: tuple[int, ...], values: NDArray[np.int8]) -> NDArray[np.int8]:
     """The tensor [*shape] whose stored elements are `values` [stored], in order of the traversal.
 
     Raises:
@@ -133,7 +129,9 @@ def _levels(
     return sizes, strides
 
 
-def _csr(level: schema.DimensionMetadataT, number: int, nodes: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _csr(
+    level: schema.DimensionMetadataT, number: int, nodes: int, size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Children of each of `nodes` nodes, and the index of every child in a dimension of that size.
 
     Raises:
@@ -158,28 +156,30 @@ def _csr(level: schema.DimensionMetadataT, number: int, nodes: int, size: int) -
     return counts, children
 
 
-def _expand_tensors(model: schema.ModelT, name: str) -> None:
-    """Gives each sparse tensor a buffer with all its elements."""
-    users: dict[int, list[schema.TensorT]] = {}
+def _expand_tensors(graph: Graph, name: str) -> list[str]:
+    """Gives each sparse tensor a buffer with all its elements; returns a line for each."""
+    model = graph.model
     contents: dict[int, bytes] = {}  # by id of the tensor
+    expanded = []
     for s, subgraph in enumerate(model.subgraphs):
         for t, tensor in enumerate(subgraph.tensors or []):
-            users.setdefault(tensor.buffer, []).append(tensor)
             if tensor.sparsity is not None:
                 contents[id(tensor)] = _dense_bytes(model, tensor, f"{name}: {_place(s, t, tensor)}")
-    for buffer, tensors in users.items():
+                expanded.append(f"{_place(s, t, tensor)}: expanded to {len(contents[id(tensor)]):,} bytes")
+    for buffer, tensors in graph.tensors_by_buffer().items():
         sparse = [tensor for tensor in tensors if tensor.sparsity is not None]
-        # The buffer takes the elements itself unless somebody reads something else from it.
+        # The buffer takes the elements itself unless another tensor reads something else from it.
         alone = len(sparse) == len(tensors) and len({contents[id(tensor)] for tensor in sparse}) == 1
         places = {contents[id(sparse[0])]: buffer} if alone else {}
+        if alone:
+            model.buffers[buffer].data = byte_vector(contents[id(sparse[0])])
         for tensor in sparse:
             content = contents[id(tensor)]
             if content not in places:
-                places[content] = len(model.buffers)
-                model.buffers.append(schema.BufferT())
+                places[content] = graph.add_buffer(content)
             tensor.buffer = places[content]
-            model.buffers[tensor.buffer].data = np.frombuffer(content, np.uint8)
             tensor.sparsity = None
+    return expanded
 
 
 def _dense_bytes(model: schema.ModelT, tensor: schema.TensorT, where: str) -> bytes:
@@ -201,15 +201,16 @@ def _place(subgraph: int, index: int, tensor: schema.TensorT) -> str:
     return f"subgraph {subgraph}, tensor {index} '{tflite.text(tensor.name)}'"
 
 
-def _remove_operators(model: schema.ModelT, s: int, subgraph: schema.SubGraphT, name: str) -> dict[int, int]:
-    """Removes the DENSIFY operators of a subgraph; returns the constant that stands for the output of each."""
+def _remove_operators(graph: Graph, s: int, name: str) -> dict[int, int]:
+    """Removes the DENSIFY operators of a subgraph; returns the constant that replaces the output of each."""
+    model, subgraph = graph.model, graph.model.subgraphs[s]
     tensors = subgraph.tensors or []
     constant_of: dict[int, int] = {}
-    kept = []
-    for operator in subgraph.operators or []:
+    removed = set()
+    for position, operator in enumerate(subgraph.operators or []):
         if tflite.builtin_code(model, operator) != _DENSIFY:
-            kept.append(operator)
             continue
+        removed.add(position)
         inputs, outputs = indices(operator.inputs), indices(operator.outputs)
         if len(inputs) != 1 or len(outputs) != 1 or min(inputs + outputs) < 0 or outputs[0] in constant_of:
             raise ModelError(f"{name}: subgraph {s}: a DENSIFY operator with unusual inputs or outputs")
@@ -227,7 +228,7 @@ def _remove_operators(model: schema.ModelT, s: int, subgraph: schema.SubGraphT, 
         constant_of[outputs[0]] = inputs[0]
     if set(constant_of) & set(constant_of.values()):
         raise ModelError(f"{name}: subgraph {s}: DENSIFY of what a DENSIFY gives")
-    subgraph.operators = kept
+    graph.remove_operators(s, removed)
     return constant_of
 
 
@@ -245,10 +246,8 @@ def _same_quantization(output: schema.TensorT, constant: schema.TensorT) -> bool
     )
 
 
-def _remove_unused_code(model: schema.ModelT) -> None:
-    codes = model.operatorCodes
-    unused = [i for i, code in enumerate(codes) if max(code.builtinCode, code.deprecatedBuiltinCode) == _DENSIFY]
-    mapping = renumber.without(len(codes), unused)
-    model.operatorCodes = [codes[i] for i in mapping]
-    for _, operator in tflite.operators(model):
-        operator.opcodeIndex = mapping[operator.opcodeIndex]
+def _remove_unused_codes(graph: Graph) -> None:
+    codes = graph.model.operatorCodes
+    graph.remove_codes(
+        [i for i, code in enumerate(codes) if max(code.builtinCode, code.deprecatedBuiltinCode) == _DENSIFY]
+    )

@@ -1,5 +1,8 @@
-"""What a packed layer costs on a Cortex-M: instructions, estimated, and bytes of scratch, exactly; and what it costs
-dense.
+"""The cost of a packed layer on a Cortex-M: instructions, estimated, and bytes of scratch, exactly; and the cost of its
+dense product.
+
+The rest of the package uses `estimate`, `least_scratch`, `kept_instructions`, `default_scratch`, `coding`, `Shape`,
+`Estimate`, `CPUS` and `DEFAULT_CPU`. The others, `Work` among them, are for the benchmarks that fit the constants.
 
 The instructions of a kernel are a sum of counts that follow from the layer (how many columns are transposed, elements
 decoded, products made), each times a constant of the core. The formula is here, the constants are in cost_constants.py,
@@ -12,8 +15,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsr import encodings, packing
 from dcsr.encodings import Streams, dcsr
@@ -70,7 +75,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a layer is multiplied with.
+    """The size of a layer's input and output.
 
     Attributes:
       vectors: output pixels of a convolution, in all images, or batches of a FULLY_CONNECTED.
@@ -90,11 +95,15 @@ class Estimate:
       instructions: None if the core has no constants for the coding.
       scratch_bytes: what its kernel asks for.
       dense_instructions: of the layer's dense product (baseline/dense_baseline.h); None without constants for it.
+      kernel: name of the kernel that runs the layer.
+      is_portable: whether scratch is too small for the core's own kernel.
     """
 
     instructions: int | None
     scratch_bytes: int
     dense_instructions: int | None = None
+    kernel: str = ""
+    is_portable: bool = False
 
     @property
     def slowdown(self) -> float:
@@ -178,7 +187,7 @@ def _pieces(packed: packing.PackedLayer, shape: Shape) -> int:
     return images * (rows_inside * pieces_of_rows + rows_outside * out_width)
 
 
-def _first_taps(size: int, out_size: int, taps: int, dilation: int, stride: int) -> np.ndarray:
+def _first_taps(size: int, out_size: int, taps: int, dilation: int, stride: int) -> NDArray[Any]:
     """Along one dimension, where in the image the first tap of each output pixel is (conv_geometry.h)."""
     padding = max((out_size - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
     return np.arange(out_size) * stride - padding
@@ -199,19 +208,36 @@ def coding(streams: Streams) -> str:
     return streams.encoding + width + values
 
 
-def estimate(cpu: str, layer: Work) -> Estimate:
-    """The cost of `layer` on the core named `cpu`; on an M85, which is emulated by an M55, that on an M55.
+def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape) -> Estimate:
+    """The cost of a packed layer on the core named `cpu`.
+
+    Args:
+      cpu: one of CPUS; an M85, which is emulated by an M55, has the cost of an M55.
+      packed: the layer.
+      shape: of its input and output.
 
     Raises:
       KeyError: if there is no such core.
     """
-    from dcsr.cost_constants import CONSTANTS
+    return estimate_work(cpu, work(packed, shape))
+
+
+def estimate_work(cpu: str, layer: Work) -> Estimate:
+    """As estimate(), of a layer known by its Work only.
+
+    Raises:
+      KeyError: if there is no such core.
+    """
+    from dcsr.planning.cost_constants import CONSTANTS
 
     constants = CONSTANTS["cortex-m55" if cpu == "cortex-m85" else cpu]
+    found = plan(cpu, layer)
     return Estimate(
         instructions(constants, parts(cpu, layer)),
-        plan(cpu, layer).bytes,
+        found.bytes,
         instructions(constants, dense_parts(cpu, layer)),
+        found.kernel,
+        found.is_portable,
     )
 
 
@@ -399,9 +425,9 @@ def plan(cpu: str, layer: Work) -> Plan:
 
 
 def kept_instructions(cpu: str, is_depthwise: bool, outputs: int, products: int) -> int:
-    """What a convolution or FULLY_CONNECTED takes, about, that stays as it is, whatever its type and weights.
+    """A rough count of instructions for a convolution or FULLY_CONNECTED that stays dense, of any type and weights.
 
-    A yardstick for what packed layers take, hence rough, and rather too low. It is a line through the dense 1x1
+    It is a yardstick for the cost of packed layers, and rather too low. It is a line through the dense 1x1
     convolutions of docs/results.md#cortex-m; of a DEPTHWISE_CONV_2D, what CMSIS-NN's takes for a product in DS-CNN and
     MobileNetV2 on a Cortex-M55, if a product of the line is not more.
 
@@ -422,8 +448,13 @@ def default_scratch(cpu: str) -> int:
     return _CORES[cpu].scratch_budget
 
 
-def least_scratch(cpu: str, layer: Work) -> int:
-    """The smallest budget with which the portable kernel is not needed."""
+def least_scratch(cpu: str, packed: packing.PackedLayer, shape: Shape) -> int:
+    """The smallest scratch budget, in bytes, with which the core's own kernel runs the layer."""
+    return least_scratch_of_work(cpu, work(packed, shape))
+
+
+def least_scratch_of_work(cpu: str, layer: Work) -> int:
+    """As least_scratch(), of a layer known by its Work only."""
     low, high = 0, 1 << 30
     while low < high:
         budget = (low + high) // 2
@@ -509,8 +540,8 @@ def _im2col_plan(core: _Core, layer: Work, budget: int) -> Plan | None:
     """conv2d_im2col.c: as few tiles as the budget allows, of about the same size."""
     asked_for = _im2col_tile(core, layer, budget)
     # The kernel plans anew with what it asked for.
-    found = asked_for and _im2col_tile(core, layer, asked_for.bytes)
-    return found and dataclasses.replace(found, bytes=asked_for.bytes)
+    found = _im2col_tile(core, layer, asked_for.bytes) if asked_for else None
+    return dataclasses.replace(found, bytes=asked_for.bytes) if found and asked_for else None
 
 
 def _im2col_tile(core: _Core, layer: Work, budget: int) -> Plan | None:

@@ -1,0 +1,315 @@
+"""The functions of `import dcsr`, on bytes and files. docs/python.md describes them with examples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from dcsr import compressing, report
+from dcsr import layers as layer_finder
+from dcsr import model as tflite
+from dcsr.layers import Layer
+from dcsr.model import ModelError
+from dcsr.passes import Done
+from dcsr.passes import densify as densifying
+from dcsr.planning import cost, plan_file
+from dcsr.planning.choice import Decision
+from dcsr.planning.settings import AUTO, DEFAULT_MIN_SPARSITY, DEFAULT_OBJECTIVE, OBJECTIVES, methods
+from dcsr.report import Row, Totals
+
+Model: TypeAlias = bytes | str | os.PathLike[str]
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """A compressed model and the numbers of its layers. Printed, it is the table of the command `compress`.
+
+    Attributes:
+      model: content of the compressed .tflite file.
+      original: content of the file that was compressed.
+      name: of the original, its path if it was a file.
+      layers: the numbers of each layer with weights, in the order of the model.
+      objective, cpu: as given to `compress`.
+      decisions: the planner's decisions, with the layers and their weights.
+      passes: what each pass did.
+    """
+
+    model: bytes
+    original: bytes
+    name: str
+    layers: tuple[Row, ...]
+    objective: str
+    cpu: str
+    decisions: tuple[Decision, ...]
+    passes: tuple[Done, ...]
+
+    @property
+    def totals(self) -> Totals:
+        """Sums over the packed layers."""
+        return report.totals(self.layers)
+
+    @property
+    def bytes_before(self) -> int:
+        """Bytes of the original file."""
+        return len(self.original)
+
+    @property
+    def bytes_after(self) -> int:
+        """Bytes of the compressed file."""
+        return len(self.model)
+
+    def plan(self) -> str:
+        """The text of a plan file that leads to the same model; `compress(..., plan=PATH)` reads it."""
+        title = f"{Path(self.name).name}, objective {self.objective}, {self.cpu}; compress --plan reads it"
+        return plan_file.plan_text(self.decisions, title)
+
+    def summary(self) -> list[str]:
+        """Lines about the layers that stay dense and about the bytes of the file."""
+        return report.summary(self.layers, self.bytes_before, self.bytes_after, self.cpu)
+
+    def __str__(self) -> str:
+        return report.table(self.layers) + "\n".join(self.summary())
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, repr=False)
+class Inspection:
+    """The numbers of the layers of a model. Printed, it is the table of the command `inspect`.
+
+    Attributes:
+      model: content of the .tflite file.
+      layers: the numbers of each layer with weights, in the order of the model.
+      cpu: as given to `inspect`.
+    """
+
+    model: bytes
+    layers: tuple[Row, ...]
+    cpu: str
+
+    @property
+    def totals(self) -> Totals:
+        """Sums over the packed layers."""
+        return report.totals(self.layers)
+
+    def summary(self) -> list[str]:
+        """Lines about the file and its packed layers."""
+        lines = [f"file {len(self.model):,} bytes, {len(self.layers)} layers with weights"]
+        if phrases := report.layer_summary(self.layers, self.cpu):
+            lines.append("   ".join(phrases))
+        return lines
+
+    def __str__(self) -> str:
+        return report.table(self.layers) + "\n".join(self.summary())
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The comparison of two models. Printed, it is the output of the command `verify`.
+
+    Attributes:
+      identical: whether all outputs are equal, bit for bit.
+      difference: the first output element that differs; empty if none does.
+      samples: number of inputs.
+      arena_bytes: that the interpreter uses for each of the two models on this machine.
+    """
+
+    identical: bool
+    difference: str
+    samples: int
+    arena_bytes: tuple[int, int]
+
+    def __str__(self) -> str:
+        before, after = self.arena_bytes
+        outcome = (
+            f"identical: {self.samples} samples, every bit of every output"
+            if self.identical
+            else f"different: {self.difference}"
+        )
+        return f"{outcome}\narena {before:,} -> {after:,} bytes ({after - before:+,})"
+
+
+def compress(
+    model: Model,
+    *,
+    method: str = AUTO,
+    min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    objective: str = DEFAULT_OBJECTIVE,
+    cpu: str = cost.DEFAULT_CPU,
+    max_scratch: int | None = None,
+    plan: str | os.PathLike[str] | None = None,
+    strip: bool = False,
+    name: str | None = None,
+    progress: Callable[[list[Layer]], Iterable[Layer]] = iter,
+) -> Result:
+    """Packs the sparse layers of an int8 model. The outputs of the model do not change.
+
+    Args:
+      model: content or path of a .tflite file.
+      method: encoding of all packed layers; `auto` has the objective choose for each, `none` packs nothing.
+      min_sparsity: least share of zero weights of a layer that is packed, 0..1.
+      objective: `balanced`, `size` or `speed`.
+      cpu: core that instructions and scratch are estimated for, such as `cortex-m4`.
+      max_scratch: bytes of scratch that a layer may take, 0..2^32 - 1; None for the kernels' default.
+      plan: path of a plan file, which overrides the other arguments for the tensors it names.
+      strip: whether to leave out everything that running the model does not need; `decompress` needs some of it.
+      name: of the model in messages; None for its path.
+      progress: wraps the list of layers while it is worked through, for a progress bar.
+
+    Raises:
+      ModelError: if the model cannot be read or compressed, or the plan does not fit it.
+      ValueError: if an argument has no such value.
+    """
+    _check_one_of("method", method, methods())
+    _check_one_of("objective", objective, OBJECTIVES)
+    _check_one_of("cpu", cpu, cost.CPUS)
+    if not 0 <= min_sparsity <= 1:
+        raise ValueError(f"min_sparsity {min_sparsity} is not between 0 and 1")
+    if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
+        raise ValueError(f"max_scratch {max_scratch} is no number of bytes")
+    data, name = _read(model, name)
+    compressed, decisions, passes = compressing.compress(
+        tflite.parse(data, name),
+        name,
+        method=method,
+        min_sparsity=min_sparsity,
+        objective=objective,
+        cpu=cpu,
+        max_scratch=max_scratch,
+        plan=plan,
+        strip=strip,
+        progress=progress,
+    )
+    return Result(
+        model=tflite.serialize(compressed),
+        original=data,
+        name=name,
+        layers=tuple(map(report.row, decisions)),
+        objective=objective,
+        cpu=cpu,
+        decisions=tuple(decisions),
+        passes=tuple(passes),
+    )
+
+
+def decompress(model: Model, *, name: str | None = None) -> bytes:
+    """The dense model whose compression gave `model`.
+
+    Args:
+      model: content or path of a compressed .tflite file.
+      name: of the model in messages; None for its path.
+
+    Returns:
+      The content of the dense .tflite file.
+
+    Raises:
+      ModelError: if the model cannot be read, is not compressed, is stripped, or is damaged.
+    """
+    data, name = _read(model, name)
+    return tflite.serialize(compressing.decompress(tflite.parse(data, name), name))
+
+
+def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU, name: str | None = None) -> Inspection:
+    """The numbers of the layers of a model, compressed or not.
+
+    Args:
+      model: content or path of a .tflite file.
+      cpu: core that instructions and scratch are estimated for.
+      name: of the model in messages; None for its path.
+
+    Raises:
+      ModelError: if the model cannot be read.
+      ValueError: if there is no such core.
+    """
+    _check_one_of("cpu", cpu, cost.CPUS)
+    data, name = _read(model, name)
+    parsed = tflite.parse(data, name)
+    if densifying.is_sparse(parsed):
+        parsed, _ = densifying.densify(parsed, name)
+    try:
+        rows = [report.inspected_row(parsed, layer, cpu) for layer in layer_finder.find(parsed)]
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from error
+    return Inspection(data, tuple(rows), cpu)
+
+
+def verify(
+    original: Model,
+    compressed: Model,
+    samples: int = 20,
+    seed: int = 0,
+    inputs: str | os.PathLike[str] | Mapping[str, NDArray[Any]] | None = None,
+    *,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> Verification:
+    """Runs two models in the TFLM interpreter on the same inputs and compares every output bit for bit.
+
+    Args:
+      original: content or path of a .tflite file.
+      compressed: content or path of another one.
+      samples: number of random inputs.
+      seed: of the random inputs.
+      inputs: inputs in place of random ones: an array [samples, *shape] for each input by its name, or the path of an
+        .npz file with such arrays.
+      progress: wraps the sequence of sample numbers, for a progress bar.
+
+    Raises:
+      ModelError: if a model cannot be read or run, or the inputs do not fit.
+    """
+    from dcsr import runtime, verification
+
+    files = [_read(original, None, "original"), _read(compressed, None, "compressed")]
+    blobs, names = [data for data, _ in files], [name for _, name in files]
+    models = [tflite.parse(blob, name) for blob, name in zip(blobs, names, strict=True)]
+    for number, (model, name) in enumerate(zip(models, names, strict=True)):
+        if densifying.is_sparse(model):
+            models[number], _ = densifying.densify(model, name)
+            blobs[number] = tflite.serialize(models[number])
+    wanted = verification.inputs_of(models[0], names[0])
+    if verification.inputs_of(models[1], names[1]) != wanted:
+        raise ModelError(f"{names[1]}: its inputs are not those of {names[0]}")
+    outputs = {len(model.subgraphs[0].outputs) for model in models}
+    if len(outputs) != 1:
+        raise ModelError(f"{names[1]}: its number of outputs is not that of {names[0]}")
+    if inputs is None:
+        chosen = verification.random_samples(wanted, samples, seed)
+    elif isinstance(inputs, Mapping):
+        chosen = verification.array_samples(inputs, wanted, "inputs")
+    else:
+        chosen = verification.file_samples(inputs, wanted)
+
+    first, second = (_interpreter(blob, name) for blob, name in zip(blobs, names, strict=True))
+    before, after = (runtime.arena_used_bytes(blob) for blob in blobs)
+    try:
+        difference = verification.compare(first, second, wanted, outputs.pop(), chosen, progress)
+    except RuntimeError as error:
+        raise ModelError(f"{names[0]}, {names[1]}: the interpreter failed: {error}") from error
+    return Verification(difference is None, difference.text if difference else "", len(chosen), (before, after))
+
+
+def _interpreter(blob: bytes, name: str) -> Any:
+    from dcsr import runtime
+
+    try:
+        return runtime.Interpreter.from_bytes(blob)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
+
+
+def _read(model: Model, name: str | None, unnamed: str = "model") -> tuple[bytes, str]:
+    """(content, name for messages) of a model; `unnamed` is the name of bytes without one."""
+    if isinstance(model, (str, os.PathLike)):
+        return tflite.read_bytes(model), name or str(model)
+    return bytes(model), name or unnamed
+
+
+def _check_one_of(argument: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"unknown {argument} {value!r}; known are {', '.join(known)}")

@@ -1,0 +1,57 @@
+"""Models that compress refuses, and files attached to models."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from dcsr import compressing
+from dcsr import model as tflite
+from dcsr.schema import schema
+from dcsr.testing.models import Builder, fully_connected_model, sparse_matrix
+from dcsr.testing.round_trip import rng, round_trip, through_bytes
+
+OP = schema.BuiltinOperator
+
+
+@pytest.mark.parametrize("dtype,text", [(np.float32, "float32 weights"), (np.uint8, "uint8 weights")])
+def test_models_that_are_not_int8_are_refused(dtype, text):
+    builder = Builder()
+    x = builder.tensor("x", (1, 8), dtype)
+    weights = builder.tensor("dense/MatMul", (4, 8), dtype, data=np.zeros((4, 8), dtype))
+    y = builder.tensor("y", (1, 4), dtype)
+    builder.operator(OP.FULLY_CONNECTED, [x, weights, -1], [y], schema.FullyConnectedOptionsT())
+    with pytest.raises(tflite.ModelError) as error:
+        compressing.compress(through_bytes(builder.finish([x], [y])), "kws.tflite")
+    message = f"kws.tflite: subgraph 0, tensor 1 'dense/MatMul': {text}; convert the model to int8 first"
+    assert str(error.value).startswith(message)
+
+
+def test_compressed_models_are_refused():
+    model = fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9))
+    compressed, _ = round_trip(model)
+    with pytest.raises(tflite.ModelError, match="compressed already"):
+        compressing.compress(compressed, "m")
+    with pytest.raises(tflite.ModelError, match="no compressed layers"):
+        compressing.decompress(through_bytes(model), "m")
+
+
+def test_files_attached_to_the_model_are_kept():
+    """TFLite Metadata appends label files as a ZIP archive to the flatbuffer."""
+    data = tflite.serialize(fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9)))
+    stream = io.BytesIO(data)
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.txt", "yes\nno\n" * 50)
+    compressed, (decision,), _ = compressing.compress(tflite.parse(stream.getvalue(), "m"), "m")
+    assert decision.packed
+    result = tflite.serialize(compressed)
+    back = tflite.serialize(compressing.decompress(tflite.parse(result, "c"), "c"))
+    for form in (result, back):
+        with zipfile.ZipFile(io.BytesIO(form)) as archive:
+            assert archive.testzip() is None
+            assert archive.read("labels.txt") == b"yes\nno\n" * 50
+    assert back.startswith(data)
+    damaged = result.replace(b"PK\1\2", b"PK\1\3")
+    with pytest.raises(tflite.ModelError, match="ZIP archive"):
+        tflite.parse(damaged, "m")

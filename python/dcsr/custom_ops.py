@@ -1,0 +1,50 @@
+"""The operators of compressed models, as a model file has them: custom codes and options."""
+
+from __future__ import annotations
+
+from flatbuffers import flexbuffers
+
+from dcsr import model as tflite
+from dcsr import packing
+from dcsr.schema import enum_name, schema
+
+CUSTOM_CODES = {
+    packing.OP_CONV_2D: "DCSR_CONV_2D",
+    packing.OP_FULLY_CONNECTED: "DCSR_FULLY_CONNECTED",
+}
+
+
+def is_custom_op(model: schema.ModelT, operator: schema.OperatorT) -> bool:
+    """Whether the operator is one of a compressed model."""
+    return tflite.operator_name(model, operator) in CUSTOM_CODES.values()
+
+
+def options(packed: packing.PackedLayer, operator: schema.OperatorT) -> bytes:
+    """custom_options of the operator that replaces `operator`. Viewers show them; the kernels do not read them."""
+    found = {
+        "op": CUSTOM_CODES[packed.op].removeprefix("DCSR_"),
+        "encoding": packed.streams.scheme,
+        "rows": packed.streams.rows,
+        "cols": packed.streams.cols,
+        "fused_activation_function": enum_name(
+            schema.ActivationFunctionType, operator.builtinOptions.fusedActivationFunction
+        ),
+    }
+    if packed.int16_activations:
+        found["activations"] = "INT16"
+    if packed.op == packing.OP_CONV_2D:
+        found |= {
+            "stride_h": packed.stride[0],
+            "stride_w": packed.stride[1],
+            "padding": enum_name(schema.Padding, operator.builtinOptions.padding),
+        }
+        if packed.filter_size != (1, 1):
+            found |= {
+                "filter_h": packed.filter_size[0],
+                "filter_w": packed.filter_size[1],
+                "dilation_h": packed.dilation[0],
+                "dilation_w": packed.dilation[1],
+            }
+    else:
+        found["keep_num_dims"] = bool(operator.builtinOptions.keepNumDims)
+    return bytes(flexbuffers.Dumps(found))

@@ -1,0 +1,139 @@
+"""Replaces layers by custom operators with packed weights. `record.restore` undoes it.
+
+A packed layer takes the index of its weight tensor; bias tensors that nothing else uses are removed. Parts of the
+model that do not follow from the packed layers are recorded (record.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+
+from dcsr import custom_ops
+from dcsr import layers as layer_finder
+from dcsr.graph import Graph, TensorEdit, byte_vector, indices
+from dcsr.passes import Done
+from dcsr.passes.record import Recorder, bias_record, weights_record
+from dcsr.planning import cost
+from dcsr.planning.candidates import Candidate
+from dcsr.planning.choice import Decision
+from dcsr.schema import schema
+
+
+def pack(model: schema.ModelT, decisions: Sequence[Decision]) -> tuple[schema.ModelT, Done]:
+    """A copy of the model with the decisions carried out.
+
+    Args:
+      model: is not changed.
+      decisions: one for each layer; layers without a candidate stay as they are.
+
+    Returns:
+      (the packed model, what was done).
+    """
+    graph = Graph(copy.deepcopy(model))
+    chosen = [(decision, decision.candidate) for decision in decisions if decision.candidate]
+    if chosen:
+        _pack(graph, chosen)
+    changes = [
+        f"subgraph {decision.layer.subgraph}, operator {decision.layer.position}: '{decision.layer.name}' as"
+        f" {cost.coding(candidate.packed.streams)}"
+        for decision, candidate in chosen
+    ]
+    return graph.model, Done("pack", tuple(changes), can_be_undone=True)
+
+
+def _pack(graph: Graph, chosen: Sequence[tuple[Decision, Candidate]]) -> None:
+    model = graph.model
+    recorder = Recorder(len(model.subgraphs))
+    originals = len(model.buffers)
+    blobs: dict[bytes, int] = {}
+    edits = []
+    for s in range(len(model.subgraphs)):
+        mine = [(decision, candidate) for decision, candidate in chosen if decision.layer.subgraph == s]
+        edits.append(_pack_subgraph(graph, s, mine, blobs, recorder))
+    for plan, content in graph.change_tensors(edits):
+        recorder.offline_plan(plan, content)
+    dropped = sorted(recorder.buffers() - graph.used_buffers())
+    assert all(0 < index < originals for index in dropped)
+    recorder.removed_buffers(dropped)
+    graph.remove_buffers(dropped)
+    recorder.attach(graph)
+
+
+def _pack_subgraph(
+    graph: Graph,
+    s: int,
+    chosen: Sequence[tuple[Decision, Candidate]],
+    blobs: dict[bytes, int],
+    recorder: Recorder,
+) -> TensorEdit:
+    """Replaces the chosen operators of a subgraph.
+
+    Args:
+      graph: changed, except for its lists of tensors.
+      s: the subgraph.
+      chosen: its layers that are packed.
+      blobs: index of the buffer of each packed layer so far; gets those of this subgraph.
+      recorder: gets everything that is replaced.
+
+    Returns:
+      The changes to the tensors of the subgraph.
+    """
+    edit = TensorEdit()
+    subgraph = graph.model.subgraphs[s]
+    kept = _tensors_in_use(graph, s, {decision.layer.position for decision, _ in chosen})
+    packed_tensors: dict[int, int] = {}  # index of the tensor of each buffer in `blobs`
+    for decision, candidate in chosen:
+        operator = subgraph.operators[decision.layer.position]
+        recorder.operator(s, decision.layer.position, operator)
+        weights, bias = int(operator.inputs[1]), layer_finder.bias_index(operator)
+        original = subgraph.tensors[weights]
+        is_first_use = not recorder.has_tensor(s, weights)
+        recorder.tensor(s, weights, weights_record(subgraph, decision.layer, candidate.packed))
+        if bias >= 0 and bias not in kept:
+            edit.removed.add(bias)
+            activations = subgraph.tensors[operator.inputs[0]]
+            recorder.tensor(s, bias, bias_record(subgraph.tensors[bias], activations, original))
+
+        blob = candidate.blob
+        if blob not in blobs:
+            blobs[blob] = graph.add_buffer(blob)
+        buffer = blobs[blob]
+        if is_first_use:
+            edit.replaced[weights] = _packed_tensor(original, blob, buffer)
+            packed_tensors[buffer] = weights
+        elif buffer not in packed_tensors:
+            packed_tensors[buffer] = len(subgraph.tensors) + len(edit.added)
+            edit.added.append(_packed_tensor(original, blob, buffer))
+        _replace_operator(graph, operator, packed_tensors[buffer], decision, candidate)
+    return edit
+
+
+def _tensors_in_use(graph: Graph, s: int, packed: set[int]) -> set[int]:
+    """Tensors of a subgraph that are still used if the operators `packed` need their activations and outputs only."""
+    used = graph.ends(s)
+    for position, operator in enumerate(graph.model.subgraphs[s].operators or []):
+        inputs = indices(operator.inputs)
+        used.update(inputs[:1] if position in packed else inputs, indices(operator.outputs))
+        used.update(indices(operator.intermediates))
+    return used
+
+
+def _packed_tensor(weights: schema.TensorT, blob: bytes, buffer: int) -> schema.TensorT:
+    """The tensor of a packed layer, with the name of the weights."""
+    return schema.TensorT(
+        shape=np.array([len(blob)], np.int32), type=schema.TensorType.INT8, buffer=buffer, name=weights.name
+    )
+
+
+def _replace_operator(
+    graph: Graph, operator: schema.OperatorT, packed_tensor: int, decision: Decision, candidate: Candidate
+) -> None:
+    packed = candidate.packed
+    operator.opcodeIndex = graph.custom_code(custom_ops.CUSTOM_CODES[packed.op])
+    operator.inputs = np.array([operator.inputs[0], packed_tensor], np.int32)
+    operator.builtinOptionsType = schema.BuiltinOptions.NONE
+    operator.customOptions = byte_vector(custom_ops.options(packed, decision.layer.operator))
+    operator.builtinOptions = None

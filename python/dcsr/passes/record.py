@@ -1,0 +1,263 @@
+"""The record of replaced operators and tensors, and the pass that restores them: it undoes pack.
+
+Pack puts everything that does not follow from a packed layer in the metadata entry `dcsr_original`
+(docs/format.md#in-the-model-file): a small model, deflated, whose subgraphs hold the replaced tensors and operators.
+Bias values follow from the folded bias, weight scales from the requantisation multipliers, and bias scales from both.
+"""
+
+from __future__ import annotations
+
+import copy
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcsr import layers as layer_finder
+from dcsr import model as tflite
+from dcsr import packing
+from dcsr.custom_ops import CUSTOM_CODES
+from dcsr.graph import Graph, byte_vector, indices
+from dcsr.layers import Layer
+from dcsr.model import ModelError
+from dcsr.passes import Done
+from dcsr.schema import schema
+
+RECORD_NAME = b"dcsr_original"
+RECORD_VERSION = 2
+_READABLE_VERSIONS = (1, 2)  # 1 lists no single scales
+_MAX_RECORD_BYTES = 1 << 28  # of an inflated record; a larger one is an attack, not a model
+
+
+class Recorder:
+    """Collects the record of a model's replaced parts."""
+
+    def __init__(self, subgraphs: int) -> None:
+        def empty() -> schema.SubGraphT:
+            return schema.SubGraphT(tensors=[], inputs=[], operators=[], outputs=[])
+
+        self._record = schema.ModelT(
+            version=RECORD_VERSION, subgraphs=[empty() for _ in range(subgraphs)], buffers=[], metadata=[]
+        )
+
+    def operator(self, subgraph: int, position: int, operator: schema.OperatorT) -> None:
+        """Records an operator as it is now."""
+        recorded = self._record.subgraphs[subgraph]
+        recorded.operators.append(copy.copy(operator))
+        recorded.outputs.append(position)
+
+    def has_tensor(self, subgraph: int, index: int) -> bool:
+        """Whether a tensor is recorded already."""
+        return index in self._record.subgraphs[subgraph].inputs
+
+    def tensor(self, subgraph: int, index: int, tensor: schema.TensorT) -> None:
+        """Records a tensor, unless it is recorded already."""
+        if not self.has_tensor(subgraph, index):
+            recorded = self._record.subgraphs[subgraph]
+            recorded.inputs.append(index)
+            recorded.tensors.append(tensor)
+
+    def offline_plan(self, entry: schema.MetadataT, content: bytes) -> None:
+        """Records the content of an offline memory plan."""
+        self._record.metadata.append(schema.MetadataT(name=entry.name, buffer=len(self._record.buffers)))
+        self._record.buffers.append(schema.BufferT(data=byte_vector(content)))
+
+    def buffers(self) -> set[int]:
+        """Buffers of the recorded tensors."""
+        return {tensor.buffer for subgraph in self._record.subgraphs for tensor in subgraph.tensors}
+
+    def removed_buffers(self, dropped: list[int]) -> None:
+        """Records the indices of buffers that the model no longer has."""
+        self._record.metadataBuffer = np.array(dropped, np.int32)
+
+    def attach(self, graph: Graph) -> None:
+        """Puts the record in the model's metadata."""
+        for subgraph in self._record.subgraphs:
+            if subgraph.operators:
+                subgraph.inputs = np.array(subgraph.inputs, np.int32)
+                subgraph.outputs = np.array(subgraph.outputs, np.int32)
+        graph.add_metadata(RECORD_NAME, pack_record(self._record))
+
+
+def bias_record(bias: schema.TensorT, activations: schema.TensorT, weights: schema.TensorT) -> schema.TensorT:
+    """The bias tensor of a layer, for the record."""
+    return _without_derived(bias, layer_finder.derived_bias_scale(activations, weights))
+
+
+def weights_record(subgraph: schema.SubGraphT, layer: Layer, packed: packing.PackedLayer) -> schema.TensorT:
+    """The weight tensor of a layer, for the record; its name stays with the packed layer."""
+    operator = layer.operator
+    activations, weights = (subgraph.tensors[i] for i in operator.inputs[:2])
+    output = subgraph.tensors[operator.outputs[0]]
+    recorded = _without_derived(weights, layer_finder.derived_weight_scale(activations, output, packed))
+    recorded.name = None
+    return recorded
+
+
+def _without_derived(tensor: schema.TensorT, derived_scale: NDArray[np.float32]) -> schema.TensorT:
+    """A copy of a constant tensor without the derived part of its quantisation, which isVariable marks.
+
+    The derived part is a scale vector equal to `derived_scale` with zero points of 0. If single scales differ
+    (converters may round the scales of channels without nonzeros otherwise), the vector holds these, and 0 for all
+    others. Ranges (min and max) are dropped as well: nothing that runs a quantised model reads them, and they cost 8
+    bytes each.
+    """
+    tensor = copy.deepcopy(tensor)
+    quantization = tensor.quantization
+    if quantization is None:
+        return tensor
+    quantization.min = quantization.max = None
+    zero_points = indices(quantization.zeroPoint)
+    scale = np.asarray([] if quantization.scale is None else quantization.scale, np.float32)
+    if scale.shape == derived_scale.shape and zero_points == [0] * len(scale):
+        differs = scale != derived_scale
+        if np.all(scale[differs] != 0):  # 0 stands for a derived scale
+            tensor.isVariable = True
+            quantization.scale = np.where(differs, scale, np.float32(0)) if differs.any() else None
+            quantization.zeroPoint = None
+    return tensor
+
+
+def _put_back_derived(tensor: schema.TensorT, derived_scale: NDArray[np.float32]) -> None:
+    """Undoes _without_derived, except for ranges."""
+    if tensor.isVariable:
+        tensor.isVariable = False
+        if tensor.quantization.scale is not None:
+            recorded = np.asarray(tensor.quantization.scale, np.float32)
+            if recorded.shape != derived_scale.shape:
+                raise ValueError(f"{len(recorded)} scales, {len(derived_scale)} expected")
+            derived_scale = np.where(recorded != 0, recorded, derived_scale)
+        tensor.quantization.scale = derived_scale
+        tensor.quantization.zeroPoint = np.zeros(len(derived_scale), np.int64)
+
+
+def restore(model: schema.ModelT, name: str) -> tuple[schema.ModelT, Done]:
+    """The model from before pack.
+
+    Args:
+      model: a compressed model; is not changed.
+      name: of the model, for error messages.
+
+    Returns:
+      (the dense model, what was done).
+
+    Raises:
+      ModelError: if the model has no record, or is damaged.
+    """
+    model = copy.deepcopy(model)
+    entries = [entry for entry in model.metadata or [] if entry.name == RECORD_NAME]
+    if len(entries) != 1:
+        raise ModelError(
+            f"{name}: has no '{RECORD_NAME.decode()}' metadata, which decompress needs; it was stripped"
+            " (compress --strip): decompress a model compressed without that, or take the original"
+        )
+    try:
+        record = unpack_record(model.buffers[entries[0].buffer].data)
+        changes = _restore(Graph(model), record, entries[0])
+        return tflite.parse(tflite.serialize(model), name), Done("restore", tuple(changes), can_be_undone=False)
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged record may cause any
+        raise ModelError(f"{name}: the record of the original is damaged ({error})") from error
+
+
+def _restore(graph: Graph, record: schema.ModelT, entry: schema.MetadataT) -> list[str]:
+    """Undoes pack on the graph; returns a line for each restored operator."""
+    model = graph.model
+    if record.version not in _READABLE_VERSIONS:
+        raise ValueError(f"it is of version {record.version}, this tool reads {RECORD_VERSION}")
+    if len(record.subgraphs) != len(model.subgraphs):
+        raise ValueError("wrong number of subgraphs")
+    layers = {(layer.subgraph, layer.position): layer for layer in layer_finder.find(model)}
+
+    model.metadata = [e for e in model.metadata if e is not entry] or None
+    packed = {
+        (s, int(model.subgraphs[s].operators[position].inputs[1]))
+        for s, recorded in enumerate(record.subgraphs)
+        for position in indices(recorded.outputs)
+    }
+    # Pack added the buffers of packed layers behind all others.
+    count = min(model.subgraphs[s].tensors[index].buffer for s, index in packed)
+    graph.restore_buffers(count, set(indices(record.metadataBuffer)), skip=packed)
+
+    tensors, maps = [], []
+    operators: dict[tuple[int, int], schema.OperatorT] = {}
+    for s, recorded in enumerate(record.subgraphs):
+        mine = dict(zip(indices(recorded.outputs), recorded.operators or [], strict=True))
+        restored, mapping = _restored_tensors(model.subgraphs[s], recorded, mine)
+        for position, operator in mine.items():
+            _restore_constants(model, restored, set(indices(recorded.inputs)), operator, layers[s, position])
+            operators[s, position] = operator
+        tensors.append(restored)
+        maps.append(mapping)
+    graph.restore_tensors(tensors, maps, replaced=operators.keys())
+    for (s, position), operator in operators.items():
+        model.subgraphs[s].operators[position] = operator
+    codes = [tflite.text(code.customCode) for code in model.operatorCodes]
+    custom = [index for index, code in enumerate(codes) if code in CUSTOM_CODES.values()]
+    graph.remove_codes(custom, skip=operators.keys())
+    for plan in record.metadata or []:
+        for current in model.metadata or []:
+            if current.name == plan.name:
+                model.buffers[current.buffer].data = record.buffers[plan.buffer].data
+    return [f"subgraph {s}, operator {p}: {tflite.operator_name(model, o)}" for (s, p), o in operators.items()]
+
+
+def _restored_tensors(
+    subgraph: schema.SubGraphT, recorded: schema.SubGraphT, operators: dict[int, schema.OperatorT]
+) -> tuple[list[schema.TensorT], dict[int, int]]:
+    """(tensors of a subgraph as they were, former index of each present tensor that is among them)."""
+    tensors = dict(zip(indices(recorded.inputs), recorded.tensors or [], strict=True))
+    exchanged = {int(operator.inputs[1]) for operator in operators.values()}
+    removed = set(tensors) - exchanged
+    packed = {int(subgraph.operators[position].inputs[1]) for position in operators}
+    added = len(packed) - len(exchanged)
+    total = len(subgraph.tensors or []) - added + len(removed)
+    mapping = dict(enumerate(index for index in range(total) if index not in removed))
+
+    restored: list[schema.TensorT] = [None] * total
+    for new, old in mapping.items():
+        restored[old] = subgraph.tensors[new]
+    for old, tensor in tensors.items():
+        if old in exchanged:
+            tensor.name = restored[old].name
+        restored[old] = tensor
+    return restored, mapping
+
+
+def _restore_constants(
+    model: schema.ModelT,
+    tensors: list[schema.TensorT],
+    recorded: set[int],
+    operator: schema.OperatorT,
+    layer: Layer,
+) -> None:
+    """Fills the weights, and the bias if it is recorded, of a restored operator from its packed layer."""
+    assert layer.packed is not None and layer.matrix is not None
+    activations, weights = (tensors[i] for i in operator.inputs[:2])
+    bias, output = layer_finder.bias_index(operator), tensors[operator.outputs[0]]
+    model.buffers[weights.buffer].data = byte_vector(layer.matrix.tobytes())
+    _put_back_derived(weights, layer_finder.derived_weight_scale(activations, output, layer.packed))
+    if bias in recorded:
+        tensor = tensors[bias]
+        values = packing.unfold_bias(layer.packed, layer.matrix)
+        model.buffers[tensor.buffer].data = byte_vector(values.astype(values.dtype.newbyteorder("<")).tobytes())
+        _put_back_derived(tensor, layer_finder.derived_bias_scale(activations, weights))
+
+
+def pack_record(record: schema.ModelT) -> bytes:
+    """The bytes of a record."""
+    return zlib.compress(tflite.serialize(record), 9)
+
+
+def unpack_record(data: NDArray[np.uint8]) -> schema.ModelT:
+    """The record in `data`.
+
+    Raises:
+      ValueError, zlib.error: if there is none.
+    """
+    inflater = zlib.decompressobj()
+    raw = inflater.decompress(bytes(data), _MAX_RECORD_BYTES)
+    if not inflater.eof:
+        raise ValueError("incomplete zlib stream")
+    return schema.ModelT.InitFromPackedBuf(raw, 0)

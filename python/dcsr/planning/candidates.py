@@ -1,0 +1,84 @@
+"""The ways to encode a layer, each with its exact bytes and estimated cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dcsr import encodings, packing
+from dcsr import layers as layer_finder
+from dcsr.layers import Layer
+from dcsr.packing import PackedLayer
+from dcsr.planning import cost, workload
+from dcsr.planning.settings import AUTO, NONE, Override, Settings, place
+from dcsr.schema import schema
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to encode a layer.
+
+    Attributes:
+      packed: the layer with its weights in that encoding.
+      shape: of the layer's input and output.
+      estimate: of its cost on the core that is planned for.
+    """
+
+    packed: PackedLayer
+    shape: cost.Shape
+    estimate: cost.Estimate
+
+    @cached_property
+    def blob(self) -> bytes:
+        """The bytes of the packed layer."""
+        return packing.pack(self.packed)
+
+
+def candidates(model: schema.ModelT, layer: Layer, settings: Settings) -> list[Candidate] | str:
+    """The ways to encode a layer, at least one; or the reason why it stays dense."""
+    if layer.obstacle:
+        return layer.obstacle
+    matrix = layer.matrix
+    assert matrix is not None
+    override = settings.of(layer)
+    planned = place(layer) in settings.overrides
+    if override.method == NONE:
+        return "left out by the plan" if planned else "--method none"
+    zeros = matrix.size - np.count_nonzero(matrix)
+    by_name = planned and override.method != AUTO
+    if not by_name and zeros < settings.min_sparsity * matrix.size:
+        return f"below --min-sparsity {100 * settings.min_sparsity:g} %"
+    shape = workload.shape(model, layer)
+    found: list[Candidate] = []
+    names = encodings.candidates(None if override.method == AUTO else override.method)
+    for streams in encodings.encode_all(matrix, names):
+        # Candidates differ in their streams only.
+        if found:
+            packed = dataclasses.replace(found[0].packed, streams=streams)
+        else:
+            packed = layer_finder.pack(model, layer, streams, _budget(override))
+        found.append(Candidate(packed, shape, cost.estimate(settings.cpu, packed, shape)))
+    fastest = min(found, key=time_and_size)
+    if settings.objective == "speed" and override.method == AUTO and fastest.estimate.slowdown > 1:
+        return f"faster dense on {settings.cpu}"
+    return found
+
+
+def size_and_time(candidate: Candidate) -> tuple[int, float]:
+    """(bytes of the streams, estimated instructions); without an estimate infinitely many."""
+    instructions = candidate.estimate.instructions
+    return candidate.packed.streams.nbytes, np.inf if instructions is None else instructions
+
+
+def time_and_size(candidate: Candidate) -> tuple[float, int]:
+    """(estimated instructions, bytes of the streams)."""
+    size, instructions = size_and_time(candidate)
+    return instructions, size
+
+
+def _budget(override: Override) -> int:
+    """scratch_budget of the packed layer, in which 0 stands for the kernels' default."""
+    return 0 if override.scratch is None else max(override.scratch, 1)

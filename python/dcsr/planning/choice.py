@@ -1,0 +1,229 @@
+"""Chooses one candidate for each layer, or none: objectives, the budget of `balanced`, and layers that save nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dcsr import custom_ops
+from dcsr import layers as layer_finder
+from dcsr import model as tflite
+from dcsr.graph import Graph, length
+from dcsr.layers import Layer
+from dcsr.packing import PackedLayer
+from dcsr.planning import workload
+from dcsr.planning.candidates import Candidate, size_and_time, time_and_size
+from dcsr.planning.settings import Settings
+from dcsr.schema import schema
+
+# `balanced` may make an inference this much longer than with the fastest encodings, to make the model smaller.
+BALANCED_TOLERANCE = 0.1
+
+_SAVES_NOTHING = "would not get smaller"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The decision about a layer.
+
+    Attributes:
+      layer: the layer.
+      candidate: how it is packed; None if it stays dense.
+      note: why it stays dense.
+      kept_instructions: rough count of its instructions if it stays dense; None if unknown.
+    """
+
+    layer: Layer
+    candidate: Candidate | None = None
+    note: str = ""
+    kept_instructions: int | None = None
+
+    @property
+    def packed(self) -> PackedLayer | None:
+        """The packed layer; None if the layer stays dense."""
+        return self.candidate.packed if self.candidate else None
+
+    @property
+    def dense_instructions(self) -> int | None:
+        """Instructions of the dense product of the layer, packed or not; None if unknown."""
+        return self.candidate.estimate.dense_instructions if self.candidate else self.kept_instructions
+
+
+def decide(
+    model: schema.ModelT,
+    layers: Sequence[Layer],
+    found: Sequence[list[Candidate] | str],
+    settings: Settings,
+    saves: Callable[[Sequence[Decision]], bool] | None,
+) -> list[Decision]:
+    """The decision about each layer.
+
+    The objective chooses among the candidates. Where its choice saves nothing, the smallest candidates are tried, and
+    if these save nothing either, the layers stay dense. That holds for the layers that share weights, and then for the
+    whole file, in which a record and operator codes come on top of the packed layers.
+
+    Args:
+      model: the model.
+      layers: its layers.
+      found: the candidates of each layer, or the reason why it stays dense.
+      settings: the settings of the plan.
+      saves: whether the file gets smaller with these decisions; None if layers are packed even if they save nothing.
+    """
+    decisions = _by_objective(model, layers, found, settings)
+
+    def smallest(number: int) -> Decision:
+        candidates = found[number]
+        assert not isinstance(candidates, str)
+        return dataclasses.replace(decisions[number], candidate=min(candidates, key=size_and_time))
+
+    groups: dict[int, list[int]] = {}
+    for number, decision in enumerate(decisions):
+        if decision.candidate:
+            groups.setdefault(_weights(model, decision.layer).buffer, []).append(number)
+    for buffer, numbers in groups.items():
+        group = [decisions[number] for number in numbers]
+        user = _other_user(model, buffer, group)
+        if user:
+            group = [_dense(decision, f"weights also used by {user}") for decision in group]
+        elif saves and not _group_saves(model, group):
+            group = [smallest(number) for number in numbers]
+            if not _group_saves(model, group):
+                group = [_dense(decision, _SAVES_NOTHING) for decision in group]
+        for number, decision in zip(numbers, group, strict=True):
+            decisions[number] = decision
+
+    if saves is None or not any(decision.candidate for decision in decisions) or saves(decisions):
+        return decisions
+    if settings.objective != "size":
+        decisions = [smallest(n) if decision.candidate else decision for n, decision in enumerate(decisions)]
+        if saves(decisions):
+            return decisions
+    return [_dense(decision, _SAVES_NOTHING) if decision.candidate else decision for decision in decisions]
+
+
+def _by_objective(
+    model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings
+) -> list[Decision]:
+    """The choice of the objective, in which all layers with candidates are packed."""
+    dense = [workload.kept_instructions(model, layer, settings.cpu) for layer in layers]
+    others = sum(time for time, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
+    chosen = iter(choose([c for c in found if not isinstance(c, str)], settings.objective, others))
+    return [
+        Decision(layer, note=candidates, kept_instructions=time)
+        if isinstance(candidates, str)
+        else Decision(layer, next(chosen), kept_instructions=time)
+        for layer, candidates, time in zip(layers, found, dense, strict=True)
+    ]
+
+
+def _dense(decision: Decision, note: str) -> Decision:
+    return dataclasses.replace(decision, candidate=None, note=note)
+
+
+def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 0) -> list[Candidate]:
+    """The best candidate of each layer; each layer has at least one.
+
+    `size` takes the smallest, `speed` those with the fewest estimated instructions, `balanced` makes all layers
+    together as small as they get while the whole inference takes at most BALANCED_TOLERANCE longer than with the
+    fastest. Between equals the other measure decides, then the order. Where there are candidates with an estimate,
+    `speed` and `balanced` look at no others.
+
+    Args:
+      layers: candidates of each layer.
+      objective: one of OBJECTIVES.
+      others: instructions that the model's other operators take.
+    """
+    if objective == "size":
+        return [min(layer, key=size_and_time) for layer in layers]
+    timed = [[candidate for candidate in layer if candidate.estimate.instructions is not None] for layer in layers]
+    chosen = [
+        min(with_estimate, key=time_and_size) if with_estimate else min(layer, key=size_and_time)
+        for layer, with_estimate in zip(layers, timed, strict=True)
+    ]
+    if objective == "balanced":
+        fastest = sum(time_and_size(candidate)[0] for candidate, layer in zip(chosen, timed, strict=True) if layer)
+        _make_smaller(chosen, timed, BALANCED_TOLERANCE * (fastest + others))
+    return chosen
+
+
+def _make_smaller(chosen: list[Candidate], layers: Sequence[Sequence[Candidate]], instructions: float) -> None:
+    """Takes smaller candidates in place of the chosen ones, for so many instructions more.
+
+    First come those that save most bytes for an instruction, until none fits into what is left. Of one layer alone that
+    ends with the smallest that fits.
+    """
+
+    def exchanges() -> Iterator[tuple[int, Candidate, int, float]]:
+        """Of what can be had: layer, candidate, bytes less, instructions more."""
+        for i, layer in enumerate(layers):
+            for candidate in layer:
+                saved = size_and_time(chosen[i])[0] - size_and_time(candidate)[0]
+                more = time_and_size(candidate)[0] - time_and_size(chosen[i])[0]
+                if saved > 0 and more <= instructions:
+                    yield i, candidate, saved, more
+
+    def rate(exchange: tuple[int, Candidate, int, float]) -> tuple[float, int]:
+        _, _, saved, more = exchange
+        return (saved / more if more > 0 else math.inf), saved
+
+    while found := list(exchanges()):
+        i, candidate, _, more = max(found, key=rate)
+        chosen[i] = candidate
+        instructions -= more
+
+
+def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:
+    return model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
+
+
+def _other_user(model: schema.ModelT, buffer: int, group: Sequence[Decision]) -> str | None:
+    """A user of the weights in `buffer` besides the group's operators; None if there is none."""
+    graph = Graph(model)
+    packed_ops = {(decision.layer.subgraph, decision.layer.position) for decision in group}
+    for s, subgraph in enumerate(model.subgraphs):
+        tensors = graph.tensors_of_buffer(s, buffer)
+        if tensors & graph.ends(s):
+            return "the model's inputs or outputs"
+        for position, number in graph.consumers(s, tensors):
+            if (s, position) not in packed_ops or number != 1:
+                return f"operator {position} {tflite.operator_name(model, subgraph.operators[position])}"
+    if buffer in graph.metadata_buffers():
+        return "the model's metadata"
+    return None
+
+
+def _group_saves(model: schema.ModelT, group: Sequence[Decision]) -> bool:
+    """Whether packed layers that share their weights take fewer bytes than the tensors that they replace."""
+    return _stored_after(group) < _stored_before(model, group)
+
+
+def _stored_before(model: schema.ModelT, group: Sequence[Decision]) -> int:
+    """Bytes of weights, bias and their quantisation, with the shared weights counted once."""
+    matrix = group[0].layer.matrix
+    assert matrix is not None
+    total = matrix.nbytes
+    seen = set()
+    for decision in group:
+        layer = decision.layer
+        tensors = model.subgraphs[layer.subgraph].tensors
+        bias = layer_finder.bias_index(layer.operator)
+        for index in (int(layer.operator.inputs[1]), bias):
+            if index < 0 or (layer.subgraph, index) in seen:
+                continue
+            seen.add((layer.subgraph, index))
+            quantization = tensors[index].quantization
+            if quantization is not None:
+                total += 4 * length(quantization.scale) + 8 * length(quantization.zeroPoint)
+            if index == bias:
+                total += len(tflite.buffer_bytes(model, tensors[index]))
+    return total
+
+
+def _stored_after(group: Sequence[Decision]) -> int:
+    """Bytes of packed layers and options."""
+    packed = [(decision.layer, decision.candidate) for decision in group if decision.candidate]
+    blobs = {candidate.blob for _, candidate in packed}
+    options = sum(len(custom_ops.options(candidate.packed, layer.operator)) for layer, candidate in packed)
+    return sum(map(len, blobs)) + options

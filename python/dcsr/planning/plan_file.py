@@ -1,0 +1,139 @@
+"""Plan files: the encoding and scratch of single layers, in YAML (docs/compressing.md#plans)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dcsr import model as tflite
+from dcsr.layers import Layer
+from dcsr.model import ModelError
+from dcsr.planning import cost
+from dcsr.planning.choice import Decision
+from dcsr.planning.settings import AUTO, NONE, Override, methods, place
+from dcsr.schema import schema
+
+_PLAN_VERSION = 1
+_ENTRY_KEYS = {"tensor", "subgraph", "method", "scratch"}
+
+
+def read_plan(
+    path: str | os.PathLike[str], model: schema.ModelT, layers: Sequence[Layer], model_name: str
+) -> dict[tuple[int, int], Override]:
+    """The overrides of a plan file.
+
+    Args:
+      path: of the file.
+      model: the model that the plan is for.
+      layers: of the model.
+      model_name: for error messages.
+
+    Raises:
+      ModelError: if the file is no plan, or names a tensor that the model does not have.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError(f"{path}: not YAML ({error})") from error
+    if not isinstance(content, dict) or content.get("version") != _PLAN_VERSION:
+        raise ModelError(f"{path}: not a plan: expected 'version: {_PLAN_VERSION}' and a list 'tensors'")
+    entries = content.get("tensors") or []
+    if unknown := set(map(str, content)) - {"version", "tensors"}:
+        raise ModelError(f"{path}: unknown key '{sorted(unknown)[0]}'; a plan has 'version' and 'tensors'")
+    if not isinstance(entries, list):
+        raise ModelError(f"{path}: 'tensors' is not a list")
+    overrides: dict[tuple[int, int], Override] = {}
+    for number, entry in enumerate(entries, start=1):
+        where = f"{path}: entry {number} of 'tensors'"
+        override = _override(entry, where)
+        layer = _find(entry, model, layers, where, model_name)
+        if layer.obstacle and override.method not in (NONE, AUTO):
+            raise ModelError(f"{where}: '{layer.name}' cannot be packed: {layer.obstacle}")
+        if place(layer) in overrides:
+            raise ModelError(f"{where}: '{layer.name}' has an entry already")
+        overrides[place(layer)] = override
+    return overrides
+
+
+def _override(entry: Any, where: str) -> Override:
+    if not isinstance(entry, dict) or "tensor" not in entry:
+        raise ModelError(f"{where}: expected 'tensor: NAME or INDEX' with 'method', 'scratch' or both")
+    if unknown := set(map(str, entry)) - _ENTRY_KEYS:
+        raise ModelError(f"{where}: unknown key '{sorted(unknown)[0]}'; known are {', '.join(sorted(_ENTRY_KEYS))}")
+    method, scratch = entry.get("method", AUTO), entry.get("scratch")
+    if method is None:  # YAML's null
+        method = NONE
+    if str(method) not in methods():
+        raise ModelError(f"{where}: unknown method '{method}'; known are {', '.join(methods())}")
+    if scratch is not None and (type(scratch) is not int or not 0 <= scratch < 1 << 32):
+        raise ModelError(f"{where}: scratch is a number of bytes, not {scratch!r}")
+    return Override(str(method), scratch)
+
+
+def _find(entry: dict[str, Any], model: schema.ModelT, layers: Sequence[Layer], where: str, model_name: str) -> Layer:
+    """The layer whose weights an entry names."""
+    wanted, subgraph = entry["tensor"], entry.get("subgraph")
+    if type(wanted) not in (int, str):
+        raise ModelError(f"{where}: 'tensor' is a name or an index, not {wanted!r}")
+    if subgraph is not None and type(subgraph) is not int:
+        raise ModelError(f"{where}: 'subgraph' is an index, not {subgraph!r}")
+
+    def matches(layer: Layer) -> bool:
+        s, index = place(layer)
+        if subgraph is not None and s != subgraph:
+            return False
+        if type(wanted) is int:
+            return index == wanted and (subgraph is not None or s == 0)
+        return wanted in (layer.name, tflite.text(model.subgraphs[s].tensors[index].name))
+
+    # Operators that share a weight tensor are one entry.
+    found = {place(layer): layer for layer in layers if matches(layer)}
+    if not found:
+        known = ", ".join(f"{place(layer)[1]} '{layer.name}'" for layer in layers[:4])
+        more = ", ..." if len(layers) > 4 else ""
+        raise ModelError(
+            f"{where}: {model_name} has no layer whose weights are tensor {wanted!r}; it has {known or 'none'}{more}"
+            " (compress --dump-plan lists all)"
+        )
+    if len(found) > 1:
+        indices = ", ".join(f"{s}: {index}" for s, index in sorted(found))
+        raise ModelError(
+            f"{where}: tensor {wanted!r} is the name of several (subgraph: index {indices}); give the index"
+        )
+    return next(iter(found.values()))
+
+
+def plan_text(decisions: Sequence[Decision], title: str) -> str:
+    """The text of a plan file that leads to the same decisions.
+
+    Args:
+      decisions: one for each layer.
+      title: first line, a comment.
+    """
+    lines = [f"# {_printable(title)}", f"version: {_PLAN_VERSION}", "tensors:"]
+    seen = set()
+    for decision in decisions:
+        layer, packed = decision.layer, decision.packed
+        s, index = place(layer)
+        if layer.matrix is None or layer.obstacle or (s, index) in seen:
+            continue
+        seen.add((s, index))
+        lines.append(f"  - tensor: {index}  # {_printable(layer.name)}")
+        if s:
+            lines.append(f"    subgraph: {s}")
+        lines.append(f"    method: {cost.coding(packed.streams) if packed else NONE}")
+        if packed and packed.scratch_budget:
+            lines.append(f"    scratch: {packed.scratch_budget}")
+    if not seen:
+        lines[-1] = "tensors: []"
+    return "\n".join(lines) + "\n"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)

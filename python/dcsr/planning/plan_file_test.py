@@ -1,0 +1,129 @@
+"""Plan files, read and written."""
+
+import numpy as np
+import pytest
+
+from dcsr import compressing, encodings
+from dcsr import model as tflite
+from dcsr.planning import cost, plan_file
+from dcsr.planning.choice import Decision
+from dcsr.planning.settings import OBJECTIVES
+from dcsr.schema import schema
+from dcsr.testing.models import Builder, sparse_matrix, three_convolutions
+from dcsr.testing.round_trip import through_bytes
+
+
+@pytest.fixture(name="model")
+def _model() -> schema.ModelT:
+    return through_bytes(three_convolutions())
+
+
+def write(tmp_path, text: str) -> str:
+    path = tmp_path / "plan.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def compress(model: schema.ModelT, **options) -> list[Decision]:
+    return compressing.compress(model, "m", **options)[1]
+
+
+@pytest.mark.parametrize("method", encodings.METHODS)
+def test_plan_chooses_encoding_and_scratch_of_a_tensor(model, tmp_path, method):
+    index = int(model.subgraphs[0].operators[1].inputs[1])
+    path = write(
+        tmp_path,
+        f"version: 1\ntensors:\n- {{tensor: first/weights, method: {method}, scratch: 5000}}\n"
+        f"- {{tensor: {index}, method: {method}}}\n",
+    )
+    first, second, _ = compress(model, plan=path, max_scratch=9000)
+    assert cost.coding(first.packed.streams) in encodings.candidates(method)
+    assert first.packed.scratch_budget == 5000
+    # Although half of it is not zero.
+    if second.packed:
+        assert cost.coding(second.packed.streams) in encodings.candidates(method)
+        assert second.packed.scratch_budget == 9000
+    else:
+        assert second.note == "would not get smaller"
+
+
+def test_plan_leaves_a_tensor_as_it_is(model, tmp_path):
+    first, _, _ = compress(model, plan=write(tmp_path, "version: 1\ntensors: [{tensor: first/weights, method: none}]"))
+    assert first.packed is None and first.note == "left out by the plan"
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("scratch", [None, 0, 3000])
+def test_dumped_plan_makes_the_same_choices(model, tmp_path, objective, scratch):
+    chosen = compress(model, objective=objective, max_scratch=scratch)
+    text = plan_file.plan_text(chosen, "a title")
+    again = compress(model, plan=write(tmp_path, text))
+    blobs = [[d.candidate and d.candidate.blob for d in decisions] for decisions in (again, chosen)]
+    assert blobs[0] == blobs[1]
+    # Without scratch it is faster as it is.
+    assert (chosen[0].packed is None) == (objective == "speed" and scratch == 0)
+
+
+def test_plan_names_the_scratch_that_limits_tiles(model):
+    """Less scratch means more tiles, each of which decodes the layer."""
+    found = [compress(model, max_scratch=scratch, method="rle")[0].candidate for scratch in (None, 4000, 0)]
+    work = [cost.work(candidate.packed, candidate.shape) for candidate in found]
+    tiles = [cost.plan("cortex-m4", entry) for entry in work]
+    assert tiles[0].passes == 1 and tiles[1].passes > 1 and tiles[2].is_portable
+    times = [cost.estimate_work("cortex-m4", entry).instructions for entry in work]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    "text,message",
+    [
+        ("[", "plan.yaml: not YAML"),
+        ("a: 1", "not a plan: expected 'version: 1'"),
+        ("version: 2\ntensors: []", "not a plan: expected 'version: 1'"),
+        ("version: 1\nlayers: []", "unknown key 'layers'"),
+        ("version: 1\ntensors: 5", "'tensors' is not a list"),
+        ("version: 1\ntensors: [first]", "entry 1 of 'tensors': expected 'tensor: NAME or INDEX'"),
+        (
+            "version: 1\ntensors: [{tensor: nothing}]",
+            "entry 1 of 'tensors': m has no layer whose weights are tensor 'nothing'; it has 1 'first/weights', 3 'sec",
+        ),
+        ("version: 1\ntensors: [{tensor: 0}]", "m has no layer whose weights are tensor 0; it has 1 'first"),
+        ("version: 1\ntensors: [{tensor: 1, subgraph: 1}]", "has no layer whose weights are tensor 1"),
+        ("version: 1\ntensors: [{tensor: 1.5}]", "'tensor' is a name or an index, not 1.5"),
+        ("version: 1\ntensors: [{tensor: 1, subgraph: a}]", "'subgraph' is an index, not 'a'"),
+        ("version: 1\ntensors: [{tensor: 1, method: best}]", "unknown method 'best'; known are auto, "),
+        ("version: 1\ntensors: [{tensor: 1, method: dense}]", "unknown method 'dense'"),
+        ("version: 1\ntensors: [{tensor: 1, encoding: rle}]", "unknown key 'encoding'"),
+        ("version: 1\ntensors: [{tensor: 1, scratch: lots}]", "scratch is a number of bytes, not 'lots'"),
+        ("version: 1\ntensors: [{tensor: 1, scratch: -1}]", "scratch is a number of bytes, not -1"),
+        ("version: 1\ntensors: [{tensor: 1}, {tensor: first/weights}]", "'first/weights' has an entry already"),
+        ("version: 1\ntensors: [{tensor: 1, method: rle+morse}]", "unknown method 'rle+morse'"),
+    ],
+)
+def test_plans_that_do_not_fit(model, tmp_path, text, message):
+    with pytest.raises(tflite.ModelError) as error:
+        compress(model, plan=write(tmp_path, text))
+    assert message in str(error.value)
+
+
+def test_plan_for_a_layer_that_cannot_be_packed(model, tmp_path):
+    graph = model.subgraphs[0]
+    graph.tensors[graph.operators[2].inputs[1]].quantization.detailsType = 1
+    with pytest.raises(tflite.ModelError, match="entry 1 of 'tensors': 'third/weights' cannot be packed: "):
+        compress(model, plan=write(tmp_path, "version: 1\ntensors: [{tensor: third/weights, method: rle}]"))
+
+
+def test_missing_plan(model, tmp_path):
+    with pytest.raises(tflite.ModelError, match="none.yaml: No such file"):
+        compress(model, plan=str(tmp_path / "none.yaml"))
+
+
+def test_name_of_several_tensors_wants_an_index(tmp_path):
+    rng = np.random.default_rng(3)
+    builder = Builder()
+    x = builder.tensor("x", (1, 64), scale=0.1)
+    y = builder.fully_connected(x, sparse_matrix(rng, 64, 64, 0.9), (1, 64), name="same")
+    z = builder.fully_connected(y, sparse_matrix(rng, 64, 64, 0.9), (1, 64), name="same")
+    model = builder.finish([x], [z])
+    with pytest.raises(tflite.ModelError, match=r"name of several \(subgraph: index 0: 1, 0: 3\)"):
+        compress(model, plan=write(tmp_path, "version: 1\ntensors: [{tensor: same/weights}]"))

@@ -1,0 +1,37 @@
+"""The size of a layer's work, from the shapes of its tensors. Unknown dimensions count as 1."""
+
+from __future__ import annotations
+
+import math
+
+from dcsr.layers import Layer
+from dcsr.planning import cost
+from dcsr.schema import schema
+
+
+def shape(model: schema.ModelT, layer: Layer) -> cost.Shape:
+    """The size of the input and output of a layer with a matrix."""
+    assert layer.matrix is not None
+    inputs, outputs = (_dimensions(model, layer, of) for of in (layer.operator.inputs[0], layer.operator.outputs[0]))
+    vectors = max(math.prod(outputs) // layer.matrix.shape[0], 1)
+    if len(inputs) != 4 or len(outputs) != 4:
+        return cost.Shape(vectors)
+    return cost.Shape(vectors, (inputs[1], inputs[2]), (outputs[1], outputs[2]))
+
+
+def kept_instructions(model: schema.ModelT, layer: Layer, cpu: str) -> int:
+    """A rough count of a layer's instructions on a core if it is not packed."""
+    return cost.kept_instructions(cpu, layer.is_depthwise, *outputs_and_products(model, layer))
+
+
+def outputs_and_products(model: schema.ModelT, layer: Layer) -> tuple[int, int]:
+    """Values that a layer computes, and products (MACs) of each as long as it is not packed."""
+    products = math.prod(map(int, layer.shape[1:]))
+    if layer.is_depthwise:
+        products //= layer.shape[-1]
+    return math.prod(_dimensions(model, layer, layer.operator.outputs[0])), products
+
+
+def _dimensions(model: schema.ModelT, layer: Layer, index: int) -> list[int]:
+    dimensions = model.subgraphs[layer.subgraph].tensors[index].shape
+    return [max(int(d), 1) for d in ([] if dimensions is None else dimensions)]

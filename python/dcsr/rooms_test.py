@@ -1,0 +1,104 @@
+"""The rooms of the package: what each may import. And one version in all places that name it."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dcsr
+
+PACKAGE = Path(__file__).parent
+ROOT = Path.cwd()
+
+# Modules at the bottom, which every room may import.
+BASE = {"custom_ops", "encodings", "graph", "layers", "metrics", "model", "packing", "requantize", "schema"}
+# What a room may import besides itself.
+MAY_IMPORT = {
+    "encodings": set(),
+    "requantize": set(),
+    "schema": set(),
+    "metrics": {"encodings"},
+    "model": {"schema"},
+    "packing": {"encodings", "requantize"},
+    "graph": {"model", "schema"},
+    "custom_ops": {"model", "packing", "schema"},
+    "layers": {"custom_ops", "encodings", "model", "packing", "requantize", "schema"},
+    "planning": BASE,
+    "passes": BASE | {"planning"},
+    "compressing": BASE | {"planning", "passes"},
+    "report": BASE | {"planning"},
+    "html_report": {"report"},
+    "model_check": {"custom_ops", "model", "schema"},
+    "runtime": {"custom_ops", "model_check"},
+    "verification": {"model", "runtime", "schema"},
+    "api": BASE | {"compressing", "passes", "planning", "report", "runtime", "verification"},
+    "cc_array": {"model"},
+}
+
+
+def imported_rooms(source: str) -> set[str]:
+    """Modules and packages directly below dcsr that a source imports; `dcsr` itself is the public face."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            parts = node.module.split(".")
+            if parts == ["dcsr"]:
+                found |= {alias.name for alias in node.names}
+            elif parts[0] == "dcsr":
+                found.add(parts[1])
+        elif isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+            found |= {name[1] if len(name) > 1 else "dcsr" for name in names if name[0] == "dcsr"}
+    return found
+
+
+def sources(room: str) -> list[Path]:
+    folder = PACKAGE / room
+    files = folder.glob("*.py") if folder.is_dir() else [PACKAGE / f"{room}.py"]
+    return [path for path in files if not path.name.endswith("_test.py")]
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_rooms_below_it(room):
+    assert sources(room)
+    for path in sources(room):
+        assert imported_rooms(path.read_text()) <= MAY_IMPORT[room] | {room}, path.name
+
+
+def test_every_room_is_listed():
+    rooms = {path.stem for path in PACKAGE.glob("*.py") if not path.name.endswith("_test.py")}
+    rooms |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms - {"__init__", "__main__", "cli", "testing"} == set(MAY_IMPORT)
+
+
+def test_work_stays_in_the_cost_model():
+    for path in PACKAGE.rglob("*.py"):
+        if path.name not in ("cost.py", "cost_test.py", "plan_file_test.py", "rooms_test.py"):
+            assert not re.search(r"\bWork\b", path.read_text()), path
+
+
+def test_importing_the_package_imports_nothing_else():
+    code = (
+        "import dcsr, sys;"
+        "print(sorted({'numpy', 'flatbuffers', 'tflite_micro', 'dcsr.api', 'dcsr.runtime'} & set(sys.modules)))"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there():
+    for name in dcsr.__all__:
+        assert getattr(dcsr, name) is not None
+        assert name in dir(dcsr)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = dcsr.nothing
+
+
+def test_one_version_everywhere():
+    module = (ROOT / "MODULE.bazel").read_text()
+    assert f'module(\n    name = "dcsr",\n    version = "{dcsr.__version__}",\n)' in module
+    assert 'version = {attr = "dcsr.__version__"}' in (ROOT / "python/pyproject.toml").read_text()

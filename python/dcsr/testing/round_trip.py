@@ -1,0 +1,40 @@
+"""Compressing models for tests, and the assertion that decompressing gives them back."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from dcsr import compressing
+from dcsr import model as tflite
+from dcsr.passes.record import RECORD_NAME
+from dcsr.planning.choice import Decision
+from dcsr.schema import schema
+from dcsr.testing.compare import assert_same
+
+
+def rng() -> np.random.Generator:
+    """The generator of test data."""
+    return np.random.default_rng(7)
+
+
+def through_bytes(model: schema.ModelT) -> schema.ModelT:
+    """The model as a file gives it, with numpy vectors and byte strings."""
+    return tflite.parse(tflite.serialize(model), "m")
+
+
+def round_trip(model: schema.ModelT, **options: Any) -> tuple[schema.ModelT, list[Decision]]:
+    """Compresses `model` and asserts that decompress gives it back; returns the compressed one and the decisions."""
+    original = through_bytes(model)
+    untouched = copy.deepcopy(original)
+    compressed, decisions, _ = compressing.compress(original, "m", **options)
+    assert_same(untouched, original)
+    compressed = through_bytes(compressed)
+    if any(decision.packed for decision in decisions):
+        assert_same(original, compressing.decompress(compressed, "m"))
+        assert RECORD_NAME in [entry.name for entry in compressed.metadata]
+    else:
+        assert_same(original, compressed)
+    return compressed, decisions
