@@ -147,7 +147,7 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "dense_scratch": dense_scratch,
                 "sparse_scratch": sparse_scratch,
                 "dense_code": code.bytes_of(f"dcsr_dense_{kernel}"),
-                "sparse_code": code.bytes_of(f"dcsr_{kernel}"),
+                "sparse_code": code.bytes_of(*_sparse_roots(case.sparse, code)),
             }
         )
     reading = code.bytes_of("dcsr_layer_parse", "dcsr_layer_validate")
@@ -162,6 +162,15 @@ def _entry(packed: packing.PackedLayer) -> str:
     else:
         name = "conv1x1" if packed.filter_size == (1, 1) and not packed.int16_activations else "conv2d"
     return name + ("_int16" if packed.int16_activations else "")
+
+
+def _sparse_roots(packed: packing.PackedLayer, code: firmware_code.Code) -> list[str]:
+    """The kernel lists that serve a layer in this firmware: those of its core, as no other is linked."""
+    operator = "FullyConnected" if packed.op == packing.OP_FULLY_CONNECTED else "Conv2d"
+    lists = ["Int16"] if packed.int16_activations else ["Pointwise"]
+    if packed.filter_size != (1, 1) and not packed.int16_activations:
+        lists.append("Larger")  # it calls the pointwise kernels
+    return [name for name in code.tables if name.startswith(f"kDcsr{operator}") and name.endswith(tuple(lists))]
 
 
 def firmware(core: str) -> Path:

@@ -60,7 +60,7 @@ typedef void (*FullyConnected)(const DcsrLayer*, int32_t, const int8_t*, int8_t*
 typedef void (*ConvInt16)(const DcsrLayer*, const DcsrConvShape*, const int16_t*, int16_t*, void*);
 typedef void (*FullyConnectedInt16)(const DcsrLayer*, int32_t, const int16_t*, int16_t*);
 
-// The kernels of one column of the table.
+// The dense kernels.
 typedef struct {
   const char* name;
   ScratchOfConv scratch_of_conv1x1;
@@ -74,6 +74,8 @@ typedef struct {
   FullyConnectedInt16 fully_connected_int16;
 } Kernels;
 
+static const char kSparseName[] = "sparse";
+
 static const Kernels kDense = {
     "dense",
     dcsr_dense_conv1x1_scratch_bytes,
@@ -85,19 +87,6 @@ static const Kernels kDense = {
     dcsr_dense_conv2d_int16_scratch_bytes,
     dcsr_dense_conv2d_int16,
     dcsr_dense_fully_connected_int16,
-};
-
-static const Kernels kSparse = {
-    "sparse",
-    dcsr_conv1x1_scratch_bytes,
-    dcsr_conv1x1,
-    dcsr_conv2d_scratch_bytes,
-    dcsr_conv2d,
-    dcsr_fully_connected_scratch_bytes,
-    dcsr_fully_connected,
-    dcsr_conv2d_int16_scratch_bytes,
-    dcsr_conv2d_int16,
-    dcsr_fully_connected_int16,
 };
 
 // Memory of the current layer. It is released as a whole.
@@ -170,26 +159,11 @@ static size_t scratch_bytes_of(const Kernels* kernels, const DcsrLayer* layer,
                 : kernels->scratch_of_conv2d(layer, shape);
 }
 
-// Input, output and expected output are int8 or int16.
-static bool measure(const Kernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
-                    const void* input, const uint8_t* expected, size_t output_bytes,
-                    Measurement* result) {
+static void run_dense(const DcsrLayer* layer, const DcsrConvShape* shape, const void* input,
+                      void* output, void* scratch) {
+  const Kernels* kernels = &kDense;
   const bool is_conv = layer->op == kDcsrOpConv2d;
   const bool is_1x1 = layer->filter_h == 1 && layer->filter_w == 1;
-  const size_t scratch_bytes = scratch_bytes_of(kernels, layer, shape, is_conv, is_1x1);
-  void* scratch = scratch_bytes > 0 ? allocate(scratch_bytes) : NULL;
-  void* output = allocate(output_bytes);
-  if (output == NULL || (scratch == NULL && scratch_bytes > 0)) {
-    printf("no memory for the %s product\n", kernels->name);
-    return false;
-  }
-  uint8_t* bytes = (uint8_t*)output;
-  // Fill the output with wrong values, so that missing writes are detected.
-  for (size_t i = 0; i < output_bytes; ++i) bytes[i] = (uint8_t)~expected[i];
-
-  const Conv conv = is_1x1 ? kernels->conv1x1 : kernels->conv2d;
-  const uint64_t uncounted = overhead();
-  const uint64_t start = cycle_counter_read();
   if (layer->int16_activations) {
     if (is_conv) {
       kernels->conv_int16(layer, shape, (const int16_t*)input, (int16_t*)output, scratch);
@@ -198,9 +172,51 @@ static bool measure(const Kernels* kernels, const DcsrLayer* layer, const DcsrCo
                                      (int16_t*)output);
     }
   } else if (is_conv) {
-    conv(layer, shape, (const int8_t*)input, (int8_t*)output, scratch);
+    (is_1x1 ? kernels->conv1x1 : kernels->conv2d)(layer, shape, (const int8_t*)input,
+                                                  (int8_t*)output, scratch);
   } else {
     kernels->fully_connected(layer, shape->batches, (const int8_t*)input, (int8_t*)output, scratch);
+  }
+}
+
+static DcsrPlan plan_sparse(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  const DcsrKernels* kernels =
+      layer->op == kDcsrOpConv2d ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
+  return dcsr_plan(kernels, layer, shape, dcsr_scratch_budget(kernels, layer));
+}
+
+// As Invoke of the ops, with planning.
+static void run_sparse(const DcsrLayer* layer, const DcsrConvShape* shape, const void* input,
+                       void* output, void* scratch) {
+  const DcsrPlan plan = plan_sparse(layer, shape);
+  dcsr_run(&plan, layer, shape, input, output, scratch);
+}
+
+// Input, output and expected output are int8 or int16.
+static bool measure(bool is_sparse, const DcsrLayer* layer, const DcsrConvShape* shape,
+                    const void* input, const uint8_t* expected, size_t output_bytes,
+                    Measurement* result) {
+  const char* name = is_sparse ? kSparseName : kDense.name;
+  const bool is_conv = layer->op == kDcsrOpConv2d;
+  const bool is_1x1 = layer->filter_h == 1 && layer->filter_w == 1;
+  const size_t scratch_bytes = is_sparse ? plan_sparse(layer, shape).scratch_bytes
+                                         : scratch_bytes_of(&kDense, layer, shape, is_conv, is_1x1);
+  void* scratch = scratch_bytes > 0 ? allocate(scratch_bytes) : NULL;
+  void* output = allocate(output_bytes);
+  if (output == NULL || (scratch == NULL && scratch_bytes > 0)) {
+    printf("no memory for the %s product\n", name);
+    return false;
+  }
+  uint8_t* bytes = (uint8_t*)output;
+  // Fill the output with wrong values, so that missing writes are detected.
+  for (size_t i = 0; i < output_bytes; ++i) bytes[i] = (uint8_t)~expected[i];
+
+  const uint64_t uncounted = overhead();
+  const uint64_t start = cycle_counter_read();
+  if (is_sparse) {
+    run_sparse(layer, shape, input, output, scratch);
+  } else {
+    run_dense(layer, shape, input, output, scratch);
   }
   const uint64_t ticks = cycle_counter_read() - start - uncounted;
   result->instructions = cycle_counter_instructions(ticks);
@@ -208,8 +224,8 @@ static bool measure(const Kernels* kernels, const DcsrLayer* layer, const DcsrCo
 
   for (size_t i = 0; i < output_bytes; ++i) {
     if (bytes[i] != expected[i]) {
-      printf("%s output byte %" PRIu32 " is %d instead of %d\n", kernels->name, (uint32_t)i,
-             bytes[i], expected[i]);
+      printf("%s output byte %" PRIu32 " is %d instead of %d\n", name, (uint32_t)i, bytes[i],
+             expected[i]);
       return false;
     }
   }
@@ -237,7 +253,10 @@ static bool run_layer(int32_t file, uint32_t index) {
   DcsrLayer dense;
   DcsrLayer sparse;
   if (has_dense && !parse(kDense.name, dense_data, job.dense_bytes, &dense)) return false;
-  if (!parse(kSparse.name, sparse_data, job.sparse_bytes, &sparse)) return false;
+  if (!parse(kSparseName, sparse_data, job.sparse_bytes, &sparse)) return false;
+  if (sparse.op == kDcsrOpFullyConnected) {
+    job.shape = dcsr_fully_connected_shape(job.shape.batches);
+  }
   if (!fits(&sparse, &job) ||
       (has_dense && (dense.encoding != kDcsrEncodingDense || dense.op != sparse.op ||
                      dense.int16_activations != sparse.int16_activations || !fits(&dense, &job)))) {
@@ -248,8 +267,8 @@ static bool run_layer(int32_t file, uint32_t index) {
   Measurement of_dense = {0, 0};
   Measurement of_sparse;
   if ((has_dense &&
-       !measure(&kDense, &dense, &job.shape, input, expected, job.output_bytes, &of_dense)) ||
-      !measure(&kSparse, &sparse, &job.shape, input, expected, job.output_bytes, &of_sparse)) {
+       !measure(false, &dense, &job.shape, input, expected, job.output_bytes, &of_dense)) ||
+      !measure(true, &sparse, &job.shape, input, expected, job.output_bytes, &of_sparse)) {
     return false;
   }
   // Not every Newlib printf supports 64 bits. The counts are far below 2^32.

@@ -39,14 +39,18 @@ class Code:
     Attributes:
       functions: functions by address.
       addresses: addresses by name.
+      tables: for each data object by name, the addresses of functions in it and in the objects that it points to.
     """
 
     functions: dict[int, Function]
     addresses: dict[str, int]
+    tables: dict[str, frozenset[int]]
 
     def reachable(self, names: Iterable[str]) -> list[Function]:
-        """Returns the named functions and all functions that they may call."""
-        todo = [self.addresses[name] for name in names]
+        """Returns the named functions and those of named tables, and all functions that they may call."""
+        todo: list[int] = []
+        for name in names:
+            todo.extend(self.tables[name] if name in self.tables else [self.addresses[name]])
         found: dict[int, Function] = {}
         while todo:
             address = todo.pop()
@@ -73,6 +77,7 @@ def read(path: Path) -> Code:
     names: dict[int, str] = {}
     contents: dict[int, bytes] = {}  # code of functions, by address
     objects: dict[int, bytes] = {}
+    object_names: dict[str, int] = {}
     addresses = {}
     for name, value, size, kind, index in symbols:
         if kind not in (_OBJECT, _FUNCTION) or size == 0 or index >= len(sections):
@@ -82,6 +87,7 @@ def read(path: Path) -> Code:
         content = data[position + address - start :][:size] if section_kind != _TYPE_NO_BITS else b""
         if kind == _OBJECT:
             objects[address] = content
+            object_names[name] = address
         else:
             names.setdefault(address, name)
             contents[address] = content
@@ -92,11 +98,33 @@ def read(path: Path) -> Code:
         for reference in _references(content, address, mapping):
             if reference & 1:
                 calls.add(reference & ~1)
-            # The constant 0 is not a reference to the vectors at address 0.
-            table = objects.get(reference, b"") if reference else b""
-            calls.update(word & ~1 for (word,) in struct.iter_unpack("<I", table[: len(table) & ~3]) if word & 1)
+            calls |= _functions_of_table(reference, objects)
         functions[address] = Function(names[address], len(content), frozenset(calls & contents.keys() - {address}))
-    return Code(functions, addresses)
+    tables = {
+        name: frozenset(_functions_of_table(address, objects) & contents.keys())
+        for name, address in object_names.items()
+    }
+    return Code(functions, addresses, tables)
+
+
+def _functions_of_table(address: int, objects: dict[int, bytes]) -> set[int]:
+    """Returns the odd words, as addresses of functions, of an object and of the objects that it points to."""
+    found: set[int] = set()
+    seen: set[int] = set()
+    todo = [address]
+    while todo:
+        reference = todo.pop()
+        # The constant 0 is not a reference to the vectors at address 0.
+        if not reference or reference in seen or reference not in objects:
+            continue
+        seen.add(reference)
+        content = objects[reference]
+        for (word,) in struct.iter_unpack("<I", content[: len(content) & ~3]):
+            if word & 1:
+                found.add(word & ~1)
+            else:
+                todo.append(word)
+    return found
 
 
 def _symbols(data: bytes, section: tuple[int, ...]) -> Iterator[tuple[str, int, int, int, int]]:

@@ -158,7 +158,14 @@ bool CheckConv2dShape(const Node& node, const Tensors& tensors, const DcsrLayer&
   return true;
 }
 
-bool KeepState(const Node& node, State state, size_t scratch_bytes) {
+// The kernel of a layer. Plans anew at every Invoke, so that the state stays small.
+DcsrPlan PlanLayer(const DcsrKernels* kernels, const DcsrLayer& layer, const DcsrConvShape& shape) {
+  return dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer));
+}
+
+bool KeepState(const Node& node, State state, const DcsrPlan& plan) {
+  if (plan.kernel == nullptr) return node.Fail(kPacked, "needs a kernel that this build lacks");
+  const size_t scratch_bytes = plan.scratch_bytes;
   state.scratch = kNoScratch;
   if (scratch_bytes > 0 && !node.port->RequestScratch(scratch_bytes, &state.scratch)) {
     return node.Fail(kMemory, "there is none for the scratch buffer");
@@ -212,8 +219,7 @@ bool PrepareConv2d(Port* port) {
   if (!GetLayer(node, kDcsrOpConv2d, tensors, &layer)) return false;
   if (!CheckConv2dShape(node, tensors, layer, &shape)) return false;
   return KeepState(node, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
-                   layer.int16_activations ? dcsr_conv2d_int16_scratch_bytes(&layer, &shape)
-                                           : dcsr_conv2d_scratch_bytes(&layer, &shape));
+                   PlanLayer(dcsr_conv2d_kernels(), layer, shape));
 }
 
 bool InvokeConv2d(Port* port) {
@@ -223,13 +229,8 @@ bool InvokeConv2d(Port* port) {
   const State& state = call.state;
   DcsrConvShape shape;
   dcsr_conv_shape(&call.layer, state.batches, state.height, state.width, &shape);
-  if (call.layer.int16_activations) {
-    dcsr_conv2d_int16(&call.layer, &shape, static_cast<const int16_t*>(call.input),
-                      static_cast<int16_t*>(call.output), call.scratch);
-  } else {
-    dcsr_conv2d(&call.layer, &shape, static_cast<const int8_t*>(call.input),
-                static_cast<int8_t*>(call.output), call.scratch);
-  }
+  const DcsrPlan plan = PlanLayer(dcsr_conv2d_kernels(), call.layer, shape);
+  dcsr_run(&plan, &call.layer, &shape, call.input, call.output, call.scratch);
   return true;
 }
 
@@ -243,21 +244,16 @@ bool PrepareFullyConnected(Port* port) {
   if (!CheckFullyConnectedShape(node, tensors, layer, &batches)) return false;
   return KeepState(
       node, {kNoScratch, batches, 1, 1},
-      layer.int16_activations ? 0 : dcsr_fully_connected_scratch_bytes(&layer, batches));
+      PlanLayer(dcsr_fully_connected_kernels(), layer, dcsr_fully_connected_shape(batches)));
 }
 
 bool InvokeFullyConnected(Port* port) {
   const Node node = {port, kFullyConnectedName};
   Call call;
   if (!GetCall(node, &call)) return false;
-  if (call.layer.int16_activations) {
-    dcsr_fully_connected_int16(&call.layer, call.state.batches,
-                               static_cast<const int16_t*>(call.input),
-                               static_cast<int16_t*>(call.output));
-  } else {
-    dcsr_fully_connected(&call.layer, call.state.batches, static_cast<const int8_t*>(call.input),
-                         static_cast<int8_t*>(call.output), call.scratch);
-  }
+  const DcsrConvShape shape = dcsr_fully_connected_shape(call.state.batches);
+  const DcsrPlan plan = PlanLayer(dcsr_fully_connected_kernels(), call.layer, shape);
+  dcsr_run(&plan, &call.layer, &shape, call.input, call.output, call.scratch);
   return true;
 }
 

@@ -220,9 +220,11 @@ void test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for() {
           static_cast<unsigned long>(runner.state_bytes()));
     DcsrLayer layer;
     CHECK(dcsr_layer_parse(fixture.blob.data, fixture.blob.size, &layer) == kDcsrOk, "parse");
-    const size_t expected = layer_case->op == kDcsrOpConv2d
-                                ? dcsr_conv2d_scratch_bytes(&layer, &fixture.data.shape)
-                                : dcsr_fully_connected_scratch_bytes(&layer, 2);
+    const bool is_conv = layer_case->op == kDcsrOpConv2d;
+    const DcsrKernels* kernels = is_conv ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
+    const DcsrConvShape shape = is_conv ? fixture.data.shape : dcsr_fully_connected_shape(2);
+    const size_t expected =
+        dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer)).scratch_bytes;
     CHECK(runner.scratch_bytes() == expected, "%lu",
           static_cast<unsigned long>(runner.scratch_bytes()));
   }

@@ -21,39 +21,36 @@ struct Seen {
   int8_t* output;
 } seen;
 
-void Use(const int8_t* input, int8_t* output, void* scratch) {
+// Requests scratch for convolutions, and for more than one batch.
+bool Plan(DcsrPlanRequest*, DcsrPlan*) { return true; }
+
+void Use(const DcsrPlan*, const DcsrLayer*, const DcsrConvShape* shape, const void* input,
+         void* output, void* scratch) {
   ++seen.calls;
-  seen.input = input;
-  seen.output = output;
+  seen.shape = *shape;
+  seen.input = static_cast<const int8_t*>(input);
+  seen.output = static_cast<int8_t*>(output);
   seen.scratch = scratch;
   if (scratch != nullptr) memset(scratch, 1, kScratchBytes);
 }
 
+const DcsrKernel kKernels[] = {{Plan, Use, 0}, {nullptr, nullptr, 0}};
+const DcsrKernels kTable = {kKernels, kKernels, kKernels, nullptr, 0};
+
 }  // namespace
 
-size_t dcsr_conv2d_scratch_bytes(const DcsrLayer*, const DcsrConvShape*) { return kScratchBytes; }
+const DcsrKernels* dcsr_conv2d_kernels(void) { return &kTable; }
 
-void dcsr_conv2d(const DcsrLayer*, const DcsrConvShape* shape, const int8_t* input, int8_t* output,
-                 void* scratch) {
-  seen.shape = *shape;
-  Use(input, output, scratch);
+const DcsrKernels* dcsr_fully_connected_kernels(void) { return &kTable; }
+
+DcsrPlan dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
+                   size_t) {
+  const bool is_conv = layer->op == kDcsrOpConv2d;
+  DcsrPlan plan = {};
+  plan.kernel = &kernels->pointwise[0];
+  plan.scratch_bytes = is_conv || shape->batches > 1 ? kScratchBytes : 0;
+  return plan;
 }
-
-size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer*, int32_t batches) {
-  return batches == 1 ? 0 : kScratchBytes;
-}
-
-void dcsr_fully_connected(const DcsrLayer*, int32_t batches, const int8_t* input, int8_t* output,
-                          void* scratch) {
-  seen.shape.batches = batches;
-  Use(input, output, scratch);
-}
-
-size_t dcsr_conv2d_int16_scratch_bytes(const DcsrLayer*, const DcsrConvShape*) { return 0; }
-
-void dcsr_conv2d_int16(const DcsrLayer*, const DcsrConvShape*, const int16_t*, int16_t*, void*) {}
-
-void dcsr_fully_connected_int16(const DcsrLayer*, int32_t, const int16_t*, int16_t*) {}
 
 namespace dcsr {
 namespace {

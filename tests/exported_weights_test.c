@@ -32,8 +32,11 @@ int main(void) {
   CHECK(memcmp(layer.values, exported_weights_values, layer.elements) == 0);
 
   int8_t output[exported_weights_rows];
-  CHECK(dcsr_fully_connected_scratch_bytes(&layer, 1) == 0);
-  dcsr_fully_connected(&layer, 1, exported_weights_input, output, NULL);
+  const DcsrKernels* kernels = dcsr_fully_connected_kernels();
+  const DcsrConvShape shape = dcsr_fully_connected_shape(1);
+  const DcsrPlan plan = dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer));
+  CHECK(plan.scratch_bytes == 0);
+  dcsr_run(&plan, &layer, &shape, exported_weights_input, output, NULL);
   for (int r = 0; r < exported_weights_rows; ++r) {
     int32_t product = 0;
     for (int c = 0; c < exported_weights_cols; ++c) {

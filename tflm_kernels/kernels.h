@@ -1,11 +1,13 @@
-// The products, as the ops call them: those with int16 in their name for layers with int16
-// activations, the others for int8. Each picks the best kernel of this build
-// for the layer; every kernel equals the portable reference bit for bit.
+// The products of a packed layer with activations.
 //
-// `layer` has passed dcsr_layer_parse and dcsr_layer_validate. `scratch` is
-// uninitialised memory, 16-byte aligned, of at least the bytes that the
-// matching
-// *_scratch_bytes function returned; NULL if that was 0.
+//   const DcsrKernels* kernels = dcsr_conv2d_kernels();
+//   DcsrPlan plan = dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer));
+//   ... plan.scratch_bytes of scratch, aligned to 16 ...
+//   dcsr_run(&plan, &layer, &shape, input, output, scratch);
+//
+// `layer` has passed dcsr_layer_parse() and dcsr_layer_validate(). Every kernel equals the portable
+// reference bit for bit. Public, as packed_layer.h is; all other headers of tflm_kernels/ are
+// private.
 
 #ifndef DCSR_TFLM_KERNELS_KERNELS_H_
 #define DCSR_TFLM_KERNELS_KERNELS_H_
@@ -28,36 +30,75 @@ typedef struct {
   int32_t output_width;
 } DcsrConvShape;
 
-size_t dcsr_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+// A FULLY_CONNECTED layer is a convolution of `batches` images of one pixel.
+static inline DcsrConvShape dcsr_fully_connected_shape(int32_t batches) {
+  const DcsrConvShape shape = {batches, 1, 1, 1, 1};
+  return shape;
+}
 
-// Any filter: input [batches, input_height, input_width, channels],
-// output [batches, output_height, output_width, rows].
-void dcsr_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                 int8_t* output, void* scratch);
+typedef struct DcsrPlanRequest DcsrPlanRequest;  // planning/planners.h
+typedef struct DcsrPlan DcsrPlan;
 
-// What dcsr_conv2d() calls for a 1x1 filter.
-size_t dcsr_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+// Fills in all of `plan` except its kernel and table. False if the kernel does not take the layer,
+// the shape or the budget.
+typedef bool DcsrPlanner(DcsrPlanRequest* request, DcsrPlan* plan);
 
-// input [batches, input_height, input_width, cols],
-// output [batches, output_height, output_width, rows].
-void dcsr_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                  int8_t* output, void* scratch);
+// As dcsr_run().
+typedef void DcsrRun(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                     const void* input, void* output, void* scratch);
 
-size_t dcsr_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batches);
+// A kernel of a table.
+typedef struct {
+  DcsrPlanner* plan;
+  DcsrRun* run;
+  int32_t id;  // DcsrKernelId of planning/kernel_lists.h
+} DcsrKernel;
 
-// input [batches, cols], output [batches, rows].
-void dcsr_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
-                          int8_t* output, void* scratch);
+// The kernels of one operator for a class of cores. A list ends with an entry without `plan`; its
+// kernels are tried in order. The last kernel of a list takes every layer. A firmware may have a
+// table of its own with a part of the lists: the linker drops the kernels that no table names.
+typedef struct {
+  const DcsrKernel* pointwise;  // int8 activations, 1x1 filter or FULLY_CONNECTED
+  const DcsrKernel* larger;     // int8 activations, larger filter; NULL for FULLY_CONNECTED
+  const DcsrKernel* int16;      // int16 activations
+  // Elements of the longest row, where the core has instructions for that; else NULL.
+  uint32_t (*longest_row)(const DcsrLayer* layer);
+  uint32_t scratch_budget;  // bytes, for layers that do not say
+} DcsrKernels;
 
-size_t dcsr_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+// The kernel of a layer, and the division of its scratch.
+struct DcsrPlan {
+  const DcsrKernel* kernel;  // NULL if the table has none for the layer
+  const DcsrKernels* kernels;
+  size_t tile_pixels;    // of a tile, or of a block of conv1x1_mve
+  size_t longest_row;    // elements; conv1x1_mve only
+  size_t inner_bytes;    // scratch of the kernel that conv2d_im2col calls
+  size_t scratch_bytes;  // 0: none
+};
 
-// As dcsr_conv2d().
-void dcsr_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
-                       int16_t* output, void* scratch);
+// The tables of the core that this library is compiled for. Hosts run the reference.
+const DcsrKernels* dcsr_conv2d_kernels(void);
+const DcsrKernels* dcsr_fully_connected_kernels(void);
 
-// As dcsr_fully_connected(), without scratch.
-void dcsr_fully_connected_int16(const DcsrLayer* layer, int32_t batches, const int16_t* input,
-                                int16_t* output);
+// Bytes of scratch that a kernel may request: those of the packed layer, or the table's default.
+static inline size_t dcsr_scratch_budget(const DcsrKernels* kernels, const DcsrLayer* layer) {
+  return layer->scratch_budget != 0 ? layer->scratch_budget : kernels->scratch_budget;
+}
+
+// The first kernel of `kernels` that takes the layer with at most `scratch_budget` bytes of
+// scratch. Takes constant time, except that some kernels read all row lengths.
+DcsrPlan dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
+                   size_t scratch_budget);
+
+// input [batches, input_height, input_width, channels], output [batches, output_height,
+// output_width, rows]: int16 if layer->int16_activations, else int8. `plan` is that of the same
+// layer and shape. `scratch` is uninitialised memory of plan->scratch_bytes bytes, aligned to 16;
+// NULL if that is 0.
+static inline void dcsr_run(const DcsrPlan* plan, const DcsrLayer* layer,
+                            const DcsrConvShape* shape, const void* input, void* output,
+                            void* scratch) {
+  plan->kernel->run(plan, layer, shape, input, output, scratch);
+}
 
 #ifdef __cplusplus
 }

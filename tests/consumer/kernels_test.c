@@ -38,8 +38,11 @@ int main(void) {
   int8_t input[kCols];
   for (int i = 0; i < kCols; ++i) input[i] = (int8_t)((37 * i + 11) % 256 - 128);
   int8_t output[kRows];
-  if (dcsr_fully_connected_scratch_bytes(&layer, 1) > 0) return 1;
-  dcsr_fully_connected(&layer, 1, input, output, NULL);
+  const DcsrKernels* kernels = dcsr_fully_connected_kernels();
+  const DcsrConvShape shape = dcsr_fully_connected_shape(1);
+  const DcsrPlan plan = dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer));
+  if (plan.scratch_bytes > 0) return 1;
+  dcsr_run(&plan, &layer, &shape, input, output, NULL);
   if (memcmp(output, kExpected, sizeof(output)) != 0) return 1;
   printf("a packed layer is multiplied\n");
   return 0;

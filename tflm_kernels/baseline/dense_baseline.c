@@ -1,4 +1,4 @@
-// The choice of a dense kernel for a target, as kernels.c makes it for sparse layers: inside
+// The choice of a dense kernel for a target, inside
 // `#if defined(<feature macro of the instruction set>)`; other targets have the reference.
 
 #include "tflm_kernels/baseline/dense_baseline.h"
@@ -12,7 +12,8 @@
 #include "tflm_kernels/baseline/dense_fully_connected_mve.h"
 #include "tflm_kernels/baseline/dense_int16.h"
 #include "tflm_kernels/common/compiler.h"
-#include "tflm_kernels/scalar/conv2d_im2col.h"
+#include "tflm_kernels/planning/planners.h"
+#include "tflm_kernels/scalar/scalar.h"
 
 size_t dcsr_dense_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
 #if DCSR_HAS_CMSIS_NN
@@ -76,19 +77,23 @@ void dcsr_dense_fully_connected(const DcsrLayer* layer, int32_t batches, const i
 #endif
 }
 
-// The 1x1 product as conv2d_im2col.c calls one. It takes the scratch that it takes.
-static size_t conv1x1_bytes(const DcsrLayer* layer, const DcsrConvShape* shape, size_t budget) {
-  (void)budget;
-  return dcsr_dense_conv1x1_scratch_bytes(layer, shape);
+// The 1x1 product in a table, for conv2d_im2col.
+static bool plan_conv1x1(DcsrPlanRequest* request, DcsrPlan* plan) {
+  const DcsrConvShape shape = {1, 1, (int32_t)request->pixels, 1, (int32_t)request->pixels};
+  plan->scratch_bytes = dcsr_dense_conv1x1_scratch_bytes(request->layer, &shape);
+  return true;
 }
 
-static void conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                    int8_t* output, void* scratch, size_t scratch_bytes) {
-  (void)scratch_bytes;
-  dcsr_dense_conv1x1(layer, shape, input, output, scratch);
+static void run_conv1x1(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                        const void* input, void* output, void* scratch) {
+  (void)plan;
+  dcsr_dense_conv1x1(layer, shape, (const int8_t*)input, (int8_t*)output, scratch);
 }
 
-static const DcsrConv1x1Kernel kConv1x1 = {conv1x1_bytes, conv1x1};
+static const DcsrKernel kConv1x1[] = {{plan_conv1x1, run_conv1x1, 0}, {NULL, NULL, 0}};
+static const DcsrKernel kIm2col[] = {{dcsr_plan_conv2d_im2col, dcsr_conv2d_im2col, 0},
+                                     {NULL, NULL, 0}};
+static const DcsrKernels kDense = {kConv1x1, kIm2col, NULL, NULL, 0};
 
 // For tiles of eight pixels, the least that conv2d_im2col.c works with: nothing is decoded, so
 // larger ones gain nothing.
@@ -106,8 +111,9 @@ void dcsr_dense_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const
     dcsr_dense_conv1x1(layer, shape, input, output, scratch);
     return;
   }
-  dcsr_conv2d_im2col(layer, shape, input, output, scratch,
-                     dcsr_dense_conv2d_scratch_bytes(layer, shape), &kConv1x1);
+  const DcsrPlan plan =
+      dcsr_plan(&kDense, layer, shape, dcsr_dense_conv2d_scratch_bytes(layer, shape));
+  dcsr_run(&plan, layer, shape, input, output, scratch);
 }
 
 size_t dcsr_dense_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {

@@ -5,9 +5,8 @@
 // group. The sums of 16 rows are kept, so that they are requantised four rows at a time, which lie
 // side by side in the output.
 
-#include "tflm_kernels/mve/conv1x1_gather_mve.h"
-
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/mve/mve.h"
 
 #if DCSR_HAS_MVE
 
@@ -21,7 +20,11 @@
 #include "tflm_kernels/mve/offset_runs_mve.h"
 #include "tflm_kernels/mve/requantize_mve.h"
 
-enum { kBlockRows = 16, kMostChunks = 4, kMostPixels = kMostChunks * kDcsrGatherPixels };
+enum {
+  kBlockRows = 16,
+  kMostChunks = kDcsrGatherMostChunks,
+  kMostPixels = kDcsrGatherTilePixels,
+};
 
 // Evenly spaced pixels, one after the other in the output.
 typedef struct {
@@ -206,8 +209,13 @@ static void multiply_tile(const DcsrLayer* layer, Tile* tile, int8_t* output) {
   }
 }
 
-void dcsr_conv1x1_gather_mve(const DcsrLayer* layer, const DcsrConvShape* shape,
-                             const int8_t* input, int8_t* output) {
+void dcsr_conv1x1_gather_mve(const DcsrPlan* plan, const DcsrLayer* layer,
+                             const DcsrConvShape* shape, const void* input_data, void* output_data,
+                             void* scratch) {
+  (void)plan;
+  (void)scratch;
+  const int8_t* input = (const int8_t*)input_data;
+  int8_t* output = (int8_t*)output_data;
   size_t left = dcsr_pixel_count(shape);
   if (left == 0) return;
   DcsrPixels pixels = dcsr_pixels(layer, shape, input);

@@ -14,30 +14,27 @@
 // The number of nonzeros before a group is where a table says what code to jump to. So groups may
 // be as long as their weights allow, and cost no loop.
 
-#include "tflm_kernels/mve/conv1x1_mve.h"
-
 #include <stdint.h>
 #include <string.h>
 
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/mve/mve.h"
 #include "tflm_kernels/mve/row_words_mve.h"
+#include "tflm_kernels/planning/plan_conv1x1_mve.h"
 
 #if DCSR_HAS_MVE
 #include <arm_mve.h>
 #endif
 
 enum {
-  kLanes = 8,
-  kBlockPixels = 32,
-  kMostRows = 9362,         // the offsets of eight pixels' outputs have 16 bits
-  kMostBlockBytes = 65536,  // so have those of columns
+  kLanes = kDcsrMveLanes,
+  kBlockPixels = kDcsrMveBlockPixels,
   // Then 256 * hi + lo has room: a sum is less than 2^22 below zero and at most that above, where
-  // the bias has to be less.
+  // the bias has to be less than kDcsrMveMostHighBias.
   kMostHighTerms = 256,
   kMostHighGroups = 128,
-  kMostHighBias = 1 << 22,
 };
 
 // What stands before the program of a row, in the order that the code for it takes it in. The first
@@ -50,8 +47,10 @@ typedef struct {
   uint32_t code;
 } RowHeader;
 
+_Static_assert(sizeof(RowHeader) == kDcsrMveHeaderWords * sizeof(uint32_t), "plan_conv1x1_mve.h");
+
 enum {
-  kHeaderWords = sizeof(RowHeader) / sizeof(uint32_t),
+  kHeaderWords = kDcsrMveHeaderWords,
   kFirstGroup = 16,  // added to the first number of a row
   // Codes that are no numbers of nonzeros.
   kEndOfRows = 23,
@@ -67,83 +66,6 @@ typedef struct {
   int16_t max[kLanes];
   uint32_t full;  // 0: neither to round halves below zero nor to clamp
 } LayerArguments;
-
-typedef struct {
-  uint32_t width;  // pixels of a block, at most: 32, 16 or 8; 0: scratch is too small
-  size_t longest;  // elements of a row
-  size_t x_bytes;
-  size_t word_bytes;
-  size_t program_bytes;
-  size_t bytes;
-} Plan;
-
-static size_t longest_row(const DcsrLayer* layer) {
-  uint32_t longest = 0;
-#if DCSR_HAS_MVE
-  if (layer->row_length_bytes == 1) {
-    for (uint32_t row = 0; row < layer->rows; row += 16) {
-      const mve_pred16_t rows = vctp8q(layer->rows - row);
-      longest = vmaxvq_p_u8((uint8_t)longest, vldrbq_z_u8(layer->row_length + row, rows), rows);
-    }
-    return longest;
-  }
-#endif
-  if (layer->row_length_bits != 0) {
-    for (uint32_t row = 0; row < layer->rows; ++row) {
-      const uint32_t length = dcsr_load_row_length(layer, row);
-      if (length > longest) longest = length;
-    }
-    return longest;
-  }
-  for (uint32_t row = 0; row < layer->rows; ++row) {
-    const uint32_t length = dcsr_row_length(layer, row);
-    if (length > longest) longest = length;
-  }
-  return longest;
-}
-
-// Of a row, a word more if it is slow, and the header that ends the rows.
-static size_t most_row_words(size_t elements) {
-  return 2 * kHeaderWords + dcsr_row_program_words(elements) + 1;
-}
-
-static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
-  Plan plan = {0, 0, 0, 0, 0, 0};
-  if (pixels < kLanes || layer->rows > kMostRows) return plan;
-  plan.longest = longest_row(layer);
-  plan.word_bytes = dcsr_word_reader_bytes(plan.longest);
-  const size_t least = most_row_words(plan.longest) * sizeof(uint32_t);
-  // Pairs of nonzeros are a group, as a rule; more than that is never used.
-  const size_t all = ((size_t)layer->rows * (kHeaderWords + 1) + (size_t)layer->elements * 5 / 2) *
-                         sizeof(uint32_t) +
-                     least;
-  for (uint32_t width = kBlockPixels; width >= kLanes; width /= 2) {
-    if (width > kLanes && width / 2 >= pixels) continue;
-    const size_t x_bytes = (size_t)layer->cols * width;
-    if (x_bytes > kMostBlockBytes) continue;
-    if (x_bytes + plan.word_bytes + least > budget) continue;
-    const size_t left = budget - x_bytes - plan.word_bytes;
-    // Wide blocks are of no use if there are then many programs' worth of transpositions.
-    if (width > kLanes && left < all && left < x_bytes) continue;
-    plan.width = width;
-    plan.x_bytes = (x_bytes + 3) / 4 * 4;
-    plan.program_bytes = (left < all ? left : all) / 4 * 4;
-    if (plan.x_bytes + plan.word_bytes + plan.program_bytes > budget) plan.program_bytes -= 4;
-    plan.bytes = plan.x_bytes + plan.word_bytes + plan.program_bytes;
-    break;
-  }
-  return plan;
-}
-
-// Width of the block that begins with pixel `first`. The last blocks of a map begin earlier, rather
-// than end early.
-static uint32_t block_width(size_t first, size_t pixels, uint32_t widest) {
-  const size_t left = pixels - first;
-  uint32_t width = widest;
-  // What is left of less than a vector is for the narrowest.
-  while (width > kLanes && (left <= width - kLanes || pixels < width)) width /= 2;
-  return width;
-}
 
 // ----- Transposition -----
 
@@ -686,13 +608,10 @@ static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint
   header->multiplier = layer->multiplier[i];
   header->shift = layer->shift[i];
   uint32_t* end = dcsr_next_row_program(reader, elements, &header->code);
-  // With a shift of 0 nothing is rounded.
-  const bool requantizes = header->shift + (full ? 1 : 0) <= 0;
   // Whether int16 lanes hold 256 * hi + lo, whatever the activations are.
   const bool has_high_part =
-      bias >= -kMostHighBias && bias < kMostHighBias &&
-      (elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups);
-  if (DCSR_HAS_MVE && requantizes && has_high_part) {
+      elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups;
+  if (DCSR_HAS_MVE && has_high_part && dcsr_conv1x1_mve_requantizes(layer, row, full)) {
     header->code += kFirstGroup;
     return end;
   }
@@ -711,47 +630,42 @@ static LayerArguments make_arguments(const DcsrLayer* layer) {
     arguments.min[i] = (int16_t)layer->activation_min;
     arguments.max[i] = (int16_t)layer->activation_max;
   }
-  const bool clamps = layer->activation_min != INT8_MIN || layer->activation_max != INT8_MAX;
-  // Halves below zero are rounded wrongly, to what is clamped away.
-  const bool rounds_down = layer->output_zero_point == layer->activation_min;
-  arguments.full = !rounds_down || clamps;
+  arguments.full = dcsr_conv1x1_mve_rounds_in_full(layer);
   return arguments;
 }
 
-size_t dcsr_conv1x1_mve_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
-                                      size_t budget) {
-  return make_plan(layer, dcsr_pixel_count(shape), budget).bytes;
-}
-
-bool dcsr_conv1x1_mve(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                      int8_t* output, void* scratch, size_t budget) {
+void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                      const void* input_data, void* output_data, void* scratch) {
+  const int8_t* input = (const int8_t*)input_data;
+  int8_t* output = (int8_t*)output_data;
   const size_t pixels = dcsr_pixel_count(shape);
-  const Plan plan = make_plan(layer, pixels, budget);
-  if (plan.width == 0) return false;
+  const uint32_t widest = (uint32_t)plan->tile_pixels;
+  const size_t block_bytes = dcsr_conv1x1_mve_block_bytes(layer->cols, widest);
+  const size_t word_bytes = dcsr_word_reader_bytes(plan->longest_row);
+  const size_t program_bytes = plan->scratch_bytes - block_bytes - word_bytes;
   const PixelMap map = {input, layer, shape, layer->stride_h == 1 && layer->stride_w == 1};
   const LayerArguments arguments = make_arguments(layer);
   int8_t* x = (int8_t*)scratch;
-  uint32_t* const programs = (uint32_t*)(void*)(x + plan.x_bytes + plan.word_bytes);
-  const uint32_t* const programs_end = programs + plan.program_bytes / sizeof(*programs);
-  DcsrWordReader reader = dcsr_word_reader(layer, x, plan.width, plan.longest, x + plan.x_bytes);
+  uint32_t* const programs = (uint32_t*)(void*)(x + block_bytes + word_bytes);
+  const uint32_t* const programs_end = programs + program_bytes / sizeof(*programs);
+  DcsrWordReader reader = dcsr_word_reader(layer, x, widest, plan->longest_row, x + block_bytes);
   size_t in_x = SIZE_MAX;  // first pixel of the block that is there
   while (reader.row.row < layer->rows) {
     const uint32_t row = reader.row.row;
     uint32_t* program = programs;
     while (reader.row.row < layer->rows) {
       const uint32_t elements = dcsr_next_row_elements(&reader);
-      if ((size_t)(programs_end - program) < most_row_words(elements)) break;
+      if ((size_t)(programs_end - program) < dcsr_conv1x1_mve_row_words(elements)) break;
       program = append_row(layer, &reader, elements, arguments.full != 0, program);
     }
     program[kHeaderWords - 1] = kEndOfRows;
     for (size_t first = 0; first < pixels;) {
-      const uint32_t width = block_width(first, pixels, plan.width);
+      const uint32_t width = dcsr_conv1x1_mve_block_width(first, pixels, widest);
       const size_t begin = pixels - first < width ? pixels - width : first;
-      if (begin != in_x) transpose_block(&map, begin, width, plan.width, x);
+      if (begin != in_x) transpose_block(&map, begin, width, widest, x);
       in_x = begin;
       run_rows(layer, &arguments, programs, row, x, width, output + begin * layer->rows);
       first = begin + width;
     }
   }
-  return true;
 }

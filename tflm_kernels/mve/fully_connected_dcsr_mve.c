@@ -6,9 +6,8 @@
 // the plane itself predicates: one from the base, the other 256 columns further. With more planes
 // the offsets have 16 bits and a group takes two gathers.
 
-#include "tflm_kernels/mve/fully_connected_dcsr_mve.h"
-
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/mve/mve.h"
 
 #if DCSR_HAS_MVE
 
@@ -198,18 +197,14 @@ static inline void multiply_row(Cursor* cursor, uint32_t length) {
   }
 }
 
-bool dcsr_fully_connected_dcsr_mve_takes(const DcsrLayer* layer) {
-  if (layer->encoding != kDcsrEncodingDcsr || !dcsr_has_byte_deltas(layer)) return false;
-  if (layer->value_coding != kDcsrValuesPlain) return false;
-  uint32_t groups = 0;
-  for (uint32_t row = 0; row < layer->rows; ++row) {
-    groups += (dcsr_row_length(layer, row) + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
-  }
-  // Escaped bases would take more.
-  return layer->index_bytes == groups * kDcsrStepBytes;
-}
-
-void dcsr_fully_connected_dcsr_mve(const DcsrLayer* layer, const int8_t* input, int8_t* output) {
+void dcsr_fully_connected_dcsr_mve(const DcsrPlan* plan, const DcsrLayer* layer,
+                                   const DcsrConvShape* shape, const void* input_data,
+                                   void* output_data, void* scratch) {
+  (void)plan;
+  (void)shape;
+  (void)scratch;
+  const int8_t* input = (const int8_t*)input_data;
+  int8_t* output = (int8_t*)output_data;
   Cursor cursor = {layer->index, layer->delta, layer->plane, layer->values, input, 0};
   int32_t sums[kBlockRows];
   for (uint32_t row = 0; row < layer->rows; row += kBlockRows) {

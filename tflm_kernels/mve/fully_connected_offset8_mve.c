@@ -4,9 +4,8 @@
 // added to one register. The last lanes of a row are predicated, so that nothing is gathered which
 // the validation has not checked.
 
-#include "tflm_kernels/mve/fully_connected_offset8_mve.h"
-
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/mve/mve.h"
 
 #if DCSR_HAS_MVE
 
@@ -54,7 +53,14 @@ static inline int32_t multiply_row(const uint8_t* index, const uint8_t* offset,
   return sum;
 }
 
-void dcsr_fully_connected_offset8_mve(const DcsrLayer* layer, const int8_t* input, int8_t* output) {
+void dcsr_fully_connected_offset8_mve(const DcsrPlan* plan, const DcsrLayer* layer,
+                                      const DcsrConvShape* shape, const void* input_data,
+                                      void* output_data, void* scratch) {
+  (void)plan;
+  (void)shape;
+  (void)scratch;
+  const int8_t* input = (const int8_t*)input_data;
+  int8_t* output = (int8_t*)output_data;
   const uint8_t* index = layer->index;
   const uint8_t* offset = layer->delta;
   const int8_t* weight = layer->values;

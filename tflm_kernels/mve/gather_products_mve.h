@@ -7,11 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/planning/plan_gather_mve.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum { kDcsrGatherPixels = 5 };  // the most of one call
 
 // Elements of one row in groups of 16, of which the last may have fewer: element l of a group is in
 // column base + offset[l]. Known to the assembly.

@@ -12,7 +12,7 @@
 
 enum {
   kEndOfMagnitudes = 255,
-  kSlack = kDcsrGroupLanes,  // words and magnitudes that may be written behind the row's
+  kSlack = kDcsrMveWordSlack,  // words and magnitudes that may be written behind the row's
 };
 
 #if DCSR_HAS_MVE
@@ -499,11 +499,6 @@ static uint32_t* stage_ones(DcsrWordReader* reader, uint32_t elements, uint32_t*
 #endif
   read_ones(reader, elements);
   return make_program(reader, program);
-}
-
-size_t dcsr_word_reader_bytes(size_t elements) {
-  const size_t most = elements + kSlack;
-  return most * sizeof(uint32_t) + (most + 3) / 4 * 4;
 }
 
 DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_t pitch,

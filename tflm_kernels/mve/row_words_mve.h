@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/planning/plan_conv1x1_mve.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,9 +21,6 @@ enum {
   kDcsrGroupHalf = 3,        // nonzeros whose addresses stand before their weights
   kDcsrLastGroup = 8,        // added to the number of nonzeros
 };
-
-// Words of the program of a row of so many elements, at most.
-static inline size_t dcsr_row_program_words(size_t elements) { return 1 + 3 * elements; }
 
 // row_words_mve.c takes fields by their offsets, also those of the row reader.
 typedef struct DcsrWordReader {
@@ -40,10 +38,8 @@ typedef struct DcsrWordReader {
   DcsrRowReader row;
 } DcsrWordReader;
 
-// Bytes of memory for the words of rows of at most `elements` elements.
-size_t dcsr_word_reader_bytes(size_t elements);
-
-// `memory` is aligned to 4; cols * pitch is at most 65536.
+// `memory` has dcsr_word_reader_bytes(elements) bytes (plan_conv1x1_mve.h), aligned to 4; cols *
+// pitch is at most 65536.
 DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_t pitch,
                                 size_t elements, void* memory);
 

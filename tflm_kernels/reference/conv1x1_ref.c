@@ -6,8 +6,12 @@
 #include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/reference/tile_ref.h"
 
-void dcsr_conv1x1_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                      int8_t* output) {
+void dcsr_conv1x1_ref(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                      const void* input_data, void* output_data, void* scratch) {
+  (void)plan;
+  (void)scratch;
+  const int8_t* input = (const int8_t*)input_data;
+  int8_t* output = (int8_t*)output_data;
   const size_t input_width = (size_t)shape->input_width;
   const size_t input_height = (size_t)shape->input_height;
   const int8_t* tile[kDcsrTileVectors];

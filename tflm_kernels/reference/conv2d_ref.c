@@ -85,12 +85,16 @@ static void convolve(const DcsrLayer* layer, const DcsrConvShape* shape, const v
   }
 }
 
-void dcsr_conv2d_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                     int8_t* output) {
-  convolve(layer, shape, input, output);
+void dcsr_conv2d_ref(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                     const void* input_data, void* output_data, void* scratch) {
+  (void)plan;
+  (void)scratch;
+  convolve(layer, shape, input_data, output_data);
 }
 
-void dcsr_conv2d_int16_ref(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
-                           int16_t* output) {
-  convolve(layer, shape, input, output);
+void dcsr_conv2d_int16_ref(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                           const void* input_data, void* output_data, void* scratch) {
+  (void)plan;
+  (void)scratch;
+  convolve(layer, shape, input_data, output_data);
 }

@@ -8,14 +8,13 @@
 #include <stdint.h>
 
 #include "tflm_kernels/packed_layer.h"
+#include "tflm_kernels/planning/plan_ref.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-// Vectors that share one decoding of the matrix. More need more stack: a word
-// and a pointer each.
-enum { kDcsrTileVectors = 32 };
+enum { kDcsrTileVectors = kDcsrRefTilePixels };
 
 // output[v][row] for each of `count` <= kDcsrTileVectors vectors of cols
 // activations.

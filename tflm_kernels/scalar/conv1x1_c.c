@@ -13,22 +13,18 @@
 // x[block][cols][4] words. Rows are the outer loop: the nonzeros of a row are decoded once for a
 // tile to a list, which is then multiplied with every block.
 
-#include "tflm_kernels/scalar/conv1x1_c.h"
-
 #include <stdint.h>
 
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/format/group_decoder.h"
 #include "tflm_kernels/format/row_reader.h"
-#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/planning/plan_conv1x1_c.h"
+#include "tflm_kernels/scalar/scalar.h"
 
 enum {
-  kBlockPixels = 8,
+  kBlockPixels = kDcsrCBlockPixels,
   kBlockWords = kBlockPixels / 2,
-  kWordBytes = 4,
-  kColumnBytes = kBlockWords * kWordBytes,
-  kMaxListEntries = 256,
   kGroupWeight = 255,  // 255 * 128 < 2^15
   kUpperShift = 16,    // of the second pixel in a word
   kAccStart = 1 << 15,
@@ -45,28 +41,7 @@ typedef struct {
   uint32_t weight;  // sum of the magnitudes in the group that is open
 } ListState;
 
-// How scratch is divided: list, sums, activations.
-typedef struct {
-  size_t tile_blocks;  // 0: scratch is too small
-  size_t list_entries;
-  size_t bytes;
-} Plan;
-
-static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
-  Plan plan = {0, 0, 0};
-  const size_t entries = layer->cols < kMaxListEntries ? layer->cols : (size_t)kMaxListEntries;
-  const size_t list_bytes = entries * sizeof(ListEntry);
-  const size_t block_bytes = (size_t)layer->cols * kColumnBytes + (size_t)kBlockPixels * kWordBytes;
-  if (pixels == 0 || budget < list_bytes + block_bytes) return plan;
-  const size_t all = (pixels + kBlockPixels - 1) / kBlockPixels;
-  const size_t most = (budget - list_bytes) / block_bytes;
-  // As few tiles as possible, as every one decodes the layer; then of about the same size.
-  const size_t tiles = most < all ? (all + most - 1) / most : 1;
-  plan.tile_blocks = (all + tiles - 1) / tiles;
-  plan.list_entries = entries;
-  plan.bytes = list_bytes + plan.tile_blocks * block_bytes;
-  return plan;
-}
+_Static_assert(sizeof(ListEntry) == kDcsrCListEntryBytes, "plan_conv1x1_c.h");
 
 static void transpose_pair(const int8_t* even, const int8_t* odd, uint32_t cols, uint32_t* x) {
   for (uint32_t c = 0; c < cols; ++c) {
@@ -144,7 +119,7 @@ static inline void append_group(const DcsrGroup* group, ListEntry* list, ListSta
       ++state->groups;
       state->weight = magnitude;
     }
-    list[state->entries].offset = (uint32_t)group->column[l] * kColumnBytes;
+    list[state->entries].offset = (uint32_t)group->column[l] * kDcsrCColumnBytes;
     list[state->entries].weight = weight;
     ++state->entries;
   }
@@ -169,10 +144,9 @@ static void requantize_tile(const DcsrLayer* layer, uint32_t row, uint32_t lengt
   }
 }
 
-static void multiply_rows(const DcsrLayer* layer, const Plan* plan, ListEntry* list, uint32_t* sums,
-                          const uint32_t* x, size_t pixels, int8_t* output) {
-  const size_t list_limit = plan->list_entries;
-  const size_t sum_count = plan->tile_blocks * kBlockPixels;
+static void multiply_rows(const DcsrLayer* layer, size_t list_limit, size_t sum_count,
+                          ListEntry* list, uint32_t* sums, const uint32_t* x, size_t pixels,
+                          int8_t* output) {
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     dcsr_next_row(&reader);
@@ -182,7 +156,7 @@ static void multiply_rows(const DcsrLayer* layer, const Plan* plan, ListEntry* l
     DcsrGroup group;
     while (dcsr_decode_group(&reader, &group)) {
       if (state.entries + group.lanes > list_limit) {
-        // The list is full: only with more than kMaxListEntries columns.
+        // The list is full: only with more than kDcsrCMostListEntries columns.
         end_list(list, &state);
         multiply_tile(list, state.entries, x, layer->cols, pixels, sums);
         state.entries = 0;
@@ -195,28 +169,21 @@ static void multiply_rows(const DcsrLayer* layer, const Plan* plan, ListEntry* l
   }
 }
 
-size_t dcsr_conv1x1_c_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
-                                    size_t budget) {
-  return make_plan(layer, dcsr_pixel_count(shape), budget).bytes;
-}
-
-void dcsr_conv1x1_c(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                    int8_t* output, void* scratch, size_t scratch_bytes) {
+void dcsr_conv1x1_c(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                    const void* input_data, void* output_data, void* scratch) {
+  const int8_t* input = (const int8_t*)input_data;
+  int8_t* output = (int8_t*)output_data;
   size_t left = dcsr_pixel_count(shape);
-  const Plan plan = make_plan(layer, left, scratch_bytes);
-  if (plan.tile_blocks == 0) {
-    dcsr_conv1x1_ref(layer, shape, input, output);
-    return;
-  }
-  const size_t tile_pixels = plan.tile_blocks * kBlockPixels;
+  const size_t tile_pixels = plan->tile_pixels;
+  const size_t list_entries = dcsr_conv1x1_c_list_entries(layer->cols);
   ListEntry* list = (ListEntry*)scratch;
-  uint32_t* sums = (uint32_t*)(void*)(list + plan.list_entries);
+  uint32_t* sums = (uint32_t*)(void*)(list + list_entries);
   uint32_t* x = sums + tile_pixels;
   DcsrPixels pixels = dcsr_pixels(layer, shape, input);
   while (left > 0) {
     const size_t count = left < tile_pixels ? left : tile_pixels;
     transpose_tile(&pixels, count, layer->cols, x);
-    multiply_rows(layer, &plan, list, sums, x, count, output);
+    multiply_rows(layer, list_entries, tile_pixels, list, sums, x, count, output);
     output += count * layer->rows;
     left -= count;
   }

@@ -6,16 +6,14 @@
 //   word = x1 * 2^23 + x0        SMLAL: sum += weight * word        sum = sum1 * 2^23 + sum0
 //
 // (2^24 would not do: -128 * 2^24 - 128 is beyond int32.) sum0 has 23 bits and cannot overflow
-// while its terms are at most kMaxListEntries, each at most 2^14; sum1 has 41. Sums start with
-// 2^22, so that the low 23 bits never borrow from the others.
+// while its terms are at most kDcsrSmlalMostListEntries, each at most 2^14; sum1 has 41. Sums start
+// with 2^22, so that the low 23 bits never borrow from the others.
 //
 // Activations are brought to channel-major blocks of 8 pixels, a tile of blocks at a time:
 // x[block][cols][4] words. The last block has 1 or 2 words for each column if that is enough. Rows
 // are the outer loop: the nonzeros of a row are decoded once for a tile to a list of column offsets
 // and weights, which is then multiplied with every block. Eight pixels have their sums in
 // registers, which takes all that there are: GCC does not manage, so the loops are in assembly.
-
-#include "tflm_kernels/scalar/conv1x1_smlal.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,16 +24,14 @@
 #include "tflm_kernels/format/group_decoder.h"
 #include "tflm_kernels/format/group_words.h"
 #include "tflm_kernels/format/row_reader.h"
-#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/planning/plan_conv1x1_smlal.h"
+#include "tflm_kernels/scalar/scalar.h"
 
 enum {
-  kBlockPixels = 8,
+  kBlockPixels = kDcsrSmlalBlockPixels,
   kBlockWords = kBlockPixels / 2,
   kWordBytes = 4,
-  kColumnBytes = kBlockWords * kWordBytes,
-  kMaxListEntries = 254,  // 254 * 2^14 < 2^22
-  kListSlack = 2,         // fills up to an even number, and the end
-  kUpperShift = 23,       // of the second pixel in a word
+  kUpperShift = 23,  // of the second pixel in a word
 };
 
 static const uint32_t kSumStart = UINT32_C(1) << (kUpperShift - 1);
@@ -46,35 +42,27 @@ typedef struct {
   int32_t weight;
 } ListEntry;
 
-// How scratch is divided: list, sums, totals, activations.
-typedef struct {
-  size_t tile_blocks;  // 0: scratch is too small
-  size_t list_entries;
-  size_t sum_words;    // two for each pair of pixels
-  size_t total_words;  // likewise; 0 if every row fits in one list
-  size_t bytes;
-} Plan;
+_Static_assert(sizeof(ListEntry) == kDcsrSmlalListEntryBytes, "plan_conv1x1_smlal.h");
 
-static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
-  Plan plan = {0, 0, 0, 0, 0};
-  // A group is decoded if all of it may fit.
-  const size_t longest = (size_t)layer->cols + kDcsrGroupLanes - 1;
-  const bool one_list = longest <= kMaxListEntries;
-  const size_t entries = (one_list ? longest : (size_t)kMaxListEntries) + kListSlack;
-  const size_t list_bytes = entries * sizeof(ListEntry);
-  const size_t block_bytes =
-      ((size_t)layer->cols * kBlockWords + (size_t)kBlockPixels * (one_list ? 1 : 2)) * kWordBytes;
-  if (pixels == 0 || budget < list_bytes + block_bytes) return plan;
-  const size_t all = (pixels + kBlockPixels - 1) / kBlockPixels;
-  const size_t most = (budget - list_bytes) / block_bytes;
-  // As few tiles as possible, as every one decodes the layer; then of about the same size.
-  const size_t tiles = most < all ? (all + most - 1) / most : 1;
-  plan.tile_blocks = (all + tiles - 1) / tiles;
-  plan.list_entries = entries;
-  plan.sum_words = plan.tile_blocks * kBlockPixels;
-  plan.total_words = one_list ? 0 : plan.sum_words;
-  plan.bytes = list_bytes + plan.tile_blocks * block_bytes;
-  return plan;
+// Where the parts of scratch are: list, sums, totals, activations.
+typedef struct {
+  ListEntry* list;
+  size_t list_entries;
+  uint32_t* sums;      // two words for each pair of pixels
+  uint32_t* totals;    // likewise
+  size_t total_words;  // 0 if every row fits into one list
+  uint32_t* x;
+} Scratch;
+
+static Scratch divide_scratch(const DcsrLayer* layer, size_t tile_pixels, void* scratch) {
+  Scratch parts;
+  parts.list = (ListEntry*)scratch;
+  parts.list_entries = dcsr_conv1x1_smlal_list_entries(layer->cols);
+  parts.sums = (uint32_t*)(void*)(parts.list + parts.list_entries);
+  parts.totals = parts.sums + tile_pixels;
+  parts.total_words = dcsr_conv1x1_smlal_has_one_list(layer->cols) ? 0 : tile_pixels;
+  parts.x = parts.totals + parts.total_words;
+  return parts;
 }
 
 // Words that a column has in a block of `pixels` <= kBlockPixels.
@@ -123,7 +111,9 @@ static void transpose_tile(DcsrPixels* pixels, size_t count, uint32_t cols, uint
   }
 }
 
-static uint32_t column_of(const ListEntry* entry) { return entry->offset / kColumnBytes - 1; }
+static uint32_t column_of(const ListEntry* entry) {
+  return entry->offset / kDcsrSmlalColumnBytes - 1;
+}
 
 #if defined(__thumb2__) && !defined(DCSR_NO_ASSEMBLY)
 
@@ -348,7 +338,7 @@ static void requantize_totals(const DcsrLayer* layer, uint32_t row, uint32_t len
 // Appends a group to a list of `count` entries; weights of 0 are left out.
 static inline size_t append_group(const DcsrGroup* group, ListEntry* list, size_t count) {
   for (uint32_t l = 0; l < group->lanes; ++l) {
-    list[count].offset = ((uint32_t)group->column[l] + 1) * kColumnBytes;
+    list[count].offset = ((uint32_t)group->column[l] + 1) * kDcsrSmlalColumnBytes;
     list[count].weight = group->weight[l];
     count += group->weight[l] != 0 ? 1 : 0;
   }
@@ -363,12 +353,12 @@ static inline void append_lanes(const int8_t* weight, int32_t line, int32_t slop
   DCSR_UNROLL("GCC unroll 8")
   for (uint32_t l = 0; l < 4; ++l) {
     const int32_t next0 = (line >> kDcsrSlopeBits) + (int32_t)(even >> (8 * l) & 0xFF);
-    list[2 * l].offset = (uint32_t)next0 * kColumnBytes;
+    list[2 * l].offset = (uint32_t)next0 * kDcsrSmlalColumnBytes;
     list[2 * l].weight = weight[2 * l];
     line += slope;
     DCSR_LANE_DONE(line);
     const int32_t next1 = (line >> kDcsrSlopeBits) + (int32_t)(odd >> (8 * l) & 0xFF);
-    list[2 * l + 1].offset = (uint32_t)next1 * kColumnBytes;
+    list[2 * l + 1].offset = (uint32_t)next1 * kDcsrSmlalColumnBytes;
     list[2 * l + 1].weight = weight[2 * l + 1];
     line += slope;
     DCSR_LANE_DONE(line);
@@ -419,7 +409,7 @@ DCSR_NOINLINE static size_t append_dcsr_groups(DcsrRowReader* row_reader, size_t
 
 static void end_list(ListEntry* list, size_t count) {
   // The first fills up an odd number, with any column.
-  list[count].offset = count % 2 != 0 ? (uint32_t)kColumnBytes : 0;
+  list[count].offset = count % 2 != 0 ? (uint32_t)kDcsrSmlalColumnBytes : 0;
   list[count].weight = 0;
   list[count + 1].offset = 0;
   list[count + 1].weight = 0;
@@ -440,12 +430,13 @@ DCSR_NOINLINE static void fill_list(DcsrRowReader* reader, size_t limit, ListEnt
   end_list(list, count);
 }
 
-static void multiply_rows(const DcsrLayer* layer, const Plan* plan, void* scratch,
-                          const uint32_t* x, size_t pixels, int8_t* output) {
-  ListEntry* list = (ListEntry*)scratch;
-  uint32_t* sums = (uint32_t*)(void*)(list + plan->list_entries);
-  uint32_t* totals = sums + plan->sum_words;
-  const size_t limit = plan->list_entries - kListSlack;
+static void multiply_rows(const DcsrLayer* layer, const Scratch* scratch, size_t pixels,
+                          int8_t* output) {
+  ListEntry* list = scratch->list;
+  uint32_t* sums = scratch->sums;
+  uint32_t* totals = scratch->totals;
+  const uint32_t* x = scratch->x;
+  const size_t limit = scratch->list_entries - kDcsrSmlalListSlack;
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     dcsr_next_row(&reader);
@@ -456,7 +447,7 @@ static void multiply_rows(const DcsrLayer* layer, const Plan* plan, void* scratc
       requantize_pairs(layer, row, length, sums, pixels, output + row);
       continue;
     }
-    for (size_t p = 0; p < plan->total_words; ++p) totals[p] = 0;
+    for (size_t p = 0; p < scratch->total_words; ++p) totals[p] = 0;
     add_to_totals(sums, pixels, totals);
     while (reader.left > 0) {
       fill_list(&reader, limit, list);
@@ -467,27 +458,18 @@ static void multiply_rows(const DcsrLayer* layer, const Plan* plan, void* scratc
   }
 }
 
-size_t dcsr_conv1x1_smlal_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
-                                        size_t budget) {
-  return make_plan(layer, dcsr_pixel_count(shape), budget).bytes;
-}
-
-void dcsr_conv1x1_smlal(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                        int8_t* output, void* scratch, size_t scratch_bytes) {
+void dcsr_conv1x1_smlal(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                        const void* input_data, void* output_data, void* scratch) {
+  const int8_t* input = (const int8_t*)input_data;
+  int8_t* output = (int8_t*)output_data;
   size_t left = dcsr_pixel_count(shape);
-  const Plan plan = make_plan(layer, left, scratch_bytes);
-  if (plan.tile_blocks == 0) {
-    dcsr_conv1x1_ref(layer, shape, input, output);
-    return;
-  }
-  uint32_t* x = (uint32_t*)scratch + plan.list_entries * (sizeof(ListEntry) / kWordBytes) +
-                plan.sum_words + plan.total_words;
+  const size_t most = plan->tile_pixels;
+  const Scratch parts = divide_scratch(layer, most, scratch);
   DcsrPixels pixels = dcsr_pixels(layer, shape, input);
   while (left > 0) {
-    const size_t most = plan.tile_blocks * kBlockPixels;
     const size_t count = left < most ? left : most;
-    transpose_tile(&pixels, count, layer->cols, x);
-    multiply_rows(layer, &plan, scratch, x, count, output);
+    transpose_tile(&pixels, count, layer->cols, parts.x);
+    multiply_rows(layer, &parts, count, output);
     output += count * layer->rows;
     left -= count;
   }

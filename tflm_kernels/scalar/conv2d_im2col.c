@@ -4,78 +4,16 @@
 // [pixel][filter_h][filter_w][channels]: the pixels of a 1x1 convolution with the same matrix. What
 // lies outside of the image is the input zero point there.
 
-#include "tflm_kernels/scalar/conv2d_im2col.h"
-
 #include <string.h>
 
 #include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
-#include "tflm_kernels/reference/reference.h"
-
-enum {
-  kTileStep = 8,  // pixels; what 1x1 kernels work with at least
-  kAlignment = 16,
-};
-
-// No core has more, and sizes cannot overflow.
-static const size_t kMostScratch = (size_t)1 << 28;
-
-typedef struct {
-  size_t tile_pixels;  // 0: scratch is too small
-  size_t patch_bytes;  // of a tile
-  size_t kernel_bytes;
-} Plan;
-
-static DcsrLayer tile_layer(const DcsrLayer* layer) {
-  DcsrLayer tile = *layer;
-  tile.stride_h = tile.stride_w = 1;
-  tile.filter_h = tile.filter_w = 1;
-  tile.dilation_h = tile.dilation_w = 1;
-  tile.same_padding = false;
-  tile.channels = layer->cols;
-  return tile;
-}
+#include "tflm_kernels/planning/plan_conv2d_im2col.h"
+#include "tflm_kernels/scalar/scalar.h"
 
 static DcsrConvShape tile_shape(size_t pixels) {
   const DcsrConvShape shape = {1, 1, (int32_t)pixels, 1, (int32_t)pixels};
   return shape;
-}
-
-// For tiles of `pixels`; tile_pixels is 0 if that does not fit.
-static Plan plan_tile(const DcsrLayer* layer, size_t pixels, size_t budget,
-                      const DcsrConv1x1Kernel* kernel) {
-  Plan plan = {0, 0, 0};
-  if (pixels > budget / layer->cols) return plan;
-  const DcsrLayer tile = tile_layer(layer);
-  const DcsrConvShape shape = tile_shape(pixels);
-  plan.patch_bytes = (pixels * layer->cols + kAlignment - 1) / kAlignment * kAlignment;
-  // With all that the kernel can use: it decodes the rows once for a tile then.
-  plan.kernel_bytes = kernel->scratch_bytes(&tile, &shape, 4 * kMostScratch);
-  if (plan.patch_bytes + plan.kernel_bytes <= budget) plan.tile_pixels = pixels;
-  return plan;
-}
-
-// As few tiles as possible, as every one decodes the layer; then of about the same size.
-static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget,
-                      const DcsrConv1x1Kernel* kernel) {
-  if (budget > kMostScratch) budget = kMostScratch;
-  const Plan whole = plan_tile(layer, pixels, budget, kernel);
-  if (whole.tile_pixels > 0 || pixels <= kTileStep) return whole;
-  // In steps: `fits` fit, or one is too many; `most` do not.
-  size_t fits = 0;
-  size_t most = (pixels + kTileStep - 1) / kTileStep;
-  while (most - fits > 1) {
-    const size_t middle = fits + (most - fits) / 2;
-    if (plan_tile(layer, middle * kTileStep, budget, kernel).tile_pixels > 0) {
-      fits = middle;
-    } else {
-      most = middle;
-    }
-  }
-  if (fits == 0) return whole;
-  const size_t tiles = (pixels + fits * kTileStep - 1) / (fits * kTileStep);
-  const size_t steps = (pixels + tiles * kTileStep - 1) / (tiles * kTileStep);
-  return plan_tile(layer, steps * kTileStep, budget, kernel);
 }
 
 // One row of the filter; `row` is the row of the image that it reads.
@@ -115,33 +53,25 @@ static void copy_patch(const DcsrLayer* layer, const DcsrConvShape* shape, const
   }
 }
 
-size_t dcsr_conv2d_im2col_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
-                                        size_t budget, const DcsrConv1x1Kernel* kernel) {
-  const Plan plan = make_plan(layer, dcsr_pixel_count(shape), budget, kernel);
-  return plan.tile_pixels > 0 ? plan.patch_bytes + plan.kernel_bytes : 0;
-}
-
-void dcsr_conv2d_im2col(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                        int8_t* output, void* scratch, size_t scratch_bytes,
-                        const DcsrConv1x1Kernel* kernel) {
+void dcsr_conv2d_im2col(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                        const void* input_data, void* output_data, void* scratch) {
+  const int8_t* input = (const int8_t*)input_data;
+  int8_t* output = (int8_t*)output_data;
   size_t left = dcsr_pixel_count(shape);
-  const Plan plan = make_plan(layer, left, scratch_bytes, kernel);
-  if (plan.tile_pixels == 0) {
-    dcsr_conv2d_ref(layer, shape, input, output);
-    return;
-  }
   int8_t* patches = (int8_t*)scratch;
-  const DcsrLayer tile = tile_layer(layer);
+  int8_t* inner_scratch = patches + dcsr_patch_bytes(layer, plan->tile_pixels);
+  const DcsrLayer tile = dcsr_tile_layer(layer);
   DcsrPatches cursor = dcsr_patches(layer, shape, input);
   while (left > 0) {
-    const size_t count = left < plan.tile_pixels ? left : plan.tile_pixels;
+    const size_t count = left < plan->tile_pixels ? left : plan->tile_pixels;
     for (size_t p = 0; p < count; ++p) {
       const DcsrPatch patch = dcsr_next_patch(&cursor);
       copy_patch(layer, shape, &patch, patches + p * layer->cols);
     }
-    const DcsrConvShape tile_pixels = tile_shape(count);
-    kernel->run(&tile, &tile_pixels, patches, output, patches + plan.patch_bytes,
-                plan.kernel_bytes);
+    const DcsrConvShape inner_shape = tile_shape(count);
+    const DcsrPlan inner =
+        dcsr_plan_tile(plan->kernels, &tile, count, plan->inner_bytes, (uint32_t)plan->longest_row);
+    dcsr_run(&inner, &tile, &inner_shape, patches, output, inner_scratch);
     output += count * layer->rows;
     left -= count;
   }

@@ -6,20 +6,17 @@
 // nonzeros of a row are decoded once for a tile to a list, which is then multiplied with every
 // block. A list has so few entries, each at most 2^22, that their sum fits in 32 bits.
 
-#include "tflm_kernels/scalar/conv2d_int16_c.h"
-
 #include <stdint.h>
 
 #include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/requantize.h"
 #include "tflm_kernels/format/group_decoder.h"
-#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/planning/plan_conv2d_int16_c.h"
+#include "tflm_kernels/scalar/scalar.h"
 
 enum {
-  kBlockPixels = 4,
-  kColumnBytes = kBlockPixels * 2,
-  kMaxListEntries = 256,  // 256 * 2^22 < 2^31
+  kBlockPixels = kDcsrInt16BlockPixels,
 };
 
 typedef struct {
@@ -27,29 +24,7 @@ typedef struct {
   int32_t weight;
 } ListEntry;
 
-// How scratch is divided: list, sums, activations.
-typedef struct {
-  size_t tile_blocks;  // 0: scratch is too small
-  size_t list_entries;
-  size_t bytes;
-} Plan;
-
-static Plan make_plan(const DcsrLayer* layer, size_t pixels, size_t budget) {
-  Plan plan = {0, 0, 0};
-  const size_t entries = layer->cols < kMaxListEntries ? layer->cols : (size_t)kMaxListEntries;
-  const size_t list_bytes = entries * sizeof(ListEntry);
-  const size_t block_bytes =
-      (size_t)layer->cols * kColumnBytes + (size_t)kBlockPixels * sizeof(int64_t);
-  if (pixels == 0 || budget < list_bytes + block_bytes) return plan;
-  const size_t all = (pixels + kBlockPixels - 1) / kBlockPixels;
-  const size_t most = (budget - list_bytes) / block_bytes;
-  // As few tiles as possible, as every one decodes the layer; then of about the same size.
-  const size_t tiles = most < all ? (all + most - 1) / most : 1;
-  plan.tile_blocks = (all + tiles - 1) / tiles;
-  plan.list_entries = entries;
-  plan.bytes = list_bytes + plan.tile_blocks * block_bytes;
-  return plan;
-}
+_Static_assert(sizeof(ListEntry) == kDcsrInt16ListEntryBytes, "plan_conv2d_int16_c.h");
 
 // One tap of one pixel of a block; `source` is NULL outside of the image.
 static void copy_tap(const int16_t* source, uint32_t channels, int16_t* x) {
@@ -117,14 +92,14 @@ static void multiply_tile(const ListEntry* list, size_t entries, const int16_t* 
 static size_t append_group(const DcsrGroup* group, ListEntry* list, size_t count) {
   for (uint32_t l = 0; l < group->lanes; ++l) {
     if (group->weight[l] == 0) continue;
-    list[count].offset = (uint32_t)group->column[l] * kColumnBytes;
+    list[count].offset = (uint32_t)group->column[l] * kDcsrInt16ColumnBytes;
     list[count].weight = group->weight[l];
     ++count;
   }
   return count;
 }
 
-static void multiply_rows(const DcsrLayer* layer, const Plan* plan, ListEntry* list, int64_t* sums,
+static void multiply_rows(const DcsrLayer* layer, size_t list_limit, ListEntry* list, int64_t* sums,
                           const int16_t* x, size_t pixels, int16_t* output) {
   const size_t blocks = (pixels + kBlockPixels - 1) / kBlockPixels;
   DcsrRowReader reader = dcsr_row_reader(layer);
@@ -134,8 +109,8 @@ static void multiply_rows(const DcsrLayer* layer, const Plan* plan, ListEntry* l
     size_t entries = 0;
     DcsrGroup group;
     while (dcsr_decode_group(&reader, &group)) {
-      if (entries + group.lanes > plan->list_entries) {
-        // The list is full: only with more than kMaxListEntries columns.
+      if (entries + group.lanes > list_limit) {
+        // The list is full: only with more than kDcsrInt16MostListEntries columns.
         multiply_tile(list, entries, x, layer->cols, blocks, sums);
         entries = 0;
       }
@@ -149,28 +124,21 @@ static void multiply_rows(const DcsrLayer* layer, const Plan* plan, ListEntry* l
   }
 }
 
-size_t dcsr_conv2d_int16_c_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape,
-                                         size_t budget) {
-  return make_plan(layer, dcsr_pixel_count(shape), budget).bytes;
-}
-
-void dcsr_conv2d_int16_c(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
-                         int16_t* output, void* scratch, size_t scratch_bytes) {
+void dcsr_conv2d_int16_c(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                         const void* input_data, void* output_data, void* scratch) {
+  const int16_t* input = (const int16_t*)input_data;
+  int16_t* output = (int16_t*)output_data;
   size_t left = dcsr_pixel_count(shape);
-  const Plan plan = make_plan(layer, left, scratch_bytes);
-  if (plan.tile_blocks == 0) {
-    dcsr_conv2d_int16_ref(layer, shape, input, output);
-    return;
-  }
-  const size_t tile_pixels = plan.tile_blocks * kBlockPixels;
+  const size_t tile_pixels = plan->tile_pixels;
+  const size_t list_entries = dcsr_conv2d_int16_c_list_entries(layer->cols);
   ListEntry* list = (ListEntry*)scratch;
-  int64_t* sums = (int64_t*)(void*)(list + plan.list_entries);
+  int64_t* sums = (int64_t*)(void*)(list + list_entries);
   int16_t* x = (int16_t*)(void*)(sums + tile_pixels);
   DcsrPatches patches = dcsr_patches(layer, shape, input);
   while (left > 0) {
     const size_t count = left < tile_pixels ? left : tile_pixels;
     copy_tile(layer, shape, &patches, count, x);
-    multiply_rows(layer, &plan, list, sums, x, count, output);
+    multiply_rows(layer, list_entries, list, sums, x, count, output);
     output += count * layer->rows;
     left -= count;
   }

@@ -4,8 +4,6 @@
 // gaps or deltas (group_words.h). Four batches share the decoding of a group, and have their sums
 // in registers.
 
-#include "tflm_kernels/scalar/fully_connected_c.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +13,7 @@
 #include "tflm_kernels/format/group_decoder.h"
 #include "tflm_kernels/format/group_words.h"
 #include "tflm_kernels/format/row_reader.h"
-#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/scalar/scalar.h"
 
 enum { kBlockBatches = 4 };
 
@@ -170,12 +168,14 @@ static void multiply_block(const DcsrLayer* layer, const int8_t* x, int8_t* outp
   }
 }
 
-void dcsr_fully_connected_c(const DcsrLayer* layer, int32_t batches, const int8_t* input,
-                            int8_t* output) {
-  if (!dcsr_has_word_groups(layer)) {
-    dcsr_fully_connected_ref(layer, batches, input, output);
-    return;
-  }
+void dcsr_fully_connected_c(const DcsrPlan* plan, const DcsrLayer* layer,
+                            const DcsrConvShape* shape, const void* input_data, void* output_data,
+                            void* scratch) {
+  (void)plan;
+  (void)scratch;
+  const int8_t* input = (const int8_t*)input_data;
+  int8_t* output = (int8_t*)output_data;
+  int32_t batches = shape->batches;
   for (; batches >= kBlockBatches; batches -= kBlockBatches) {
     multiply_block(layer, input, output);
     input += (size_t)kBlockBatches * layer->cols;

@@ -4,12 +4,11 @@
 // The products of a group are added in 32 bits, of which 16 of at most 2^22 need 27, and groups in
 // 64.
 
-#include "tflm_kernels/scalar/fully_connected_int16_c.h"
-
 #include <stddef.h>
 
 #include "tflm_kernels/common/requantize.h"
 #include "tflm_kernels/format/group_decoder.h"
+#include "tflm_kernels/scalar/scalar.h"
 
 static int32_t multiply_group(const DcsrGroup* group, const int16_t* x) {
   int32_t sum = 0;
@@ -17,9 +16,14 @@ static int32_t multiply_group(const DcsrGroup* group, const int16_t* x) {
   return sum;
 }
 
-void dcsr_fully_connected_int16_c(const DcsrLayer* layer, int32_t batches, const int16_t* input,
-                                  int16_t* output) {
-  for (; batches > 0; --batches) {
+void dcsr_fully_connected_int16_c(const DcsrPlan* plan, const DcsrLayer* layer,
+                                  const DcsrConvShape* shape, const void* input_data,
+                                  void* output_data, void* scratch) {
+  (void)plan;
+  (void)scratch;
+  const int16_t* input = (const int16_t*)input_data;
+  int16_t* output = (int16_t*)output_data;
+  for (int32_t batches = shape->batches; batches > 0; --batches) {
     DcsrRowReader reader = dcsr_row_reader(layer);
     for (uint32_t row = 0; row < layer->rows; ++row) {
       uint64_t sum = dcsr_int16_bias(layer, row);

@@ -6,11 +6,9 @@
 
 #include "tflm_kernels/baseline/dense_baseline.h"
 #include "tflm_kernels/common/conv_geometry.h"
+#include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/reference/reference.h"
-#include "tflm_kernels/scalar/conv1x1_c.h"
-#include "tflm_kernels/scalar/conv1x1_smlal.h"
-#include "tflm_kernels/scalar/conv2d_im2col.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
@@ -44,34 +42,26 @@ static void* allocate_counted_scratch(size_t bytes) {
 }
 
 static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  dcsr_conv2d_ref(layer, &data->shape, data->input, output);
+  dcsr_conv2d_ref(NULL, layer, &data->shape, data->input, output, NULL);
+}
+
+static void run_counted(const DcsrKernels* kernels, const DcsrLayer* layer, const CaseData* data,
+                        int8_t* output) {
+  const DcsrTables tables = {kernels, NULL};
+  const size_t bytes = run_tables(tables, layer, &data->shape, data->input, output);
+  if (bytes > most_scratch) most_scratch = bytes;
 }
 
 static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  void* scratch = allocate_counted_scratch(dcsr_conv2d_scratch_bytes(layer, &data->shape));
-  dcsr_conv2d(layer, &data->shape, data->input, output, scratch);
-  free(scratch);
+  run_counted(dcsr_conv2d_kernels(), layer, data, output);
 }
 
-static void run_im2col(const DcsrLayer* layer, const CaseData* data, int8_t* output,
-                       const DcsrConv1x1Kernel* kernel) {
-  const size_t budget = layer->scratch_budget;
-  const size_t bytes = dcsr_conv2d_im2col_scratch_bytes(layer, &data->shape, budget, kernel);
-  CHECK(bytes <= budget, "%lu bytes of scratch of %lu", (unsigned long)bytes,
-        (unsigned long)budget);
-  void* scratch = allocate_counted_scratch(bytes);
-  dcsr_conv2d_im2col(layer, &data->shape, data->input, output, scratch, bytes, kernel);
-  free(scratch);
+static void run_armv6m(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  run_counted(&kDcsrConv2dArmv6m, layer, data, output);
 }
 
-static void run_c(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  static const DcsrConv1x1Kernel kKernel = {dcsr_conv1x1_c_scratch_bytes, dcsr_conv1x1_c};
-  run_im2col(layer, data, output, &kKernel);
-}
-
-static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  static const DcsrConv1x1Kernel kKernel = {dcsr_conv1x1_smlal_scratch_bytes, dcsr_conv1x1_smlal};
-  run_im2col(layer, data, output, &kKernel);
+static void run_armv7m(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  run_counted(&kDcsrConv2dArmv7m, layer, data, output);
 }
 
 // Layers of the dense encoding; others go to the reference.
@@ -132,9 +122,9 @@ static void check_im2col(RunKernel run) {
   CHECK(most_scratch > 0, "only the reference was run");
 }
 
-static void test_im2col_with_c_kernel_equals_dense_loop(void) { check_im2col(run_c); }
+static void test_armv6m_kernels_equal_dense_loop(void) { check_im2col(run_armv6m); }
 
-static void test_im2col_with_smlal_kernel_equals_dense_loop(void) { check_im2col(run_smlal); }
+static void test_armv7m_kernels_equal_dense_loop(void) { check_im2col(run_armv7m); }
 
 static void test_shape_is_that_of_the_oracle(void) {
   for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
@@ -173,8 +163,8 @@ int main(void) {
   RUN_TEST(test_reference_equals_dense_loop);
   RUN_TEST(test_dispatched_kernel_equals_dense_loop);
   RUN_TEST(test_dense_baseline_equals_dense_loop);
-  RUN_TEST(test_im2col_with_c_kernel_equals_dense_loop);
-  RUN_TEST(test_im2col_with_smlal_kernel_equals_dense_loop);
+  RUN_TEST(test_armv6m_kernels_equal_dense_loop);
+  RUN_TEST(test_armv7m_kernels_equal_dense_loop);
   RUN_TEST(test_shape_is_that_of_the_oracle);
   RUN_TEST(test_image_below_a_valid_filter_has_no_output);
   return check_exit_status();

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "tflm_kernels/common/conv_geometry.h"
+#include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/kernels.h"
 
 enum { kMaxInputBytes = 1 << 18 };
@@ -62,39 +63,26 @@ static bool make_shape(const DcsrLayer* layer, uint32_t hash, DcsrConvShape* sha
   }
 }
 
-static void run_int8(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
-                     int8_t* output) {
+static void run_table(const DcsrKernels* kernels, const DcsrLayer* layer,
+                      const DcsrConvShape* shape, const void* input, void* output) {
+  const DcsrPlan plan = dcsr_plan(kernels, layer, shape, dcsr_scratch_budget(kernels, layer));
+  if (plan.kernel == NULL) abort();
+  void* scratch = plan.scratch_bytes > 0 ? allocate(plan.scratch_bytes) : NULL;
+  dcsr_run(&plan, layer, shape, input, output, scratch);
+  free(scratch);
+}
+
+// The kernels of a class of cores: of this build, or where they all run one that follows from the
+// blob.
+static const DcsrKernels* kernels_of(const DcsrLayer* layer, uint32_t hash) {
   const bool is_conv = layer->op == kDcsrOpConv2d;
-  const size_t bytes = is_conv ? dcsr_conv2d_scratch_bytes(layer, shape)
-                               : dcsr_fully_connected_scratch_bytes(layer, shape->batches);
-  void* scratch = bytes > 0 ? allocate(bytes) : NULL;
-  if (is_conv) {
-    dcsr_conv2d(layer, shape, input, output, scratch);
-  } else {
-    dcsr_fully_connected(layer, shape->batches, input, output, scratch);
-  }
-  free(scratch);
-}
-
-static void run_int16(const DcsrLayer* layer, const DcsrConvShape* shape, const int16_t* input,
-                      int16_t* output) {
-  if (layer->op == kDcsrOpFullyConnected) {
-    dcsr_fully_connected_int16(layer, shape->batches, input, output);
-    return;
-  }
-  const size_t bytes = dcsr_conv2d_int16_scratch_bytes(layer, shape);
-  void* scratch = bytes > 0 ? allocate(bytes) : NULL;
-  dcsr_conv2d_int16(layer, shape, input, output, scratch);
-  free(scratch);
-}
-
-static void run_kernel(const DcsrLayer* layer, const DcsrConvShape* shape, const void* input,
-                       void* output) {
-  if (layer->int16_activations) {
-    run_int16(layer, shape, (const int16_t*)input, (int16_t*)output);
-  } else {
-    run_int8(layer, shape, (const int8_t*)input, (int8_t*)output);
-  }
+#if !defined(__arm__)
+  if (hash % 3 == 1) return is_conv ? &kDcsrConv2dArmv6m : &kDcsrFullyConnectedArmv6m;
+  if (hash % 3 == 2) return is_conv ? &kDcsrConv2dArmv7m : &kDcsrFullyConnectedArmv7m;
+#else
+  (void)hash;
+#endif
+  return is_conv ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
 }
 
 static int32_t output_at(const DcsrLayer* layer, const void* output, size_t i) {
@@ -120,8 +108,9 @@ static void check_kernel(const DcsrLayer* layer, uint32_t hash) {
   void* second = allocate(outputs * element);
   memset(first, 0x55, outputs * element);
   memset(second, 0xAA, outputs * element);
-  run_kernel(layer, &shape, input, first);
-  run_kernel(layer, &shape, input, second);
+  const DcsrKernels* kernels = kernels_of(layer, hash);
+  run_table(kernels, layer, &shape, input, first);
+  run_table(kernels, layer, &shape, input, second);
   for (size_t i = 0; i < outputs; ++i) {
     const int32_t out = output_at(layer, first, i);
     if (out != output_at(layer, second, i) || out < layer->activation_min ||

@@ -5,14 +5,14 @@
 
 #include "tflm_kernels/baseline/dense_baseline.h"
 #include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/reference/reference.h"
-#include "tflm_kernels/scalar/conv2d_int16_c.h"
-#include "tflm_kernels/scalar/fully_connected_int16_c.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
+#include "tflm_kernels/testing/run_kernel.h"
 
 static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDense},
@@ -31,10 +31,10 @@ enum {
   kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]),
   kBudgetCount = sizeof(kBudgets) / sizeof(kBudgets[0]),
   kGuardElements = 8,
-  kGuard = 0x5A5A,
+  kInt16Guard = 0x5A5A,
 };
 
-typedef void (*RunKernel)(const DcsrLayer* layer, const Int16Case* c, int16_t* output);
+typedef void (*RunInt16Kernel)(const DcsrLayer* layer, const Int16Case* c, int16_t* output);
 
 static void* allocate(size_t bytes) {
   void* memory = malloc(bytes);
@@ -42,38 +42,19 @@ static void* allocate(size_t bytes) {
   return memory;
 }
 
-static void* allocate_scratch(size_t bytes) {
-  if (bytes == 0) return NULL;
-  return memset(allocate(bytes), 0x5A, bytes);
-}
-
 static void run_reference(const DcsrLayer* layer, const Int16Case* c, int16_t* output) {
-  dcsr_conv2d_int16_ref(layer, &c->data.shape, c->input, output);
+  dcsr_conv2d_int16_ref(NULL, layer, &c->data.shape, c->input, output, NULL);
 }
 
 static void run_dispatched(const DcsrLayer* layer, const Int16Case* c, int16_t* output) {
-  if (layer->op == kDcsrOpFullyConnected) {
-    dcsr_fully_connected_int16(layer, c->data.shape.batches, c->input, output);
-    return;
-  }
-  void* scratch = allocate_scratch(dcsr_conv2d_int16_scratch_bytes(layer, &c->data.shape));
-  dcsr_conv2d_int16(layer, &c->data.shape, c->input, output, scratch);
-  free(scratch);
+  run_tables(tables_of_this_core(), layer, &c->data.shape, c->input, output);
 }
 
 // On cores this is the dispatched one.
 #if !defined(__arm__)
 static void run_c(const DcsrLayer* layer, const Int16Case* c, int16_t* output) {
-  if (layer->op == kDcsrOpFullyConnected) {
-    dcsr_fully_connected_int16_c(layer, c->data.shape.batches, c->input, output);
-    return;
-  }
-  const size_t budget = layer->scratch_budget;
-  const size_t bytes = dcsr_conv2d_int16_c_scratch_bytes(layer, &c->data.shape, budget);
-  CHECK(bytes <= budget, "%lu bytes of scratch", (unsigned long)bytes);
-  void* scratch = allocate_scratch(bytes);
-  dcsr_conv2d_int16_c(layer, &c->data.shape, c->input, output, scratch, bytes);
-  free(scratch);
+  const DcsrTables tables = {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m};
+  run_tables(tables, layer, &c->data.shape, c->input, output);
 }
 #endif
 
@@ -90,14 +71,14 @@ static void run_dense_baseline(const DcsrLayer* layer, const Int16Case* c, int16
   }
 }
 
-static void check_kernel(const char* context, RunKernel run, const DcsrLayer* layer,
-                         const Int16Case* c, const int16_t* expected) {
+static void check_int16_kernel(const char* context, RunInt16Kernel run, const DcsrLayer* layer,
+                               const Int16Case* c, const int16_t* expected) {
   const size_t count = c->data.output_size;
   int16_t* output = (int16_t*)allocate((count + kGuardElements) * sizeof(int16_t));
-  for (size_t i = 0; i < count + kGuardElements; ++i) output[i] = kGuard;
+  for (size_t i = 0; i < count + kGuardElements; ++i) output[i] = kInt16Guard;
   run(layer, c, output);
   for (size_t i = 0; i < count + kGuardElements; ++i) {
-    const int16_t wanted = i < count ? expected[i] : (int16_t)kGuard;
+    const int16_t wanted = i < count ? expected[i] : (int16_t)kInt16Guard;
     if (output[i] == wanted) continue;
     CHECK(false, "%s: first difference at %lu of %lu: expected %d, is %d", context,
           (unsigned long)i, (unsigned long)count, wanted, output[i]);
@@ -106,7 +87,7 @@ static void check_kernel(const char* context, RunKernel run, const DcsrLayer* la
   free(output);
 }
 
-static void check_case(const DcsrCase* layer_case, const Window* window, RunKernel run,
+static void check_case(const DcsrCase* layer_case, const Window* window, RunInt16Kernel run,
                        uint32_t budget) {
   Int16Case c = make_int16_case(layer_case, window, 1);
   int16_t* expected = (int16_t*)allocate(c.data.output_size * sizeof(int16_t));
@@ -122,14 +103,14 @@ static void check_case(const DcsrCase* layer_case, const Window* window, RunKern
     CHECK(status == kDcsrOk, "%s: %s", context, dcsr_status_string(status));
     CHECK(layer.int16_activations, "%s", context);
     layer.scratch_budget = budget;
-    if (status == kDcsrOk) check_kernel(context, run, &layer, &c, expected);
+    if (status == kDcsrOk) check_int16_kernel(context, run, &layer, &c, expected);
     free_packed_blob(&blob);
   }
   free(expected);
   free_int16_case(&c);
 }
 
-static void check_all_cases(RunKernel run, uint32_t budget) {
+static void check_all_cases(RunInt16Kernel run, uint32_t budget) {
   const Window none = {0, 0, 0, 0, false};
   for (size_t i = 0; i < kDcsrCaseCount; ++i) check_case(&kDcsrCases[i], &none, run, budget);
   for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
@@ -137,7 +118,7 @@ static void check_all_cases(RunKernel run, uint32_t budget) {
   }
 }
 
-static void check_all_budgets(RunKernel run) {
+static void check_all_budgets(RunInt16Kernel run) {
   for (size_t i = 0; i < kBudgetCount; ++i) check_all_cases(run, kBudgets[i]);
 }
 

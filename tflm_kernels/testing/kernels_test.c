@@ -6,12 +6,11 @@
 #include <string.h>
 
 #include "tflm_kernels/baseline/dense_baseline.h"
-#include "tflm_kernels/mve/conv1x1_gather_mve.h"
-#include "tflm_kernels/mve/conv1x1_mve.h"
+#include "tflm_kernels/dispatch/tables.h"
+#include "tflm_kernels/mve/mve.h"
+#include "tflm_kernels/planning/planners.h"
 #include "tflm_kernels/reference/reference.h"
-#include "tflm_kernels/scalar/conv1x1_c.h"
-#include "tflm_kernels/scalar/conv1x1_smlal.h"
-#include "tflm_kernels/scalar/fully_connected_c.h"
+#include "tflm_kernels/scalar/scalar.h"
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/layers.h"
@@ -52,69 +51,60 @@ enum {
 static const uint32_t kBudgets[] = {0, 1, 6000, UINT32_MAX};
 
 static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  if (layer->op == kDcsrOpConv2d) {
-    dcsr_conv1x1_ref(layer, &data->shape, data->input, output);
-  } else {
-    dcsr_fully_connected_ref(layer, data->shape.batches, data->input, output);
-  }
+  DcsrRun* run = layer->op == kDcsrOpConv2d ? dcsr_conv1x1_ref : dcsr_fully_connected_ref;
+  run(NULL, layer, &data->shape, data->input, output, NULL);
 }
 
 static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  const bool is_conv = layer->op == kDcsrOpConv2d;
-  const size_t bytes = is_conv ? dcsr_conv1x1_scratch_bytes(layer, &data->shape)
-                               : dcsr_fully_connected_scratch_bytes(layer, data->shape.batches);
-  void* scratch = allocate_scratch(bytes);
-  if (is_conv) {
-    dcsr_conv1x1(layer, &data->shape, data->input, output, scratch);
-  } else {
-    dcsr_fully_connected(layer, data->shape.batches, data->input, output, scratch);
-  }
-  free(scratch);
+  run_tables(tables_of_this_core(), layer, &data->shape, data->input, output);
 }
 
 #if !defined(__arm__)
-static void run_c(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  if (layer->op == kDcsrOpFullyConnected) {
-    dcsr_fully_connected_c(layer, data->shape.batches, data->input, output);
-    return;
-  }
-  const size_t bytes = dcsr_conv1x1_c_scratch_bytes(layer, &data->shape, layer->scratch_budget);
-  void* scratch = allocate_scratch(bytes);
-  dcsr_conv1x1_c(layer, &data->shape, data->input, output, scratch, bytes);
-  free(scratch);
+static void run_armv6m(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  const DcsrTables tables = {&kDcsrConv2dArmv6m, &kDcsrFullyConnectedArmv6m};
+  run_tables(tables, layer, &data->shape, data->input, output);
 }
 
-static void run_smlal(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  if (layer->op == kDcsrOpFullyConnected) {
-    run_reference(layer, data, output);
-    return;
-  }
-  const size_t bytes = dcsr_conv1x1_smlal_scratch_bytes(layer, &data->shape, layer->scratch_budget);
-  void* scratch = allocate_scratch(bytes);
-  dcsr_conv1x1_smlal(layer, &data->shape, data->input, output, scratch, bytes);
-  free(scratch);
+static void run_armv7m(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  const DcsrTables tables = {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m};
+  run_tables(tables, layer, &data->shape, data->input, output);
 }
 
+// The twin in C of conv1x1_mve.
 static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  size_t bytes = 0;
-  if (layer->op == kDcsrOpConv2d) {
-    bytes = dcsr_conv1x1_mve_scratch_bytes(layer, &data->shape, layer->scratch_budget);
-  }
-  if (bytes == 0) {
-    run_reference(layer, data, output);
-    return;
-  }
-  void* scratch = allocate_scratch(bytes);
-  dcsr_conv1x1_mve(layer, &data->shape, data->input, output, scratch, layer->scratch_budget);
+  static const DcsrKernel kConv1x1[] = {{dcsr_plan_conv1x1_mve, dcsr_conv1x1_mve, 0},
+                                        {dcsr_plan_conv1x1_ref, dcsr_conv1x1_ref, 0},
+                                        {NULL, NULL, 0}};
+  static const DcsrKernels kConv2d = {kConv1x1, NULL, NULL, NULL, 48 * 1024};
+  const DcsrTables tables = {&kConv2d, &kDcsrFullyConnectedReference};
+  run_tables(tables, layer, &data->shape, data->input, output);
+}
+#endif
+
+#if !defined(__arm__)
+// A firmware's own table, with one kernel: what it does not take is for no kernel.
+static const DcsrKernel kOneKernel[] = {{dcsr_plan_conv1x1_smlal, dcsr_conv1x1_smlal, 0},
+                                        {NULL, NULL, 0}};
+static const DcsrKernels kPartialTable = {kOneKernel, NULL, NULL, NULL, 32 * 1024};
+
+static void run_partial(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  const DcsrPlan plan = dcsr_plan(&kPartialTable, layer, &data->shape, UINT32_MAX);
+  CHECK(plan.kernel == &kOneKernel[0], "the only kernel takes every layer");
+  CHECK(dcsr_plan(&kPartialTable, layer, &data->shape, 0).kernel == NULL, "without scratch");
+  DcsrLayer larger = *layer;
+  larger.filter_h = 3;
+  CHECK(dcsr_plan(&kPartialTable, &larger, &data->shape, UINT32_MAX).kernel == NULL,
+        "a 3x1 filter");
+  void* scratch = allocate_scratch(plan.scratch_bytes);
+  dcsr_run(&plan, layer, &data->shape, data->input, output, scratch);
   free(scratch);
 }
-
 #endif
 
 #if defined(__ARM_FEATURE_MVE)
 // Also where it is not what is chosen.
 static void run_gather(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  dcsr_conv1x1_gather_mve(layer, &data->shape, data->input, output);
+  dcsr_conv1x1_gather_mve(NULL, layer, &data->shape, data->input, output, NULL);
 }
 #endif
 
@@ -186,11 +176,13 @@ static void test_dense_baseline_equals_dense_loop(void) { check_all_cases(run_de
 
 // On cores these are among the dispatched ones, or of no use.
 #if !defined(__arm__)
-static void test_c_kernels_equal_dense_loop(void) { check_all_budgets(run_c); }
+static void test_armv6m_kernels_equal_dense_loop(void) { check_all_budgets(run_armv6m); }
 
-static void test_smlal_kernels_equal_dense_loop(void) { check_all_budgets(run_smlal); }
+static void test_armv7m_kernels_equal_dense_loop(void) { check_all_budgets(run_armv7m); }
 
 static void test_mve_kernels_equal_dense_loop(void) { check_all_budgets(run_mve); }
+
+static void test_partial_table_equals_dense_loop(void) { check_all_cases(run_partial, 0); }
 #endif
 
 #if defined(__ARM_FEATURE_MVE)
@@ -227,8 +219,9 @@ int main(void) {
   RUN_TEST(test_gather_kernel_equals_dense_loop);
 #endif
 #if !defined(__arm__)
-  RUN_TEST(test_c_kernels_equal_dense_loop);
-  RUN_TEST(test_smlal_kernels_equal_dense_loop);
+  RUN_TEST(test_armv6m_kernels_equal_dense_loop);
+  RUN_TEST(test_armv7m_kernels_equal_dense_loop);
+  RUN_TEST(test_partial_table_equals_dense_loop);
   RUN_TEST(test_mve_kernels_equal_dense_loop);
 #endif
   RUN_TEST(test_cases_spread_over_int8);

@@ -136,6 +136,13 @@ static const uint8_t kHandmadeBitmap[96] = {
     5,    0xF9, 127,  0x80,                          // values
 };
 
+// FULLY_CONNECTED on one vector.
+static void multiply(const DcsrLayer* layer, const int8_t* input, int8_t* output) {
+  const DcsrConvShape shape = dcsr_fully_connected_shape(1);
+  const DcsrPlan plan = dcsr_plan(dcsr_fully_connected_kernels(), layer, &shape, 0);
+  dcsr_run(&plan, layer, &shape, input, output, NULL);
+}
+
 static void check_handmade(const uint8_t* bytes, size_t size, uint32_t elements) {
   uint8_t* data = (uint8_t*)malloc(size);
   if (data == NULL) abort();
@@ -166,11 +173,11 @@ static void check_handmade(const uint8_t* bytes, size_t size, uint32_t elements)
   input[9] = 3;
   input[38] = 1;
   int8_t output[2];
-  dcsr_fully_connected(&layer, 1, input, output, NULL);
+  multiply(&layer, input, output);
   CHECK(output[0] == 10 + 5 * 2 - 7 * 3 + 127 * 1 - 2, "%d", output[0]);
   CHECK(output[1] == -100, "%d", output[1]);  // -3 - 128 - 2, clamped
   input[38] = 2;
-  dcsr_fully_connected(&layer, 1, input, output, NULL);
+  multiply(&layer, input, output);
   CHECK(output[0] == 125, "%d", output[0]);
   free(data);
 }

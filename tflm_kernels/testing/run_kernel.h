@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/layers.h"
@@ -22,6 +23,35 @@ static inline void* allocate_scratch(size_t bytes) {
   if (scratch == NULL) abort();
   memset(scratch, kGuard, bytes);
   return scratch;
+}
+
+// The tables of both operators.
+typedef struct {
+  const DcsrKernels* conv2d;
+  const DcsrKernels* fully_connected;
+} DcsrTables;
+
+static inline DcsrTables tables_of_this_core(void) {
+  const DcsrTables tables = {dcsr_conv2d_kernels(), dcsr_fully_connected_kernels()};
+  return tables;
+}
+
+// Plans the layer and runs the kernel in a malloc of exactly its scratch. Returns the bytes of
+// scratch. Input and output are int8 or int16.
+static inline size_t run_tables(DcsrTables tables, const DcsrLayer* layer,
+                                const DcsrConvShape* shape, const void* input, void* output) {
+  const DcsrKernels* kernels = layer->op == kDcsrOpConv2d ? tables.conv2d : tables.fully_connected;
+  const size_t budget = dcsr_scratch_budget(kernels, layer);
+  const DcsrPlan plan = dcsr_plan(kernels, layer, shape, budget);
+  CHECK(plan.kernel != NULL, "no kernel takes a layer of %u x %u", (unsigned)layer->rows,
+        (unsigned)layer->cols);
+  CHECK(plan.scratch_bytes <= budget, "%lu bytes of scratch of %lu",
+        (unsigned long)plan.scratch_bytes, (unsigned long)budget);
+  if (plan.kernel == NULL) return 0;
+  void* scratch = allocate_scratch(plan.scratch_bytes);
+  dcsr_run(&plan, layer, shape, input, output, scratch);
+  free(scratch);
+  return plan.scratch_bytes;
 }
 
 // Checks the output, and that nothing is written behind it.

@@ -154,7 +154,10 @@ void test_registrations_are_of_the_headers_types() {
 size_t scratch_bytes(const Fixture& fixture) {
   DcsrLayer layer;
   if (dcsr_layer_parse(fixture.blob.data, fixture.blob.size, &layer) != kDcsrOk) abort();
-  return layer.op == kDcsrOpConv2d ? dcsr_conv2d_scratch_bytes(&layer, &fixture.data.shape) : 0;
+  if (layer.op != kDcsrOpConv2d) return 0;
+  const DcsrKernels* kernels = dcsr_conv2d_kernels();
+  const size_t budget = dcsr_scratch_budget(kernels, &layer);
+  return dcsr_plan(kernels, &layer, &fixture.data.shape, budget).scratch_bytes;
 }
 
 // Prepare fails with one message and has released every tensor.

@@ -1,0 +1,5 @@
+#include "tflm_kernels/dispatch/tables.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/scalar/scalar.h"
+
+DCSR_DEFINE_CONV2D_KERNELS(kDcsrConv2dArmv6m, ARMV6M, DCSR_KERNEL_ENTRY, NULL);

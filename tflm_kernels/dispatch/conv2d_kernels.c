@@ -1,0 +1,3 @@
+#include "tflm_kernels/dispatch/tables.h"
+
+const DcsrKernels* dcsr_conv2d_kernels(void) { return &DCSR_TABLE_OF_THIS_CORE(Conv2d); }

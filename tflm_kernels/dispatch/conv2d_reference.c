@@ -1,0 +1,4 @@
+#include "tflm_kernels/dispatch/tables.h"
+#include "tflm_kernels/reference/reference.h"
+
+DCSR_DEFINE_CONV2D_KERNELS(kDcsrConv2dReference, REFERENCE, DCSR_KERNEL_ENTRY, NULL);

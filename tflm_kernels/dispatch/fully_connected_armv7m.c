@@ -1,0 +1,5 @@
+#include "tflm_kernels/dispatch/tables.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/scalar/scalar.h"
+
+DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kDcsrFullyConnectedArmv7m, ARMV7M, DCSR_KERNEL_ENTRY, NULL);

@@ -1,0 +1,45 @@
+// The kernel tables of every class of cores that this build can run, each in a file of its own, so
+// that a firmware links the table of its core alone.
+
+#ifndef DCSR_TFLM_KERNELS_DISPATCH_TABLES_H_
+#define DCSR_TFLM_KERNELS_DISPATCH_TABLES_H_
+
+#include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/kernels.h"
+#include "tflm_kernels/planning/kernel_lists.h"
+#include "tflm_kernels/planning/planners.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+extern const DcsrKernels kDcsrConv2dReference;
+extern const DcsrKernels kDcsrConv2dArmv6m;
+extern const DcsrKernels kDcsrConv2dArmv7m;
+extern const DcsrKernels kDcsrFullyConnectedReference;
+extern const DcsrKernels kDcsrFullyConnectedArmv6m;
+extern const DcsrKernels kDcsrFullyConnectedArmv7m;
+#if DCSR_HAS_MVE
+extern const DcsrKernels kDcsrConv2dMve;
+extern const DcsrKernels kDcsrFullyConnectedMve;
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+// An entry of a table, for kernel_lists.h.
+#define DCSR_KERNEL_ENTRY(name) {dcsr_plan_##name, dcsr_##name, kDcsrKernel_##name},
+
+// The class of the core that this build is for.
+#if DCSR_HAS_MVE
+#define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Mve
+#elif defined(__arm__) && defined(__thumb2__)
+#define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Armv7m
+#elif defined(__arm__)
+#define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Armv6m
+#else
+#define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Reference
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_DISPATCH_TABLES_H_

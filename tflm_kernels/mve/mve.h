@@ -1,0 +1,29 @@
+// Kernels for cores with MVE (Cortex-M55, M85). Each is in the file of its name, its scratch in the
+// planner of its name. conv1x1_mve runs on every target, the others exist on cores with MVE only.
+
+#ifndef DCSR_TFLM_KERNELS_MVE_MVE_H_
+#define DCSR_TFLM_KERNELS_MVE_MVE_H_
+
+#include "tflm_kernels/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+DcsrRun dcsr_conv1x1_mve;  // every encoding
+
+// Any number of pixels, every encoding, 2.5 KB of stack. Also FULLY_CONNECTED, whose batches are
+// images of one pixel.
+DcsrRun dcsr_conv1x1_gather_mve;
+
+DcsrRun dcsr_fully_connected_offset8_mve;  // one batch, plain values
+DcsrRun dcsr_fully_connected_dcsr_mve;     // one batch, byte deltas, plain values, no escapes
+
+// Elements of the longest row (DcsrKernels.longest_row).
+uint32_t dcsr_longest_row_mve(const DcsrLayer* layer);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_MVE_MVE_H_

@@ -1,0 +1,91 @@
+// All kernels, and the kernels of each class of cores in the order in which they are tried. The
+// only place that says so: dispatch/ makes tables with run functions of it, cost/ tables of
+// planners alone.
+
+#ifndef DCSR_TFLM_KERNELS_PLANNING_KERNEL_LISTS_H_
+#define DCSR_TFLM_KERNELS_PLANNING_KERNEL_LISTS_H_
+
+#define DCSR_ALL_KERNELS(K)      \
+  K(conv1x1_c)                   \
+  K(conv1x1_gather_mve)          \
+  K(conv1x1_mve)                 \
+  K(conv1x1_ref)                 \
+  K(conv1x1_smlal)               \
+  K(conv2d_im2col)               \
+  K(conv2d_int16_c)              \
+  K(conv2d_int16_ref)            \
+  K(conv2d_ref)                  \
+  K(fully_connected_c)           \
+  K(fully_connected_dcsr_mve)    \
+  K(fully_connected_gather_mve)  \
+  K(fully_connected_int16_c)     \
+  K(fully_connected_offset8_mve) \
+  K(fully_connected_ref)
+
+#define DCSR_KERNEL_ID(name) kDcsrKernel_##name,
+typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
+#undef DCSR_KERNEL_ID
+
+// Any target: the portable kernels.
+#define DCSR_CONV2D_POINTWISE_REFERENCE(K) K(conv1x1_ref)
+#define DCSR_CONV2D_LARGER_REFERENCE(K) K(conv2d_ref)
+#define DCSR_CONV2D_INT16_REFERENCE(K) K(conv2d_int16_ref)
+#define DCSR_FULLY_CONNECTED_POINTWISE_REFERENCE(K) K(fully_connected_ref)
+#define DCSR_FULLY_CONNECTED_INT16_REFERENCE(K) K(conv2d_int16_ref)
+
+// Cortex-M0, M0+ and M23: nothing but a 32-bit multiplication.
+#define DCSR_CONV2D_POINTWISE_ARMV6M(K) K(conv1x1_c) K(conv1x1_ref)
+#define DCSR_CONV2D_LARGER_ARMV6M(K) K(conv2d_im2col) K(conv2d_ref)
+#define DCSR_CONV2D_INT16_ARMV6M(K) K(conv2d_int16_c) K(conv2d_int16_ref)
+#define DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K) K(fully_connected_c) K(fully_connected_ref)
+#define DCSR_FULLY_CONNECTED_INT16_ARMV6M(K) K(fully_connected_int16_c)
+
+// Cortex-M3, M4, M7 and M33: SMLAL and LDRD.
+#define DCSR_CONV2D_POINTWISE_ARMV7M(K) K(conv1x1_smlal) K(conv1x1_ref)
+#define DCSR_CONV2D_LARGER_ARMV7M(K) DCSR_CONV2D_LARGER_ARMV6M(K)
+#define DCSR_CONV2D_INT16_ARMV7M(K) DCSR_CONV2D_INT16_ARMV6M(K)
+#define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7M(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
+#define DCSR_FULLY_CONNECTED_INT16_ARMV7M(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
+
+// Cortex-M55 and M85: vectors.
+#define DCSR_CONV2D_POINTWISE_MVE(K) \
+  K(conv1x1_gather_mve) K(conv1x1_mve) K(conv1x1_smlal) K(conv1x1_ref)
+#define DCSR_CONV2D_LARGER_MVE(K) DCSR_CONV2D_LARGER_ARMV6M(K)
+#define DCSR_CONV2D_INT16_MVE(K) DCSR_CONV2D_INT16_ARMV6M(K)
+#define DCSR_FULLY_CONNECTED_POINTWISE_MVE(K) \
+  K(fully_connected_offset8_mve) K(fully_connected_dcsr_mve) K(fully_connected_gather_mve)
+#define DCSR_FULLY_CONNECTED_INT16_MVE(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
+
+// Bytes of scratch that a kernel may request if the packed layer does not say. Define
+// DCSR_SCRATCH_BUDGET for the whole build to have another.
+#ifdef DCSR_SCRATCH_BUDGET
+#define DCSR_SCRATCH_BUDGET_REFERENCE DCSR_SCRATCH_BUDGET
+#define DCSR_SCRATCH_BUDGET_ARMV6M DCSR_SCRATCH_BUDGET
+#define DCSR_SCRATCH_BUDGET_ARMV7M DCSR_SCRATCH_BUDGET
+#define DCSR_SCRATCH_BUDGET_MVE DCSR_SCRATCH_BUDGET
+#else
+#define DCSR_SCRATCH_BUDGET_REFERENCE (32 * 1024)
+#define DCSR_SCRATCH_BUDGET_ARMV6M (32 * 1024)
+#define DCSR_SCRATCH_BUDGET_ARMV7M (32 * 1024)
+#define DCSR_SCRATCH_BUDGET_MVE (48 * 1024)
+#endif
+
+// Defines the table `symbol` of a class for CONV_2D. K gives the entry of a kernel, `longest` the
+// field longest_row.
+#define DCSR_DEFINE_CONV2D_KERNELS(symbol, CLASS, K, longest)                                      \
+  static const DcsrKernel symbol##Pointwise[] = {DCSR_CONV2D_POINTWISE_##CLASS(K){NULL, NULL, 0}}; \
+  static const DcsrKernel symbol##Larger[] = {DCSR_CONV2D_LARGER_##CLASS(K){NULL, NULL, 0}};       \
+  static const DcsrKernel symbol##Int16[] = {DCSR_CONV2D_INT16_##CLASS(K){NULL, NULL, 0}};         \
+  const DcsrKernels symbol = {symbol##Pointwise, symbol##Larger, symbol##Int16, longest,           \
+                              DCSR_SCRATCH_BUDGET_##CLASS}
+
+// The same for FULLY_CONNECTED.
+#define DCSR_DEFINE_FULLY_CONNECTED_KERNELS(symbol, CLASS, K, longest)         \
+  static const DcsrKernel symbol##Pointwise[] = {                              \
+      DCSR_FULLY_CONNECTED_POINTWISE_##CLASS(K){NULL, NULL, 0}};               \
+  static const DcsrKernel symbol##Int16[] = {                                  \
+      DCSR_FULLY_CONNECTED_INT16_##CLASS(K){NULL, NULL, 0}};                   \
+  const DcsrKernels symbol = {symbol##Pointwise, NULL, symbol##Int16, longest, \
+                              DCSR_SCRATCH_BUDGET_##CLASS}
+
+#endif  // DCSR_TFLM_KERNELS_PLANNING_KERNEL_LISTS_H_

@@ -1,0 +1,13 @@
+#include "tflm_kernels/planning/plan_conv1x1_smlal.h"
+
+#include "tflm_kernels/planning/planners.h"
+
+bool dcsr_plan_conv1x1_smlal(DcsrPlanRequest* request, DcsrPlan* plan) {
+  const uint32_t cols = request->layer->cols;
+  const size_t list_bytes = dcsr_conv1x1_smlal_list_entries(cols) * kDcsrSmlalListEntryBytes;
+  // A sum for each pixel; rows of several lists have a total as well.
+  const size_t sums = dcsr_conv1x1_smlal_has_one_list(cols) ? 1 : 2;
+  const size_t block_bytes =
+      (size_t)cols * kDcsrSmlalColumnBytes + sums * kDcsrSmlalBlockPixels * sizeof(uint32_t);
+  return dcsr_plan_blocks(request, list_bytes, block_bytes, kDcsrSmlalBlockPixels, plan);
+}

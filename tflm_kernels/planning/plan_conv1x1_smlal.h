@@ -1,0 +1,31 @@
+// How conv1x1_smlal divides its scratch: list, sums, totals, activations.
+
+#ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV1X1_SMLAL_H_
+#define DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV1X1_SMLAL_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/packed_layer.h"
+
+enum {
+  kDcsrSmlalBlockPixels = 8,
+  kDcsrSmlalColumnBytes = kDcsrSmlalBlockPixels / 2 * 4,  // two pixels share a word
+  kDcsrSmlalMostListEntries = 254,                        // 254 * 2^14 < 2^22
+  kDcsrSmlalListSlack = 2,                                // fills up to an even number, and the end
+  kDcsrSmlalListEntryBytes = 8,
+};
+
+// Whether every row fits into one list. A group is decoded only if all of it may fit.
+static inline bool dcsr_conv1x1_smlal_has_one_list(uint32_t cols) {
+  return (size_t)cols + kDcsrGroupLanes - 1 <= kDcsrSmlalMostListEntries;
+}
+
+static inline size_t dcsr_conv1x1_smlal_list_entries(uint32_t cols) {
+  const size_t most = dcsr_conv1x1_smlal_has_one_list(cols) ? (size_t)cols + kDcsrGroupLanes - 1
+                                                            : (size_t)kDcsrSmlalMostListEntries;
+  return most + kDcsrSmlalListSlack;
+}
+
+#endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV1X1_SMLAL_H_

@@ -1,0 +1,46 @@
+#include "tflm_kernels/planning/plan_conv2d_im2col.h"
+
+// No core has more, and sizes cannot overflow.
+static const size_t kMostScratch = (size_t)1 << 28;
+
+// For tiles of `pixels`; false if that does not fit into `budget`.
+static bool plan_tile(DcsrPlanRequest* request, const DcsrLayer* tile, size_t pixels, size_t budget,
+                      DcsrPlan* plan) {
+  if (pixels > budget / request->layer->cols) return false;
+  // With all scratch that the kernel can use: it then decodes the rows once for a tile.
+  DcsrPlanRequest inner_request = {tile, request->kernels, pixels, 4 * kMostScratch,
+                                   request->longest_row};
+  const DcsrPlan inner = dcsr_plan_first(request->kernels->pointwise, &inner_request);
+  request->longest_row = inner_request.longest_row;
+  const size_t bytes = dcsr_patch_bytes(request->layer, pixels) + inner.scratch_bytes;
+  if (bytes > budget) return false;
+  plan->tile_pixels = pixels;
+  plan->longest_row = request->longest_row;
+  plan->inner_bytes = inner.scratch_bytes;
+  plan->scratch_bytes = bytes;
+  return true;
+}
+
+// As few tiles as possible, because each tile decodes the layer; then all of about the same size.
+bool dcsr_plan_conv2d_im2col(DcsrPlanRequest* request, DcsrPlan* plan) {
+  const size_t budget = request->budget < kMostScratch ? request->budget : kMostScratch;
+  const size_t pixels = request->pixels;
+  const DcsrLayer tile = dcsr_tile_layer(request->layer);
+  if (plan_tile(request, &tile, pixels, budget, plan)) return pixels > 0;
+  if (pixels <= kDcsrTileStep) return false;
+  // In steps: `fits` fit, or one is too many; `most` do not.
+  size_t fits = 0;
+  size_t most = (pixels + kDcsrTileStep - 1) / kDcsrTileStep;
+  while (most - fits > 1) {
+    const size_t middle = fits + (most - fits) / 2;
+    if (plan_tile(request, &tile, middle * kDcsrTileStep, budget, plan)) {
+      fits = middle;
+    } else {
+      most = middle;
+    }
+  }
+  if (fits == 0) return false;
+  const size_t tiles = (pixels + fits * kDcsrTileStep - 1) / (fits * kDcsrTileStep);
+  const size_t steps = (pixels + tiles * kDcsrTileStep - 1) / (tiles * kDcsrTileStep);
+  return plan_tile(request, &tile, steps * kDcsrTileStep, budget, plan);
+}

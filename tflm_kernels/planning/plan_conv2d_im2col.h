@@ -1,0 +1,39 @@
+// The 1x1 convolution that conv2d_im2col makes of a tile of patches.
+
+#ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_IM2COL_H_
+#define DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_IM2COL_H_
+
+#include <stddef.h>
+
+#include "tflm_kernels/packed_layer.h"
+#include "tflm_kernels/planning/planners.h"
+
+enum {
+  kDcsrTileStep = 8,  // pixels: the least that 1x1 kernels work with
+  kDcsrPatchAlignment = 16,
+};
+
+static inline DcsrLayer dcsr_tile_layer(const DcsrLayer* layer) {
+  DcsrLayer tile = *layer;
+  tile.stride_h = tile.stride_w = 1;
+  tile.filter_h = tile.filter_w = 1;
+  tile.dilation_h = tile.dilation_w = 1;
+  tile.same_padding = false;
+  tile.channels = layer->cols;
+  return tile;
+}
+
+// Bytes of the patches of a tile.
+static inline size_t dcsr_patch_bytes(const DcsrLayer* layer, size_t tile_pixels) {
+  return (tile_pixels * layer->cols + kDcsrPatchAlignment - 1) / kDcsrPatchAlignment *
+         kDcsrPatchAlignment;
+}
+
+// The plan of a tile, of dcsr_tile_layer(). `longest_row` is that of the layer, 0 if not known.
+static inline DcsrPlan dcsr_plan_tile(const DcsrKernels* kernels, const DcsrLayer* tile,
+                                      size_t pixels, size_t budget, uint32_t longest_row) {
+  DcsrPlanRequest request = {tile, kernels, pixels, budget, longest_row};
+  return dcsr_plan_first(kernels->pointwise, &request);
+}
+
+#endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_IM2COL_H_

@@ -1,0 +1,14 @@
+// FULLY_CONNECTED for cores without vectors: no kernel takes scratch.
+
+#include "tflm_kernels/format/group_words.h"
+#include "tflm_kernels/planning/planners.h"
+
+bool dcsr_plan_fully_connected_c(DcsrPlanRequest* request, DcsrPlan* plan) {
+  plan->tile_pixels = request->pixels;
+  return dcsr_has_word_groups(request->layer);
+}
+
+bool dcsr_plan_fully_connected_int16_c(DcsrPlanRequest* request, DcsrPlan* plan) {
+  plan->tile_pixels = request->pixels;
+  return true;
+}

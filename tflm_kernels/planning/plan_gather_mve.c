@@ -1,0 +1,42 @@
+// Kernels that gather (MVE): none takes scratch.
+
+#include "tflm_kernels/planning/plan_gather_mve.h"
+
+#include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/planning/planners.h"
+
+static bool is_plain(const DcsrLayer* layer, DcsrEncoding encoding) {
+  return layer->encoding == encoding && layer->value_coding == kDcsrValuesPlain;
+}
+
+bool dcsr_plan_conv1x1_gather_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
+  const DcsrLayer* layer = request->layer;
+  if (request->pixels > DCSR_MOST_GATHER_PIXELS) return false;
+  plan->tile_pixels = kDcsrGatherTilePixels;
+  return request->pixels <= kDcsrMostDecodedGatherPixels || is_plain(layer, kDcsrEncodingRle) ||
+         is_plain(layer, kDcsrEncodingOffset8);
+}
+
+bool dcsr_plan_fully_connected_gather_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
+  (void)request;
+  plan->tile_pixels = kDcsrGatherTilePixels;
+  return true;
+}
+
+bool dcsr_plan_fully_connected_offset8_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
+  plan->tile_pixels = 1;
+  return request->pixels == 1 && is_plain(request->layer, kDcsrEncodingOffset8);
+}
+
+bool dcsr_plan_fully_connected_dcsr_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
+  const DcsrLayer* layer = request->layer;
+  plan->tile_pixels = 1;
+  if (request->pixels != 1 || !is_plain(layer, kDcsrEncodingDcsr)) return false;
+  if (!dcsr_has_byte_deltas(layer)) return false;
+  uint32_t groups = 0;
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    groups += (dcsr_row_length(layer, row) + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
+  }
+  // Escaped bases would take more.
+  return layer->index_bytes == groups * kDcsrStepBytes;
+}
