@@ -179,16 +179,17 @@ static void run_dense(const DcsrLayer* layer, const DcsrConvShape* shape, const 
   }
 }
 
-static DcsrPlan plan_sparse(const DcsrLayer* layer, const DcsrConvShape* shape) {
+static void plan_sparse(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrPlan* plan) {
   const DcsrKernels* kernels =
       layer->op == kDcsrOpConv2d ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
-  return dcsr_plan(kernels, layer, shape, dcsr_scratch_budget(kernels, layer));
+  dcsr_plan(kernels, layer, shape, dcsr_scratch_budget(kernels, layer), plan);
 }
 
 // As Invoke of the ops, with planning.
 static void run_sparse(const DcsrLayer* layer, const DcsrConvShape* shape, const void* input,
                        void* output, void* scratch) {
-  const DcsrPlan plan = plan_sparse(layer, shape);
+  DcsrPlan plan;
+  plan_sparse(layer, shape, &plan);
   dcsr_run(&plan, layer, shape, input, output, scratch);
 }
 
@@ -199,8 +200,14 @@ static bool measure(bool is_sparse, const DcsrLayer* layer, const DcsrConvShape*
   const char* name = is_sparse ? kSparseName : kDense.name;
   const bool is_conv = layer->op == kDcsrOpConv2d;
   const bool is_1x1 = layer->filter_h == 1 && layer->filter_w == 1;
-  const size_t scratch_bytes = is_sparse ? plan_sparse(layer, shape).scratch_bytes
-                                         : scratch_bytes_of(&kDense, layer, shape, is_conv, is_1x1);
+  size_t scratch_bytes = 0;
+  if (is_sparse) {
+    DcsrPlan plan;
+    plan_sparse(layer, shape, &plan);
+    scratch_bytes = plan.scratch_bytes;
+  } else {
+    scratch_bytes = scratch_bytes_of(&kDense, layer, shape, is_conv, is_1x1);
+  }
   void* scratch = scratch_bytes > 0 ? allocate(scratch_bytes) : NULL;
   void* output = allocate(output_bytes);
   if (output == NULL || (scratch == NULL && scratch_bytes > 0)) {

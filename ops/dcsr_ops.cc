@@ -160,7 +160,9 @@ bool CheckConv2dShape(const Node& node, const Tensors& tensors, const DcsrLayer&
 
 // The kernel of a layer. Plans anew at every Invoke, so that the state stays small.
 DcsrPlan PlanLayer(const DcsrKernels* kernels, const DcsrLayer& layer, const DcsrConvShape& shape) {
-  return dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer));
+  DcsrPlan plan;
+  dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer), &plan);
+  return plan;
 }
 
 bool KeepState(const Node& node, State state, const DcsrPlan& plan) {

@@ -223,9 +223,9 @@ void test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for() {
     const bool is_conv = layer_case->op == kDcsrOpConv2d;
     const DcsrKernels* kernels = is_conv ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
     const DcsrConvShape shape = is_conv ? fixture.data.shape : dcsr_fully_connected_shape(2);
-    const size_t expected =
-        dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer)).scratch_bytes;
-    CHECK(runner.scratch_bytes() == expected, "%lu",
+    DcsrPlan plan;
+    dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer), &plan);
+    CHECK(runner.scratch_bytes() == plan.scratch_bytes, "%lu",
           static_cast<unsigned long>(runner.scratch_bytes()));
   }
 }

@@ -43,13 +43,11 @@ const DcsrKernels* dcsr_conv2d_kernels(void) { return &kTable; }
 
 const DcsrKernels* dcsr_fully_connected_kernels(void) { return &kTable; }
 
-DcsrPlan dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
-                   size_t) {
+void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
+               size_t, DcsrPlan* plan) {
   const bool is_conv = layer->op == kDcsrOpConv2d;
-  DcsrPlan plan = {};
-  plan.kernel = &kernels->pointwise[0];
-  plan.scratch_bytes = is_conv || shape->batches > 1 ? kScratchBytes : 0;
-  return plan;
+  plan->kernel = &kernels->pointwise[0];
+  plan->scratch_bytes = is_conv || shape->batches > 1 ? kScratchBytes : 0;
 }
 
 namespace dcsr {

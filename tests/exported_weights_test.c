@@ -34,7 +34,8 @@ int main(void) {
   int8_t output[exported_weights_rows];
   const DcsrKernels* kernels = dcsr_fully_connected_kernels();
   const DcsrConvShape shape = dcsr_fully_connected_shape(1);
-  const DcsrPlan plan = dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer));
+  DcsrPlan plan;
+  dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer), &plan);
   CHECK(plan.scratch_bytes == 0);
   dcsr_run(&plan, &layer, &shape, exported_weights_input, output, NULL);
   for (int r = 0; r < exported_weights_rows; ++r) {

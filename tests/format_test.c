@@ -17,7 +17,8 @@ static int compare(const char* name, uint32_t row, int actual, int expected) {
 // With the kernels of the host, which take no scratch.
 static int multiply(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
                     const void* x, void* y) {
-  const DcsrPlan plan = dcsr_plan(kernels, layer, shape, 0);
+  DcsrPlan plan;
+  dcsr_plan(kernels, layer, shape, 0, &plan);
   if (plan.kernel == NULL || plan.scratch_bytes != 0) return 1;
   dcsr_run(&plan, layer, shape, x, y, NULL);
   return 0;

@@ -1,7 +1,8 @@
 // The products of a packed layer with activations.
 //
 //   const DcsrKernels* kernels = dcsr_conv2d_kernels();
-//   DcsrPlan plan = dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer));
+//   DcsrPlan plan;
+//   dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer), &plan);
 //   ... plan.scratch_bytes of scratch, aligned to 16 ...
 //   dcsr_run(&plan, &layer, &shape, input, output, scratch);
 //
@@ -59,7 +60,7 @@ typedef struct {
 // table of its own with a part of the lists: the linker drops the kernels that no table names.
 typedef struct {
   const DcsrKernel* pointwise;  // int8 activations, 1x1 filter or FULLY_CONNECTED
-  const DcsrKernel* larger;     // int8 activations, larger filter; NULL for FULLY_CONNECTED
+  const DcsrKernel* larger;     // int8 activations, larger filter; NULL only for FULLY_CONNECTED
   const DcsrKernel* int16;      // int16 activations
   // Elements of the longest row, where the core has instructions for that; else NULL.
   uint32_t (*longest_row)(const DcsrLayer* layer);
@@ -69,11 +70,12 @@ typedef struct {
 // The kernel of a layer, and the division of its scratch.
 struct DcsrPlan {
   const DcsrKernel* kernel;  // NULL if the table has none for the layer
-  const DcsrKernels* kernels;
-  size_t tile_pixels;    // of a tile, or of a block of conv1x1_mve
-  size_t longest_row;    // elements; conv1x1_mve only
-  size_t inner_bytes;    // scratch of the kernel that conv2d_im2col calls
-  size_t scratch_bytes;  // 0: none
+  size_t scratch_bytes;      // 0: none
+  // For the kernel, which leaves unspecified what it does not use.
+  size_t tile_pixels;          // of a tile, or of a block of conv1x1_mve
+  size_t longest_row;          // elements
+  size_t inner_bytes;          // scratch of the kernel that conv2d_im2col calls
+  const DcsrKernels* kernels;  // that it calls kernels of
 };
 
 // The tables of the core that this library is compiled for. Hosts run the reference.
@@ -85,10 +87,10 @@ static inline size_t dcsr_scratch_budget(const DcsrKernels* kernels, const DcsrL
   return layer->scratch_budget != 0 ? layer->scratch_budget : kernels->scratch_budget;
 }
 
-// The first kernel of `kernels` that takes the layer with at most `scratch_budget` bytes of
-// scratch. Takes constant time, except that some kernels read all row lengths.
-DcsrPlan dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
-                   size_t scratch_budget);
+// Plans for the first kernel of `kernels` that takes the layer with at most `scratch_budget` bytes
+// of scratch. Takes constant time, except that some kernels read all row lengths.
+void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
+               size_t scratch_budget, DcsrPlan* plan);
 
 // input [batches, input_height, input_width, channels], output [batches, output_height,
 // output_width, rows]: int16 if layer->int16_activations, else int8. `plan` is that of the same

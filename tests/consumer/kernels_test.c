@@ -40,7 +40,8 @@ int main(void) {
   int8_t output[kRows];
   const DcsrKernels* kernels = dcsr_fully_connected_kernels();
   const DcsrConvShape shape = dcsr_fully_connected_shape(1);
-  const DcsrPlan plan = dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer));
+  DcsrPlan plan;
+  dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer), &plan);
   if (plan.scratch_bytes > 0) return 1;
   dcsr_run(&plan, &layer, &shape, input, output, NULL);
   if (memcmp(output, kExpected, sizeof(output)) != 0) return 1;

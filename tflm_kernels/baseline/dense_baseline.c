@@ -111,8 +111,8 @@ void dcsr_dense_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const
     dcsr_dense_conv1x1(layer, shape, input, output, scratch);
     return;
   }
-  const DcsrPlan plan =
-      dcsr_plan(&kDense, layer, shape, dcsr_dense_conv2d_scratch_bytes(layer, shape));
+  DcsrPlan plan;
+  dcsr_plan(&kDense, layer, shape, dcsr_dense_conv2d_scratch_bytes(layer, shape), &plan);
   dcsr_run(&plan, layer, shape, input, output, scratch);
 }
 

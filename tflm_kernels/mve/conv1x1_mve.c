@@ -610,8 +610,9 @@ static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint
   uint32_t* end = dcsr_next_row_program(reader, elements, &header->code);
   // Whether int16 lanes hold 256 * hi + lo, whatever the activations are.
   const bool has_high_part =
-      elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups;
-  if (DCSR_HAS_MVE && has_high_part && dcsr_conv1x1_mve_requantizes(layer, row, full)) {
+      dcsr_conv1x1_mve_requantizes(bias, header->shift, full) &&
+      (elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups);
+  if (DCSR_HAS_MVE && has_high_part) {
     header->code += kFirstGroup;
     return end;
   }

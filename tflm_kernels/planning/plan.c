@@ -6,27 +6,17 @@
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/planning/planners.h"
 
-DcsrPlan dcsr_plan_first(const DcsrKernel* list, DcsrPlanRequest* request) {
-  const DcsrPlan none = {NULL, request->kernels, 0, 0, 0, 0};
-  for (; list != NULL && list->plan != NULL; ++list) {
-    DcsrPlan plan = none;
-    if (!list->plan(request, &plan)) continue;
-    plan.kernel = list;
-    return plan;
-  }
-  return none;
-}
-
 static const DcsrKernel* list_of(const DcsrKernels* kernels, const DcsrLayer* layer) {
   if (layer->int16_activations) return kernels->int16;
+  if (kernels->larger == NULL) return kernels->pointwise;
   const bool has_1x1_filter = layer->filter_h == 1 && layer->filter_w == 1;
   return has_1x1_filter ? kernels->pointwise : kernels->larger;
 }
 
-DcsrPlan dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
-                   size_t scratch_budget) {
+void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
+               size_t scratch_budget, DcsrPlan* plan) {
   DcsrPlanRequest request = {layer, kernels, dcsr_pixel_count(shape), scratch_budget, 0};
-  return dcsr_plan_first(list_of(kernels, layer), &request);
+  dcsr_plan_first(list_of(kernels, layer), &request, plan);
 }
 
 uint32_t dcsr_longest_row(const DcsrLayer* layer) {

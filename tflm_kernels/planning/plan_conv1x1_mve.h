@@ -59,9 +59,7 @@ static inline bool dcsr_conv1x1_mve_rounds_in_full(const DcsrLayer* layer) {
 
 // Whether vectors may requantize a row, as far as bias and shift say. With a shift of 0 nothing is
 // rounded.
-static inline bool dcsr_conv1x1_mve_requantizes(const DcsrLayer* layer, uint32_t row, bool full) {
-  const int32_t bias = layer->bias[row];
-  const int32_t shift = layer->shift[row * layer->requantize_stride];
+static inline bool dcsr_conv1x1_mve_requantizes(int32_t bias, int32_t shift, bool full) {
   return shift + (full ? 1 : 0) <= 0 && bias >= -kDcsrMveMostHighBias &&
          bias < kDcsrMveMostHighBias;
 }

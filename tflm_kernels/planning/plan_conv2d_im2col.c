@@ -10,10 +10,12 @@ static bool plan_tile(DcsrPlanRequest* request, const DcsrLayer* tile, size_t pi
   // With all scratch that the kernel can use: it then decodes the rows once for a tile.
   DcsrPlanRequest inner_request = {tile, request->kernels, pixels, 4 * kMostScratch,
                                    request->longest_row};
-  const DcsrPlan inner = dcsr_plan_first(request->kernels->pointwise, &inner_request);
+  DcsrPlan inner;
+  dcsr_plan_first(request->kernels->pointwise, &inner_request, &inner);
   request->longest_row = inner_request.longest_row;
   const size_t bytes = dcsr_patch_bytes(request->layer, pixels) + inner.scratch_bytes;
   if (bytes > budget) return false;
+  plan->kernels = request->kernels;
   plan->tile_pixels = pixels;
   plan->longest_row = request->longest_row;
   plan->inner_bytes = inner.scratch_bytes;

@@ -33,7 +33,9 @@ static inline size_t dcsr_patch_bytes(const DcsrLayer* layer, size_t tile_pixels
 static inline DcsrPlan dcsr_plan_tile(const DcsrKernels* kernels, const DcsrLayer* tile,
                                       size_t pixels, size_t budget, uint32_t longest_row) {
   DcsrPlanRequest request = {tile, kernels, pixels, budget, longest_row};
-  return dcsr_plan_first(kernels->pointwise, &request);
+  DcsrPlan plan;
+  dcsr_plan_first(kernels->pointwise, &request, &plan);
+  return plan;
 }
 
 #endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_IM2COL_H_

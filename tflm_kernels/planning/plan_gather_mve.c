@@ -10,27 +10,27 @@ static bool is_plain(const DcsrLayer* layer, DcsrEncoding encoding) {
 }
 
 bool dcsr_plan_conv1x1_gather_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
+  (void)plan;
   const DcsrLayer* layer = request->layer;
   if (request->pixels > DCSR_MOST_GATHER_PIXELS) return false;
-  plan->tile_pixels = kDcsrGatherTilePixels;
   return request->pixels <= kDcsrMostDecodedGatherPixels || is_plain(layer, kDcsrEncodingRle) ||
          is_plain(layer, kDcsrEncodingOffset8);
 }
 
 bool dcsr_plan_fully_connected_gather_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
+  (void)plan;
   (void)request;
-  plan->tile_pixels = kDcsrGatherTilePixels;
   return true;
 }
 
 bool dcsr_plan_fully_connected_offset8_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
-  plan->tile_pixels = 1;
+  (void)plan;
   return request->pixels == 1 && is_plain(request->layer, kDcsrEncodingOffset8);
 }
 
 bool dcsr_plan_fully_connected_dcsr_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
+  (void)plan;
   const DcsrLayer* layer = request->layer;
-  plan->tile_pixels = 1;
   if (request->pixels != 1 || !is_plain(layer, kDcsrEncodingDcsr)) return false;
   if (!dcsr_has_byte_deltas(layer)) return false;
   uint32_t groups = 0;

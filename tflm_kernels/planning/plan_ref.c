@@ -1,30 +1,27 @@
 // The portable kernels take every layer, without scratch.
 
-#include "tflm_kernels/planning/plan_ref.h"
-
 #include "tflm_kernels/planning/planners.h"
-
-static bool take_all(DcsrPlan* plan) {
-  plan->tile_pixels = kDcsrRefTilePixels;
-  return true;
-}
 
 bool dcsr_plan_conv1x1_ref(DcsrPlanRequest* request, DcsrPlan* plan) {
   (void)request;
-  return take_all(plan);
+  (void)plan;
+  return true;
 }
 
 bool dcsr_plan_conv2d_ref(DcsrPlanRequest* request, DcsrPlan* plan) {
   (void)request;
-  return take_all(plan);
+  (void)plan;
+  return true;
 }
 
 bool dcsr_plan_conv2d_int16_ref(DcsrPlanRequest* request, DcsrPlan* plan) {
   (void)request;
-  return take_all(plan);
+  (void)plan;
+  return true;
 }
 
 bool dcsr_plan_fully_connected_ref(DcsrPlanRequest* request, DcsrPlan* plan) {
   (void)request;
-  return take_all(plan);
+  (void)plan;
+  return true;
 }

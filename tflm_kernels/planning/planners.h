@@ -39,8 +39,20 @@ DcsrPlanner dcsr_plan_fully_connected_int16_c;
 DcsrPlanner dcsr_plan_fully_connected_offset8_mve;
 DcsrPlanner dcsr_plan_fully_connected_ref;
 
-// The first kernel of `list` that takes the request. plan->kernel is NULL if none does.
-DcsrPlan dcsr_plan_first(const DcsrKernel* list, DcsrPlanRequest* request);
+// The first kernel of `list` that takes the request. plan->kernel is NULL if none does. Inline, as
+// planning is a part of every Invoke.
+static inline void dcsr_plan_first(const DcsrKernel* list, DcsrPlanRequest* request,
+                                   DcsrPlan* plan) {
+  if (list != NULL) {
+    for (; list->plan != NULL; ++list) {
+      plan->scratch_bytes = 0;
+      plan->kernel = list;
+      if (list->plan(request, plan)) return;
+    }
+  }
+  plan->scratch_bytes = 0;
+  plan->kernel = NULL;
+}
 
 // Elements of the longest row. Counts them once for a request.
 uint32_t dcsr_request_longest_row(DcsrPlanRequest* request);

@@ -65,7 +65,8 @@ static bool make_shape(const DcsrLayer* layer, uint32_t hash, DcsrConvShape* sha
 
 static void run_table(const DcsrKernels* kernels, const DcsrLayer* layer,
                       const DcsrConvShape* shape, const void* input, void* output) {
-  const DcsrPlan plan = dcsr_plan(kernels, layer, shape, dcsr_scratch_budget(kernels, layer));
+  DcsrPlan plan;
+  dcsr_plan(kernels, layer, shape, dcsr_scratch_budget(kernels, layer), &plan);
   if (plan.kernel == NULL) abort();
   void* scratch = plan.scratch_bytes > 0 ? allocate(plan.scratch_bytes) : NULL;
   dcsr_run(&plan, layer, shape, input, output, scratch);

@@ -139,7 +139,8 @@ static const uint8_t kHandmadeBitmap[96] = {
 // FULLY_CONNECTED on one vector.
 static void multiply(const DcsrLayer* layer, const int8_t* input, int8_t* output) {
   const DcsrConvShape shape = dcsr_fully_connected_shape(1);
-  const DcsrPlan plan = dcsr_plan(dcsr_fully_connected_kernels(), layer, &shape, 0);
+  DcsrPlan plan;
+  dcsr_plan(dcsr_fully_connected_kernels(), layer, &shape, 0, &plan);
   dcsr_run(&plan, layer, &shape, input, output, NULL);
 }
 

@@ -42,7 +42,8 @@ static inline size_t run_tables(DcsrTables tables, const DcsrLayer* layer,
                                 const DcsrConvShape* shape, const void* input, void* output) {
   const DcsrKernels* kernels = layer->op == kDcsrOpConv2d ? tables.conv2d : tables.fully_connected;
   const size_t budget = dcsr_scratch_budget(kernels, layer);
-  const DcsrPlan plan = dcsr_plan(kernels, layer, shape, budget);
+  DcsrPlan plan;
+  dcsr_plan(kernels, layer, shape, budget, &plan);
   CHECK(plan.kernel != NULL, "no kernel takes a layer of %u x %u", (unsigned)layer->rows,
         (unsigned)layer->cols);
   CHECK(plan.scratch_bytes <= budget, "%lu bytes of scratch of %lu",

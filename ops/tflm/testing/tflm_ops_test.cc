@@ -157,7 +157,9 @@ size_t scratch_bytes(const Fixture& fixture) {
   if (layer.op != kDcsrOpConv2d) return 0;
   const DcsrKernels* kernels = dcsr_conv2d_kernels();
   const size_t budget = dcsr_scratch_budget(kernels, &layer);
-  return dcsr_plan(kernels, &layer, &fixture.data.shape, budget).scratch_bytes;
+  DcsrPlan plan;
+  dcsr_plan(kernels, &layer, &fixture.data.shape, budget, &plan);
+  return plan.scratch_bytes;
 }
 
 // Prepare fails with one message and has released every tensor.
