@@ -36,8 +36,8 @@ static const uint8_t kLastEight[kDcsrGroupLanes] = {[8] = 1,  [9] = 1,  [10] = 1
 // is element `element` of the layer and continues at `column`. Returns the column after the last
 // element.
 //
-// Sixteen gaps and the elements between them span at most 255 columns from the first, so an offset
-// group of rle never needs to be cut. Gaps are read eight bytes at a time, even past the end of the
+// Sixteen gaps and the 15 elements between them are at most 255 columns, so an offset group of rle
+// never needs to be cut. Gaps are read eight bytes at a time, even past the end of the
 // row. This stays in the layer: it has at least 16 elements, whose values follow (group_words.h).
 static int32_t read_rle_rows(const uint8_t* index, uint32_t element, const uint32_t* lengths,
                              const uint32_t* end, int32_t column, int32_t* base, uint8_t* offset) {
