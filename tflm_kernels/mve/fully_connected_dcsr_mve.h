@@ -1,4 +1,4 @@
-// fully_connected_dcsr_mve.c: cores with MVE.
+// Fully connected layer with MVE, dcsr with byte deltas: fully_connected_dcsr_mve.c.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_FULLY_CONNECTED_DCSR_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_FULLY_CONNECTED_DCSR_MVE_H_
@@ -12,10 +12,10 @@
 extern "C" {
 #endif
 
-// Whether the kernel takes the layer: dcsr with deltas of 8 bits, and no escaped base.
+// Whether the kernel accepts the layer: dcsr with deltas of 8 bits, plain values, no escaped base.
 bool dcsr_fully_connected_dcsr_mve_takes(const DcsrLayer* layer);
 
-// One vector: input [cols], output [rows].
+// Multiplies one vector: input [cols], output [rows].
 void dcsr_fully_connected_dcsr_mve(const DcsrLayer* layer, const int8_t* input, int8_t* output);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-// fully_connected_offset8_mve.c: cores with MVE.
+// Fully connected layer with MVE, offset8: fully_connected_offset8_mve.c.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_FULLY_CONNECTED_OFFSET8_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_FULLY_CONNECTED_OFFSET8_MVE_H_
@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-// One vector: input [cols], output [rows]. The encoding is offset8.
+// Multiplies one vector: input [cols], output [rows]. The encoding has to be offset8.
 void dcsr_fully_connected_offset8_mve(const DcsrLayer* layer, const int8_t* input, int8_t* output);
 
 #ifdef __cplusplus
