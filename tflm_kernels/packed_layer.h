@@ -1,9 +1,9 @@
 // The packed layer: parsing and validation. Format: docs/format.md.
 //
-// dcsr_layer_parse() reads the header and finds the sections in constant time;
-// dcsr_layer_validate() walks every stream once. Kernels take a DcsrLayer for
-// which both returned kDcsrOk and then stay in bounds without further checks,
-// whatever the bytes of the blob are.
+// dcsr_layer_parse() reads the header and finds the sections in constant time.
+// dcsr_layer_validate() walks every stream once. Kernels accept a DcsrLayer for
+// which both returned kDcsrOk. They then stay in bounds for any bytes of the
+// blob, without further checks.
 //
 // Little-endian hosts only (every Cortex-M that runs TFLM, x86-64).
 
@@ -74,22 +74,22 @@ typedef struct {
   int32_t activation_max;
   uint32_t stride_h;
   uint32_t stride_w;
-  uint32_t filter_h;  // these are 1 for FULLY_CONNECTED
+  uint32_t filter_h;  // 1 for FULLY_CONNECTED, like the next three
   uint32_t filter_w;
   uint32_t dilation_h;
   uint32_t dilation_w;
   bool same_padding;           // else VALID
   uint32_t channels;           // of the input
   bool int16_activations;      // input and output; else int8
-  uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all
+  uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all rows
   uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense, rice and bitmap
   uint32_t row_length_bits;    // rice
   uint32_t index_parameter;    // dcsr: bits of a base delta, 4 or 8; rice
-  uint32_t raw_bits;           // huffman: of a value, before its code
+  uint32_t raw_bits;           // huffman: raw bits of a value, before its code
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
-  uint32_t value_bytes;       // of the values as stored
+  uint32_t value_bytes;       // stored bytes of the values
   uint32_t scratch_budget;    // bytes; 0: the build's default
   const int32_t* bias;        // [rows], input zero point folded in; int16 activations:
                               // [2 * rows], low and high half of an int64
@@ -102,14 +102,15 @@ typedef struct {
   const int8_t* values;  // [elements]; huffman: [value_bytes], codes and their lengths
 } DcsrLayer;
 
-// Reads the header of the blob `data` of `size` bytes and checks everything
-// that takes constant time. On an error `layer` is unspecified.
+// Reads the header of the blob `data` of `size` bytes and makes all checks that
+// take constant time. On an error `layer` is unspecified.
 DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer);
 
 // Walks all streams of a parsed layer: O(elements).
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer);
 
-// A lower-case English phrase about the packed layer, never NULL.
+// Describes the status as a lower-case English phrase about the packed layer.
+// Never NULL.
 const char* dcsr_status_string(DcsrStatus status);
 
 #ifdef __cplusplus

@@ -1,5 +1,4 @@
-// What compilers tell kernels, and kernels tell compilers, where they listen. None of it changes
-// what is computed.
+// Compiler-dependent macros and attributes. None of them changes results.
 
 #ifndef DCSR_TFLM_KERNELS_COMMON_COMPILER_H_
 #define DCSR_TFLM_KERNELS_COMMON_COMPILER_H_
@@ -11,22 +10,22 @@
 #define DCSR_HAS_MVE 0
 #endif
 
-// Keeps loops apart that would spill registers in one function.
+// Keeps loops in separate functions that would spill registers in one.
 #if defined(__GNUC__)
 #define DCSR_NOINLINE __attribute__((noinline))
 #else
 #define DCSR_NOINLINE
 #endif
 
-// Before a loop, as a string: DCSR_UNROLL("GCC unroll 8").
+// Stands before a loop. Takes a string: DCSR_UNROLL("GCC unroll 8").
 #if defined(__GNUC__) && !defined(__clang__)
 #define DCSR_UNROLL(pragma) _Pragma(pragma)
 #else
 #define DCSR_UNROLL(pragma)
 #endif
 
-// Between two lanes of unrolled code: what is computed from `value` on stays behind what came
-// before. Else GCC computes all lanes at once and runs out of registers.
+// Stands between two lanes of unrolled code. Computations that use `value` afterwards stay after
+// those before. Without it GCC computes all lanes at once and runs out of registers.
 #if defined(__GNUC__) && defined(__arm__)
 #define DCSR_LANE_DONE(value) __asm__ volatile("" : "+r"(value))
 #else

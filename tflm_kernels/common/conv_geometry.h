@@ -1,4 +1,4 @@
-// Sizes and padding of CONV_2D, as TFLM has them. docs/format.md#arithmetic.
+// Sizes and padding of CONV_2D, computed as in TFLM. docs/format.md#arithmetic.
 
 #ifndef DCSR_TFLM_KERNELS_COMMON_CONV_GEOMETRY_H_
 #define DCSR_TFLM_KERNELS_COMMON_CONV_GEOMETRY_H_
@@ -18,20 +18,21 @@ static inline int64_t dcsr_filter_extent(uint32_t filter, uint32_t dilation) {
   return (int64_t)(filter - 1) * dilation + 1;
 }
 
-// Output pixels along one dimension; less than 1 if there are none.
+// Number of output pixels along one dimension; less than 1 if there are none.
 static inline int64_t dcsr_conv_output_size(int32_t input, int64_t extent, uint32_t stride,
                                             bool same_padding) {
   return ((int64_t)input + stride - (same_padding ? 1 : extent)) / stride;
 }
 
-// Pixels before the first of the input that the first output pixel reads.
+// Number of padding pixels before the first input pixel.
 static inline uint32_t dcsr_conv_padding(int32_t input, int32_t output, int64_t extent,
                                          uint32_t stride) {
   const int64_t total = (int64_t)(output - 1) * stride + extent - input;
   return total > 0 ? (uint32_t)(total / 2) : 0;
 }
 
-// False, with `shape` unspecified, if the output would have no pixels.
+// Computes the shape of a convolution. Returns false if the output would have no pixels; `shape` is
+// unspecified then.
 static inline bool dcsr_conv_shape(const DcsrLayer* layer, int32_t batches, int32_t height,
                                    int32_t width, DcsrConvShape* shape) {
   const int64_t extent_h = dcsr_filter_extent(layer->filter_h, layer->dilation_h);

@@ -15,10 +15,10 @@
 extern "C" {
 #endif
 
-// Where a patch begins. Coordinates are modulo 2^32: those in the padding before the image are
-// beyond its size as well, so one comparison finds what is outside.
+// The first pixel of a patch. Coordinates are modulo 2^32: those in the padding before the image
+// are larger than its size, so one comparison tells whether a pixel is outside.
 typedef struct {
-  const void* image;  // of its batch, int8 or int16
+  const void* image;  // the image of the batch, int8 or int16
   uint32_t y;
   uint32_t x;
 } DcsrPatch;
@@ -57,7 +57,7 @@ static inline DcsrPatches dcsr_patches(const DcsrLayer* layer, const DcsrConvSha
   return patches;
 }
 
-// Returns the current patch and goes to the next.
+// Returns the current patch and moves to the next.
 static inline DcsrPatch dcsr_next_patch(DcsrPatches* patches) {
   const DcsrPatch patch = patches->patch;
   if (--patches->columns_left > 0) {

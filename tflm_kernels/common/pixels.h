@@ -15,10 +15,10 @@ extern "C" {
 
 typedef struct {
   const int8_t* row;    // first pixel of the input row
-  const int8_t* pixel;  // the current one
-  size_t pixel_step;    // bytes between pixels
-  size_t row_step;      // between rows that are read
-  size_t image_step;    // between the last row that is read and the first of the next batch
+  const int8_t* pixel;  // current pixel
+  size_t pixel_step;    // bytes between pixels that are read
+  size_t row_step;      // bytes between rows that are read
+  size_t image_step;    // bytes from the last row that is read to the first of the next batch
   int32_t x;
   int32_t y;
   int32_t width;
@@ -46,8 +46,7 @@ static inline DcsrPixels dcsr_pixels(const DcsrLayer* layer, const DcsrConvShape
   return pixels;
 }
 
-// Returns the current pixel and goes to the next; not to be called more often than there are
-// pixels.
+// Returns the current pixel and moves to the next. May be called once per pixel.
 static inline const int8_t* dcsr_next_pixel(DcsrPixels* pixels) {
   const int8_t* pixel = pixels->pixel;
   if (++pixels->x < pixels->width) {

@@ -1,8 +1,8 @@
-// Fixed-point requantisation, bit for bit TFLM's: docs/format.md#arithmetic.
+// Fixed-point requantization, bit for bit as in TFLM: docs/format.md#arithmetic.
 //
-// Two things are implementation-defined in C and relied upon here, as every
-// compiler for Cortex-M and x86-64 defines them alike: converting uint32_t to
-// int32_t wraps, and >> of a negative number keeps its sign.
+// The code relies on two properties that C leaves implementation-defined, and
+// that all compilers for Cortex-M and x86-64 have: converting uint32_t to int32_t
+// wraps, and >> of a negative number keeps its sign.
 
 #ifndef DCSR_TFLM_KERNELS_COMMON_REQUANTIZE_H_
 #define DCSR_TFLM_KERNELS_COMMON_REQUANTIZE_H_
@@ -23,42 +23,42 @@ static inline int32_t dcsr_multiply_by_quantized_multiplier(int32_t acc, int32_t
   const uint32_t left = shift > 0 ? (uint32_t)shift : 0;
   const uint32_t right = shift < 0 ? (uint32_t)-shift : 0;
 
-  // gemmlowp adds 2^30 or 1 - 2^30 by sign and divides towards zero. That is
-  // 2^30 and rounding down for either sign. Its saturating case needs
-  // multiplier = -2^31.
+  // gemmlowp adds 2^30 or 1 - 2^30, depending on the sign, and divides towards
+  // zero. This equals adding 2^30 and rounding down for either sign. Its
+  // saturating case needs multiplier = -2^31.
   const int32_t shifted = (int32_t)((uint32_t)acc << left);
   const int64_t product = (int64_t)shifted * multiplier;
   const int32_t high = (int32_t)((product + (INT64_C(1) << 30)) >> 31);
 
-  // To nearest, halves away from zero.
+  // Rounds to nearest, halves away from zero.
   const uint32_t mask = (UINT32_C(1) << right) - 1;
   const uint32_t remainder = (uint32_t)high & mask;
   const uint32_t threshold = (mask >> 1) + (high < 0 ? 1 : 0);
   return (high >> right) + (remainder > threshold ? 1 : 0);
 }
 
-// The output of row `row` whose sum, bias included, is `acc`.
+// Returns the output of row `row`. `acc` is its sum including the bias.
 static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint32_t acc) {
   const uint32_t i = row * layer->requantize_stride;
   const int32_t scaled =
       dcsr_multiply_by_quantized_multiplier((int32_t)acc, layer->multiplier[i], layer->shift[i]);
-  // Wraps, as TFLM's dense kernels do in the builds that outputs are compared with.
+  // Wraps, like TFLM's dense kernels in the builds that outputs are compared with.
   const int32_t out = (int32_t)((uint32_t)scaled + (uint32_t)layer->output_zero_point);
   if (out < layer->activation_min) return (int8_t)layer->activation_min;
   if (out > layer->activation_max) return (int8_t)layer->activation_max;
   return (int8_t)out;
 }
 
-// Int16 activations.
+// Functions for int16 activations.
 
 static inline uint64_t dcsr_int16_bias(const DcsrLayer* layer, uint32_t row) {
   const int32_t* half = layer->bias + 2 * (size_t)row;
   return (uint32_t)half[0] | (uint64_t)(uint32_t)half[1] << 32;
 }
 
-// The output of row `row` whose sum, bias included, is `acc`: as TFLM's
-// MultiplyByQuantizedMultiplier for sums of 64 bits, which takes the upper 16 bits of the
-// multiplier and rounds once.
+// Returns the output of row `row`. `acc` is its sum including the bias. Computes as TFLM's
+// MultiplyByQuantizedMultiplier for 64-bit sums does, which reduces the multiplier to 16 bits and
+// rounds once.
 static inline int16_t dcsr_requantize_int16(const DcsrLayer* layer, uint32_t row, uint64_t acc) {
   const uint32_t i = row * layer->requantize_stride;
   const int32_t multiplier = layer->multiplier[i];

@@ -1,5 +1,5 @@
-// Requantisation of many sums of one row: what dcsr_requantize() computes, with all that depends on
-// the row alone taken out of the loop. docs/format.md#arithmetic.
+// Requantizes many sums of one row, with the results of dcsr_requantize(). Computations that depend
+// only on the row are done once, outside of the loop. docs/format.md#arithmetic.
 
 #ifndef DCSR_TFLM_KERNELS_COMMON_ROW_SCALE_H_
 #define DCSR_TFLM_KERNELS_COMMON_ROW_SCALE_H_
@@ -16,22 +16,22 @@ extern "C" {
 
 typedef struct {
   int32_t multiplier;
-  int32_t right;   // shift
-  int32_t offset;  // half of a unit for rounding, and the zero point, both before the shift
-  bool fast;       // else dcsr_requantize()
-  bool full;       // clamped to int8 alone
+  int32_t right;   // shift to the right
+  int32_t offset;  // half a unit for rounding, plus the zero point, both before the shift
+  bool fast;       // whether the functions below apply; else dcsr_requantize()
+  bool full;       // whether the clamp is all of int8
   int32_t min;
   int32_t max;
 } DcsrRowScale;
 
-// For sums of bias and at most `elements` products.
+// Scale for sums of the bias and at most `elements` products.
 static inline DcsrRowScale dcsr_row_scale(const DcsrLayer* layer, uint32_t row, uint32_t elements) {
   const uint32_t i = row * layer->requantize_stride;
   const int32_t limit = INT32_C(1) << 29;
   DcsrRowScale scale;
   scale.multiplier = layer->multiplier[i];
   scale.right = -layer->shift[i];
-  // Then no sum is beyond 2^30, and nothing below overflows.
+  // With these limits no sum exceeds 2^30, and nothing below overflows.
   scale.fast = scale.right >= 1 && scale.right <= 22 && elements < (UINT32_C(1) << 15) &&
                layer->bias[row] >= -limit && layer->bias[row] <= limit;
   scale.offset = 0;
@@ -45,10 +45,10 @@ static inline DcsrRowScale dcsr_row_scale(const DcsrLayer* layer, uint32_t row, 
   return scale;
 }
 
-// (a * b + 2^31) >> 32
+// Returns (a * b + 2^31) >> 32.
 static inline int32_t dcsr_multiply_high_rounded(int32_t a, int32_t b) {
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
-  int32_t result;  // GCC 12 does not find it
+  int32_t result;  // GCC 12 does not emit SMMULR by itself
   __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
   return result;
 #else
@@ -56,21 +56,21 @@ static inline int32_t dcsr_multiply_high_rounded(int32_t a, int32_t b) {
 #endif
 }
 
-// If scale.fast; before clamping. Takes twice the sum: 2^31 added to its product with the
-// multiplier is 2^30 added to that of the sum.
+// Returns the output before clamping. Requires scale->fast. Takes twice the sum: the rounding adds
+// 2^31 to twice the product, which equals adding 2^30 to the product.
 static inline int32_t dcsr_scale_doubled(const DcsrRowScale* scale, uint32_t doubled) {
   const int32_t high = dcsr_multiply_high_rounded((int32_t)doubled, scale->multiplier);
-  // Negative numbers round half a unit down: less 1 before the shift.
+  // Halves of negative numbers round down, so subtract 1 before the shift.
   return (high + (high >> 31) + scale->offset) >> scale->right;
 }
 
-// If scale.fast && scale.full.
+// Returns the output. Requires scale->fast and scale->full.
 static inline int8_t dcsr_scale_doubled_full(const DcsrRowScale* scale, uint32_t doubled) {
   const int32_t out = dcsr_scale_doubled(scale, doubled);
   return (int8_t)(out < INT8_MIN ? INT8_MIN : out > INT8_MAX ? INT8_MAX : out);
 }
 
-// Any.
+// Returns the output for any scale. Takes the sum, not twice the sum.
 static inline int8_t dcsr_scale_any(const DcsrLayer* layer, uint32_t row, const DcsrRowScale* scale,
                                     uint32_t sum) {
   if (!scale->fast) return dcsr_requantize(layer, row, sum);

@@ -1,7 +1,7 @@
 // A cursor over a stream of bits, lowest bit of each byte first.
 //
-// It never reads outside of its stream: behind the end there are zeros, and the cursor notices that
-// it ran out. What is decoded from a stream that has passed dcsr_layer_validate() never runs out.
+// The cursor never reads outside of its stream. Past the end it returns zeros, and dcsr_ran_out()
+// is true. Decoding a stream that has passed dcsr_layer_validate() never runs out.
 
 #ifndef DCSR_TFLM_KERNELS_FORMAT_BIT_READER_H_
 #define DCSR_TFLM_KERNELS_FORMAT_BIT_READER_H_
@@ -14,17 +14,17 @@
 extern "C" {
 #endif
 
-// Bits that dcsr_peek_bits() has at least.
+// Minimum number of bits that dcsr_peek_bits() returns.
 enum { kDcsrPeekBits = 25 };
 
 typedef struct {
   const uint8_t* data;
   size_t size;   // bytes
-  size_t byte;   // of the next bit; beyond `size` if the stream ran out
-  uint32_t bit;  // in that byte, 0 .. 7
+  size_t byte;   // index of the byte with the next bit; beyond `size` if the stream ran out
+  uint32_t bit;  // index of the next bit in that byte, 0 .. 7
 } DcsrBitReader;
 
-// Zeros below the lowest one of `word`, which is not 0.
+// Number of zeros below the lowest one of `word`; word != 0.
 static inline uint32_t dcsr_trailing_zeros(uint32_t word) {
 #if defined(__GNUC__)
   return (uint32_t)__builtin_ctzl((unsigned long)word);
@@ -35,7 +35,7 @@ static inline uint32_t dcsr_trailing_zeros(uint32_t word) {
 #endif
 }
 
-// Bits up to the highest one of `word`; 0 if there is none.
+// Number of bits up to the highest one of `word`; 0 if `word` is 0.
 static inline uint32_t dcsr_bit_length(uint32_t word) {
   uint32_t length = 0;
 #if defined(__GNUC__)
@@ -47,7 +47,7 @@ static inline uint32_t dcsr_bit_length(uint32_t word) {
   return length;
 }
 
-// Ones among the bits `begin` .. `begin` + `count` - 1 of words; count > 0.
+// Number of ones in the bits `begin` .. `begin` + `count` - 1 of `words`; count > 0.
 static inline uint32_t dcsr_count_ones(const uint32_t* words, uint32_t begin, uint32_t count) {
   const uint32_t last = begin + count - 1;
   uint32_t ones = 0;
@@ -90,8 +90,8 @@ static inline uint32_t dcsr_read_bits(DcsrBitReader* reader, uint32_t count) {
   return bits;
 }
 
-// Reads zeros up to a one, and that; returns how many they are. If they are more than `limit`, or
-// the stream ends before a one, then it runs out, and `limit` + 1 is returned.
+// Reads zeros and the one that ends them; returns the number of zeros. If there are more than
+// `limit` zeros, or the stream ends before a one, the cursor runs out and `limit` + 1 is returned.
 static inline uint32_t dcsr_read_zeros(DcsrBitReader* reader, uint32_t limit) {
   uint32_t zeros = 0;
   while (reader->byte < reader->size && zeros <= limit) {
@@ -106,12 +106,12 @@ static inline uint32_t dcsr_read_zeros(DcsrBitReader* reader, uint32_t limit) {
   return limit + 1;
 }
 
-// Whether more bits were read than there are.
+// Whether more bits were read than the stream has.
 static inline bool dcsr_ran_out(const DcsrBitReader* reader) {
   return reader->byte + (reader->bit != 0 ? 1 : 0) > reader->size;
 }
 
-// Whether the last bit that was read is in the last byte.
+// Whether the last bit read is in the last byte of the stream.
 static inline bool dcsr_is_at_end(const DcsrBitReader* reader) {
   return reader->byte + (reader->bit != 0 ? 1 : 0) == reader->size;
 }

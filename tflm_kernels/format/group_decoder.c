@@ -1,5 +1,9 @@
-// Columns of a group, a word of their bits at a time, and its weights. Format:
-// docs/format.md#encodings.
+// Decodes groups of up to 16 elements, a 32-bit word of the stream at a time.
+// Format: docs/format.md#encodings.
+//
+// Input:   a row reader within a row (row_reader.h).
+// Output:  a group: columns and weights of its lanes.
+// Scratch: none; the group holds decoded values.
 
 #include "tflm_kernels/format/group_decoder.h"
 
@@ -9,7 +13,7 @@
 #include "tflm_kernels/format/group_words.h"
 #include "tflm_kernels/format/one_bits.h"
 
-// Eight columns; `line` is 16 times what it adds to the base.
+// Writes eight columns. `line` is 16 times the distance of the line from the base.
 static inline void add_deltas(uint32_t base, uint32_t line, uint32_t slope, uint32_t even,
                               uint32_t odd, int32_t* column) {
   DCSR_UNROLL("GCC unroll 8")
@@ -39,7 +43,7 @@ static void read_dcsr_columns(DcsrRowReader* reader, DcsrGroup* group, uint32_t 
   reader->expected = base + (int32_t)slope;
 }
 
-// If dcsr_is_offset_group().
+// Requires dcsr_is_offset_group().
 static void read_offset_columns(DcsrRowReader* reader, DcsrGroup* group) {
   const uint32_t base = (uint32_t)dcsr_offset_base(reader);
   const uint8_t* offset = reader->delta;
@@ -116,15 +120,15 @@ DCSR_NOINLINE static void read_bitmap_columns(DcsrRowReader* reader, DcsrGroup* 
   reader->expected = group->column[group->lanes - 1] + 1;
 }
 
-// What the reader of values keeps in registers.
+// State of the value decoder, kept in registers.
 typedef struct {
   const uint8_t* codes;
-  uint32_t bit;  // of the next value, from there on
+  uint32_t bit;  // position of the next value, relative to `codes`
   const uint16_t* entries;
   uint32_t raw_bits;
 } Values;
 
-// The value at the beginning of `word`, which is shifted beyond it.
+// Returns the value at the lowest bits of `word` and shifts it out.
 static inline int8_t next_value(Values* values, uint32_t* word) {
   const uint32_t raw_mask = (UINT32_C(1) << values->raw_bits) - 1;
   const uint32_t entry = values->entries[*word >> values->raw_bits & 0xFF];
@@ -138,7 +142,7 @@ static inline uint32_t next_word(const Values* values) {
   return dcsr_load_u32(values->codes + values->bit / 8) >> (values->bit % 8);
 }
 
-// Two values are in one word.
+// One word holds at least two values.
 DCSR_NOINLINE static void read_huffman_values(DcsrRowReader* reader, DcsrGroup* group) {
   const DcsrBitReader* bits = &reader->value_bits;
   Values values = {bits->data + bits->byte, bits->bit, reader->values.entry,

@@ -1,4 +1,4 @@
-// dcsr_next_group() of row_reader.h, faster and not inline: for kernels that decode.
+// A faster version of dcsr_next_group() (row_reader.h) for kernels that decode. Not inline.
 
 #ifndef DCSR_TFLM_KERNELS_FORMAT_GROUP_DECODER_H_
 #define DCSR_TFLM_KERNELS_FORMAT_GROUP_DECODER_H_
@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-// As dcsr_next_group(). Columns of lanes that there are not may be written.
+// Same contract as dcsr_next_group(), but may also write columns of lanes beyond group->lanes.
 bool dcsr_decode_group(DcsrRowReader* reader, DcsrGroup* group);
 
 #ifdef __cplusplus

@@ -1,4 +1,5 @@
-// Canonical code lengths to a decoding table. Format: docs/format.md#huffman.
+// Builds the decoding table of a canonical code from its code lengths. Format:
+// docs/format.md#huffman.
 
 #include "tflm_kernels/format/huffman.h"
 
@@ -14,7 +15,7 @@ static inline uint32_t reverse_byte(uint32_t bits) {
 
 bool dcsr_code_is_complete(const uint8_t* lengths, uint32_t raw_bits) {
   const uint32_t symbols = UINT32_C(1) << (8 - raw_bits);
-  uint32_t entries = 0;  // of the table that the codes take
+  uint32_t entries = 0;  // table entries that the codes take
   for (uint32_t symbol = 0; symbol < symbols; ++symbol) {
     const uint32_t length = code_length(lengths, symbol);
     if (length > kDcsrMaxCodeBits) return false;
@@ -25,8 +26,9 @@ bool dcsr_code_is_complete(const uint8_t* lengths, uint32_t raw_bits) {
 
 void dcsr_make_huffman_table(const uint8_t* lengths, uint32_t raw_bits, DcsrHuffmanTable* table) {
   const uint32_t symbols = UINT32_C(1) << (8 - raw_bits);
-  // Codes as the upper bits of 8, so that codes of all lengths are in one order. First the entries
-  // that the codes of each length take, then the first code of it.
+  // Codes are held in the upper bits of a byte, so that codes of all lengths have one order.
+  // next[length] first counts the entries that the codes of a length take, then becomes the first
+  // code of that length.
   uint32_t next[kDcsrMaxCodeBits + 1] = {0};
   for (uint32_t symbol = 0; symbol < symbols; ++symbol) {
     const uint32_t length = code_length(lengths, symbol);
@@ -42,7 +44,7 @@ void dcsr_make_huffman_table(const uint8_t* lengths, uint32_t raw_bits, DcsrHuff
     const uint32_t length = code_length(lengths, symbol);
     if (length == 0) continue;
     const uint32_t entry = symbol << raw_bits << 8 | (length + raw_bits);
-    // A code's first bit is the lowest of the index.
+    // The first bit of a code is the lowest bit of the index.
     for (uint32_t i = reverse_byte(next[length]); i < UINT32_C(1) << kDcsrMaxCodeBits;
          i += UINT32_C(1) << length) {
       table->entry[i] = (uint16_t)entry;

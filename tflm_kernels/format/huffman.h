@@ -1,6 +1,6 @@
 // Huffman-coded values. Format: docs/format.md#huffman.
 //
-// The decoding table has 512 bytes. It is in the row reader, and so on the stack of a kernel.
+// The decoding table has 512 bytes. It is part of the row reader and therefore on a kernel's stack.
 
 #ifndef DCSR_TFLM_KERNELS_FORMAT_HUFFMAN_H_
 #define DCSR_TFLM_KERNELS_FORMAT_HUFFMAN_H_
@@ -17,24 +17,24 @@ extern "C" {
 enum {
   kDcsrMaxCodeBits = 8,
   kDcsrMaxRawBits = 4,
-  kDcsrCodeLengthBits = 4,  // as stored
+  kDcsrCodeLengthBits = 4,  // of a stored code length
 };
 
-// For the 8 bits behind the raw ones: bits 0-7 are the length of the code that they begin with and
-// of the raw bits, bits 8-15 the value without its raw bits.
+// Indexed by the 8 bits after the raw bits, which begin with a code. Bits 0-7 of an entry are the
+// length of the code and the raw bits together, bits 8-15 the value without its raw bits.
 typedef struct {
   uint16_t entry[1 << kDcsrMaxCodeBits];
 } DcsrHuffmanTable;
 
-// Bytes of the code lengths behind the codes.
+// Bytes of the code lengths, which follow the codes.
 static inline uint32_t dcsr_code_length_bytes(uint32_t raw_bits) {
   return (UINT32_C(1) << (8 - raw_bits)) * kDcsrCodeLengthBits / 8;
 }
 
-// Whether `lengths` are those of a complete prefix code.
+// Whether `lengths` are the code lengths of a complete prefix code.
 bool dcsr_code_is_complete(const uint8_t* lengths, uint32_t raw_bits);
 
-// The table of a complete code.
+// Builds the table of a complete code.
 void dcsr_make_huffman_table(const uint8_t* lengths, uint32_t raw_bits, DcsrHuffmanTable* table);
 
 static inline int8_t dcsr_read_value(DcsrBitReader* reader, const DcsrHuffmanTable* table,

@@ -1,5 +1,5 @@
-// Columns that are ones in a stream of bits (rice, bitmap), a word of it at a time. What
-// group_words.h says about words holds here: the layer has dcsr_has_word_groups().
+// Decodes columns that are ones in a stream of bits (rice, bitmap), a 32-bit word at a time. The
+// words may extend past the stream as in group_words.h: the layer needs dcsr_has_word_groups().
 
 #ifndef DCSR_TFLM_KERNELS_FORMAT_ONE_BITS_H_
 #define DCSR_TFLM_KERNELS_FORMAT_ONE_BITS_H_
@@ -13,19 +13,19 @@
 extern "C" {
 #endif
 
-// A bit of the stream is a step of 2^bits columns, but a one is a step of 1 and of its remainder.
-// Columns are in multiples of `unit`.
+// A zero of the stream is a step of 2^bits columns. A one is a step of 1 column plus its remainder.
+// Columns are multiplied by `unit`.
 typedef struct {
-  const uint8_t* next;  // the word after this one
-  uint32_t ones;        // this word, without the ones that were read
-  uint32_t place;       // in this word, behind the last one that was read
-  uint32_t column;      // that a one in bit 0 of this word would have, without its remainder
+  const uint8_t* next;  // the next word
+  uint32_t ones;        // the current word, without the ones already read
+  uint32_t place;       // bit of the current word after the last one read
+  uint32_t column;      // column of a one in bit 0 of the current word, without its remainder
   uint32_t unit;
   uint32_t step;       // unit * 2^bits
   uint32_t remainder;  // mask of the `bits` lowest bits
 } DcsrOnes;
 
-// From the reader's place in a row on, whose next column is `column` if its gap is 0.
+// Starts at the reader's position in a row. `column` is the next column if its gap is 0.
 static inline DcsrOnes dcsr_begin_ones(const DcsrBitReader* reader, uint32_t column, uint32_t unit,
                                        uint32_t bits) {
   const uint8_t* p = reader->data + reader->byte;
@@ -40,7 +40,8 @@ static inline DcsrOnes dcsr_begin_ones(const DcsrBitReader* reader, uint32_t col
   return ones;
 }
 
-// The column of the next one, which there is; the lowest bits of `remainders` are its remainder.
+// Returns the column of the next one, which has to exist. Its remainder is in the lowest bits of
+// `remainders`.
 static inline uint32_t dcsr_next_one(DcsrOnes* ones, uint32_t remainders) {
   while (ones->ones == 0) {
     ones->ones = dcsr_load_u32(ones->next);
@@ -56,7 +57,7 @@ static inline uint32_t dcsr_next_one(DcsrOnes* ones, uint32_t remainders) {
   return column;
 }
 
-// Puts the reader behind the last one that was read.
+// Moves the reader past the last one read.
 static inline void dcsr_end_ones(const DcsrOnes* ones, DcsrBitReader* reader) {
   reader->byte = (size_t)(ones->next - 4 - reader->data);
   reader->bit = 0;

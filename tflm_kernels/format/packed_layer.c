@@ -2,8 +2,8 @@
 // "Encodings".
 //
 // The blob is not trusted. Sizes are added in 64 bits, where the ranges of the
-// header fields leave no room for an overflow. Unused bits and the padding of
-// sections are not looked at: no kernel gives them a meaning.
+// header fields exclude an overflow. Unused bits and the padding of sections
+// are not checked, as no kernel uses them.
 
 #include "tflm_kernels/packed_layer.h"
 
@@ -29,7 +29,7 @@ enum {
   kMaxBase = 1 << 24,
 };
 
-// As it is in memory: all fields are naturally aligned.
+// The header in memory. All fields are naturally aligned.
 typedef struct {
   uint8_t magic[4];
   uint8_t version;
@@ -57,7 +57,7 @@ typedef struct {
   uint32_t plane_bytes;
   uint32_t scratch_budget;
   uint32_t value_bytes;
-  uint8_t filter_h;  // these are 0 for a filter of 1x1
+  uint8_t filter_h;  // 0 for a 1x1 filter, like the next three
   uint8_t filter_w;
   uint8_t dilation_h;
   uint8_t dilation_w;
@@ -71,7 +71,8 @@ static bool has_1x1_filter(const Header* h) {
   return h->filter_h == 0 && h->filter_w == 0 && h->dilation_h == 0 && h->dilation_w == 0;
 }
 
-// A 1x1 filter is written in one way only: without size, dilation and padding.
+// A 1x1 filter is encoded as four zero bytes with SAME padding cleared. No other
+// encoding of a 1x1 filter is valid.
 static bool filter_is_valid(const Header* h) {
   if (has_1x1_filter(h)) return (h->flags & kFlagSamePadding) == 0;
   const uint32_t taps = (uint32_t)h->filter_h * h->filter_w;
@@ -113,7 +114,7 @@ static bool value_coding_is_valid(const Header* h) {
   if (h->value_coding == kDcsrValuesPlain) return h->raw_bits == 0 && h->value_bytes == 0;
   if (h->value_coding != kDcsrValuesHuffman || h->raw_bits > kDcsrMaxRawBits) return false;
   const uint32_t lengths = dcsr_code_length_bytes(h->raw_bits);
-  // No code is shorter than a bit.
+  // Every code has at least one bit.
   return h->value_bytes >= lengths && h->elements <= 8 * (uint64_t)(h->value_bytes - lengths);
 }
 
@@ -153,7 +154,7 @@ static bool unused_is_zero(const Header* h) {
   return (h->flags & ~kFlags) == 0 && h->reserved == 0;
 }
 
-// Returns the offset of a section of `bytes` and moves *end behind it.
+// Returns the offset of a section of `bytes` bytes and moves *end past it.
 static uint64_t append_section(uint64_t* end, uint64_t bytes) {
   const uint64_t offset = *end;
   *end += (bytes + 3) / 4 * 4;
@@ -188,7 +189,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
-  // From here on all offsets are below `size`, which is a size_t.
+  // From here on all offsets are below `size` and fit a size_t.
   const uint8_t* base = (const uint8_t*)data;
   layer->op = (DcsrOp)h.op;
   layer->encoding = (DcsrEncoding)h.encoding;
@@ -252,8 +253,8 @@ static DcsrStatus validate_row_lengths(const DcsrLayer* layer) {
   return sum == layer->elements ? kDcsrOk : kDcsrErrorRowLength;
 }
 
-// Whether the group that `reader` reads next is within its streams, and its
-// base within the range in which columns cannot overflow.
+// Whether the next group is within its streams, and its base within the range in
+// which columns cannot overflow.
 static bool next_dcsr_group_is_valid(const DcsrRowReader* reader) {
   const DcsrLayer* layer = reader->layer;
   const size_t index_left = layer->index_bytes - (size_t)(reader->index - layer->index);
@@ -275,8 +276,7 @@ static bool next_offset8_group_is_valid(const DcsrRowReader* reader) {
   return layer->index_bytes - (size_t)(reader->index - layer->index) >= kDcsrStepBytes;
 }
 
-// Whether what the next group takes from streams whose size does not follow from the header is
-// there.
+// Whether the next group is within those of its streams whose sizes do not follow from the header.
 static bool next_group_is_valid(const DcsrRowReader* reader) {
   switch (reader->layer->encoding) {
     case kDcsrEncodingDcsr:
@@ -312,8 +312,8 @@ static bool all_positions_were_read(const DcsrRowReader* reader) {
   return true;
 }
 
-// Needs valid row lengths: they bound what is read from `index` of an rle layer and from `delta` of
-// an offset8 layer. And a complete code of the values.
+// Requires valid row lengths and a complete code of the values. Row lengths limit how much is read
+// from `index` of an rle layer and from `delta` of an offset8 layer.
 static DcsrStatus validate_elements(const DcsrLayer* layer) {
   const bool any_order = layer->encoding == kDcsrEncodingOffset8;
   DcsrRowReader reader = dcsr_row_reader(layer);

@@ -1,7 +1,7 @@
-// A cursor over the weight matrix of a layer: columns and weights as they are
-// stored, up to 16 elements at a time, the same for every encoding. Columns are
-// in order; those of an offset8 layer need not be, and fillers may repeat them.
-// Format: docs/format.md#encodings.
+// A cursor over the weight matrix of a layer, the same for every encoding. It
+// returns columns and weights in stored order, up to 16 elements at a time.
+// Columns increase, except in an offset8 layer, where they may have any order
+// and fillers may repeat them. Format: docs/format.md#encodings.
 //
 //   DcsrRowReader reader = dcsr_row_reader(layer);
 //   for (uint32_t row = 0; row < layer->rows; ++row) {
@@ -11,8 +11,8 @@
 //       for (uint32_t l = 0; l < group.lanes; ++l) {
 //         ... group.column[l], group.weight[l] ...
 //
-// There are no checks: the layer has passed dcsr_layer_validate(), which is
-// itself written with this reader.
+// The reader does no checks. The layer has to have passed dcsr_layer_validate(),
+// which itself uses this reader.
 
 #ifndef DCSR_TFLM_KERNELS_FORMAT_ROW_READER_H_
 #define DCSR_TFLM_KERNELS_FORMAT_ROW_READER_H_
@@ -30,8 +30,8 @@ extern "C" {
 #endif
 
 enum {
-  kDcsrNibbleBits = 4,      // of a gap (rle), of the low part of a delta (dcsr)
-  kDcsrByteBits = 8,        // of the latter, if index_parameter says so
+  kDcsrNibbleBits = 4,      // bits of a gap (rle), or of a base delta (dcsr)
+  kDcsrByteBits = 8,        // bits of a base delta if index_parameter is 8
   kDcsrSlopeBits = 4,       // fraction of the slope
   kDcsrPlaneMask = 0xF,     // descriptor: bits 0-3
   kDcsrStepShift = 4,       // descriptor: bits 4-15
@@ -42,16 +42,16 @@ enum {
   kDcsrMaxRiceParameter = 32,
 };
 
-// Up to 16 consecutive elements of one row. A copy's weights may be those of the original.
+// Up to 16 consecutive elements of one row. In a copy, `weight` may point into the original.
 typedef struct {
   uint32_t lanes;  // 1 .. 16
   int32_t column[kDcsrGroupLanes];
   const int8_t* weight;             // [lanes]
-  int8_t decoded[kDcsrGroupLanes];  // huffman: what `weight` points to
+  int8_t decoded[kDcsrGroupLanes];  // huffman: `weight` points here
 } DcsrGroup;
 
-// Points at what is read next. Some 600 bytes, as a table for values is in it: do not copy it
-// often.
+// Points at the next element in each stream. Has some 600 bytes, as it contains a table for values:
+// avoid copies.
 typedef struct {
   const DcsrLayer* layer;
   const uint8_t* index;
@@ -59,20 +59,20 @@ typedef struct {
   const uint8_t* plane;
   const int8_t* weight;      // plain
   uint32_t row;              // the next row
-  uint32_t left;             // elements of the current row that are still to come
+  uint32_t left;             // elements of the current row not yet read
   uint32_t slope;            // dcsr
   int32_t expected;          // dcsr, offset8: the next base if its step is 0; else
                              // the next column if its gap is 0
-  uint32_t element;          // of the layer; rle
-  uint32_t remainder_bits;   // rice: of a gap in the current row
+  uint32_t element;          // rle: index of the next element in the layer
+  uint32_t remainder_bits;   // rice: bits of a remainder in the current row
   DcsrBitReader index_bits;  // rice: quotients; bitmap
   DcsrBitReader delta_bits;  // rice: remainders
   DcsrBitReader value_bits;  // huffman
   DcsrHuffmanTable values;   // huffman
 } DcsrRowReader;
 
-// Byte by byte: needs no alignment, and compilers make one load of it where the
-// target has one.
+// Reads byte by byte, so `p` needs no alignment. Compilers emit a single load
+// where the target has unaligned loads.
 static inline uint32_t dcsr_load_u16(const uint8_t* p) {
   return (uint32_t)p[0] | (uint32_t)p[1] << 8;
 }
@@ -85,7 +85,7 @@ static inline uint32_t dcsr_load_nibble(const uint8_t* p, uint32_t i) {
   return (uint32_t)(p[i / 2] >> (i % 2 * kDcsrNibbleBits)) & 0xF;
 }
 
-// `count` <= 25 bits as a number. No byte beyond them is read.
+// Returns `count` <= 25 bits as a number. Reads no byte beyond them.
 static inline uint32_t dcsr_load_bits(const uint8_t* data, uint32_t first, uint32_t count) {
   const uint8_t* p = data + first / 8;
   const uint32_t end = first % 8 + count;
@@ -94,7 +94,7 @@ static inline uint32_t dcsr_load_bits(const uint8_t* data, uint32_t first, uint3
   return word >> (first % 8) & ((UINT32_C(1) << count) - 1);
 }
 
-// Of a row of rice. With four bytes of values behind the lengths, a word of them can be read.
+// Length of a row of rice. If at least four bytes of values follow, a whole word can be read.
 static inline uint32_t dcsr_load_row_length(const DcsrLayer* layer, uint32_t row) {
   const uint32_t count = layer->row_length_bits;
   const uint32_t first = row * count;
@@ -105,13 +105,13 @@ static inline uint32_t dcsr_load_row_length(const DcsrLayer* layer, uint32_t row
 // Number of elements of a row, fillers included.
 static inline uint32_t dcsr_row_length(const DcsrLayer* layer, uint32_t row) {
   const uint8_t* p = layer->row_length + (size_t)row * layer->row_length_bytes;
-  // The most frequent first.
+  // The most frequent cases come first.
   if (layer->row_length_bytes == 1) return p[0];
   if (layer->row_length_bytes == 2) return dcsr_load_u16(p);
   if (layer->row_length_bits != 0) return dcsr_load_row_length(layer, row);
   if (layer->row_length_bytes == 4) return dcsr_load_u32(p);
   switch (layer->encoding) {
-    case kDcsrEncodingRice:  // of empty rows only
+    case kDcsrEncodingRice:  // all rows are empty
       return 0;
     case kDcsrEncodingBitmap:
       return dcsr_count_ones((const uint32_t*)(const void*)layer->index, row * layer->cols,
@@ -121,7 +121,7 @@ static inline uint32_t dcsr_row_length(const DcsrLayer* layer, uint32_t row) {
   }
 }
 
-// Groups of so many elements, the last of which may have fewer.
+// Number of groups of a row of `elements` elements. The last group may be partial.
 static inline uint32_t dcsr_groups_of(uint32_t elements) {
   return (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
 }
@@ -131,39 +131,39 @@ static inline uint32_t dcsr_remainder_bits(const DcsrLayer* layer, uint32_t leng
   return dcsr_bit_length(layer->index_parameter * layer->cols / (32 * length));
 }
 
-// Where the values' code lengths are (huffman).
+// Start of the code lengths of the values (huffman).
 static inline const uint8_t* dcsr_code_lengths(const DcsrLayer* layer) {
   return (const uint8_t*)layer->values + layer->value_bytes -
          dcsr_code_length_bytes(layer->raw_bits);
 }
 
-// Bytes of the descriptor at `index`, with the base that an escape appends.
+// Bytes of the descriptor at `index`, including the base after an escape.
 static inline uint32_t dcsr_descriptor_bytes(const uint8_t* index) {
   return dcsr_load_u16(index) >> kDcsrStepShift == kDcsrStepEscape ? kDcsrEscapeBytes
                                                                    : kDcsrStepBytes;
 }
 
-// Whether the base deltas of a dcsr layer are bytes; then the slope is 0.
+// Whether the base deltas of a dcsr layer are bytes. The slope is 0 then.
 static inline bool dcsr_has_byte_deltas(const DcsrLayer* layer) {
   return layer->index_parameter == kDcsrByteBits;
 }
 
-// Bytes that a group of `lanes` takes in the delta section of a dcsr layer.
+// Bytes of a group of `lanes` elements in the delta section of a dcsr layer.
 static inline uint32_t dcsr_delta_bytes(const DcsrLayer* layer, uint32_t lanes) {
   return dcsr_has_byte_deltas(layer) ? lanes : (lanes + 1) / 2;
 }
 
-// Bytes of one plane of a group of `lanes`.
+// Bytes of one plane of a group of `lanes` elements.
 static inline uint32_t dcsr_plane_bytes(uint32_t lanes) { return (lanes + 7) / 8; }
 
-// Base of the group whose descriptor is at `index`; `expected` is the one that
-// it has if its step is 0.
+// Base of the group whose descriptor is at `index`. `expected` is its base if its
+// step is 0.
 static inline int32_t dcsr_group_base(const uint8_t* index, int32_t expected) {
   const uint32_t step = dcsr_load_u16(index) >> kDcsrStepShift;
   if (step == kDcsrStepEscape) {
     return (int32_t)dcsr_load_u32(index + kDcsrStepBytes);
   }
-  return expected + (int32_t)(step ^ 0x800) - 0x800;  // sign of 12 bits
+  return expected + (int32_t)(step ^ 0x800) - 0x800;  // sign-extends 12 bits
 }
 
 static inline DcsrRowReader dcsr_row_reader(const DcsrLayer* layer) {
@@ -193,7 +193,7 @@ static inline void dcsr_begin_values(DcsrRowReader* reader) {
   dcsr_make_huffman_table(lengths, layer->raw_bits, &reader->values);
 }
 
-// dcsr_next_row() for who knows dcsr_row_length() of that row.
+// dcsr_next_row() for a caller that already has dcsr_row_length() of that row.
 static inline void dcsr_begin_row(DcsrRowReader* reader, uint32_t length) {
   const DcsrLayer* layer = reader->layer;
   reader->left = length;
@@ -215,8 +215,7 @@ static inline void dcsr_begin_row(DcsrRowReader* reader, uint32_t length) {
   ++reader->row;
 }
 
-// Goes to the first row, or to the next one after all groups of a row were
-// read.
+// Moves to the first row, or to the next row once all groups of a row were read.
 static inline void dcsr_next_row(DcsrRowReader* reader) {
   dcsr_begin_row(reader, dcsr_row_length(reader->layer, reader->row));
 }
@@ -272,7 +271,7 @@ static inline void dcsr_read_offset8_columns(DcsrRowReader* reader, DcsrGroup* g
 
 static inline void dcsr_read_rice_columns(DcsrRowReader* reader, DcsrGroup* group) {
   const uint32_t bits = reader->remainder_bits;
-  // In a layer that has not passed yet, a larger quotient is a column behind the last one.
+  // In a layer not validated yet, a larger quotient leads to a column beyond the last one.
   const uint32_t limit = reader->layer->cols >> bits;
   for (uint32_t l = 0; l < group->lanes; ++l) {
     const uint32_t quotient = dcsr_read_zeros(&reader->index_bits, limit);
@@ -303,7 +302,7 @@ static inline void dcsr_read_values(DcsrRowReader* reader, DcsrGroup* group) {
   }
 }
 
-// Reads the next group of the row; false at the end of the row.
+// Reads the next group of the row. Returns false at the end of the row.
 static inline bool dcsr_next_group(DcsrRowReader* reader, DcsrGroup* group) {
   if (reader->left == 0) return false;
   group->lanes = reader->left < kDcsrGroupLanes ? reader->left : (uint32_t)kDcsrGroupLanes;

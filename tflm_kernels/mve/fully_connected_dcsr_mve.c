@@ -1,10 +1,14 @@
-// Fully connected layer with dcsr weights of byte deltas on cores with MVE (Helium).
-// docs/kernels.md.
+// Fully connected layer with MVE (Cortex-M55, M85), dcsr with byte deltas.
 //
-// Two groups share the load of their descriptors and the test that neither has planes: then the
-// deltas are offsets to gather with. With one plane a group is gathered in two parts, whose lanes
-// the plane itself predicates: one from the base, the other 256 columns further. With more planes
-// the offsets have 16 bits and a group takes two gathers.
+// Input:   one vector [cols], int8.
+// Output:  [rows], int8.
+// Scratch: none.
+// Cycles:  7.5 instructions per group without planes (docs/kernels.md#fully_connected-with-mve).
+//
+// Two groups share the load of their descriptors and the test for planes. Without planes the deltas
+// are the offsets to gather with. With one plane a group is gathered in two parts, one from the
+// base and one from 256 columns further. The plane is the predicate of both. With more planes the
+// offsets have 16 bits, and a group takes two gathers.
 
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/mve/mve.h"
@@ -19,7 +23,7 @@
 
 enum { kBlockRows = 16, kMostVectorPlanes = 8 };
 
-// Where a row is read.
+// Position in a row and its sum so far.
 typedef struct {
   const uint8_t* index;
   const uint8_t* delta;
@@ -29,7 +33,7 @@ typedef struct {
   int32_t sum;
 } Cursor;
 
-// Offsets of 16 bits for eight lanes.
+// Adds the products of eight lanes with offsets of 16 bits.
 static inline int32_t multiply_half(const int8_t* x, const uint8_t* low, const uint8_t* high,
                                     const int8_t* weight, mve_pred16_t lanes, int32_t sum) {
   const uint16x8_t offset =
@@ -38,7 +42,8 @@ static inline int32_t multiply_half(const int8_t* x, const uint8_t* low, const u
   return vmladavaq_s16(sum, values, vldrbq_z_s16(weight, lanes));
 }
 
-// A group at `delta` and `weight` whose base is that of the cursor; reads its planes.
+// Adds the products of a group with planes at `delta` and `weight`. Its base is that of the cursor.
+// Reads its planes.
 DCSR_NOINLINE static void multiply_planes(Cursor* cursor, const uint8_t* delta,
                                           const int8_t* weight, uint32_t lanes, uint32_t planes) {
   const uint32_t plane_bytes = dcsr_plane_bytes(lanes);
@@ -60,7 +65,7 @@ DCSR_NOINLINE static void multiply_planes(Cursor* cursor, const uint8_t* delta,
     cursor->sum = sum;
     return;
   }
-  // The columns of one group cannot be that far apart in any layer that fits a Cortex-M.
+  // Only for correctness: columns this far apart do not occur in a layer that fits a Cortex-M.
   uint32_t sum = (uint32_t)cursor->sum;
   for (uint32_t l = 0; l < lanes; ++l) {
     uint32_t offset = delta[l];
@@ -73,8 +78,8 @@ DCSR_NOINLINE static void multiply_planes(Cursor* cursor, const uint8_t* delta,
   cursor->sum = (int32_t)sum;
 }
 
-// Pairs of whole groups, until there are no more or a group with more than one plane has been read
-// but for its planes; returns how many planes it has, else 0.
+// Adds the products of `pairs` pairs of whole groups. Stops at a group with more than one plane:
+// everything but its planes has then been read. Returns its number of planes, or 0 at the end.
 static inline uint32_t multiply_pairs(Cursor* c, uint32_t pairs) {
   int32_t sum = c->sum;
   uint32_t descriptors;
@@ -100,7 +105,7 @@ static inline uint32_t multiply_pairs(Cursor* c, uint32_t pairs) {
       "le lr, 1b\n"
       "b 8f\n"
 
-      // One group after the other.
+      // A pair with planes: one group after the other.
       "2:\n"
       "sxth %[step], %[descriptors]\n"
       "vldrb.u8 q0, [%[delta]], #16\n"

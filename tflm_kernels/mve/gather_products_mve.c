@@ -1,9 +1,14 @@
-// Products of offset groups with up to five pixels on cores with MVE (Helium).
+// Products of offset groups with up to five pixels by gathers, with MVE (Cortex-M55, M85).
 //
-// One group an iteration of a tail-predicated loop: its offsets and weights are loaded once, then
-// for each pixel 16 activations are gathered and multiplied. Lanes behind the last element are
-// predicated: nothing is gathered for them. A sum of each pixel is in an even register, as
-// VMLADAVA demands, and a pixel's address is that of the one before and the stride.
+// Input:   a run, or rows, of offset groups; up to five evenly spaced pixels, int8.
+// Output:  int32 sums [row][pixel].
+// Scratch: none.
+// Cycles:  3 * pixels + 4 instructions per group (docs/kernels.md#few-pixels-with-mve).
+//
+// Each iteration of a tail-predicated loop multiplies one group. It loads the offsets and weights
+// once, then gathers and multiplies 16 activations for each pixel. Lanes past the last element are
+// predicated: nothing is gathered for them. The sum of each pixel is in an even register, as
+// VMLADAVA requires. A pixel's address is the address of the previous pixel plus the stride.
 
 #include "tflm_kernels/mve/gather_products_mve.h"
 
@@ -11,10 +16,11 @@
 
 #if DCSR_HAS_MVE
 
-// r0, r2, r4, r6, r8: sums; r1, r3, r5: index, offset, weight; r10: stride; r11: the column of the
-// base, or x; r9: that of a further pixel; r12: where the sums go; r7: the length of the next row.
+// r0, r2, r4, r6, r8: sums; r1, r3, r5: index, offset, weight; r10: stride; r11: address of the
+// base's column, or x; r9: the same for a further pixel; r12: address of the sums; r7: address of
+// the next row's length.
 
-// The next group: a base, a step or a descriptor.
+// Reads the next group, whose index entry is a base, a step or a descriptor.
 #define DCSR_NEXT_BASE       \
   "ldr r9, [r1], #4\n"       \
   "vldrb.u8 q0, [r3], #16\n" \
@@ -31,7 +37,7 @@
   "add r11, r11, r9, asr #4\n" \
   "vldrb.u8 q1, [r5], #16\n"
 
-// Its products. A gather is used two instructions after it.
+// Adds the products of the group. The result of a gather is used two instructions later.
 #define DCSR_GATHER_1(first) \
   "vldrb.u8 q2, [" first     \
   ", q0]\n"                  \
@@ -87,7 +93,7 @@
   "vmladava.s8 r6, q3, q1\n" \
   "vmladava.s8 r8, q2, q1\n"
 
-// LDM and STM of one register are none.
+// LDM and STM need at least two registers.
 #define DCSR_LOAD_1(base) "ldr r0, [" base "]\n"
 #define DCSR_LOAD_2(base) "ldm " base ", {r0, r2}\n"
 #define DCSR_LOAD_3(base) "ldm " base ", {r0, r2, r4}\n"
@@ -99,7 +105,7 @@
 #define DCSR_STORE_4 "stm r12, {r0, r2, r4, r6}\n"
 #define DCSR_STORE_5 "stm r12, {r0, r2, r4, r6, r8}\n"
 
-// Functions of assembly alone: their parameters are in r0 to r3.
+// Naked functions: their parameters are in r0 to r3.
 #define DCSR_RUN_PRODUCT(count)                                                              \
   __attribute__((naked)) static void run_product_##count(                                    \
       const DcsrOffsetRun* run __attribute__((unused)),                                      \
@@ -118,9 +124,9 @@
                      "pop {r4, r5, r6, r8, r9, r10, r11, pc}\n");                  \
   }
 
-// On the stack: rows, end, sum_stride, x, zeros. A row's last group moves offset and weight as far
-// as a whole one.
-// `first` is the register with the base's column of the first pixel.
+// Stack: rows, end, sum_stride, x, zeros. The last group of a row advances offset and weight by 16
+// even if it is partial; the code after the loop moves them back. `first` is the register with the
+// address of the base's column in the first pixel.
 #define DCSR_ROWS_PRODUCT(name, next, first, count)                                         \
   __attribute__((naked)) static void name##_##count(                                        \
       DcsrIndexRows* rows __attribute__((unused)),                                          \

@@ -1,5 +1,5 @@
-// Products of a run of offset groups with a few evenly spaced pixels, by gathers, on cores with MVE
-// (Helium). docs/kernels.md.
+// Products of offset groups with up to five evenly spaced pixels, by gathers, on cores with MVE.
+// docs/kernels.md#few-pixels-with-mve.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_GATHER_PRODUCTS_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_GATHER_PRODUCTS_MVE_H_
@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-// Elements of one row in groups of 16, of which the last may have fewer: element l of a group is in
-// column base + offset[l]. Known to the assembly.
+// A run: elements of one row in groups of 16, of which the last may be partial. Element l of a
+// group is in column base + offset[l]. The assembly uses this layout.
 typedef struct {
   const int32_t* base;    // of each group
   const uint8_t* offset;  // [elements]
@@ -22,8 +22,8 @@ typedef struct {
   uint32_t elements;
 } DcsrOffsetRun;
 
-// The same of several rows: decoded, or as the encoding has it, which is offset8, or dcsr with byte
-// deltas, no planes and no escapes. Known to the assembly.
+// Groups of several rows. They are either decoded or still encoded, as offset8, or as dcsr with
+// byte deltas, no planes and no escapes. The assembly uses this layout.
 typedef struct {
   const uint8_t* index;  // bases (int32_t), steps or descriptors
   const uint8_t* offset;
@@ -31,24 +31,23 @@ typedef struct {
   const uint32_t* lengths;  // elements of each row
 } DcsrIndexRows;
 
-// Known to the assembly.
+// Evenly spaced pixels. The assembly uses this layout.
 typedef struct {
   size_t stride;      // bytes from pixel to pixel
-  const int8_t* x;    // column 0 of the first
+  const int8_t* x;    // column 0 of the first pixel
   size_t sum_stride;  // bytes from row to row of sums
 } DcsrGatherPixels;
 
-// sums[p] = start[p] + products of a run with pixel p, for p below kDcsrGatherPixels or fewer.
-// Either may be the other.
+// sums[p] = start[p] + products of the run with pixel p. `start` and `sums` may be equal.
 typedef void DcsrRunProduct(const DcsrOffsetRun* run, const DcsrGatherPixels* pixels,
                             const int32_t* start, int32_t* sums);
 
-// Sums of rows, at least one, whose lengths end at `end`. Moves `rows` but for its lengths to the
-// row behind them.
+// Sums of one or more rows. `end` points past the last of their lengths. Moves the index, offset
+// and weight of `rows` past these rows, but not its lengths.
 typedef void DcsrRowsProduct(DcsrIndexRows* rows, const DcsrGatherPixels* pixels,
                              const uint32_t* end, int32_t* sums);
 
-// For `pixels` 1 .. kDcsrGatherPixels; at [pixels - 1].
+// Indexed by the number of pixels minus 1.
 extern DcsrRunProduct* const kDcsrRunProducts[kDcsrGatherPixels];
 extern DcsrRowsProduct* const kDcsrBaseRowsProducts[kDcsrGatherPixels];        // decoded
 extern DcsrRowsProduct* const kDcsrStepRowsProducts[kDcsrGatherPixels];        // offset8

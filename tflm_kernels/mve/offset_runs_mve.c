@@ -1,8 +1,12 @@
-// Rows of any encoding as runs of offset groups on cores with MVE (Helium). docs/kernels.md.
+// Decodes rows of any encoding to offset groups, with MVE (Cortex-M55, M85).
+//
+// Input:   a row reader within a row, or before a row (row_reader.h).
+// Output:  offset groups: int32 base per group, uint8 offset and int8 weight per element.
+// Scratch: a DcsrRunBuffer for a run; none for whole rows.
 //
 // A run of dcsr ends before a group whose offsets do not fit a byte, or whose base is escaped. Such
-// a group, and every one of an encoding that has no decoder here, becomes a run of its own, cut
-// into offset groups one element at a time.
+// a group becomes a run of its own, cut into offset groups one element at a time. So does every
+// group of an encoding without a decoder here.
 
 #include "tflm_kernels/mve/offset_runs_mve.h"
 
@@ -22,18 +26,19 @@ static inline uint32_t lanes_of(uint32_t left) {
   return left < kDcsrGroupLanes ? left : (uint32_t)kDcsrGroupLanes;
 }
 
-// 1 in the lanes to which the sum of those before is added.
+// 1 in the lanes to which the sum of the preceding lanes is added.
 static const uint8_t kSecondFour[kDcsrGroupLanes] = {[4] = 1, [5] = 1, [6] = 1, [7] = 1};
 static const uint8_t kLastFour[kDcsrGroupLanes] = {[12] = 1, [13] = 1, [14] = 1, [15] = 1};
 static const uint8_t kLastEight[kDcsrGroupLanes] = {[8] = 1,  [9] = 1,  [10] = 1, [11] = 1,
                                                     [12] = 1, [13] = 1, [14] = 1, [15] = 1};
 
-// Rows of rle, at least one, whose lengths end at `end` and whose elements begin with the layer's
-// `element`. The first begins at `column`, or goes on there; returns the column behind the last.
+// Reads one or more rows of rle. `end` points past the last of their lengths. Their first element
+// is element `element` of the layer and continues at `column`. Returns the column after the last
+// element.
 //
-// Sixteen gaps and what is between them are at most 255 together, so an offset group of rle never
-// needs to be cut. Gaps are read eight bytes at a time, also where fewer belong to the row: the
-// layer has at least 16 elements, whose values are behind them (group_words.h).
+// Sixteen gaps and the 15 elements between them are at most 255 columns, so an offset group of rle
+// never needs to be cut. Gaps are read eight bytes at a time, even past the end of the
+// row. This stays in the layer: it has at least 16 elements, whose values follow (group_words.h).
 static int32_t read_rle_rows(const uint8_t* index, uint32_t element, const uint32_t* lengths,
                              const uint32_t* end, int32_t column, int32_t* base, uint8_t* offset) {
   const uint8x16_t lane = vidupq_n_u8(0, 1);
@@ -42,7 +47,7 @@ static int32_t read_rle_rows(const uint8_t* index, uint32_t element, const uint3
   const uint8x16_t last_eight = vld1q_u8(kLastEight);
   const uint8_t* gaps;
   uint32_t t, length;
-  // Sums within four lanes, then within eight, then within all.
+  // Prefix sums within four lanes, then eight, then all sixteen.
 #define DCSR_SUM_GAPS                   \
   "vmul.i32 q0, q0, %[ones]\n"          \
   "vmov.u8 %[t], q0[3]\n"               \
@@ -73,7 +78,7 @@ static int32_t read_rle_rows(const uint8_t* index, uint32_t element, const uint3
       "vbic.i16 q0, #0x00f0\n" DCSR_SUM_GAPS
       "le lr, 2b\n"
       "b 4f\n"
-      // The other gap of a pair is in the next byte: 0x00ba and 0x00dc become 0xc0ba, then 0x0c0b.
+      // Odd element: a pair of gaps spans two bytes. 0x00ba and 0x00dc become 0xc0ba, then 0x0c0b.
       "3:\n"
       "vldrb.u16 q1, [%[gaps], #1]\n"
       "vldrb.u16 q0, [%[gaps]], #8\n"
@@ -81,7 +86,7 @@ static int32_t read_rle_rows(const uint8_t* index, uint32_t element, const uint3
       "vshr.u8 q0, q0, #4\n" DCSR_SUM_GAPS
       "le lr, 3b\n"
       "4:\n"
-      // Back to the end of the row.
+      // Move the offset back to the end of the row.
       "rsb %[t], %[length], #0\n"
       "and %[t], %[t], #15\n"
       "sub %[offset], %[offset], %[t]\n"
@@ -110,7 +115,7 @@ static uint32_t read_rle(DcsrRowReader* reader, uint32_t elements, int32_t* base
   return elements;
 }
 
-// Groups without planes and escapes; false if the next one is none.
+// Reads groups without planes and escapes. Returns false if the next group is not such a group.
 DCSR_NOINLINE static bool read_byte_delta_run(DcsrRowReader* reader, DcsrRunBuffer* buffer,
                                               DcsrOffsetRun* run) {
   const uint8_t* index = reader->index;
@@ -136,8 +141,8 @@ DCSR_NOINLINE static bool read_byte_delta_run(DcsrRowReader* reader, DcsrRunBuff
   return run->elements > 0;
 }
 
-// What the line adds to a base in each lane, 255 if it is that or more. (Not by VQSHRN: GCC 12 and
-// its assembler make the rounding one of it.)
+// Distance of the line from the base in each lane, saturated to 255. VQSHRN would do, but GCC 12
+// and its assembler turn it into the rounding variant.
 static inline uint8x16_t line_of(uint32_t slope) {
   const uint16_t limited = (uint16_t)(slope < kMaxSlope ? slope : (uint32_t)kMaxSlope);
   const uint16x8_t even = vmulq_n_u16(vidupq_n_u16(0, 2), limited);
@@ -146,7 +151,7 @@ static inline uint8x16_t line_of(uint32_t slope) {
   return vqmovntq_u16(line, vshrq_n_u16(odd, kDcsrSlopeBits));
 }
 
-// Where nibbles are read, and what they become.
+// Where nibbles are read from, and where their offsets and bases go.
 typedef struct {
   const uint8_t* index;
   const uint8_t* delta;
@@ -156,10 +161,10 @@ typedef struct {
   int32_t expected;
 } Nibbles;
 
-// Groups of `lanes`, until one is escaped, has more than four planes or an offset of 255 or more;
-// sums saturate. As columns increase, the last offset is the largest. Eight bytes of deltas and two
-// of a plane are read, also where fewer belong to the group: values are behind them
-// (group_words.h).
+// Reads up to `groups` groups of `lanes` lanes. Stops before a group that is escaped, or has more
+// than four planes or an offset of 255 or more. Sums saturate. Columns increase, so the last offset
+// is the largest. Eight bytes of deltas and two of a plane are read even if fewer belong to the
+// group: the values follow them (group_words.h).
 static inline void read_nibble_groups(Nibbles* nibbles, uint8x16_t line, uint32_t slope,
                                       uint32_t groups, uint32_t lanes) {
   const uint8x16_t bit4 = vdupq_n_u8(16);
@@ -207,7 +212,7 @@ static inline void read_nibble_groups(Nibbles* nibbles, uint8x16_t line, uint32_
       "add %[expected], %[expected], %[slope]\n"
       "le lr, 1b\n"
       "b 6f\n"
-      // Back to before the group.
+      // Move back to the start of the group.
       "3:\n"
       "mov %[planes], #3\n"
       "4:\n"
@@ -229,7 +234,7 @@ static inline void read_nibble_groups(Nibbles* nibbles, uint8x16_t line, uint32_
 #undef DCSR_ADD_PLANE
 }
 
-// Whole groups, then a partial one.
+// Reads whole groups, then the partial one.
 DCSR_NOINLINE static uint32_t read_nibbles(DcsrRowReader* reader, uint32_t elements, int32_t* base,
                                            uint8_t* offset) {
   Nibbles nibbles = {reader->index, reader->delta, reader->plane, offset, base, reader->expected};
@@ -304,7 +309,7 @@ uint32_t dcsr_read_rows_offsets_mve(DcsrRowReader* reader, const uint32_t* lengt
   return count;
 }
 
-// One group.
+// Decodes one group and cuts it into offset groups.
 DCSR_NOINLINE static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer,
                                     DcsrOffsetRun* run) {
   DcsrGroup group;
@@ -313,9 +318,9 @@ DCSR_NOINLINE static void cut_group(DcsrRowReader* reader, DcsrRunBuffer* buffer
   uint32_t count = 0;
   for (uint32_t l = 0; l < group.lanes; ++l) {
     const int32_t column = group.column[l];
-    // Columns of offset8 need not increase.
+    // Columns of offset8 may have any order.
     if (l == 0 || column < *base || column - *base > kMaxOffset) {
-      // Fills up the offset group before.
+      // Fill up the previous offset group.
       for (; count % kDcsrGroupLanes != 0; ++count) {
         buffer->offset[count] = buffer->offset[count - 1];
         buffer->weight[count] = 0;

@@ -1,8 +1,14 @@
-// Columns of rice and bitmap on cores with MVE (Helium). Format: docs/format.md#rice.
+// Columns of rice and bitmap, sixteen at a time, with MVE (Cortex-M55, M85). Format:
+// docs/format.md#rice.
 //
-// Ones are found a byte of the stream at a time: a table has the zeros before each. Remainders are
-// cut out of their bits by gathers and shifts, which are the same for every sixteen of a row, and
-// added up in bytes.
+// Input:   a row reader within a row (row_reader.h); see dcsr_has_byte_remainders().
+// Output:  words (row_words_mve.h) or offset groups (offset_runs_mve.h).
+// Scratch: halfwords of the caller for quotients, or the stack.
+// Cycles:  some 5 instructions per element and 250 per row (docs/kernels.md#streams-of-bits).
+//
+// Ones are found one byte of the stream at a time: a table holds the number of zeros before each.
+// Remainders are extracted from their bits by gathers and shifts, which are the same for every
+// sixteen of a row, and summed up in bytes.
 
 #include "tflm_kernels/mve/one_bits_mve.h"
 
@@ -12,10 +18,10 @@
 
 #include <arm_mve.h>
 
-// At [byte]: how many zeros there are below its first one, its second one and so on, a byte each,
-// from the lowest on. DCSR_ZEROS_n lists all settings of bits n to 0 below those that made `z`.
-// DCSR_ONE sets bit n: below it n zeros, as long as no lower bit is set, and one less below each of
-// the ones above it.
+// At [byte]: the number of zeros below its first one, its second one and so on, one byte each, from
+// the lowest byte on. DCSR_ZEROS_n(z) lists the entries for all values of bits n to 0, given the
+// entry `z` for the bits above. DCSR_ONE sets bit n: n zeros are below it while no lower bit is
+// set, and each one above it has one zero less below.
 #define DCSR_ONES UINT64_C(0x0101010101010101)
 #define DCSR_ONE(n, z) ((((z) - DCSR_ONES) << 8 & ~UINT64_C(0xFF)) | n)
 #define DCSR_ZEROS_0(z) z, DCSR_ONE(0, z)
@@ -28,7 +34,8 @@
 #define DCSR_ZEROS_7(z) DCSR_ZEROS_6(z), DCSR_ZEROS_6(DCSR_ONE(7, z))
 static const uint64_t kZerosBefore[256] = {DCSR_ZEROS_7(UINT64_C(0))};
 
-// At [byte]: its zeros. DCSR_COUNT_b(n) lists all settings of b bits below n ones.
+// At [byte]: its number of zeros. DCSR_COUNT_b(n) lists the numbers for all values of the lower b
+// bits, with n ones above.
 #define DCSR_COUNT_2(n) 8 - (n), 7 - (n), 7 - (n), 6 - (n)
 #define DCSR_COUNT_4(n) \
   DCSR_COUNT_2(n), DCSR_COUNT_2(n + 1), DCSR_COUNT_2(n + 1), DCSR_COUNT_2(n + 2)
@@ -37,8 +44,8 @@ static const uint64_t kZerosBefore[256] = {DCSR_ZEROS_7(UINT64_C(0))};
 #define DCSR_COUNT_8 DCSR_COUNT_6(0), DCSR_COUNT_6(1), DCSR_COUNT_6(1), DCSR_COUNT_6(2)
 static const uint8_t kZeros[256] = {DCSR_COUNT_8};
 
-// Sums of the quotients up to each of the next elements of a row, which has that many, but 0. Those
-// of a bitmap are its gaps. Up to seven halfwords more are written.
+// Writes the sum of the quotients up to each of the next `elements` > 0 elements of a row. The
+// quotients of a bitmap are its gaps. Up to seven more halfwords are written.
 static inline void read_quotients(const DcsrRowReader* reader, uint32_t elements,
                                   uint16_t* quotients) {
   const DcsrBitReader* bits = &reader->index_bits;
@@ -47,7 +54,7 @@ static inline void read_quotients(const DcsrRowReader* reader, uint32_t elements
   uint32_t zeros = 0 - bits->bit;
   uint32_t ones = *byte++ >> bits->bit << bits->bit;
   uint32_t entry, count;
-  // The byte behind the row's last one is read too.
+  // The byte after the last byte of the row is read too.
   __asm__ volatile(
       "1:\n"
       "add %[entry], %[table], %[ones], lsl #3\n"
@@ -66,7 +73,7 @@ static inline void read_quotients(const DcsrRowReader* reader, uint32_t elements
       : "q0", "cc", "memory");
 }
 
-// For sums of sixteen bytes, in the order that the assembly loads them.
+// Constants for sums of sixteen bytes, in the order in which the assembly loads them.
 typedef struct {
   uint8_t mask[kDcsrGroupLanes];  // of a remainder
   uint8_t second_four[kDcsrGroupLanes];
@@ -81,16 +88,16 @@ typedef struct {
    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1}, \
    {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1}, \
    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}
-// At [bits of a remainder].
+// Indexed by the bits of a remainder.
 static const SumLanes kSumLanes[kDcsrMostByteRemainderBits + 1] = {
     DCSR_SUM_LANES(0), DCSR_SUM_LANES(1), DCSR_SUM_LANES(3), DCSR_SUM_LANES(7), DCSR_SUM_LANES(15)};
 
-// Remainders of a row, and how to cut them out of its bits sixteen at a time.
+// The remainders of a row, and the vectors that extract sixteen of them.
 typedef struct {
   const uint8_t* next;
-  int8x16_t byte;  // where each begins
-  int8x16_t down;  // shift of the byte where it begins
-  int8x16_t up;    // of the next one
+  int8x16_t byte;  // index of the byte in which each begins
+  int8x16_t down;  // shift of that byte
+  int8x16_t up;    // shift of the byte after it
 } Remainders;
 
 static inline Remainders begin_remainders(const DcsrRowReader* reader) {
@@ -106,8 +113,8 @@ static inline Remainders begin_remainders(const DcsrRowReader* reader) {
   return remainders;
 }
 
-// The next sixteen remainders, added up, plus 0 to 15, in q0; the last one in t. Sums within four
-// lanes, then within eight, then within all.
+// q0: prefix sums of the next sixteen remainders, plus 0 to 15. t: the last of these sums. Sums are
+// within four lanes first, then eight, then all sixteen.
 #define DCSR_SUM_REMAINDERS            \
   "vldrb.u8 q0, [%[next], %q[byte]]\n" \
   "add %[next], #1\n"                  \
@@ -136,14 +143,14 @@ static inline Remainders begin_remainders(const DcsrRowReader* reader) {
       [ones] "r"(0x01010101), [factor] "r"(1u << reader->remainder_bits),                      \
       [byte] "w"(remainders.byte), [down] "w"(remainders.down), [up] "w"(remainders.up)
 
-// Moves the reader's bits behind so many elements but 0.
+// Moves the bit positions of the reader past `elements` > 0 elements.
 static inline void skip_elements(DcsrRowReader* reader, const uint16_t* quotients,
                                  uint32_t elements) {
   dcsr_skip_bits(&reader->index_bits, quotients[elements - 1] + elements);
   dcsr_skip_bits(&reader->delta_bits, elements * reader->remainder_bits);
 }
 
-// Eight words of the sums at sums + at.
+// Writes eight words for the sums at sums + at.
 #define DCSR_PUT_WORDS(at)               \
   "vldrb.u16 q1, [%[sums], #" at         \
   "]\n"                                  \
@@ -159,7 +166,7 @@ void dcsr_read_ones_words_mve(DcsrRowReader* reader, uint32_t elements, uint16_t
   read_quotients(reader, elements, quotients);
   Remainders remainders = begin_remainders(reader);
   const int8_t* weight = reader->weight;
-  // Words are written over quotients.
+  // First, as the words overwrite the quotients.
   skip_elements(reader, quotients, elements);
   const uint16x8_t pitches = vdupq_n_u16((uint16_t)pitch);
   uint8_t sums[kDcsrGroupLanes];
@@ -183,7 +190,7 @@ void dcsr_read_ones_words_mve(DcsrRowReader* reader, uint32_t elements, uint16_t
   reader->weight += elements;
 }
 
-// Offset groups of elements whose quotients are there, of whole groups.
+// Writes offset groups of `elements` elements. `quotients` is filled up to whole groups.
 static inline uint32_t put_offsets(DcsrRowReader* reader, uint32_t elements,
                                    const uint16_t* quotients, int32_t* base, uint8_t* offset) {
   Remainders remainders = begin_remainders(reader);
@@ -192,7 +199,7 @@ static inline uint32_t put_offsets(DcsrRowReader* reader, uint32_t elements,
   uint32_t column = (uint32_t)reader->expected;
   uint32_t t = dcsr_groups_of(elements);
   uint32_t first, last;
-  // The offset of the last one is the largest.
+  // The last offset of a group is the largest.
   __asm__ volatile(
       "dls lr, %[t]\n"
       "1:\n" DCSR_SUM_REMAINDERS
@@ -226,7 +233,7 @@ static inline uint32_t put_offsets(DcsrRowReader* reader, uint32_t elements,
   return done;
 }
 
-enum { kMostQuotients = 8 * kDcsrGroupLanes };  // that are read at a time
+enum { kMostQuotients = 8 * kDcsrGroupLanes };  // read at a time
 
 uint32_t dcsr_read_ones_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
                                     uint8_t* offset) {
@@ -236,7 +243,7 @@ uint32_t dcsr_read_ones_offsets_mve(DcsrRowReader* reader, uint32_t elements, in
     const uint32_t left = elements - done;
     const uint32_t count = left < kMostQuotients ? left : (uint32_t)kMostQuotients;
     read_quotients(reader, count, quotients);
-    // The last of a group is taken for the largest.
+    // put_offsets() takes the last quotient of a group as the largest, so fill up a partial group.
     const uint16x8_t end = vdupq_n_u16(quotients[count - 1]);
     vst1q_u16(quotients + count, end);
     vst1q_u16(quotients + count + 8, end);

@@ -1,5 +1,5 @@
-// Columns of rice and bitmap on cores with MVE (Helium), sixteen at a time. What one_bits.h says
-// holds here too. docs/kernels.md.
+// Columns of rice and bitmap on cores with MVE, sixteen at a time. The layer needs
+// dcsr_has_word_groups(), as in one_bits.h. docs/kernels.md#streams-of-bits.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_ONE_BITS_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_ONE_BITS_MVE_H_
@@ -13,24 +13,26 @@
 extern "C" {
 #endif
 
-// Sixteen such remainders and what is between them are at most 255 together.
+// Sixteen remainders of 4 bits and the 15 elements between them are at most 255 columns.
 enum { kDcsrMostByteRemainderBits = 4 };
 
-// Whether the row that `reader` has begun can be read here.
+// Whether these functions can read the row that `reader` has begun.
 static inline bool dcsr_has_byte_remainders(const DcsrRowReader* reader) {
   const uint32_t bits = reader->remainder_bits;
   return bits <= kDcsrMostByteRemainderBits && reader->layer->cols >> bits <= UINT16_MAX;
 }
 
-// All of a row that has just begun and has so many elements, not 0, as words (row_words_mve.h).
-// Reads the weights of whole groups. Moves all but `left` behind the row. `quotients` is memory for
-// as many halfwords and a group more, over which words may be written once they have been read.
+// Decodes a whole row of `elements` > 0 elements to words (row_words_mve.h). The row has just
+// begun. Reads the weights of whole groups. Moves the reader past the row, except for `left`.
+// `quotients` has room for a halfword per element and one more group. Its memory may overlap
+// `words` if each quotient is read before a word overwrites it.
 void dcsr_read_ones_words_mve(DcsrRowReader* reader, uint32_t elements, uint16_t* quotients,
                               uint32_t pitch, uint32_t* words);
 
-// The next elements of a row, which has that many, but 0, as offset groups (offset_runs_mve.h),
-// until the columns of one are further apart than a byte holds. Returns how many elements those
-// before have: a multiple of 16, or all. Moves positions but `left` and the weight behind these.
+// Decodes the next `elements` > 0 elements of a row to offset groups (offset_runs_mve.h). Stops
+// before a group whose columns are too far apart for byte offsets. Returns the number of elements
+// read: a multiple of 16, or all. Moves the bit positions and the next column of the reader past
+// these, but neither `left` nor the weight.
 uint32_t dcsr_read_ones_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
                                     uint8_t* offset);
 

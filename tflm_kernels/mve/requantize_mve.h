@@ -1,5 +1,5 @@
-// Requantisation of four rows at a time on cores with MVE (Helium): what dcsr_requantize()
-// computes. docs/format.md#arithmetic.
+// Requantizes four rows at a time on cores with MVE, with the results of dcsr_requantize().
+// docs/format.md#arithmetic.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_REQUANTIZE_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_REQUANTIZE_MVE_H_
@@ -19,16 +19,16 @@
 extern "C" {
 #endif
 
-// Of four rows, a lane each.
+// The scales of four rows, one per lane.
 typedef struct {
   int32x4_t bias;
   int32x4_t multiplier;
-  int32x4_t left;   // shift, 0 or above
-  int32x4_t right;  // shift, 0 or below
+  int32x4_t left;   // max(shift, 0)
+  int32x4_t right;  // min(shift, 0)
   bool only_right;  // every shift is below 0
 } DcsrRowScales;
 
-// Rows from `row` on; lanes that are not in `lanes` have no row.
+// Loads the scales of rows from `row` on. Lanes not in `lanes` have no row.
 static inline DcsrRowScales dcsr_row_scales_mve(const DcsrLayer* layer, uint32_t row,
                                                 mve_pred16_t lanes) {
   DcsrRowScales scales;
@@ -48,20 +48,22 @@ static inline DcsrRowScales dcsr_row_scales_mve(const DcsrLayer* layer, uint32_t
   return scales;
 }
 
-// The bias is added here. Before the zero point is added and the output clamped.
+// Adds the bias and scales. The caller adds the zero point and clamps.
 static inline int32x4_t dcsr_scale_rows_mve(const DcsrRowScales* scales, bool only_right,
                                             int32x4_t sum) {
   int32x4_t scaled = vaddq_s32(sum, scales->bias);
   if (!only_right) scaled = vshlq_s32(scaled, scales->left);
-  // It doubles, multiplies, rounds and takes the upper half: as h of the arithmetic. Multipliers
-  // are not negative, so it never saturates.
+  // VQRDMULH doubles, multiplies, rounds and takes the upper half, which is h of the arithmetic.
+  // Multipliers are not negative, so it never saturates.
   scaled = vqrdmulhq_s32(scaled, scales->multiplier);
-  // Halves are rounded up; negative ones have to go away from zero, unless there is no shift.
+  // VRSHL rounds halves up. Halves of negative numbers have to round away from zero, so 1 is
+  // subtracted first, unless there is no shift to the right.
   const int32x4_t sign = only_right ? scaled : vandq_s32(scaled, scales->right);
   return vrshlq_s32(vaddq_s32(scaled, vshrq_n_s32(sign, 31)), scales->right);
 }
 
-// Four rows or those of `lanes`, for `pixels` pixels. Two loops come of it.
+// Requantizes the rows of `lanes`, up to four, for `pixels` pixels. `only_right` is a constant of
+// each caller, so that it compiles to two loops.
 static inline void dcsr_requantize_four_rows_mve(const DcsrLayer* layer,
                                                  const DcsrRowScales* row_scales, bool only_right,
                                                  mve_pred16_t lanes, const int32_t* sums,
@@ -81,9 +83,9 @@ static inline void dcsr_requantize_four_rows_mve(const DcsrLayer* layer,
   }
 }
 
-// Outputs of `count` rows from `row` on, for `pixels` pixels. sums [at least count rounded up to
-// 4][pixels], without bias; `output` is that of the first row and pixel, pixels are layer->rows
-// apart.
+// Writes the outputs of `count` rows from `row` on, for `pixels` pixels. `sums` is [rows][pixels]
+// without bias, and has room for `count` rounded up to 4. `output` points to the output of the
+// first row and pixel; pixels are layer->rows apart.
 static inline void dcsr_requantize_rows_mve(const DcsrLayer* layer, uint32_t row, uint32_t count,
                                             const int32_t* sums, uint32_t pixels, int8_t* output) {
   for (uint32_t r = 0; r < count; r += 4) {

@@ -1,4 +1,11 @@
-// Decodes rows to words, and makes programs of these. Format: docs/format.md#encodings.
+// Row lists of a matrix (row_words_mve.h), with MVE (Cortex-M55, M85) or in C.
+// Format: docs/format.md#encodings.
+//
+// Input:   the next row of a layer, any encoding.
+// Output:  its row list: addresses and weights of the nonzeros, in groups.
+// Scratch: one decoded row, dcsr_word_reader_bytes(elements of the longest row).
+//
+// A row is first decoded to words, one per nonzero, and then the words are grouped.
 
 #include "tflm_kernels/mve/row_words_mve.h"
 
@@ -12,13 +19,13 @@
 
 enum {
   kEndOfMagnitudes = 255,
-  kSlack = kDcsrMveWordSlack,  // words and magnitudes that may be written behind the row's
+  kSlack = kDcsrMveWordSlack,  // words and magnitudes that may be written past the end of the row
 };
 
 #if DCSR_HAS_MVE
 #include <arm_mve.h>
 
-// What the assembly takes by offset.
+// Offsets that the assembly uses.
 _Static_assert(offsetof(DcsrWordReader, word) == 0, "");
 _Static_assert(offsetof(DcsrWordReader, magnitude) == 4, "");
 _Static_assert(offsetof(DcsrWordReader, words) == 8, "");
@@ -35,22 +42,25 @@ _Static_assert(offsetof(DcsrWordReader, row.left) == 60, "");
 _Static_assert(offsetof(DcsrWordReader, row.slope) == 64, "");
 _Static_assert(offsetof(DcsrWordReader, row.expected) == 68, "");
 
-// uint32_t* stage(DcsrWordReader* reader, uint32_t elements, uint32_t* program) makes the program
-// of the next row, of that many elements but 0, if all its groups are simple, and returns its end.
-// If not it decodes those before the first other one and returns NULL. Simple are all groups of
-// offset8, and those of dcsr without an escaped base that have at most four planes, or none if
-// deltas are bytes; but none whose weights are not all before `limit`, as sixteen are read at once.
+// uint32_t* stage(DcsrWordReader* reader, uint32_t elements, uint32_t* program) writes the row list
+// of the next row, which has `elements` > 0 elements, if all its groups are simple. It returns the
+// end of the row list. Otherwise it decodes the groups before the first one that is not simple, and
+// returns NULL. Simple groups are
+// - all groups of offset8,
+// - groups of dcsr without an escaped base that have at most four planes, or no planes if deltas
+//   are bytes,
+// unless their first weight is past `limit`, as sixteen weights are read at once.
 //
-// Columns are computed times the pitch, in halfwords, and stored with the weights by VST2, which
-// makes the words. A partial group is treated as a whole one; then the pointers are put right.
+// Columns are multiplied by the pitch, in halfwords. VST2 interleaves them with the weights to
+// words. A partial group is treated as a whole one; the pointers are corrected afterwards.
 //
 // r0 planes or a buffer, r1 elements left, r2 slope times pitch, r3 base times pitch, r4 index, r5
-// delta, r6 plane, r7 weight, r8 word, r9 magnitude, r10 limit, r11 pitch, r12 descriptor, lr a
-// plane or what it adds. q4, q5 lines times pitch, q6 pitch. Stack: a buffer, saved registers.
+// delta, r6 plane, r7 weight, r8 word, r9 magnitude, r10 limit, r11 pitch, r12 descriptor, lr the
+// value of a plane. q4, q5 lines times pitch, q6 pitch. Stack: a buffer, saved registers.
 __asm__(
     ".syntax unified\n"
 
-    // Eight words of the deltas at r0 + d and the weights at r7 + d.
+    // Writes eight words from the deltas at r0 + d and the weights at r7 + d.
     ".macro dcsr_mve_put_words d, line:vararg\n"
     "vldrb.u16 q1, [r0, #\\d]\n"
     "vldrb.s16 q0, [r7, #\\d]\n"
@@ -62,7 +72,8 @@ __asm__(
     "vst21.16 {q0, q1}, [r8]!\n"
     ".endm\n"
 
-    // `first`: of d8 and on that are saved; `bytes`: of the buffer; `slope`: whether there is one.
+    // `first`: number of the first saved register, d8 or above; `bytes`: size of the buffer;
+    // `slope`: whether the layer has a slope.
     ".macro dcsr_mve_begin_stage name, first, bytes, slope\n"
     ".section .text.\\name, \"ax\", %progbits\n"
     ".p2align 2\n"
@@ -89,7 +100,7 @@ __asm__(
     "movs r3, #0\n"
     ".endm\n"
 
-    // After a group. `shift`: of elements to bytes of delta.
+    // Ends a group. `shift`: elements to bytes of delta.
     ".macro dcsr_mve_end_stage name, first, bytes, slope, shift\n"
     "vldrb.8 q0, [r7], #16\n"
     "vabs.s8 q0, q0\n"
@@ -117,10 +128,10 @@ __asm__(
     "pop {r0}\n"
     "ldrd r1, r2, [r3, #8]\n"
     "ldr r11, [r3, #24]\n"
-    // The program, instead of a return.
+    // Continue with the row list instead of a return.
     "b dcsr_mve_group_words\n"
 
-    // A group that is not simple.
+    // The next group is not simple.
     "8:\n"
     ".if \\bytes\n"
     "add sp, #\\bytes\n"
@@ -144,8 +155,9 @@ __asm__(
     ".size \\name, . - \\name\n"
     ".endm\n"
 
-    // Planes of a group of more than 8 elements, which have halfwords, or of fewer. lr: what the
-    // plane adds, 16 and on; the limit is in the buffer meanwhile.
+    // Adds the planes of a group. A plane has a halfword if the group has more than 8 elements,
+    // else a byte. lr: the value of the plane, 16 for the first. The buffer holds the limit
+    // meanwhile.
     ".macro dcsr_mve_add_planes load, bytes\n"
     "2:\n"
     "\\load r10, [r6], #\\bytes\n"
@@ -233,11 +245,12 @@ __asm__(
     "adds r5, #16\n"
     "dcsr_mve_end_stage dcsr_mve_stage_offset8, 12, 0, 0, 0\n"
 
-    // r0 program, r1 words, r2 magnitudes, r11 x; r4-r11 and lr are on the stack. USAD8 with 0 adds
-    // four magnitudes; the end makes any sum too large, so that nothing is counted.
+    // Groups words to a row list. r0 row list, r1 words, r2 magnitudes, r11 x; r4-r11 and lr are on
+    // the stack. USAD8 with 0 adds four magnitudes. The end mark makes any sum too large, so the
+    // count stops before it.
     //
-    // r3 number of the group before, r4-r9 addresses and words, r10 0, r12 magnitudes, lr their
-    // sum.
+    // r3 number of nonzeros of the previous group, r4-r9 addresses and words, r10 0, r12
+    // magnitudes, lr their sum.
     ".macro dcsr_mve_put1 registers:vararg\n"
     "ldr r5, [r1], #4\n"
     "add r4, r11, r5, lsr #16\n"
@@ -277,7 +290,7 @@ __asm__(
     "adds r2, #1\n"
     "b 9f\n"
     "2:\n"
-    // Two of at most 127 are not too large.
+    // Two magnitudes of at most 127 always fit.
     "tst r12, #0x80808080\n"
     "bne 1b\n"
     "3:\n"
@@ -334,7 +347,7 @@ __asm__(
     "pop {r4-r11, pc}\n"
     ".size dcsr_mve_group_words, . - dcsr_mve_group_words\n"
 
-    // The same as a function; r3 x.
+    // The same as a function. r3: x.
     ".section .text.dcsr_mve_make_program, \"ax\", %progbits\n"
     ".thumb_func\n"
     ".type dcsr_mve_make_program, %function\n"
@@ -357,7 +370,8 @@ static uint32_t* make_program(const DcsrWordReader* reader, uint32_t* program) {
 
 #else
 
-// Programs hold 32 bits of an address: elsewhere those of its distance from x.
+// A row list entry has 32 bits. Without MVE it holds the offset from x in place of an address, as
+// the address may have 64 bits.
 static uint32_t* put_half(const DcsrWordReader* reader, const uint32_t* words, uint32_t count,
                           uint32_t* program) {
   (void)reader;
@@ -394,7 +408,7 @@ static uint32_t* make_program(const DcsrWordReader* reader, uint32_t* program) {
 
 #endif
 
-// The next group of the row, which has one.
+// Decodes the next group of the row, which has to exist.
 static void read_group(DcsrWordReader* reader) {
   DcsrGroup group;
   dcsr_decode_group(&reader->row, &group);
@@ -404,7 +418,7 @@ static void read_group(DcsrWordReader* reader) {
     const int32_t weight = group.weight[l];
     *word = ((uint32_t)group.column[l] * reader->pitch) << 16 | (uint32_t)(uint16_t)weight;
     *magnitude = (uint8_t)(weight < 0 ? -weight : weight);
-    // Fillers are left out.
+    // Drop fillers.
     word += weight != 0 ? 1 : 0;
     magnitude += weight != 0 ? 1 : 0;
   }
@@ -412,13 +426,13 @@ static void read_group(DcsrWordReader* reader) {
   reader->magnitude = magnitude;
 }
 
-// All but to count the row, which dcsr_next_row_program() does.
+// Begins a row but does not count it: dcsr_next_row_program() does.
 static void begin_row(DcsrWordReader* reader, uint32_t elements) {
   dcsr_begin_row(&reader->row, elements);
   --reader->row.row;
 }
 
-// For any row: no group.
+// The stage without a decoder: decodes no group of any row.
 static uint32_t* stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   (void)program;
   begin_row(reader, elements);
@@ -427,7 +441,7 @@ static uint32_t* stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t*
   return NULL;
 }
 
-// Four weights to their magnitudes.
+// Magnitudes of four weights.
 static inline uint32_t magnitudes_of(uint32_t weights) {
   const uint32_t signs = weights >> 7 & 0x01010101;
   return (weights ^ signs * 0xFF) + signs;
@@ -435,7 +449,7 @@ static inline uint32_t magnitudes_of(uint32_t weights) {
 
 static inline uint32_t word_of(uint32_t offset, int8_t weight) { return offset + (uint16_t)weight; }
 
-// All of the next row, of that many elements but 0, whose values are plain.
+// Decodes the whole next row, which has `elements` > 0 elements and plain values.
 DCSR_NOINLINE static void read_ones(DcsrWordReader* reader, uint32_t elements) {
   const uint32_t bits = reader->row.remainder_bits;
   DcsrRowReader* row = &reader->row;
@@ -483,14 +497,14 @@ static void put_magnitudes(const int8_t* weight, uint32_t elements, uint8_t* mag
 }
 #endif
 
-// A bitmap has no remainders.
+// The stage of rice and bitmap. A bitmap has remainders of 0 bits.
 static uint32_t* stage_ones(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   begin_row(reader, elements);
 #if DCSR_HAS_MVE
   const int8_t* weight = reader->row.weight;
   const int8_t* last_group = weight + (elements - 1) / kDcsrGroupLanes * kDcsrGroupLanes;
   if (dcsr_has_byte_remainders(&reader->row) && last_group <= reader->limit) {
-    // In the upper half of the words: none is written over before it has been read.
+    // In the upper half of the words: each quotient is read before a word overwrites it.
     uint16_t* quotients = (uint16_t*)(void*)reader->words + elements + kSlack;
     dcsr_read_ones_words_mve(&reader->row, elements, quotients, reader->pitch, reader->words);
     put_magnitudes(weight, elements, reader->magnitudes);
@@ -531,8 +545,8 @@ DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_
   return reader;
 }
 
-// The rest of a row whose groups are not all simple. Apart, so that the others need no stack for
-// it.
+// Decodes the rest of a row whose groups are not all simple. A separate function, so that other
+// rows need no stack for it.
 DCSR_NOINLINE static uint32_t* finish_row(DcsrWordReader* reader, uint32_t* program) {
   while (reader->row.left > 0) read_group(reader);
   memset(reader->magnitude, kEndOfMagnitudes, 4);

@@ -1,5 +1,6 @@
-// Rows of a matrix as programs for vector kernels (conv1x1_mve.c): where the activations of each
-// nonzero are, and its weight, in groups that can be added up in 16 bits.
+// Decodes rows of a matrix to row lists for vector kernels (conv1x1_mve.c). A row list (`program`
+// in the code) holds the address of the activations of each nonzero, and its weight, in groups that
+// can be added up in 16 bits.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_ROW_WORDS_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_ROW_WORDS_MVE_H_
@@ -16,21 +17,21 @@ extern "C" {
 #endif
 
 enum {
-  kDcsrMostMagnitude = 254,  // |weight| of a group, added up
-  kDcsrMostGroup = 6,        // its nonzeros
+  kDcsrMostMagnitude = 254,  // maximum sum of |weight| in a group
+  kDcsrMostGroup = 6,        // maximum number of nonzeros in a group
   kDcsrGroupHalf = 3,        // nonzeros whose addresses stand before their weights
-  kDcsrLastGroup = 8,        // added to the number of nonzeros
+  kDcsrLastGroup = 8,        // added to the number of nonzeros of the last group
 };
 
-// row_words_mve.c takes fields by their offsets, also those of the row reader.
+// The assembly in row_words_mve.c uses the offsets of fields, including those of the row reader.
 typedef struct DcsrWordReader {
-  // A nonzero is a word, `offset of the column in x << 16 | (weight & 0xFFFF)`, and |weight| a
-  // byte.
-  uint32_t* word;      // that is written next
-  uint8_t* magnitude;  // likewise
+  // A nonzero is a word, `offset of the column in x << 16 | (weight & 0xFFFF)`, and a byte,
+  // |weight|.
+  uint32_t* word;      // written next
+  uint8_t* magnitude;  // written next
   uint32_t* words;     // of the row
   uint8_t* magnitudes;
-  const int8_t* limit;  // no weight beyond this one is the first of a simple group
+  const int8_t* limit;  // last weight with which a simple group may begin
   uint32_t slopes;      // slope times elements
   const int8_t* x;      // activations
   uint32_t pitch;       // bytes of a column in x
@@ -43,18 +44,19 @@ typedef struct DcsrWordReader {
 DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_t pitch,
                                 size_t elements, void* memory);
 
-// Elements of the next row.
+// Number of elements of the next row.
 static inline uint32_t dcsr_next_row_elements(const DcsrWordReader* reader) {
   return dcsr_row_length(reader->row.layer, reader->row.row);
 }
 
-// Decodes the next row, of so many elements, to a program: groups of nonzeros
+// Decodes the next row, which has `elements` elements, to a row list at `program`. A row list is a
+// sequence of groups:
 //
 //   number, address of the activations of each, weight of each in the lower half of a word
 //
-// with the first kDcsrGroupHalf nonzeros before the others. The number of the row's last group has
-// kDcsrLastGroup added; that of a row without nonzeros is 0. Fillers may be left out. Returns the
-// end of the program.
+// The addresses and weights of the first kDcsrGroupHalf nonzeros stand before those of the others.
+// kDcsrLastGroup is added to the number of the row's last group. A row without nonzeros has the
+// single number 0. Fillers may be left out. Returns the end of the row list.
 uint32_t* dcsr_next_row_program(DcsrWordReader* reader, uint32_t elements, uint32_t* program);
 
 #ifdef __cplusplus
