@@ -14,8 +14,8 @@ from pathlib import Path
 
 from benchmarks import cortex_m_layers, firmware_code
 from benchmarks.cortex_m_layers import Case
-from dcsr import encodings, packing
 from dcsr import model as tflite
+from dcsr import packing
 from dcsr.cli import common
 from dcsr.planning import cost
 from toolchains.simulator import run_firmware
@@ -127,7 +127,8 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
         if dense_or_0:  # else it is that of the case before
             dense, dense_scratch = dense_or_0, dense_scratch_or_0
         kernel = _entry(case.sparse)
-        gathers = gather_instructions(case, code)
+        costs = case.costs(f"cortex-{core}")
+        gathers = costs.gathers
         layers.append(
             {
                 "layer": case.name,
@@ -137,7 +138,8 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "encoding": cost.coding(case.sparse.streams),
                 "elements": len(case.sparse.streams.values),
                 "packed_bytes": case.sparse.streams.nbytes,
-                "work": dataclasses.asdict(case.work),
+                "counts": costs.parts,
+                "dense_counts": costs.dense,
                 "dense_instructions": dense,
                 "sparse_instructions": sparse,
                 "ratio": round(sparse / dense, 6),
@@ -176,28 +178,6 @@ def _sparse_roots(packed: packing.PackedLayer, code: firmware_code.Code) -> list
 def firmware(core: str) -> Path:
     """The benchmark's firmware for a core."""
     return (_WORKSPACE / f"benchmarks/cortex_m_bench_{core}.elf").absolute()
-
-
-def gather_instructions(case: Case, code: firmware_code.Code) -> int:
-    """Vector gathers and scatters of the sparse product, by the formula of docs/results.md."""
-    if "dcsr_conv1x1_mve" not in code.addresses:
-        return 0
-    return sum(tiles * _gathers_of_1x1(case, work) for tiles, work in cost.products_1x1("cortex-m55", case.work))
-
-
-def _gathers_of_1x1(case: Case, work: cost.Work) -> int:
-    rows, cols = case.matrix.shape
-    plan = cost.plan("cortex-m55", work)
-    if plan.kernel in ("fully_connected", "conv1x1_gather_mve"):
-        # For each pixel one for a group of 16 elements, and one for the sums of four rows.
-        groups = -(-encodings.row_lengths(case.sparse.streams) // 16)
-        return work.vectors * (int(groups.sum()) + -(-rows // 4))
-    if plan.kernel != "conv1x1_mve":
-        return 0
-    # A scatter of eight outputs of a channel; for each pass four of a part of 16 columns of four pixels.
-    blocks, vectors = cost.mve_blocks(work, plan)
-    passes = plan.passes if blocks > 1 else 1
-    return vectors * rows + passes * vectors * 2 * (4 * -(-cols // 16) if cols >= 16 else 0)
 
 
 def tables(results: Sequence[dict]) -> list[str]:

@@ -16,6 +16,7 @@ from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.planning import choice, cost
 from dcsr.planning.candidates import Candidate
+from dcsr.planning.kernel_costs import KernelCosts
 from dcsr.planning.settings import DEFAULT_MIN_SPARSITY
 from dcsr.requantize import INT8_RANGE, INT16_RANGE, quantize_multiplier
 from dcsr.schema import schema
@@ -211,10 +212,9 @@ class Case:
         vectors = batches * out_height * out_width
         return cost.Shape(vectors, (height, width), (out_height, out_width))
 
-    @property
-    def work(self) -> cost.Work:
-        """What the cost of the sparse product depends on."""
-        return cost.work(self.sparse, self.work_shape)
+    def costs(self, cpu: str) -> KernelCosts:
+        """The kernel of the sparse product on a core, its scratch and its counts."""
+        return cost.costs(cpu, self.sparse, self.work_shape)
 
     @property
     def sparsity(self) -> float:
@@ -425,7 +425,9 @@ def _cases(
     ]
     if method == "every":
         return cases
-    candidates = [Candidate(case.sparse, case.work_shape, cost.estimate_work(cpu, case.work)) for case in cases]
+    candidates = [
+        Candidate(case.sparse, case.work_shape, cost.estimate(cpu, case.sparse, case.work_shape)) for case in cases
+    ]
     [chosen] = choice.choose([candidates], "speed" if method == "speed" else "size")
     return [case for case in cases if case.sparse is chosen.packed]
 

@@ -49,9 +49,8 @@ def test_scratch_is_what_the_cost_model_says(core):
     cases += cortex_m_layers.made_up_layers("offset8", f"cortex-{core}", (0, 2000, 5000, 20000))
     # The kernel that gathers from the other encodings needs no scratch.
     cases += cortex_m_layers.made_up_layers("rice", f"cortex-{core}", (9000, 40000, 70000))
-    for layer in cortex_m.measure(core, cases)["layers"]:
-        expected = cost.estimate_work(f"cortex-{core}", cost.Work(**layer["work"]))
-        assert layer["sparse_scratch"] == expected.scratch_bytes, layer
+    for case, layer in zip(cases, cortex_m.measure(core, cases)["layers"], strict=True):
+        assert layer["sparse_scratch"] == case.costs(f"cortex-{core}").scratch_bytes, layer
 
 
 def test_layers_of_all_kinds_are_measured(core):
@@ -62,7 +61,7 @@ def test_layers_of_all_kinds_are_measured(core):
     assert sum(layer["held_out"] for layer in layers) == len(cortex_m_layers.HELD_OUT)
     for case, layer in zip(cases, layers, strict=True):
         # At most 16 products per instruction.
-        assert layer["dense_instructions"] > case.matrix.size * case.work.vectors / 16
+        assert layer["dense_instructions"] > case.matrix.size * case.work_shape.vectors / 16
         assert layer["sparse_code"] > 100
 
 
@@ -133,10 +132,12 @@ def test_dense_baseline_is_as_good_as_cmsis_nn(core):
 
 @pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m55"])
 def test_speed_takes_what_the_planner_takes(cpu):
+    def estimated(case: cortex_m_layers.Case) -> int | None:
+        return cost.estimate(cpu, case.sparse, case.work_shape).instructions
+
     every = cortex_m_layers.anchors(None, "every", cpu, SMALL)
     fastest = {
-        name: min(cost.estimate_work(cpu, case.work).instructions for case in every if case.name == name)
-        for name in {case.name for case in every}
+        name: min(estimated(case) for case in every if case.name == name) for name in {case.name for case in every}
     }
     chosen = cortex_m_layers.anchors(None, "speed", cpu, SMALL)
-    assert {case.name: cost.estimate_work(cpu, case.work).instructions for case in chosen} == fastest
+    assert {case.name: estimated(case) for case in chosen} == fastest

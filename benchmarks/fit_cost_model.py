@@ -14,37 +14,28 @@ from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.planning import cost
 from dcsr.planning.choice import BALANCED_TOLERANCE
+from dcsr.planning.kernel_costs import Counts
 
 _DESCRIPTION = """\
-Fits the constants of the planner's cost model (python/dcsr/planning/cost_constants.py) to the instructions of layers on
-emulated cores, by least squares of the relative error with no constant below 0, and prints the error on those layers,
-and on those that are held out from it, as Markdown tables for docs/results.md. A further one says what the planner's
-choices by these estimates cost. A core's kernel and coding that was not measured gets no constants."""
+Fits the constants of the planner's cost model (python/dcsr/planning/kernel_constants.json) to the instructions of
+layers on emulated cores: least squares of the relative error, no constant below 0. Prints the errors on those layers,
+and on layers that are held out of the fit, as Markdown tables for docs/results.md. A further table shows what the
+planner's choices by these estimates cost. A kernel or coding of a core that was not measured gets no constants."""
 
 _EPILOG = """\
 example, all of it (a few minutes):
   cortex_m --models DIR --layers all --method every --scratch-budget 0 --scratch-budget 1 --scratch-budget 9000
       --scratch-budget 30000 --json all.json
-  fit_cost_model all.json -o python/dcsr/planning/cost_constants.py
+  fit_cost_model all.json -o python/dcsr/planning/kernel_constants.json
 
 exit status: 0 done, 2 bad usage or bad input"""
-
-_MODULE = '''\
-"""Instructions of the counts of cost.py: {{core: {{kernel: {{count: instructions}}}}}}.
-
-Written by benchmarks/fit_cost_model.py; do not edit.
-"""
-
-CONSTANTS: dict[str, dict[str, dict[str, float]]] = {{
-{body}}}
-'''
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     parser = common.parser("fit_cost_model", _DESCRIPTION, _EPILOG)
     parser.add_argument("measured", metavar="MEASURED.json", nargs="+", help="what cortex_m --json wrote")
-    parser.add_argument("-o", "--output", metavar="FILE.py", help="module to write")
+    parser.add_argument("-o", "--output", metavar="FILE.json", help="constants to write")
     arguments = parser.parse_args(argv)
     measured: dict[str, list[Sample]] = defaultdict(list)
     for path in arguments.measured:
@@ -52,13 +43,13 @@ def main(argv: Sequence[str]) -> int:
             measured[core] += samples
     if not any(measured.values()):
         raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
-    constants = {core: fit(core, fitted(measured[core])) for core in sorted(measured, key=list(cost.CPUS).index)}
+    constants = {core: fit(fitted(measured[core])) for core in sorted(measured, key=list(cost.CPUS).index)}
     # Maps with few pixels fill no vector: there an M55 takes the kernel of an M33, and no published layer has it do so.
     if constants.keys() >= {"cortex-m33", "cortex-m55"}:
         for kernel, values in constants["cortex-m33"].items():
             constants["cortex-m55"].setdefault(kernel, values)
     if arguments.output:
-        tflite.write_file(arguments.output, module(constants))
+        tflite.write_file(arguments.output, json.dumps(constants, indent=1) + "\n")
     held_out = {core: [sample for sample in samples if sample.is_held_out] for core, samples in measured.items()}
     lines = error_table(constants, {core: fitted(samples) for core, samples in measured.items()})
     if any(held_out.values()):
@@ -73,14 +64,17 @@ class Sample:
 
     Attributes:
       name: of the layer and its model.
-      work: what its cost depends on.
+      coding: of its weights.
+      counts, dense_counts: how often the kernels of the sparse and the dense product do what.
       packed_bytes: of its encoded weights.
       instructions, dense_instructions: counted.
       is_held_out: whether it is not there to be fitted to.
     """
 
     name: str
-    work: cost.Work
+    coding: str
+    counts: Counts
+    dense_counts: Counts
     packed_bytes: int
     instructions: int
     dense_instructions: int
@@ -109,7 +103,9 @@ def read(path: str) -> dict[str, list[Sample]]:
             f"cortex-{result['core']}": [
                 Sample(
                     f"{layer['weights']} {layer['layer']}",
-                    cost.Work(**layer["work"]),
+                    layer["encoding"],
+                    layer["counts"],
+                    layer["dense_counts"],
                     layer["packed_bytes"],
                     layer["sparse_instructions"],
                     layer["dense_instructions"],
@@ -125,10 +121,10 @@ def read(path: str) -> dict[str, list[Sample]]:
         raise tflite.ModelError(f"{path}: not what cortex_m --json writes ({error!r})") from error
 
 
-def fit(core: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+def fit(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
     """The constants of each kernel of a core, all fitted together, as a layer may take several kernels."""
-    rows = [(cost.parts(core, sample.work), sample.instructions) for sample in samples]
-    rows += [(cost.dense_parts(core, sample.work), sample.dense_instructions) for sample in dense(samples)]
+    rows = [(sample.counts, sample.instructions) for sample in samples]
+    rows += [(sample.dense_counts, sample.dense_instructions) for sample in dense(samples)]
     names = list(dict.fromkeys((kernel, name) for counts, _ in rows for kernel in counts for name in counts[kernel]))
     matrix = np.array([[counts.get(kernel, {}).get(name, 0) for kernel, name in names] for counts, _ in rows], float)
     matrix /= np.array([[instructions] for _, instructions in rows], float)
@@ -173,19 +169,6 @@ def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.nda
     return x / norms
 
 
-def module(constants: dict[str, dict[str, dict[str, float]]]) -> str:
-    """The text of cost_constants.py."""
-    lines = []
-    for core, kernels in constants.items():
-        lines.append(f'    "{core}": {{')
-        for kernel, values in kernels.items():
-            lines.append(f'        "{kernel}": {{')
-            lines += [f'            "{name}": {value!r},' for name, value in values.items()]
-            lines.append("        },")
-        lines.append("    },")
-    return _MODULE.format(body="".join(line + "\n" for line in lines))
-
-
 def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
     """Markdown: relative errors of the estimates, for each kernel."""
     lines = [
@@ -194,8 +177,8 @@ def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -
     ]
     for core, samples in measured.items():
         errors: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        rows = [(cost.parts(core, sample.work), sample.work.coding, sample.instructions) for sample in samples]
-        rows += [(cost.dense_parts(core, s.work), "dense", s.dense_instructions) for s in dense(samples)]
+        rows = [(sample.counts, sample.coding, sample.instructions) for sample in samples]
+        rows += [(sample.dense_counts, "dense", sample.dense_instructions) for sample in dense(samples)]
         for counts, coding, instructions in rows:
             estimate = cost.instructions(constants[core], counts)
             assert estimate is not None, counts
@@ -221,7 +204,7 @@ def choice_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) 
         for objective in ("balanced", "speed") if groups else ():
             slower, chosen_bytes, least_bytes = [], 0, 0
             for group in groups:
-                times = [_estimate(constants, core, sample.work) for sample in group]
+                times = [_estimate(constants, core, sample) for sample in group]
                 limit = min(times) * (1 + BALANCED_TOLERANCE if objective == "balanced" else 1)
                 allowed = [sample for sample, time in zip(group, times, strict=True) if time <= limit]
                 chosen = min(allowed, key=lambda sample: sample.packed_bytes)
@@ -237,14 +220,14 @@ def _same_layers(samples: Sequence[Sample]) -> list[list[Sample]]:
     """Samples that follow each other and are one layer in different codings."""
     groups: list[list[Sample]] = []
     for sample in samples:
-        if not groups or groups[-1][0].name != sample.name or sample.work.coding in {s.work.coding for s in groups[-1]}:
+        if not groups or groups[-1][0].name != sample.name or sample.coding in {s.coding for s in groups[-1]}:
             groups.append([])
         groups[-1].append(sample)
     return groups
 
 
-def _estimate(constants: dict[str, dict], core: str, work: cost.Work) -> float:
-    estimate = cost.instructions(constants[core], cost.parts(core, work))
+def _estimate(constants: dict[str, dict], core: str, sample: Sample) -> float:
+    estimate = cost.instructions(constants[core], sample.counts)
     assert estimate is not None
     return estimate
 

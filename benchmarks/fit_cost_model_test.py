@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
@@ -10,31 +9,46 @@ import pytest
 
 from benchmarks import fit_cost_model
 from benchmarks.fit_cost_model import Sample
+from dcsr import encodings, packing
 from dcsr import model as tflite
-from dcsr import packing
 from dcsr.planning import cost
+from dcsr.testing.models import sparse_matrix
 
 
-def samples(core: str, constants: dict[str, float], noise: float = 0.0) -> list[Sample]:
+def layer_costs(rng: np.random.Generator, filter_size: tuple[int, int] = (1, 1), budget: int = 0) -> tuple:
+    """Returns (coding, costs on a Cortex-M4, bytes of the streams) of a random convolution with one of two codings."""
+    rows, channels, vectors = (int(number) for number in rng.integers(50, 300, 3))
+    cols = channels * filter_size[0] * filter_size[1]
+    matrix = sparse_matrix(rng, rows, cols, 1 - rng.uniform(0.05, 0.3))
+    packed = packing.PackedLayer(
+        op=packing.OP_CONV_2D,
+        streams=encodings.encode(matrix, str(rng.choice(["rle", "rice+huffman"]))),
+        bias=np.zeros(rows, np.int32),
+        multiplier=np.full(rows, 1 << 30, np.int32),
+        shift=np.full(rows, -5, np.int8),
+        input_zero_point=0,
+        output_zero_point=3,
+        activation_min=-128,
+        activation_max=127,
+        scratch_budget=budget,
+        filter_size=filter_size,
+        same_padding=filter_size != (1, 1),
+    )
+    shape = cost.Shape(vectors, (1, vectors), (1, vectors))
+    return cost.coding(packed.streams), cost.costs("cortex-m4", packed, shape), packed.streams.nbytes
+
+
+def samples(constants: dict[str, float], noise: float = 0.0) -> list[Sample]:
     """Returns convolutions with two codings and instruction counts computed from `constants`."""
     rng = np.random.default_rng(0)
     found = []
     for number in range(60):
-        rows, cols, vectors = (int(number) for number in rng.integers(50, 300, 3))
-        elements = int(rows * cols * rng.uniform(0.05, 0.3))
-        coding = str(rng.choice(["rle", "rice+huffman"]))
-        position_bytes = int(elements * rng.uniform(0.3, 0.9))
-        budget = int(rng.choice([0, 10000, 60000]))
-        longest = elements // rows + 9
-        work = cost.Work(
-            packing.OP_CONV_2D, coding, rows, cols, elements, longest, position_bytes, vectors, scratch_budget=budget
-        )
-        kernel, counts = cost.structure(core, work)
-        assert kernel == "conv1x1_smlal"
-        instructions = sum(constants[name] * count for name, count in counts.items())
+        coding, costs, size = layer_costs(rng, budget=int(rng.choice([0, 10000, 60000])))
+        assert list(costs.parts) == ["conv1x1_smlal"]
+        instructions = sum(constants[name] * count for name, count in costs.parts["conv1x1_smlal"].items())
         instructions = round(instructions * (1 + noise * rng.standard_normal()))
-        dense = 2000 + 3 * rows * cols * vectors
-        found.append(Sample(f"layer {number}", work, elements + position_bytes, instructions, dense))
+        dense = 2000 + 3 * costs.dense["dense_conv1x1"]["product"]
+        found.append(Sample(f"layer {number}", coding, costs.parts, costs.dense, size, instructions, dense))
     return found
 
 
@@ -54,7 +68,7 @@ CONSTANTS = {
 
 
 def test_constants_are_found_again():
-    every = fit_cost_model.fit("cortex-m4", samples("cortex-m4", CONSTANTS))
+    every = fit_cost_model.fit(samples(CONSTANTS))
     fitted = every["conv1x1_smlal"]
     assert fitted.keys() == CONSTANTS.keys()
     for name, value in CONSTANTS.items():
@@ -66,24 +80,22 @@ def test_constants_are_found_again():
 IM2COL = {"layer": 4000.0, "tile": 500.0, "patch": 100.0, "piece": 30.0, "byte": 0.5}
 
 
-def with_larger_filters(found: list[Sample]) -> list[Sample]:
-    """Returns the samples as 3x3 convolutions, with instruction counts computed from IM2COL and CONSTANTS."""
+def larger_filters() -> list[Sample]:
+    """Returns 3x3 convolutions with instruction counts computed from IM2COL and CONSTANTS."""
     rng = np.random.default_rng(1)
     made = []
-    for sample in found:
-        work = dataclasses.replace(sample.work, cols=9 * (sample.work.cols // 9), taps=9)
-        work = dataclasses.replace(work, pieces=int(work.vectors * rng.uniform(3, 9)), scratch_budget=60000)
-        parts = cost.parts("cortex-m4", work)
-        assert list(parts) == ["conv2d_im2col", "conv1x1_smlal"]
-        counted = cost.instructions({"conv2d_im2col": IM2COL, "conv1x1_smlal": CONSTANTS}, parts)
-        dense = 5000 + 4 * work.rows * work.cols * work.vectors
-        made.append(Sample(f"3x3 {sample.name}", work, sample.packed_bytes, counted, dense))
+    for number in range(60):
+        coding, costs, size = layer_costs(rng, (3, 3), budget=100_000)
+        assert list(costs.parts) == ["conv2d_im2col", "conv1x1_smlal"]
+        counted = cost.instructions({"conv2d_im2col": IM2COL, "conv1x1_smlal": CONSTANTS}, costs.parts)
+        dense = 5000 + 4 * costs.dense["dense_conv2d"]["product"]
+        made.append(Sample(f"3x3 {number}", coding, costs.parts, costs.dense, size, counted, dense))
     return made
 
 
 def test_kernels_that_work_together_are_told_apart():
-    found = samples("cortex-m4", CONSTANTS)
-    fitted = fit_cost_model.fit("cortex-m4", found + with_larger_filters(found))
+    found = samples(CONSTANTS)
+    fitted = fit_cost_model.fit(found + larger_filters())
     for kernel, constants in (("conv2d_im2col", IM2COL), ("conv1x1_smlal", CONSTANTS)):
         assert fitted[kernel].keys() == constants.keys()
         for name, value in constants.items():
@@ -91,15 +103,15 @@ def test_kernels_that_work_together_are_told_apart():
 
 
 def test_held_out_layers_are_judged_and_not_fitted(tmp_path, capsys):
-    found = samples("cortex-m4", CONSTANTS)
+    found = samples(CONSTANTS)
     layers = as_json(found)
     # Held-out layers with very different counts.
     layers += [layer | {"held_out": True, "sparse_instructions": 2 * layer["sparse_instructions"]} for layer in layers]
     constants = []
     for number, some in enumerate((layers[: len(found)], layers)):
         (tmp_path / "m.json").write_text(json.dumps([{"core": "m4", "layers": some}]))
-        fit_cost_model.main([str(tmp_path / "m.json"), "-o", str(tmp_path / f"{number}.py")])
-        constants.append((tmp_path / f"{number}.py").read_text())
+        fit_cost_model.main([str(tmp_path / "m.json"), "-o", str(tmp_path / f"{number}.json")])
+        constants.append((tmp_path / f"{number}.json").read_text())
     assert constants[0] == constants[1]
     before, after = capsys.readouterr().out.split("Held out:")
     assert "| cortex-m4 | conv1x1 smlal | 60 | 50" in after
@@ -107,8 +119,8 @@ def test_held_out_layers_are_judged_and_not_fitted(tmp_path, capsys):
 
 
 def test_noise_stays_noise_and_no_constant_is_negative():
-    noisy = samples("cortex-m4", CONSTANTS, noise=0.03)
-    fitted = fit_cost_model.fit("cortex-m4", noisy)
+    noisy = samples(CONSTANTS, noise=0.03)
+    fitted = fit_cost_model.fit(noisy)
     assert min(fitted["conv1x1_smlal"].values()) >= 0
     table = fit_cost_model.error_table({"cortex-m4": fitted}, {"cortex-m4": noisy})
     (errors,) = (line.split(" | ") for line in table if "conv1x1 smlal" in line)
@@ -132,7 +144,9 @@ def as_json(found: list[Sample]) -> list[dict]:
             "weights": "model",
             "layer": sample.name,
             "packed_bytes": sample.packed_bytes,
-            "work": dataclasses.asdict(sample.work),
+            "encoding": sample.coding,
+            "counts": sample.counts,
+            "dense_counts": sample.dense_counts,
             "sparse_instructions": sample.instructions,
             "dense_instructions": sample.dense_instructions,
         }
@@ -140,34 +154,27 @@ def as_json(found: list[Sample]) -> list[dict]:
     ]
 
 
-def test_module_holds_what_was_fitted(tmp_path, capsys):
-    layers = as_json(samples("cortex-m4", CONSTANTS))
-    (tmp_path / "m.json").write_text(json.dumps([{"core": "m55", "layers": layers}]))
-    fit_cost_model.main([str(tmp_path / "m.json"), "-o", str(tmp_path / "constants.py")])
-    scope: dict = {}
-    exec((tmp_path / "constants.py").read_text(), scope)
-    assert scope["CONSTANTS"].keys() == {"cortex-m55"}
-    assert scope["CONSTANTS"]["cortex-m55"]["conv1x1_mve"].keys() >= {"row vector", "rle element"}
-    assert "| cortex-m55 | conv1x1 mve | " in capsys.readouterr().out
+def test_file_holds_the_fit(tmp_path, capsys):
+    layers = as_json(samples(CONSTANTS))
+    (tmp_path / "m.json").write_text(json.dumps([{"core": "m4", "layers": layers}]))
+    fit_cost_model.main([str(tmp_path / "m.json"), "-o", str(tmp_path / "constants.json")])
+    constants = json.loads((tmp_path / "constants.json").read_text())
+    assert constants.keys() == {"cortex-m4"}
+    assert constants["cortex-m4"]["conv1x1_smlal"].keys() >= {"row block", "rle element"}
+    assert "| cortex-m4 | conv1x1 smlal | " in capsys.readouterr().out
 
 
-def test_choices_are_judged_by_what_was_counted():
-    work = dataclasses.replace(samples("cortex-m4", CONSTANTS)[0].work, scratch_budget=1 << 20)
-    slow, fast = (dataclasses.replace(work, coding=coding) for coding in ("slow", "fast"))
-    shared = dict.fromkeys(cost.structure("cortex-m4", work)[1], 0.0) | {"layer": 1000.0}
-    constants = {"cortex-m4": {"conv1x1_smlal": shared}}
-    for coding, estimate in (("slow", 0.05), ("fast", 0.0)):
-        # The layer costs 1000 instructions. Its elements add the fraction `estimate` of that.
-        constants["cortex-m4"]["conv1x1_smlal"][f"{coding} element"] = 1000 * estimate / work.elements
-        constants["cortex-m4"]["conv1x1_smlal"][f"{coding} position byte"] = 0.0
-    measured = [Sample("a", slow, 100, 1200, 1), Sample("a", fast, 150, 1000, 1)]
+def test_choices_are_judged_by_the_counts():
+    constants = {"cortex-m4": {"kernel": {"layer": 1000.0, "slow element": 50.0, "fast element": 0.0}}}
+    slow, fast = ({"kernel": {"layer": 1, f"{coding} element": 1}} for coding in ("slow", "fast"))
+    measured = [Sample("a", "slow", slow, {}, 100, 1200, 1), Sample("a", "fast", fast, {}, 150, 1000, 1)]
     table = fit_cost_model.choice_table(constants, {"cortex-m4": measured})
     # Smaller. The estimate is 5 % slower, the count 20 % slower.
     assert table[2] == "| cortex-m4 | 1 | balanced | 20.0% | 20.0% | 1.000 |"
     assert table[3] == "| cortex-m4 | 1 | speed | 0.0% | 0.0% | 1.500 |"
 
 
-@pytest.mark.parametrize("content", ["", "{}", '[{"core": "m4"}]', '[{"core": "m4", "layers": [{"work": {}}]}]'])
+@pytest.mark.parametrize("content", ["", "{}", '[{"core": "m4"}]', '[{"core": "m4", "layers": [{"counts": {}}]}]'])
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "m.json"
     path.write_text(content)

@@ -69,7 +69,8 @@ def test_tag_is_this_platform_and_any_python_3(wheel):
 def test_package_has_the_plugin_and_no_test(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert "dcsr/_dcsr_ops_wheel.so" in names and "dcsr/py.typed" in names
+    assert {"dcsr/_dcsr_ops_wheel.so", "dcsr/_dcsr_costs.so", "dcsr/py.typed"} <= set(names)
+    assert "dcsr/planning/kernel_constants.json" in names
     assert "dcsr/passes/pack.py" in names and "dcsr/planning/choice.py" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not [name for name in names if "_test" in name or "/testing/" in name]

@@ -23,7 +23,7 @@ def _stage(folder: Path) -> None:
     shutil.copy(_ROOT / "python/pyproject.toml", folder)
     shutil.copy(_ROOT / "LICENSE", folder)
     source = _ROOT / "python/dcsr"
-    for path in (*source.rglob("*.py"), *source.glob("*.so"), source / "py.typed"):
+    for path in (*source.rglob("*.py"), *source.rglob("*.json"), *source.glob("*.so"), source / "py.typed"):
         target = folder / "dcsr" / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)

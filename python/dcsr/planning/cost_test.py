@@ -1,4 +1,4 @@
-"""The cost model: structure, scratch, and constants for all that the planner may ask about."""
+"""Tests the cost model: counts, scratch, and constants for every layer that the planner may ask about."""
 
 import dataclasses
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dcsr import encodings, packing
-from dcsr.planning import cost
+from dcsr.model import ModelError
+from dcsr.planning import cost, kernel_costs
 from dcsr.testing.models import sparse_matrix
 
 MATRIX = sparse_matrix(np.random.default_rng(0), 100, 200, 0.9)
@@ -29,8 +30,31 @@ def layer(encoding="rle", op=packing.OP_CONV_2D, scratch_budget=0, **changes) ->
     return dataclasses.replace(packed, **changes)
 
 
-def work(encoding="rle", op=packing.OP_CONV_2D, vectors=100, scratch_budget=0) -> cost.Work:
-    return cost.work(layer(encoding, op, scratch_budget), cost.Shape(vectors))
+# The size of a layer with a larger filter, and its fields: 300 columns are 12 channels for each tap.
+WINDOW_SHAPE = cost.Shape(2 * 7 * 4, (14, 9), (7, 4))
+WINDOW = {"filter_size": (5, 5), "stride": (2, 2), "dilation": (1, 1), "same_padding": True}
+WIDE_MATRIX = sparse_matrix(np.random.default_rng(1), 60, 300, 0.85)
+INT16 = {"int16_activations": True, "output_zero_point": 0}
+
+
+def other_layer(encoding="rle", is_int16=False, is_window=True, scratch_budget=0) -> packing.PackedLayer:
+    """A convolution of the kinds that are not 1x1 with int8 activations."""
+    return layer(
+        streams=encodings.encode(WIDE_MATRIX, encoding),
+        bias=np.zeros(60, np.int64 if is_int16 else np.int32),
+        multiplier=np.full(60, 1 << 30, np.int32),
+        shift=np.full(60, -5, np.int8),
+        scratch_budget=scratch_budget,
+        **(INT16 if is_int16 else {}),
+        **(WINDOW if is_window else {}),
+    )
+
+
+OTHERS = [(False, True), (True, True), (True, False)]
+
+
+def parts_of(cpu: str, packed: packing.PackedLayer, shape: cost.Shape) -> kernel_costs.Counts:
+    return cost.costs(cpu, packed, shape).parts
 
 
 def test_coding_is_the_name_that_encodes():
@@ -38,38 +62,15 @@ def test_coding_is_the_name_that_encodes():
         assert cost.coding(encodings.encode(MATRIX, name)) == name
 
 
-# What a layer with a larger filter is multiplied with, and its fields: of 300 columns 12 channels for each tap.
-WINDOW_SHAPE = cost.Shape(2 * 7 * 4, (14, 9), (7, 4))
-WINDOW = {"filter_size": (5, 5), "stride": (2, 2), "dilation": (1, 1), "same_padding": True}
-WIDE_MATRIX = sparse_matrix(np.random.default_rng(1), 60, 300, 0.85)
-
-
-def other_work(encoding="rle", is_int16=False, is_window=True, scratch_budget=0) -> cost.Work:
-    """A convolution of the kinds that are not 1x1 with int8 activations."""
-    packed = layer(
-        streams=encodings.encode(WIDE_MATRIX, encoding),
-        bias=np.zeros(60, np.int64 if is_int16 else np.int32),
-        multiplier=np.full(60, 1 << 30, np.int32),
-        shift=np.full(60, -5, np.int8),
-        int16_activations=is_int16,
-        scratch_budget=scratch_budget,
-        **(WINDOW if is_window else {}),
-    )
-    return cost.work(packed, WINDOW_SHAPE)
-
-
-OTHERS = [(False, True), (True, True), (True, False)]
-
-
 @pytest.mark.parametrize("cpu", cost.CPUS)
 @pytest.mark.parametrize("is_int16,is_window", OTHERS)
 @pytest.mark.parametrize("budget", [0, 1, 12000])
 def test_larger_filters_and_int16_have_an_estimate(cpu, is_int16, is_window, budget):
     for name in encodings.candidates():
-        job = other_work(name, is_int16, is_window, budget)
-        estimate = cost.estimate_work(cpu, job)
-        assert estimate.instructions is not None, cost.parts(cpu, job)
-        products = job.elements * job.vectors
+        packed = other_layer(name, is_int16, is_window, budget)
+        estimate = cost.estimate(cpu, packed, WINDOW_SHAPE)
+        assert estimate.instructions is not None, parts_of(cpu, packed, WINDOW_SHAPE)
+        products = len(packed.streams.values) * WINDOW_SHAPE.vectors
         assert products / 10 < estimate.instructions < 150 * products + 100_000
         assert estimate.slowdown > 0
 
@@ -77,25 +78,24 @@ def test_larger_filters_and_int16_have_an_estimate(cpu, is_int16, is_window, bud
 @pytest.mark.parametrize("cpu", cost.CPUS)
 def test_fully_connected_int16_has_an_estimate(cpu):
     for name in encodings.candidates():
-        job = cost.work(layer(name, packing.OP_FULLY_CONNECTED, int16_activations=True), cost.Shape(1))
-        estimate = cost.estimate_work(cpu, job)
-        assert estimate.instructions > job.elements and estimate.scratch_bytes == 0
+        packed = layer(name, packing.OP_FULLY_CONNECTED, bias=np.zeros(len(MATRIX), np.int64), **INT16)
+        estimate = cost.estimate(cpu, packed, cost.Shape(1))
+        assert estimate.instructions > len(packed.streams.values) and estimate.scratch_bytes == 0
+        assert estimate.kernel == "fully_connected_int16"
         assert estimate.slowdown > 0
 
 
 @pytest.mark.parametrize("cpu", cost.CPUS)
 @pytest.mark.parametrize("is_int16,is_window", OTHERS)
 def test_scratch_of_larger_filters_and_int16_keeps_to_the_budget(cpu, is_int16, is_window):
-    least = cost.least_scratch_of_work(cpu, other_work("rle", is_int16, is_window))
+    packed = other_layer("rle", is_int16, is_window)
+    least = cost.least_scratch(cpu, packed, WINDOW_SHAPE)
     for budget in range(least - 50, 6 * least, 211):
-        job = other_work("rle", is_int16, is_window, budget)
-        plan = cost.plan(cpu, job)
-        assert plan.bytes <= budget
-        assert plan.is_portable == (budget < least) == (plan.bytes == 0)
-        assert plan.passes == -(-job.vectors // plan.pixels)
-        products = cost.products_1x1(cpu, job)
-        assert sum(tiles * product.vectors for tiles, product in products) == job.vectors
-    assert cost.plan(cpu, other_work("rle", is_int16, is_window, 1 << 20)).passes == 1
+        costs = cost.costs(cpu, packed, WINDOW_SHAPE, budget)
+        assert costs.scratch_bytes <= budget
+        assert costs.is_portable == (budget < least) == (costs.scratch_bytes == 0)
+    first = next(iter(cost.costs(cpu, packed, WINDOW_SHAPE, 1 << 20).parts.values()))
+    assert first.get("tile", 1) == 1 and first.get("row", 60) == 60
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
@@ -103,7 +103,7 @@ def test_scratch_of_larger_filters_and_int16_keeps_to_the_budget(cpu, is_int16, 
 @pytest.mark.parametrize("same_padding", [False, True])
 def test_pieces_are_those_that_are_copied(stride, dilation, same_padding):
     """Tap by tap, as conv2d_im2col.c does it."""
-    size, taps, images = (11, 9), (3, 4), 2
+    size, taps, images = (11, 9), (3, 5), 2
     extent = [(t - 1) * d + 1 for t, d in zip(taps, dilation, strict=True)]
     out = [-(-(n if same_padding else n - e + 1) // s) for n, e, s in zip(size, extent, stride, strict=True)]
     padding = [max((o - 1) * s + e - n, 0) // 2 for n, o, e, s in zip(size, out, extent, stride, strict=True)]
@@ -114,9 +114,11 @@ def test_pieces_are_those_that_are_copied(stride, dilation, same_padding):
                 inside = all(0 <= c < size[1] for c in range(x, x + extent[1]))
                 one = not 0 <= row < size[0] or (inside and dilation[1] == 1)
                 pieces += 1 if one else taps[1]
-    packed = layer(filter_size=taps, stride=stride, dilation=dilation, same_padding=same_padding)
-    job = cost.work(packed, cost.Shape(images * out[0] * out[1], size, tuple(out)))
-    assert job.pieces == images * pieces and job.taps == 12
+    packed = dataclasses.replace(
+        other_layer(), filter_size=taps, stride=stride, dilation=dilation, same_padding=same_padding
+    )
+    shape = cost.Shape(images * out[0] * out[1], size, tuple(out))
+    assert parts_of("cortex-m4", packed, shape)["conv2d_im2col"]["piece"] == images * pieces
 
 
 def test_groups_of_dcsr_are_wide_beyond_a_byte():
@@ -126,20 +128,28 @@ def test_groups_of_dcsr_are_wide_beyond_a_byte():
         expected += sum(np.ptp(columns[start : start + 16]) > 255 for start in range(0, len(columns), 16))
     assert expected > 30
     for name in ("dcsr4", "dcsr8", "dcsr8+huffman"):
-        assert cost.work(layer(streams=encodings.encode(matrix, name)), cost.Shape(1)).wide_groups == expected
+        packed = layer(
+            op=packing.OP_FULLY_CONNECTED,
+            streams=encodings.encode(matrix, name),
+            bias=np.zeros(30, np.int32),
+            multiplier=np.full(30, 1 << 30, np.int32),
+            shift=np.full(30, -5, np.int8),
+        )
+        counts = parts_of("cortex-m4", packed, cost.Shape(1))["fully_connected"]
+        assert counts[f"{name} wide group"] == expected
 
 
 def test_slowdown_is_over_the_dense_product():
     """Few nonzeros are faster than all weights; the kernel without scratch is not, nor is int16 without vectors."""
 
-    def slowdown(cpu: str, job: cost.Work) -> float:
-        return cost.estimate_work(cpu, job).slowdown
+    def slowdown(cpu: str, packed: packing.PackedLayer, shape: cost.Shape) -> float:
+        return cost.estimate(cpu, packed, shape).slowdown
 
-    assert 0 < slowdown("cortex-m55", work("offset8")) < 0.7
-    assert slowdown("cortex-m55", work("offset8", scratch_budget=1)) > 2
-    assert slowdown("cortex-m55", other_work("offset8", is_int16=True)) > 1
-    assert slowdown("cortex-m4", other_work("offset8", is_int16=True)) < 0.9
-    assert slowdown("cortex-m4", dataclasses.replace(work(), coding="morse")) == 0
+    shape = cost.Shape(100)
+    assert 0 < slowdown("cortex-m55", layer("offset8"), shape) < 0.7
+    assert slowdown("cortex-m55", layer("offset8", scratch_budget=1), shape) > 2
+    assert slowdown("cortex-m55", other_layer("offset8", is_int16=True), WINDOW_SHAPE) > 1
+    assert slowdown("cortex-m4", other_layer("offset8", is_int16=True), WINDOW_SHAPE) < 0.9
 
 
 @pytest.mark.parametrize("cpu", cost.CPUS)
@@ -147,52 +157,64 @@ def test_slowdown_is_over_the_dense_product():
 @pytest.mark.parametrize("budget", [0, 1])
 @pytest.mark.parametrize("vectors", [4, 50])
 def test_all_candidates_have_an_estimate(cpu, op, budget, vectors):
-    """If this fails for a new encoding or kernel: measure and fit anew (benchmarks/fit_cost.py)."""
+    """If this fails for a new encoding or kernel: measure and fit anew (benchmarks/fit_cost_model.py)."""
     for name in encodings.candidates():
-        job = work(name, op, vectors, budget)
-        estimate = cost.estimate_work(cpu, job)
-        assert estimate.instructions is not None, (job.coding, cost.structure(cpu, job)[0])
+        packed, shape = layer(name, op, budget), cost.Shape(vectors)
+        estimate = cost.estimate(cpu, packed, shape)
+        assert estimate.instructions is not None, (name, parts_of(cpu, packed, shape))
         # At least a tenth of an instruction for a product; 150 at most, where codes are read bit by bit for each.
-        products = job.elements * job.vectors
+        products = len(packed.streams.values) * vectors
         assert products / 10 < estimate.instructions < 150 * products + 100_000
 
 
 @pytest.mark.parametrize("cpu", cost.CPUS)
 @pytest.mark.parametrize("budget", [0, 1])
-def test_estimate_of_a_packed_layer_is_that_of_its_work(cpu, budget):
-    packed, shape = layer("rle", scratch_budget=budget), cost.Shape(100)
-    job = cost.work(packed, shape)
-    estimate = cost.estimate(cpu, packed, shape)
-    assert estimate == cost.estimate_work(cpu, job)
-    assert estimate.kernel == cost.plan(cpu, job).kernel
-    assert estimate.is_portable == cost.plan(cpu, job).is_portable == (budget == 1)
-    assert cost.least_scratch(cpu, packed, shape) == cost.least_scratch_of_work(cpu, job)
+def test_estimate_names_the_kernel(cpu, budget):
+    estimate = cost.estimate(cpu, layer("rle", scratch_budget=budget), cost.Shape(100))
+    own = {"cortex-m0plus": "conv1x1_c", "cortex-m55": "conv1x1_mve", "cortex-m85": "conv1x1_mve"}
+    assert estimate.is_portable == (budget == 1)
+    assert estimate.kernel == ("conv1x1_ref" if budget else own.get(cpu, "conv1x1_smlal"))
 
 
 def test_coding_without_constants_has_no_estimate():
-    estimate = cost.estimate_work("cortex-m4", dataclasses.replace(work(), coding="morse"))
-    assert estimate.instructions is None
-    assert estimate.scratch_bytes == cost.estimate_work("cortex-m4", work()).scratch_bytes
+    constants = cost.kernel_constants()["cortex-m4"]
+    parts = parts_of("cortex-m4", layer(), cost.Shape(100))
+    assert cost.instructions(constants, parts) is not None
+    parts["conv1x1_smlal"]["morse element"] = 1
+    assert cost.instructions(constants, parts) is None
 
 
 @pytest.mark.parametrize("cpu", cost.CPUS)
 def test_scratch_keeps_to_the_budget_and_tiles_cover_all_pixels(cpu):
-    least = cost.least_scratch_of_work(cpu, work())
+    packed, shape = layer(), cost.Shape(100)
+    least = cost.least_scratch(cpu, packed, shape)
     for budget in range(least - 50, 4 * least, 97):
-        plan = cost.plan(cpu, work(scratch_budget=budget))
-        assert plan.bytes <= budget
-        assert plan.is_portable == (budget < least) == (plan.bytes == 0)
-    assert cost.plan(cpu, work(scratch_budget=1 << 20)).passes == 1
+        costs = cost.costs(cpu, packed, shape, budget)
+        assert costs.scratch_bytes <= budget
+        assert costs.is_portable == (budget < least) == (costs.scratch_bytes == 0)
+    (counts,) = cost.costs(cpu, packed, shape, 1 << 20).parts.values()
+    assert counts["row"] == len(MATRIX)
+
+
+def test_budget_of_the_layer_counts_if_none_is_given():
+    packed, shape = layer(scratch_budget=5000), cost.Shape(100)
+    assert cost.costs("cortex-m4", packed, shape) == cost.costs("cortex-m4", layer(), shape, 5000)
+    assert cost.costs("cortex-m4", layer(), shape) == cost.costs(
+        "cortex-m4", layer(), shape, cost.default_scratch("cortex-m4")
+    )
 
 
 def test_fully_connected_takes_no_scratch():
-    job = work(op=packing.OP_FULLY_CONNECTED, vectors=1)
-    assert cost.estimate_work("cortex-m55", job).scratch_bytes == 0
-    assert cost.least_scratch_of_work("cortex-m55", job) == 0
+    packed = layer(op=packing.OP_FULLY_CONNECTED)
+    assert cost.estimate("cortex-m55", packed, cost.Shape(1)).scratch_bytes == 0
+    assert cost.least_scratch("cortex-m55", packed, cost.Shape(1)) == 0
 
 
 def test_more_tiles_take_more_instructions():
-    few, many = (cost.estimate_work("cortex-m55", work(scratch_budget=b)).instructions for b in (1 << 20, 8000))
+    few, many = (
+        cost.estimate("cortex-m55", layer(scratch_budget=budget), cost.Shape(100)).instructions
+        for budget in (1 << 20, 8000)
+    )
     assert few < many
 
 
@@ -202,24 +224,49 @@ def test_rows_that_vectors_do_not_requantise_take_longer():
     bias = np.zeros(len(MATRIX), np.int32)
     bias[:10] = [1 << 22, -(1 << 31), *[(1 << 22) - 1] * 4, *[-(1 << 22)] * 4]
     zero = {"output_zero_point": -128}
-    jobs = [
-        cost.work(layer(**changes), cost.Shape(100))
+    shape = cost.Shape(100)
+    layers = [
+        layer(**changes)
         for changes in ({}, {"bias": bias}, {"shift": shift}, {"shift": shift, **zero}, {"shift": shift + 1, **zero})
     ]
-    assert [job.slow_rows for job in jobs] == [0, 2, 40, 0, 40]
-    fast, slow = (cost.estimate_work("cortex-m55", job).instructions for job in (jobs[0], jobs[2]))
+    slow_rows = [parts_of("cortex-m55", packed, shape)["conv1x1_mve"].get("slow output", 0) // 100 for packed in layers]
+    assert slow_rows == [0, 2, 40, 0, 40]
+    fast, slow = (cost.estimate("cortex-m55", packed, shape).instructions for packed in (layers[0], layers[2]))
     assert slow > 1.3 * fast
-    one_multiplier = layer(multiplier=np.ones(1, np.int32), shift=np.ones(1, np.int8))
-    assert cost.work(one_multiplier, cost.Shape(1)).slow_rows == len(MATRIX)
+    one = layer(multiplier=np.ones(1, np.int32), shift=np.ones(1, np.int8))
+    assert parts_of("cortex-m55", one, shape)["conv1x1_mve"]["slow output"] == 100 * len(MATRIX)
+
+
+def test_damaged_layers_and_impossible_shapes_are_refused():
+    blob = bytearray(packing.pack(layer()))
+    blob[300] ^= 0x80
+    shape = (1, 10, 10, 10, 10)
+    with pytest.raises(ModelError, match=r"the kernels refuse the packed layer of shape \(1, 10, 10, 10, 10\): \w+"):
+        kernel_costs.measure(kernel_costs.MVE, bytes(blob[:-8]), "rle", shape)
+    for sizes in ((0, 1, 1, 1, 1), (1, 1, 1, 1, 1 << 31), (1 << 30, 1, 1, 4, 4)):
+        with pytest.raises(ModelError, match="shape"):
+            kernel_costs.measure(kernel_costs.MVE, packing.pack(layer()), "rle", sizes)
+
+
+def test_missing_library_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv(kernel_costs.LIBRARY_VARIABLE, str(tmp_path / "missing.so"))
+    kernel_costs._library.cache_clear()
+    try:
+        with pytest.raises(ModelError, match="missing.so; build it with `bazel build"):
+            kernel_costs.default_scratch(kernel_costs.MVE)
+        (tmp_path / "missing.so").write_text("no library")
+        with pytest.raises(ModelError, match="missing.so is no library with the costs"):
+            kernel_costs.default_scratch(kernel_costs.MVE)
+    finally:
+        kernel_costs._library.cache_clear()
 
 
 def test_no_constant_is_negative():
-    from dcsr.planning.cost_constants import CONSTANTS
-
-    assert set(CONSTANTS) == set(cost.CPUS) - {"cortex-m85"}
-    for kernels in CONSTANTS.values():
-        for constants in kernels.values():
-            assert min(constants.values()) >= 0
+    constants = cost.kernel_constants()
+    assert set(constants) == set(cost.CPUS) - {"cortex-m85"}
+    for kernels in constants.values():
+        for values in kernels.values():
+            assert min(values.values()) >= 0
 
 
 @pytest.mark.parametrize("cpu", cost.CPUS)

@@ -67,10 +67,11 @@ def test_dumped_plan_makes_the_same_choices(model, tmp_path, objective, scratch)
 def test_plan_names_the_scratch_that_limits_tiles(model):
     """Less scratch means more tiles, each of which decodes the layer."""
     found = [compress(model, max_scratch=scratch, method="rle")[0].candidate for scratch in (None, 4000, 0)]
-    work = [cost.work(candidate.packed, candidate.shape) for candidate in found]
-    tiles = [cost.plan("cortex-m4", entry) for entry in work]
-    assert tiles[0].passes == 1 and tiles[1].passes > 1 and tiles[2].is_portable
-    times = [cost.estimate_work("cortex-m4", entry).instructions for entry in work]
+    costs = [cost.costs("cortex-m4", candidate.packed, candidate.shape) for candidate in found]
+    rows = len(found[0].packed.bias)
+    assert costs[0].parts["conv1x1_smlal"]["row"] == rows < costs[1].parts["conv1x1_smlal"]["row"]
+    assert costs[2].is_portable
+    times = [cost.estimate("cortex-m4", candidate.packed, candidate.shape).instructions for candidate in found]
     assert times == sorted(times)
 
 

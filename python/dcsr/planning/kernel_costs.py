@@ -1,0 +1,174 @@
+"""The kernel, the scratch and the counts of a packed layer on a core, from the C code that the kernels plan with.
+
+Calls the shared library of tflm_kernels/costs (costs.h). It lies in the folder of the package, or at the path in
+DCSR_COSTS_LIBRARY.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dcsr.model import ModelError
+
+LIBRARY_VARIABLE = "DCSR_COSTS_LIBRARY"
+
+# DcsrCoreClass of costs.h.
+ARMV6M, ARMV7M, MVE = 1, 2, 3
+
+_NAME = "_dcsr_costs.so"
+_MOST_PARTS = 3
+_DEFAULT_BUDGET = (1 << 64) - 1
+
+# {kernel: {count: how often}}; counts that depend on the coding of the layer are named after it ("rle element").
+Counts = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class KernelCosts:
+    """The kernel of a layer on a core, and how often it does what. Counts of 0 are left out.
+
+    Attributes:
+      kernel: name of the kernel.
+      scratch_bytes: the scratch that it requests.
+      is_portable: whether scratch is too small for the core's own kernel.
+      gathers: vector gathers and scatters, on cores with vectors.
+      parts: counts by kernel: several for a larger filter, conv2d_im2col first.
+      dense: counts of the dense product of the layer.
+    """
+
+    kernel: str
+    scratch_bytes: int
+    is_portable: bool
+    gathers: int
+    parts: Counts
+    dense: Counts
+
+
+class _Shape(ctypes.Structure):
+    """DcsrConvShape of kernels.h."""
+
+    _fields_ = [
+        (name, ctypes.c_int32) for name in ("batches", "input_height", "input_width", "output_height", "output_width")
+    ]
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """Loads the library.
+
+    Raises:
+      ModelError: if it is missing, or of another version.
+    """
+    path = os.environ.get(LIBRARY_VARIABLE) or Path(__file__).parents[1] / _NAME
+    if not os.path.isfile(path):
+        raise ModelError(
+            f"the library with the costs of the kernels is missing: {path}; build it with"
+            f" `bazel build //tflm_kernels/costs:_dcsr_costs.so` and set {LIBRARY_VARIABLE} to its path,"
+            " or run through bazel"
+        )
+    try:
+        library = ctypes.CDLL(os.path.abspath(path))
+        library.dcsr_count_name.restype = ctypes.c_char_p
+        library.dcsr_status_string.restype = ctypes.c_char_p
+        library.dcsr_cost_bytes.restype = ctypes.c_size_t
+    except (OSError, AttributeError) as error:
+        raise ModelError(f"{path} is no library with the costs of the kernels: {error}") from error
+    if library.dcsr_cost_bytes() != ctypes.sizeof(_cost_type(library.dcsr_count_count())):
+        raise ModelError(f"{path} is a library of another version of this package")
+    return library
+
+
+@cache
+def _cost_type(counts: int) -> Any:
+    """DcsrCost of costs.h, with so many counts."""
+
+    class KernelCounts(ctypes.Structure):
+        _fields_ = [("kernel", ctypes.c_char_p), ("counts", ctypes.c_uint64 * counts)]
+
+    class Cost(ctypes.Structure):
+        _fields_ = [
+            ("kernel", ctypes.c_char_p),
+            ("scratch_bytes", ctypes.c_uint64),
+            ("gathers", ctypes.c_uint64),
+            ("is_portable", ctypes.c_uint32),
+            ("part_count", ctypes.c_uint32),
+            ("parts", KernelCounts * _MOST_PARTS),
+            ("dense", KernelCounts),
+        ]
+
+    return Cost
+
+
+@cache
+def _count_names() -> tuple[tuple[str, bool], ...]:
+    """(name, whether it depends on the coding) of each count."""
+    library = _library()
+    return tuple(
+        (library.dcsr_count_name(i).decode(), bool(library.dcsr_count_is_coded(i)))
+        for i in range(library.dcsr_count_count())
+    )
+
+
+def default_scratch(core_class: int) -> int:
+    """Bytes of scratch that a kernel may request if the packed layer does not say."""
+    return int(_library().dcsr_default_scratch(core_class))
+
+
+def measure(
+    core_class: int,
+    blob: bytes,
+    coding: str,
+    shape: tuple[int, int, int, int, int],
+    budget: int | None = None,
+) -> KernelCosts:
+    """The costs of a packed layer on a core.
+
+    Args:
+      core_class: ARMV6M, ARMV7M or MVE.
+      blob: the packed layer (docs/format.md).
+      coding: the name of its coding, for the names of counts.
+      shape: batches, input height and width, output height and width; 1 x 1 for FULLY_CONNECTED.
+      budget: bytes of scratch; None for those of the packed layer, or the default of the class.
+
+    Raises:
+      ModelError: if the blob is no valid packed layer, or a size of the shape is not positive or beyond int32.
+    """
+    if not all(0 < size < 1 << 31 for size in shape):
+        raise ModelError(f"no kernel takes the shape {shape}")
+    library = _library()
+    cost = _cost_type(len(_count_names()))()
+    data = (ctypes.c_uint32 * (-(-len(blob) // 4)))()  # aligned
+    ctypes.memmove(data, blob, len(blob))
+    status = library.dcsr_cost(
+        data,
+        ctypes.c_size_t(len(blob)),
+        ctypes.byref(_Shape(*shape)),
+        core_class,
+        ctypes.c_uint64(_DEFAULT_BUDGET if budget is None else budget),
+        ctypes.byref(cost),
+    )
+    if status != 0:
+        reason = library.dcsr_status_string(status).decode()
+        raise ModelError(f"the kernels refuse the packed layer of shape {shape}: {reason}")
+    return KernelCosts(
+        cost.kernel.decode(),
+        cost.scratch_bytes,
+        bool(cost.is_portable),
+        cost.gathers,
+        dict(_counts(part, coding) for part in cost.parts[: cost.part_count]),
+        dict([_counts(cost.dense, coding)]),
+    )
+
+
+def _counts(part: Any, coding: str) -> tuple[str, dict[str, int]]:
+    named = {
+        f"{coding} {name}" if is_coded else name: int(count)
+        for (name, is_coded), count in zip(_count_names(), part.counts, strict=True)
+        if count
+    }
+    return part.kernel.decode(), named

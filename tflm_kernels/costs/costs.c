@@ -1,0 +1,417 @@
+// Counts: how often each kernel does what, as docs/kernels.md#cost describes the kernels.
+
+#include "tflm_kernels/costs/costs.h"
+
+#include <string.h>
+
+#include "tflm_kernels/common/conv_geometry.h"
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/planning/kernel_lists.h"
+#include "tflm_kernels/planning/plan_conv1x1_mve.h"
+#include "tflm_kernels/planning/plan_conv2d_im2col.h"
+#include "tflm_kernels/planning/plan_conv2d_int16_c.h"
+#include "tflm_kernels/planning/plan_gather_mve.h"
+#include "tflm_kernels/planning/plan_ref.h"
+
+enum {
+  kVectorPixels = 8,  // of the inner loop of conv1x1_c and conv1x1_smlal
+  kWideColumns = 255,
+  kMostBlockPixels = 32,
+};
+
+// The properties of a layer that counts depend on.
+typedef struct {
+  const DcsrLayer* layer;
+  uint64_t vectors;  // output pixels in all images, or batches
+  uint64_t rows;
+  uint64_t cols;
+  uint64_t elements;
+  uint64_t nonzeros;
+  uint64_t wide_groups;  // dcsr: more than 256 columns from the first to the last
+  uint64_t groups;       // of 16 elements, the last of a row with fewer
+  uint64_t slow_rows;    // that conv1x1_mve leaves to its C code
+  uint64_t pieces;       // that conv2d_im2col copies patches in
+  DcsrCoreClass core_class;
+} Work;
+
+static uint64_t divide_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit; }
+
+static void read_elements(const DcsrLayer* layer, Work* work) {
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    dcsr_next_row(&reader);
+    work->groups += divide_up(reader.left, kDcsrGroupLanes);
+    DcsrGroup group;
+    while (dcsr_next_group(&reader, &group)) {
+      int32_t first = group.column[0];
+      int32_t last = first;
+      for (uint32_t l = 0; l < group.lanes; ++l) {
+        work->nonzeros += group.weight[l] != 0 ? 1 : 0;
+        if (group.column[l] < first) first = group.column[l];
+        if (group.column[l] > last) last = group.column[l];
+      }
+      const bool is_wide = layer->encoding == kDcsrEncodingDcsr && last - first > kWideColumns;
+      work->wide_groups += is_wide ? 1 : 0;
+    }
+  }
+}
+
+static uint64_t count_slow_rows(const DcsrLayer* layer) {
+  if (layer->int16_activations) return 0;
+  const bool full = dcsr_conv1x1_mve_rounds_in_full(layer);
+  uint64_t slow = 0;
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    const int32_t shift = layer->shift[row * layer->requantize_stride];
+    slow += dcsr_conv1x1_mve_requantizes(layer->bias[row], shift, full) ? 0 : 1;
+  }
+  return slow;
+}
+
+// Rows of the filter, over all output pixels of a column, that lie within the image.
+static uint64_t rows_inside(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  const int64_t extent = dcsr_filter_extent(layer->filter_h, layer->dilation_h);
+  const int64_t padding =
+      dcsr_conv_padding(shape->input_height, shape->output_height, extent, layer->stride_h);
+  uint64_t inside = 0;
+  for (int64_t out = 0; out < shape->output_height; ++out) {
+    for (int64_t tap = 0; tap < layer->filter_h; ++tap) {
+      const int64_t y = out * layer->stride_h - padding + tap * layer->dilation_h;
+      inside += y >= 0 && y < shape->input_height ? 1 : 0;
+    }
+  }
+  return inside;
+}
+
+// Of one row of the filter, over a row of output pixels: one piece if it lies within the image,
+// else one for each tap.
+static uint64_t pieces_of_rows(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  const int64_t extent = dcsr_filter_extent(layer->filter_w, layer->dilation_w);
+  const int64_t padding =
+      dcsr_conv_padding(shape->input_width, shape->output_width, extent, layer->stride_w);
+  uint64_t pieces = 0;
+  for (int64_t out = 0; out < shape->output_width; ++out) {
+    const int64_t left = out * layer->stride_w - padding;
+    const bool whole =
+        left >= 0 && left + layer->filter_w <= shape->input_width && layer->dilation_w == 1;
+    pieces += whole ? 1 : layer->filter_w;
+  }
+  return pieces;
+}
+
+static uint64_t count_pieces(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  if (layer->filter_h == 1 && layer->filter_w == 1) return 0;
+  const uint64_t inside = rows_inside(layer, shape);
+  const uint64_t outside = (uint64_t)shape->output_height * layer->filter_h - inside;
+  return (uint64_t)shape->batches *
+         (inside * pieces_of_rows(layer, shape) + outside * (uint64_t)shape->output_width);
+}
+
+static Work measure(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrCoreClass core_class) {
+  Work work;
+  memset(&work, 0, sizeof(work));
+  work.layer = layer;
+  work.vectors = dcsr_pixel_count(shape);
+  work.rows = layer->rows;
+  work.cols = layer->cols;
+  work.elements = layer->elements;
+  work.slow_rows = count_slow_rows(layer);
+  work.pieces = count_pieces(layer, shape);
+  work.core_class = core_class;
+  read_elements(layer, &work);
+  return work;
+}
+
+// ----- Counts of each kernel -----
+
+// Blocks of conv1x1_mve, and vectors of 8 pixels in all of them.
+typedef struct {
+  uint64_t blocks;
+  uint64_t vectors;
+  uint64_t passes;  // times that it goes through the blocks
+} MveBlocks;
+
+static MveBlocks mve_blocks(const Work* work, const DcsrPlan* plan) {
+  MveBlocks found = {0, 0, 0};
+  for (size_t first = 0; first < work->vectors;) {
+    const uint32_t width =
+        dcsr_conv1x1_mve_block_width(first, work->vectors, (uint32_t)plan->tile_pixels);
+    first += width;
+    ++found.blocks;
+    found.vectors += width / kDcsrMveLanes;
+  }
+  const uint64_t least = dcsr_conv1x1_mve_row_words(plan->longest_row) * sizeof(uint32_t);
+  const uint64_t programs = plan->scratch_bytes -
+                            dcsr_conv1x1_mve_block_bytes(work->layer->cols, plan->tile_pixels) -
+                            dcsr_word_reader_bytes(plan->longest_row);
+  const uint64_t all = 4 * (work->rows * (kDcsrMveHeaderWords + 1) + work->elements * 5 / 2);
+  const uint64_t passes = divide_up(all, programs > least ? programs - least : 1);
+  found.passes = passes < work->rows ? passes : work->rows;
+  return found;
+}
+
+static void count_mve(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
+  const MveBlocks found = mve_blocks(work, plan);
+  const uint64_t fast_rows = work->rows - work->slow_rows;
+  const uint64_t fast_elements = work->elements * fast_rows / work->rows;
+  const uint64_t passes = found.blocks > 1 ? found.passes : 1;
+  counts[kDcsrCountInput] += work->vectors * work->cols * passes;
+  counts[kDcsrCountRow] += work->rows;
+  counts[kDcsrCountRowBlock] += found.blocks * fast_rows;
+  counts[kDcsrCountRowVector] += found.vectors * fast_rows;
+  counts[kDcsrCountProductBlock] += found.blocks * fast_elements;
+  counts[kDcsrCountProductVector] += found.vectors * fast_elements;
+  counts[kDcsrCountSlowOutput] += work->vectors * work->slow_rows;
+  counts[kDcsrCountSlowProduct] += work->vectors * (work->elements - fast_elements);
+}
+
+// Pixels are filled up to whole blocks, which multiply the nonzeros of a row a list at a time.
+static void count_int16(const Work* work, uint64_t passes, uint64_t* counts) {
+  const uint64_t blocks = divide_up(work->vectors, kDcsrInt16BlockPixels);
+  const uint64_t taps = (uint64_t)work->layer->filter_h * work->layer->filter_w;
+  const uint64_t list = kDcsrInt16MostListEntries - kDcsrGroupLanes / 2;
+  uint64_t lists =
+      work->cols > kDcsrInt16MostListEntries ? divide_up(work->nonzeros, work->rows * list) : 1;
+  if (lists < 1) lists = 1;
+  counts[kDcsrCountInput] += blocks * kDcsrInt16BlockPixels * work->cols;
+  counts[kDcsrCountTap] += blocks * kDcsrInt16BlockPixels * taps;
+  counts[kDcsrCountOutput] += work->vectors * work->rows;
+  counts[kDcsrCountRow] += passes * work->rows;
+  counts[kDcsrCountRowBlock] += blocks * work->rows * lists;
+  counts[kDcsrCountProductBlock] += blocks * work->nonzeros;
+}
+
+static void count_blocks(const Work* work, uint64_t passes, uint64_t* counts) {
+  const uint64_t blocks = divide_up(work->vectors, kVectorPixels);
+  counts[kDcsrCountInput] += work->vectors * work->cols;
+  counts[kDcsrCountOutput] += work->vectors * work->rows;
+  counts[kDcsrCountRow] += passes * work->rows;
+  counts[kDcsrCountRowBlock] += blocks * work->rows;
+  counts[kDcsrCountProductBlock] += blocks * work->elements;
+}
+
+static void count_gather(const Work* work, uint64_t decodings, uint64_t passes, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  const bool is_plain = layer->value_coding == kDcsrValuesPlain;
+  const bool is_gathered_as_stored =
+      is_plain && (layer->encoding == kDcsrEncodingOffset8 ||
+                   (layer->encoding == kDcsrEncodingDcsr && dcsr_has_byte_deltas(layer)));
+  counts[kDcsrCountOutput] += work->vectors * work->rows;
+  counts[kDcsrCountCodedRow] += decodings * work->rows;
+  if (is_gathered_as_stored) return;
+  counts[kDcsrCountCodedDecodedRow] += passes * work->rows;
+  counts[kDcsrCountCodedDecodedElement] += passes * work->elements;
+}
+
+static void count_portable(const Work* work, uint64_t passes, uint64_t* counts) {
+  counts[kDcsrCountOutput] += work->vectors * work->rows;
+  counts[kDcsrCountProduct] += work->vectors * work->elements;
+  counts[kDcsrCountRow] += passes * work->rows;
+}
+
+static void count_coding(const Work* work, uint64_t decodings, uint64_t readers, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  const uint64_t position_bytes =
+      (uint64_t)layer->index_bytes + layer->delta_bytes + layer->plane_bytes;
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountCodedElement] += decodings * work->elements;
+  counts[kDcsrCountCodedPositionByte] += decodings * position_bytes;
+  counts[kDcsrCountCodedWideGroup] += decodings * work->wide_groups;
+  if (layer->value_coding == kDcsrValuesHuffman) counts[kDcsrCountTableOfCodes] += readers;
+}
+
+// The counts of a kernel that is not conv2d_im2col.
+static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
+  uint64_t passes = 1;
+  if (plan->tile_pixels > 0) passes = divide_up(work->vectors, plan->tile_pixels);
+  if (work->layer->op == kDcsrOpFullyConnected) {
+    counts[kDcsrCountCodedRow] += work->vectors * work->rows;
+    count_coding(work, work->vectors, work->vectors, counts);
+    return;
+  }
+  switch (plan->kernel->id) {
+    case kDcsrKernel_conv1x1_mve:
+      count_mve(work, plan, counts);
+      count_coding(work, 1, 1, counts);
+      break;
+    case kDcsrKernel_conv1x1_gather_mve: {
+      // Groups are loaded anew for every chunk of pixels.
+      const uint64_t chunks = divide_up(work->vectors, kDcsrGatherPixels);
+      passes = divide_up(work->vectors, kDcsrGatherTilePixels);
+      count_gather(work, chunks, passes, counts);
+      count_coding(work, chunks, passes, counts);
+      break;
+    }
+    case kDcsrKernel_conv2d_int16_c:
+      count_int16(work, passes, counts);
+      count_coding(work, passes, passes, counts);
+      break;
+    case kDcsrKernel_conv1x1_c:
+    case kDcsrKernel_conv1x1_smlal:
+      count_blocks(work, passes, counts);
+      count_coding(work, passes, passes, counts);
+      break;
+    default:
+      passes = divide_up(work->vectors, kDcsrRefTilePixels);
+      count_portable(work, passes, counts);
+      count_coding(work, passes, passes, counts);
+  }
+}
+
+// Vector gathers and scatters: for each pixel of a kernel that gathers one for a group and one for
+// the sums of four rows; for each vector of conv1x1_mve one for a row, and for each pass four for
+// 16 columns of four pixels.
+static uint64_t count_gathers(const Work* work, const DcsrPlan* plan) {
+  switch (plan->kernel->id) {
+    case kDcsrKernel_conv1x1_gather_mve:
+    case kDcsrKernel_fully_connected_dcsr_mve:
+    case kDcsrKernel_fully_connected_gather_mve:
+    case kDcsrKernel_fully_connected_offset8_mve:
+      return work->vectors * (work->groups + divide_up(work->rows, 4));
+    case kDcsrKernel_conv1x1_mve: {
+      const MveBlocks found = mve_blocks(work, plan);
+      const uint64_t passes = found.blocks > 1 ? found.passes : 1;
+      const uint64_t of_columns = work->cols >= 16 ? 4 * divide_up(work->cols, 16) : 0;
+      return found.vectors * work->rows + passes * found.vectors * 2 * of_columns;
+    }
+    default:
+      return 0;
+  }
+}
+
+// ----- Names -----
+
+#define DCSR_KERNEL_NAME(name) #name,
+static const char* const kKernelNames[] = {DCSR_ALL_KERNELS(DCSR_KERNEL_NAME)};
+#undef DCSR_KERNEL_NAME
+
+// The name in the constants, where all FULLY_CONNECTED kernels of a core share one.
+static const char* constants_name(const DcsrLayer* layer, const DcsrPlan* plan) {
+  if (layer->op != kDcsrOpFullyConnected) return kKernelNames[plan->kernel->id];
+  return layer->int16_activations ? "fully_connected_int16" : "fully_connected";
+}
+
+static bool is_portable(int32_t id) {
+  return id == kDcsrKernel_conv1x1_ref || id == kDcsrKernel_conv2d_ref ||
+         id == kDcsrKernel_conv2d_int16_ref;
+}
+
+static DcsrKernelCounts* part_of(DcsrCost* cost, const char* kernel) {
+  for (uint32_t i = 0; i < cost->part_count; ++i) {
+    if (strcmp(cost->parts[i].kernel, kernel) == 0) return &cost->parts[i];
+  }
+  DcsrKernelCounts* part = &cost->parts[cost->part_count++];
+  part->kernel = kernel;
+  return part;
+}
+
+// The 1x1 convolutions that conv2d_im2col makes of `tiles` tiles.
+static void count_tiles(const Work* work, const DcsrPlan* plan, const DcsrLayer* tile,
+                        uint64_t tiles, uint64_t pixels, DcsrCost* cost) {
+  if (tiles == 0 || pixels == 0) return;
+  Work of_tile = *work;
+  of_tile.layer = tile;
+  of_tile.vectors = pixels;
+  const DcsrPlan inner = dcsr_plan_tile(plan->kernels, tile, (size_t)pixels, plan->inner_bytes,
+                                        (uint32_t)plan->longest_row);
+  uint64_t counts[kDcsrCountCount] = {0};
+  count_kernel(&of_tile, &inner, counts);
+  DcsrKernelCounts* part = part_of(cost, kKernelNames[inner.kernel->id]);
+  for (uint32_t i = 0; i < kDcsrCountCount; ++i) part->counts[i] += tiles * counts[i];
+  cost->gathers += tiles * count_gathers(&of_tile, &inner);
+}
+
+static void count_im2col(const Work* work, const DcsrPlan* plan, DcsrCost* cost) {
+  DcsrKernelCounts* part = part_of(cost, kKernelNames[plan->kernel->id]);
+  part->counts[kDcsrCountLayer] = 1;
+  part->counts[kDcsrCountTile] = divide_up(work->vectors, plan->tile_pixels);
+  part->counts[kDcsrCountPatch] = work->vectors;
+  part->counts[kDcsrCountPiece] = work->pieces;
+  part->counts[kDcsrCountByte] = work->vectors * work->cols;
+  const DcsrLayer tile = dcsr_tile_layer(work->layer);
+  const uint64_t full = work->vectors / plan->tile_pixels;
+  count_tiles(work, plan, &tile, full, plan->tile_pixels, cost);
+  count_tiles(work, plan, &tile, 1, work->vectors % plan->tile_pixels, cost);
+}
+
+// The dense product; the encoding does not matter.
+static void count_dense(const Work* work, DcsrKernelCounts* dense) {
+  const DcsrLayer* layer = work->layer;
+  const bool is_int16 = layer->int16_activations;
+  const uint64_t taps = (uint64_t)layer->filter_h * layer->filter_w;
+  // Vectors are not filled at the end of a row.
+  const uint64_t lanes = work->core_class != kDcsrClassMve ? 1 : is_int16 ? 8 : 16;
+  const uint64_t outputs = work->vectors * work->rows;
+  uint64_t* counts = dense->counts;
+  counts[kDcsrCountLayer] = 1;
+  counts[kDcsrCountOutput] = outputs;
+  counts[kDcsrCountProduct] = outputs * (divide_up(work->cols, lanes) * lanes);
+  if (layer->op == kDcsrOpFullyConnected) {
+    dense->kernel = is_int16 ? "dense_fully_connected_int16" : "dense_fully_connected";
+    return;
+  }
+  dense->kernel = is_int16 ? "dense_conv2d_int16" : taps == 1 ? "dense_conv1x1" : "dense_conv2d";
+  counts[kDcsrCountInput] = work->vectors * work->cols;
+  counts[kDcsrCountPatch] = work->vectors;
+  // With int16 activations patches are copied tap by tap, also those of a 1x1 filter.
+  counts[kDcsrCountPiece] = is_int16 ? work->vectors * taps : work->pieces;
+}
+
+// Whether all sizes are positive and the output has at most INT32_MAX pixels, so that no count
+// overflows 64 bits.
+static bool shape_is_valid(const DcsrConvShape* shape) {
+  if (shape->batches < 1 || shape->input_height < 1 || shape->input_width < 1) return false;
+  if (shape->output_height < 1 || shape->output_width < 1) return false;
+  const uint64_t image = (uint64_t)shape->output_height * (uint64_t)shape->output_width;
+  return image <= INT32_MAX && image * (uint64_t)shape->batches <= INT32_MAX;
+}
+
+int32_t dcsr_cost(const void* data, size_t size, const DcsrConvShape* shape, uint32_t core_class,
+                  uint64_t budget, DcsrCost* cost) {
+  memset(cost, 0, sizeof(*cost));
+  DcsrLayer layer;
+  DcsrStatus status = dcsr_layer_parse(data, size, &layer);
+  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  if (status != kDcsrOk) return (int32_t)status;
+  if (core_class >= kDcsrClassCount || !shape_is_valid(shape)) {
+    return (int32_t)kDcsrErrorHeader;
+  }
+  const DcsrKernels* kernels = dcsr_planning_table(layer.op, (DcsrCoreClass)core_class);
+  if (budget == UINT64_MAX) budget = dcsr_scratch_budget(kernels, &layer);
+  DcsrPlan plan;
+  memset(&plan, 0, sizeof(plan));
+  dcsr_plan(kernels, &layer, shape, (size_t)budget, &plan);
+  const Work work = measure(&layer, shape, (DcsrCoreClass)core_class);
+  cost->kernel = constants_name(&layer, &plan);
+  cost->scratch_bytes = plan.scratch_bytes;
+  cost->is_portable = is_portable(plan.kernel->id) && layer.op == kDcsrOpConv2d ? 1 : 0;
+  if (plan.kernel->id == kDcsrKernel_conv2d_im2col) {
+    count_im2col(&work, &plan, cost);
+  } else {
+    DcsrKernelCounts* part = part_of(cost, constants_name(&layer, &plan));
+    count_kernel(&work, &plan, part->counts);
+    cost->gathers = count_gathers(&work, &plan);
+  }
+  count_dense(&work, &cost->dense);
+  return (int32_t)kDcsrOk;
+}
+
+uint32_t dcsr_default_scratch(uint32_t core_class) {
+  if (core_class >= kDcsrClassCount) return 0;
+  return dcsr_planning_table(kDcsrOpConv2d, (DcsrCoreClass)core_class)->scratch_budget;
+}
+
+#define DCSR_COUNT_NAME(name, text, coded) text,
+static const char* const kCountNames[] = {DCSR_ALL_COUNTS(DCSR_COUNT_NAME)};
+#undef DCSR_COUNT_NAME
+#define DCSR_COUNT_CODED(name, text, coded) coded,
+static const uint8_t kCountIsCoded[] = {DCSR_ALL_COUNTS(DCSR_COUNT_CODED)};
+#undef DCSR_COUNT_CODED
+
+uint32_t dcsr_count_count(void) { return kDcsrCountCount; }
+
+const char* dcsr_count_name(uint32_t count) { return kCountNames[count]; }
+
+uint32_t dcsr_count_is_coded(uint32_t count) { return kCountIsCoded[count]; }
+
+size_t dcsr_cost_bytes(void) { return sizeof(DcsrCost); }

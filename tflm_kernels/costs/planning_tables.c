@@ -1,0 +1,26 @@
+// The tables of all classes of cores, without run functions.
+
+#include "tflm_kernels/costs/costs.h"
+#include "tflm_kernels/planning/kernel_lists.h"
+#include "tflm_kernels/planning/planners.h"
+
+#define DCSR_PLANNER_ENTRY(name) {dcsr_plan_##name, NULL, kDcsrKernel_##name},
+
+DCSR_DEFINE_CONV2D_KERNELS(kConv2dReference, REFERENCE, DCSR_PLANNER_ENTRY, NULL);
+DCSR_DEFINE_CONV2D_KERNELS(kConv2dArmv6m, ARMV6M, DCSR_PLANNER_ENTRY, NULL);
+DCSR_DEFINE_CONV2D_KERNELS(kConv2dArmv7m, ARMV7M, DCSR_PLANNER_ENTRY, NULL);
+DCSR_DEFINE_CONV2D_KERNELS(kConv2dMve, MVE, DCSR_PLANNER_ENTRY, NULL);
+DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kFullyConnectedReference, REFERENCE, DCSR_PLANNER_ENTRY, NULL);
+DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kFullyConnectedArmv6m, ARMV6M, DCSR_PLANNER_ENTRY, NULL);
+DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kFullyConnectedArmv7m, ARMV7M, DCSR_PLANNER_ENTRY, NULL);
+DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kFullyConnectedMve, MVE, DCSR_PLANNER_ENTRY, NULL);
+
+static const DcsrKernels* const kTables[2][kDcsrClassCount] = {
+    {&kConv2dReference, &kConv2dArmv6m, &kConv2dArmv7m, &kConv2dMve},
+    {&kFullyConnectedReference, &kFullyConnectedArmv6m, &kFullyConnectedArmv7m,
+     &kFullyConnectedMve},
+};
+
+const DcsrKernels* dcsr_planning_table(DcsrOp op, DcsrCoreClass core_class) {
+  return kTables[op == kDcsrOpFullyConnected ? 1 : 0][core_class];
+}
