@@ -34,7 +34,10 @@ def layer_costs(rng: np.random.Generator, filter_size: tuple[int, int] = (1, 1),
         filter_size=filter_size,
         same_padding=filter_size != (1, 1),
     )
-    shape = cost.Shape(vectors, (1, vectors), (1, vectors))
+    # Images of many shapes, whose patches differ in their pieces.
+    height = int(rng.integers(1, 15))
+    size = (height, vectors // height)
+    shape = cost.Shape(size[0] * size[1], size, size)
     return cost.coding(packed.streams), cost.costs("cortex-m4", packed, shape), packed.streams.nbytes
 
 
