@@ -1,5 +1,5 @@
-// The dense baseline by CMSIS-NN. The input zero point is folded into the bias, so that it is told
-// an offset of 0.
+// The dense baseline with CMSIS-NN. The input zero point is folded into the bias, so the input
+// offset is 0.
 
 #include "tflm_kernels/baseline/dense_cmsis_nn.h"
 
@@ -18,10 +18,10 @@ static cmsis_nn_activation activation(const DcsrLayer* layer) {
   return range;
 }
 
-// CMSIS-NN has pointers to what it only reads.
+// CMSIS-NN takes pointers to mutable data even where it only reads.
 static void* without_const(const void* data) { return (void*)(uintptr_t)data; }
 
-// The shifts as int32, and what CMSIS-NN asks for.
+// Scratch holds the shifts as int32, then the buffer that CMSIS-NN requests.
 static size_t shift_bytes(const DcsrLayer* layer) {
   return ((size_t)layer->rows * sizeof(int32_t) + 15) / 16 * 16;
 }
@@ -71,7 +71,8 @@ void dcsr_dense_fully_connected_cmsis_nn(const DcsrLayer* layer, int32_t batches
   const cmsis_nn_dims out = {batches, 1, 1, rows};
   const cmsis_nn_dims filter = {cols, 1, 1, rows};
   const cmsis_nn_dims bias = {1, 1, 1, rows};
-  // With MVE it wants the row sums times the input offset, plus the bias: that is the bias.
+  // With MVE CMSIS-NN needs the row sums times the input offset, plus the bias. The offset is 0, so
+  // this is the bias.
   const cmsis_nn_context context = {without_const(layer->bias), rows * (int32_t)sizeof(int32_t)};
   const cmsis_nn_fc_params parameters = {
       .input_offset = 0,

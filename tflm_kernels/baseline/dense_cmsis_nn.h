@@ -1,5 +1,5 @@
-// dense_cmsis_nn.c: CMSIS-NN as the dense baseline, if the build has it
-// (--//third_party/cmsis:nn=LABEL, docs/cortex_m.md#cmsis).
+// CMSIS-NN as the dense baseline, if the build has it (--//third_party/cmsis:nn=LABEL,
+// docs/cortex_m.md#cmsis): dense_cmsis_nn.c.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_CMSIS_NN_H_
 #define DCSR_TFLM_KERNELS_BASELINE_DENSE_CMSIS_NN_H_
@@ -22,14 +22,14 @@
 extern "C" {
 #endif
 
-// Whether it has a kernel for the layer: convolutions with a multiplier per row, fully connected
-// layers with one for all.
+// Whether CMSIS-NN has a kernel for the layer: convolutions need a multiplier per row, fully
+// connected layers one for all rows.
 static inline bool dcsr_dense_cmsis_nn_takes(const DcsrLayer* layer) {
   return (layer->op == kDcsrOpConv2d) == (layer->requantize_stride == 1);
 }
 
-// Contract as in dense_baseline.h, for layers that it takes. Should CMSIS-NN refuse one, the output
-// stays as it is.
+// Contracts as in dense_baseline.h, for layers that dcsr_dense_cmsis_nn_takes(). If CMSIS-NN
+// refuses a layer, the output is not written.
 size_t dcsr_dense_conv1x1_cmsis_nn_scratch_bytes(const DcsrLayer* layer,
                                                  const DcsrConvShape* shape);
 void dcsr_dense_conv1x1_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,

@@ -1,6 +1,10 @@
 // Dense 1x1 convolution in C, for cores without the DSP extension (Cortex-M0+, M3).
 //
-// Two rows and two pixels at a time: four products from four loads.
+// Input:   NHWC, int8.
+// Output:  NHWC, int8.
+// Scratch: none.
+//
+// Multiplies two rows with two pixels at a time: four products from four loads.
 
 #include "tflm_kernels/baseline/dense_conv1x1_c.h"
 
@@ -12,14 +16,14 @@
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/row_scale.h"
 
-// Of row and pixel.
+// Sums of two rows and two pixels: s[row][pixel].
 typedef struct {
   uint32_t s00, s01, s10, s11;
 } Sums;
 
 #if defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
 
-// Eight registers are enough for one pixel.
+// One pixel needs only the eight low registers.
 DCSR_NOINLINE static void multiply_pixel(const int8_t* weights0, const int8_t* weights1,
                                          const int8_t* x, uint32_t cols, uint32_t sums[2]) {
   uint32_t sum0 = 0;
@@ -44,7 +48,7 @@ static Sums multiply(const int8_t* weights0, const int8_t* weights1, const int8_
 
 #else
 
-// Not inline: it takes all registers.
+// Not inline, as it needs all registers.
 DCSR_NOINLINE static Sums multiply(const int8_t* weights0, const int8_t* weights1,
                                    const int8_t* pixel0, const int8_t* pixel1, uint32_t cols) {
   uint32_t s00 = 0;
@@ -68,7 +72,7 @@ DCSR_NOINLINE static Sums multiply(const int8_t* weights0, const int8_t* weights
 
 #endif
 
-// One or two rows, one or two pixels.
+// Writes the outputs of one or two rows for one or two pixels.
 static void multiply_rows(const DcsrLayer* layer, uint32_t row, bool two_rows, const int8_t* pixel0,
                           const int8_t* pixel1, bool two_pixels, int8_t* output) {
   const size_t rows = layer->rows;

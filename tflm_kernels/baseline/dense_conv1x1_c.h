@@ -1,4 +1,4 @@
-// dense_conv1x1_c.c: what sparse kernels are measured against on cores without the DSP extension.
+// Dense baseline on cores without the DSP extension: dense_conv1x1_c.c.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_CONV1X1_C_H_
 #define DCSR_TFLM_KERNELS_BASELINE_DENSE_CONV1X1_C_H_
@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-// Contract as in kernels.h; layers of the dense encoding.
+// Contract as in kernels.h. The encoding has to be dense.
 void dcsr_dense_conv1x1_c(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                           int8_t* output);
 

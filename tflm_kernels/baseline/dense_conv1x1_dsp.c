@@ -1,9 +1,13 @@
-// Dense 1x1 convolution with the DSP extension (Cortex-M4, M7, M33): what CMSIS-NN does there.
+// Dense 1x1 convolution with the DSP extension (Cortex-M4, M7, M33), as in CMSIS-NN.
 //
-// Two pixels are widened to int16 once, in the order that SXTB16 gives: for every four columns
-// x[cols / 4][2 words][2 pixels], word 0 with columns 0 and 2, word 1 with 1 and 3. Then two rows
-// at a time: eight SMLAD for sixteen products, with weights widened for both pixels. GCC keeps
-// neither the sums nor the pointers of this loop in registers, so it is in assembly.
+// Input:   NHWC, int8.
+// Output:  NHWC, int8.
+// Scratch: two pixels, widened to int16.
+//
+// Two pixels are widened to int16 once, in the order of SXTB16: x[cols / 4][2 words][2 pixels],
+// where word 0 has columns 0 and 2 of four, word 1 columns 1 and 3. Then two rows at a time are
+// multiplied: eight SMLAD for sixteen products; the widened weights serve both pixels. The loop is
+// in assembly, as GCC keeps neither its sums nor its pointers in registers.
 
 #include "tflm_kernels/baseline/dense_conv1x1_dsp.h"
 
@@ -15,7 +19,7 @@
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/row_scale.h"
 
-enum { kQuadWords = 4 };  // of four columns of two pixels
+enum { kQuadWords = 4 };  // words of four columns of two pixels
 
 static uint32_t count_quads(const DcsrLayer* layer) { return (layer->cols + 3) / 4; }
 
@@ -34,7 +38,7 @@ static void widen(const int8_t* pixel, uint32_t cols, uint32_t* x) {
   }
 }
 
-// Of row and pixel.
+// Sums of two rows and two pixels: s[row][pixel].
 typedef struct {
   uint32_t s00, s01, s10, s11;
 } Sums;
@@ -51,7 +55,7 @@ static inline void multiply_quad(uint32_t weights0, uint32_t weights1, const uin
   sums->s11 = dcsr_dsp_smlad(odd1, x[3], dcsr_dsp_smlad(even1, x[1], sums->s11));
 }
 
-// `quads` > 0
+// Adds the products of `quads` > 0 times four columns.
 static inline void multiply_quads(const int8_t* weights0, const int8_t* weights1, const uint32_t* x,
                                   uint32_t quads, Sums* sums) {
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
@@ -155,7 +159,7 @@ void dcsr_dense_conv1x1_dsp(const DcsrLayer* layer, const DcsrConvShape* shape, 
     const bool two = left > 1;
     const int8_t* first = dcsr_next_pixel(&pixels);
     widen(first, layer->cols, x);
-    // One left: twice, so that nothing uninitialised is read.
+    // A single last pixel is used twice, so that nothing uninitialized is read.
     widen(two ? dcsr_next_pixel(&pixels) : first, layer->cols, x + 1);
     multiply_pixels(layer, x, two, output);
     if (!two) break;

@@ -1,4 +1,4 @@
-// dense_conv1x1_dsp.c: what sparse kernels are measured against on cores with the DSP extension.
+// Dense baseline on cores with the DSP extension: dense_conv1x1_dsp.c.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_CONV1X1_DSP_H_
 #define DCSR_TFLM_KERNELS_BASELINE_DENSE_CONV1X1_DSP_H_
@@ -13,7 +13,7 @@ extern "C" {
 
 size_t dcsr_dense_conv1x1_dsp_scratch_bytes(const DcsrLayer* layer);
 
-// Contract as in kernels.h; layers of the dense encoding. Scratch is aligned to 4.
+// Contract as in kernels.h. The encoding has to be dense. Scratch is aligned to 4.
 void dcsr_dense_conv1x1_dsp(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                             int8_t* output, void* scratch);
 

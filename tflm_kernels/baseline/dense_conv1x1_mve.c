@@ -1,8 +1,12 @@
-// Dense 1x1 convolution with MVE (Cortex-M55, M85): what CMSIS-NN does there.
+// Dense 1x1 convolution with MVE (Cortex-M55, M85), as in CMSIS-NN.
+//
+// Input:   NHWC, int8.
+// Output:  NHWC, int8.
+// Scratch: none.
 //
 // Four pixels at a time share the loads of a row of weights, 16 in a vector. Four rows are
-// requantised together, of which the last may overlap with those before. The last one to three
-// pixels of a map, and layers with less than four rows, go the way of a fully connected layer.
+// requantized together; the last four may overlap with the previous ones. The last one to three
+// pixels of a map, and layers with less than four rows, are computed as a fully connected layer.
 
 #include "tflm_kernels/baseline/dense_conv1x1_mve.h"
 
@@ -19,7 +23,7 @@
 
 enum { kBlockPixels = kDcsrDenseMveLanes };
 
-// sums[pixel][row] of four rows. Not inline: it takes all registers.
+// Writes sums[pixel][row] of four rows. Not inline, as it needs all registers.
 DCSR_NOINLINE static void multiply_rows(const int8_t* weights,
                                         const int8_t* const pixels[kBlockPixels], uint32_t cols,
                                         int32_t* sums) {

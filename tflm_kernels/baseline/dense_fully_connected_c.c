@@ -1,5 +1,9 @@
 // Dense fully connected layer in C, for cores without the DSP extension (Cortex-M0+, M3).
 //
+// Input:   [batches][cols], int8.
+// Output:  [batches][rows], int8.
+// Scratch: none.
+//
 // Two rows at a time share the load of an activation.
 
 #include "tflm_kernels/baseline/dense_fully_connected_c.h"

@@ -1,5 +1,4 @@
-// dense_fully_connected_c.c: what sparse kernels are measured against on cores without the DSP
-// extension.
+// Dense baseline on cores without the DSP extension: dense_fully_connected_c.c.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_FULLY_CONNECTED_C_H_
 #define DCSR_TFLM_KERNELS_BASELINE_DENSE_FULLY_CONNECTED_C_H_
@@ -10,7 +9,7 @@
 extern "C" {
 #endif
 
-// Contract as in kernels.h; layers of the dense encoding.
+// Contract as in kernels.h. The encoding has to be dense.
 void dcsr_dense_fully_connected_c(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                                   int8_t* output);
 

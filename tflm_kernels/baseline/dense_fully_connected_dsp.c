@@ -1,7 +1,10 @@
-// Dense fully connected layer with the DSP extension (Cortex-M4, M7, M33): what CMSIS-NN does
-// there.
+// Dense fully connected layer with the DSP extension (Cortex-M4, M7, M33), as in CMSIS-NN.
 //
-// Four rows at a time share the widening of four activations; two SMLAD are four products.
+// Input:   [batches][cols], int8.
+// Output:  [batches][rows], int8.
+// Scratch: none.
+//
+// Four rows at a time share the widening of four activations. Two SMLAD compute four products.
 
 #include "tflm_kernels/baseline/dense_fully_connected_dsp.h"
 
@@ -61,7 +64,7 @@ void dcsr_dense_fully_connected_dsp(const DcsrLayer* layer, int32_t batches, con
       const uint32_t count = left < kBlockRows ? left : (uint32_t)kBlockRows;
       const int8_t* weights[kBlockRows];
       for (uint32_t i = 0; i < kBlockRows; ++i) {
-        // Rows that there are not: the last one again.
+        // Beyond the last row, use the last row again.
         weights[i] = layer->values + (size_t)(row + (i < count ? i : count - 1)) * layer->cols;
       }
       uint32_t sums[kBlockRows];

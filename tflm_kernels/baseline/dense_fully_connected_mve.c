@@ -1,7 +1,11 @@
-// Dense fully connected layer with MVE (Cortex-M55, M85): what CMSIS-NN does there.
+// Dense fully connected layer with MVE (Cortex-M55, M85), as in CMSIS-NN.
 //
-// Four rows at a time share the loads of the activations, 16 in a vector. The last four may overlap
-// with those before.
+// Input:   [batches][cols], int8.
+// Output:  [batches][rows], int8.
+// Scratch: none.
+//
+// Four rows at a time share the loads of the activations, 16 in a vector. The last four rows may
+// overlap with the previous ones.
 
 #include "tflm_kernels/baseline/dense_fully_connected_mve.h"
 
@@ -22,7 +26,7 @@ static inline DcsrDenseMveSums multiply_rows(const int8_t* weights, size_t step,
   return dcsr_dense_mve_multiply(x, rows, cols);
 }
 
-// A layer with less than four rows.
+// Computes a layer with less than four rows.
 static void multiply_single_rows(const DcsrLayer* layer, const int8_t* x, int8_t* output) {
   for (uint32_t row = 0; row < layer->rows; ++row) {
     const int8_t* weights = layer->values + (size_t)row * layer->cols;

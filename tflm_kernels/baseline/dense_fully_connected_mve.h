@@ -1,5 +1,4 @@
-// dense_fully_connected_mve.c: what sparse kernels are measured against on cores with MVE, and only
-// there.
+// Dense baseline on cores with MVE: dense_fully_connected_mve.c. Only defined there.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_FULLY_CONNECTED_MVE_H_
 #define DCSR_TFLM_KERNELS_BASELINE_DENSE_FULLY_CONNECTED_MVE_H_
@@ -10,7 +9,7 @@
 extern "C" {
 #endif
 
-// Contract as in kernels.h; layers of the dense encoding, no scratch.
+// Contract as in kernels.h. The encoding has to be dense. Needs no scratch.
 void dcsr_dense_fully_connected_mve(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                                     int8_t* output);
 

@@ -1,8 +1,12 @@
-// Dense layers with int16 activations: what CMSIS-NN does for them.
+// Dense layers with int16 activations, as in CMSIS-NN. In C, with DSP or with MVE.
 //
-// A convolution copies the patches of four output pixels to scratch, [pixel][cols], and multiplies
-// a row of weights with all four; a fully connected layer multiplies its input with four rows. Sums
-// have 32 bits for up to kPartColumns columns, each product being at most 2^22, and then go to 64.
+// Input:   NHWC, or [batches][cols], int16.
+// Output:  NHWC, or [batches][rows], int16.
+// Scratch: convolutions: four patches, [pixel][cols]. Fully connected layers: none.
+//
+// A convolution copies the patches of four output pixels to scratch and multiplies a row of weights
+// with all four. A fully connected layer multiplies its input with four rows. Sums have 32 bits for
+// up to kPartColumns columns, each product being at most 2^22, and are then added to 64-bit sums.
 
 #include "tflm_kernels/baseline/dense_int16.h"
 
@@ -23,11 +27,12 @@ enum {
   kPartColumns = 496,  // less than 2^31 / 2^22
 };
 
-// Both products: sums[i] of `columns` <= kPartColumns columns.
+// The two products, multiply_vectors() and multiply_rows(), write sums[i] of `columns` <=
+// kPartColumns columns.
 
 #if DCSR_HAS_MVE
 
-// In assembly, as GCC 12 makes no loops with tail predication.
+// In assembly, as GCC 12 does not generate loops with tail predication.
 #define DCSR_INT16_LOOP(load_shared, shared_bytes, load_other, other_bytes)             \
   __asm__ volatile(                                                                     \
       "dlstp.16 lr, %[columns]\n"                                                       \
@@ -75,7 +80,7 @@ DCSR_NOINLINE static void multiply_rows(const int8_t* const weights[kLanes], con
 
 #if defined(__ARM_FEATURE_DSP)
 
-// Four weights as two words of int16, in order.
+// Widens four weights to two words of int16, in order.
 static inline void widen(const int8_t* weights, uint32_t words[2]) {
   const uint32_t bytes = dcsr_dsp_load(weights);
   const uint32_t even = dcsr_dsp_even(bytes);
@@ -125,7 +130,7 @@ DCSR_NOINLINE static void multiply_vectors(const int8_t* weights, const int16_t*
   sums[3] = sum3;
 }
 
-// Two rows at a time share the load of activations.
+// Multiplies two rows, which share the loads of activations.
 DCSR_NOINLINE static void multiply_two_rows(const int8_t* weights0, const int8_t* weights1,
                                             const int16_t* x, uint32_t columns, int32_t sums[2]) {
   int32_t sum0 = 0;
@@ -197,7 +202,7 @@ static inline uint32_t part_of(uint32_t cols, uint32_t done) {
   return cols - done < kPartColumns ? cols - done : (uint32_t)kPartColumns;
 }
 
-// A row with the four vectors at `x`, of which the first `count` are stored.
+// Multiplies a row with the four vectors at `x` and stores the outputs of the first `count`.
 static void multiply_patches(const DcsrLayer* layer, uint32_t row, const int16_t* x, size_t count,
                              int16_t* output) {
   const uint32_t cols = layer->cols;
@@ -245,7 +250,8 @@ void dcsr_dense_conv2d_int16_patches(const DcsrLayer* layer, const DcsrConvShape
                                      const int16_t* input, int16_t* output, void* scratch) {
   int16_t* x = (int16_t*)scratch;
   DcsrPatches patches = dcsr_patches(layer, shape, input);
-  // What a last block with fewer pixels does not copy is multiplied, but not stored.
+  // A last block with fewer pixels multiplies patches that it did not copy, but does not store
+  // them.
   memset(x, 0, dcsr_dense_int16_scratch_bytes(layer));
   for (size_t left = dcsr_pixel_count(shape); left > 0;) {
     const size_t count = left < kLanes ? left : (size_t)kLanes;
@@ -275,7 +281,7 @@ void dcsr_dense_fully_connected_int16_rows(const DcsrLayer* layer, int32_t batch
         part = part_of(cols, done);
         const int8_t* weights[kLanes];
         for (uint32_t r = 0; r < kLanes; ++r) {
-          // Rows that there are not: the last once more.
+          // Beyond the last row, use the last row again.
           const uint32_t other = r < count ? r : count - 1;
           weights[r] = layer->values + (size_t)(row + other) * cols + done;
         }

@@ -1,4 +1,4 @@
-// dense_int16.c: dense layers with int16 activations.
+// Dense layers with int16 activations: dense_int16.c.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_INT16_H_
 #define DCSR_TFLM_KERNELS_BASELINE_DENSE_INT16_H_

@@ -1,5 +1,5 @@
-// What the dense kernels for cores with MVE share: four dot products at a time, and requantisation
-// of four rows at a time. Empty for other targets.
+// Helpers of the dense kernels with MVE: four dot products at a time, and requantization of four
+// rows at a time. Empty for other targets.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_MVE_H_
 #define DCSR_TFLM_KERNELS_BASELINE_DENSE_MVE_H_
@@ -23,8 +23,8 @@ typedef struct {
   int32_t sum0, sum1, sum2, sum3;
 } DcsrDenseMveSums;
 
-// The products of `vector` and each of the others, all of `length` > 0 elements at any address.
-// Modulo 2^32.
+// Returns the dot products of `vector` with each of `others`, modulo 2^32. All have `length` > 0
+// elements and any alignment.
 static inline DcsrDenseMveSums dcsr_dense_mve_multiply(
     const int8_t* vector, const int8_t* const others[kDcsrDenseMveLanes], uint32_t length) {
   const int8_t* other0 = others[0];
@@ -32,8 +32,8 @@ static inline DcsrDenseMveSums dcsr_dense_mve_multiply(
   const int8_t* other2 = others[2];
   const int8_t* other3 = others[3];
   DcsrDenseMveSums sums = {0, 0, 0, 0};
-  // In assembly, as GCC 12 makes no loops with tail predication. The last 1 to 16 elements are
-  // predicated: nothing behind them is read. Te: VMLADAVA adds to even registers.
+  // In assembly, as GCC 12 does not generate loops with tail predication. The last 1 to 16 elements
+  // are predicated: nothing past them is read. Te: VMLADAVA adds to even registers.
   __asm__ volatile(
       "dlstp.8 lr, %[length]\n"
       "1:\n"
@@ -55,7 +55,7 @@ static inline DcsrDenseMveSums dcsr_dense_mve_multiply(
   return sums;
 }
 
-// What dcsr_requantize() takes from a layer for four rows.
+// The parameters of dcsr_requantize() for four rows.
 typedef struct {
   int32x4_t bias;
   int32x4_t multiplier;
@@ -63,7 +63,7 @@ typedef struct {
   int32x4_t right;  // shift, if negative
 } DcsrDenseMveRows;
 
-// Of the rows `row` to row + 3.
+// Loads the parameters of rows `row` to `row` + 3.
 static inline DcsrDenseMveRows dcsr_dense_mve_rows(const DcsrLayer* layer, uint32_t row) {
   DcsrDenseMveRows rows;
   int32x4_t shift;
@@ -81,14 +81,15 @@ static inline DcsrDenseMveRows dcsr_dense_mve_rows(const DcsrLayer* layer, uint3
   return rows;
 }
 
-// dcsr_requantize() of four rows: any sums, which have no bias yet, and any shifts.
+// dcsr_requantize() of four rows, for any sums without bias and any shifts.
 static inline void dcsr_dense_mve_requantize(const DcsrLayer* layer, const DcsrDenseMveRows* rows,
                                              int32x4_t sums, int8_t* output) {
   const int32x4_t shifted = vshlq_s32(vaddq_s32(sums, rows->bias), rows->left);
-  // Saturates only for two times -2^31, and no multiplier is negative.
+  // Saturates only for -2^31 times -2^31, and no multiplier is negative.
   const int32x4_t high = vqrdmulhq_s32(shifted, rows->multiplier);
-  // VRSHL rounds halves up; those of negative numbers go down if they are 1 less. Saturating, as
-  // the lowest number is no half. Nothing is subtracted without a shift to the right.
+  // VRSHL rounds halves up. Halves of negative numbers round down if 1 is subtracted first. The
+  // subtraction saturates, as the lowest number is not a half. Without a shift to the right nothing
+  // is subtracted.
   const int32x4_t nudge = vshrq_n_s32(vandq_s32(high, rows->right), 31);
   const int32x4_t scaled = vrshlq_s32(vqaddq_s32(high, nudge), rows->right);
   int32x4_t out = vaddq_n_s32(scaled, layer->output_zero_point);

@@ -1,5 +1,5 @@
 // The layers that every kernel is tested with, on the host and on targets.
-// Only data: the weights and activations are made by make_case() (layers.h).
+// This is only a table: make_case() (layers.h) makes weights and activations.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_CASES_H_
 #define DCSR_TFLM_KERNELS_TESTING_CASES_H_
@@ -14,12 +14,12 @@
 extern "C" {
 #endif
 
-// Where the nonzeros are.
+// Positions of the nonzeros.
 typedef enum {
-  kPatternRandom,        // each weight with nonzero_permille
-  kPatternZero,          // nowhere
+  kPatternRandom,        // each weight with probability nonzero_permille / 1000
+  kPatternZero,          // no nonzeros
   kPatternEmptyAndFull,  // row 0 empty, 1 full, 2 random, 3 empty ...
-  kPatternCounted,       // row r has r % 50 nonzeros: every partial group
+  kPatternCounted,       // row r has r % 50 nonzeros: covers every partial group
   kPatternClustered,     // 24 at the start of the row, the others at its end
   kPatternFirstAndLast,  // the first column, or the last, or both
 } CasePattern;
@@ -27,14 +27,14 @@ typedef enum {
 typedef enum {
   kValuesRandom,   // weights -127 .. 127, activations -128 .. 127
   kValuesExtreme,  // weights -128, -127, 127, activations -128, 127
-  kValuesTiny,     // weights and activations less zero point -1 .. 1
+  kValuesTiny,     // weights, and activations minus zero point, -1 .. 1
 } CaseValues;
 
 typedef enum {
   kBiasRandom,
   kBiasWraps,  // close to the ends of int32: the sum wraps
-  kBiasEnds,  // sums shifted left are within 128 of the ends, multipliers 2^31 - 1: adding the zero
-              // point wraps; shifts 0 and up, values tiny
+  kBiasEnds,   // sums shifted left are within 128 of the ends, multipliers 2^31 - 1, so adding the
+               // zero point wraps; needs shifts >= 0 and tiny values
 } CaseBias;
 
 typedef struct {
@@ -43,7 +43,7 @@ typedef struct {
   uint32_t rows;
   uint32_t cols;
   int32_t batches;
-  int32_t input_height;  // CONV_2D only, and so on
+  int32_t input_height;  // CONV_2D only, like the next three
   int32_t input_width;
   uint32_t stride_h;
   uint32_t stride_w;
@@ -56,7 +56,7 @@ typedef struct {
   int32_t activation_min;
   int32_t activation_max;
   bool per_row;
-  int32_t shift_min;  // both 0: such that outputs spread over int8
+  int32_t shift_min;  // if both are 0, shifts are chosen so that outputs spread over int8
   int32_t shift_max;
 } DcsrCase;
 

@@ -1,5 +1,6 @@
-// Convolutions with filters larger than 1x1 that every kernel for them is tested with, on the host
-// and on targets. Only data: make_window_case() (layers.h) makes the rest.
+// Convolutions with filters larger than 1x1. Every kernel for them is tested with all of these, on
+// the host and on targets. This is only a table: make_window_case() (layers.h) makes weights and
+// activations.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_CONV2D_CASES_H_
 #define DCSR_TFLM_KERNELS_TESTING_CONV2D_CASES_H_

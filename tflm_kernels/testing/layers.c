@@ -1,4 +1,4 @@
-// Generator and oracle of the kernel tests. Nothing of the library is used here.
+// Generator and oracle of the kernel tests. Uses nothing of the library.
 
 #include "tflm_kernels/testing/layers.h"
 
@@ -82,11 +82,11 @@ static void fill_row(const DcsrCase* c, uint32_t r, int8_t* row, Random* random)
   }
 }
 
-// A shift that brings the sums of a row to the range of int8.
+// Returns a shift that scales the sums of a row to the range of int8.
 static int32_t fitting_shift(const int8_t* row, uint32_t cols) {
-  uint64_t square_sum = 0;  // the expected square of the sum is 2^13 times it
+  uint64_t square_sum = 0;  // 2^13 times this is the expected square of the sum
   for (uint32_t i = 0; i < cols; ++i) square_sum += (uint64_t)(row[i] * row[i]);
-  int32_t bits = 0;  // of the square
+  int32_t bits = 0;  // of square_sum
   while (bits < 40 && square_sum >> bits > 0) ++bits;
   return 6 - (bits + 13) / 2;
 }
@@ -123,15 +123,15 @@ static int32_t random_bias(const DcsrCase* c, uint32_t r, Random* random) {
                                   : random_between(random, -5000, 5000);
 }
 
-// Taps of the filter along one dimension, and the pixels that they span.
+// Number of filter taps along one dimension. span_of(): the pixels that they span.
 static int32_t taps_of(uint32_t filter) { return filter > 0 ? (int32_t)filter : 1; }
 
 static int32_t span_of(uint32_t filter, uint32_t dilation) {
   return (taps_of(filter) - 1) * (int32_t)dilation + 1;
 }
 
-// The positions at which the filter starts: every `stride` pixels, with SAME padding in all of the
-// input, else where it does not leave it.
+// Number of positions at which the filter starts. They are `stride` pixels apart. With SAME padding
+// they cover the input, else the filter stays within the input.
 static int32_t output_size(int32_t input, int32_t span, uint32_t stride, bool same) {
   int32_t size = 0;
   for (int32_t first = 0; first + (same ? 1 : span) <= input; first += (int32_t)stride) ++size;
@@ -215,7 +215,7 @@ void free_case(CaseData* data) {
 }
 
 int32_t requantize_oracle(int32_t acc, int32_t multiplier, int32_t shift) {
-  // The left shift wraps: remainder of 2^32, taken as a signed number.
+  // The left shift wraps: it is modulo 2^32, as a signed number.
   int64_t a = acc;
   for (int32_t i = 0; i < shift; ++i) {
     a *= 2;
@@ -249,8 +249,8 @@ static int8_t oracle_output(const DenseLayer* layer, uint32_t row, const int8_t*
   return (int8_t)result;
 }
 
-// Where the activation is that column `column` of the matrix is multiplied with for output pixel
-// (y, x); negative outside of the image.
+// Returns the index of the activation that is multiplied with column `column` of the matrix for
+// output pixel (y, x); negative if it is outside of the image.
 static int64_t input_index(const CaseData* data, int32_t batch, int32_t y, int32_t x,
                            uint32_t column) {
   const DenseLayer* layer = &data->layer;
@@ -279,7 +279,7 @@ void dense_oracle(const CaseData* data, int8_t* output) {
     for (int32_t y = 0; y < s->output_height; ++y) {
       for (int32_t x = 0; x < s->output_width; ++x) {
         for (uint32_t c = 0; c < layer->cols; ++c) {
-          // Outside of the image: the zero point, which counts as 0.
+          // Outside of the image the activation is the zero point, which counts as 0.
           const int64_t i = input_index(data, b, y, x, c);
           vector[c] = i < 0 ? (int8_t)layer->input_zero_point : data->input[i];
         }
@@ -299,8 +299,8 @@ static int16_t int16_oracle_output(const DenseLayer* layer, uint32_t row, const 
     acc += (uint64_t)(int64_t)(weight * vector[c]);
   }
   const uint32_t i = layer->per_row ? row : 0;
-  // The multiplier to 15 bits, rounded and saturated; then one rounding, halves up. All modulo
-  // 2^64.
+  // Reduces the multiplier to 15 bits, rounded and saturated. Then rounds once, halves up. All
+  // modulo 2^64.
   int64_t reduced = ((int64_t)layer->multiplier[i] + 32768) / 65536;
   if (reduced > 32767) reduced = 32767;
   int64_t result = (int64_t)(acc * (uint64_t)reduced + (UINT64_C(1) << (14 - layer->shift[i])));
@@ -339,12 +339,12 @@ Int16Case make_int16_case(const DcsrCase* c, const Window* window, uint64_t seed
   result.data = make_window_case(c, window, seed);
   DenseLayer* layer = &result.data.layer;
   layer->input_zero_point = layer->output_zero_point = 0;
-  // As many of 256 steps as the int8 layer has of one.
+  // The range of the int8 layer, scaled by 256.
   layer->activation_min = c->activation_min * 256;
   layer->activation_max = c->activation_max * 256 + 255;
   for (uint32_t r = 0; r < (c->per_row ? c->rows : 1); ++r) {
     if (result.data.shift[r] > 7) result.data.shift[r] = 7;
-    // What is reduced to 15 bits saturates now and then.
+    // Some multipliers saturate when reduced to 15 bits.
     if (r % 5 == 4) result.data.multiplier[r] = INT32_MAX - (int32_t)random_below(&random, 70000);
   }
   result.bias = (int64_t*)allocate(c->rows * sizeof(int64_t));

@@ -1,4 +1,4 @@
-// Weights, activations and expected outputs of a case (cases.h). Allocates.
+// Makes weights, activations and expected outputs of a case (cases.h). Allocates memory.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_LAYERS_H_
 #define DCSR_TFLM_KERNELS_TESTING_LAYERS_H_
@@ -14,14 +14,14 @@
 extern "C" {
 #endif
 
-// Everything is a malloc of its exact size, so that ASan sees its end.
+// Each array is a malloc of its exact size, so that ASan detects accesses past its end.
 typedef struct {
   DenseLayer layer;
   DcsrConvShape shape;  // FULLY_CONNECTED: 1 x 1
   size_t input_size;
   size_t output_size;
   int8_t* input;
-  int8_t* weights;  // what `layer` points at
+  int8_t* weights;  // `layer` points to these four arrays
   int32_t* bias;
   int32_t* multiplier;
   int8_t* shift;
@@ -29,16 +29,16 @@ typedef struct {
 
 CaseData make_case(const DcsrCase* c, uint64_t seed);
 
-// The case as a convolution with that filter: c->cols = filter_h * filter_w * channels.
+// Makes the case as a convolution with filter `window`: c->cols = filter_h * filter_w * channels.
 CaseData make_window_case(const DcsrCase* c, const Window* window, uint64_t seed);
 
 void free_case(CaseData* data);
 
-// The oracle: a plain loop over the dense matrix with the formula that TFLM has,
-// zero point added to every activation and bias as it is in the model.
+// The oracle: a plain loop over the dense matrix with TFLM's formula. It subtracts
+// the zero point from every activation and uses the bias of the model.
 void dense_oracle(const CaseData* data, int8_t* output);
 
-// A case with int16 activations: `data` but for its input, bias and zero points.
+// A case with int16 activations: `data` except for its input, bias and zero points.
 typedef struct {
   CaseData data;
   int16_t* input;  // [data.input_size]
@@ -48,10 +48,10 @@ typedef struct {
 Int16Case make_int16_case(const DcsrCase* c, const Window* window, uint64_t seed);
 void free_int16_case(Int16Case* c);
 
-// Likewise with TFLM's formula for int16 activations.
+// The oracle with TFLM's formula for int16 activations.
 void int16_dense_oracle(const CaseData* data, const int16_t* input, int16_t* output);
 
-// docs/format.md#arithmetic, word for word, in exact 64-bit arithmetic.
+// The formula of docs/format.md#arithmetic, in exact 64-bit arithmetic.
 int32_t requantize_oracle(int32_t acc, int32_t multiplier, int32_t shift);
 
 #ifdef __cplusplus

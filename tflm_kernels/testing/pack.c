@@ -1,5 +1,5 @@
-// Test-side encoder: docs/format.md, from "Header" to "Arithmetic". Nothing of
-// the library's decoder is used here.
+// The encoder of the tests: docs/format.md, from "Header" to "Arithmetic". It
+// uses nothing of the library's decoder.
 
 #include "tflm_kernels/testing/pack.h"
 
@@ -24,17 +24,17 @@ static void append(Bytes* bytes, uint32_t value, uint32_t width) {
 }
 
 typedef struct {
-  Bytes row_length;  // u32 here
+  Bytes row_length;  // u32 until the layer is written
   Bytes index;
   Bytes delta;
   Bytes plane;
   Bytes values;
-  uint32_t gaps;        // rle: nibbles in index
-  uint32_t index_bits;  // rice, bitmap
-  uint32_t delta_bits;  // rice
+  uint32_t gaps;        // rle: number of nibbles in index
+  uint32_t index_bits;  // rice, bitmap: number of bits in index
+  uint32_t delta_bits;  // rice: number of bits in delta
 } Streams;
 
-// Bit `at` of a stream that has so many.
+// Appends a bit to a stream that has *at bits.
 static void append_bit(Bytes* bytes, uint32_t* at, uint32_t bit) {
   if (*at % 8 == 0) append(bytes, 0, 1);
   uint8_t* last = &bytes->data[bytes->size - 1];
@@ -124,11 +124,11 @@ static void encode_dcsr_row(const int8_t* row, uint32_t cols, const PackOptions*
 
   const uint32_t width = options->byte_deltas ? 8 : 4;
   const uint32_t slope = width == 4 ? 16 * cols / length : 0;
-  int32_t expected = 0;  // base if step is 0
+  int32_t expected = 0;  // the base if the step is 0
   uint32_t c = 0;
   for (uint32_t done = 0; done < length; done += 16) {
     const uint32_t lanes = length - done < 16 ? length - done : 16;
-    int32_t rest[16];  // columns less the line
+    int32_t rest[16];  // columns minus the line
     int32_t base = INT32_MAX;
     for (uint32_t l = 0; l < lanes; ++c) {
       if (row[c] == 0) continue;
@@ -144,14 +144,14 @@ static void encode_dcsr_row(const int8_t* row, uint32_t cols, const PackOptions*
   }
 }
 
-// One group of up to 16 columns within 255 of each other; `last` if the row has no further one.
+// Encodes one group of up to 16 columns, at most 255 apart. `last`: the row has no further group.
 static void encode_offset8_group(const int8_t* row, const uint32_t* column, uint32_t nonzeros,
                                  bool last, bool any_order, uint32_t* base, Streams* streams,
                                  PackStatistics* statistics) {
   const uint32_t lanes = last ? nonzeros : 16;
   uint32_t next = column[0];
   if (any_order) {
-    // As far below as all offsets fit a byte and no base is below the one before.
+    // The lowest base for which all offsets fit a byte and the step is not negative.
     const uint32_t room = 255 - (column[nonzeros - 1] - column[0]);
     next -= room < next - *base ? room : next - *base;
   }
@@ -231,12 +231,12 @@ static uint32_t rice_parameter(const PackOptions* options) {
   return options->rice_parameter != 0 ? options->rice_parameter : 15;
 }
 
-// Lengths of a complete code for `count` = 2 .. 256 symbols, shortest first. `equal`: they differ
-// by at most one.
+// Writes the lengths of a complete code for `count` = 2 .. 256 symbols, shortest first. `equal`:
+// the lengths differ by at most one.
 static void make_code_lengths(uint32_t count, bool equal, uint32_t* lengths) {
   lengths[0] = 0;
   for (uint32_t n = 1; n < count; ++n) {
-    // A symbol is split into two: the shortest one, or the longest that is not too long.
+    // Split a symbol into two: the shortest one, or the longest one below 8 bits.
     uint32_t split = 0;
     for (uint32_t i = 1; i < n; ++i) {
       const bool better = equal ? lengths[i] < lengths[split] : lengths[i] > lengths[split];
@@ -253,7 +253,7 @@ static void make_code_lengths(uint32_t count, bool equal, uint32_t* lengths) {
   }
 }
 
-// Exchanges the values for their codes and the lengths of those.
+// Replaces the values by their codes and the code lengths.
 static void encode_values(const PackOptions* options, Bytes* values) {
   const uint32_t raw_bits = options->raw_bits;
   const uint32_t symbols = UINT32_C(256) >> raw_bits;
@@ -364,7 +364,7 @@ static uint32_t index_parameter(const PackOptions* options) {
 static uint32_t bytes_of(uint32_t value) { return value <= 0xFF ? 1 : value <= 0xFFFF ? 2 : 4; }
 
 static uint32_t folded_bias(const DenseLayer* layer, uint32_t row) {
-  int32_t sum = 0;  // at most 2^25
+  int32_t sum = 0;  // at most 2^25 in magnitude
   for (uint32_t c = 0; c < layer->cols; ++c) sum += layer->weights[(size_t)row * layer->cols + c];
   return (uint32_t)layer->bias[row] - (uint32_t)layer->input_zero_point * (uint32_t)sum;
 }
@@ -396,7 +396,7 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, (uint32_t)layer->op, 1);
   append(out, (uint32_t)options->encoding, 1);
   append(out, options->huffman ? 1 : 0, 1);
-  append(out, 0, 4);  // total_bytes, known at the end
+  append(out, 0, 4);  // total_bytes, filled in at the end
   append(out, layer->rows, 4);
   append(out, layer->cols, 4);
   append(out, elements, 4);

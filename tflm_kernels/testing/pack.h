@@ -1,5 +1,5 @@
-// Packs a dense weight matrix into a layer: the encoder of the kernel tests,
-// written from docs/format.md alone. It allocates.
+// The encoder of the kernel tests: packs a dense weight matrix into a layer.
+// Written from docs/format.md alone. Allocates memory.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_PACK_H_
 #define DCSR_TFLM_KERNELS_TESTING_PACK_H_
@@ -23,7 +23,7 @@ typedef struct {
   bool same_padding;  // else VALID
 } Window;
 
-// A layer before compression, as TFLite has it.
+// A layer before compression, as in TFLite.
 typedef struct {
   DcsrOp op;
   uint32_t rows;
@@ -34,7 +34,7 @@ typedef struct {
   int32_t activation_max;
   uint32_t stride_h;
   uint32_t stride_w;
-  bool per_row;               // of multiplier and shift
+  bool per_row;               // multiplier and shift are per row
   const int8_t* weights;      // [rows, cols]
   const int32_t* bias;        // [rows], not folded
   const int32_t* multiplier;  // [rows] or [1]
@@ -43,17 +43,17 @@ typedef struct {
   const int64_t* int16_bias;  // [rows]; if not NULL, activations are int16 and there is no `bias`
 } DenseLayer;
 
-// How to pack it. All but the encoding are choices that the format leaves open.
+// How to pack a layer. All fields but the encoding are choices that the format leaves open.
 typedef struct {
   DcsrEncoding encoding;
-  uint32_t row_length_bytes;  // 1, 2, 4; 0: the smallest that is wide enough
+  uint32_t row_length_bytes;  // 1, 2, 4; 0: as few as possible
   bool escape_every_base;     // dcsr
-  bool byte_deltas;           // dcsr: base deltas of 8 bits, not 4
-  bool any_order;             // offset8: lanes backwards, fillers and bases anywhere
+  bool byte_deltas;           // dcsr: base deltas of 8 bits instead of 4
+  bool any_order;             // offset8: lanes backwards, fillers and bases anywhere allowed
   uint32_t rice_parameter;    // 1 .. 32; 0: 15
-  bool wide_row_lengths;      // rice: of 18 bits, not as few as possible
-  bool huffman;               // values; long codes for rare ones, else as equal as they can be
-  bool equal_codes;           // huffman
+  bool wide_row_lengths;      // rice: 18 bits instead of as few as possible
+  bool huffman;               // Huffman-code the values, with long codes for rare ones
+  bool equal_codes;           // huffman: codes as equal in length as possible instead
   uint32_t raw_bits;          // huffman
 } PackOptions;
 
@@ -70,17 +70,17 @@ typedef enum {
   kSectionCount,
 } Section;
 
-// What the encoders of groups came upon: whether the tests meet all of the format.
+// Counts the kinds of groups that were encoded, to check that the tests cover the format.
 typedef struct {
-  uint32_t lanes[kDcsrGroupLanes + 1];     // groups with so many lanes
-  uint32_t nonzeros[kDcsrGroupLanes + 1];  // offset8: groups with so many that are no fillers
-  uint32_t planes[16];                     // dcsr: groups with so many planes
+  uint32_t lanes[kDcsrGroupLanes + 1];     // [n]: groups with n lanes
+  uint32_t nonzeros[kDcsrGroupLanes + 1];  // offset8: [n]: groups with n lanes that are no fillers
+  uint32_t planes[16];                     // dcsr: [n]: groups with n planes
   uint32_t escapes;
   uint32_t negative_bases;
 } PackStatistics;
 
 typedef struct {
-  uint8_t* data;  // malloc of exactly `size` bytes, so that ASan sees its end
+  uint8_t* data;  // malloc of exactly `size` bytes, so that ASan detects reads past its end
   size_t size;
   size_t offset[kSectionCount];
   PackStatistics statistics;

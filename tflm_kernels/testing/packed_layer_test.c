@@ -1,5 +1,5 @@
-// Parsing and validation: layers written by hand are read as docs/format.md
-// says, and each thing that can be wrong is refused with its own status.
+// Tests parsing and validation: handmade layers are read as docs/format.md says,
+// and every kind of damage is refused with its own status.
 
 #include "tflm_kernels/packed_layer.h"
 
@@ -19,8 +19,8 @@ static DcsrStatus parse_and_validate(const void* data, size_t size, DcsrLayer* l
 // FULLY_CONNECTED [2, 40]: row 0 has 5, -7, 127 in columns 1, 9, 38; row 1 has
 // -128 in column 0.
 
-// Row 0: slope floor(16 * 40 / 3) = 213, line 0, 13, 26; columns less the line
-// 1, -4, 12; base -4; deltas 5, 0, 16, the last of which needs a plane.
+// Row 0: slope floor(16 * 40 / 3) = 213, line 0, 13, 26; columns minus the line
+// 1, -4, 12; base -4; deltas 5, 0, 16. The delta 16 needs a plane.
 static const uint8_t kHandmadeDcsr[100] = {
     'd',  'C',  'S',  'R',  1,    2,    1,    0,     // FULLY_CONNECTED, dcsr
     100,  0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
@@ -40,8 +40,8 @@ static const uint8_t kHandmadeDcsr[100] = {
     5,    0xF9, 127,  0x80,                          // values
 };
 
-// From column 9 to 38 there are 28 zeros: a filler in column 25, then a gap of
-// 12.
+// There are 28 zeros between columns 9 and 38: a gap of 15 to a filler in column
+// 25, then a gap of 12.
 static const uint8_t kHandmadeRle[96] = {
     'd',  'C',  'S',  'R',  1,    2,    2,    0,     // FULLY_CONNECTED, rle
     96,   0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
@@ -59,7 +59,7 @@ static const uint8_t kHandmadeRle[96] = {
     5,    0xF9, 0,    127,  0x80, 0,    0,    0,     // values
 };
 
-// Base 1, deltas 0, 8, 37 in bytes.
+// Row 0: base 1, byte deltas 0, 8, 37.
 static const uint8_t kHandmadeBytes[96] = {
     'd',  'C',  'S',  'R',  1,    2,    1,    0,     // FULLY_CONNECTED, dcsr
     96,   0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
@@ -78,7 +78,7 @@ static const uint8_t kHandmadeBytes[96] = {
     5,    0xF9, 127,  0x80,                          // values
 };
 
-// Row 0 backwards from base 0, with a filler that repeats a column.
+// Row 0 is stored backwards, with base 0 and a filler that repeats a column.
 static const uint8_t kHandmadeOffset8[104] = {
     'd',  'C',  'S',  'R',  1,    2,    3,    0,     // FULLY_CONNECTED, offset8
     104,  0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
@@ -97,9 +97,9 @@ static const uint8_t kHandmadeOffset8[104] = {
     127,  0,    0xF9, 5,    0x80, 0,    0,    0,     // values
 };
 
-// Row lengths 3 and 1 of 2 bits. Row 0: k = 3 as 16 * 40 / (32 * 3) = 6; gaps 1, 7, 28; quotients
-// 0, 0, 3, remainders 1, 7, 4. Row 1: k = 5, as 16 * 40 / 32 = 20; gap 0. The upper halves 0, 15,
-// 7, 8 of the values have the codes 0, 111, 10, 110.
+// Row lengths 3 and 1 have 2 bits each. Row 0: k = 3, as 16 * 40 / (32 * 3) = 6; gaps 1, 7, 28;
+// quotients 0, 0, 3, remainders 1, 7, 4. Row 1: k = 5, as 16 * 40 / 32 = 20; gap 0. The upper
+// halves 0, 15, 7, 8 of the values have the codes 0, 111, 10, 110.
 static const uint8_t kHandmadeRice[104] = {
     'd',  'C',  'S',  'R',  1,    2,    4,    1,     // FULLY_CONNECTED, rice, huffman
     104,  0,    0,    0,    2,    0,    0,    0,     // total_bytes, rows
@@ -168,7 +168,7 @@ static void check_handmade(const uint8_t* bytes, size_t size, uint32_t elements)
   CHECK(layer.bias[1] == -3, "%ld", (long)layer.bias[1]);
 
   int8_t input[40];
-  memset(input, 99, sizeof(input));  // what is multiplied with nothing
+  memset(input, 99, sizeof(input));  // multiplied with no weight
   input[0] = 1;
   input[1] = 2;
   input[9] = 3;
@@ -205,9 +205,9 @@ static void test_handmade_bitmap_layer(void) {
   check_handmade(kHandmadeBitmap, sizeof(kHandmadeBitmap), 4);
 }
 
-// The layers that are corrupted. Most are a convolution [3, 40]: row 0 as above,
-// row 1 without nonzeros, row 2 with 20 nonzeros in all even columns (slope 32,
-// all deltas and steps 0, groups of 16 and 4).
+// The layers that the tests damage. Most are a convolution [3, 40]: row 0 as
+// above, row 1 without nonzeros, row 2 with 20 nonzeros in all even columns
+// (slope 32, all deltas and steps 0, groups of 16 and 4).
 enum { kRows = 3, kCols = 40, kElements = 3 + 0 + 20 };
 
 typedef enum {
@@ -284,7 +284,7 @@ typedef struct {
   BlobKind blob;
   Section section;
   uint32_t offset;  // in the section
-  uint32_t width;   // bytes of value
+  uint32_t width;   // bytes of `value`
   uint64_t value;
   DcsrStatus expected;
 } Corruption;
@@ -478,7 +478,7 @@ static const Corruption kCorruptions[] = {
     {"last gap behind the last column", kRle, kSectionIndex, 11, 1, 0x31, kDcsrErrorIndex},
     {"last gap in the last column", kRle, kSectionIndex, 11, 1, 0x21, kDcsrOk},
 
-    // Row lengths 3, 0, 20 of 5 bits. Row 0 has gaps 1, 7, 28, of which 3 bits are remainders: quotients
+    // Row lengths 3, 0, 20 have 5 bits each. Row 0 has gaps 1, 7, 28 with remainders of 3 bits: quotients
     // 0, 0, 3, remainders 1, 7, 4. Row 2 has gaps 0, 1, 1 ... without remainders.
     {"rice with row_length_bytes", kRice, kSectionHeader, 35, 1, 1, kDcsrErrorHeader},
     {"index_parameter of rice 0", kRice, kSectionHeader, 36, 1, 0, kDcsrErrorHeader},
@@ -575,8 +575,8 @@ static void store_u32(uint8_t* p, size_t value) {
 
 static size_t padded(size_t size) { return (size + 3) / 4 * 4; }
 
-// A copy of `blob` whose section `section` has `bytes` bytes, and whose header
-// agrees. Returns its size.
+// Copies `blob` so that section `section` has `bytes` bytes and the header agrees.
+// Returns the size of the copy.
 static size_t resize_section(const PackedBlob* blob, Section section, size_t bytes,
                              uint8_t** copy) {
   const size_t begin = blob->offset[section];
@@ -630,8 +630,8 @@ static void test_steps_of_offset8_have_to_end_with_the_rows(void) {
 
 enum { kLengthBytes = 16 };  // of kHuffman
 
-// A copy of the blob kHuffman with `code_bytes` bytes of codes instead of those that it has, and
-// the code lengths `lengths` if these are not NULL. Returns its size.
+// Copies the blob kHuffman with `code_bytes` bytes of codes, and with the code lengths `lengths` if
+// these are not NULL. Returns the size of the copy.
 static size_t change_codes(const PackedBlob* blob, size_t code_bytes, const uint8_t* lengths,
                            uint8_t** copy) {
   const size_t begin = blob->offset[kSectionValues];
@@ -665,7 +665,7 @@ static void test_codes_have_to_end_with_the_rows(void) {
   free_packed_blob(&blob);
 }
 
-// The codes of symbols 0 and 1 have these lengths, the next `rest` ones are of 8 bits.
+// Code lengths of symbols 0 and 1. The codes of the next `rest` symbols have 8 bits.
 typedef struct {
   const char* what;
   uint8_t first;
@@ -691,7 +691,7 @@ static void test_code_has_to_be_complete(void) {
     for (uint32_t s = 2; s < 2 + c->rest; ++s) {
       lengths[s / 2] = (uint8_t)(lengths[s / 2] | 8 << (s % 2 * 4));
     }
-    // With 1 bit of code and 3 raw ones an element takes 4 bits.
+    // An element takes 4 bits: 1 bit of code and 3 raw bits.
     uint8_t* data;
     const size_t size = change_codes(&blob, (4 * kElements + 7) / 8, lengths, &data);
     DcsrLayer layer;
@@ -703,8 +703,8 @@ static void test_code_has_to_be_complete(void) {
   free_packed_blob(&blob);
 }
 
-// Five rows of one element. The index stream has 2 bytes, an escape; what
-// follows it reads as further escapes, the last of which ends the blob.
+// Five rows of one element. The index stream has 2 bytes, an escape. The bytes
+// after it read as further escapes; the last one ends the blob.
 static void test_escape_is_not_read_behind_the_blob(void) {
   enum { kFive = 5, kIndex = kDcsrHeaderBytes + 4 * kFive + 4 + 4 + 8, kSize = kIndex + 20 };
   static const uint8_t kStreams[20] = {0x00, 0x80, 5,    0,    0, 0, 0x00, 0x80, 5,    0,
@@ -728,7 +728,7 @@ static void test_escape_is_not_read_behind_the_blob(void) {
 
 enum { kWideRows = 1 << 15, kWideCols = 1 << 17 };  // 2^32 weights
 
-// An rle layer whose one element is -1 in the last row, column 15.
+// Makes an rle layer with one element: -1 in the last row, column 15.
 static uint8_t* make_wide_blob(size_t* size) {
   const size_t row_length = kDcsrHeaderBytes + 4 * kWideRows + 4 + 4;
   const size_t index = row_length + 4 * kWideRows;
@@ -755,7 +755,7 @@ static void test_number_of_weights_does_not_wrap(void) {
   DcsrStatus status = parse_and_validate(data, size, &layer);
   CHECK(status == kDcsrErrorHeader, "%s", dcsr_status_string(status));
 
-  // As a dense layer of 0 = 2^32 elements.
+  // As a dense layer, whose 2^32 elements wrap to 0.
   data[6] = kDcsrEncodingDense;
   data[35] = 0;
   store_u32(data + 20, 0);
@@ -766,7 +766,7 @@ static void test_number_of_weights_does_not_wrap(void) {
   free(data);
 }
 
-// Of a convolution with 40 columns.
+// Filter fields of a convolution with 40 columns, and what they are read as.
 typedef struct {
   uint8_t filter_h;
   uint8_t filter_w;
@@ -843,9 +843,9 @@ static void test_int16_activations_have_no_zero_points_and_a_bias_of_64_bits(voi
   } kSpoilt[] = {
       {24, 1, kDcsrErrorHeader},     // zero points
       {26, 255, kDcsrErrorHeader},   //
-      {29, 0x7F, kDcsrOk},           // activation_min 32512
+      {29, 0x7F, kDcsrOk},           // activation_min becomes 32512
       {31, 0x80, kDcsrErrorHeader},  // activation_max below it
-      {34, 1, kDcsrErrorHeader},     // int8 with such a clamp
+      {34, 1, kDcsrErrorHeader},     // int8 with a clamp of int16
       {34, 9, kDcsrErrorHeader},
   };
   for (size_t i = 0; i < sizeof(kSpoilt) / sizeof(kSpoilt[0]); ++i) {

@@ -1,4 +1,4 @@
-// Requantisation against the formula of docs/format.md#arithmetic in exact
+// Tests requantization against the formula of docs/format.md#arithmetic in exact
 // 64-bit arithmetic.
 
 #include "tflm_kernels/common/requantize.h"
@@ -52,7 +52,7 @@ static void test_equals_formula_at_edges(void) {
 static void test_equals_formula_at_random_values(void) {
   Random random = {1};
   for (int32_t i = 0; i < kRandomValues; ++i) {
-    // Of every magnitude.
+    // Values of every magnitude.
     const int32_t acc = (int32_t)random_u32(&random) >> random_below(&random, 32);
     const int32_t multiplier =
         (int32_t)(random_u32(&random) >> 1) >> (i % 2 ? 0 : random_below(&random, 31));
@@ -62,7 +62,7 @@ static void test_equals_formula_at_random_values(void) {
 }
 
 static void test_known_values(void) {
-  // Written out by hand, so that they do not depend on the formula above.
+  // Computed by hand, so that they do not depend on the formula above.
   static const struct {
     int32_t acc;
     int32_t multiplier;
@@ -70,10 +70,10 @@ static void test_known_values(void) {
     int32_t expected;
   } kKnown[] = {
       {100, 1 << 30, 0, 50},
-      {101, 1 << 30, 0, 51},    // halves upwards in the product
-      {-101, 1 << 30, 0, -50},  // of negatives as well
+      {101, 1 << 30, 0, 51},    // the product rounds halves up
+      {-101, 1 << 30, 0, -50},  // also for negative numbers
       {6, 1 << 30, -1, 2},
-      {-6, 1 << 30, -1, -2},  // and away from zero in the division
+      {-6, 1 << 30, -1, -2},  // the division rounds halves away from zero
       {10, 1 << 30, -1, 3},
       {-10, 1 << 30, -1, -3},  //
       {5, 1 << 30, 3, 20},

@@ -1,4 +1,4 @@
-// The row reader gives back the matrix that was packed.
+// Tests that the row reader returns the matrix that was packed.
 
 #include "tflm_kernels/format/row_reader.h"
 
@@ -31,8 +31,8 @@ static const PackOptions kPackings[] = {
 
 enum { kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]) };
 
-// Writes the matrix of `layer` to `weights`, zeros before; false if a column is
-// outside, or not in order where that is promised.
+// Adds the matrix of `layer` to `weights`, which has to be zero. Returns false if
+// a column is outside of the matrix, or not in order where the format requires it.
 static bool read_matrix(const DcsrLayer* layer, int8_t* weights) {
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
@@ -44,7 +44,7 @@ static bool read_matrix(const DcsrLayer* layer, int8_t* weights) {
         const int32_t column = group.column[l];
         if (column <= previous || column >= (int32_t)layer->cols) return false;
         if (layer->encoding != kDcsrEncodingOffset8) previous = column;
-        // Fillers may have the column of another element.
+        // A filler may have the column of another element.
         int8_t* weight = &weights[(size_t)row * layer->cols + (size_t)column];
         *weight = (int8_t)(*weight + group.weight[l]);
       }
@@ -109,7 +109,7 @@ static void test_row_without_nonzeros_has_no_groups(void) {
   }
 }
 
-// What a packing comes upon in all cases.
+// Packs all cases and returns the sums of their statistics.
 static PackStatistics pack_all_cases(const PackOptions* packing, bool row_length_bytes[5]) {
   PackStatistics total;
   memset(&total, 0, sizeof(total));
@@ -133,12 +133,12 @@ static PackStatistics pack_all_cases(const PackOptions* packing, bool row_length
   return total;
 }
 
-// The cases meet all that the encodings of groups have.
+// Tests that the cases cover every kind of group.
 static void test_cases_cover_the_encodings(void) {
   bool row_length_bytes[5] = {false, false, false, false, false};
   const PackOptions nibbles = {.encoding = kDcsrEncodingDcsr};
   PackStatistics total = pack_all_cases(&nibbles, row_length_bytes);
-  // 14 planes: deltas up to 2^18 - 1, the most that columns can be apart.
+  // 14 planes hold deltas up to 2^18 - 1, the largest distance of columns.
   for (unsigned k = 0; k <= 6; ++k) CHECK(total.planes[k] > 0, "no group of %u planes", k);
   CHECK(total.planes[14] > 0, "no group of 14 planes");
   CHECK(total.escapes > 0, "no step that needs an escape");
