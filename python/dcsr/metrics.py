@@ -6,7 +6,7 @@ Works on any int8 or int16 numpy matrix. Definitions, for k nonzeros of v bytes,
   csr           v * k, one column index of 1, 2 or 4 bytes each, R + 1 row pointers of 2 or 4 bytes.
   bcsr          CSR of 2x2 blocks: 4 v bytes per block with a nonzero; edges are padded with zeros.
   psr           positions as packed column indices of ceil(log2 n) bits each, row lengths as in dCSR.
-  rle, dcsr, offset8, bitmap, rice    the encodings of this package.
+  rle, dcsr and so on    the encodings of this package (docs/format.md).
   rice+huffman  rice with Huffman-coded values; int8 matrices only.
   zlib6, zlib9  the dense bytes compressed by zlib at level 6 and 9.
   bound         log2 C(n, k_row) bits for the positions of each row, values plain.
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from dcsr import encodings
 
-_SCHEMES = ("rle", "offset8", "bitmap", "rice", "rice+huffman")
+# dcsr is listed last, with its parts.
+_SCHEMES = (*(name for name in encodings.REGISTRY if name not in ("dense", "dcsr")), "rice+huffman")
 
 
 def measure(matrix: NDArray[Any]) -> dict[str, int]:
