@@ -545,8 +545,9 @@ static const uint32_t* add_half(const uint32_t* program, uint32_t count, const i
 }
 
 // A row on a block, on any processor, whatever its requantisation; returns the end of its program.
-static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32_t row, const uint32_t* program,
-                                    const int8_t* x, uint32_t width, int8_t* output) {
+DCSR_NOINLINE static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32_t row,
+                                                  const uint32_t* program, const int8_t* x,
+                                                  uint32_t width, int8_t* output) {
   uint32_t sums[kBlockPixels];
   for (uint32_t p = 0; p < width; ++p) sums[p] = (uint32_t)layer->bias[row];
   uint32_t code;
