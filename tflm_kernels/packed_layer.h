@@ -14,6 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// The version of this library.
+#define DCSR_VERSION_MAJOR 0
+#define DCSR_VERSION_MINOR 1
+#define DCSR_VERSION_PATCH 0
+#define DCSR_VERSION_STRING "0.1.0"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -60,6 +66,12 @@ typedef enum {
   kDcsrErrorValues,      // the code of the values is incomplete, or they run out or over
 } DcsrStatus;
 
+// An int64 at a multiple of 4 bytes.
+typedef struct {
+  uint32_t low;
+  int32_t high;
+} DcsrInt64;
+
 // View of a packed layer: scalars by value, sections by pointer into the blob.
 typedef struct {
   DcsrOp op;
@@ -89,10 +101,12 @@ typedef struct {
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
-  uint32_t value_bytes;       // stored bytes of the values
-  uint32_t scratch_budget;    // bytes; 0: the build's default
-  const int32_t* bias;        // [rows], input zero point folded in; int16 activations:
-                              // [2 * rows], low and high half of an int64
+  uint32_t value_bytes;     // stored bytes of the values
+  uint32_t scratch_budget;  // bytes; 0: the build's default
+  union {
+    const int32_t* bias;          // [rows], input zero point folded in
+    const DcsrInt64* bias_int64;  // [rows], if int16_activations
+  };
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
   const uint8_t* row_length;  // [rows], row_length_bytes or row_length_bits each

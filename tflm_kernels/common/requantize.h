@@ -52,8 +52,8 @@ static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint3
 // Functions for int16 activations.
 
 static inline uint64_t dcsr_int16_bias(const DcsrLayer* layer, uint32_t row) {
-  const int32_t* half = layer->bias + 2 * (size_t)row;
-  return (uint32_t)half[0] | (uint64_t)(uint32_t)half[1] << 32;
+  const DcsrInt64* bias = layer->bias_int64 + row;
+  return bias->low | (uint64_t)(uint32_t)bias->high << 32;
 }
 
 // Returns the output of row `row`. `acc` is its sum including the bias. Computes as TFLM's

@@ -1,9 +1,13 @@
-// 1x1 convolution by gathers on cores with MVE (Helium), every encoding: for few pixels.
-// docs/kernels.md.
+// 1x1 convolution of few pixels with gathers on MVE (Cortex-M55, M85), any encoding; also
+// FULLY_CONNECTED with any number of batches (docs/kernels.md).
 //
-// A tile of up to 20 pixels shares the decoding of a row, chunks of up to five the loading of a
-// group. The sums of 16 rows are kept, so that they are requantised four rows at a time, which lie
-// side by side in the output.
+// Input:   [batches, input_height, input_width, cols], int8.
+// Output:  [batches, output_height, output_width, rows], int8.
+// Scratch: none.
+//
+// A row is decoded once for a tile of up to 20 pixels. A group is loaded once for a chunk of up to
+// five of them. The sums of 16 rows are buffered and requantized four rows at a time, because the
+// outputs of consecutive rows are adjacent.
 
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/mve/mve.h"
@@ -26,7 +30,7 @@ enum {
   kMostPixels = kDcsrGatherTilePixels,
 };
 
-// Evenly spaced pixels, one after the other in the output.
+// Evenly spaced input pixels, consecutive in the output.
 typedef struct {
   DcsrGatherPixels pixels;
   uint32_t count;  // of pixels
@@ -41,8 +45,8 @@ typedef struct {
 
 static const int32_t kZeros[kDcsrGatherPixels];
 
-// Takes the next pixels of the `left` that are still to come. `next`: the first of them, and then
-// the one behind the last.
+// Takes the next pixels of the `left` remaining ones. Advances `next` from the first of them to the
+// pixel after the last.
 static void make_chunk(DcsrPixels* pixels, size_t left, const int8_t** next, Chunk* chunk) {
   chunk->pixels.x = *next;
   chunk->pixels.stride = 0;
@@ -58,7 +62,7 @@ static void make_chunk(DcsrPixels* pixels, size_t left, const int8_t** next, Chu
   }
 }
 
-// Adds to sums that begin with `start`, which is NULL for zeros.
+// Sets the sums to `start` plus the products of a run. A `start` of NULL stands for zeros.
 static void multiply_run(const DcsrOffsetRun* run, const Tile* tile, const int32_t* start,
                          int32_t* sums) {
   for (const Chunk* chunk = tile->chunks; chunk != tile->end; ++chunk) {
@@ -67,7 +71,7 @@ static void multiply_run(const DcsrOffsetRun* run, const Tile* tile, const int32
   }
 }
 
-// What is left of the reader's row, of any encoding; see multiply_run().
+// The same for the rest of the reader's row, any encoding.
 DCSR_NOINLINE static void multiply_rest(DcsrRowReader* reader, const Tile* tile,
                                         const int32_t* start, int32_t* sums) {
   if (start == NULL && reader->left == 0) {
@@ -81,13 +85,14 @@ DCSR_NOINLINE static void multiply_rest(DcsrRowReader* reader, const Tile* tile,
   }
 }
 
-// The next row of the reader, of any encoding.
+// Computes the sums of the reader's next row, any encoding.
 static void multiply_row(DcsrRowReader* reader, const Tile* tile, int32_t* sums) {
   dcsr_next_row(reader);
   multiply_rest(reader, tile, NULL, sums);
 }
 
-// Rows, at least one, whose lengths end at `end`. Moves `rows` but for its lengths behind them.
+// Computes the sums of one or more rows, up to the lengths at `end`. Advances `rows` past them,
+// except for its lengths.
 static void multiply_rows(DcsrIndexRows* rows, const Tile* tile, DcsrRowsProduct* const* products,
                           const uint32_t* end, int32_t* sums) {
   DcsrIndexRows next;
@@ -99,7 +104,7 @@ static void multiply_rows(DcsrIndexRows* rows, const Tile* tile, DcsrRowsProduct
   *rows = next;
 }
 
-// The same, of the reader's next rows.
+// The same for the reader's next rows.
 static void multiply_plain_rows(DcsrRowReader* reader, const Tile* tile,
                                 DcsrRowsProduct* const* products, const uint32_t* lengths,
                                 const uint32_t* end, int32_t* sums) {
@@ -111,10 +116,11 @@ static void multiply_plain_rows(DcsrRowReader* reader, const Tile* tile,
   reader->row += (uint32_t)(end - lengths);
 }
 
-// What is decoded at a time.
+// The most that is decoded at a time.
 enum { kDecodedElements = 384, kDecodedGroups = kDecodedElements / kDcsrGroupLanes + kBlockRows };
 
-// The next rows of the reader, whose lengths end at `end`, as many at a time as are decoded.
+// Computes the sums of the reader's next rows, up to the lengths at `end`. Decodes as many rows at
+// a time as the buffers hold.
 DCSR_NOINLINE static void decode_rows(DcsrRowReader* reader, const Tile* tile,
                                       const uint32_t* lengths, const uint32_t* end, int32_t* sums) {
   int32_t base[kDecodedGroups];
@@ -131,7 +137,7 @@ DCSR_NOINLINE static void decode_rows(DcsrRowReader* reader, const Tile* tile,
     sums += done * tile->pixels;
     lengths += done;
     if (count > 0 && done == count) continue;
-    // A row that is too long, or of which the beginning could be decoded.
+    // A row that is too long, or whose beginning alone was decoded.
     const int32_t* start = NULL;
     if (done < count) {
       const DcsrOffsetRun run = {(const int32_t*)(const void*)rows.index, rows.offset, rows.weight,
@@ -149,7 +155,8 @@ DCSR_NOINLINE static void decode_rows(DcsrRowReader* reader, const Tile* tile,
   }
 }
 
-// For dcsr with byte deltas: the lengths of the first row with planes or an escaped base.
+// For dcsr with byte deltas: returns the lengths from the first row with planes or an escaped base
+// on.
 static const uint32_t* plain_rows_end(const uint8_t* index, const uint32_t* lengths,
                                       const uint32_t* end) {
   for (; lengths != end; ++lengths) {

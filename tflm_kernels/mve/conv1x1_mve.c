@@ -1,18 +1,22 @@
-// 1x1 convolution with vectors (MVE: Cortex-M55, M85), every encoding. Packed layer:
-// docs/format.md.
+// 1x1 convolution with MVE (Cortex-M55, M85), any encoding.
 //
-// One weight at a time is multiplied with eight pixels at a time, which lie side by side in a block
-// x[cols][32] (docs/kernels.md has a picture). Rows are decoded once, to programs: where in x the
-// activations of each nonzero are, and its weight (row_words_mve.h). Then one block after the other
-// is transposed to x, and the programs are run on it. If scratch does not hold the programs of all
-// rows, this is done for as many at a time as it holds.
+// Input:   [batches, input_height, input_width, cols], int8.
+// Output:  [batches, output_height, output_width, rows], int8.
+// Scratch: a block of activations, one decoded row, row lists (plan_conv1x1_mve.h).
 //
-// Sums are int16 lanes, hi and lo: sum = 256 * hi + lo. After a group of nonzeros whose |weight|
-// add up to kDcsrMostMagnitude at most, `hi += lo >> 8; lo &= 255` (VQDMLAH with 128, which is
-// exact, and VBIC). With |x| <= 128 and 255 left in lo that is safe: 128 * 254 + 255 = 2^15 - 1.
+// Multiplies one weight at a time with eight pixels, which are adjacent in a block x[cols][32]
+// (pictured in docs/kernels.md). Rows are decoded once, to row lists (`program` in the code), which
+// hold the address in x of the activations of each nonzero, and its weight (row_words_mve.h). Then
+// each block is transposed to x, and the row lists are run on it. If scratch does not hold the row
+// lists of all rows, the kernel takes as many rows at a time as fit.
 //
-// The number of nonzeros before a group is where a table says what code to jump to. So groups may
-// be as long as their weights allow, and cost no loop.
+// A sum is a pair of int16 lanes: sum = 256 * hi + lo. After each group of nonzeros the kernel
+// computes `hi += lo >> 8; lo &= 255` (VQDMLAH with 128, which is exact, and VBIC). The |weight| of
+// a group add up to kDcsrMostMagnitude at most. lo cannot overflow with |x| <= 128 and a remainder
+// of 255: 128 * 254 + 255 = 2^15 - 1.
+//
+// The number of nonzeros before each group indexes a table of code addresses. So a group may be as
+// long as its weights allow, and needs no loop.
 
 #include <stdint.h>
 #include <string.h>
@@ -31,16 +35,16 @@
 enum {
   kLanes = kDcsrMveLanes,
   kBlockPixels = kDcsrMveBlockPixels,
-  // Then 256 * hi + lo has room: a sum is less than 2^22 below zero and at most that above, where
-  // the bias has to be less than kDcsrMveMostHighBias.
+  // Up to these limits 256 * hi + lo fits int16 lanes: a sum without bias is greater than -2^22 and
+  // at most 2^22. The bias is below kDcsrMveMostHighBias.
   kMostHighTerms = 256,
   kMostHighGroups = 128,
 };
 
-// What stands before the program of a row, in the order that the code for it takes it in. The first
-// number of the program is the last field.
+// Header of a row list, in the order in which the assembly loads it. The last field is the first
+// number of the row list.
 typedef struct {
-  int32_t bias_low;  // if `code` is kSlowRow, the row
+  int32_t bias_low;  // the row's number if `code` is kSlowRow
   int32_t bias_high;
   int32_t multiplier;
   int32_t shift;
@@ -52,24 +56,24 @@ _Static_assert(sizeof(RowHeader) == kDcsrMveHeaderWords * sizeof(uint32_t), "pla
 enum {
   kHeaderWords = kDcsrMveHeaderWords,
   kFirstGroup = 16,  // added to the first number of a row
-  // Codes that are no numbers of nonzeros.
+  // Codes other than numbers of nonzeros.
   kEndOfRows = 23,
-  kSlowRow = 31,  // its program follows, beginning with its first number
+  kSlowRow = 31,  // followed by its row list with the first number
 };
 
-// What is the same for all rows, in the order that the code takes it in.
+// Values shared by all rows, in the order in which the assembly loads them.
 typedef struct {
   int32_t zero_point;
   uint32_t output_step;     // bytes of eight pixels
   uint16_t offset[kLanes];  // of the outputs of eight pixels
   int16_t min[kLanes];
   int16_t max[kLanes];
-  uint32_t full;  // 0: neither to round halves below zero nor to clamp
+  uint32_t full;  // 0: skip the rounding of halves below zero, and clamping
 } LayerArguments;
 
 // ----- Transposition -----
 
-// Addresses of consecutive pixels, from any on.
+// Maps pixel numbers to addresses.
 typedef struct {
   const int8_t* input;
   const DcsrLayer* layer;
@@ -93,9 +97,9 @@ static const int8_t* pixel_address(const PixelMap* map, size_t pixel) {
 #if DCSR_HAS_MVE
 enum { kPartPixels = 4, kPartCols = 16 };
 
-// Four pixels, and `count` - 1 times the four behind them, to x[column][pitch]. VST4 interleaves
-// the bytes of four pixels to words of a column, which are then scattered. At least kPartCols
-// columns: the last part overlaps the one before.
+// Transposes `count` times four pixels to x[column][pitch]. All but the first four are contiguous.
+// VST4 interleaves the bytes of four pixels to words of a column, which are then scattered. Needs
+// at least kPartCols columns: the last part overlaps the previous one.
 static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t count, size_t cols,
                              size_t pitch, int8_t* x) {
   const int8_t* pixel0 = pixel[0];
@@ -107,7 +111,7 @@ static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t coun
   const uint32x4_t offsets1 = vaddq_n_u32(offsets0, (uint32_t)pitch * 4);
   const uint32x4_t offsets2 = vaddq_n_u32(offsets0, (uint32_t)pitch * 8);
   const uint32x4_t offsets3 = vaddq_n_u32(offsets0, (uint32_t)pitch * 12);
-  // What does not change, by its place on the stack.
+  // Constants that the assembly loads from the stack.
   const uint32_t constants[] = {
       (uint32_t)cols, (uint32_t)(cols / kPartCols), (uint32_t)(kPartCols - cols % kPartCols),
       (uint32_t)((kPartCols - cols % kPartCols) * pitch), (uint32_t)(cols * pitch - kPartPixels)};
@@ -137,7 +141,7 @@ static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t coun
       "vstrw.32 q3, [%[x], %q[offsets3]]\n"
       "add %[x], %[x], %[step]\n"
       "le lr, 2b\n"
-      // Once more, some columns back, unless pixel3 is at its end.
+      // Repeat for the last kPartCols columns, unless pixel3 is at its end.
       "ldrd %[t], %[u], [%[constants], #8]\n"
       "cmp %[pixel3], %[end]\n"
       "beq 3f\n"
@@ -149,7 +153,7 @@ static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t coun
       "mov lr, #1\n"
       "b 2b\n"
       "3:\n"
-      // The next pixels are behind the fourth.
+      // The next four pixels follow the fourth.
       "ldr %[t], [%[constants]]\n"
       "ldr %[u], [%[constants], #16]\n"
       "mov %[pixel0], %[pixel3]\n"
@@ -198,12 +202,14 @@ static void transpose_block(const PixelMap* map, size_t first, size_t width, siz
 
 #if DCSR_HAS_MVE
 
-// Runs the programs of rows, headers and all, on a block of 32, 16 or 8 pixels: r0 arguments, r1
-// programs, r2 output. Returns the end of the header whose code is kEndOfRows or kSlowRow.
+// Runs row lists with their headers on a block of 32, 16 or 8 pixels. Arguments: r0 layer
+// arguments, r1 row lists, r2 output. Returns the end of the header whose code is kEndOfRows or
+// kSlowRow.
 //
-// r0 output of eight pixels, r1 output of the row, r2 table of code, r3 128, r4-r9 addresses and
-// weights of a group, r10 multiplier, r11 shift, r12 number of the next group, lr program. q0 and
-// up: lo, then hi; q7 is for anything. Stack: the last of four hi, the arguments.
+// Registers: r0 output of eight pixels, r1 output of the row, r2 code table, r3 128, r4-r9
+// addresses and weights of a group, r10 multiplier, r11 shift, r12 number of the next group, lr row
+// list. Vectors: lo from q0 on, then hi; q7 is temporary. Stack: the last of four hi, the
+// arguments.
 __asm__(
     ".syntax unified\n"
     ".macro dcsr_mve_multiply n, address, weight\n"
@@ -245,7 +251,8 @@ __asm__(
     "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 
-    // Outputs of eight pixels, the first to r1, the others to r0 + r5. r4 zero point.
+    // Stores the outputs of eight pixels: the first eight at r1, later ones at r0 + r5. r4 is the
+    // zero point.
     ".macro dcsr_mve_requantize lo, hi, t, offsets, first, full\n"
     // Even sums in lo, odd ones in hi.
     "vsli.16 \\lo, \\hi, #8\n"
@@ -282,7 +289,7 @@ __asm__(
     ".endif\n"
     ".endm\n"
 
-    // What is left in lo after the last group is flushed here; for an empty row that is nothing.
+    // Flushes the lo that the last group left. An empty row leaves nothing.
     ".macro dcsr_mve_end n, full\n"
     "mov r0, r1\n"
     "ldrd r4, r5, [sp, #16]\n"
@@ -308,8 +315,9 @@ __asm__(
     "adds r1, #1\n"
     ".endm\n"
 
-    // A group at label `k`, and at 10 + k as the last of a row, which goes to the end without a
-    // flush. `next` is where the number of the next group goes to, and nothing for the last.
+    // A group of `k` nonzeros: label `k`, and label 10 + k for the last group of a row, which jumps
+    // to the end without a flush. `next` receives the number of the next group. It is empty for the
+    // last group.
     ".macro dcsr_mve_one n, next:vararg\n"
     "ldm lr!, {r4, r5 \\next}\n"
     "dcsr_mve_multiply \\n, r4, r5\n"
@@ -364,8 +372,8 @@ __asm__(
     ".endif\n"
     ".endm\n"
 
-    // The same as the first of several of a row, in blocks of 32 pixels: sums begin with it, and
-    // with the bias in r8 and r9.
+    // The same for the first of several groups of a row, in blocks of 32 pixels. It initialises the
+    // sums, with the bias from r8 and r9.
     ".macro dcsr_mve_multiply_first address, weight\n"
     "vdup.16 q7, \\weight\n"
     "vldrb.s16 q0, [\\address]\n"
@@ -386,7 +394,7 @@ __asm__(
     "dcsr_mve_multiply_first r4, r6\n"
     "dcsr_mve_multiply 4, r5, r7\n"
     ".endm\n"
-    // The bias is in the way of two weights.
+    // Moves the bias out of the registers of two weights.
     ".macro dcsr_mve_first_three n, next:vararg\n"
     "mov r12, r8\n"
     "mov r0, r9\n"
@@ -428,7 +436,7 @@ __asm__(
     "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 
-    // Groups, then the same as the last of a row, then as the first.
+    // Entries for groups, then for last groups of a row, then for first groups.
     ".macro dcsr_mve_table n, end\n"
     ".word \\end + 1, 1b + 1, 2b + 1, 3b + 1, 4b + 1, 5b + 1, 6b + 1, 0\n"
     ".word 0, 11b + 1, 12b + 1, 13b + 1, 14b + 1, 15b + 1, 16b + 1, 0\n"
@@ -467,7 +475,7 @@ __asm__(
     "20:\n"
     "movs r3, #128\n"
     "dcsr_mve_begin\n"
-    // A row of one group, or of none.
+    // A row with at most one group.
     "21:\n"
     "dcsr_mve_clear \\n\n"
     "sub r12, #16\n"
@@ -533,7 +541,8 @@ static const int8_t* nonzero_address(const int8_t* x, uint32_t word) { return x 
 
 #endif
 
-// `count` nonzeros whose addresses stand before their weights; returns what is behind them.
+// Adds the products of `count` nonzeros, whose addresses stand before their weights. Returns their
+// end.
 static const uint32_t* add_half(const uint32_t* program, uint32_t count, const int8_t* x,
                                 uint32_t width, uint32_t sums[kBlockPixels]) {
   for (uint32_t i = 0; i < count; ++i) {
@@ -544,9 +553,10 @@ static const uint32_t* add_half(const uint32_t* program, uint32_t count, const i
   return program + 2 * count;
 }
 
-// A row on a block, on any processor, whatever its requantisation; returns the end of its program.
-static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32_t row, const uint32_t* program,
-                                    const int8_t* x, uint32_t width, int8_t* output) {
+// Runs one row list on a block in C, with any requantization. Returns the end of the row list.
+DCSR_NOINLINE static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32_t row,
+                                                  const uint32_t* program, const int8_t* x,
+                                                  uint32_t width, int8_t* output) {
   uint32_t sums[kBlockPixels];
   for (uint32_t p = 0; p < width; ++p) sums[p] = (uint32_t)layer->bias[row];
   uint32_t code;
@@ -563,7 +573,7 @@ static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32_t row, const 
   return program;
 }
 
-// The rows from `row` on, whose programs these are. `output` is of row 0.
+// Runs the row lists of the rows from `row` on. `output` is that of row 0.
 static void run_rows(const DcsrLayer* layer, const LayerArguments* arguments,
                      const uint32_t* program, uint32_t row, const int8_t* x, uint32_t width,
                      int8_t* output) {
@@ -596,7 +606,7 @@ static uint32_t count_groups(const uint32_t* program) {
   return groups;
 }
 
-// Appends the next row.
+// Appends the row list of the next row.
 static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint32_t elements,
                             bool full, uint32_t* program) {
   const uint32_t row = reader->row.row;
@@ -608,7 +618,7 @@ static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint
   header->multiplier = layer->multiplier[i];
   header->shift = layer->shift[i];
   uint32_t* end = dcsr_next_row_program(reader, elements, &header->code);
-  // Whether int16 lanes hold 256 * hi + lo, whatever the activations are.
+  // Whether hi and lo hold every possible sum in int16 lanes.
   const bool has_high_part =
       dcsr_conv1x1_mve_requantizes(bias, header->shift, full) &&
       (elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups);
@@ -650,7 +660,7 @@ void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrCo
   uint32_t* const programs = (uint32_t*)(void*)(x + block_bytes + word_bytes);
   const uint32_t* const programs_end = programs + program_bytes / sizeof(*programs);
   DcsrWordReader reader = dcsr_word_reader(layer, x, widest, plan->longest_row, x + block_bytes);
-  size_t in_x = SIZE_MAX;  // first pixel of the block that is there
+  size_t in_x = SIZE_MAX;  // first pixel of the block in x
   while (reader.row.row < layer->rows) {
     const uint32_t row = reader.row.row;
     uint32_t* program = programs;

@@ -1,7 +1,11 @@
-// 1x1 convolution in portable C, every encoding. docs/format.md#arithmetic.
+// 1x1 convolution in portable C, any encoding (docs/format.md#arithmetic).
 //
-// Output pixels are taken in tiles that share one decoding of the matrix; the
-// pixels of a tile may lie in different image rows and batches.
+// Input:   [batches, input_height, input_width, cols], int8.
+// Output:  [batches, output_height, output_width, rows], int8.
+// Scratch: none.
+//
+// Decodes the matrix once for each tile of output pixels. The pixels of a tile may lie in different
+// image rows and batches.
 
 #include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/reference/tile_ref.h"

@@ -1,8 +1,12 @@
-// Convolution with any filter in portable C, every encoding, int8 and int16 activations.
-// docs/format.md#arithmetic.
+// Convolution with any filter in portable C, any encoding, int8 and int16 activations
+// (docs/format.md#arithmetic).
 //
-// Output pixels are taken in tiles that share one decoding of the matrix. What a filter reads
-// outside of the image is the input zero point: with the folded bias it counts as 0.
+// Input:   [batches, input_height, input_width, channels], int8 or int16.
+// Output:  [batches, output_height, output_width, rows], of the same type.
+// Scratch: none.
+//
+// Decodes the matrix once for each tile of output pixels. A tap outside of the image reads the
+// input zero point, which counts as 0 because the bias is folded.
 
 #include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
@@ -11,7 +15,7 @@
 #include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/reference/tile_ref.h"
 
-// The activation of a patch at tap (dy, dx), both in pixels.
+// Returns the activation of a patch at tap (dy, dx). Both are in pixels.
 static int32_t activation(const DcsrLayer* layer, const DcsrConvShape* shape,
                           const DcsrPatch* patch, uint32_t dy, uint32_t dx, uint32_t channel) {
   const uint32_t y = patch->y + dy;
@@ -24,7 +28,7 @@ static int32_t activation(const DcsrLayer* layer, const DcsrConvShape* shape,
                                   : ((const int8_t*)patch->image)[i];
 }
 
-// Sums are unsigned, so that they wrap. For int8 their low 32 bits count.
+// Sums are unsigned because they may wrap. Int8 layers use their low 32 bits.
 static void multiply_element(const DcsrLayer* layer, const DcsrConvShape* shape, uint32_t column,
                              int32_t weight, const DcsrPatch tile[], size_t count, uint64_t acc[]) {
   const uint32_t channel = column % layer->channels;
@@ -36,7 +40,7 @@ static void multiply_element(const DcsrLayer* layer, const DcsrConvShape* shape,
   }
 }
 
-// Sums of the next row, without bias.
+// Computes the sums of the next row, without bias.
 static void multiply_row(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrRowReader* reader,
                          const DcsrPatch tile[], size_t count, uint64_t acc[]) {
   for (size_t v = 0; v < count; ++v) acc[v] = 0;
@@ -55,7 +59,7 @@ static size_t next_tile(DcsrPatches* patches, size_t left, DcsrPatch tile[]) {
   return count;
 }
 
-// The output at `index` from a sum without bias.
+// Adds the bias to a sum, requantizes it and stores the output at `index`.
 static void store(const DcsrLayer* layer, uint32_t row, uint64_t acc, void* output, size_t index) {
   if (layer->int16_activations) {
     const uint64_t sum = dcsr_int16_bias(layer, row) + acc;

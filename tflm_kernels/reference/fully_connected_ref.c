@@ -1,7 +1,10 @@
-// Fully connected layer in portable C, every encoding.
-// docs/format.md#arithmetic.
+// Fully connected layer in portable C, any encoding (docs/format.md#arithmetic).
 //
-// Batches are taken in tiles that share one decoding of the matrix.
+// Input:   [batches, cols], int8.
+// Output:  [batches, rows], int8.
+// Scratch: none.
+//
+// Decodes the matrix once for each tile of batches.
 
 #include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/reference/tile_ref.h"

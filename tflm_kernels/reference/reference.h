@@ -1,5 +1,5 @@
-// The portable kernels: every encoding, any target, no scratch. They read like the formula and are
-// the oracle of the kernels for particular cores.
+// The portable kernels. They take every encoding, run on any target and need no scratch. Their code
+// follows the formulas of docs/format.md, and all other kernels are tested against them.
 
 #ifndef DCSR_TFLM_KERNELS_REFERENCE_REFERENCE_H_
 #define DCSR_TFLM_KERNELS_REFERENCE_REFERENCE_H_
@@ -10,10 +10,10 @@
 extern "C" {
 #endif
 
-// They do not read `plan` and `scratch`, which may be NULL.
+// `plan` and `scratch` are not read and may be NULL.
 DcsrRun dcsr_conv1x1_ref;
 DcsrRun dcsr_conv2d_ref;
-DcsrRun dcsr_conv2d_int16_ref;  // any filter, and FULLY_CONNECTED
+DcsrRun dcsr_conv2d_int16_ref;  // any filter; also FULLY_CONNECTED
 DcsrRun dcsr_fully_connected_ref;
 
 #ifdef __cplusplus

@@ -1,12 +1,12 @@
-// Product of the weight matrix with a tile of activation vectors, for every
-// encoding, in portable C. docs/format.md#arithmetic.
+// Product of the weight matrix with a tile of activation vectors in portable C, any encoding
+// (docs/format.md#arithmetic).
 
 #include "tflm_kernels/reference/tile_ref.h"
 
 #include "tflm_kernels/common/requantize.h"
 #include "tflm_kernels/format/row_reader.h"
 
-// Sums are unsigned, so that they wrap.
+// Sums are unsigned because they may wrap.
 static uint32_t multiply_group(const DcsrGroup* group, const int8_t* vector) {
   uint32_t sum = 0;
   for (uint32_t l = 0; l < group->lanes; ++l) {

@@ -1,5 +1,4 @@
-// What the portable kernels share: the product of the weight matrix with a few
-// activation vectors. docs/format.md#arithmetic.
+// Product of the weight matrix with a tile of activation vectors, shared by the portable kernels.
 
 #ifndef DCSR_TFLM_KERNELS_REFERENCE_TILE_REF_H_
 #define DCSR_TFLM_KERNELS_REFERENCE_TILE_REF_H_
@@ -16,8 +15,7 @@ extern "C" {
 
 enum { kDcsrTileVectors = kDcsrRefTilePixels };
 
-// output[v][row] for each of `count` <= kDcsrTileVectors vectors of cols
-// activations.
+// Computes output[v][row] for `count` <= kDcsrTileVectors vectors of `cols` activations.
 void dcsr_tile_ref(const DcsrLayer* layer, const int8_t* const vectors[], size_t count,
                    int8_t* output);
 

@@ -1,17 +1,21 @@
-// 1x1 convolution in C, for cores with nothing but a 32-bit multiplication (Cortex-M0+, M23), every
-// encoding. Packed layer: docs/format.md.
+// 1x1 convolution in C for cores whose only multiplication is 32 bits wide (Cortex-M0+, M23), any
+// encoding.
+//
+// Input:   [batches, input_height, input_width, cols], int8.
+// Output:  [batches, output_height, output_width, rows], int8.
+// Scratch: list of a row, sums, a tile of activations (plan_conv1x1_c.h).
 //
 // Two pixels share one word, and so one multiplication:
 //
 //   word = x1 * 2^16 + x0        acc += weight * word        acc = sum1 * 2^16 + sum0
 //
-// Neither half overflows while sum |weight| <= kGroupWeight: nonzeros are cut into groups that keep
-// to it, after which both halves are added to 32-bit sums. acc starts with 2^15, so that its low
-// half is not negative and borrows nothing.
+// Neither half overflows while sum |weight| <= kGroupWeight. The nonzeros of a row are therefore
+// split into groups of at most that weight. After each group both halves are added to 32-bit sums.
+// acc starts with 2^15, which keeps its low half from becoming negative and borrowing.
 //
-// Activations are brought to channel-major blocks of 8 pixels, a tile of blocks at a time:
-// x[block][cols][4] words. Rows are the outer loop: the nonzeros of a row are decoded once for a
-// tile to a list, which is then multiplied with every block.
+// A tile of activations is transposed to channel-major blocks of 8 pixels: x[block][cols][4] words.
+// For each row the nonzeros are decoded to a list once, and the list is multiplied with every block
+// of the tile.
 
 #include <stdint.h>
 
@@ -31,14 +35,14 @@ enum {
 };
 
 typedef struct {
-  uint32_t offset;  // of the column's words in a block, in bytes; plus 1 in the last of a group
+  uint32_t offset;  // of the column in a block, in bytes; plus 1 in the last entry of a group
   int32_t weight;
 } ListEntry;
 
 typedef struct {
   size_t entries;
   size_t groups;
-  uint32_t weight;  // sum of the magnitudes in the group that is open
+  uint32_t weight;  // sum of |weight| in the current group
 } ListState;
 
 _Static_assert(sizeof(ListEntry) == kDcsrCListEntryBytes, "plan_conv1x1_c.h");
@@ -55,7 +59,7 @@ static void transpose_tile(DcsrPixels* pixels, size_t count, uint32_t cols, uint
     const size_t block = count < kBlockPixels ? count : (size_t)kBlockPixels;
     const int8_t* pixel[kBlockPixels];
     for (size_t p = 0; p < kBlockPixels; ++p) {
-      // Sums of pixels that there are not are not looked at.
+      // Repeat the last pixel to fill the block. The surplus sums are not read.
       pixel[p] = p < block ? dcsr_next_pixel(pixels) : pixel[p - 1];
     }
     for (uint32_t w = 0; w < kBlockWords; ++w) {
@@ -71,7 +75,7 @@ static inline void flush(uint32_t acc, uint32_t* sums) {
   sums[1] += (uint32_t)((int32_t)acc >> kUpperShift);
 }
 
-// Sums of even pixels grow by kAccStart too much with every group.
+// Each group adds kAccStart to the sums of even pixels. Requantization subtracts it.
 static void multiply_block(const ListEntry* list, const ListEntry* end, const uint32_t* x,
                            uint32_t* sums) {
   const uint8_t* base = (const uint8_t*)x;
@@ -106,7 +110,7 @@ static void multiply_tile(const ListEntry* list, size_t entries, const uint32_t*
   }
 }
 
-// Weights of 0, which are fillers, are left out.
+// Skips fillers, whose weight is 0.
 static inline void append_group(const DcsrGroup* group, ListEntry* list, ListState* state) {
   for (uint32_t l = 0; l < group->lanes; ++l) {
     const int32_t weight = group->weight[l];
@@ -114,7 +118,7 @@ static inline void append_group(const DcsrGroup* group, ListEntry* list, ListSta
     if (magnitude == 0) continue;
     state->weight += magnitude;
     if (state->weight > kGroupWeight) {
-      // The one before is the last of its group; there is one, as no weight alone is too much.
+      // The previous entry ends its group. It exists: no single weight exceeds the limit.
       list[state->entries - 1].offset |= 1;
       ++state->groups;
       state->weight = magnitude;
@@ -156,7 +160,7 @@ static void multiply_rows(const DcsrLayer* layer, size_t list_limit, size_t sum_
     DcsrGroup group;
     while (dcsr_decode_group(&reader, &group)) {
       if (state.entries + group.lanes > list_limit) {
-        // The list is full: only with more than kDcsrCMostListEntries columns.
+        // The list is full. This only occurs with more than kDcsrCMostListEntries columns.
         end_list(list, &state);
         multiply_tile(list, state.entries, x, layer->cols, pixels, sums);
         state.entries = 0;

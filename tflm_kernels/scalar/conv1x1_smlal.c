@@ -1,19 +1,22 @@
-// 1x1 convolution on cores with SMLAL and LDRD (Armv7-M and up: Cortex-M3, M4, M7, M33), every
-// encoding. Packed layer: docs/format.md.
+// 1x1 convolution with SMLAL and LDRD (Armv7-M and later: Cortex-M3, M4, M7, M33), any encoding.
+//
+// Input:   [batches, input_height, input_width, cols], int8.
+// Output:  [batches, output_height, output_width, rows], int8.
+// Scratch: list of a row, sums, totals, a tile of activations (plan_conv1x1_smlal.h).
 //
 // Two pixels share one 32-bit word, and so one multiplication:
 //
 //   word = x1 * 2^23 + x0        SMLAL: sum += weight * word        sum = sum1 * 2^23 + sum0
 //
-// (2^24 would not do: -128 * 2^24 - 128 is beyond int32.) sum0 has 23 bits and cannot overflow
-// while its terms are at most kDcsrSmlalMostListEntries, each at most 2^14; sum1 has 41. Sums start
-// with 2^22, so that the low 23 bits never borrow from the others.
+// A shift of 24 is too large: -128 * 2^24 - 128 does not fit int32. sum0 has 23 bits. It cannot
+// overflow because a list has at most kDcsrSmlalMostListEntries terms, each at most 2^14. sum1 has
+// 41 bits. Sums start with 2^22, so that the low 23 bits never borrow from the others.
 //
-// Activations are brought to channel-major blocks of 8 pixels, a tile of blocks at a time:
-// x[block][cols][4] words. The last block has 1 or 2 words for each column if that is enough. Rows
-// are the outer loop: the nonzeros of a row are decoded once for a tile to a list of column offsets
-// and weights, which is then multiplied with every block. Eight pixels have their sums in
-// registers, which takes all that there are: GCC does not manage, so the loops are in assembly.
+// A tile of activations is transposed to channel-major blocks of 8 pixels: x[block][cols][4] words.
+// The last block has 1 or 2 words for each column if these hold its pixels. For each row the
+// nonzeros are decoded to a list of column offsets and weights once, and the list is multiplied
+// with every block of the tile. The sums of eight pixels take up all registers. GCC does not keep
+// them there, so the loops are in assembly.
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,20 +39,20 @@ enum {
 
 static const uint32_t kSumStart = UINT32_C(1) << (kUpperShift - 1);
 
-// An entry of offset 0 in an even place ends the list.
+// An entry with offset 0 at an even index ends the list.
 typedef struct {
-  uint32_t offset;  // of the words behind the column's in a block, in bytes: never 0
+  uint32_t offset;  // in a block, in bytes, of the words after the column's: never 0
   int32_t weight;
 } ListEntry;
 
 _Static_assert(sizeof(ListEntry) == kDcsrSmlalListEntryBytes, "plan_conv1x1_smlal.h");
 
-// Where the parts of scratch are: list, sums, totals, activations.
+// The parts of scratch: list, sums, totals, activations.
 typedef struct {
   ListEntry* list;
   size_t list_entries;
   uint32_t* sums;      // two words for each pair of pixels
-  uint32_t* totals;    // likewise
+  uint32_t* totals;    // the same, over all lists of a row
   size_t total_words;  // 0 if every row fits into one list
   uint32_t* x;
 } Scratch;
@@ -65,14 +68,14 @@ static Scratch divide_scratch(const DcsrLayer* layer, size_t tile_pixels, void* 
   return parts;
 }
 
-// Words that a column has in a block of `pixels` <= kBlockPixels.
+// Returns the words of a column in a block of `pixels` <= kBlockPixels pixels.
 static uint32_t block_words(size_t pixels) { return pixels > 4 ? kBlockWords : pixels > 2 ? 2 : 1; }
 
 static inline uint32_t make_word(int8_t even, int8_t odd) {
   return ((uint32_t)odd << kUpperShift) + (uint32_t)even;
 }
 
-// A pair of pixels; `words` lie between the words of two columns.
+// Transposes a pair of pixels. Consecutive columns are `words` words apart.
 static void transpose_pair(const int8_t* even, const int8_t* odd, uint32_t cols, uint32_t words,
                            uint32_t* x) {
   uint32_t c = 0;
@@ -95,11 +98,11 @@ static void transpose_tile(DcsrPixels* pixels, size_t count, uint32_t cols, uint
     const uint32_t words = block_words(block);
     const int8_t* pixel[kBlockPixels];
     for (size_t p = 0; p < kBlockPixels; ++p) {
-      // Sums of pixels that there are not are not looked at.
+      // Repeat the last pixel to fill the block. The surplus sums are not read.
       pixel[p] = p < block ? dcsr_next_pixel(pixels) : pixel[p - 1];
     }
     for (uint32_t w = 0; w < words; ++w) {
-      // A constant distance for the common case.
+      // The common case, with a constant distance.
       if (words == kBlockWords) {
         transpose_pair(pixel[2 * w], pixel[2 * w + 1], cols, kBlockWords, x + w);
       } else {
@@ -117,7 +120,8 @@ static uint32_t column_of(const ListEntry* entry) {
 
 #if defined(__thumb2__) && !defined(DCSR_NO_ASSEMBLY)
 
-// sums[block][4] pairs of sums, 64 bits each, of `blocks` blocks that are `stride` bytes apart.
+// Multiplies a list with `blocks` blocks that are `stride` bytes apart. Writes sums[block][4], a
+// 64-bit pair of sums each.
 __attribute__((naked, noinline)) static uint32_t* multiply_blocks(
     const ListEntry* list __attribute__((unused)), const uint32_t* x __attribute__((unused)),
     uint32_t* sums __attribute__((unused)), size_t blocks __attribute__((unused)),
@@ -131,7 +135,7 @@ __attribute__((naked, noinline)) static uint32_t* multiply_blocks(
       "str r0, [sp]\n"
       "str r2, [sp, #4]\n"
       "str r3, [sp, #8]\n"
-      "1:\n"  // a block
+      "1:\n"  // next block
       "mov r4, #0x400000\n"
       "movs r5, #0\n"
       "mov r6, r4\n"
@@ -140,7 +144,7 @@ __attribute__((naked, noinline)) static uint32_t* multiply_blocks(
       "mov r9, r5\n"
       "mov r10, r4\n"
       "mov r11, r5\n"
-      "2:\n"  // two entries
+      "2:\n"  // first two of four entries
       "ldrd r2, r3, [r0], #8\n"
       "cbz r2, 3f\n"
       "add r2, r1\n"
@@ -158,7 +162,7 @@ __attribute__((naked, noinline)) static uint32_t* multiply_blocks(
       "ldrd r12, lr, [r2, #-8]\n"
       "smlal r8, r9, r12, r3\n"
       "smlal r10, r11, lr, r3\n"
-      "ldrd r2, r3, [r0], #8\n"  // and two more
+      "ldrd r2, r3, [r0], #8\n"  // last two of four entries
       "cbz r2, 3f\n"
       "add r2, r1\n"
       "ldrd r12, lr, [r2, #-16]\n"
@@ -190,7 +194,7 @@ __attribute__((naked, noinline)) static uint32_t* multiply_blocks(
       "pop {r4-r11, pc}\n");
 }
 
-// A last block of two words a column. Offsets are those of whole blocks.
+// Multiplies a last block with two words per column. List offsets are those of whole blocks.
 static void multiply_two_words(const ListEntry* list, const uint32_t* x, uint32_t* sums) {
   uint32_t low0 = kSumStart, high0 = 0, low1 = kSumStart, high1 = 0;
   uint32_t offset, weight, word0, word1;
@@ -253,7 +257,7 @@ static void multiply_two_words(const ListEntry* list, const uint32_t* x, uint32_
 
 #endif
 
-// A last block of one word a column.
+// Multiplies a last block with one word per column.
 static void multiply_one_word(const ListEntry* list, const uint32_t* x, uint32_t* sums) {
   int64_t sum = kSumStart;
   for (; list->offset != 0; list += 2) {
@@ -279,7 +283,7 @@ static void multiply_tile(const ListEntry* list, const uint32_t* x, uint32_t col
   }
 }
 
-// The sums of a pair. The even one has kSumStart in it.
+// The sums of a pair. The even sum includes kSumStart.
 static inline uint32_t even_sum(const uint32_t* pair) {
   return pair[0] & ((UINT32_C(1) << kUpperShift) - 1);
 }
@@ -309,7 +313,7 @@ DCSR_NOINLINE static void requantize_pairs_fast(const DcsrRowScale* row_scale, u
   }
 }
 
-// `output`: of the first pixel. The pixels are `rows` apart.
+// `output` is that of the first pixel. Consecutive pixels are `rows` bytes apart.
 static void requantize_pairs(const DcsrLayer* layer, uint32_t row, uint32_t length,
                              const uint32_t* sums, size_t pixels, int8_t* output) {
   const DcsrRowScale scale = dcsr_row_scale(layer, row, length);
@@ -335,7 +339,7 @@ static void requantize_totals(const DcsrLayer* layer, uint32_t row, uint32_t len
   }
 }
 
-// Appends a group to a list of `count` entries; weights of 0 are left out.
+// Appends a group to a list of `count` entries. Skips fillers, whose weight is 0.
 static inline size_t append_group(const DcsrGroup* group, ListEntry* list, size_t count) {
   for (uint32_t l = 0; l < group->lanes; ++l) {
     list[count].offset = ((uint32_t)group->column[l] + 1) * kDcsrSmlalColumnBytes;
@@ -345,11 +349,11 @@ static inline size_t append_group(const DcsrGroup* group, ListEntry* list, size_
   return count;
 }
 
-// Eight lanes of a dcsr group; `line` is 16 times the column of the first before its delta is
-// added.
+// Appends eight lanes of a dcsr group. `line` is 16 times the column of the first lane before its
+// delta is added.
 static inline void append_lanes(const int8_t* weight, int32_t line, int32_t slope, uint32_t even,
                                 uint32_t odd, ListEntry* list) {
-  line += 1 << kDcsrSlopeBits;  // an offset is that of the next column
+  line += 1 << kDcsrSlopeBits;  // list offsets point to the next column
   DCSR_UNROLL("GCC unroll 8")
   for (uint32_t l = 0; l < 4; ++l) {
     const int32_t next0 = (line >> kDcsrSlopeBits) + (int32_t)(even >> (8 * l) & 0xFF);
@@ -365,11 +369,11 @@ static inline void append_lanes(const int8_t* weight, int32_t line, int32_t slop
   }
 }
 
-// Groups of a dcsr row that are whole and have few planes, from entry `count` on. The others are
-// left: it returns at the first.
+// Appends the groups of a dcsr row from entry `count` on. Stops at the first group that is not
+// whole or has too many planes.
 DCSR_NOINLINE static size_t append_dcsr_groups(DcsrRowReader* row_reader, size_t limit,
                                                ListEntry* list, size_t count) {
-  // Not all of it: its table is large.
+  // Copy only these fields of the reader, because its table is large.
   struct {
     const uint8_t* index;
     const uint8_t* delta;
@@ -408,14 +412,14 @@ DCSR_NOINLINE static size_t append_dcsr_groups(DcsrRowReader* row_reader, size_t
 }
 
 static void end_list(ListEntry* list, size_t count) {
-  // The first fills up an odd number, with any column.
+  // The first entry pads an odd number of entries. It may refer to any column.
   list[count].offset = count % 2 != 0 ? (uint32_t)kDcsrSmlalColumnBytes : 0;
   list[count].weight = 0;
   list[count + 1].offset = 0;
   list[count + 1].weight = 0;
 }
 
-// Decodes the row, or as much of it as `limit` entries hold.
+// Decodes the rest of the row, at most `limit` entries of it.
 DCSR_NOINLINE static void fill_list(DcsrRowReader* reader, size_t limit, ListEntry* list) {
   const DcsrLayer* layer = reader->layer;
   const bool has_nibbles = layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer) &&

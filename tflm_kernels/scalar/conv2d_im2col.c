@@ -1,8 +1,12 @@
-// Convolution with any filter by a kernel for 1x1 filters. docs/kernels.md#larger-filters.
+// Convolution with any filter, computed by a 1x1 kernel (docs/kernels.md#larger-filters).
 //
-// The patches of a tile of output pixels are copied to scratch,
-// [pixel][filter_h][filter_w][channels]: the pixels of a 1x1 convolution with the same matrix. What
-// lies outside of the image is the input zero point there.
+// Input:   [batches, input_height, input_width, channels], int8.
+// Output:  [batches, output_height, output_width, rows], int8.
+// Scratch: the patches of a tile, scratch of the 1x1 kernel (plan_conv2d_im2col.h).
+//
+// Copies the patches of a tile of output pixels to scratch,
+// [pixel][filter_h][filter_w][channels]. They are the pixels of a 1x1 convolution with the same
+// matrix. Taps outside of the image are set to the input zero point.
 
 #include <string.h>
 
@@ -16,7 +20,7 @@ static DcsrConvShape tile_shape(size_t pixels) {
   return shape;
 }
 
-// One row of the filter; `row` is the row of the image that it reads.
+// Copies the taps of one row of the filter. `row` is the image row that it reads.
 static void copy_row(const DcsrLayer* layer, const int8_t* row, uint32_t x, uint32_t width,
                      int8_t* out) {
   const size_t channels = layer->channels;

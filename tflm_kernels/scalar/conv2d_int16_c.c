@@ -1,10 +1,14 @@
-// Convolution with any filter and int16 activations for any core, every encoding.
-// docs/format.md#arithmetic.
+// Convolution with any filter and int16 activations for any core, any encoding
+// (docs/format.md#arithmetic).
 //
-// The patches of a tile of output pixels are brought to channel-major blocks of 4 pixels,
-// x[block][cols][4]; what lies outside of the image is 0 there. Rows are the outer loop: the
-// nonzeros of a row are decoded once for a tile to a list, which is then multiplied with every
-// block. A list has so few entries, each at most 2^22, that their sum fits in 32 bits.
+// Input:   [batches, input_height, input_width, channels], int16.
+// Output:  [batches, output_height, output_width, rows], int16.
+// Scratch: list of a row, sums, the patches of a tile (plan_conv2d_int16_c.h).
+//
+// Transposes the patches of a tile of output pixels to channel-major blocks of 4 pixels,
+// x[block][cols][4]. Taps outside of the image are set to 0. For each row the nonzeros are decoded
+// to a list once, and the list is multiplied with every block of the tile. A product is at most
+// 2^22, and a list is short enough that its sum fits in 32 bits.
 
 #include <stdint.h>
 
@@ -26,7 +30,7 @@ typedef struct {
 
 _Static_assert(sizeof(ListEntry) == kDcsrInt16ListEntryBytes, "plan_conv2d_int16_c.h");
 
-// One tap of one pixel of a block; `source` is NULL outside of the image.
+// Copies one tap of one pixel of a block. `source` is NULL outside of the image.
 static void copy_tap(const int16_t* source, uint32_t channels, int16_t* x) {
   for (uint32_t c = 0; c < channels; ++c) {
     *x = source != NULL ? source[c] : 0;
@@ -54,7 +58,7 @@ static void copy_tile(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrPa
                       size_t count, int16_t* x) {
   DcsrPatch patch = {NULL, 0, 0};
   for (size_t p = 0; p < count || p % kBlockPixels != 0; ++p) {
-    // Sums of pixels that there are not are not looked at.
+    // Repeat the last patch to fill the block. The surplus sums are not read.
     if (p < count) patch = dcsr_next_patch(patches);
     copy_patch(layer, shape, &patch, x + p % kBlockPixels);
     if (p % kBlockPixels == kBlockPixels - 1) x += (size_t)layer->cols * kBlockPixels;
@@ -88,7 +92,7 @@ static void multiply_tile(const ListEntry* list, size_t entries, const int16_t* 
   }
 }
 
-// Appends a group to a list of `count` entries. Weights of 0, which are fillers, are left out.
+// Appends a group to a list of `count` entries. Skips fillers, whose weight is 0.
 static size_t append_group(const DcsrGroup* group, ListEntry* list, size_t count) {
   for (uint32_t l = 0; l < group->lanes; ++l) {
     if (group->weight[l] == 0) continue;
@@ -110,7 +114,7 @@ static void multiply_rows(const DcsrLayer* layer, size_t list_limit, ListEntry* 
     DcsrGroup group;
     while (dcsr_decode_group(&reader, &group)) {
       if (entries + group.lanes > list_limit) {
-        // The list is full: only with more than kDcsrInt16MostListEntries columns.
+        // The list is full. This only occurs with more than kDcsrInt16MostListEntries columns.
         multiply_tile(list, entries, x, layer->cols, blocks, sums);
         entries = 0;
       }

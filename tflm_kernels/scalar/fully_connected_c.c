@@ -1,8 +1,12 @@
-// Fully connected layer for cores without vectors, every encoding. docs/format.md#arithmetic.
+// Fully connected layer for cores without vectors, any encoding (docs/format.md#arithmetic).
 //
-// With one batch an element of rle or dcsr is decoded and multiplied at once, from words of eight
-// gaps or deltas (group_words.h). Four batches share the decoding of a group, and have their sums
-// in registers.
+// Input:   [batches, cols], int8.
+// Output:  [batches, rows], int8.
+// Scratch: none.
+//
+// One batch: elements of rle and dcsr are multiplied as they are decoded, from words of eight gaps
+// or deltas (group_words.h). Four batches: each group is decoded once, and the four sums stay in
+// registers.
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +28,7 @@ static uint32_t multiply_group(const DcsrGroup* group, const int8_t* x, uint32_t
   return sum;
 }
 
-// The next row, already begun, of an rle layer.
+// Adds the products of the reader's current row, which is rle.
 static uint32_t multiply_rle_row(DcsrRowReader* reader, const int8_t* x, uint32_t sum) {
   const DcsrLayer* layer = reader->layer;
   const int8_t* weight = reader->weight;
@@ -56,12 +60,13 @@ static uint32_t multiply_rle_row(DcsrRowReader* reader, const int8_t* x, uint32_
   return sum;
 }
 
-// Eight lanes; `line` is 16 times the column of the first before its delta is added.
+// Adds the products of eight lanes. `line` is 16 times the column of the first lane before its
+// delta is added.
 static inline uint32_t multiply_lanes(const int8_t* weight, const int8_t* x, int32_t line,
                                       int32_t slope, uint32_t even, uint32_t odd, uint32_t sum) {
   DCSR_UNROLL("GCC unroll 8")
   for (uint32_t l = 0; l < 4; ++l) {
-    // The sum is a column; its parts need not be.
+    // The sum is a valid column. Its terms may not be.
     const int32_t column0 = (line >> kDcsrSlopeBits) + (int32_t)(even >> (8 * l) & 0xFF);
     sum += (uint32_t)(weight[2 * l] * x[column0]);
     line += slope;
@@ -76,7 +81,8 @@ static inline uint32_t multiply_lanes(const int8_t* weight, const int8_t* x, int
   return sum;
 }
 
-// Whole groups of the next row, already begun, of a dcsr layer; the others are left.
+// Adds the products of the reader's current dcsr row. Stops at the first group that is not whole or
+// has too many planes.
 static uint32_t multiply_dcsr_groups(DcsrRowReader* reader, const int8_t* x, uint32_t sum) {
   const int32_t slope = (int32_t)reader->slope;
   while (reader->left >= kDcsrGroupLanes) {
@@ -99,7 +105,8 @@ static uint32_t multiply_dcsr_groups(DcsrRowReader* reader, const int8_t* x, uin
   return sum;
 }
 
-// Groups of the next row, already begun, that are a base and byte offsets; it stops at another.
+// Adds the products of the groups of the reader's current row that are a base and byte offsets.
+// Stops at the first other group.
 static uint32_t multiply_offset_groups(DcsrRowReader* reader, const int8_t* x, uint32_t sum) {
   while (dcsr_is_offset_group(reader)) {
     const int32_t base = dcsr_offset_base(reader);
@@ -132,7 +139,7 @@ static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* out
       while (reader.left > 0) {
         if (has_offset_groups) sum = multiply_offset_groups(&reader, x, sum);
         if (has_nibbles) sum = multiply_dcsr_groups(&reader, x, sum);
-        // Of another encoding; or the last of the row, or one with many planes.
+        // A group of another encoding, the last group of the row, or one with many planes.
         DcsrGroup group;
         if (dcsr_decode_group(&reader, &group)) sum = multiply_group(&group, x, sum);
       }
@@ -141,7 +148,7 @@ static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* out
   }
 }
 
-// kBlockBatches vectors.
+// Multiplies kBlockBatches vectors.
 static void multiply_block(const DcsrLayer* layer, const int8_t* x, int8_t* output) {
   const size_t cols = layer->cols;
   const size_t rows = layer->rows;

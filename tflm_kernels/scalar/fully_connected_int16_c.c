@@ -1,8 +1,12 @@
-// Fully connected layer with int16 activations for any core, every encoding.
-// docs/format.md#arithmetic.
+// Fully connected layer with int16 activations for any core, any encoding
+// (docs/format.md#arithmetic).
 //
-// The products of a group are added in 32 bits, of which 16 of at most 2^22 need 27, and groups in
-// 64.
+// Input:   [batches, cols], int16.
+// Output:  [batches, rows], int16.
+// Scratch: none.
+//
+// The products of a group are added in 32 bits: 16 products of at most 2^22 need 27 bits. The sums
+// of groups are added in 64 bits.
 
 #include <stddef.h>
 

@@ -1,5 +1,6 @@
-// Kernels for cores without vectors, every encoding. They run on every target. Each is in the file
-// of its name, its scratch in the planner of its name.
+// Kernels for cores without vectors. They take every encoding and run on every target. Kernel
+// dcsr_<name> is in <name>.c, its planner in planning/plan_<name>.c. The fully connected kernels
+// share plan_fully_connected.c.
 
 #ifndef DCSR_TFLM_KERNELS_SCALAR_SCALAR_H_
 #define DCSR_TFLM_KERNELS_SCALAR_SCALAR_H_
@@ -12,7 +13,7 @@ extern "C" {
 
 DcsrRun dcsr_conv1x1_c;      // 32-bit multiplications (Cortex-M0+, M23)
 DcsrRun dcsr_conv1x1_smlal;  // SMLAL and LDRD (Cortex-M3 and later)
-DcsrRun dcsr_conv2d_im2col;  // larger filters, by the pointwise kernels of plan->kernels
+DcsrRun dcsr_conv2d_im2col;  // larger filters; calls a pointwise kernel of plan->kernels
 DcsrRun dcsr_conv2d_int16_c;
 DcsrRun dcsr_fully_connected_c;
 DcsrRun dcsr_fully_connected_int16_c;

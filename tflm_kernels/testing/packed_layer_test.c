@@ -832,9 +832,9 @@ static void test_int16_activations_have_no_zero_points_and_a_bias_of_64_bits(voi
   DcsrLayer layer;
   CHECK(parse_and_validate(blob.data, blob.size, &layer) == kDcsrOk, "untouched");
   CHECK(layer.int16_activations && layer.activation_min == -32768, "%d", (int)layer.activation_min);
-  CHECK((uint32_t)layer.bias[0] == 0xCBA98766 && layer.bias[1] == -0x13, "%lx %lx",
-        (unsigned long)layer.bias[0], (unsigned long)layer.bias[1]);
-  CHECK(layer.bias[2] == 1 && layer.bias[3] == 0x7FFF, "row 1");
+  CHECK(layer.bias_int64[0].low == 0xCBA98766 && layer.bias_int64[0].high == -0x13, "%lx %lx",
+        (unsigned long)layer.bias_int64[0].low, (unsigned long)layer.bias_int64[0].high);
+  CHECK(layer.bias_int64[1].low == 1 && layer.bias_int64[1].high == 0x7FFF, "row 1");
 
   static const struct {
     size_t offset;

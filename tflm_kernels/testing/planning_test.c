@@ -1,0 +1,231 @@
+// Planning against kernels on random layers, for every class of cores that this build runs: the
+// kernel stays within its plan's scratch, its outputs equal those of the reference, and the tables
+// of planners that the converter uses (costs/) plan the same as the tables with kernels.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflm_kernels/costs/costs.h"
+#include "tflm_kernels/dispatch/tables.h"
+#include "tflm_kernels/kernels.h"
+#include "tflm_kernels/mve/mve.h"
+#include "tflm_kernels/reference/reference.h"
+#include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/layers.h"
+#include "tflm_kernels/testing/pack.h"
+#include "tflm_kernels/testing/random.h"
+#include "tflm_kernels/testing/run_kernel.h"
+
+enum { kLayers = 400, kGuardAfterScratch = 64 };
+
+static const uint32_t kBudgets[] = {0, 1, 700, 2500, 6000, 15000, 50000, 1000000};
+
+typedef struct {
+  DcsrCoreClass core_class;
+  DcsrTables tables;
+} ClassTables;
+
+static size_t all_classes(ClassTables classes[4]) {
+  size_t count = 0;
+  classes[count++] =
+      (ClassTables){kDcsrClassReference, {&kDcsrConv2dReference, &kDcsrFullyConnectedReference}};
+  classes[count++] =
+      (ClassTables){kDcsrClassArmv6m, {&kDcsrConv2dArmv6m, &kDcsrFullyConnectedArmv6m}};
+  classes[count++] =
+      (ClassTables){kDcsrClassArmv7m, {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m}};
+#if DCSR_HAS_MVE
+  classes[count++] = (ClassTables){kDcsrClassMve, {&kDcsrConv2dMve, &kDcsrFullyConnectedMve}};
+#endif
+  return count;
+}
+
+// A random layer: input and output are int8 or int16.
+typedef struct {
+  CaseData data;
+  Int16Case int16;
+  bool is_int16;
+  size_t element_bytes;
+  const void* input;
+} RandomLayer;
+
+static uint32_t pick(Random* random, const uint32_t* values, uint32_t count) {
+  return values[random_below(random, count)];
+}
+
+static RandomLayer make_layer(Random* random, uint64_t seed) {
+  static const uint32_t kChannels[] = {1, 3, 8, 17, 40, 130, 300};
+  static const uint32_t kRows[] = {1, 2, 5, 16, 33, 70};
+  static const uint32_t kPermille[] = {0, 30, 100, 300, 1000};
+  DcsrCase c;
+  memset(&c, 0, sizeof(c));
+  Window window = {0, 0, 0, 0, false};
+  c.name = "random";
+  c.op = random_below(random, 4) == 0 ? kDcsrOpFullyConnected : kDcsrOpConv2d;
+  c.rows = pick(random, kRows, 6);
+  c.cols = pick(random, kChannels, 7);
+  c.batches = random_between(random, 1, 3);
+  c.input_height = c.input_width = 1;
+  c.stride_h = c.stride_w = 1;
+  if (c.op == kDcsrOpConv2d) {
+    c.input_height = random_between(random, 1, 12);
+    c.input_width = random_between(random, 1, 12);
+    c.stride_h = 1 + random_below(random, 2);
+    c.stride_w = 1 + random_below(random, 2);
+    if (random_below(random, 2) == 0 && c.cols <= 40) {
+      window.filter_h = 1 + random_below(random, 3);
+      window.filter_w = 2 + random_below(random, 2);
+      window.dilation_h = 1 + random_below(random, 2);
+      window.dilation_w = 1 + random_below(random, 2);
+      window.same_padding = true;  // any image is large enough
+      c.cols *= window.filter_h * window.filter_w;
+    }
+  }
+  c.pattern = random_below(random, 3) == 0 ? kPatternEmptyAndFull : kPatternRandom;
+  c.nonzero_permille = pick(random, kPermille, 5);
+  c.values = random_below(random, 2) == 0 ? kValuesRandom : kValuesExtreme;
+  c.bias = random_below(random, 4) == 0 ? kBiasWraps : kBiasRandom;
+  c.input_zero_point = random_between(random, -128, 127);
+  c.output_zero_point = random_below(random, 2) == 0 ? -128 : random_between(random, -128, 127);
+  c.activation_min = -128;
+  c.activation_max = random_below(random, 2) == 0 ? 127 : 50;
+  c.per_row = random_below(random, 2) == 0;
+  RandomLayer layer;
+  memset(&layer, 0, sizeof(layer));
+  layer.is_int16 = random_below(random, 4) == 0;
+  layer.element_bytes = layer.is_int16 ? sizeof(int16_t) : sizeof(int8_t);
+  if (layer.is_int16) {
+    layer.int16 = make_int16_case(&c, &window, seed);
+    layer.data = layer.int16.data;
+    layer.input = layer.int16.input;
+  } else {
+    layer.data = make_window_case(&c, &window, seed);
+    layer.input = layer.data.input;
+  }
+  return layer;
+}
+
+static void free_layer(RandomLayer* layer) {
+  if (layer->is_int16) {
+    free_int16_case(&layer->int16);
+  } else {
+    free_case(&layer->data);
+  }
+}
+
+static PackOptions make_packing(Random* random) {
+  static const DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingDcsr,
+                                            kDcsrEncodingRle,   kDcsrEncodingOffset8,
+                                            kDcsrEncodingRice,  kDcsrEncodingBitmap};
+  PackOptions packing;
+  memset(&packing, 0, sizeof(packing));
+  packing.encoding = kEncodings[random_below(random, 6)];
+  packing.byte_deltas = random_below(random, 2) == 0;
+  packing.huffman = random_below(random, 4) == 0;
+  packing.raw_bits = packing.huffman ? random_below(random, 5) : 0;
+  return packing;
+}
+
+static void* allocate(size_t bytes) {
+  void* memory = malloc(bytes > 0 ? bytes : 1);
+  if (memory == NULL) abort();
+  return memory;
+}
+
+static void run_reference(const DcsrLayer* layer, const RandomLayer* random_layer, void* output) {
+  const DcsrTables tables = {&kDcsrConv2dReference, &kDcsrFullyConnectedReference};
+  run_tables(tables, layer, &random_layer->data.shape, random_layer->input, output);
+}
+
+// Runs a plan in scratch with guard bytes behind it, and compares with the reference.
+static void check_plan(const DcsrPlan* plan, const DcsrLayer* layer, const RandomLayer* of,
+                       const void* expected, uint32_t number) {
+  const size_t output_bytes = of->data.output_size * of->element_bytes;
+  uint8_t* scratch = (uint8_t*)allocate(plan->scratch_bytes + kGuardAfterScratch);
+  memset(scratch, kGuard, plan->scratch_bytes + kGuardAfterScratch);
+  uint8_t* output = (uint8_t*)allocate(output_bytes);
+  memset(output, kGuard, output_bytes);
+  dcsr_run(plan, layer, &of->data.shape, of->input, output,
+           plan->scratch_bytes > 0 ? scratch : NULL);
+  char context[64];
+  snprintf(context, sizeof(context), "layer %u, kernel %d", (unsigned)number,
+           (int)plan->kernel->id);
+  check_equal(context, (const int8_t*)expected, (const int8_t*)output, output_bytes);
+  for (size_t i = 0; i < kGuardAfterScratch; ++i) {
+    CHECK(scratch[plan->scratch_bytes + i] == kGuard, "%s: byte %d behind its scratch", context,
+          (int)i);
+  }
+  free(output);
+  free(scratch);
+}
+
+// Kernels of the MVE class that run on every build: those of conv1x1_mve's twin in C.
+static void check_mve_twin(const DcsrLayer* layer, const RandomLayer* of, const void* expected,
+                           size_t budget, uint32_t number, uint32_t* seen) {
+  const DcsrKernels* table = dcsr_planning_table(layer->op, kDcsrClassMve);
+  DcsrPlan plan;
+  dcsr_plan(table, layer, &of->data.shape, budget, &plan);
+  if (plan.kernel->id != kDcsrKernel_conv1x1_mve) return;
+  const DcsrKernel twin = {dcsr_plan_conv1x1_mve, dcsr_conv1x1_mve, kDcsrKernel_conv1x1_mve};
+  plan.kernel = &twin;
+  check_plan(&plan, layer, of, expected, number);
+  *seen |= UINT32_C(1) << kDcsrKernel_conv1x1_mve;
+}
+
+static void check_layer(Random* random, uint32_t number, uint32_t* seen) {
+  RandomLayer of = make_layer(random, number + 1);
+  const PackOptions packing = make_packing(random);
+  PackedBlob blob = pack_layer(&of.data.layer, &packing);
+  DcsrLayer layer;
+  DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
+  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  CHECK(status == kDcsrOk, "layer %u: %s", (unsigned)number, dcsr_status_string(status));
+  layer.scratch_budget = 0;
+  void* expected = allocate(of.data.output_size * of.element_bytes);
+  run_reference(&layer, &of, expected);
+  const size_t budget = pick(random, kBudgets, sizeof(kBudgets) / sizeof(kBudgets[0]));
+  ClassTables classes[4];
+  const size_t count = all_classes(classes);
+  for (size_t i = 0; i < count; ++i) {
+    const DcsrTables tables = classes[i].tables;
+    const bool is_conv = layer.op == kDcsrOpConv2d;
+    DcsrPlan plan;
+    DcsrPlan planned;
+    dcsr_plan(is_conv ? tables.conv2d : tables.fully_connected, &layer, &of.data.shape, budget,
+              &plan);
+    dcsr_plan(dcsr_planning_table(layer.op, classes[i].core_class), &layer, &of.data.shape, budget,
+              &planned);
+    CHECK(plan.kernel != NULL && planned.kernel != NULL && plan.kernel->id == planned.kernel->id &&
+              plan.scratch_bytes == planned.scratch_bytes,
+          "layer %u, class %u: two plans", (unsigned)number, (unsigned)i);
+    CHECK(plan.scratch_bytes <= budget, "layer %u, class %u: %lu of %lu bytes", (unsigned)number,
+          (unsigned)i, (unsigned long)plan.scratch_bytes, (unsigned long)budget);
+    if (plan.kernel == NULL) continue;
+    *seen |= UINT32_C(1) << plan.kernel->id;
+    check_plan(&plan, &layer, &of, expected, number);
+  }
+  check_mve_twin(&layer, &of, expected, budget, number, seen);
+  free(expected);
+  free_packed_blob(&blob);
+  free_layer(&of);
+}
+
+static void test_kernels_keep_to_their_plans(void) {
+  Random random = {2026};
+  uint32_t seen = 0;
+  for (uint32_t i = 0; i < kLayers; ++i) check_layer(&random, i, &seen);
+  static const int32_t kPortable[] = {
+      kDcsrKernel_conv1x1_c,          kDcsrKernel_conv1x1_mve,
+      kDcsrKernel_conv1x1_ref,        kDcsrKernel_conv1x1_smlal,
+      kDcsrKernel_conv2d_im2col,      kDcsrKernel_conv2d_int16_c,
+      kDcsrKernel_conv2d_int16_ref,   kDcsrKernel_conv2d_ref,
+      kDcsrKernel_fully_connected_c,  kDcsrKernel_fully_connected_int16_c,
+      kDcsrKernel_fully_connected_ref};
+  for (size_t i = 0; i < sizeof(kPortable) / sizeof(kPortable[0]); ++i) {
+    CHECK((seen >> kPortable[i] & 1) != 0, "kernel %d never ran", (int)kPortable[i]);
+  }
+}
+
+int main(void) {
+  RUN_TEST(test_kernels_keep_to_their_plans);
+  return check_exit_status();
+}
