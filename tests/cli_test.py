@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcsr import layers, packing
+from dcsr import encodings, layers, packing
 from dcsr import model as tflite
+from dcsr.planning.settings import methods
 from dcsr.schema import schema
 from dcsr.testing.compare import assert_same
 from dcsr.testing.models import (

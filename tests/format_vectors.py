@@ -119,9 +119,11 @@ def layers() -> dict[str, packing.PackedLayer]:
         "huffman": _layer(skewed, "rice+huffman", packing.OP_FULLY_CONNECTED, (1, 1)),
         "huffman_dcsr": _layer(small, "dcsr+huffman", packing.OP_CONV_2D, (1, 2)),
     }
-    # An encoding that has none of its own.
-    for name in encodings.REGISTRY.keys() - {layer.streams.encoding for layer in found.values()}:
-        found[name] = _layer(small, name, packing.OP_FULLY_CONNECTED, (1, 1))
+    # Every other encoding has the matrix of rle.
+    named = {layer.streams.encoding for layer in found.values()}
+    for name in encodings.REGISTRY:
+        if name not in named:
+            found[name] = _layer(small, name, packing.OP_FULLY_CONNECTED, (1, 1))
     return found
 
 
@@ -255,8 +257,9 @@ def document() -> str:
     ]
     for name, layer in layers().items():
         output = packing.run(layer, activations(layer))[1]
+        explanation = _EXPLANATIONS.get(name, _EXPLANATIONS["rle"])
         parts.append(
-            f"\n### Vector {name}\n\n{_EXPLANATIONS.get(name, _EXPLANATIONS['rle'])}\n\nlayer\n\n```\n{_dump(packing.pack(layer))}```\n\n"
+            f"\n### Vector {name}\n\n{explanation}\n\nlayer\n\n```\n{_dump(packing.pack(layer))}```\n\n"
             f"output\n\n```\n{_dump(output.tobytes())}```\n"
         )
     parts.append(

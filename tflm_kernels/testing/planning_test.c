@@ -113,12 +113,9 @@ static void free_layer(RandomLayer* layer) {
 }
 
 static PackOptions make_packing(Random* random) {
-  static const DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingDcsr,
-                                            kDcsrEncodingRle,   kDcsrEncodingOffset8,
-                                            kDcsrEncodingRice,  kDcsrEncodingBitmap};
   PackOptions packing;
   memset(&packing, 0, sizeof(packing));
-  packing.encoding = kEncodings[random_below(random, 6)];
+  packing.encoding = kPackings[random_below(random, kEncodingCount)].encoding;
   packing.byte_deltas = random_below(random, 2) == 0;
   packing.huffman = random_below(random, 4) == 0;
   packing.raw_bits = packing.huffman ? random_below(random, 5) : 0;

@@ -78,10 +78,10 @@ class Estimate:
 
 
 def coding(streams: Streams) -> str:
-    """The coding as a kernel sees it: the encoding, of dcsr with its base width, and the value coding if not plain."""
-    width = str(streams.index_parameter) if streams.encoding == "dcsr" else ""
-    values = "" if streams.value_coding == encodings.PLAIN else f"+{streams.value_coding}"
-    return streams.encoding + width + values
+    """The coding as a kernel sees it: the encoding, or its variant, and the value coding if not plain."""
+    variant = f"{streams.encoding}{streams.index_parameter}"
+    encoding = variant if variant in encodings.VARIANTS else streams.encoding
+    return encoding if streams.value_coding == encodings.PLAIN else f"{encoding}+{streams.value_coding}"
 
 
 def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape) -> Estimate:
