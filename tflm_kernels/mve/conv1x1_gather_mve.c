@@ -4,6 +4,7 @@
 // Input:   [batches, input_height, input_width, cols], int8.
 // Output:  [batches, output_height, output_width, rows], int8.
 // Scratch: none.
+// Cycles:  docs/kernels.md#few-pixels-with-mve.
 //
 // A row is decoded once for a tile of up to 20 pixels. A group is loaded once for a chunk of up to
 // five of them. The sums of 16 rows are buffered and requantized four rows at a time, because the

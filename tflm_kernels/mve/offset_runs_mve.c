@@ -3,6 +3,7 @@
 // Input:   a row reader within a row, or before a row (row_reader.h).
 // Output:  offset groups: int32 base per group, uint8 offset and int8 weight per element.
 // Scratch: a DcsrRunBuffer for a run; none for whole rows.
+// Cycles:  docs/kernels.md#few-pixels-with-mve.
 //
 // A run of dcsr ends before a group whose offsets do not fit a byte, or whose base is escaped. Such
 // a group becomes a run of its own, cut into offset groups one element at a time. So does every

@@ -3,6 +3,7 @@
 // Input:   [batches, cols], int8.
 // Output:  [batches, rows], int8.
 // Scratch: none.
+// Cycles:  counted in costs/costs.c.
 //
 // One batch: elements of rle and dcsr are multiplied as they are decoded, from words of eight gaps
 // or deltas (group_words.h). Four batches: each group is decoded once, and the four sums stay in
