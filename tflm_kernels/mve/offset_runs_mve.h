@@ -17,7 +17,7 @@ extern "C" {
 
 enum { kDcsrRunGroups = 16 };
 
-// Holds the arrays of a run that cannot be used from the layer directly.
+// Memory for the arrays of a run that are not stored in the layer.
 typedef struct {
   int32_t base[kDcsrRunGroups];
   uint8_t offset[kDcsrRunGroups * kDcsrGroupLanes];
@@ -34,9 +34,9 @@ bool dcsr_reads_offsets_mve(const DcsrLayer* layer);
 uint32_t dcsr_read_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
                                uint8_t* offset);
 
-// Reads the next `count` > 0 rows of such a layer, of `lengths` elements, one after the other.
-// Returns the number of complete rows. If it is less than `count`, the next row has begun: all but
-// the reader's `left` of its elements were read as well.
+// Reads the next `count` > 0 rows of such a layer into consecutive groups. `lengths` has the number
+// of elements of each row. Returns the number of complete rows. If it is less than `count`, the
+// reader is within the next row: all of its elements but the last reader->left were read.
 uint32_t dcsr_read_rows_offsets_mve(DcsrRowReader* reader, const uint32_t* lengths, uint32_t count,
                                     int32_t* base, uint8_t* offset);
 

@@ -43,7 +43,8 @@ typedef struct {
   const int64_t* int16_bias;  // [rows]; if not NULL, activations are int16 and there is no `bias`
 } DenseLayer;
 
-// How to pack a layer. All fields but the encoding are choices that the format leaves open.
+// How to pack a layer. Except for `encoding`, the fields are choices that the format leaves to the
+// encoder.
 typedef struct {
   DcsrEncoding encoding;
   uint32_t row_length_bytes;  // 1, 2, 4; 0: as few as possible
