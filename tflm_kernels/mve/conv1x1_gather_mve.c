@@ -47,8 +47,8 @@ typedef struct {
 
 static const int32_t kZeros[kDcsrGatherPixels];
 
-// Makes a set of the next pixels, of which `left` remain. `next` is the first of them, and becomes
-// the pixel after the last.
+// Makes a set of up to five of the `left` remaining pixels. `next` is the first pixel of the set.
+// It becomes the pixel after the last.
 static void make_chunk(DcsrPixels* pixels, size_t left, const int8_t** next, Chunk* chunk) {
   chunk->pixels.x = *next;
   chunk->pixels.stride = 0;

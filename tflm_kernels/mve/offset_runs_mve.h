@@ -1,5 +1,5 @@
-// Decodes rows of any encoding to runs of offset groups, which are a base and byte offsets, on
-// cores with MVE. docs/kernels.md#few-pixels-with-mve.
+// Decodes rows of any encoding to runs of offset groups, on cores with MVE. An offset group is a
+// base and byte offsets. docs/kernels.md#few-pixels-with-mve.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_OFFSET_RUNS_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_OFFSET_RUNS_MVE_H_
@@ -27,8 +27,8 @@ typedef struct {
 // Whether dcsr_read_offsets_mve() can read rows of the layer.
 bool dcsr_reads_offsets_mve(const DcsrLayer* layer);
 
-// Reads the next `elements` > 0 elements of a row of such a layer; the row has at least as many
-// left. Writes bases and offsets of groups of 16, of which the last may be partial. Stops before a
+// Reads the next `elements` > 0 elements of a row of such a layer. The row has at least as many
+// left. Writes bases and offsets of groups of 16. The last group may be partial. Stops before a
 // group whose columns are too far apart for byte offsets. Returns the number of elements read: a
 // multiple of 16, or all. Weights are not copied. Up to 15 more offsets may be written.
 uint32_t dcsr_read_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,

@@ -1,5 +1,5 @@
-// The encoder of the kernel tests: packs a dense weight matrix into a layer.
-// Written from docs/format.md alone. Allocates memory.
+// The encoder of the kernel tests: packs a dense weight matrix into a layer. It implements
+// docs/format.md and shares no code with the decoder. Allocates memory.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_PACK_H_
 #define DCSR_TFLM_KERNELS_TESTING_PACK_H_
