@@ -176,7 +176,8 @@ def compare(
     """Runs both interpreters on each sample until an output differs.
 
     Args:
-      first, second: interpreters with a model loaded.
+      first: interpreter of the original model.
+      second: interpreter of the model to compare with it.
       inputs: the models' inputs.
       outputs: number of outputs.
       samples: [sample][input], as array_samples returns them.
