@@ -1,6 +1,7 @@
-"""docs/extending.md names files and Bazel labels that exist. `NAME` in a path stands for a new file in a folder that does.
+"""docs/extending.md names files and Bazel labels that exist.
 
-The files are data of this test; the labels are what Bazel found of those that tests/BUILD lists.
+`NAME` in a path stands for a new file, whose folder exists. The files are data of this test. The labels are those that
+Bazel found of the ones that tests/BUILD lists.
 """
 
 import re
