@@ -11,7 +11,7 @@ print(sysconfig.get_config_var("SOABI"))
 """
 
 _BUILD = """\
-load("@bazel_tools//tools/python:toolchain.bzl", "py_runtime_pair")
+load("@rules_python//python:defs.bzl", "py_runtime", "py_runtime_pair")
 
 exports_files(["python.txt"])
 
