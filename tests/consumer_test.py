@@ -1,6 +1,6 @@
 """Builds and runs consumer/, a project that depends on this repository, with a separate Bazel instance.
 
-Its TensorFlow Lite Micro is the fake of ops/tflm/testing: no registry has the sources of the real one.
+It uses the fake TensorFlow Lite Micro of ops/tflm/testing, because this repository does not download the real one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-# The source tree, not the runfiles: the dependency is the whole repository.
+# The source tree, not the runfiles, because the dependency is the whole repository.
 CONSUMER = Path(__file__).resolve().with_name("consumer")
 FAKE_TFLM = Path.cwd() / "ops/tflm/testing/fake"
 
@@ -34,7 +34,7 @@ void MicroPrintf(const char*, ...) {}
 
 
 class Bazel:
-    """A Bazel that keeps all its files in one folder."""
+    """A Bazel instance that keeps all its files in one folder."""
 
     def __init__(self, folder: Path) -> None:
         program = shutil.which("bazel") or shutil.which("bazelisk")
@@ -43,7 +43,7 @@ class Bazel:
         self._startup = [program, f"--output_user_root={folder / 'root'}", "--host_jvm_args=-Xmx512m"]
         self._folder = folder
         self._flags: list[str] = []
-        # Bazel 7 needs this flag to read a WORKSPACE. Bazel 4 does not have it.
+        # Bazel 7 needs this flag to read a WORKSPACE. Bazel 4 does not know it.
         if self.run("info", "--noenable_bzlmod", "release", check=False).returncode == 0:
             self._flags = ["--noenable_bzlmod"]
 

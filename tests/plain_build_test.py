@@ -1,4 +1,4 @@
-"""Builds without Bazel: the commands that docs/embedding.md gives, and CMakeLists.txt."""
+"""Tests builds without Bazel: the commands in docs/embedding.md, and CMakeLists.txt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path.cwd()  # of the runfiles, where files lie as in the repository
+ROOT = Path.cwd()  # the runfiles, with the same folders as the repository
 ARM_GCC = ROOT.parent / "arm_gcc/bin/arm-none-eabi-gcc"
 FAKE_TFLM = ROOT / "ops/tflm/testing/fake"
 HEADING = "## A plain compiler"
@@ -23,7 +23,7 @@ CORES = {
 }
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 
-# An application's part in a build with CMake, once with the kernels and once with the ops.
+# The CMakeLists.txt of an application: one target uses the kernels, one the ops.
 CMAKE = """\
 cmake_minimum_required(VERSION 3.13)
 project(app LANGUAGES C CXX)
@@ -49,7 +49,7 @@ int main() {
 
 
 def run(command: list[str], folder: Path, **environment: str) -> str:
-    """The output of a command that has to succeed."""
+    """Runs a command in `folder` and returns its output. Asserts that it succeeds."""
     result = subprocess.run(
         command,
         cwd=folder,
@@ -68,7 +68,7 @@ def compiler(core: str) -> str:
 
 
 def documented_commands() -> str:
-    """The block of commands below the heading, without the line that sets the variables."""
+    """Returns the commands of docs/embedding.md, without the line that sets CC."""
     text = (ROOT / "docs/embedding.md").read_text()
     section = text[text.index(HEADING) :]
     block = re.search(r"\n\n((?:    .*\n)+)", section)
@@ -92,7 +92,7 @@ def test_commands_of_the_document_build(core, tmp_path):
     objects = sorted(path.name for path in tmp_path.glob("*.o"))
     expected = {path.stem + ".o" for path in kernel_sources()} | {"dcsr_ops.o", "tflm_ops.o", "tflm_port.o"}
     assert set(objects) == expected
-    # Nothing is left out that one of them refers to.
+    # The kernels link on their own: no object refers to a missing one.
     if core == "host":
         kernels = [path.stem + ".o" for path in kernel_sources()]
         main = str(ROOT / "tests/exported_weights_test.c")
@@ -101,7 +101,7 @@ def test_commands_of_the_document_build(core, tmp_path):
 
 
 def kernel_sources() -> list[Path]:
-    """The C files of a firmware: all of //tflm_kernels:sources, which are the only ones that this test sees."""
+    """Returns the C files of a firmware. The runfiles of this test contain only those of //tflm_kernels:sources."""
     return list((ROOT / "tflm_kernels").glob("**/*.c"))
 
 
@@ -117,7 +117,7 @@ def test_cmake_builds(core, tmp_path):
     (tmp_path / "ops_app.cc").write_text(OPS_APP)
     configure = ["cmake", "-S", ".", "-B", "build", "-G", "Ninja" if shutil.which("ninja") else "Unix Makefiles"]
     if not is_host:
-        # As a toolchain file has it; -mcpu is for the application's own sources, too.
+        # Like a toolchain file: -mcpu also applies to the application's own sources.
         flags = " ".join(CORES[core])
         configure += [
             "-DCMAKE_SYSTEM_NAME=Generic",
@@ -129,7 +129,7 @@ def test_cmake_builds(core, tmp_path):
         ]
     run(configure, tmp_path)
     run(["cmake", "--build", "build"], tmp_path)
-    # .o or .obj
+    # The suffix is .o or .obj.
     built = {path.name.split(".")[0] for path in tmp_path.glob("build/dcsr/**/*.c.o*")}
     assert built == {path.stem for path in kernel_sources()}
     if is_host:

@@ -1,4 +1,4 @@
-"""The packed layer: one constant tensor with everything that a kernel needs. Format: docs/format.md."""
+"""Serialises and parses packed layers (docs/format.md): one constant tensor with all data that a kernel needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FLAG_SAME_PADDING = 4
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING
 _MAX_ROW_LENGTH_BITS = 18
 
-# Encodings whose index_parameter is not 0, and the sections index, delta and plane of each encoding.
+# Encodings with an index_parameter. Then, for each encoding, whether it has the sections index, delta and plane.
 _WITH_INDEX_PARAMETER = ("dcsr", "rice")
 _POSITION_SECTIONS = {
     "dense": (False, False, False),
@@ -76,12 +76,21 @@ class PackedLayer:
 
 
 def int16_bias(bias: NDArray[Any] | None, rows: int) -> NDArray[Any]:
-    """Returns the bias of a layer with int16 activations, int64 [rows]. There is no zero point to fold in."""
+    """Returns the bias of a layer with int16 activations, int64 [rows]. Their zero point is 0, so nothing is folded."""
     return np.zeros(rows, np.int64) if bias is None else bias.astype(np.int64)
 
 
 def fold_bias(bias: NDArray[Any] | None, matrix: NDArray[Any], input_zero_point: int) -> NDArray[Any]:
-    """Returns bias - input_zero_point * row sums, int32 [rows], modulo 2^32. None stands for a bias of zeros."""
+    """Folds the input zero point into the bias.
+
+    Args:
+      bias: int32 [rows]; None for zeros.
+      matrix: int8 [rows, cols].
+      input_zero_point: zero point of the input.
+
+    Returns:
+      bias - input_zero_point * row sums, modulo 2^32, int32 [rows].
+    """
     sums = matrix.sum(axis=1, dtype=np.int64)
     original = np.zeros_like(sums) if bias is None else bias.astype(np.int64)
     folded: NDArray[np.int64] = original - input_zero_point * sums
@@ -89,17 +98,17 @@ def fold_bias(bias: NDArray[Any] | None, matrix: NDArray[Any], input_zero_point:
 
 
 def unfold_bias(layer: PackedLayer, matrix: NDArray[Any]) -> NDArray[Any]:
-    """Inverse of fold_bias: the original bias [rows], int32, or int64 with int16 activations."""
+    """Undoes fold_bias. Returns the original bias [rows], int32, or int64 with int16 activations."""
     if layer.int16_activations:
         return layer.bias
     return fold_bias(layer.bias, matrix, -layer.input_zero_point)
 
 
 def pack(layer: PackedLayer) -> bytes:
-    """Serialises `layer`.
+    """Serialises a layer in the format of docs/format.md.
 
     Raises:
-      ValueError: if the values are not int8.
+      ValueError: if the weights are not int8.
     """
     streams = layer.streams
     if streams.values.dtype != np.int8:
@@ -163,7 +172,10 @@ def _unpack_row_lengths(section: bytes, rows: int, width: int, width_bits: int |
 
 
 def unpack(data: bytes) -> PackedLayer:
-    """Parses a packed layer. The position streams are not decoded.
+    """Parses a packed layer. Decodes Huffman-coded values, but no positions (encodings.decode does).
+
+    Args:
+      data: the packed layer; bytes behind it are ignored.
 
     Raises:
       ValueError: if `data` is not a packed layer of this version, or if its header or sections are invalid.
@@ -255,7 +267,7 @@ def unpack(data: bytes) -> PackedLayer:
 
 
 def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols: int) -> bool:
-    """Whether (filter_h, filter_w, dilation_h, dilation_w) is valid for the layer; zeros encode a 1x1 filter."""
+    """Whether (filter_h, filter_w, dilation_h, dilation_w) is valid for the layer. Four zeros encode a 1x1 filter."""
     if not any(window):
         return not same_padding
     taps = window[0] * window[1]
@@ -263,17 +275,18 @@ def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols:
 
 
 def run(layer: PackedLayer, activations: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Reference implementation of the arithmetic in docs/format.md#arithmetic.
+    """Computes the outputs of a layer: the reference implementation of docs/format.md#arithmetic.
 
     Args:
       layer: a layer with any encoding.
-      activations: int8 or int16 [vectors, cols].
+      activations: [vectors, cols], int8, or int16 if the layer has int16 activations. One vector holds the input of
+        one output pixel, or one batch.
 
     Returns:
-      (accumulators [vectors, rows], outputs [vectors, rows]): int32 and int8; with int16 activations int64 and int16.
+      (accumulators, outputs), both [vectors, rows]: int32 and int8, or int64 and int16 with int16 activations.
     """
     matrix = encodings.decode(layer.streams)
-    # Sums of up to 2^18 products are exact in float64, and numpy multiplies float64 matrices fastest.
+    # Sums of up to 2^18 products are exact in float64. numpy multiplies float64 matrices fastest.
     sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
     if layer.int16_activations:
         accumulators = sums + layer.bias
