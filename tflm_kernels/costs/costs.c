@@ -17,7 +17,6 @@
 enum {
   kVectorPixels = 8,  // pixels of a block of conv1x1_c and conv1x1_smlal
   kWideColumns = 255,
-  kMostBlockPixels = 32,
 };
 
 // The properties of a layer and its shape that determine the counts.
