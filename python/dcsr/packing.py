@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dcsr import encodings
 from dcsr.encodings import Streams, bits, huffman
+from dcsr.encodings.streams import LENGTH_BITS, LENGTH_BYTES, Layout
 from dcsr.requantize import INT8_RANGE, INT16_RANGE, MAX_INT16_SHIFT, MAX_SHIFT, requantize, requantize_int16
 
 MAGIC = b"dCSR"
@@ -26,17 +27,7 @@ _FLAG_INT16 = 2
 _FLAG_SAME_PADDING = 4
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING
 _MAX_ROW_LENGTH_BITS = 18
-
-# Encodings with an index_parameter. Then, for each encoding, whether it has the sections index, delta and plane.
-_WITH_INDEX_PARAMETER = ("dcsr", "rice")
-_POSITION_SECTIONS = {
-    "dense": (False, False, False),
-    "dcsr": (True, True, True),
-    "rle": (True, False, False),
-    "offset8": (True, True, False),
-    "rice": (True, True, False),
-    "bitmap": (True, False, False),
-}
+_POSITIONS = ("index", "delta", "plane")
 
 
 @dataclass(frozen=True)
@@ -190,7 +181,8 @@ def unpack(data: bytes) -> PackedLayer:
         raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
     module = encodings.by_code(code)
     encodings.check_shape(rows, cols)
-    packs_lengths = module.NAME == "rice"
+    layout: Layout = module.LAYOUT
+    packs_lengths = layout.row_lengths == LENGTH_BITS
     huffman_coded = value_coding == encodings.VALUE_CODINGS.index(encodings.HUFFMAN)
     is_int16 = bool(flags & _FLAG_INT16)
     lowest, highest = INT16_RANGE if is_int16 else INT8_RANGE
@@ -199,7 +191,7 @@ def unpack(data: bytes) -> PackedLayer:
         or value_coding >= len(encodings.VALUE_CODINGS)
         or data[39]
         or flags & ~_FLAGS
-        or length_bytes not in ((0,) if module.NAME in ("dense", "rice", "bitmap") else (1, 2, 4))
+        or length_bytes not in ((1, 2, 4) if layout.row_lengths == LENGTH_BYTES else (0,))
         or length_bits > (_MAX_ROW_LENGTH_BITS if packs_lengths else 0)
         or (not huffman_coded and (raw_bits or code_bytes))
         or elements > rows * cols
@@ -208,8 +200,8 @@ def unpack(data: bytes) -> PackedLayer:
         or not (-128 <= in_zero <= 127 and -128 <= out_zero <= 127)
         or not (stride_h and stride_w)
         or (op == OP_FULLY_CONNECTED and (stride_h, stride_w) != (1, 1))
-        or (parameter and module.NAME not in _WITH_INDEX_PARAMETER)
-        or any(size and not has for size, has in zip(sizes, _POSITION_SECTIONS[module.NAME], strict=True))
+        or (parameter and not layout.has_parameter)
+        or any(size and name not in layout.positions for size, name in zip(sizes, _POSITIONS, strict=True))
         or not _window_is_valid(op, window, bool(flags & _FLAG_SAME_PADDING), cols)
     ):
         raise ValueError("a header field of the packed layer is out of range")
