@@ -191,8 +191,10 @@ def compress(
         strip=strip,
         progress=progress,
     )
+    # If no pass changed anything, the file stays as it is: another writer would lay it out differently.
+    changed = any(done.changes for done in passes)
     return Result(
-        model=tflite.serialize(compressed),
+        model=tflite.serialize(compressed) if changed else data,
         original=data,
         name=name,
         layers=tuple(map(report.row, decisions)),

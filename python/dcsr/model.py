@@ -6,28 +6,24 @@ fields that it does not know, so `parse` rejects models with such fields.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import io
 import os
 import struct
-import tempfile
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import flatbuffers
 import numpy as np
 
+from dcsr.errors import ModelError as ModelError
+from dcsr.files import read_bytes as read_bytes
+from dcsr.files import replacing as replacing
+from dcsr.files import write_file as write_file
 from dcsr.schema import enum_name, schema
 
 FILE_IDENTIFIER = b"TFL3"
 BUFFER_ALIGNMENT = 16
-
-
-class ModelError(Exception):
-    """A model that cannot be processed. The message names the model, the place in it, the reason, and a remedy."""
 
 
 def read(path: str | os.PathLike[str]) -> schema.ModelT:
@@ -37,18 +33,6 @@ def read(path: str | os.PathLike[str]) -> schema.ModelT:
       ModelError: if the file cannot be read, or as parse().
     """
     return parse(read_bytes(path), str(path))
-
-
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Returns the bytes of the file at `path`.
-
-    Raises:
-      ModelError: if the file cannot be read.
-    """
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}") from error
 
 
 def parse(data: bytes, name: str) -> schema.ModelT:
@@ -157,50 +141,6 @@ def _with_archive(data: bytes, archive: bytes) -> bytes:
     directory = end - struct.unpack_from("<I", placed, end + 12)[0]
     struct.pack_into("<I", placed, end + 16, directory + len(data))
     return data + bytes(placed)
-
-
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Replaces a file atomically: yields a temporary path, which is renamed to `path` if the block succeeds.
-
-    Raises:
-      ModelError: if the file cannot be written.
-    """
-    # A symbolic link stays; its target is replaced.
-    target = Path(os.path.realpath(path))
-    special = target.exists() and not target.is_file() and not target.is_dir()
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".dcsr.", dir=None if special else target.parent)
-        os.close(handle)
-        yield Path(temporary)
-        if special:
-            # Devices and pipes are written to, not replaced.
-            target.write_bytes(Path(temporary).read_bytes())
-            return
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        # mkstemp creates private files. Give the file the mode that the umask asks for.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def write_file(path: str | os.PathLike[str], data: bytes | str) -> None:
-    """Writes `data` to `path`. On failure the former file stays unchanged.
-
-    Raises:
-      ModelError: if the file cannot be written.
-    """
-    with replacing(path) as temporary:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 def builtin_code(model: schema.ModelT, operator: schema.OperatorT) -> int:

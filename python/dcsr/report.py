@@ -142,9 +142,9 @@ def table(rows: Sequence[Row]) -> str:
     return _table(rows, io.StringIO())
 
 
-def print_table(rows: Sequence[Row], file: IO[str]) -> None:
-    """Prints the rows to `file` as lines. The header is bold on a terminal."""
-    file.write(_table(rows, file))
+def printed_table(rows: Sequence[Row], file: IO[str]) -> str:
+    """Formats the rows as lines for printing to `file`. The header is bold on a terminal."""
+    return _table(rows, file)
 
 
 def _table(rows: Sequence[Row], file: IO[str]) -> str:

@@ -13,14 +13,29 @@ PACKAGE = Path(__file__).parent
 ROOT = Path.cwd()
 
 # Modules at the bottom, which every room may import.
-BASE = {"custom_ops", "encodings", "graph", "layers", "metrics", "model", "packing", "requantize", "schema"}
+BASE = {
+    "custom_ops",
+    "encodings",
+    "errors",
+    "files",
+    "graph",
+    "layers",
+    "metrics",
+    "model",
+    "packing",
+    "requantize",
+    "schema",
+}
 # The rooms that each room may import besides itself.
 MAY_IMPORT = {
     "encodings": set(),
     "requantize": set(),
     "schema": set(),
+    "errors": set(),
+    "files": {"errors"},
+    "arrays": {"errors", "files"},
     "metrics": {"encodings"},
-    "model": {"schema"},
+    "model": {"errors", "files", "schema"},
     "packing": {"encodings", "requantize"},
     "graph": {"model", "schema"},
     "custom_ops": {"model", "packing", "schema"},
@@ -32,9 +47,9 @@ MAY_IMPORT = {
     "html_report": {"report"},
     "model_check": {"custom_ops", "model", "schema"},
     "runtime": {"custom_ops", "model_check"},
-    "verification": {"model", "runtime", "schema"},
+    "verification": {"arrays", "errors", "model", "runtime", "schema"},
     "api": BASE | {"compressing", "passes", "planning", "report", "runtime", "verification"},
-    "cc_array": {"model"},
+    "cc_array": {"errors", "model"},
 }
 
 

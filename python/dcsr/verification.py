@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 
 from dcsr import model as tflite
 from dcsr import runtime
+from dcsr.arrays import read_npz
 from dcsr.model import ModelError
 from dcsr.schema import schema
 
@@ -110,23 +108,7 @@ def file_samples(path: str | os.PathLike[str], inputs: Sequence[Input]) -> list[
     Raises:
       ModelError: if the file cannot be read or does not fit the inputs.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}") from error
-    except (
-        ValueError,
-        AttributeError,
-        EOFError,
-        TypeError,
-        SyntaxError,
-        MemoryError,
-        tokenize.TokenError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise ModelError(f"{path}: not an .npz file of numbers ({error})") from error
+    arrays = read_npz(path)
     return array_samples(arrays, inputs, str(path))
 
 

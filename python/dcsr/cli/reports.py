@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dcsr import html_report, report
-from dcsr import model as tflite
-from dcsr.model import ModelError
+from dcsr.cli import common
+from dcsr.errors import ModelError
+from dcsr.files import Outputs, read_bytes
 from dcsr.planning import cost
 from dcsr.report import Row
 
@@ -35,12 +35,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def write(
-    arguments: argparse.Namespace, rows: Sequence[Row], models: dict[str, bytes], objective: str | None = None
+def inputs(arguments: argparse.Namespace) -> list[str]:
+    """Returns the paths of the files that a tool with these options reads."""
+    return [path for path in (arguments.model, arguments.comparison) if path]
+
+
+def check(arguments: argparse.Namespace, outputs: Outputs) -> None:
+    """Checks the options before any work is done.
+
+    Raises:
+      ModelError: if --comparison was given without --report, or if a report would overwrite another file of the call.
+    """
+    if arguments.comparison and not arguments.report:
+        raise ModelError(f"{arguments.comparison}: --comparison is for --report")
+    for path in (arguments.json, arguments.report):
+        if path:
+            outputs.check(path)
+
+
+def add(
+    outputs: Outputs,
+    arguments: argparse.Namespace,
+    rows: Sequence[Row],
+    models: dict[str, bytes],
+    objective: str | None = None,
 ) -> None:
-    """Writes the outputs of --report and --json. Measures the arena of the models in the interpreter.
+    """Adds the outputs of --report and --json. Measures the arena of the models in the interpreter.
 
     Args:
+      outputs: the outputs of the call.
       arguments: the options of add_arguments, and `model`, the path of the input.
       rows: the layers.
       models: {suffix of keys in the JSON: content of the model}; the suffixes are `_before` and `_after`, or "" for a
@@ -48,10 +71,8 @@ def write(
       objective: objective of compress; None for inspect.
 
     Raises:
-      ModelError: if a file cannot be read or written, or if --comparison was given without --report.
+      ModelError: if the file of --comparison cannot be read.
     """
-    if arguments.comparison and not arguments.report:
-        raise ModelError(f"{arguments.comparison}: --comparison is for --report")
     if not (arguments.report or arguments.json):
         return
     comparison = _comparison(arguments.comparison, arguments.model) if arguments.comparison else []
@@ -62,7 +83,7 @@ def write(
         numbers |= {f"arena_bytes{suffix}": arena for suffix, arena in arenas.items()}
         if objective:
             numbers["objective"] = objective
-        tflite.write_file(arguments.json, json.dumps(report.as_json(rows, **numbers), indent=2) + "\n")
+        outputs.add(arguments.json, json.dumps(report.as_json(rows, **numbers), indent=2) + "\n")
     if arguments.report:
         page = html_report.Page(
             title=Path(arguments.model).name,
@@ -72,7 +93,7 @@ def write(
             arena_bytes=list(arenas.values()),
             comparison=comparison,
         )
-        tflite.write_file(arguments.report, html_report.render(page, rows))
+        outputs.add(arguments.report, html_report.render(page, rows))
 
 
 def _arena_bytes(data: bytes) -> int | None:
@@ -83,7 +104,7 @@ def _arena_bytes(data: bytes) -> int | None:
     try:
         return runtime.arena_used_bytes(data)
     except (RuntimeError, ValueError) as error:
-        print(f"arena not measured: {' '.join(str(error).split())}", file=sys.stderr)
+        common.note(f"arena not measured: {error}")
         return None
 
 
@@ -91,9 +112,9 @@ def _comparison(path: str, model: str) -> list[dict[str, Any]]:
     """Returns the entry of a model from a file that benchmarks/tflm_compression wrote."""
     try:
         entries: dict[str, list[dict[str, Any]]] = {
-            entry["model"]: entry["ways"] for entry in json.loads(tflite.read_bytes(path))
+            entry["model"]: entry["ways"] for entry in json.loads(read_bytes(path))
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not what benchmarks/tflm_compression --json writes ({error!r})") from error
     if Path(model).stem not in entries:
         raise ModelError(f"{path}: has no model {Path(model).stem}; it has {', '.join(entries) or 'none'}")
