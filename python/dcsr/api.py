@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from dcsr import compressing, report
+from dcsr import compressing, model_check, report
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import Layer
@@ -21,6 +22,9 @@ from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
 from dcsr.planning.settings import AUTO, DEFAULT_MIN_SPARSITY, DEFAULT_OBJECTIVE, OBJECTIVES, methods
 from dcsr.report import Row, Totals
+
+if TYPE_CHECKING:
+    from dcsr import isolation
 
 Model: TypeAlias = bytes | str | os.PathLike[str]
 
@@ -118,15 +122,26 @@ class Verification:
       identical: whether all outputs are equal, bit for bit.
       difference: description of the first output element that differs; empty if all are equal.
       samples: number of input sets that were compared.
-      arena_bytes: (original, compressed) arena in bytes that the interpreter uses on this machine.
+      arena_bytes: (original, compressed) arena in bytes that the interpreter uses on this machine; None if it cannot
+        run the models.
+      layers: number of layers that were compared one by one, because the models cannot be run; None if they were run.
+      reason: reason why the models cannot be run; empty if they were run.
     """
 
     identical: bool
     difference: str
     samples: int
-    arena_bytes: tuple[int, int]
+    arena_bytes: tuple[int, int] | None
+    layers: int | None = None
+    reason: str = ""
 
     def __str__(self) -> str:
+        if self.arena_bytes is None:
+            outcome = "identical" if self.identical else f"different: {self.difference}"
+            return (
+                f"{self.reason}\nlayer by layer instead: {self.layers} packed layers against their dense originals,"
+                f" {self.samples} random inputs each; all other operators are the same\n{outcome}"
+            )
         before, after = self.arena_bytes
         outcome = (
             f"identical: {self.samples} samples, every bit of every output"
@@ -179,8 +194,11 @@ def compress(
     if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
         raise ValueError(f"max_scratch {max_scratch} is no number of bytes")
     data, name = _read(model, name)
+    parsed = tflite.parse(data, name)
+    if damage := model_check.damage(parsed):
+        raise ModelError(f"{name}: damaged TFLite model ({damage})")
     compressed, decisions, passes = compressing.compress(
-        tflite.parse(data, name),
+        parsed,
         name,
         method=method,
         min_sparsity=min_sparsity,
@@ -258,9 +276,13 @@ def verify(
     seed: int = 0,
     inputs: str | os.PathLike[str] | Mapping[str, NDArray[Any]] | None = None,
     *,
+    timeout: float | None = None,
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> Verification:
     """Runs two models in the TFLM interpreter on the same inputs and compares every output bit for bit.
+
+    The interpreters run in child processes. If the interpreter lacks an operator of a model, each packed layer is
+    compared on its own with the dense layer that it replaces.
 
     Args:
       original: content or path of a .tflite file.
@@ -270,6 +292,7 @@ def verify(
       inputs: replaces the random inputs: an array [samples, *shape] or [*shape] of the input's dtype for each input,
         by name, or the path of an .npz file with such arrays. If names do not match, the order counts. None for random
         inputs.
+      timeout: processor seconds for loading a model, and for each inference; None for 5.
       progress: wraps the sequence of sample numbers, for example in a progress bar.
 
     Returns:
@@ -279,10 +302,11 @@ def verify(
       ModelError: if a model cannot be read or run, if the models differ in their inputs or in their number of outputs,
         or if the given inputs do not fit.
     """
-    from dcsr import runtime, verification
+    from dcsr import isolation, layerwise, verification
 
+    seconds = isolation.DEFAULT_TIMEOUT if timeout is None else timeout
     files = [_read(original, None, "original"), _read(compressed, None, "compressed")]
-    blobs, names = [data for data, _ in files], [name for _, name in files]
+    blobs, names = [data for data, _ in files], (files[0][1], files[1][1])
     models = [tflite.parse(blob, name) for blob, name in zip(blobs, names, strict=True)]
     for number, (model, name) in enumerate(zip(models, names, strict=True)):
         if densifying.is_sparse(model):
@@ -294,29 +318,50 @@ def verify(
     outputs = {len(model.subgraphs[0].outputs) for model in models}
     if len(outputs) != 1:
         raise ModelError(f"{names[1]}: its number of outputs is not that of {names[0]}")
+    chosen: Sequence[Sequence[NDArray[Any]]]
     if inputs is None:
-        chosen = verification.random_samples(wanted, samples, seed)
+        chosen = verification.RandomSamples(wanted, samples, seed)
     elif isinstance(inputs, Mapping):
         chosen = verification.array_samples(inputs, wanted, "inputs")
     else:
         chosen = verification.file_samples(inputs, wanted)
 
-    first, second = (_interpreter(blob, name) for blob, name in zip(blobs, names, strict=True))
-    before, after = (runtime.arena_used_bytes(blob) for blob in blobs)
-    try:
-        difference = verification.compare(first, second, wanted, outputs.pop(), chosen, progress)
-    except RuntimeError as error:
-        raise ModelError(f"{names[0]}, {names[1]}: the interpreter failed: {error}") from error
-    return Verification(difference is None, difference.text if difference else "", len(chosen), (before, after))
+    with contextlib.ExitStack() as stack:
+        interpreters = []
+        for model, blob, name in zip(models, blobs, names, strict=True):
+            try:
+                interpreters.append(stack.enter_context(isolation.IsolatedInterpreter(blob, seconds)))
+            except isolation.InterpreterDied as death:
+                place = isolation.place_of_death(blob, None, death)
+                raise ModelError(f"{name}: {death} when it loads the model{place}{_advice(death)}") from death
+            except ValueError as error:
+                raise ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
+            except RuntimeError as error:
+                reason = f"{name}: the TFLM interpreter refuses the model: {verification.refusal(model, error)}"
+                if inputs is not None or layer_finder.is_compressed(models[0]):
+                    raise ModelError(reason) from error
+                try:
+                    found = layerwise.compare(models[0], models[1], names, samples, seed, seconds, progress)
+                except ModelError as other:
+                    raise ModelError(f"{reason}. Nor can its layers be compared: {other}") from error
+                return Verification(not found.difference, found.difference, samples, None, found.layers, reason)
+        first, second = interpreters
+        try:
+            arenas = first.arena_used_bytes(), second.arena_used_bytes()
+            difference = verification.compare(first, second, wanted, outputs.pop(), chosen, progress)
+        except isolation.InterpreterDied as death:
+            # Both run the same inputs. The first one that dies with them is the one that died.
+            dead = 0 if not first.is_alive else 1
+            sample = chosen.latest if isinstance(chosen, verification.RandomSamples) else None
+            place = isolation.place_of_death(blobs[dead], sample, death) if sample else ""
+            raise ModelError(f"{names[dead]}: {death}{place}{_advice(death)}") from death
+        except RuntimeError as error:
+            raise ModelError(f"{names[0]}, {names[1]}: the interpreter failed: {error}") from error
+    return Verification(difference is None, difference.text if difference else "", len(chosen), arenas)
 
 
-def _interpreter(blob: bytes, name: str) -> Any:
-    from dcsr import runtime
-
-    try:
-        return runtime.Interpreter.from_bytes(blob)
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
+def _advice(death: isolation.InterpreterDied) -> str:
+    return "; a longer --timeout may help" if death.slow else ""
 
 
 def _read(model: Model, name: str | None, unnamed: str = "model") -> tuple[bytes, str]:

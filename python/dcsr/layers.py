@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,10 @@ _WEIGHTED = {
 }
 _INT16_SUFFIX = ", int16"
 _INT16_BIAS_LIMIT = 1 << 46
+# Limit of the elements of all packed layers of a model, counted for each operator: so many, and so many times the bytes
+# of its buffers.
+_MAX_DECODED = 1 << 24
+_MAX_EXPANSION = 200
 _MADE_UP_NAMES = ("tfl.pseudo_", "arith.constant")
 
 
@@ -76,12 +81,13 @@ def find(model: schema.ModelT) -> list[Layer]:
       tflite.ModelError: if the packed tensor of a compressed layer is damaged.
     """
     layers = []
+    decoder = _Decoder(model)
     for s, subgraph in enumerate(model.subgraphs):
         for o, operator in enumerate(subgraph.operators or []):
             code = tflite.builtin_code(model, operator)
             custom = tflite.operator_name(model, operator)
             if code == _OP.CUSTOM and custom in CUSTOM_CODES.values():
-                layers.append(_packed_layer(model, s, o, operator, custom))
+                layers.append(_packed_layer(model, s, o, operator, custom, decoder))
             elif code in _WEIGHTED and _has_weights(operator):
                 layers.append(_dense_layer(model, s, o, operator, code))
     return layers
@@ -188,15 +194,40 @@ def derived_weight_scale(
     return (product / float(activations.quantization.scale[0])).astype(np.float32)
 
 
-def _packed_layer(model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, custom: str) -> Layer:
+class _Decoder:
+    """Decodes the packed layers of a model, each once, and limits their total size."""
+
+    def __init__(self, model: schema.ModelT) -> None:
+        self._model = model
+        stored = sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers)
+        self._left = _MAX_DECODED + _MAX_EXPANSION * stored
+        self._known: dict[int, tuple[packing.PackedLayer, NDArray[Any]]] = {}
+
+    def decode(self, buffer: int, data: bytes) -> tuple[packing.PackedLayer, NDArray[Any]]:
+        """Returns the packed layer in a buffer and its matrix [rows, cols].
+
+        Raises:
+          ValueError: if the layer is damaged, or if the model's layers have too many elements for its size.
+        """
+        packed = self._known[buffer][0] if buffer in self._known else packing.unpack(data)
+        self._left -= packed.streams.rows * packed.streams.cols
+        if self._left < 0:
+            raise ValueError("the packed layers have too many elements for the size of the model")
+        if buffer not in self._known:
+            self._known[buffer] = packed, encodings.decode(packed.streams)
+        return self._known[buffer]
+
+
+def _packed_layer(
+    model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, custom: str, decoder: _Decoder
+) -> Layer:
     where = f"subgraph {s}, operator {o} {custom}"
     tensors = model.subgraphs[s].tensors
-    if operator.inputs is None or len(operator.inputs) != 2 or min(operator.inputs) < 0:
-        raise tflite.ModelError(f"{where}: expected the inputs (activations, packed layer)")
+    if operator.inputs is None or len(operator.inputs) != 2 or min(operator.inputs) < 0 or len(operator.outputs) != 1:
+        raise tflite.ModelError(f"{where}: expected the inputs (activations, packed layer) and one output")
     tensor = tensors[operator.inputs[1]]
     try:
-        packed = packing.unpack(tflite.buffer_bytes(model, tensor))
-        matrix = encodings.decode(packed.streams)
+        packed, matrix = decoder.decode(tensor.buffer, tflite.buffer_bytes(model, tensor))
     except ValueError as error:
         name = tflite.text(tensor.name)
         raise tflite.ModelError(f"{where}: tensor '{name}': {error}") from error
@@ -266,7 +297,8 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         require(_quantised(tensor), f"{role} without per-tensor quantisation")
         require(not is_int16 or _zero_point(tensor) == 0, f"int16 {role} with a zero point")
     options = operator.builtinOptions
-    require(options is not None, "no builtin options")
+    kind = schema.Conv2DOptionsT if code == _OP.CONV_2D else schema.FullyConnectedOptionsT
+    require(isinstance(options, kind), "no builtin options of its own type")
     require(_activation(operator) in ACTIVATION_BOUNDS, f"activation {_activation(operator)}")
 
     input_shape = [] if activations.shape is None else [int(d) for d in activations.shape]
@@ -286,6 +318,9 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         require(len(shape) == 2, "unusual shapes")
         require(options.weightsFormat == 0, "shuffled weights")
         require(int(np.prod(input_shape, dtype=np.int64)) % shape[1] == 0, "unusual shapes")
+        output_shape = [] if output.shape is None else [int(d) for d in output.shape]
+        vectors = math.prod(input_shape) // shape[1]
+        require(output_shape[-1:] == [shape[0]] and math.prod(output_shape[:-1]) == vectors, "unusual shapes")
     rows, cols = layer.matrix.shape
     try:
         encodings.check_shape(rows, cols)

@@ -25,6 +25,7 @@ BASE = {
     "packing",
     "requantize",
     "schema",
+    "structure",
 }
 # The rooms that each room may import besides itself.
 MAY_IMPORT = {
@@ -35,7 +36,8 @@ MAY_IMPORT = {
     "files": {"errors"},
     "arrays": {"errors", "files"},
     "metrics": {"encodings"},
-    "model": {"errors", "files", "schema"},
+    "structure": {"schema"},
+    "model": {"errors", "files", "schema", "structure"},
     "packing": {"encodings", "requantize"},
     "graph": {"model", "schema"},
     "custom_ops": {"model", "packing", "schema"},
@@ -45,10 +47,13 @@ MAY_IMPORT = {
     "compressing": BASE | {"planning", "passes"},
     "report": BASE | {"planning"},
     "html_report": {"report"},
-    "model_check": {"custom_ops", "model", "schema"},
+    "model_check": {"model", "schema", "structure"},
     "runtime": {"custom_ops", "model_check"},
-    "verification": {"arrays", "errors", "model", "runtime", "schema"},
-    "api": BASE | {"compressing", "passes", "planning", "report", "runtime", "verification"},
+    "isolation": {"model", "runtime"},
+    "layerwise": {"custom_ops", "graph", "isolation", "model", "schema", "verification"},
+    "verification": {"arrays", "custom_ops", "model", "schema"},
+    "api": BASE
+    | {"compressing", "model_check", "passes", "planning", "isolation", "layerwise", "report", "verification"},
     "cc_array": {"errors", "model"},
 }
 

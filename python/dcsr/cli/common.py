@@ -85,6 +85,25 @@ def natural_number(value: str) -> int:
     return number
 
 
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    """Adds --timeout, the limit of the interpreter's processor time."""
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="processor time that the TFLM interpreter may take to load a model, and for each inference"
+        " (default: %(default)g)",
+    )
+
+
+def _seconds(value: str) -> float:
+    number = float(value)
+    if not 0 < number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{value} is no number of seconds")
+    return number
+
+
 def run(tool: str, main: str | Callable[[Sequence[str]], int]) -> NoReturn:
     """Runs a tool with the command line and exits with its exit status. Turns exceptions into one-line errors.
 

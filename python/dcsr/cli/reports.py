@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dcsr import html_report, report
+from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.errors import ModelError
 from dcsr.files import Outputs, read_bytes
@@ -17,7 +18,7 @@ from dcsr.report import Row
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds --cpu, --report, --json and --comparison."""
+    """Adds --cpu, --report, --json, --comparison and --timeout."""
     parser.add_argument(
         "--cpu",
         choices=cost.CPUS,
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TFLM.json",
         help="with --report: what benchmarks/tflm_compression --json wrote, to be shown for this model",
     )
+    common.add_timeout(parser)
 
 
 def inputs(arguments: argparse.Namespace) -> list[str]:
@@ -76,7 +78,13 @@ def add(
     if not (arguments.report or arguments.json):
         return
     comparison = _comparison(arguments.comparison, arguments.model) if arguments.comparison else []
-    arenas = {suffix: _arena_bytes(data) for suffix, data in models.items()}
+    arenas: dict[str, int | None] = {}
+    reasons: dict[str, None] = {}
+    for suffix, data in models.items():
+        arenas[suffix], reason = _arena_bytes(data, arguments.timeout)
+        reasons[reason] = None
+    for reason in filter(None, reasons):
+        common.note(f"arena not measured: {reason}")
     if arguments.json:
         numbers: dict[str, object] = {"model": arguments.model, "cpu": arguments.cpu}
         numbers |= {f"file_bytes{suffix}": len(data) for suffix, data in models.items()}
@@ -96,16 +104,15 @@ def add(
         outputs.add(arguments.report, html_report.render(page, rows))
 
 
-def _arena_bytes(data: bytes) -> int | None:
-    """Returns the bytes of arena that the model uses. If it cannot be loaded, prints a line and returns None."""
+def _arena_bytes(data: bytes, timeout: float) -> tuple[int | None, str]:
+    """Returns (bytes of arena that the model uses, ""); if it cannot be loaded, (None, the reason)."""
     # Imported here because it is slow to import and needs a compiled library.
-    from dcsr import runtime
+    from dcsr import isolation, verification
 
     try:
-        return runtime.arena_used_bytes(data)
+        return isolation.arena_used_bytes(data, timeout), ""
     except (RuntimeError, ValueError) as error:
-        common.note(f"arena not measured: {error}")
-        return None
+        return None, verification.refusal(tflite.parse(data, "model"), error)
 
 
 def _comparison(path: str, model: str) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from dcsr.cli import common
 _DESCRIPTION = """\
 Runs two models in the TFLM interpreter on the same inputs, compares every output bit for bit, and prints the arena
 bytes that both use. Inputs are random over the whole range of their type unless a file gives them. A model with
-TFLite's own sparse tensors, which TFLM cannot run, is taken as its dense equivalent."""
+TFLite's own sparse tensors, which TFLM cannot run, is taken as its dense equivalent. If the interpreter lacks an
+operator of the model, each packed layer is compared on its own with the dense layer that it replaces."""
 
 _EPILOG = """\
 examples:
@@ -33,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
         "--seed", type=common.natural_number, default=0, help="of the random inputs (default: %(default)s)"
     )
     parser.add_argument("--inputs", metavar="FILE.npz", help="inputs to use instead of random ones")
+    common.add_timeout(parser)
     arguments = parser.parse_args(argv)
     verification = dcsr.verify(
         arguments.original,
@@ -40,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
         arguments.samples,
         arguments.seed,
         arguments.inputs,
+        timeout=arguments.timeout,
         progress=common.progress("comparing"),
     )
     common.say(str(verification))
