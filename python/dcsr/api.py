@@ -312,6 +312,8 @@ def verify(
         if densifying.is_sparse(model):
             models[number], _ = densifying.densify(model, name)
             blobs[number] = tflite.serialize(models[number])
+        if problem := model_check.unwritten(models[number]):
+            raise ModelError(f"{name}: {problem}: its outputs depend on what is in memory")
     wanted = verification.inputs_of(models[0], names[0])
     if verification.inputs_of(models[1], names[1]) != wanted:
         raise ModelError(f"{names[1]}: its inputs are not those of {names[0]}")

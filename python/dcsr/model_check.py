@@ -9,6 +9,7 @@ import numpy as np
 
 from dcsr import model as tflite
 from dcsr import structure
+from dcsr.graph import indices
 from dcsr.schema import enum_name, schema
 
 _OFFLINE_PLAN = b"OfflineMemoryAllocation"
@@ -114,6 +115,30 @@ def damage(model: schema.ModelT) -> str | None:
         for o, operator in enumerate(subgraph.operators or []):
             if operator.inputs is None or operator.outputs is None:
                 return f"subgraph {s}, operator {o}: has no inputs or no outputs"
+    return None
+
+
+def unwritten(model: schema.ModelT) -> str | None:
+    """Returns the first tensor that an operator reads before anything has written it; None if there is none.
+
+    The outputs of such a model depend on the content of the arena. Constants, inputs of the subgraph and variables
+    count as written.
+    """
+    for s, subgraph in enumerate(model.subgraphs):
+        tensors = subgraph.tensors or []
+        written = {i for i, tensor in enumerate(tensors) if tensor.isVariable or tflite.buffer_bytes(model, tensor)}
+        written |= {i for i, tensor in enumerate(tensors) if tensor_bytes(tensor) == 0}
+        written |= set(indices(subgraph.inputs))
+        for o, operator in enumerate(subgraph.operators or []):
+            for index in indices(operator.inputs):
+                if index >= 0 and index not in written:
+                    name = tflite.text(tensors[index].name)
+                    where = f"subgraph {s}, operator {o} {tflite.operator_name(model, operator)}"
+                    return f"{where}: reads tensor {index} '{name}', which nothing has written"
+            written |= set(indices(operator.outputs))
+        for index in indices(subgraph.outputs):
+            if index not in written:
+                return f"subgraph {s}: nothing writes its output {index} '{tflite.text(tensors[index].name)}'"
     return None
 
 

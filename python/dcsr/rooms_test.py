@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "compressing": BASE | {"planning", "passes"},
     "report": BASE | {"planning"},
     "html_report": {"report"},
-    "model_check": {"model", "schema", "structure"},
+    "model_check": {"graph", "model", "schema", "structure"},
     "runtime": {"custom_ops", "model_check"},
     "isolation": {"model", "runtime"},
     "layerwise": {"custom_ops", "graph", "isolation", "model", "schema", "verification"},

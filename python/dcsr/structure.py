@@ -26,6 +26,7 @@ _SLACK_BYTES = 1 << 16
 
 # Enumerations of unions whose field has another name.
 _UNIONS = {"Details": "QuantizationDetails", "ArraySegments": "SparseIndexVector", "ArrayIndices": "SparseIndexVector"}
+_OFFSET_BYTES = 4
 _NOT_FIELDS = ("AsNumpy", "Length", "IsNone")  # endings of the other accessors of a vector
 _LABELS = {"BuiltinOptions": "options", "BuiltinOptions2": "further options", "Subgraphs": "subgraph"}
 
@@ -45,13 +46,13 @@ class _Field:
     Attributes:
       name: name of the accessor.
       kind: "scalar", "string", "table", "union", "numbers" (a vector), "tables" (a vector) or "strings" (a vector).
-      width: bytes of a scalar or of a vector's element; 4 for offsets.
+      width: bytes of a scalar or of a vector's element.
       table: generated class of the table or of the vector's tables.
     """
 
     name: str
     kind: str
-    width: int = 4
+    width: int = _OFFSET_BYTES
     table: type | None = None
 
 
@@ -115,7 +116,7 @@ class _Walk:
                 if number >= known and self._refuse_newer:
                     raise NewerField(f"{place}: field {number} of {kind.__name__}")
                 continue
-            if offset < 4 or offset + field.width > size:
+            if offset < 4 or offset + (field.width if field.kind == "scalar" else _OFFSET_BYTES) > size:
                 raise Damage(f"{place}: a field lies outside its table")
             if field.kind == "scalar":
                 continue

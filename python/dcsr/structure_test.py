@@ -49,6 +49,25 @@ def test_shared_tables_are_refused_by_every_tool():
     dcsr.inspect(bomb(3, 40))
 
 
+class ZeroPointLast(schema.QuantizationParametersT):
+    """Writes the zero points at the end of the table, as other writers do."""
+
+    def Pack(self, builder):  # noqa: N802 (generated name)
+        scale, zero_point = builder.CreateNumpyVector(self.scale), builder.CreateNumpyVector(self.zeroPoint)
+        schema.QuantizationParametersStart(builder)
+        schema.QuantizationParametersAddZeroPoint(builder, zero_point)  # the first field is written at the end
+        schema.QuantizationParametersAddScale(builder, scale)
+        return schema.QuantizationParametersEnd(builder)
+
+
+def test_last_field_of_a_table_may_be_the_offset_of_a_vector_of_long_numbers():
+    model = small_model()
+    old = model.subgraphs[0].tensors[0].quantization
+    model.subgraphs[0].tensors[0].quantization = ZeroPointLast(scale=old.scale, zeroPoint=old.zeroPoint)
+    parsed = tflite.parse(tflite.serialize(model), "m")
+    assert parsed.subgraphs[0].tensors[0].quantization.zeroPoint.tolist() == old.zeroPoint.tolist()
+
+
 def test_record_is_limited_like_a_file():
     model = tflite.parse(dcsr.compress(tflite.serialize(small_model())).model, "m")
     (entry,) = [entry for entry in model.metadata if entry.name == record.RECORD_NAME]
@@ -148,6 +167,20 @@ def test_missing_quantisation_and_odd_bias_are_refused_before_the_interpreter():
     with pytest.raises(dcsr.ModelError, match="its bias is int32, which TFLM reads as int64"):
         dcsr.verify(data, data)
     assert dcsr.compress(data).model == data
+
+
+def test_tensors_that_nothing_writes_are_named():
+    model = small_model()
+    model.subgraphs[0].inputs = np.array([], np.int32)
+    data = tflite.serialize(model)
+    with pytest.raises(
+        dcsr.ModelError, match="operator 0 FULLY_CONNECTED: reads tensor 0 'x', which nothing has written"
+    ):
+        dcsr.verify(data, data)
+    model = small_model()
+    model.subgraphs[0].operators = []
+    with pytest.raises(dcsr.ModelError, match="nothing writes its output"):
+        dcsr.verify(tflite.serialize(model), tflite.serialize(model))
 
 
 def test_a_custom_code_on_a_builtin_operator_is_not_taken_for_ours():
