@@ -103,7 +103,10 @@ class Inspection:
 
     def summary(self) -> list[str]:
         """Returns the lines below the table: the size of the file, and its packed layers."""
-        lines = [f"file {len(self.model):,} bytes, {len(self.layers)} layers with weights"]
+        others = sum(row.constant_bytes is not None for row in self.layers)
+        lines = [f"file {len(self.model):,} bytes, {len(self.layers) - others} layers with weights"]
+        if others:
+            lines[0] += f", {others} other operator{'s' * (others > 1)} with constants"
         if phrases := report.layer_summary(self.layers, self.cpu):
             lines.append("   ".join(phrases))
         return lines
@@ -209,13 +212,15 @@ def compress(
         strip=strip,
         progress=progress,
     )
+    # The layers are those of the dense equivalent.
+    shown = densifying.densify(parsed, name)[0] if densifying.is_sparse(parsed) else parsed
     # If no pass changed anything, the file stays as it is: another writer would lay it out differently.
     changed = any(done.changes for done in passes)
     return Result(
         model=tflite.serialize(compressed) if changed else data,
         original=data,
         name=name,
-        layers=tuple(map(report.row, decisions)),
+        layers=report.complete(shown, [report.row(decision) for decision in decisions]),
         objective=objective,
         cpu=cpu,
         decisions=tuple(decisions),
@@ -266,7 +271,7 @@ def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU, name: str | None = Non
         rows = [report.inspected_row(parsed, layer, cpu) for layer in layer_finder.find(parsed)]
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
-    return Inspection(data, tuple(rows), cpu)
+    return Inspection(data, report.complete(parsed, rows), cpu)
 
 
 def verify(

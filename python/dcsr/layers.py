@@ -28,6 +28,19 @@ _WEIGHTED = {
     _OP.DEPTHWISE_CONV_2D: "DEPTHWISE_CONV_2D",
     _OP.FULLY_CONNECTED: "FULLY_CONNECTED",
 }
+# Types of constants that are indices and shapes rather than weights.
+_NOT_WEIGHTS = {schema.TensorType.INT32, schema.TensorType.INT64, schema.TensorType.BOOL, schema.TensorType.STRING}
+_NO_PACKED_FORM = "{} has no packed form"
+# Reasons against operators that often hold most of a model's weights.
+_WHY_NOT = {
+    _OP.TRANSPOSE_CONV: "TRANSPOSE_CONV has no packed form; a CONV_2D after RESIZE_NEAREST_NEIGHBOR would have one",
+    _OP.UNIDIRECTIONAL_SEQUENCE_LSTM: "LSTM has no packed form; unrolled, it consists of FULLY_CONNECTED",
+    _OP.LSTM: "LSTM has no packed form; unrolled, it consists of FULLY_CONNECTED",
+    _OP.SVDF: "SVDF has no packed form",
+    _OP.BATCH_MATMUL: "BATCH_MATMUL has no packed form; with constant weights it can be a FULLY_CONNECTED",
+    _OP.DENSIFY: "expanded by compress",
+}
+_WHY_NOT_CUSTOM = {"ethos-u": "compiled by Vela; compile with Vela after compress, not before"}
 _INT16_SUFFIX = ", int16"
 _INT16_BIAS_LIMIT = 1 << 46
 # Limit of the elements of all packed layers of a model, counted for each operator: so many, and so many times the bytes
@@ -68,6 +81,30 @@ class Layer:
     def is_depthwise(self) -> bool:
         """Whether the layer is a DEPTHWISE_CONV_2D."""
         return self.op.startswith(_WEIGHTED[_OP.DEPTHWISE_CONV_2D])
+
+
+@dataclass(frozen=True)
+class OtherOperator:
+    """An operator with constants that is not a layer which could be packed.
+
+    Attributes:
+      subgraph, position: index of the subgraph, and of the operator in the subgraph.
+      name: name of its largest constant; name of its output if a converter generated the former.
+      op: name of the operator.
+      shape: shape of its largest constant.
+      constant_bytes: bytes of its constants, without indices and shapes (int32, int64, bool, strings).
+      buffer: buffer of its largest constant.
+      reason: reason why it is not packed.
+    """
+
+    subgraph: int
+    position: int
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    constant_bytes: int
+    buffer: int
+    reason: str
 
 
 class _Obstacle(Exception):
@@ -192,6 +229,34 @@ def derived_weight_scale(
     real = np.ldexp(packed.multiplier.astype(np.float64), packed.shift.astype(np.int32) - 31)
     product = real * float(output.quantization.scale[0])
     return (product / float(activations.quantization.scale[0])).astype(np.float32)
+
+
+def others(model: schema.ModelT) -> list[OtherOperator]:
+    """Returns the operators that hold constants but are not among the layers of `find`, in the order of the model."""
+    found = []
+    for s, subgraph in enumerate(model.subgraphs):
+        for o, operator in enumerate(subgraph.operators or []):
+            code, name = tflite.builtin_code(model, operator), tflite.operator_name(model, operator)
+            if name in CUSTOM_CODES.values() or (code in _WEIGHTED and _has_weights(operator)):
+                continue
+            sizes = {}
+            for index in [] if operator.inputs is None else operator.inputs:
+                tensor = subgraph.tensors[index] if index >= 0 else None
+                if tensor is not None and tensor.type not in _NOT_WEIGHTS:
+                    sizes[int(index)] = len(tflite.buffer_bytes(model, tensor))
+            if not any(sizes.values()):
+                continue
+            largest = max(sizes, key=lambda index: sizes[index])
+            tensor = subgraph.tensors[largest]
+            label = tflite.text(tensor.name)
+            if (not label or label.startswith(_MADE_UP_NAMES)) and len(operator.outputs):
+                label = tflite.text(subgraph.tensors[operator.outputs[0]].name).split(";")[-1] or label
+            shape = () if tensor.shape is None else tuple(int(d) for d in tensor.shape)
+            reason = _WHY_NOT.get(code, _NO_PACKED_FORM.format(name))
+            if code == _OP.CUSTOM:
+                reason = _WHY_NOT_CUSTOM.get(name, "custom operator of others")
+            found.append(OtherOperator(s, o, label, name, shape, sum(sizes.values()), tensor.buffer, reason))
+    return found
 
 
 class _Decoder:

@@ -16,6 +16,9 @@ from dcsr.planning import cost, workload
 from dcsr.planning.settings import AUTO, NONE, Override, Settings, place
 from dcsr.schema import schema
 
+# Begins the reason of layers that are not sparse enough.
+BELOW_MIN_SPARSITY = "below --min-sparsity"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -54,7 +57,7 @@ def candidates(model: schema.ModelT, layer: Layer, settings: Settings) -> list[C
     zeros = matrix.size - np.count_nonzero(matrix)
     by_name = planned and override.method != AUTO
     if not by_name and zeros < settings.min_sparsity * matrix.size:
-        return f"below --min-sparsity {100 * settings.min_sparsity:g} %"
+        return f"{BELOW_MIN_SPARSITY} {100 * settings.min_sparsity:g} %"
     shape = workload.shape(model, layer)
     found: list[Candidate] = []
     names = encodings.candidates(None if override.method == AUTO else override.method)
