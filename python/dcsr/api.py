@@ -220,7 +220,11 @@ def compress(
         model=tflite.serialize(compressed) if changed else data,
         original=data,
         name=name,
-        layers=report.complete(shown, [report.row(decision) for decision in decisions]),
+        layers=report.complete(
+            shown,
+            [report.row(decision) for decision in decisions],
+            [decision.candidate.blob if decision.candidate else None for decision in decisions],
+        ),
         objective=objective,
         cpu=cpu,
         decisions=tuple(decisions),
@@ -268,10 +272,16 @@ def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU, name: str | None = Non
     if densifying.is_sparse(parsed):
         parsed, _ = densifying.densify(parsed, name)
     try:
-        rows = [report.inspected_row(parsed, layer, cpu) for layer in layer_finder.find(parsed)]
+        layers = layer_finder.find(parsed)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
-    return Inspection(data, report.complete(parsed, rows), cpu)
+    rows = [report.inspected_row(parsed, layer, cpu) for layer in layers]
+    # Packed layers in the same buffer are stored once.
+    buffers = [
+        parsed.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]].buffer if layer.packed else None
+        for layer in layers
+    ]
+    return Inspection(data, report.complete(parsed, rows, buffers), cpu)
 
 
 def verify(

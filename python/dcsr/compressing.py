@@ -19,7 +19,7 @@ from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
 from dcsr.planning import cost, plan_file
-from dcsr.planning.candidates import candidates
+from dcsr.planning.candidates import Encoded, candidates
 from dcsr.planning.choice import Decision, decide
 from dcsr.planning.settings import AUTO, DEFAULT_MIN_SPARSITY, DEFAULT_OBJECTIVE, Settings
 from dcsr.schema import schema
@@ -95,7 +95,8 @@ def compress(
     _check_is_int8(layers, name)
     overrides = plan_file.read_plan(plan, model, layers, name) if plan else {}
     settings = Settings(objective, cpu, method, min_sparsity, max_scratch, overrides)
-    found = [candidates(model, layer, settings) for layer in progress(layers)]
+    encoded: Encoded = {}
+    found = [candidates(model, layer, settings, encoded) for layer in progress(layers)]
     before = len(tflite.serialize(model))
 
     def saves(decisions: Sequence[Decision]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Literal
 
@@ -55,6 +55,8 @@ class Row:
       constant_bytes: bytes of the constants of an operator that is not a layer; None for layers.
       shares_weights_of: (subgraph, operator) of the first layer with the same weights; None for that layer itself, and
         for a layer whose weights no other layer has. Sums count the weights once.
+      stored_with: (subgraph, operator) of the first layer whose packed layer is the same and is stored once; None for
+        that layer itself, and for all others. Sums count the packed layer once.
     """
 
     subgraph: int
@@ -77,6 +79,7 @@ class Row:
     note: str
     constant_bytes: int | None = None
     shares_weights_of: tuple[int, int] | None = None
+    stored_with: tuple[int, int] | None = None
 
     @property
     def sparsity(self) -> float | None:
@@ -170,24 +173,33 @@ def other_row(other: layer_finder.OtherOperator) -> Row:
     )
 
 
-def complete(model: schema.ModelT, rows: Sequence[Row]) -> tuple[Row, ...]:
+def complete(model: schema.ModelT, rows: Sequence[Row], stored: Sequence[Hashable | None]) -> tuple[Row, ...]:
     """Adds the rows of operators that are not layers, and marks the layers that share weights.
 
     Args:
       model: the model of the rows, before packing.
       rows: the rows of its layers.
+      stored: for each row, something that is equal for packed layers that are stored once; None for dense layers.
 
     Returns:
       All rows in the order of the model.
     """
     first: dict[int, tuple[int, int]] = {}
+    first_stored: dict[Hashable, tuple[int, int]] = {}
     marked = []
-    for entry in rows:
+    for entry, content in zip(rows, stored, strict=True):
         subgraph = model.subgraphs[entry.subgraph]
         buffer = subgraph.tensors[subgraph.operators[entry.operator].inputs[1]].buffer
         place = (entry.subgraph, entry.operator)
         owner = first.setdefault(buffer, place) if entry.rows is not None else place
-        marked.append(entry if owner == place else replace(entry, shares_weights_of=owner))
+        same = place if content is None else first_stored.setdefault(content, place)
+        marked.append(
+            replace(
+                entry,
+                shares_weights_of=None if owner == place else owner,
+                stored_with=None if same == place else same,
+            )
+        )
     for other in layer_finder.others(model):
         place = (other.subgraph, other.position)
         owner = first.setdefault(other.buffer, place)
@@ -317,8 +329,8 @@ def totals(rows: Sequence[Row]) -> Totals:
     """Sums over the packed layers."""
     packed = [entry for entry in rows if entry.layer_bytes is not None]
 
-    def total(name: str) -> int:
-        return sum(getattr(entry, name) for entry in packed)
+    def total_stored(name: str) -> int:
+        return sum(getattr(entry, name) for entry in packed if not entry.stored_with)
 
     def total_of_weights(name: str) -> int:
         places = {(entry.subgraph, entry.operator) for entry in packed}
@@ -329,8 +341,8 @@ def totals(rows: Sequence[Row]) -> Totals:
     return Totals(
         nonzeros=total_of_weights("nonzeros"),
         dense_bytes=total_of_weights("dense_bytes"),
-        packed_bytes=total("packed_bytes"),
-        layer_bytes=total("layer_bytes"),
+        packed_bytes=total_stored("packed_bytes"),
+        layer_bytes=total_stored("layer_bytes"),
         bound_bytes=total_of_weights("bound_bytes"),
         estimated_instructions=_sum_if_known(instructions),
         other_instructions=_sum_if_known(others),

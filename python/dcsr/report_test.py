@@ -69,6 +69,21 @@ def test_shared_weights_are_named_and_counted_once():
     assert str(result).count("weights of #0") == 2
 
 
+def test_equal_packed_layers_are_counted_once():
+    builder = Builder()
+    rng = np.random.default_rng(0)
+    x = builder.tensor("x", (1, 90), scale=0.1)
+    weights = builder.tensor("w", (80, 90), data=sparse_matrix(rng, 80, 90, 0.9), scale=0.01)
+    outputs = [builder.fully_connected(x, weights, (1, 80), name=f"y{number}") for number in range(4)]
+    result = dcsr.compress(tflite.serialize(builder.finish([x], outputs)))
+    inspection = dcsr.inspect(result.model)
+    for found in (result, inspection):
+        assert [row.stored_with for row in found.layers] == [None, (0, 0), (0, 0), (0, 0)]
+        assert found.totals.layer_bytes == found.layers[0].layer_bytes
+        assert found.totals.dense_bytes == 7200
+    assert result.totals == inspection.totals
+
+
 def test_reason_names_the_operators_that_share_weights():
     result = dcsr.compress(with_shared_weights(0.7))
     assert {row.note for row in result.layers} == {"would not get smaller: 3 operators share the weights"}
