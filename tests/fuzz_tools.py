@@ -5,7 +5,7 @@
 Each case is a number: with the seed it determines the input and the options. A case runs in a forked process that has
 all modules loaded. Faults are
   - an exit status that is not documented, more or less than one line for an error, a traceback or "internal error",
-  - a crash of the process, a run of more than 20 seconds, or more than 500 MB of memory,
+  - a crash of the process, a run of more than 20 seconds of processor time, or more than 500 MB of memory,
   - a temporary file that is left, an output of a call that failed, a changed input,
   - control characters in the output,
   - a compressed model whose outputs differ from those of its original.
@@ -292,14 +292,14 @@ class _Case:
         before = _folder()
         inputs = {name: Path(name).read_bytes() for name in before}
         streams = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
-        start = time.monotonic()
+        start = sum(os.times()[:4])
         try:
             with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
                 status = common.guarded(tool, self._tools[tool], arguments)
         except BaseException as error:
             self.faults.append(f"{command}: raised {type(error).__name__}: {error}")
             return -1
-        seconds = time.monotonic() - start
+        seconds = sum(os.times()[:4]) - start
         for stream in streams:
             stream.flush()
         output, errors = (stream.buffer.getvalue().decode() for stream in streams)  # type: ignore[attr-defined]

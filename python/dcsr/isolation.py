@@ -99,6 +99,11 @@ class IsolatedInterpreter:
         """Returns a copy of an output of the model."""
         return np.asarray(self._call("get_output", index))
 
+    def get_input_details(self, index: int) -> dict[str, Any]:
+        """Returns the shape, type and quantisation of an input, as the wheel's method does."""
+        details: dict[str, Any] = self._call("get_input_details", index)
+        return details
+
     def arena_used_bytes(self) -> int:
         """Returns the bytes of arena that the model uses, see `runtime.arena_used_bytes`."""
         return int(self._call("arena_used_bytes"))

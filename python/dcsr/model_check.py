@@ -66,6 +66,8 @@ _ARITHMETIC = {
     _OP.TANH,
     _OP.TRANSPOSE_CONV,
 }
+# Options of windows by which TFLM's kernels step or divide.
+_STEPS = ("strideW", "strideH", "filterWidth", "filterHeight", "dilationWFactor", "dilationHFactor")
 _QUANTISED = {_TYPE.INT8, _TYPE.UINT8, _TYPE.INT16}
 
 
@@ -186,6 +188,9 @@ def _operator_problem(model: schema.ModelT, subgraph: schema.SubGraphT, operator
         activations, bias = subgraph.tensors[operator.inputs[0]], subgraph.tensors[operator.inputs[2]]
         if activations.type == _TYPE.INT16 and bias.type == _TYPE.INT32:
             return "its bias is int32, which TFLM reads as int64 if the activations are int16; convert it to int64"
+    for name in _STEPS:
+        if getattr(operator.builtinOptions, name, 1) < 1:
+            return f"its option {name} is {getattr(operator.builtinOptions, name)}"
     if code in _ARITHMETIC:
         for tensor in tensors:
             if tensor.type in _QUANTISED and not _is_quantised(tensor):

@@ -169,6 +169,38 @@ def test_missing_quantisation_and_odd_bias_are_refused_before_the_interpreter():
     assert dcsr.compress(data).model == data
 
 
+@pytest.mark.parametrize("name", ["strideW", "strideH", "dilationWFactor"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_windows_that_do_not_move_are_refused_before_the_interpreter(name, value):
+    rng = np.random.default_rng(0)
+    model = conv_model(rng, sparse_matrix(rng, 8, 8, 0.5))
+    setattr(model.subgraphs[0].operators[0].builtinOptions, name, value)
+    data = tflite.serialize(model)
+    with pytest.raises(dcsr.ModelError, match=f"operator 0 CONV_2D: its option {name} is {value}"):
+        dcsr.verify(data, data)
+    dcsr.inspect(data)
+    dcsr.compress(data)
+
+
+@pytest.mark.parametrize("shape", [[], [0], [3], [1, 3, 3, 0]])
+def test_weights_of_any_shape_can_be_inspected(shape):
+    builder = Builder()
+    x = builder.tensor("x", (1, 4, 4, 2), scale=1.0)
+    w = builder.tensor("w", (1, 3, 3, 2), data=np.ones(18), scale=1.0)
+    y = builder.tensor("y", (1, 4, 4, 2), scale=1.0)
+    for code in ("DEPTHWISE_CONV_2D", "CONV_2D", "FULLY_CONNECTED"):
+        options = {"DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT(), "CONV_2D": schema.Conv2DOptionsT()}
+        builder.operator(getattr(schema.BuiltinOperator, code), [x, w], [y], options.get(code))
+    model = builder.finish([x], [y])
+    model.subgraphs[0].tensors[w].shape = np.array(shape, np.int32)
+    data = tflite.serialize(model)
+    assert len(dcsr.inspect(data).layers) == 3
+    try:
+        assert dcsr.compress(data).model == data
+    except dcsr.ModelError as error:
+        assert "damaged" in str(error) or "convert the model to int8" in str(error)
+
+
 def test_tensors_that_nothing_writes_are_named():
     model = small_model()
     model.subgraphs[0].inputs = np.array([], np.int32)
