@@ -188,6 +188,8 @@ def _operator_problem(model: schema.ModelT, subgraph: schema.SubGraphT, operator
         activations, bias = subgraph.tensors[operator.inputs[0]], subgraph.tensors[operator.inputs[2]]
         if activations.type == _TYPE.INT16 and bias.type == _TYPE.INT32:
             return "its bias is int32, which TFLM reads as int64 if the activations are int16; convert it to int64"
+    if code in _WEIGHTED and (problem := _shape_problem(subgraph, operator, code)):
+        return problem
     for name in _STEPS:
         if getattr(operator.builtinOptions, name, 1) < 1:
             return f"its option {name} is {getattr(operator.builtinOptions, name)}"
@@ -197,6 +199,33 @@ def _operator_problem(model: schema.ModelT, subgraph: schema.SubGraphT, operator
                 kind = enum_name(schema.TensorType, tensor.type).lower()
                 return f"its {kind} tensor '{tflite.text(tensor.name)}' has no quantisation"
     return None
+
+
+def _shape_problem(subgraph: schema.SubGraphT, operator: schema.OperatorT, code: int) -> str | None:
+    """Returns the reason if the output is not as large as the layer's kernel writes it. TFLM does not check that."""
+    if len(operator.inputs) < 2 or operator.inputs[1] < 0:
+        return None
+    source, weights, output = (
+        indices(subgraph.tensors[i].shape) for i in (operator.inputs[0], operator.inputs[1], operator.outputs[0])
+    )
+    options = operator.builtinOptions
+    if code == _OP.FULLY_CONNECTED:
+        if len(weights) != 2:
+            return None
+        written = math.prod(source) // weights[1] * weights[0]
+        return None if math.prod(output) == written else f"writes {written} elements to an output of shape {output}"
+    if len(source) != 4 or len(weights) != 4 or len(output) != 4:
+        return f"its input, weights and output have the shapes {source}, {weights}, {output}"
+    if not hasattr(options, "strideH") or min(getattr(options, name, 1) for name in _STEPS) < 1:
+        return None
+    sizes = []
+    for axis, side in ((1, "H"), (2, "W")):
+        reach = (weights[axis] - 1) * getattr(options, f"dilation{side}Factor", 1) + 1
+        span = 1 if options.padding == schema.Padding.SAME else reach
+        stride = getattr(options, f"stride{side}")
+        sizes.append((source[axis] + stride - span) // stride)
+    written_shape = [source[0], *sizes, weights[0] if code == _OP.CONV_2D else weights[3]]
+    return None if output == written_shape else f"writes {written_shape} to an output of shape {output}"
 
 
 def _is_quantised(tensor: schema.TensorT) -> bool:

@@ -137,7 +137,7 @@ def row(decision: Decision) -> Row:
         estimated_instructions=candidate.estimate.instructions if candidate else None,
         dense_instructions=decision.dense_instructions,
         scratch_bytes=candidate.estimate.scratch_bytes if candidate else None,
-        note=decision.note,
+        note=printable(decision.note),
     )
 
 
@@ -163,11 +163,11 @@ def other_row(other: layer_finder.OtherOperator) -> Row:
         subgraph=other.subgraph,
         operator=other.position,
         name=other.name,
-        op=other.op,
+        op=printable(other.op),
         shape=" x ".join(map(str, other.shape)),
         encoding="dense",
         coding="dense",
-        note=other.reason,
+        note=printable(other.reason),
         constant_bytes=other.constant_bytes,
         **nothing,
     )
@@ -365,12 +365,17 @@ def _or_dash(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
+def printable(text: str) -> str:
+    """Replaces control characters. Names and custom codes in a model may contain anything."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def shortened(name: str) -> str:
     """Shortens a layer's name for printing. It removes the beginning, because the end distinguishes layers.
 
     The ends that quantisation-aware training gives to all names are removed first.
     """
-    name = "".join(c if c.isprintable() else "?" for c in name)
+    name = printable(name)
     name = _GENERATED_ENDS.sub("", name) or name
     return name if len(name) <= _NAME_WIDTH else "…" + name[1 - _NAME_WIDTH :]
 
@@ -382,6 +387,5 @@ def shortened_names(names: Sequence[str]) -> list[str]:
     half = _NAME_WIDTH // 2
     for number, (name, text) in enumerate(zip(names, short, strict=True)):
         if text in same and len({other for other, t in zip(names, short, strict=True) if t == text}) > 1:
-            printable = "".join(c if c.isprintable() else "?" for c in name)
-            short[number] = f"{printable[: half - 1]}…{text[-half:]}"
+            short[number] = f"{printable(name)[: half - 1]}…{text[-half:]}"
     return short

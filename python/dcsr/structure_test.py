@@ -182,6 +182,27 @@ def test_windows_that_do_not_move_are_refused_before_the_interpreter(name, value
     dcsr.compress(data)
 
 
+@pytest.mark.parametrize("convolution", [True, False])
+@pytest.mark.parametrize("shape", [[1, 7], [1, 1, 1, 1], [9, 9, 9, 9]])
+def test_outputs_that_a_layer_overruns_are_refused_before_the_interpreter(convolution, shape):
+    rng = np.random.default_rng(0)
+    model = conv_model(rng, sparse_matrix(rng, 8, 8, 0.5)) if convolution else small_model()
+    model.subgraphs[0].tensors[model.subgraphs[0].operators[0].outputs[0]].shape = np.array(shape, np.int32)
+    data = tflite.serialize(model)
+    with pytest.raises(dcsr.ModelError, match="of shape|have the shapes"):
+        dcsr.verify(data, data)
+
+
+def test_custom_codes_cannot_control_the_terminal():
+    builder = Builder()
+    x = builder.tensor("x", (1, 4), scale=1.0)
+    c = builder.tensor("c", (4,), data=np.ones(4), scale=1.0)
+    y = builder.tensor("y", (1, 4), scale=1.0)
+    builder.operator(schema.BuiltinOperator.CUSTOM, [x, c], [y], custom="\x1b[31m")
+    text = str(dcsr.inspect(tflite.serialize(builder.finish([x], [y]))))
+    assert "?[31m" in text and "\x1b" not in text
+
+
 @pytest.mark.parametrize("shape", [[], [0], [3], [1, 3, 3, 0]])
 def test_weights_of_any_shape_can_be_inspected(shape):
     builder = Builder()
