@@ -1,7 +1,11 @@
 """Runs training.evaluate; see there."""
 
-from dcsr.cli import common
-from training import evaluate
+import signal
 
 if __name__ == "__main__":
-    common.run("evaluate", evaluate.main)
+    # Ctrl-C ends the process without a traceback until `run` has installed its handlers.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from dcsr.cli import common
+
+    common.run("evaluate", "training.evaluate")
