@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsr import encodings, packing
+from dcsr import attributes, encodings, packing
 from dcsr import model as tflite
 from dcsr.custom_ops import CUSTOM_CODES, is_custom_op
 from dcsr.requantize import (
-    ACTIVATION_BOUNDS,
     INT8_RANGE,
     INT16_RANGE,
     MAX_INT16_SHIFT,
@@ -45,6 +45,7 @@ class Layer:
       matrix: int8 [rows, cols], one row for each output channel; None if the weights are not such a matrix.
       packed: the packed layer of an operator that is compressed already; else None.
       obstacle: reason why the layer cannot be packed; None if it can be packed.
+      caveat: how the dense layer differs in older versions of TFLM; None if it does not.
       is_int8: whether the weights are int8 and the activations int8 or int16.
     """
 
@@ -57,6 +58,7 @@ class Layer:
     matrix: NDArray[Any] | None = None
     packed: packing.PackedLayer | None = None
     obstacle: str | None = None
+    caveat: str | None = None
     is_int8: bool = False
 
     @property
@@ -244,7 +246,10 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
             raise _Obstacle(otherwise)
 
     require(
-        min(operator.inputs[:2]) >= 0 and operator.outputs is not None and len(operator.outputs) == 1,
+        len(operator.inputs) in (2, 3)
+        and min(operator.inputs[:2]) >= 0
+        and operator.outputs is not None
+        and len(operator.outputs) == 1,
         "unusual inputs or outputs",
     )
     activations, weights = (tensors[i] for i in operator.inputs[:2])
@@ -265,27 +270,27 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     for role, tensor in (("input", activations), ("output", output)):
         require(_quantised(tensor), f"{role} without per-tensor quantisation")
         require(not is_int16 or _zero_point(tensor) == 0, f"int16 {role} with a zero point")
+    sums = attributes.Sums(is_int16, has_bias=bias_index(operator) >= 0)
+    option = attributes.obstacle(code, operator, sums)
+    require(option is None, str(option))
     options = operator.builtinOptions
-    require(options is not None, "no builtin options")
-    require(_activation(operator) in ACTIVATION_BOUNDS, f"activation {_activation(operator)}")
 
-    input_shape = [] if activations.shape is None else [int(d) for d in activations.shape]
+    input_shape, output_shape = _shape(activations), _shape(output)
     if code == _OP.CONV_2D:
         require(len(shape) == 4 and len(input_shape) == 4, "unusual shapes")
         require(shape[3] == input_shape[3], "grouped convolution")
-        strides = (options.strideH, options.strideW)
-        require(all(1 <= s <= packing.MAX_STRIDE for s in strides), f"stride {strides}")
         require(max(shape[1:3]) <= packing.MAX_STRIDE, f"{shape[1]}x{shape[2]} filter")
+        strides = (options.strideH, options.strideW)
         dilations = (options.dilationHFactor, options.dilationWFactor)
-        require(all(1 <= d <= packing.MAX_STRIDE for d in dilations), f"dilation {dilations}")
-        require(options.padding in (schema.Padding.SAME, schema.Padding.VALID), "unknown padding")
         sizes = tuple(map(_output_size, input_shape[1:3], shape[1:3], strides, dilations, [options.padding] * 2))
-        output_shape = [] if output.shape is None else [int(d) for d in output.shape]
         require(output_shape == [input_shape[0], *sizes, shape[0]] and min(output_shape) > 0, "unusual shapes")
     else:
         require(len(shape) == 2, "unusual shapes")
-        require(options.weightsFormat == 0, "shuffled weights")
-        require(int(np.prod(input_shape, dtype=np.int64)) % shape[1] == 0, "unusual shapes")
+        batches, rest = divmod(math.prod(input_shape), shape[1])
+        require(rest == 0 and batches > 0 and min(input_shape) > 0, "unusual shapes")
+        # TFLM computes as many batches and rows as the output has. The custom op requires all of them.
+        require(output_shape[-1:] == [shape[0]] and math.prod(output_shape) == batches * shape[0], "unusual shapes")
+        require(min(output_shape) > 0, "unusual shapes")
     rows, cols = layer.matrix.shape
     try:
         encodings.check_shape(rows, cols)
@@ -321,6 +326,11 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         activation_range(_activation(operator), scale, _zero_point(output), _limits(output))
     except (ValueError, OverflowError) as error:
         raise _Obstacle(str(error)) from error
+    layer.caveat = attributes.caveat(sums)
+
+
+def _shape(tensor: schema.TensorT) -> list[int]:
+    return [] if tensor.shape is None else [int(d) for d in tensor.shape]
 
 
 def _output_size(size: int, taps: int, stride: int, dilation: int, padding: int) -> int:

@@ -44,6 +44,7 @@ class Row:
         unknown.
       scratch_bytes: bytes of scratch that the core's kernel requests; None if the layer is not packed.
       note: reason why the layer is not packed; empty if it is packed.
+      caveat: how the dense layer differs in older versions of TFLM; empty if it does not, or if it is not packed.
     """
 
     subgraph: int
@@ -64,6 +65,7 @@ class Row:
     dense_instructions: int | None
     scratch_bytes: int | None
     note: str
+    caveat: str = ""
 
     @property
     def sparsity(self) -> float | None:
@@ -122,6 +124,7 @@ def row(decision: Decision) -> Row:
         dense_instructions=decision.dense_instructions,
         scratch_bytes=candidate.estimate.scratch_bytes if candidate else None,
         note=decision.note,
+        caveat=(layer.caveat or "") if candidate else "",
     )
 
 
@@ -207,6 +210,8 @@ def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]
     if kept:
         reasons = ", ".join(f"{count} {note}" for note, count in kept.most_common())
         lines.append(f"{sum(kept.values())} layers kept dense: {reasons}")
+    caveats = Counter(entry.caveat for entry in rows if entry.caveat)
+    lines += [f"packed layers, {count}: {caveat}" for caveat, count in caveats.most_common()]
     line = f"flash {before:,} -> {after:,} bytes ({(after - before) / before:+.1%})"
     return [*lines, "   ".join([line, *layer_summary(rows, cpu)])]
 

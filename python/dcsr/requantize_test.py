@@ -82,10 +82,19 @@ def test_scales_that_cannot_be_represented_are_refused(real):
         ("RELU6", 0.01, 0, (0, 127)),
         ("RELU_N1_TO_1", 0.1, 3, (-7, 13)),
         ("RELU_N1_TO_1", 0.001, 0, (-128, 127)),
+        # 6 / scale is 24.5 in float32, which rounds up, and 24.49999984 in double.
+        ("RELU6", 0.2448979616165161, -100, (-100, -75)),
     ],
 )
 def test_activation_range(activation, scale, zero_point, expected):
     assert requantize.activation_range(activation, np.float32(scale), zero_point) == expected
+
+
+@pytest.mark.parametrize("activation,scale", [("RELU6", 2e-9), ("RELU_N1_TO_1", 4e-10), ("RELU6", 1e-45)])
+def test_bounds_that_tflm_cannot_quantise_are_refused(activation, scale):
+    with pytest.raises(ValueError, match="outside int32"):
+        requantize.activation_range(activation, np.float32(scale), 0)
+    assert requantize.activation_range("RELU", np.float32(scale), 0) == (0, 127)
 
 
 def test_float_and_double_products_differ_where_tflm_s_do():

@@ -13,7 +13,18 @@ PACKAGE = Path(__file__).parent
 ROOT = Path.cwd()
 
 # Modules at the bottom, which every room may import.
-BASE = {"custom_ops", "encodings", "graph", "layers", "metrics", "model", "packing", "requantize", "schema"}
+BASE = {
+    "attributes",
+    "custom_ops",
+    "encodings",
+    "graph",
+    "layers",
+    "metrics",
+    "model",
+    "packing",
+    "requantize",
+    "schema",
+}
 # The rooms that each room may import besides itself.
 MAY_IMPORT = {
     "encodings": set(),
@@ -24,7 +35,8 @@ MAY_IMPORT = {
     "packing": {"encodings", "requantize"},
     "graph": {"model", "schema"},
     "custom_ops": {"model", "packing", "schema"},
-    "layers": {"custom_ops", "encodings", "model", "packing", "requantize", "schema"},
+    "attributes": {"packing", "requantize", "schema"},
+    "layers": {"attributes", "custom_ops", "encodings", "model", "packing", "requantize", "schema"},
     "planning": BASE,
     "passes": BASE | {"planning"},
     "compressing": BASE | {"planning", "passes"},
