@@ -1,4 +1,4 @@
-// The ops in the test runner: results for the kernels' table of layers, and rejected models.
+// Tests the ops in the test runner: results for the kernels' tables of layers, and rejected models.
 
 #include "ops/dcsr_ops.h"
 
@@ -352,7 +352,7 @@ constexpr Refusal kRefusals[] = {
     {&kFullyConnected, "output: its batches are not those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 7}, 5, f->output); }},
 
-    // FULLY_CONNECTED: some kernels for convolutions request scratch first.
+    // FULLY_CONNECTED, because some kernels for convolutions request scratch first.
     {&kFullyConnected, "memory: there is none for the state",
      [](Fixture* f) { f->arena_bytes = 15; }},
     {&kFullyConnected, "memory: there is none for the state",
@@ -363,7 +363,7 @@ const char* OpName(const DcsrCase& layer_case) {
   return layer_case.op == kDcsrOpConv2d ? kConv2dName : kFullyConnectedName;
 }
 
-// Prepare of a modified node fails with one message.
+// Checks that Prepare of a modified node fails with this message only.
 void check_refused(const Fixture& fixture, const DcsrCase& layer_case, const char* message) {
   char expected[160];
   snprintf(expected, sizeof(expected), "%s: %s", OpName(layer_case), message);

@@ -1,5 +1,5 @@
-// Kernels for convolutions with any filter against a plain loop over the dense matrix, and the
-// geometry against TFLM's formulas.
+// Tests the kernels for convolutions with any filter against a plain loop over the dense matrix,
+// and the geometry against that of the oracle.
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,8 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingBitmap, .huffman = true},
 };
 
-// The build's default, the least, a few pixels, all.
+// Scratch budgets in bytes: 0 is the build's default, 1 is too small for most kernels, the next two
+// hold a few pixels, the last everything.
 static const uint32_t kBudgets[] = {0, 1, 3000, 9000, UINT32_MAX};
 
 enum {
@@ -34,7 +35,7 @@ enum {
   kBudgetCount = sizeof(kBudgets) / sizeof(kBudgets[0]),
 };
 
-static size_t most_scratch = 0;  // that a kernel was given, over all cases
+static size_t most_scratch = 0;  // largest scratch that a kernel was given in all cases
 
 static void* allocate_counted_scratch(size_t bytes) {
   if (bytes > most_scratch) most_scratch = bytes;
@@ -64,7 +65,7 @@ static void run_armv7m(const DcsrLayer* layer, const CaseData* data, int8_t* out
   run_counted(&kDcsrConv2dArmv7m, layer, data, output);
 }
 
-// Layers of the dense encoding; others go to the reference.
+// Runs the dense baseline on layers of the dense encoding, the reference on others.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   if (layer->encoding != kDcsrEncodingDense) {
     run_reference(layer, data, output);

@@ -1,5 +1,5 @@
-// The encoder of the kernel tests: packs a dense weight matrix into a layer.
-// Written from docs/format.md alone. Allocates memory.
+// The encoder of the kernel tests: packs a dense weight matrix into a layer. It implements
+// docs/format.md and shares no code with the decoder. Allocates memory.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_PACK_H_
 #define DCSR_TFLM_KERNELS_TESTING_PACK_H_
@@ -43,7 +43,8 @@ typedef struct {
   const int64_t* int16_bias;  // [rows]; if not NULL, activations are int16 and there is no `bias`
 } DenseLayer;
 
-// How to pack a layer. All fields but the encoding are choices that the format leaves open.
+// How to pack a layer. Except for `encoding`, the fields are choices that the format leaves to the
+// encoder.
 typedef struct {
   DcsrEncoding encoding;
   uint32_t row_length_bytes;  // 1, 2, 4; 0: as few as possible

@@ -766,7 +766,7 @@ static void test_number_of_weights_does_not_wrap(void) {
   free(data);
 }
 
-// Filter fields of a convolution with 40 columns, and what they are read as.
+// Filter fields of a convolution with 40 columns, and the expected result of the parser.
 typedef struct {
   uint8_t filter_h;
   uint8_t filter_w;

@@ -1,6 +1,6 @@
-// Planning against kernels on random layers, for every class of cores that this build runs: the
-// kernel stays within its plan's scratch, its outputs equal those of the reference, and the tables
-// of planners that the converter uses (costs/) plan the same as the tables with kernels.
+// Tests planning against kernels on random layers, for every class of cores that this build runs. A
+// kernel stays within the scratch of its plan. Its outputs equal those of the reference. The tables
+// without run functions, which the converter uses (costs/), give the same plans as those with them.
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static size_t all_classes(ClassTables classes[4]) {
   return count;
 }
 
-// A random layer: input and output are int8 or int16.
+// A random layer. Its activations are int8 or int16.
 typedef struct {
   CaseData data;
   Int16Case int16;
@@ -76,7 +76,7 @@ static RandomLayer make_layer(Random* random, uint64_t seed) {
       window.filter_w = 2 + random_below(random, 2);
       window.dilation_h = 1 + random_below(random, 2);
       window.dilation_w = 1 + random_below(random, 2);
-      window.same_padding = true;  // any image is large enough
+      window.same_padding = true;  // no image is too small
       c.cols *= window.filter_h * window.filter_w;
     }
   }
@@ -136,7 +136,8 @@ static void run_reference(const DcsrLayer* layer, const RandomLayer* random_laye
   run_tables(tables, layer, &random_layer->data.shape, random_layer->input, output);
 }
 
-// Runs a plan in scratch with guard bytes behind it, and compares with the reference.
+// Runs the kernel of a plan in scratch that ends with guard bytes. Compares the output with
+// `expected`.
 static void check_plan(const DcsrPlan* plan, const DcsrLayer* layer, const RandomLayer* of,
                        const void* expected, uint32_t number) {
   const size_t output_bytes = of->data.output_size * of->element_bytes;
@@ -158,7 +159,7 @@ static void check_plan(const DcsrPlan* plan, const DcsrLayer* layer, const Rando
   free(scratch);
 }
 
-// Kernels of the MVE class that run on every build: those of conv1x1_mve's twin in C.
+// Checks the plan of the MVE class if it is for conv1x1_mve, whose twin in C runs in every build.
 static void check_mve_twin(const DcsrLayer* layer, const RandomLayer* of, const void* expected,
                            size_t budget, uint32_t number, uint32_t* seen) {
   const DcsrKernels* table = dcsr_planning_table(layer->op, kDcsrClassMve);
