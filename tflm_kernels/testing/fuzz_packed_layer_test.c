@@ -18,7 +18,7 @@
 enum {
   kSeeds = 60000,
   kSeedsPerLine = 10000,
-  kMaxBlobs = 2000,
+  kMaxBlobs = 4000,
   kMaxBlobBytes = 4096,
   kMaxMutations = 4,
   kStatusCount = kDcsrErrorValues + 1,
@@ -40,6 +40,10 @@ static const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingBitmap},
     {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true, .raw_bits = 4},
     {.encoding = kDcsrEncodingDcsr, .huffman = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .huffman = true, .raw_bits = 2},
+    {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 1},
+    {.encoding = kDcsrEncodingOffset8, .huffman = true, .raw_bits = 4},
+    {.encoding = kDcsrEncodingRle, .huffman = true},
 };
 
 static void add_blobs(const DenseLayer* layer) {

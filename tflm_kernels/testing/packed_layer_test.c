@@ -222,6 +222,8 @@ typedef enum {
   kRice,
   kBitmap,
   kHuffman,
+  kHuffmanBytes,
+  kHuffmanDense,
   kBlobCount
 } BlobKind;
 
@@ -275,6 +277,12 @@ static PackedBlob make_blob(BlobKind kind) {
       [kRice] = {.encoding = kDcsrEncodingRice},
       [kBitmap] = {.encoding = kDcsrEncodingBitmap},
       [kHuffman] = {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 3},
+      [kHuffmanBytes] = {.encoding = kDcsrEncodingDcsr,
+                         .row_length_bytes = 1,
+                         .byte_deltas = true,
+                         .huffman = true,
+                         .raw_bits = 3},
+      [kHuffmanDense] = {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 3},
   };
   return pack_layer(&layer, &kPackings[kind]);
 }
@@ -628,10 +636,10 @@ static void test_steps_of_offset8_have_to_end_with_the_rows(void) {
   free_packed_blob(&blob);
 }
 
-enum { kLengthBytes = 16 };  // of kHuffman
+enum { kLengthBytes = 16 };  // of a code with 3 raw bits
 
-// Copies the blob kHuffman with `code_bytes` bytes of codes, and with the code lengths `lengths` if
-// these are not NULL. Returns the size of the copy.
+// Copies a blob with Huffman-coded values, with `code_bytes` bytes of codes, and with the code
+// lengths `lengths` if these are not NULL. Returns the size of the copy.
 static size_t change_codes(const PackedBlob* blob, size_t code_bytes, const uint8_t* lengths,
                            uint8_t** copy) {
   const size_t begin = blob->offset[kSectionValues];
@@ -648,21 +656,25 @@ static size_t change_codes(const PackedBlob* blob, size_t code_bytes, const uint
 }
 
 static void test_codes_have_to_end_with_the_rows(void) {
-  PackedBlob blob = make_blob(kHuffman);
-  const size_t right = blob.data[56] - kLengthBytes;
-  for (size_t bytes = 0; bytes < right + 10; ++bytes) {
-    uint8_t* data;
-    const size_t size = change_codes(&blob, bytes, NULL, &data);
-    DcsrLayer layer;
-    const DcsrStatus status = parse_and_validate(data, size, &layer);
-    const DcsrStatus expected = bytes == right          ? kDcsrOk
-                                : 8 * bytes < kElements ? kDcsrErrorHeader
-                                                        : kDcsrErrorValues;
-    CHECK(status == expected, "%u instead of %u bytes: %s", (unsigned)bytes, (unsigned)right,
-          dcsr_status_string(status));
-    free(data);
+  static const BlobKind kKinds[] = {kHuffman, kHuffmanBytes, kHuffmanDense};
+  for (size_t k = 0; k < sizeof(kKinds) / sizeof(kKinds[0]); ++k) {
+    PackedBlob blob = make_blob(kKinds[k]);
+    const size_t elements = kKinds[k] == kHuffmanDense ? kRows * kCols : kElements;
+    const size_t right = blob.data[56] - kLengthBytes;
+    for (size_t bytes = 0; bytes < right + 10; ++bytes) {
+      uint8_t* data;
+      const size_t size = change_codes(&blob, bytes, NULL, &data);
+      DcsrLayer layer;
+      const DcsrStatus status = parse_and_validate(data, size, &layer);
+      const DcsrStatus expected = bytes == right         ? kDcsrOk
+                                  : 8 * bytes < elements ? kDcsrErrorHeader
+                                                         : kDcsrErrorValues;
+      CHECK(status == expected, "blob %d, %u instead of %u bytes: %s", (int)kKinds[k],
+            (unsigned)bytes, (unsigned)right, dcsr_status_string(status));
+      free(data);
+    }
+    free_packed_blob(&blob);
   }
-  free_packed_blob(&blob);
 }
 
 // Code lengths of symbols 0 and 1. The codes of the next `rest` symbols have 8 bits.

@@ -79,6 +79,18 @@ def test_balanced_weighs_layers_and_other_operators_against_each_other():
     assert sizes == {0: [1000, 500], 5900: [700, 500], 14000: [690, 500], 15000: [690, 500]}
 
 
+def test_balanced_ranks_exchanges_by_bytes_per_instruction():
+    """400 bytes for 900 instructions, or 300 bytes for 300: the budget of 1,010 takes one of them."""
+    slow = candidates((1000, 10000), (600, 10900))
+    quick = candidates((1000, 100), (700, 400))
+    for layers, expected in (([slow, quick], [1000, 700]), ([quick, slow], [700, 1000])):
+        assert [c.packed.streams.nbytes for c in choose(layers, "balanced")] == expected
+    # Between equal rates, the larger exchange wins.
+    small, large = candidates((1000, 5000), (900, 5100)), candidates((1000, 5000), (600, 5400))
+    for layers, expected in (([small, large], [1000, 600]), ([large, small], [600, 1000])):
+        assert [c.packed.streams.nbytes for c in choose(layers, "balanced", -5600)] == expected
+
+
 def test_balanced_keeps_to_the_tenth():
     rng = np.random.default_rng(1)
     for _ in range(50):
@@ -166,6 +178,45 @@ def test_weights_that_are_an_output_stay():
     y = builder.fully_connected(x, weights, (1, 64))
     _, (decision,) = round_trip(builder.finish([x], [y, weights]))
     assert decision.note == "weights also used by the model's inputs or outputs"
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_weights_that_a_signature_names_stay(side):
+    builder = Builder()
+    x = builder.tensor("x", (1, 64), scale=0.1)
+    weights = builder.tensor("w", (64, 64), data=sparse_matrix(rng(), 64, 64, 0.9), scale=0.01)
+    y = builder.fully_connected(x, weights, (1, 64))
+    model = builder.finish([x], [y])
+    entry = schema.TensorMapT(name="w", tensorIndex=weights)
+    signature = schema.SignatureDefT(inputs=[], outputs=[], signatureKey="s", subgraphIndex=0)
+    setattr(signature, side, [entry])
+    model.signatureDefs = [signature]
+    _, (decision,) = round_trip(model)
+    assert decision.note == "weights also used by the model's inputs or outputs"
+    signature.subgraphIndex = 1  # of another subgraph, whose tensor has the same index
+    builder.subgraph()
+    builder.finish([], [])
+    model.subgraphs[1].tensors = [schema.TensorT(name=b"t", shape=np.ones(1, np.int32)) for _ in range(3)]
+    _, decisions = round_trip(model)
+    assert decisions[0].packed
+
+
+def test_bias_that_is_an_intermediate_of_another_operator_is_kept():
+    builder = Builder()
+    x = builder.tensor("x", (1, 128), scale=0.1)
+    bias = np.arange(64, dtype=np.int32)
+    y = builder.fully_connected(x, sparse_matrix(rng(), 64, 128, 0.9), (1, 64), bias=bias)
+    total = add(builder, y, y, (1, 64))
+    model = builder.finish([x], [total])
+    graph = model.subgraphs[0]
+    number = int(graph.operators[0].inputs[2])
+    graph.operators[1].intermediates = np.array([-1, number], np.int32)
+    compressed, (decision,) = round_trip(model)
+    assert decision.packed
+    kept = compressed.subgraphs[0].operators[1].intermediates
+    assert kept[0] == -1
+    name = compressed.subgraphs[0].tensors[kept[1]].name
+    assert name == graph.tensors[number].name.encode()
 
 
 @pytest.mark.parametrize("sparsity", [1.0, 0.0])
