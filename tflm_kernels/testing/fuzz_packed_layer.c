@@ -1,7 +1,7 @@
 // Fuzzes packed layers: for any bytes, a blob is refused, or the kernels of every class of cores
 // stay in bounds, write the whole output, and agree on it.
 //
-// tflm_kernels/README.md has the command that builds this file with libFuzzer.
+// //tools:fuzz builds this file with libFuzzer (tflm_kernels/README.md).
 
 #include "tflm_kernels/testing/fuzz_packed_layer.h"
 
