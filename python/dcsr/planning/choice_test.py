@@ -7,7 +7,7 @@ from dcsr import compressing, encodings, packing
 from dcsr import model as tflite
 from dcsr.planning import cost
 from dcsr.planning.candidates import Candidate
-from dcsr.planning.choice import Decision, choose
+from dcsr.planning.choice import Decision, _together, choose
 from dcsr.planning.cost import Estimate
 from dcsr.planning.settings import OBJECTIVES
 from dcsr.schema import schema
@@ -178,6 +178,56 @@ def test_weights_that_are_an_output_stay():
     y = builder.fully_connected(x, weights, (1, 64))
     _, (decision,) = round_trip(builder.finish([x], [y, weights]))
     assert decision.note == "weights also used by the model's inputs or outputs"
+
+
+def unrolled(steps: int, *, rows: int = 64, scales=None) -> schema.ModelT:
+    """Returns a recurrent layer of `steps` steps: y = weights * y. Step i has the output scale scales[i]."""
+    builder = Builder()
+    y = x = builder.tensor("x", (1, rows), scale=0.5, zero_point=3)
+    weights = builder.tensor("w", (rows, rows), data=sparse_matrix(rng(), rows, rows, 0.85), scale=0.02)
+    for step in range(steps):
+        scale = 0.5 if scales is None else scales[step]
+        y = builder.fully_connected(y, weights, (1, rows), output_scale=scale, name=f"step {step}")
+    return builder.finish([x], [y])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_steps_with_equal_quantisation_share_one_packed_layer(objective):
+    """All steps read one tensor, whose streams the file has once, also if `balanced` spends its budget on them."""
+    model = through_bytes(unrolled(6))
+    method = {"method": "rice"} if objective == "speed" else {}  # `speed` leaves such small layers dense
+    compressed, decisions = round_trip(model, objective=objective, **method)
+    assert len({decision.candidate.blob for decision in decisions}) == 1
+    operators = compressed.subgraphs[0].operators
+    assert len({int(operator.inputs[1]) for operator in operators}) == 1
+    packed = decisions[0].candidate.blob
+    contents = [bytes(buffer.data) for buffer in compressed.buffers if buffer.data is not None]
+    assert contents.count(packed) == 1
+    assert len(tflite.serialize(compressed)) < len(tflite.serialize(model)) - 1000
+
+
+def test_steps_with_different_quantisation_need_a_packed_layer_each():
+    """Bias, multiplier and shift are in the packed layer: 64 + 9 bytes for each row, and the streams again."""
+    model = through_bytes(unrolled(6, rows=128, scales=[0.3, 0.4, 0.5, 0.6, 0.7, 0.8]))
+    _, decisions = round_trip(model)
+    assert [decision.note for decision in decisions] == ["would not get smaller"] * 6
+    _, decisions = round_trip(model, smaller_only=False)
+    assert len({decision.candidate.blob for decision in decisions}) == 6
+
+
+def test_equal_layers_are_chosen_together():
+    """Six users of one packed layer: its bytes count once, its instructions six times."""
+    found = candidates((1000, 1000), (600, 1150))
+    # Apart, the budget is enough for four exchanges, and the file would have both packed layers.
+    assert sorted(c.packed.streams.nbytes for c in choose([found] * 6, "balanced")) == [600] * 4 + [1000] * 2
+    assert choose([_together([found] * 6)], "balanced")[0].packed.streams.nbytes == 1000
+    found = candidates((1000, 1000), (600, 1090))
+    assert choose([_together([found] * 6)], "balanced")[0].packed.streams.nbytes == 600
+    merged = _together([found] * 6)
+    assert [way.estimate.instructions for way in merged] == [6000, 6540]
+    assert [way.packed.streams.nbytes for way in merged] == [1000, 600]
+    unknown = _together([candidates((1000, None)), candidates((1000, 5))])
+    assert unknown[0].estimate.instructions is None
 
 
 @pytest.mark.parametrize("side", ["inputs", "outputs"])
