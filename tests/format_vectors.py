@@ -341,12 +341,13 @@ def header(vectors: list[Vector], refused: list[Refused]) -> str:
         f"  const uint8_t* output;\n  uint32_t output_bytes;\n}} format_vectors[] = {{\n{rows}}};\n"
     )
     layers_by_name = {v.name: v.layer for v in vectors}
-    for i, r in enumerate(refused):
-        data = np.frombuffer(r.apply(layers_by_name[r.vector]), np.uint8)
+    blobs = [r.apply(layers_by_name[r.vector]) for r in refused]
+    for i, blob in enumerate(blobs):
+        data = np.frombuffer(blob or bytes(1), np.uint8)  # C has no empty arrays
         parts.append(f"\n_Alignas(4) static const uint8_t refused_{i}[] = {{\n{cc_array.values(data)}}};\n")
     rows = "".join(
-        f'    {{"{r.vector} {r.change}", refused_{i}, sizeof(refused_{i}), {r.status}}},\n'
-        for i, r in enumerate(refused)
+        f'    {{"{r.vector} {r.change}", refused_{i}, {len(blob)}, {r.status}}},\n'
+        for i, (r, blob) in enumerate(zip(refused, blobs, strict=True))
     )
     parts.append(
         "\nstatic const struct {\n  const char* name;\n  const uint8_t* blob;\n  uint32_t blob_bytes;\n"
