@@ -260,7 +260,12 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         wanted = schema.TensorType.INT16 if is_int16 else schema.TensorType.INT8
         require(tensor.type == wanted, f"{_type(tensor)} {role}" + (" for an int16 input" if is_int16 else ""))
     layer.is_int8 = True
-    require(code != _OP.DEPTHWISE_CONV_2D, "depthwise")
+    if code == _OP.DEPTHWISE_CONV_2D:
+        bias = bias_index(operator)
+        misread = is_int16 and bias >= 0 and tensors[bias].type == schema.TensorType.INT32
+        raise _Obstacle(
+            "depthwise" + (": TFLM reads its int32 bias as int64, so outputs are undefined" if misread else "")
+        )
     data = tflite.buffer_bytes(model, weights)
     require(not weights.isVariable, "weights not constant")
     require(weights.sparsity is None, "weights in TFLite's own sparse form")
