@@ -29,6 +29,7 @@ _WEIGHTED = {
 }
 _INT16_SUFFIX = ", int16"
 _INT16_BIAS_LIMIT = 1 << 46
+_MISREAD_BIAS = ": TFLM reads its int32 bias as int64, so outputs are undefined"
 _MADE_UP_NAMES = ("tfl.pseudo_", "arith.constant")
 
 
@@ -263,9 +264,7 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     if code == _OP.DEPTHWISE_CONV_2D:
         bias = bias_index(operator)
         misread = is_int16 and bias >= 0 and tensors[bias].type == schema.TensorType.INT32
-        raise _Obstacle(
-            "depthwise" + (": TFLM reads its int32 bias as int64, so outputs are undefined" if misread else "")
-        )
+        raise _Obstacle(f"depthwise{_MISREAD_BIAS}" if misread else "depthwise")
     data = tflite.buffer_bytes(model, weights)
     require(not weights.isVariable, "weights not constant")
     require(weights.sparsity is None, "weights in TFLite's own sparse form")
