@@ -84,7 +84,22 @@ def test_number_of_inputs(make, extra):
 
 
 @pytest.mark.parametrize(
-    "shape", [(2, 7), (1, 8), (3, 8), (2, 4), (8, 2), (-2, -8), (0, 8), (16,), (2, 0), (), (-1, -2, 8), (2, 2, 4)]
+    "shape",
+    [
+        (2, 7),
+        (1, 8),
+        (3, 8),
+        (2, 4),
+        (8, 2),
+        (-2, -8),
+        (0, 8),
+        (16,),
+        (2, 0),
+        (),
+        (-1, -2, 8),
+        (2, 2, 4),
+        (1,) * 7 + (2, 8),
+    ],
 )
 def test_fully_connected_whose_output_does_not_fit_stays(shape):
     model = fully_connected_model(rng(), sparse_matrix(rng(), 8, 40, 0.9), batches=2)
@@ -93,7 +108,22 @@ def test_fully_connected_whose_output_does_not_fit_stays(shape):
     assert first_layer(model).obstacle == "unusual shapes"
 
 
-@pytest.mark.parametrize("shape", [(2, 8), (1, 2, 8), (2, 1, 1, 8)])
+@pytest.mark.parametrize("shape", [None, (), (0,), (-1, -80), (2, 39), (1,) * 7 + (2, 40)])
+def test_fully_connected_whose_input_does_not_fit_stays(shape):
+    model = fully_connected_model(rng(), sparse_matrix(rng(), 8, 40, 0.9), batches=2)
+    graph = model.subgraphs[0]
+    graph.tensors[graph.inputs[0]].shape = None if shape is None else np.array(shape, np.int32)
+    assert first_layer(model).obstacle == "unusual shapes"
+
+
+def test_fully_connected_of_a_scalar_stays():
+    model = fully_connected_model(rng(), sparse_matrix(rng(), 8, 1, 0.0))
+    graph = model.subgraphs[0]
+    graph.tensors[graph.inputs[0]].shape = np.zeros(0, np.int32)
+    assert first_layer(model).obstacle == "unusual shapes"
+
+
+@pytest.mark.parametrize("shape", [(2, 8), (1, 2, 8), (2, 1, 1, 8), (1,) * 6 + (2, 8)])
 def test_fully_connected_whose_output_fits_is_packed(shape):
     model = fully_connected_model(rng(), sparse_matrix(rng(), 8, 40, 0.9), batches=2)
     graph = model.subgraphs[0]

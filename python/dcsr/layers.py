@@ -29,6 +29,7 @@ _WEIGHTED = {
 }
 _INT16_SUFFIX = ", int16"
 _INT16_BIAS_LIMIT = 1 << 46
+_MAX_RANK = 8  # of the custom ops: ops/port.h
 _MISREAD_BIAS = ": TFLM reads its int32 bias as int64, so outputs are undefined"
 _MADE_UP_NAMES = ("tfl.pseudo_", "arith.constant")
 
@@ -291,7 +292,8 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     else:
         require(len(shape) == 2, "unusual shapes")
         batches, rest = divmod(math.prod(input_shape), shape[1])
-        require(rest == 0 and batches > 0 and min(input_shape) > 0, "unusual shapes")
+        require(rest == 0 and batches > 0 and min(input_shape, default=0) > 0, "unusual shapes")
+        require(max(len(input_shape), len(output_shape)) <= _MAX_RANK, "unusual shapes")
         # TFLM computes as many batches and rows as the output has. The custom op requires all of them.
         require(output_shape[-1:] == [shape[0]] and math.prod(output_shape) == batches * shape[0], "unusual shapes")
         require(min(output_shape) > 0, "unusual shapes")
