@@ -261,7 +261,7 @@ static PackedBlob make_blob(BlobKind kind) {
                             .bias = bias,
                             .multiplier = multiplier,
                             .shift = shift};
-  static const PackOptions kPackings[kBlobCount] = {
+  static const PackOptions kPackingOfKind[kBlobCount] = {
       [kDense] = {.encoding = kDcsrEncodingDense},
       [kDcsr] = {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
       [kDcsrEscapes] = {.encoding = kDcsrEncodingDcsr,
@@ -284,7 +284,7 @@ static PackedBlob make_blob(BlobKind kind) {
                          .raw_bits = 3},
       [kHuffmanDense] = {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 3},
   };
-  return pack_layer(&layer, &kPackings[kind]);
+  return pack_layer(&layer, &kPackingOfKind[kind]);
 }
 
 typedef struct {
