@@ -677,31 +677,42 @@ static void test_codes_have_to_end_with_the_rows(void) {
   }
 }
 
-// Code lengths of symbols 0 and 1. The codes of the next `rest` symbols have 8 bits.
+// Code lengths of symbols 0 and 1. The codes of the next `rest` symbols have `rest_bits` bits, 8 if
+// that is 0.
 typedef struct {
   const char* what;
   uint8_t first;
   uint8_t second;
   uint32_t rest;
   bool complete;
+  uint8_t rest_bits;
 } CodeLengths;
 
 static void test_code_has_to_be_complete(void) {
   static const CodeLengths kLengths[] = {
-      {"two of 1 bit", 1, 1, 0, true},      {"none", 0, 0, 0, false},
-      {"one of 1 bit", 1, 0, 0, false},     {"1 and 2 bits", 1, 2, 0, false},
-      {"three of 1 bit", 1, 1, 1, false},   {"3 and 3 bits and some", 3, 3, 30, false},
-      {"9 bits", 1, 9, 0, false},           {"15 bits", 15, 1, 0, false},
-      {"1, 2 and 8 bits", 1, 2, 30, false}, {"1, 3, and 8 bits", 1, 3, 30, false},
-      {"too many bits", 1, 1, 30, false},   {"2, 1, and 8 bits", 2, 1, 30, false},
+      {"two of 1 bit", 1, 1, 0, true, 0},
+      {"none", 0, 0, 0, false, 0},
+      {"one of 1 bit", 1, 0, 0, false, 0},
+      {"1 and 2 bits", 1, 2, 0, false, 0},
+      {"three of 1 bit", 1, 1, 1, false, 0},
+      {"3 and 3 bits and some", 3, 3, 30, false, 0},
+      {"9 bits", 1, 9, 0, false, 0},
+      {"15 bits", 15, 1, 0, false, 0},
+      {"1, 2 and 8 bits", 1, 2, 30, false, 0},
+      {"1, 3, and 8 bits", 1, 3, 30, false, 0},
+      {"too many bits", 1, 1, 30, false, 0},
+      {"2, 1, and 8 bits", 2, 1, 30, false, 0},
+      {"two of 1 bit and two of 9", 1, 1, 2, false, 9},
+      {"two of 1 bit and two of 15", 1, 1, 2, false, 15},
   };
   PackedBlob blob = make_blob(kHuffman);
   for (size_t i = 0; i < sizeof(kLengths) / sizeof(kLengths[0]); ++i) {
     const CodeLengths* c = &kLengths[i];
     uint8_t lengths[kLengthBytes] = {0};
     lengths[0] = (uint8_t)(c->first | c->second << 4);
+    const uint32_t rest_bits = c->rest_bits != 0 ? c->rest_bits : 8;
     for (uint32_t s = 2; s < 2 + c->rest; ++s) {
-      lengths[s / 2] = (uint8_t)(lengths[s / 2] | 8 << (s % 2 * 4));
+      lengths[s / 2] = (uint8_t)(lengths[s / 2] | rest_bits << (s % 2 * 4));
     }
     // An element takes 4 bits: 1 bit of code and 3 raw bits.
     uint8_t* data;
