@@ -42,6 +42,45 @@ def test_requantize_is_exact(accumulator, multiplier, shift):
     assert int(got[0]) == exact(accumulator, multiplier, shift)
 
 
+@pytest.mark.parametrize(
+    "accumulator,multiplier,shift,expected",
+    [
+        (100, 2**30, 0, 50),
+        (101, 2**30, 0, 51),  # the product rounds halves up
+        (-101, 2**30, 0, -50),  # also for negative numbers
+        (10, 2**30, -1, 3),
+        (-10, 2**30, -1, -3),  # the division rounds halves away from zero
+        (-6, 2**30, -1, -2),
+        (-4, 2**30, -2, -1),
+        (-5, 2**30, 3, -20),
+        (2**30, 2**30, 1, -(2**30)),  # the left shift wraps
+        (-(2**31), 2**31 - 1, -31, -1),
+    ],
+)
+def test_requantize_by_hand(accumulator, multiplier, shift, expected):
+    arguments = np.array([accumulator], np.int32), np.array([multiplier], np.int32), np.array([shift], np.int8)
+    assert int(requantize.requantize(*arguments)[0]) == expected == exact(accumulator, multiplier, shift)
+
+
+@pytest.mark.parametrize(
+    "accumulator,multiplier,shift,expected",
+    [
+        (1000, 2**30, 1, 1000),
+        (1001, 2**30, 0, 501),  # 500.5, half up
+        (-1001, 2**30, 0, -500),
+        (32768, 2**31 - 1, 0, 32767),  # the multiplier is 32767 / 2^15, not 2^15 / 2^15
+        (65536, 0x7FFF0000, -1, 32767),
+        (65536, 0x7FFE7FFF, -1, 32766),
+        (2**46, 2**30, -31, 16384),
+        (-(2**46), 2**30, -31, -16384),
+        (1, 2**30, 7, 64),
+    ],
+)
+def test_requantize_int16_by_hand(accumulator, multiplier, shift, expected):
+    arguments = np.array([accumulator], np.int64), np.array([multiplier], np.int32), np.array([shift], np.int8)
+    assert int(requantize.requantize_int16(*arguments)[0]) == expected
+
+
 @given(st.floats(2**-30, 2**29))
 def test_quantize_multiplier_is_within_half_a_unit(real):
     multiplier, shift = requantize.quantize_multiplier(real)
