@@ -221,6 +221,18 @@ def test_row_lengths_of_three_bytes_are_refused_even_if_the_sections_fit():
         packing.unpack(bytes(data))
 
 
+@pytest.mark.parametrize("width", [18, 19])
+def test_row_lengths_of_rice_have_at_most_18_bits(width):
+    layer = make_layer("rice", rows=4, cols=40)
+    streams = dataclasses.replace(layer.streams, row_length_bits=width)
+    data = packing.pack(dataclasses.replace(layer, streams=streams))
+    if width == 18:
+        assert np.array_equal(encodings.decode(packing.unpack(data).streams), encodings.decode(layer.streams))
+    else:
+        with pytest.raises(ValueError, match="header field"):
+            packing.unpack(data)
+
+
 def test_truncated_layers_are_refused():
     data = packing.pack(make_layer())
     for size in range(len(data)):

@@ -171,6 +171,16 @@ def test_weights_that_another_operator_uses_stay():
     assert decision.note == "weights also used by operator 1 ADD"
 
 
+def test_weights_that_are_activations_of_their_own_layer_stay():
+    builder = Builder()
+    x = builder.tensor("x", (64, 64), scale=0.1)
+    weights = builder.tensor("w", (64, 64), data=sparse_matrix(rng(), 64, 64, 0.9), scale=0.01)
+    y = builder.fully_connected(weights, weights, (64, 64))
+    total = add(builder, x, y, (64, 64))
+    _, (decision,) = round_trip(builder.finish([x], [total]))
+    assert decision.note == "weights also used by operator 0 FULLY_CONNECTED"
+
+
 def test_weights_that_are_an_output_stay():
     builder = Builder()
     x = builder.tensor("x", (1, 64), scale=0.1)
