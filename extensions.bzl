@@ -5,6 +5,7 @@ load("//third_party/python:development_packages.bzl", "development_packages")
 load("//third_party/python:host_python.bzl", "host_python")
 load("//third_party/python:pip_packages.bzl", "pip_packages")
 load("//toolchains/arm_gcc:arm_gcc.bzl", "arm_gcc_repository")
+load("//toolchains/clang:clang.bzl", "clang")
 
 _cmsis = tag_class(
     attrs = {
@@ -33,8 +34,9 @@ dcsr = module_extension(
 
 def _dcsr_dev_impl(_mctx):
     development_packages()
+    clang()
 
 dcsr_dev = module_extension(
     implementation = _dcsr_dev_impl,
-    doc = "Python packages for work on this project itself.",
+    doc = "Python packages and a compiler for work on this project itself.",
 )

@@ -282,6 +282,13 @@ constexpr Refusal kRefusals[] = {
        for (int32_t& dim : input.dims) dim = 1 << 16;
        input.bytes = 0;
      }},
+    {&kFullyConnected, "input: has an impossible shape",
+     [](Fixture* f) {  // 2^32 + 2^16 elements, of which a size_t of 32 bits keeps 2^16
+       TensorInfo& input = f->inputs[0].info;
+       input.dims[0] = 65537;
+       input.dims[1] = 1 << 16;
+       input.bytes = 1 << 16;
+     }},
     {&kFullyConnected, "output: has an impossible shape",
      [](Fixture* f) {  // 2^31 elements
        TensorInfo& output = f->outputs[0].info;
@@ -433,6 +440,9 @@ void test_invoke_without_prepare_or_data_fails() {
     TestRunner runner = fixture.MakeRunner();
     CHECK(!InvokeConv2d(&runner), "not prepared");
     CHECK(strcmp(runner.log(), "DCSR_CONV_2D: node: was not prepared") == 0, "%s", runner.log());
+    CHECK(!InvokeFullyConnected(&runner), "not prepared");
+    CHECK(strcmp(runner.log(), "DCSR_FULLY_CONNECTED: node: was not prepared") == 0, "%s",
+          runner.log());
   }
   TestTensor* const tensors[] = {&fixture.inputs[0], &fixture.inputs[1], &fixture.outputs[0]};
   const char* const messages[] = {
@@ -451,6 +461,22 @@ void test_invoke_without_prepare_or_data_fails() {
   }
 }
 
+// The model can be overwritten after Prepare. Invoke parses the packed layer again.
+void test_invoke_with_a_damaged_packed_layer_fails() {
+  for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
+    Fixture fixture(*layer_case, kDcsrEncodingDcsr);
+    const bool is_conv = layer_case == &kConv;
+    TestRunner runner = fixture.MakeRunner();
+    CHECK(is_conv ? PrepareConv2d(&runner) : PrepareFullyConnected(&runner), "%s", runner.log());
+    fixture.SetByte(0, 'D');
+    CHECK(!(is_conv ? InvokeConv2d(&runner) : InvokeFullyConnected(&runner)), "damaged");
+    char message[120];
+    snprintf(message, sizeof(message), "%s: packed layer: %s",
+             is_conv ? kConv2dName : kFullyConnectedName, dcsr_status_string(kDcsrErrorMagic));
+    CHECK(strcmp(runner.log(), message) == 0, "%s", runner.log());
+  }
+}
+
 }  // namespace
 }  // namespace dcsr
 
@@ -464,5 +490,6 @@ int main() {
   RUN_TEST(test_invalid_packed_layer_is_refused_with_the_status);
   RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);
   RUN_TEST(test_invoke_without_prepare_or_data_fails);
+  RUN_TEST(test_invoke_with_a_damaged_packed_layer_fails);
   return check_exit_status();
 }

@@ -122,6 +122,21 @@ void test_too_small_an_arena_for_scratch_is_refused() {
   free_packed_blob(&blob);
 }
 
+void test_missing_scratch_is_an_error_of_invoke() {
+  PackedBlob blob = Pack(kDcsrOpConv2d, 1);
+  const TestTensor inputs[] = {Int8Tensor({1, 2, 2, 3}, 0, input),
+                               ConstantTensor(blob.data, blob.size)};
+  const TestTensor outputs[] = {Int8Tensor({1, 2, 2, 2}, 0, output)};
+  TestRunner runner(inputs, 2, outputs, 1, arena, sizeof(arena));
+  CHECK(PrepareConv2d(&runner), "%s", runner.log());
+  runner.LoseScratch();
+  seen = {};
+  CHECK(!InvokeConv2d(&runner) && seen.calls == 0, "the kernel ran without scratch");
+  CHECK(strcmp(runner.log(), "DCSR_CONV_2D: memory: the scratch buffer is missing") == 0, "%s",
+        runner.log());
+  free_packed_blob(&blob);
+}
+
 }  // namespace
 }  // namespace dcsr
 
@@ -130,5 +145,6 @@ int main() {
   RUN_TEST(test_conv_2d_gets_its_scratch_and_shape);
   RUN_TEST(test_fully_connected_gets_scratch_only_if_its_kernel_asks);
   RUN_TEST(test_too_small_an_arena_for_scratch_is_refused);
+  RUN_TEST(test_missing_scratch_is_an_error_of_invoke);
   return check_exit_status();
 }

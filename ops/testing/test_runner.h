@@ -45,6 +45,8 @@ class TestRunner final : public Port {
   // Sizes that the op requested.
   size_t state_bytes() const { return state_bytes_; }
   size_t scratch_bytes() const { return scratch_bytes_; }
+  // From now on the host has no scratch buffer, whatever the op requested.
+  void LoseScratch() { scratch_ = nullptr; }
 
   void* State() const override { return state_; }
   void LogError(const char* op, const char* subject, const char* cause) override;

@@ -72,6 +72,19 @@ def test_restored_tensors_have_their_indices_back(graph):
     assert graph.model.signatureDefs[0].outputs[0].tensorIndex == 4
 
 
+def test_intermediates_of_operators_are_renumbered_and_restored(graph):
+    """LSTM and SVDF have intermediates. An omitted one has the index -1."""
+    subgraph = graph.model.subgraphs[0]
+    subgraph.operators[0].inputs = subgraph.operators[0].inputs[:2]
+    subgraph.operators[1].intermediates = np.array([3, -1, 4, 1], np.int32)
+    tensors = list(subgraph.tensors)
+    graph.change_tensors([TensorEdit(removed={2})])
+    assert list(subgraph.operators[1].intermediates) == [2, -1, 3, 1]
+    graph.restore_tensors([tensors], [{new: old for old, new in without(5, {2}).items()}], replaced={(0, 0)})
+    assert list(subgraph.operators[1].intermediates) == [3, -1, 4, 1]
+    assert subgraph.operators[0].intermediates is None
+
+
 def test_redirected_references(graph):
     graph.redirect([{3: 0, 4: 3}])
     subgraph = graph.model.subgraphs[0]

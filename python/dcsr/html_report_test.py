@@ -1,5 +1,6 @@
 """Tests that the HTML report is complete and self-contained."""
 
+import dataclasses
 import html.parser
 import re
 
@@ -36,12 +37,13 @@ class Checker(html.parser.HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.seen, self.references = [], [], []
+        self.open, self.seen, self.references, self.attributes = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.seen.append(tag)
         if tag not in self.VOID:
             self.open.append(tag)
+        self.attributes.append(dict(attrs))
         self.references += [name for name, _ in attrs if name in ("src", "href", "xlink:href", "data", "action")]
 
     def handle_startendtag(self, tag, attrs):
@@ -63,6 +65,15 @@ def test_page_refers_to_nothing_and_has_no_script(text):
 def test_names_are_escaped(text):
     assert "<script" not in text and "&lt;script src=" in text
     assert "a&lt;b&gt;.tflite" in text and "TFLM &lt;LUT&gt;" in text and "would not &lt;get&gt; smaller" in text
+
+
+@pytest.mark.parametrize("name", ['a" onclick="x', "a' onclick='x", "a>b<c&d", '"', "'"])
+def test_names_in_attributes_cannot_end_them(rows, name):
+    page = html_report.Page("m", "cortex-m4", None, [100], [None])
+    checker = Checker()
+    checker.feed(html_report.render(page, [dataclasses.replace(row, name=name) for row in rows]))
+    assert [found["title"] for found in checker.attributes if "title" in found] == [name] * len(rows)
+    assert not any("onclick" in found for found in checker.attributes)
 
 
 def test_bars_and_numbers_are_those_of_the_rows(text, rows):

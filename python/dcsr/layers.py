@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsr import encodings, packing
+from dcsr import attributes, encodings, packing
 from dcsr import model as tflite
 from dcsr.custom_ops import CUSTOM_CODES, is_custom_op
 from dcsr.requantize import (
-    ACTIVATION_BOUNDS,
     INT8_RANGE,
     INT16_RANGE,
     MAX_INT16_SHIFT,
@@ -47,6 +46,8 @@ _INT16_BIAS_LIMIT = 1 << 46
 # of its buffers.
 _MAX_DECODED = 1 << 24
 _MAX_EXPANSION = 200
+_MAX_RANK = 8  # of the custom ops: ops/port.h
+_MISREAD_BIAS = ": TFLM reads its int32 bias as int64, so outputs are undefined"
 _MADE_UP_NAMES = ("tfl.pseudo_", "arith.constant")
 
 
@@ -63,6 +64,7 @@ class Layer:
       matrix: int8 [rows, cols], one row for each output channel; None if the weights are not such a matrix.
       packed: the packed layer of an operator that is compressed already; else None.
       obstacle: reason why the layer cannot be packed; None if it can be packed.
+      caveat: how the dense layer differs in older versions of TFLM; None if it does not.
       is_int8: whether the weights are int8 and the activations int8 or int16.
     """
 
@@ -75,6 +77,7 @@ class Layer:
     matrix: NDArray[Any] | None = None
     packed: packing.PackedLayer | None = None
     obstacle: str | None = None
+    caveat: str | None = None
     is_int8: bool = False
 
     @property
@@ -340,7 +343,10 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
             raise _Obstacle(otherwise)
 
     require(
-        min(operator.inputs[:2]) >= 0 and operator.outputs is not None and len(operator.outputs) == 1,
+        len(operator.inputs) in (2, 3)
+        and min(operator.inputs[:2]) >= 0
+        and operator.outputs is not None
+        and len(operator.outputs) == 1,
         "unusual inputs or outputs",
     )
     activations, weights = (tensors[i] for i in operator.inputs[:2])
@@ -351,7 +357,10 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         wanted = schema.TensorType.INT16 if is_int16 else schema.TensorType.INT8
         require(tensor.type == wanted, f"{_type(tensor)} {role}" + (" for an int16 input" if is_int16 else ""))
     layer.is_int8 = True
-    require(code != _OP.DEPTHWISE_CONV_2D, "depthwise")
+    if code == _OP.DEPTHWISE_CONV_2D:
+        bias = bias_index(operator)
+        misread = is_int16 and bias >= 0 and tensors[bias].type == schema.TensorType.INT32
+        raise _Obstacle(f"depthwise{_MISREAD_BIAS}" if misread else "depthwise")
     data = tflite.buffer_bytes(model, weights)
     require(not weights.isVariable, "weights not constant")
     require(weights.sparsity is None, "weights in TFLite's own sparse form")
@@ -361,31 +370,30 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     for role, tensor in (("input", activations), ("output", output)):
         require(_quantised(tensor), f"{role} without per-tensor quantisation")
         require(not is_int16 or _zero_point(tensor) == 0, f"int16 {role} with a zero point")
-    options = operator.builtinOptions
     kind = schema.Conv2DOptionsT if code == _OP.CONV_2D else schema.FullyConnectedOptionsT
-    require(isinstance(options, kind), "no builtin options of its own type")
-    require(_activation(operator) in ACTIVATION_BOUNDS, f"activation {_activation(operator)}")
+    require(isinstance(operator.builtinOptions, kind), "no builtin options of its own type")
+    sums = attributes.Sums(is_int16, has_bias=bias_index(operator) >= 0)
+    option = attributes.obstacle(code, operator, sums)
+    require(option is None, str(option))
+    options = operator.builtinOptions
 
-    input_shape = [] if activations.shape is None else [int(d) for d in activations.shape]
+    input_shape, output_shape = _shape(activations), _shape(output)
     if code == _OP.CONV_2D:
         require(len(shape) == 4 and len(input_shape) == 4, "unusual shapes")
         require(shape[3] == input_shape[3], "grouped convolution")
-        strides = (options.strideH, options.strideW)
-        require(all(1 <= s <= packing.MAX_STRIDE for s in strides), f"stride {strides}")
         require(max(shape[1:3]) <= packing.MAX_STRIDE, f"{shape[1]}x{shape[2]} filter")
+        strides = (options.strideH, options.strideW)
         dilations = (options.dilationHFactor, options.dilationWFactor)
-        require(all(1 <= d <= packing.MAX_STRIDE for d in dilations), f"dilation {dilations}")
-        require(options.padding in (schema.Padding.SAME, schema.Padding.VALID), "unknown padding")
         sizes = tuple(map(_output_size, input_shape[1:3], shape[1:3], strides, dilations, [options.padding] * 2))
-        output_shape = [] if output.shape is None else [int(d) for d in output.shape]
         require(output_shape == [input_shape[0], *sizes, shape[0]] and min(output_shape) > 0, "unusual shapes")
     else:
         require(len(shape) == 2, "unusual shapes")
-        require(options.weightsFormat == 0, "shuffled weights")
-        require(int(np.prod(input_shape, dtype=np.int64)) % shape[1] == 0, "unusual shapes")
-        output_shape = [] if output.shape is None else [int(d) for d in output.shape]
-        vectors = math.prod(input_shape) // shape[1]
-        require(output_shape[-1:] == [shape[0]] and math.prod(output_shape[:-1]) == vectors, "unusual shapes")
+        batches, rest = divmod(math.prod(input_shape), shape[1])
+        require(rest == 0 and batches > 0 and min(input_shape, default=0) > 0, "unusual shapes")
+        require(max(len(input_shape), len(output_shape)) <= _MAX_RANK, "unusual shapes")
+        # TFLM computes as many batches and rows as the output has. The custom op requires all of them.
+        require(output_shape[-1:] == [shape[0]] and math.prod(output_shape) == batches * shape[0], "unusual shapes")
+        require(min(output_shape) > 0, "unusual shapes")
     rows, cols = layer.matrix.shape
     try:
         encodings.check_shape(rows, cols)
@@ -421,6 +429,11 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         activation_range(_activation(operator), scale, _zero_point(output), _limits(output))
     except (ValueError, OverflowError) as error:
         raise _Obstacle(str(error)) from error
+    layer.caveat = attributes.caveat(sums)
+
+
+def _shape(tensor: schema.TensorT) -> list[int]:
+    return [] if tensor.shape is None else [int(d) for d in tensor.shape]
 
 
 def _output_size(size: int, taps: int, stride: int, dilation: int, padding: int) -> int:

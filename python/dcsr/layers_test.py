@@ -28,6 +28,24 @@ def test_int16_layers_that_stay_say_why(change, note):
     assert decision.note == note and not decision.packed
 
 
+@pytest.mark.parametrize("activations", [np.int8, np.int16])
+@pytest.mark.parametrize("bias", [np.int32, np.int64, None])
+def test_depthwise_whose_bias_tflm_misreads_is_named(activations, bias):
+    """TFLM's DEPTHWISE_CONV_2D reads every bias of int16 activations as int64: it reads past an int32 bias."""
+    builder = Builder()
+    x = builder.tensor("x", (1, 5, 5, 8), activations, scale=0.1)
+    weights = builder.tensor("w", (1, 3, 3, 8), data=np.ones((1, 3, 3, 8)), scale=np.ones(8), axis=3)
+    b = -1 if bias is None else builder.tensor("b", (8,), bias, data=np.zeros(8), scale=np.ones(8))
+    y = builder.tensor("y", (1, 5, 5, 8), activations, scale=0.1)
+    options = schema.DepthwiseConv2DOptionsT(strideH=1, strideW=1, depthMultiplier=1)
+    builder.operator(schema.BuiltinOperator.DEPTHWISE_CONV_2D, [x, weights, b], [y], options)
+    (layer,) = layers.find(through_bytes(builder.finish([x], [y])))
+    misread = activations == np.int16 and bias == np.int32
+    reason = "depthwise: TFLM reads its int32 bias as int64, so outputs are undefined"
+    assert layer.obstacle == (reason if misread else "depthwise")
+    assert layer.is_depthwise and layer.is_int8
+
+
 @pytest.mark.parametrize("value", [1 << 46, -(1 << 46), -(1 << 63)])
 def test_int16_bias_beyond_what_tflm_computes_stays(value):
     model = through_bytes(conv_model(rng(), sparse_matrix(rng(), 40, 200, 0.9), int16=True))

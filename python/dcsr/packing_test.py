@@ -208,6 +208,31 @@ def test_wrong_header_fields_of_huffman_are_refused(offset, form, value):
         packing.unpack(bytes(data))
 
 
+def test_row_lengths_of_three_bytes_are_refused_even_if_the_sections_fit():
+    layer = make_layer("dcsr", rows=4, cols=40)
+    data = bytearray(packing.pack(layer))
+    start = packing.HEADER_BYTES + 16 + 16 + 4
+    lengths = layer.streams.row_lengths
+    assert data[35] == 1 and data[start : start + 4] == bytes(lengths.astype(np.uint8))
+    data[start : start + 4] = b"".join(int(length).to_bytes(3, "little") for length in lengths)
+    data[35] = 3
+    struct.pack_into("<I", data, 8, len(data))
+    with pytest.raises(ValueError, match="header field"):
+        packing.unpack(bytes(data))
+
+
+@pytest.mark.parametrize("width", [18, 19])
+def test_row_lengths_of_rice_have_at_most_18_bits(width):
+    layer = make_layer("rice", rows=4, cols=40)
+    streams = dataclasses.replace(layer.streams, row_length_bits=width)
+    data = packing.pack(dataclasses.replace(layer, streams=streams))
+    if width == 18:
+        assert np.array_equal(encodings.decode(packing.unpack(data).streams), encodings.decode(layer.streams))
+    else:
+        with pytest.raises(ValueError, match="header field"):
+            packing.unpack(data)
+
+
 def test_truncated_layers_are_refused():
     data = packing.pack(make_layer())
     for size in range(len(data)):

@@ -57,6 +57,7 @@ class Row:
         for a layer whose weights no other layer has. Sums count the weights once.
       stored_with: (subgraph, operator) of the first layer whose packed layer is the same and is stored once; None for
         that layer itself, and for all others. Sums count the packed layer once.
+      caveat: how the dense layer differs in older versions of TFLM; empty if it does not, or if it is not packed.
     """
 
     subgraph: int
@@ -80,6 +81,7 @@ class Row:
     constant_bytes: int | None = None
     shares_weights_of: tuple[int, int] | None = None
     stored_with: tuple[int, int] | None = None
+    caveat: str = ""
 
     @property
     def sparsity(self) -> float | None:
@@ -138,6 +140,7 @@ def row(decision: Decision) -> Row:
         dense_instructions=decision.dense_instructions,
         scratch_bytes=candidate.estimate.scratch_bytes if candidate else None,
         note=printable(decision.note),
+        caveat=(layer.caveat or "") if candidate else "",
     )
 
 
@@ -291,6 +294,8 @@ def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]
     if others:
         operators = "1 other operator" if len(others) == 1 else f"{len(others)} other operators"
         lines.append(f"{sum(others):,} bytes of constants in {operators} stay as they are")
+    caveats = Counter(entry.caveat for entry in rows if entry.caveat)
+    lines += [f"packed layers, {count}: {caveat}" for caveat, count in caveats.most_common()]
     line = f"flash {before:,} -> {after:,} bytes ({(after - before) / before:+.1%})"
     return [*lines, "   ".join([line, *layer_summary(rows, cpu)])]
 

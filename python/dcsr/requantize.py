@@ -114,7 +114,11 @@ def activation_range(
 
 
 def _quantize(value: float, scale: np.float32, zero_point: int) -> int:
-    quotient = float(np.float32(value) / np.float32(scale))
+    """Quantises a real bound in float32, like TFLM. Raises ValueError if the quotient does not fit int32."""
+    with np.errstate(over="ignore"):
+        quotient = float(np.float32(value) / np.float32(scale))
+    if abs(quotient) >= 1 << 31:
+        raise ValueError(f"activation bound {value:g} is outside int32 at the output's scale")
     return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
 

@@ -14,6 +14,7 @@ ROOT = Path.cwd()
 
 # Modules at the bottom, which every room may import.
 BASE = {
+    "attributes",
     "custom_ops",
     "encodings",
     "errors",
@@ -41,7 +42,8 @@ MAY_IMPORT = {
     "packing": {"encodings", "requantize"},
     "graph": {"model", "schema"},
     "custom_ops": {"model", "packing", "schema"},
-    "layers": {"custom_ops", "encodings", "model", "packing", "requantize", "schema"},
+    "attributes": {"packing", "requantize", "schema"},
+    "layers": {"attributes", "custom_ops", "encodings", "model", "packing", "requantize", "schema"},
     "planning": BASE,
     "passes": BASE | {"planning"},
     "compressing": BASE | {"planning", "passes"},

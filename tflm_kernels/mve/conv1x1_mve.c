@@ -203,6 +203,17 @@ static void transpose_block(const PixelMap* map, size_t first, size_t width, siz
 
 #if DCSR_HAS_MVE
 
+// Constants and layouts that the assembly uses as numbers.
+_Static_assert(kLanes == 8 && kBlockPixels == 32, "");
+_Static_assert(kDcsrMostGroup == 6 && kDcsrGroupHalf == 3 && kDcsrLastGroup == 8, "dcsr_mve_table");
+_Static_assert(kFirstGroup == 16 && kEndOfRows == 23 && kSlowRow == 31, "dcsr_mve_table");
+_Static_assert(offsetof(RowHeader, code) == 16, "dcsr_mve_begin");
+_Static_assert(offsetof(LayerArguments, output_step) == 4, "");
+_Static_assert(offsetof(LayerArguments, offset) == 8, "");
+_Static_assert(offsetof(LayerArguments, min) == 24, "");
+_Static_assert(offsetof(LayerArguments, max) == 40, "");
+_Static_assert(offsetof(LayerArguments, full) == 56, "");
+
 // Runs row lists with their headers on a block of 32, 16 or 8 pixels. Arguments: r0 layer
 // arguments, r1 row lists, r2 output. Returns the end of the header whose code is kEndOfRows or
 // kSlowRow.

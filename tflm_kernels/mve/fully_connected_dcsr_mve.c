@@ -81,6 +81,10 @@ DCSR_NOINLINE static void multiply_planes(Cursor* cursor, const uint8_t* delta,
 // Adds the products of `pairs` pairs of whole groups. Stops at a group with more than one plane:
 // everything but its planes has then been read. Returns its number of planes, or 0 at the end.
 static inline uint32_t multiply_pairs(Cursor* c, uint32_t pairs) {
+  // Constants that the assembly uses as numbers.
+  _Static_assert(kDcsrGroupLanes == 16 && kDcsrStepBytes == 2, "");
+  _Static_assert(kDcsrPlaneMask == 15 && kDcsrStepShift == 4, "");
+  _Static_assert(1 << kDcsrByteBits == 256, "the value of the first plane");
   int32_t sum = c->sum;
   uint32_t descriptors;
   int32_t step;

@@ -22,6 +22,7 @@ enum { kBlockRows = 16 };
 // Returns the sum of a row of `length` elements, without bias.
 static inline int32_t multiply_row(const uint8_t* index, const uint8_t* offset,
                                    const int8_t* weight, const int8_t* x, uint32_t length) {
+  _Static_assert(kDcsrGroupLanes == 16 && kDcsrStepBytes == 2, "numbers of the assembly");
   int32_t sum = 0;
   uint32_t steps;
   // Two groups per iteration, then up to two more.

@@ -16,6 +16,15 @@
 
 #if DCSR_HAS_MVE
 
+#include "tflm_kernels/format/row_reader.h"
+
+// Constants and layouts that the assembly uses as numbers.
+_Static_assert(kDcsrGroupLanes == 16 && kDcsrStepBytes == 2 && kDcsrStepShift == 4, "");
+_Static_assert(offsetof(DcsrOffsetRun, elements) == 12, "");
+_Static_assert(offsetof(DcsrIndexRows, lengths) == 12, "");
+_Static_assert(offsetof(DcsrGatherPixels, x) == 4, "");
+_Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
+
 // r0, r2, r4, r6, r8: sums; r1, r3, r5: index, offset, weight; r10: stride; r11: address of the
 // base's column, or x; r9: the same for a further pixel; r12: address of the sums; r7: address of
 // the next row's length.

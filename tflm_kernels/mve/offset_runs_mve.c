@@ -168,6 +168,10 @@ typedef struct {
 // group: the values follow them (group_words.h).
 static inline void read_nibble_groups(Nibbles* nibbles, uint8x16_t line, uint32_t slope,
                                       uint32_t groups, uint32_t lanes) {
+  // Constants that the assembly uses as numbers.
+  _Static_assert(kDcsrGroupLanes == 16 && kDcsrStepBytes == 2 && kDcsrNibbleBits == 4, "");
+  _Static_assert(kDcsrPlaneMask == 15 && kDcsrStepShift == 4 && kDcsrStepEscape == 2048, "");
+  _Static_assert(kMaxOffset == 255, "");
   const uint8x16_t bit4 = vdupq_n_u8(16);
   const uint8x16_t bit5 = vdupq_n_u8(32);
   const uint8x16_t bit6 = vdupq_n_u8(64);

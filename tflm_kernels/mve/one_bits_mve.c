@@ -82,6 +82,12 @@ typedef struct {
   uint8_t lane[kDcsrGroupLanes];
 } SumLanes;
 
+// Offsets that the assembly uses.
+_Static_assert(offsetof(SumLanes, second_four) == 16, "");
+_Static_assert(offsetof(SumLanes, last_four) == 32, "");
+_Static_assert(offsetof(SumLanes, last_eight) == 48, "");
+_Static_assert(offsetof(SumLanes, lane) == 64, "");
+
 #define DCSR_SUM_LANES(m)                            \
   {{m, m, m, m, m, m, m, m, m, m, m, m, m, m, m, m}, \
    {0, 0, 0, 0, 1, 1, 1, 1},                         \

@@ -43,6 +43,18 @@ _Static_assert(offsetof(DcsrWordReader, row.left) == 60, "");
 _Static_assert(offsetof(DcsrWordReader, row.slope) == 64, "");
 _Static_assert(offsetof(DcsrWordReader, row.expected) == 68, "");
 
+// Constants that the assembly uses as numbers.
+_Static_assert(kEndOfMagnitudes == 0xFF, "0xff000000, and the word -1 at the end of a row");
+_Static_assert(kEndOfMagnitudes > DCSR_MOST_MAGNITUDE, "the end mark ends every group");
+_Static_assert(kDcsrMostGroup == 6 && kDcsrGroupHalf == 3 && kDcsrLastGroup == 8, "");
+_Static_assert(kDcsrGroupLanes == 16 && kDcsrStepBytes == 2, "");
+_Static_assert(kDcsrPlaneMask == 15 && kDcsrStepShift == 4, "");
+_Static_assert(kDcsrStepEscape << kDcsrStepShift == 0x8000, "");
+_Static_assert(kDcsrMostWordPlanes == 4 && kDcsrNibbleBits == 4 && kDcsrSlopeBits == 4, "");
+
+#define DCSR_TEXT_OF(value) #value
+#define DCSR_TEXT(value) DCSR_TEXT_OF(value)
+
 // uint32_t* stage(DcsrWordReader* reader, uint32_t elements, uint32_t* program) writes the row list
 // of the next row, which has `elements` > 0 elements, if all its groups are simple. It returns the
 // end of the row list. Otherwise it decodes the groups before the first one that is not simple, and
@@ -60,6 +72,7 @@ _Static_assert(offsetof(DcsrWordReader, row.expected) == 68, "");
 // value of a plane. q4, q5 lines times pitch, q6 pitch. Stack: a buffer, saved registers.
 __asm__(
     ".syntax unified\n"
+    ".equ dcsr_mve_most_magnitude, " DCSR_TEXT(DCSR_MOST_MAGNITUDE) "\n"
 
     // Writes eight words from the deltas at r0 + d and the weights at r7 + d.
     ".macro dcsr_mve_put_words d, line:vararg\n"
@@ -281,7 +294,7 @@ __asm__(
     "1:\n"
     "lsl lr, r12, #16\n"
     "usad8 lr, lr, r10\n"
-    "cmp lr, #254\n"
+    "cmp lr, #dcsr_mve_most_magnitude\n"
     "bls 3f\n"
     "lsls r12, r12, #24\n"
     "cmp r12, #0xff000000\n"
@@ -301,11 +314,11 @@ __asm__(
     "9:\n"
     "ldr r12, [r2]\n"
     "usad8 lr, r12, r10\n"
-    "cmp lr, #254\n"
+    "cmp lr, #dcsr_mve_most_magnitude\n"
     "bls 4f\n"
     "lsl lr, r12, #8\n"
     "usad8 lr, lr, r10\n"
-    "cmp lr, #254\n"
+    "cmp lr, #dcsr_mve_most_magnitude\n"
     "bhi 2b\n"
     "movs r3, #3\n"
     "dcsr_mve_put3 r3, r4, r5, r6, r7, r8, r9\n"
@@ -314,7 +327,7 @@ __asm__(
     "4:\n"
     "ldrb r12, [r2, #4]\n"
     "add lr, r12\n"
-    "cmp lr, #254\n"
+    "cmp lr, #dcsr_mve_most_magnitude\n"
     "bls 5f\n"
     "movs r3, #4\n"
     "dcsr_mve_put3 r3, r4, r5, r6, r7, r8, r9\n"
@@ -324,7 +337,7 @@ __asm__(
     "5:\n"
     "ldrb r12, [r2, #5]\n"
     "add lr, r12\n"
-    "cmp lr, #254\n"
+    "cmp lr, #dcsr_mve_most_magnitude\n"
     "bls 6f\n"
     "movs r3, #5\n"
     "dcsr_mve_put3 r3, r4, r5, r6, r7, r8, r9\n"

@@ -16,11 +16,14 @@
 extern "C" {
 #endif
 
+// A macro, as the assembly of row_words_mve.c uses it as well.
+#define DCSR_MOST_MAGNITUDE 254
+
 enum {
-  kDcsrMostMagnitude = 254,  // maximum sum of |weight| in a group
-  kDcsrMostGroup = 6,        // maximum number of nonzeros in a group
-  kDcsrGroupHalf = 3,        // nonzeros whose addresses stand before their weights
-  kDcsrLastGroup = 8,        // added to the number of nonzeros of the last group
+  kDcsrMostMagnitude = DCSR_MOST_MAGNITUDE,  // maximum sum of |weight| in a group
+  kDcsrMostGroup = 6,                        // maximum number of nonzeros in a group
+  kDcsrGroupHalf = 3,                        // nonzeros whose addresses stand before their weights
+  kDcsrLastGroup = 8,                        // added to the number of nonzeros of the last group
 };
 
 // The assembly in row_words_mve.c uses the offsets of fields, including those of the row reader.

@@ -20,6 +20,7 @@
 // them there, so the loops are in assembly.
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tflm_kernels/common/compiler.h"
@@ -120,6 +121,11 @@ static uint32_t column_of(const ListEntry* entry) {
 }
 
 #if defined(__thumb2__) && !defined(DCSR_NO_ASSEMBLY)
+
+// Constants that the assembly uses as numbers.
+_Static_assert(kDcsrSmlalColumnBytes == 16 && kBlockPixels == 8, "");
+_Static_assert(sizeof(ListEntry) == 8 && offsetof(ListEntry, weight) == 4, "");
+_Static_assert(1 << (kUpperShift - 1) == 0x400000, "kSumStart");
 
 // Multiplies a list with `blocks` blocks that are `stride` bytes apart. Writes sums[block][4], a
 // 64-bit pair of sums each.

@@ -28,6 +28,9 @@ typedef enum {
   kValuesRandom,   // weights -127 .. 127, activations -128 .. 127
   kValuesExtreme,  // weights -128, -127, 127, activations -128, 127
   kValuesTiny,     // weights, and activations minus zero point, -1 .. 1
+  kValuesHighest,  // all weights and activations -128 (int16: -32768): the largest sums
+  kValuesLowest,   // weights -128, activations 127 (32767): the smallest sums
+  kValuesBounds,   // activations -128, weights whose sums lie around the 254 that int16 lanes take
 } CaseValues;
 
 typedef enum {
@@ -35,6 +38,9 @@ typedef enum {
   kBiasWraps,  // close to the ends of int32, so that sums wrap
   kBiasEnds,   // sums shifted left are within 128 of the ends and multipliers 2^31 - 1, so that
                // adding the zero point wraps; needs shifts >= 0 and tiny values
+  kBias23,     // within 1000 of 2^23 or -2^23
+  kBias29,     // 2^29 or -2^29
+  kBias30,     // within 1000 of 2^30 or -2^30
 } CaseBias;
 
 typedef struct {

@@ -39,6 +39,9 @@ const DcsrConv2dCase kDcsrConv2dCases[] = {
     {{"extreme values", CONV(12, 40, 3, 3, 1, 5, 5, 1, 1), kPatternRandom, 800, kValuesExtreme, kBiasRandom, -128, 0, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}},
     {{"extreme values, zero point 127", CONV(12, 40, 3, 3, 1, 5, 5, 1, 1), kPatternRandom, 800, kValuesExtreme, kBiasRandom, 127, 0, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}},
     {{"sums wrap", CONV(12, 6, 3, 3, 1, 5, 5, 1, 1), kPatternRandom, 500, kValuesExtreme, kBiasWraps, -128, 0, -128, 127, true, -25, -20}, {3, 3, 1, 1, true}},
+    {{"highest sums", CONV(3, 70, 3, 3, 1, 5, 5, 1, 1), kPatternRandom, 1000, kValuesHighest, kBiasRandom, 0, 0, -128, 127, true, -17, -16}, {3, 3, 1, 1, false}},
+    {{"lowest sums", CONV(3, 70, 3, 3, 1, 5, 5, 1, 1), kPatternRandom, 1000, kValuesLowest, kBiasRandom, 0, 0, -128, 127, true, -17, -16}, {3, 3, 1, 1, true}},
+    {{"sums of groups around their limit", CONV(6, 30, 3, 3, 1, 5, 5, 1, 1), kPatternRandom, 700, kValuesBounds, kBiasRandom, 0, 0, -128, 127, true, -15, -14}, {3, 3, 1, 1, true}},
     {{"relu6, one multiplier", CONV(12, 6, 3, 3, 1, 5, 5, 1, 1), RANDOM(300), 3, -100, -100, -17, false, 0, 0}, {3, 3, 1, 1, true}},
     {{"positive shifts", CONV(12, 6, 3, 3, 1, 5, 5, 1, 1), kPatternRandom, 100, kValuesTiny, kBiasRandom, -4, 2, -128, 127, true, 0, 6}, {3, 3, 1, 1, true}},
 };

@@ -1,7 +1,7 @@
-// Fuzzes packed layers: for any bytes, a blob is refused, or its kernel stays in bounds and writes
-// the whole output.
+// Fuzzes packed layers: for any bytes, a blob is refused, or the kernels of every class of cores
+// stay in bounds, write the whole output, and agree on it.
 //
-// tflm_kernels/README.md has the command that builds this file with libFuzzer.
+// //tools:fuzz builds this file with libFuzzer (tflm_kernels/README.md).
 
 #include "tflm_kernels/testing/fuzz_packed_layer.h"
 
@@ -73,17 +73,19 @@ static void run_table(const DcsrKernels* kernels, const DcsrLayer* layer,
   free(scratch);
 }
 
-// Returns the table of a class of cores. On a host the hash selects the class; on a core it is that
-// of the build.
-static const DcsrKernels* kernels_of(const DcsrLayer* layer, uint32_t hash) {
+enum { kMaxTables = 3 };
+
+// Collects the tables of kernels that this build can run: its own and, on hosts, those of Armv6-M
+// and Armv7-M. Returns their number.
+static size_t tables_of(const DcsrLayer* layer, const DcsrKernels* tables[kMaxTables]) {
   const bool is_conv = layer->op == kDcsrOpConv2d;
+  size_t count = 0;
+  tables[count++] = is_conv ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
 #if !defined(__arm__)
-  if (hash % 3 == 1) return is_conv ? &kDcsrConv2dArmv6m : &kDcsrFullyConnectedArmv6m;
-  if (hash % 3 == 2) return is_conv ? &kDcsrConv2dArmv7m : &kDcsrFullyConnectedArmv7m;
-#else
-  (void)hash;
+  tables[count++] = is_conv ? &kDcsrConv2dArmv6m : &kDcsrFullyConnectedArmv6m;
+  tables[count++] = is_conv ? &kDcsrConv2dArmv7m : &kDcsrFullyConnectedArmv7m;
 #endif
-  return is_conv ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
+  return count;
 }
 
 static int32_t output_at(const DcsrLayer* layer, const void* output, size_t i) {
@@ -107,18 +109,21 @@ static void check_kernel(const DcsrLayer* layer, uint32_t hash) {
   // A byte that the kernel does not write differs between the two outputs.
   void* first = allocate(outputs * element);
   void* second = allocate(outputs * element);
+  const DcsrKernels* tables[kMaxTables];
+  const size_t count = tables_of(layer, tables);
   memset(first, 0x55, outputs * element);
-  memset(second, 0xAA, outputs * element);
-  const DcsrKernels* kernels = kernels_of(layer, hash);
-  run_table(kernels, layer, &shape, input, first);
-  run_table(kernels, layer, &shape, input, second);
-  for (size_t i = 0; i < outputs; ++i) {
-    const int32_t out = output_at(layer, first, i);
-    if (out != output_at(layer, second, i) || out < layer->activation_min ||
-        out > layer->activation_max) {
-      printf("output %lu of %lu is not written, or not clamped\n", (unsigned long)i,
-             (unsigned long)outputs);
-      abort();
+  run_table(tables[0], layer, &shape, input, first);
+  for (size_t t = count > 1 ? 1 : 0; t < count; ++t) {
+    memset(second, 0xAA, outputs * element);
+    run_table(tables[t], layer, &shape, input, second);
+    for (size_t i = 0; i < outputs; ++i) {
+      const int32_t out = output_at(layer, first, i);
+      if (out != output_at(layer, second, i) || out < layer->activation_min ||
+          out > layer->activation_max) {
+        printf("output %lu of %lu is not written, not clamped, or differs in table %lu\n",
+               (unsigned long)i, (unsigned long)outputs, (unsigned long)t);
+        abort();
+      }
     }
   }
   free(first);

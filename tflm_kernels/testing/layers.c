@@ -21,6 +21,14 @@ static int8_t random_weight(CaseValues values, Random* random) {
     }
     case kValuesTiny:
       return random_below(random, 2) ? 1 : -1;
+    case kValuesHighest:
+    case kValuesLowest:
+      return -128;
+    case kValuesBounds: {
+      // 4 * 64 = 256, 3 * 85 = 255, 85 + 85 + 84 = 254, 127 + 128 = 255, 127 + 127 = 254.
+      static const int8_t kBounds[] = {-64, -64, -64, -85, -85, -84, -127, -128};
+      return kBounds[random_below(random, 8)];
+    }
     case kValuesRandom:
       break;
   }
@@ -34,6 +42,11 @@ static int8_t random_activation(const DcsrCase* c, Random* random) {
       return random_below(random, 2) ? 127 : -128;
     case kValuesTiny:
       return (int8_t)(c->input_zero_point + random_between(random, -1, 1));
+    case kValuesHighest:
+    case kValuesBounds:
+      return -128;
+    case kValuesLowest:
+      return 127;
     case kValuesRandom:
       break;
   }
@@ -118,6 +131,11 @@ static int32_t random_bias(const DcsrCase* c, uint32_t r, Random* random) {
     const int32_t distance = random_between(random, 0, 100 >> shift);
     return random_below(random, 2) ? (INT32_MAX >> shift) - distance
                                    : (INT32_MIN >> shift) + distance;
+  }
+  if (c->bias == kBias29) return random_below(random, 2) ? 1 << 29 : -(1 << 29);
+  if (c->bias == kBias23 || c->bias == kBias30) {
+    const int32_t bias = (c->bias == kBias23 ? 1 << 23 : 1 << 30) - random_between(random, 1, 1000);
+    return random_below(random, 2) ? bias : -bias;
   }
   return c->values == kValuesTiny ? random_between(random, -20, 20)
                                   : random_between(random, -5000, 5000);
@@ -333,6 +351,22 @@ void int16_dense_oracle(const CaseData* data, const int16_t* input, int16_t* out
   free(vector);
 }
 
+static int16_t random_int16_activation(CaseValues values, Random* random) {
+  switch (values) {
+    case kValuesExtreme:
+      return random_below(random, 2) ? 32767 : -32768;
+    case kValuesHighest:
+    case kValuesBounds:
+      return -32768;
+    case kValuesLowest:
+      return 32767;
+    case kValuesRandom:
+    case kValuesTiny:
+      break;
+  }
+  return (int16_t)random_between(random, -32768, 32767);
+}
+
 Int16Case make_int16_case(const DcsrCase* c, const Window* window, uint64_t seed) {
   Random random = {seed + 77};
   Int16Case result;
@@ -355,9 +389,7 @@ Int16Case make_int16_case(const DcsrCase* c, const Window* window, uint64_t seed
   layer->int16_bias = result.bias;
   result.input = (int16_t*)allocate(result.data.input_size * sizeof(int16_t));
   for (size_t i = 0; i < result.data.input_size; ++i) {
-    const int32_t extreme = random_below(&random, 2) ? 32767 : -32768;
-    result.input[i] =
-        (int16_t)(c->values == kValuesExtreme ? extreme : random_between(&random, -32768, 32767));
+    result.input[i] = random_int16_activation(c->values, &random);
   }
   return result;
 }

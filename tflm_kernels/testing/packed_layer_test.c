@@ -222,6 +222,8 @@ typedef enum {
   kRice,
   kBitmap,
   kHuffman,
+  kHuffmanBytes,
+  kHuffmanDense,
   kBlobCount
 } BlobKind;
 
@@ -275,6 +277,12 @@ static PackedBlob make_blob(BlobKind kind) {
       [kRice] = {.encoding = kDcsrEncodingRice},
       [kBitmap] = {.encoding = kDcsrEncodingBitmap},
       [kHuffman] = {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 3},
+      [kHuffmanBytes] = {.encoding = kDcsrEncodingDcsr,
+                         .row_length_bytes = 1,
+                         .byte_deltas = true,
+                         .huffman = true,
+                         .raw_bits = 3},
+      [kHuffmanDense] = {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 3},
   };
   return pack_layer(&layer, &kPackingOfKind[kind]);
 }
@@ -628,10 +636,10 @@ static void test_steps_of_offset8_have_to_end_with_the_rows(void) {
   free_packed_blob(&blob);
 }
 
-enum { kLengthBytes = 16 };  // of kHuffman
+enum { kLengthBytes = 16 };  // of a code with 3 raw bits
 
-// Copies the blob kHuffman with `code_bytes` bytes of codes, and with the code lengths `lengths` if
-// these are not NULL. Returns the size of the copy.
+// Copies a blob with Huffman-coded values, with `code_bytes` bytes of codes, and with the code
+// lengths `lengths` if these are not NULL. Returns the size of the copy.
 static size_t change_codes(const PackedBlob* blob, size_t code_bytes, const uint8_t* lengths,
                            uint8_t** copy) {
   const size_t begin = blob->offset[kSectionValues];
@@ -648,48 +656,63 @@ static size_t change_codes(const PackedBlob* blob, size_t code_bytes, const uint
 }
 
 static void test_codes_have_to_end_with_the_rows(void) {
-  PackedBlob blob = make_blob(kHuffman);
-  const size_t right = blob.data[56] - kLengthBytes;
-  for (size_t bytes = 0; bytes < right + 10; ++bytes) {
-    uint8_t* data;
-    const size_t size = change_codes(&blob, bytes, NULL, &data);
-    DcsrLayer layer;
-    const DcsrStatus status = parse_and_validate(data, size, &layer);
-    const DcsrStatus expected = bytes == right          ? kDcsrOk
-                                : 8 * bytes < kElements ? kDcsrErrorHeader
-                                                        : kDcsrErrorValues;
-    CHECK(status == expected, "%u instead of %u bytes: %s", (unsigned)bytes, (unsigned)right,
-          dcsr_status_string(status));
-    free(data);
+  static const BlobKind kKinds[] = {kHuffman, kHuffmanBytes, kHuffmanDense};
+  for (size_t k = 0; k < sizeof(kKinds) / sizeof(kKinds[0]); ++k) {
+    PackedBlob blob = make_blob(kKinds[k]);
+    const size_t elements = kKinds[k] == kHuffmanDense ? kRows * kCols : kElements;
+    const size_t right = blob.data[56] - kLengthBytes;
+    for (size_t bytes = 0; bytes < right + 10; ++bytes) {
+      uint8_t* data;
+      const size_t size = change_codes(&blob, bytes, NULL, &data);
+      DcsrLayer layer;
+      const DcsrStatus status = parse_and_validate(data, size, &layer);
+      const DcsrStatus expected = bytes == right         ? kDcsrOk
+                                  : 8 * bytes < elements ? kDcsrErrorHeader
+                                                         : kDcsrErrorValues;
+      CHECK(status == expected, "blob %d, %u instead of %u bytes: %s", (int)kKinds[k],
+            (unsigned)bytes, (unsigned)right, dcsr_status_string(status));
+      free(data);
+    }
+    free_packed_blob(&blob);
   }
-  free_packed_blob(&blob);
 }
 
-// Code lengths of symbols 0 and 1. The codes of the next `rest` symbols have 8 bits.
+// Code lengths of symbols 0 and 1. The codes of the next `rest` symbols have `rest_bits` bits, 8 if
+// that is 0.
 typedef struct {
   const char* what;
   uint8_t first;
   uint8_t second;
   uint32_t rest;
   bool complete;
+  uint8_t rest_bits;
 } CodeLengths;
 
 static void test_code_has_to_be_complete(void) {
   static const CodeLengths kLengths[] = {
-      {"two of 1 bit", 1, 1, 0, true},      {"none", 0, 0, 0, false},
-      {"one of 1 bit", 1, 0, 0, false},     {"1 and 2 bits", 1, 2, 0, false},
-      {"three of 1 bit", 1, 1, 1, false},   {"3 and 3 bits and some", 3, 3, 30, false},
-      {"9 bits", 1, 9, 0, false},           {"15 bits", 15, 1, 0, false},
-      {"1, 2 and 8 bits", 1, 2, 30, false}, {"1, 3, and 8 bits", 1, 3, 30, false},
-      {"too many bits", 1, 1, 30, false},   {"2, 1, and 8 bits", 2, 1, 30, false},
+      {"two of 1 bit", 1, 1, 0, true, 0},
+      {"none", 0, 0, 0, false, 0},
+      {"one of 1 bit", 1, 0, 0, false, 0},
+      {"1 and 2 bits", 1, 2, 0, false, 0},
+      {"three of 1 bit", 1, 1, 1, false, 0},
+      {"3 and 3 bits and some", 3, 3, 30, false, 0},
+      {"9 bits", 1, 9, 0, false, 0},
+      {"15 bits", 15, 1, 0, false, 0},
+      {"1, 2 and 8 bits", 1, 2, 30, false, 0},
+      {"1, 3, and 8 bits", 1, 3, 30, false, 0},
+      {"too many bits", 1, 1, 30, false, 0},
+      {"2, 1, and 8 bits", 2, 1, 30, false, 0},
+      {"two of 1 bit and two of 9", 1, 1, 2, false, 9},
+      {"two of 1 bit and two of 15", 1, 1, 2, false, 15},
   };
   PackedBlob blob = make_blob(kHuffman);
   for (size_t i = 0; i < sizeof(kLengths) / sizeof(kLengths[0]); ++i) {
     const CodeLengths* c = &kLengths[i];
     uint8_t lengths[kLengthBytes] = {0};
     lengths[0] = (uint8_t)(c->first | c->second << 4);
+    const uint32_t rest_bits = c->rest_bits != 0 ? c->rest_bits : 8;
     for (uint32_t s = 2; s < 2 + c->rest; ++s) {
-      lengths[s / 2] = (uint8_t)(lengths[s / 2] | 8 << (s % 2 * 4));
+      lengths[s / 2] = (uint8_t)(lengths[s / 2] | rest_bits << (s % 2 * 4));
     }
     // An element takes 4 bits: 1 bit of code and 3 raw bits.
     uint8_t* data;

@@ -9,6 +9,7 @@
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/mve/mve.h"
+#include "tflm_kernels/planning/plan_conv1x1_mve.h"
 #include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/layers.h"
@@ -221,7 +222,99 @@ static void test_kernels_keep_to_their_plans(void) {
   }
 }
 
+typedef struct {
+  DcsrOp op;
+  PackOptions packing;
+  int32_t pixels;  // of one row; batches of a FULLY_CONNECTED
+  DcsrKernelId expected;
+} MveChoice;
+
+// Every build plans for MVE, but only a build for MVE runs these kernels.
+static void test_mve_kernel_of_each_encoding_and_number_of_pixels(void) {
+  static const PackOptions kOffset8 = {.encoding = kDcsrEncodingOffset8};
+  static const PackOptions kOffset8Huffman = {.encoding = kDcsrEncodingOffset8, .huffman = true};
+  static const PackOptions kBytes = {.encoding = kDcsrEncodingDcsr, .byte_deltas = true};
+  static const PackOptions kEscapes = {
+      .encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true};
+  static const PackOptions kNibbles = {.encoding = kDcsrEncodingDcsr};
+  static const PackOptions kRle = {.encoding = kDcsrEncodingRle};
+  const MveChoice choices[] = {
+      {kDcsrOpFullyConnected, kOffset8, 1, kDcsrKernel_fully_connected_offset8_mve},
+      {kDcsrOpFullyConnected, kOffset8, 2, kDcsrKernel_fully_connected_gather_mve},
+      {kDcsrOpFullyConnected, kOffset8Huffman, 1, kDcsrKernel_fully_connected_gather_mve},
+      {kDcsrOpFullyConnected, kBytes, 1, kDcsrKernel_fully_connected_dcsr_mve},
+      {kDcsrOpFullyConnected, kBytes, 2, kDcsrKernel_fully_connected_gather_mve},
+      {kDcsrOpFullyConnected, kEscapes, 1, kDcsrKernel_fully_connected_gather_mve},
+      {kDcsrOpFullyConnected, kNibbles, 1, kDcsrKernel_fully_connected_gather_mve},
+      {kDcsrOpFullyConnected, kRle, 5, kDcsrKernel_fully_connected_gather_mve},
+      {kDcsrOpConv2d, kNibbles, 12, kDcsrKernel_conv1x1_gather_mve},
+      {kDcsrOpConv2d, kNibbles, 13, kDcsrKernel_conv1x1_mve},
+      {kDcsrOpConv2d, kOffset8, 36, kDcsrKernel_conv1x1_gather_mve},
+      {kDcsrOpConv2d, kOffset8, 37, kDcsrKernel_conv1x1_mve},
+      {kDcsrOpConv2d, kRle, 36, kDcsrKernel_conv1x1_gather_mve},
+      {kDcsrOpConv2d, kOffset8Huffman, 36, kDcsrKernel_conv1x1_mve},
+  };
+  for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); ++i) {
+    const MveChoice* choice = &choices[i];
+    const bool is_conv = choice->op == kDcsrOpConv2d;
+    const DcsrCase c = {"choice",
+                        choice->op,
+                        20,
+                        60,
+                        is_conv ? 1 : choice->pixels,
+                        1,
+                        is_conv ? choice->pixels : 1,
+                        1,
+                        1,
+                        kPatternRandom,
+                        400,
+                        kValuesRandom,
+                        kBiasRandom,
+                        0,
+                        0,
+                        -128,
+                        127,
+                        true,
+                        0,
+                        0};
+    CaseData data = make_case(&c, 1);
+    PackedBlob blob = pack_layer(&data.layer, &choice->packing);
+    DcsrLayer layer;
+    DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
+    if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+    CHECK(status == kDcsrOk, "choice %u: %s", (unsigned)i, dcsr_status_string(status));
+    const DcsrKernels* table = dcsr_planning_table(choice->op, kDcsrClassMve);
+    DcsrPlan plan;
+    dcsr_plan(table, &layer, &data.shape, dcsr_scratch_budget(table, &layer), &plan);
+    CHECK(plan.kernel != NULL && plan.kernel->id == (int32_t)choice->expected,
+          "choice %u: kernel %d, expected %d", (unsigned)i,
+          plan.kernel != NULL ? (int)plan.kernel->id : -1, (int)choice->expected);
+    free_packed_blob(&blob);
+    free_case(&data);
+  }
+}
+
+static void test_mve_blocks_have_no_surplus_vector(void) {
+  static const struct {
+    size_t first;
+    size_t pixels;
+    uint32_t width;
+  } kBlocks[] = {
+      {0, 7, 8},   {0, 8, 8},   {0, 9, 8},    {0, 16, 16},  {0, 24, 16}, {0, 31, 16}, {0, 32, 32},
+      {7, 32, 32}, {8, 32, 16}, {24, 40, 16}, {31, 40, 16}, {32, 40, 8}, {33, 40, 8}, {16, 32, 16},
+  };
+  for (size_t i = 0; i < sizeof(kBlocks) / sizeof(kBlocks[0]); ++i) {
+    const uint32_t width =
+        dcsr_conv1x1_mve_block_width(kBlocks[i].first, kBlocks[i].pixels, kDcsrMveBlockPixels);
+    CHECK(width == kBlocks[i].width, "pixel %u of %u: a block of %u pixels, expected %u",
+          (unsigned)kBlocks[i].first, (unsigned)kBlocks[i].pixels, (unsigned)width,
+          (unsigned)kBlocks[i].width);
+  }
+}
+
 int main(void) {
   RUN_TEST(test_kernels_keep_to_their_plans);
+  RUN_TEST(test_mve_kernel_of_each_encoding_and_number_of_pixels);
+  RUN_TEST(test_mve_blocks_have_no_surplus_vector);
   return check_exit_status();
 }

@@ -45,6 +45,9 @@ class OneNodeContext final : public MicroContext {
     eval_tensors_[index].data.data = data;
   }
 
+  // Makes a tensor one of the arena, although its data can be read.
+  void MakeWritable(int index) { tensors_[index].allocation_type = kTfLiteArenaRw; }
+
   void SetArena(void* arena, size_t bytes) {
     free_ = static_cast<uint8_t*>(arena);
     end_ = free_ + bytes;

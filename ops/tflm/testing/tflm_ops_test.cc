@@ -194,6 +194,8 @@ void test_refusals_are_logged_and_keep_no_tensor() {
          f->context.SetTensor(kInput, kTfLiteInt16, {2, 7, 13, 15}, -20, f->data.input);
        }},
       {"DCSR_CONV_2D: packed layer: is not constant",
+       [](Fixture* f) { f->context.MakeWritable(kPackedLayer); }},
+      {"DCSR_CONV_2D: packed layer: is not constant",
        [](Fixture* f) {
          f->context.SetTensor(kPackedLayer, kTfLiteInt8, {static_cast<int>(f->blob.size)}, 0,
                               nullptr);

@@ -242,6 +242,24 @@ def change_scale(model: schema.ModelT) -> None:
     model.subgraphs[0].tensors[-1].quantization.scale = np.array([7], np.float32)
 
 
+def change_zero_point(model: schema.ModelT) -> None:
+    model.subgraphs[0].tensors[-1].quantization.zeroPoint = np.array([1])
+
+
+def change_dimension(model: schema.ModelT) -> None:
+    model.subgraphs[0].tensors[-1].quantization.quantizedDimension = 1
+
+
+def densify_twice(model: schema.ModelT) -> None:
+    graph = model.subgraphs[0]
+    again = copy.deepcopy(graph.operators[0])
+    again.inputs, again.outputs = graph.operators[0].outputs, np.array([len(graph.tensors)], np.int32)
+    graph.tensors.append(copy.deepcopy(graph.tensors[-1]))
+    graph.operators.insert(1, again)
+    layer = graph.operators[-1]
+    layer.inputs = np.array([layer.inputs[0], again.outputs[0], *layer.inputs[2:]], np.int32)
+
+
 @pytest.mark.parametrize(
     "change,text",
     [
@@ -253,6 +271,8 @@ def change_scale(model: schema.ModelT) -> None:
             "another type or shape",
         ),
         (change_scale, "DENSIFY changes the quantisation"),
+        (change_zero_point, "DENSIFY changes the quantisation"),
+        (change_dimension, "DENSIFY changes the quantisation"),
     ],
 )
 def test_what_is_no_int8_densify_is_refused(change, text):
@@ -264,6 +284,34 @@ def test_what_is_no_int8_densify_is_refused(change, text):
         compressing.compress(model, "kws.tflite")
     assert str(error.value).startswith("kws.tflite: subgraph 0, tensor 1 'dense/weights': "), error.value
     assert text in str(error.value)
+
+
+def test_densify_of_densify_is_refused():
+    """The output of the first DENSIFY is not a constant."""
+    model = through_bytes(
+        with_sparse_weights(fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9)), SparseLayout())
+    )
+    densify_twice(model)
+    with pytest.raises(tflite.ModelError, match="DENSIFY of a tensor that is not constant"):
+        compressing.compress(model, "m")
+    # If the tensor between them has data, it is a constant and an output at once.
+    between = model.subgraphs[0].tensors[model.subgraphs[0].operators[0].outputs[0]]
+    model.buffers.append(schema.BufferT(data=np.zeros(64 * 128, np.uint8)))
+    between.buffer = len(model.buffers) - 1
+    with pytest.raises(tflite.ModelError, match="DENSIFY of what a DENSIFY gives"):
+        compressing.compress(model, "m")
+
+
+@pytest.mark.parametrize("make", [fully_connected_model, conv_model])
+def test_sparse_weights_with_a_scale_for_each_row_keep_their_dimension(make):
+    dense = make(rng(), sparse_matrix(rng(), 64, 128, 0.9), per_channel=True)
+    for axis in (0, 1):
+        dense.subgraphs[0].tensors[1].quantization.quantizedDimension = axis
+        layout = SparseLayout(csr=(3,)) if make is conv_model else SparseLayout()
+        result = densify.densify(through_bytes(with_sparse_weights(dense, layout)), "m")[0]
+        assert result.subgraphs[0].tensors[1].quantization.quantizedDimension == axis
+        (layer,) = layers.find(result)
+        assert layer.obstacle == ("quantised along the input channels" if axis else None)
 
 
 def test_float_constant_behind_densify_is_refused():

@@ -110,16 +110,45 @@ def decide(
 def _by_objective(
     model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings
 ) -> list[Decision]:
-    """Returns the decisions of the objective alone. They pack every layer that has candidates."""
+    """Returns the decisions of the objective alone. They pack every layer that has candidates.
+
+    Layers with equal packed layers store them once, so they get the same encoding: they count as one layer, which runs
+    several times.
+    """
     dense = [workload.kept_instructions(model, layer, settings.cpu) for layer in layers]
     others = sum(time for time, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
-    chosen = iter(choose([c for c in found if not isinstance(c, str)], settings.objective, others))
+    groups = _equal_layers(found)
+    merged = [_together([candidates for _, candidates in group]) for group in groups]
+    chosen: dict[int, Candidate] = {}
+    for group, ways, choice in zip(groups, merged, choose(merged, settings.objective, others), strict=True):
+        way = next(i for i, candidate in enumerate(ways) if candidate is choice)
+        chosen.update((number, candidates[way]) for number, candidates in group)
     return [
-        Decision(layer, note=candidates, kept_instructions=time)
-        if isinstance(candidates, str)
-        else Decision(layer, next(chosen), kept_instructions=time)
-        for layer, candidates, time in zip(layers, found, dense, strict=True)
+        Decision(layer, chosen.get(number), candidates if isinstance(candidates, str) else "", time)
+        for number, (layer, candidates, time) in enumerate(zip(layers, found, dense, strict=True))
     ]
+
+
+def _equal_layers(found: Sequence[list[Candidate] | str]) -> list[list[tuple[int, list[Candidate]]]]:
+    """Groups the layers with candidates: those whose candidates have equal packed layers. Returns their numbers."""
+    groups: dict[tuple[bytes, ...], list[tuple[int, list[Candidate]]]] = {}
+    for number, candidates in enumerate(found):
+        if not isinstance(candidates, str):
+            # Candidates differ only in their streams, so equal first ones mean equal matrices and settings.
+            key = (candidates[0].blob, *(candidate.packed.streams.scheme.encode() for candidate in candidates))
+            groups.setdefault(key, []).append((number, candidates))
+    return list(groups.values())
+
+
+def _together(users: Sequence[list[Candidate]]) -> list[Candidate]:
+    """Returns the candidates of layers that share their packed layer: the bytes of one, the instructions of all."""
+    merged = []
+    for ways in zip(*users, strict=True):
+        times = [way.estimate.instructions for way in ways]
+        known = [time for time in times if time is not None]
+        total = sum(known) if len(known) == len(times) else None
+        merged.append(dataclasses.replace(ways[0], estimate=dataclasses.replace(ways[0].estimate, instructions=total)))
+    return merged
 
 
 def _dense(decision: Decision, note: str) -> Decision:

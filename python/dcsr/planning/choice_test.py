@@ -7,7 +7,7 @@ from dcsr import compressing, encodings, packing
 from dcsr import model as tflite
 from dcsr.planning import cost
 from dcsr.planning.candidates import Candidate
-from dcsr.planning.choice import Decision, choose
+from dcsr.planning.choice import Decision, _together, choose
 from dcsr.planning.cost import Estimate
 from dcsr.planning.settings import OBJECTIVES
 from dcsr.schema import schema
@@ -77,6 +77,18 @@ def test_balanced_weighs_layers_and_other_operators_against_each_other():
     }
     # Exchanges: 500 bytes for 800 instructions, 300 bytes for 800, 10 bytes for 700.
     assert sizes == {0: [1000, 500], 5900: [700, 500], 14000: [690, 500], 15000: [690, 500]}
+
+
+def test_balanced_ranks_exchanges_by_bytes_per_instruction():
+    """400 bytes for 900 instructions, or 300 bytes for 300: the budget of 1,010 takes one of them."""
+    slow = candidates((1000, 10000), (600, 10900))
+    quick = candidates((1000, 100), (700, 400))
+    for layers, expected in (([slow, quick], [1000, 700]), ([quick, slow], [700, 1000])):
+        assert [c.packed.streams.nbytes for c in choose(layers, "balanced")] == expected
+    # Between equal rates, the larger exchange wins.
+    small, large = candidates((1000, 5000), (900, 5100)), candidates((1000, 5000), (600, 5400))
+    for layers, expected in (([small, large], [1000, 600]), ([large, small], [600, 1000])):
+        assert [c.packed.streams.nbytes for c in choose(layers, "balanced", -5600)] == expected
 
 
 def test_balanced_keeps_to_the_tenth():
@@ -159,6 +171,16 @@ def test_weights_that_another_operator_uses_stay():
     assert decision.note == "weights also used by operator 1 ADD"
 
 
+def test_weights_that_are_activations_of_their_own_layer_stay():
+    builder = Builder()
+    x = builder.tensor("x", (64, 64), scale=0.1)
+    weights = builder.tensor("w", (64, 64), data=sparse_matrix(rng(), 64, 64, 0.9), scale=0.01)
+    y = builder.fully_connected(weights, weights, (64, 64))
+    total = add(builder, x, y, (64, 64))
+    _, (decision,) = round_trip(builder.finish([x], [total]))
+    assert decision.note == "weights also used by operator 0 FULLY_CONNECTED"
+
+
 def test_weights_that_are_an_output_stay():
     builder = Builder()
     x = builder.tensor("x", (1, 64), scale=0.1)
@@ -166,6 +188,95 @@ def test_weights_that_are_an_output_stay():
     y = builder.fully_connected(x, weights, (1, 64))
     _, (decision,) = round_trip(builder.finish([x], [y, weights]))
     assert decision.note == "weights also used by the model's inputs or outputs"
+
+
+def unrolled(steps: int, *, rows: int = 64, scales=None) -> schema.ModelT:
+    """Returns a recurrent layer of `steps` steps: y = weights * y. Step i has the output scale scales[i]."""
+    builder = Builder()
+    y = x = builder.tensor("x", (1, rows), scale=0.5, zero_point=3)
+    weights = builder.tensor("w", (rows, rows), data=sparse_matrix(rng(), rows, rows, 0.85), scale=0.02)
+    for step in range(steps):
+        scale = 0.5 if scales is None else scales[step]
+        y = builder.fully_connected(y, weights, (1, rows), output_scale=scale, name=f"step {step}")
+    return builder.finish([x], [y])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_steps_with_equal_quantisation_share_one_packed_layer(objective):
+    """All steps read one tensor, whose streams the file has once, also if `balanced` spends its budget on them."""
+    model = through_bytes(unrolled(6))
+    method = {"method": "rice"} if objective == "speed" else {}  # `speed` leaves such small layers dense
+    compressed, decisions = round_trip(model, objective=objective, **method)
+    assert len({decision.candidate.blob for decision in decisions}) == 1
+    operators = compressed.subgraphs[0].operators
+    assert len({int(operator.inputs[1]) for operator in operators}) == 1
+    packed = decisions[0].candidate.blob
+    contents = [bytes(buffer.data) for buffer in compressed.buffers if buffer.data is not None]
+    assert contents.count(packed) == 1
+    assert len(tflite.serialize(compressed)) < len(tflite.serialize(model)) - 1000
+
+
+def test_steps_with_different_quantisation_need_a_packed_layer_each():
+    """Bias, multiplier and shift are in the packed layer: 64 + 9 bytes for each row, and the streams again."""
+    model = through_bytes(unrolled(6, rows=128, scales=[0.3, 0.4, 0.5, 0.6, 0.7, 0.8]))
+    _, decisions = round_trip(model)
+    assert [decision.note for decision in decisions] == ["would not get smaller"] * 6
+    _, decisions = round_trip(model, smaller_only=False)
+    assert len({decision.candidate.blob for decision in decisions}) == 6
+
+
+def test_equal_layers_are_chosen_together():
+    """Six users of one packed layer: its bytes count once, its instructions six times."""
+    found = candidates((1000, 1000), (600, 1150))
+    # Apart, the budget is enough for four exchanges, and the file would have both packed layers.
+    assert sorted(c.packed.streams.nbytes for c in choose([found] * 6, "balanced")) == [600] * 4 + [1000] * 2
+    assert choose([_together([found] * 6)], "balanced")[0].packed.streams.nbytes == 1000
+    found = candidates((1000, 1000), (600, 1090))
+    assert choose([_together([found] * 6)], "balanced")[0].packed.streams.nbytes == 600
+    merged = _together([found] * 6)
+    assert [way.estimate.instructions for way in merged] == [6000, 6540]
+    assert [way.packed.streams.nbytes for way in merged] == [1000, 600]
+    unknown = _together([candidates((1000, None)), candidates((1000, 5))])
+    assert unknown[0].estimate.instructions is None
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_weights_that_a_signature_names_stay(side):
+    builder = Builder()
+    x = builder.tensor("x", (1, 64), scale=0.1)
+    weights = builder.tensor("w", (64, 64), data=sparse_matrix(rng(), 64, 64, 0.9), scale=0.01)
+    y = builder.fully_connected(x, weights, (1, 64))
+    model = builder.finish([x], [y])
+    entry = schema.TensorMapT(name="w", tensorIndex=weights)
+    signature = schema.SignatureDefT(inputs=[], outputs=[], signatureKey="s", subgraphIndex=0)
+    setattr(signature, side, [entry])
+    model.signatureDefs = [signature]
+    _, (decision,) = round_trip(model)
+    assert decision.note == "weights also used by the model's inputs or outputs"
+    signature.subgraphIndex = 1  # of another subgraph, whose tensor has the same index
+    builder.subgraph()
+    builder.finish([], [])
+    model.subgraphs[1].tensors = [schema.TensorT(name=b"t", shape=np.ones(1, np.int32)) for _ in range(3)]
+    _, decisions = round_trip(model)
+    assert decisions[0].packed
+
+
+def test_bias_that_is_an_intermediate_of_another_operator_is_kept():
+    builder = Builder()
+    x = builder.tensor("x", (1, 128), scale=0.1)
+    bias = np.arange(64, dtype=np.int32)
+    y = builder.fully_connected(x, sparse_matrix(rng(), 64, 128, 0.9), (1, 64), bias=bias)
+    total = add(builder, y, y, (1, 64))
+    model = builder.finish([x], [total])
+    graph = model.subgraphs[0]
+    number = int(graph.operators[0].inputs[2])
+    graph.operators[1].intermediates = np.array([-1, number], np.int32)
+    compressed, (decision,) = round_trip(model)
+    assert decision.packed
+    kept = compressed.subgraphs[0].operators[1].intermediates
+    assert kept[0] == -1
+    name = compressed.subgraphs[0].tensors[kept[1]].name
+    assert name == graph.tensors[number].name.encode()
 
 
 @pytest.mark.parametrize("sparsity", [1.0, 0.0])
