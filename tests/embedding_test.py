@@ -1,7 +1,8 @@
 """Follows docs/embedding.md: writes the files that it gives as they stand there, and builds and runs them.
 
-Its TensorFlow Lite Micro (TFLM) is the fake of ops/tflm/testing, in targets shaped as TFLM's own: no registry has the real source. The
-compiler for Cortex-M and the Python packages are those that this test's own Bazel has fetched, so nothing is downloaded twice.
+Its TensorFlow Lite Micro (TFLM) is the fake of ops/tflm/testing, in targets shaped as TFLM's own: no registry has the
+real source. The compiler for Cortex-M and the Python packages are those that this test's own Bazel has fetched, so
+nothing is downloaded twice.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ APP = SOURCE / "tests/embedding"
 FAKE_TFLM = SOURCE / "ops/tflm/testing/fake"
 DOCUMENT = SOURCE / "docs/embedding.md"
 
-# As TFLM's tflm_cc_library: without `includes`, so that its headers are not system headers for the compiler, with TFLM's flags.
+# As TFLM's tflm_cc_library, with its flags, and without `includes`: the compiler then prints warnings of its headers.
 TFLM_BUILD = """\
 load("@rules_cc//cc:defs.bzl", "cc_library")
 
