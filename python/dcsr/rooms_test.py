@@ -93,7 +93,7 @@ def test_every_public_name_is_there():
 
 def test_one_version_everywhere():
     module = (ROOT / "MODULE.bazel").read_text()
-    assert f'module(\n    name = "dcsr",\n    version = "{dcsr.__version__}",\n)' in module
+    assert f'module(\n    name = "dcsr",\n    version = "{dcsr.__version__}",\n' in module
     header = (ROOT / "tflm_kernels/packed_layer.h").read_text()
     numbers = zip(("MAJOR", "MINOR", "PATCH"), dcsr.__version__.split("."), strict=True)
     assert all(f"#define DCSR_VERSION_{name} {number}\n" in header for name, number in numbers)
