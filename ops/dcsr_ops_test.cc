@@ -16,10 +16,6 @@
 namespace dcsr {
 namespace {
 
-constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle,
-                                       kDcsrEncodingDcsr,  kDcsrEncodingOffset8,
-                                       kDcsrEncodingRice,  kDcsrEncodingBitmap};
-
 alignas(16) uint8_t arena[1 << 20];
 
 bool Prepare(DcsrOp op, Port* port) {
@@ -177,14 +173,14 @@ void test_every_layer_with_int16_activations_equals_dense_loop() {
 void test_every_layer_equals_dense_loop() {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
     const DcsrCase& layer_case = kDcsrCases[i];
-    for (const DcsrEncoding encoding : kEncodings) {
-      check_case(layer_case.name, layer_case, encoding);
+    for (size_t k = 0; k < kEncodingCount; ++k) {
+      check_case(layer_case.name, layer_case, kPackings[k].encoding);
     }
   }
   for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
     const DcsrConv2dCase& conv_case = kDcsrConv2dCases[i];
-    for (const DcsrEncoding encoding : kEncodings) {
-      check_case(conv_case.layer.name, conv_case, encoding);
+    for (size_t k = 0; k < kEncodingCount; ++k) {
+      check_case(conv_case.layer.name, conv_case, kPackings[k].encoding);
     }
   }
 }

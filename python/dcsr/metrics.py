@@ -6,7 +6,7 @@ Works on any int8 or int16 numpy matrix. Definitions, for R rows, n columns and 
   csr           v * k bytes, k column indices of 1, 2 or 4 bytes, R + 1 row pointers of 2 or 4 bytes.
   bcsr          CSR of 2x2 blocks: 4 v bytes per block with a nonzero; edges are padded with zeros.
   psr           k values, k packed column indices of ceil(log2 n) bits, row lengths as in dCSR.
-  rle, dcsr, offset8, bitmap, rice    the encodings of this package.
+  rle, dcsr and so on    the encodings of this package (docs/format.md).
   rice+huffman  rice with Huffman-coded values; int8 matrices only.
   zlib6, zlib9  the dense bytes compressed by zlib at levels 6 and 9.
   bound         log2 C(n, k_row) bits for the positions in each row, plain values.
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from dcsr import encodings
 
-_SCHEMES = ("rle", "offset8", "bitmap", "rice", "rice+huffman")
+# dcsr is listed last, with its parts.
+_SCHEMES = (*(name for name in encodings.REGISTRY if name not in ("dense", "dcsr")), "rice+huffman")
 
 
 def measure(matrix: NDArray[Any]) -> dict[str, int]:

@@ -38,7 +38,7 @@ def test_parts_add_up_and_bounds_hold(dtype):
     parts = [size for name, size in sizes.items() if name.startswith("dcsr.")]
     assert sum(parts) == sizes["dcsr"] == encodings.nbytes(matrix, "dcsr")
     assert sizes["zlib9"] == len(zlib.compress(matrix.tobytes(), 9))
-    for name in ("csr", "bcsr", "psr", "rle", "offset8", "bitmap", "rice", "dcsr"):
+    for name in ("csr", "bcsr", "psr", *encodings.REGISTRY):
         assert sizes[name] >= sizes["bound"], name
     assert ("rice+huffman" in sizes) == (dtype == np.int8)
     assert sizes.get("rice+huffman", math.inf) >= sizes["bound_entropy"]

@@ -18,7 +18,7 @@
 enum {
   kSeeds = 60000,
   kSeedsPerLine = 10000,
-  kMaxBlobs = 2000,
+  kMaxBlobs = 4000,
   kMaxBlobBytes = 4096,
   kMaxMutations = 4,
   kStatusCount = kDcsrErrorValues + 1,
@@ -27,24 +27,10 @@ enum {
 static PackedBlob blobs[kMaxBlobs];
 static size_t blob_count = 0;
 
-static const PackOptions kPackings[] = {
-    {.encoding = kDcsrEncodingDense},
-    {.encoding = kDcsrEncodingRle},
-    {.encoding = kDcsrEncodingDcsr},
-    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4, .escape_every_base = true},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
-    {.encoding = kDcsrEncodingOffset8},
-    {.encoding = kDcsrEncodingOffset8, .any_order = true},
-    {.encoding = kDcsrEncodingRice},
-    {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 3},
-    {.encoding = kDcsrEncodingBitmap},
-    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true, .raw_bits = 4},
-    {.encoding = kDcsrEncodingDcsr, .huffman = true},
-};
-
 static void add_blobs(const DenseLayer* layer) {
-  for (size_t k = 0; k < sizeof(kPackings) / sizeof(kPackings[0]); ++k) {
+  for (size_t k = 0; k < kPackingCount; ++k) {
     if (blob_count == kMaxBlobs) break;
+    if (!pack_row_length_fits(layer, &kPackings[k])) continue;
     PackedBlob blob = pack_layer(layer, &kPackings[k]);
     if (blob.size <= kMaxBlobBytes) {
       blobs[blob_count++] = blob;

@@ -14,22 +14,11 @@
 #include "tflm_kernels/testing/pack.h"
 #include "tflm_kernels/testing/run_kernel.h"
 
-static const PackOptions kPackings[] = {
-    {.encoding = kDcsrEncodingDense},
-    {.encoding = kDcsrEncodingRle},
-    {.encoding = kDcsrEncodingDcsr, .escape_every_base = true},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
-    {.encoding = kDcsrEncodingOffset8},
-    {.encoding = kDcsrEncodingRice},
-    {.encoding = kDcsrEncodingBitmap, .huffman = true},
-};
-
 // Scratch budgets in bytes: 0 is the build's default, 1 is too small for most kernels, 6000 hold a
 // few pixels, the last everything.
 static const uint32_t kBudgets[] = {0, 1, 6000, UINT32_MAX};
 
 enum {
-  kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]),
   kBudgetCount = sizeof(kBudgets) / sizeof(kBudgets[0]),
   kGuardElements = 8,
   kInt16Guard = 0x5A5A,
@@ -93,7 +82,7 @@ static void check_case(const DcsrCase* layer_case, const Window* window, RunInt1
   Int16Case c = make_int16_case(layer_case, window, 1);
   int16_t* expected = (int16_t*)allocate(c.data.output_size * sizeof(int16_t));
   int16_dense_oracle(&c.data, c.input, expected);
-  for (size_t i = 0; i < kPackingCount; ++i) {
+  for (size_t i = 0; i < kFewPackingCount; ++i) {
     PackedBlob blob = pack_layer(&c.data.layer, &kPackings[i]);
     char context[256];
     snprintf(context, sizeof(context), "'%s', packing %d, budget %lu", layer_case->name, (int)i,

@@ -17,35 +17,7 @@
 #include "tflm_kernels/testing/pack.h"
 #include "tflm_kernels/testing/run_kernel.h"
 
-static const PackOptions kPackings[] = {
-    {.encoding = kDcsrEncodingDense},
-    {.encoding = kDcsrEncodingRle},
-    {.encoding = kDcsrEncodingRle, .row_length_bytes = 1},
-    {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
-    {.encoding = kDcsrEncodingRle, .row_length_bytes = 4},
-    {.encoding = kDcsrEncodingDcsr},
-    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
-    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 2},
-    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4},
-    {.encoding = kDcsrEncodingDcsr, .escape_every_base = true},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true},
-    {.encoding = kDcsrEncodingOffset8},
-    {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 4, .any_order = true},
-    {.encoding = kDcsrEncodingRice},
-    {.encoding = kDcsrEncodingRice, .wide_row_lengths = true, .huffman = true, .raw_bits = 3},
-    {.encoding = kDcsrEncodingBitmap},
-    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
-    {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
-    {.encoding = kDcsrEncodingDcsr, .huffman = true, .raw_bits = 2},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .huffman = true, .raw_bits = 3},
-    {.encoding = kDcsrEncodingOffset8, .any_order = true, .huffman = true, .raw_bits = 3},
-};
-
-enum {
-  kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]),
-  kSeeds = 2,
-};
+enum { kSeeds = 2 };
 
 // Scratch budgets in bytes: 0 is the build's default, 1 is too small for most kernels, 6000 hold
 // one or two tiles, the last everything.

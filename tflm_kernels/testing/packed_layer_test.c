@@ -259,7 +259,7 @@ static PackedBlob make_blob(BlobKind kind) {
                             .bias = bias,
                             .multiplier = multiplier,
                             .shift = shift};
-  static const PackOptions kPackings[kBlobCount] = {
+  static const PackOptions kPackingOfKind[kBlobCount] = {
       [kDense] = {.encoding = kDcsrEncodingDense},
       [kDcsr] = {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
       [kDcsrEscapes] = {.encoding = kDcsrEncodingDcsr,
@@ -276,7 +276,7 @@ static PackedBlob make_blob(BlobKind kind) {
       [kBitmap] = {.encoding = kDcsrEncodingBitmap},
       [kHuffman] = {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 3},
   };
-  return pack_layer(&layer, &kPackings[kind]);
+  return pack_layer(&layer, &kPackingOfKind[kind]);
 }
 
 typedef struct {

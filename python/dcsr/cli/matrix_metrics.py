@@ -16,8 +16,8 @@ from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\
-Prints the bytes that a weight matrix takes dense, as CSR, BCSR (2x2), PSR, RLE, offset8, bitmap, Rice, zlib and dCSR,
-with dCSR's parts, and the entropy bounds. The definitions are in dcsr/metrics.py."""
+Prints the bytes that a weight matrix takes dense, as CSR, BCSR (2x2) and PSR, in every encoding, with zlib and as dCSR
+with its parts, and the entropy bounds. The definitions are in dcsr/metrics.py."""
 
 _EPILOG = """\
 example:

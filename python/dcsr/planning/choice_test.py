@@ -183,7 +183,7 @@ def test_tiny_layers_stay():
 
 
 @pytest.mark.parametrize("rows,cols", [(16, 16), (24, 24), (32, 32), (40, 40), (64, 64)])
-@pytest.mark.parametrize("method", ["dcsr", "dcsr8", "offset8", "rle", "rice", "rice+huffman", "bitmap"])
+@pytest.mark.parametrize("method", encodings.METHODS)
 def test_files_never_grow(rows, cols, method):
     model = through_bytes(fully_connected_model(rng(), sparse_matrix(rng(), rows, cols, 0.9)))
     compressed, _ = round_trip(model, method=method)

@@ -77,13 +77,13 @@ class Estimate:
 
 
 def coding(streams: Streams) -> str:
-    """Returns the coding by which kernels differ: encoding, base width of dcsr, value coding if not plain.
+    """Returns the coding by which kernels differ: the encoding or its variant, and the value coding if not plain.
 
     Examples: "rice", "dcsr4", "rice+huffman".
     """
-    width = str(streams.index_parameter) if streams.encoding == "dcsr" else ""
-    values = "" if streams.value_coding == encodings.PLAIN else f"+{streams.value_coding}"
-    return streams.encoding + width + values
+    variant = f"{streams.encoding}{streams.index_parameter}"
+    encoding = variant if variant in encodings.VARIANTS else streams.encoding
+    return encoding if streams.value_coding == encodings.PLAIN else f"{encoding}+{streams.value_coding}"
 
 
 def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape) -> Estimate:

@@ -155,16 +155,16 @@ def test_slowdown_is_over_the_dense_product():
 @pytest.mark.parametrize("cpu", cost.CPUS)
 @pytest.mark.parametrize("op", [packing.OP_CONV_2D, packing.OP_FULLY_CONNECTED])
 @pytest.mark.parametrize("budget", [0, 1])
-@pytest.mark.parametrize("vectors", [4, 50])
+@pytest.mark.parametrize("vectors", [1, 4, 50])
 def test_all_candidates_have_an_estimate(cpu, op, budget, vectors):
     """If this fails for a new encoding or kernel, measure and fit again (benchmarks/fit_cost_model.py)."""
     for name in encodings.candidates():
         packed, shape = layer(name, op, budget), cost.Shape(vectors)
         estimate = cost.estimate(cpu, packed, shape)
         assert estimate.instructions is not None, (name, parts_of(cpu, packed, shape))
-        # 0.1 to 150 instructions per product. The upper limit is for kernels that read codes bit by bit per product.
+        # 0.1 to 250 instructions per product. The upper limit is for kernels that read codes bit by bit for one pixel.
         products = len(packed.streams.values) * vectors
-        assert products / 10 < estimate.instructions < 150 * products + 100_000
+        assert products / 10 < estimate.instructions < 250 * products + 100_000
 
 
 @pytest.mark.parametrize("cpu", cost.CPUS)
