@@ -1,6 +1,7 @@
 """Follows docs/embedding.md: writes the files that it gives as they stand there, and builds and runs them.
 
-Its TensorFlow Lite Micro (TFLM) is the fake of ops/tflm/testing, in targets shaped as TFLM's own: no registry has the real source.
+Its TensorFlow Lite Micro (TFLM) is the fake of ops/tflm/testing, in targets shaped as TFLM's own: no registry has the real source. The
+compiler for Cortex-M and the Python packages are those that this test's own Bazel has fetched, so nothing is downloaded twice.
 """
 
 from __future__ import annotations
@@ -116,6 +117,13 @@ def fake_tflm(folder: Path) -> None:
     resolver.write_text(LAX_HEADER + resolver.read_text())
 
 
+def fetched_repository(name: str, member: Path) -> Path:
+    """The folder of a repository of this test's Bazel, by one of its files. With Bzlmod its name has a prefix."""
+    found = [path for path in member.resolve().parents if re.fullmatch(rf"(.*[~+])?{name}", path.name)]
+    assert found, f"{member} is not in the repository {name}"
+    return found[-1]
+
+
 class Project:
     """A project that depends on this repository, with a Bazel that keeps all its files in one folder."""
 
@@ -131,6 +139,12 @@ class Project:
         # Its packages are not the project's.
         (self.folder / ".bazelignore").write_text("third_party/dcsr\n")
         fake_tflm(root / "tflm")
+        repositories = {
+            "tflm": root / "tflm",
+            "pip": fetched_repository("pip", Path(pytest.__file__)),
+            "arm_gcc": fetched_repository("arm_gcc", Path.cwd().parent / "arm_gcc/bin/arm-none-eabi-gcc"),
+        }
+        self._repositories = [f"--override_repository={name}={path}" for name, path in repositories.items()]
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -144,7 +158,7 @@ class Project:
     def run(self, command: str, *arguments: str, check: bool = True) -> str | subprocess.CompletedProcess[str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("TEST_", "BUILD_"))}
         environment |= {"HOME": str(self.root)}
-        flags = [] if command in ("shutdown", "info") else [f"--override_repository=tflm={self.root / 'tflm'}"]
+        flags = [] if command in ("shutdown", "info") else self._repositories
         result = subprocess.run(
             [*self._startup, command, *self._flags, *flags, *arguments],
             cwd=self.folder,
@@ -242,4 +256,5 @@ def test_the_dependency_brings_no_repository_that_was_not_asked_for(small):
     small.output("build", "//...")
     external = Path(small.run("info", "output_base").stdout.strip().splitlines()[-1], "external")
     fetched = {path.name for path in external.iterdir()}
+    assert "rules_cc" in fetched
     assert not fetched & {"arm_gcc", "pip", "pip_training", "pip_lint", "host_python"}

@@ -33,7 +33,8 @@ add_library(tflm INTERFACE)
 target_include_directories(tflm INTERFACE "{tflm}")
 target_compile_definitions(tflm INTERFACE DCSR_FAKE_TFLM=2)
 add_{kind}(firmware {static} ops_app.cc)
-add_{kind}(kernels_app {static} "{dcsr}/tests/exported_weights_test.c")
+add_{kind}(kernels_app {static} tests/exported_weights_test.c)
+target_include_directories(kernels_app PRIVATE .)
 {documented}
 target_link_libraries(kernels_app PRIVATE dcsr::kernels)
 """
@@ -132,6 +133,9 @@ def _project(tmp_path) -> Path:
     if shutil.which("cmake") is None or not (shutil.which("ninja") or shutil.which("make")):
         pytest.skip("no cmake with ninja or make on PATH (Debian: cmake ninja-build)")
     (tmp_path / "ops_app.cc").write_text(OPS_APP)
+    (tmp_path / "tests").mkdir()
+    for name in ("exported_weights.h", "exported_weights_test.c"):
+        shutil.copy(ROOT / "tests" / name, tmp_path / "tests")
     (tmp_path / "third_party").mkdir()
     (tmp_path / "third_party/dcsr").symlink_to(ROOT)
     return tmp_path
@@ -142,7 +146,7 @@ def build_project(project: Path, core: str, lines: list[str], *options: str) -> 
     kind, static = ("executable", "") if core == "host" else ("library", "STATIC")
     (project / "CMakeLists.txt").write_text(
         CMAKE.format(
-            tflm=FAKE_TFLM, options=" ".join(WARNINGS), dcsr=ROOT, kind=kind, static=static, documented="\n".join(lines)
+            tflm=FAKE_TFLM, options=" ".join(WARNINGS), kind=kind, static=static, documented="\n".join(lines)
         )
     )
     generator = "Ninja" if shutil.which("ninja") else "Unix Makefiles"
