@@ -1,7 +1,8 @@
 """Tests the files by which other build systems find this repository: Zephyr, ESP-IDF, PlatformIO and CMSIS-Packs.
 
-Their own tools are not run. The sources that the files name are built with CMake or the host's compiler, with stand-ins for the
-functions of Zephyr and ESP-IDF, and with the fake of TensorFlow Lite Micro's headers. docs/embedding.md says what else was checked.
+Their own tools are not run. The sources that the files name are built with CMake or the host's compiler, with stand-ins
+for the functions of Zephyr and ESP-IDF, and with the fake of TensorFlow Lite Micro's headers. docs/embedding.md says
+what else was checked.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ if(TARGET dcsr)
 endif()
 """
 
-# A component is read twice: by a script that asks for its requirements, in which idf_component_register() returns, and by the build.
+# A component is read twice: by the build, and before by a script that asks for its requirements, in which
+# idf_component_register() returns.
 ESP_IDF_SCRIPT = """\
 set(ESP_PLATFORM 1)
 macro(idf_component_register)
@@ -110,7 +112,12 @@ target_link_libraries(app PRIVATE component)
 
 def run(*command: str | Path, cwd: Path) -> str:
     result = subprocess.run(
-        [str(word) for word in command], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        [str(word) for word in command],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, f"{command}\n{result.stdout}"
     return result.stdout

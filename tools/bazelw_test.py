@@ -16,7 +16,10 @@ NO_SIMULATOR = "--//toolchains:simulator=none"
 
 @pytest.fixture(name="bazelw")
 def _bazelw(tmp_path):
-    """Returns a function that runs bazelw on a machine with some programs: (exit status, Bazel's arguments, messages)."""
+    """Returns a function that runs bazelw on a machine with some programs.
+
+    It returns (exit status, arguments of Bazel, messages).
+    """
 
     def run(programs: set[str], *arguments: str, **variables: str) -> tuple[int, str, str]:
         folder = tmp_path / "bin"

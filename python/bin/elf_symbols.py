@@ -1,4 +1,4 @@
-"""Reads from ELF libraries which versions of the C library they need. Only 64-bit little-endian files (x86-64, AArch64)."""
+"""Reads from 64-bit little-endian ELF libraries (x86-64, AArch64) which versions of the C library they need."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 # Libraries of the C library itself. Every Linux distribution with glibc has them.
 _GLIBC = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2"}
 
-_SECTION_HEADER = struct.Struct("<2I4Q2I2Q")  # name, type, flags, address, offset, size, link, info, alignment, entry size
+_SECTION_HEADER = struct.Struct(
+    "<2I4Q2I2Q"
+)  # name, type, flags, address, offset, size, link, info, alignment, entry size
 _DYNAMIC, _VERSION_NEEDS = 6, 0x6FFFFFFE  # types of sections
 _NEEDED = 1  # tag of an entry of a dynamic section
 
