@@ -161,10 +161,11 @@ def description() -> str:
     return json.loads((ROOT / "library.json").read_text())["description"]
 
 
-def test_the_document_names_this_version():
+def test_the_documents_name_this_version():
     document = (ROOT / "docs/embedding.md").read_text()
     assert f'bazel_dep(name = "dcsr", version = "{version()}")' in document
     assert f"find_package(dcsr {version().rpartition('.')[0]} REQUIRED)" in document
+    assert re.search(r"^## (\S+), ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version()
 
 
 def test_the_lists_are_not_empty():
