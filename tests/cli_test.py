@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -219,11 +220,28 @@ def test_tflite_s_own_sparse_form(dense):
     assert not (cwd / "out.tflite").exists()
 
 
-def test_output_in_place_of_the_input(dense):
-    before = dense.stat().st_size
-    run("compress", dense, "-o", dense, cwd=dense.parent)
-    assert dense.stat().st_size < before
-    assert [p.name for p in dense.parent.iterdir()] == ["dense.tflite"]
+def test_an_input_is_never_overwritten(dense):
+    cwd = dense.parent
+    before = dense.read_bytes()
+    (cwd / "link.tflite").symlink_to("dense.tflite")
+    (cwd / "hard.tflite").hardlink_to(dense)
+    (cwd / "plan.yaml").write_text("version: 1\n")
+    for path in ("dense.tflite", "link.tflite", "hard.tflite"):
+        for arguments in (["-o", path], ["-o", "o.tflite", "--json", path]):
+            assert "is an input" in error_of(run("compress", "dense.tflite", *arguments, cwd=cwd, code=2))
+        assert "is an input" in error_of(run("inspect", "dense.tflite", "--report", path, cwd=cwd, code=2))
+    arguments = ("-o", "o.tflite", "--plan", "plan.yaml", "--dump-plan", "plan.yaml")
+    assert "is an input" in error_of(run("compress", "dense.tflite", *arguments, cwd=cwd, code=2))
+    assert dense.read_bytes() == before
+    assert sorted(p.name for p in cwd.iterdir()) == ["dense.tflite", "hard.tflite", "link.tflite", "plan.yaml"]
+
+
+def test_nothing_packed_means_nothing_changed(dense):
+    cwd = dense.parent
+    (cwd / "odd.tflite").write_bytes(dense.read_bytes() + bytes(8))
+    result = run("compress", "odd.tflite", "-o", "o.tflite", "--method", "none", cwd=cwd)
+    assert "the output is the input, byte for byte" in result.stdout
+    assert (cwd / "o.tflite").read_bytes() == (cwd / "odd.tflite").read_bytes()
 
 
 def test_verify_finds_a_single_changed_weight(dense):
@@ -336,11 +354,101 @@ def test_exit_status_of_verify_survives_a_closed_pipe(dense):
     assert subprocess.run(["bash", "-c", command], cwd=dense.parent, check=False).returncode == 1
 
 
-def test_full_disk_behind_stdout_is_one_line(dense):
-    command = f'"{TOOLS}/inspect" dense.tflite > /dev/full'
-    result = subprocess.run(["bash", "-c", command], cwd=dense.parent, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "inspect dense.tflite",
+        "inspect --help",
+        "compress dense.tflite -o o.tflite --json r.json --cc m.cc --numpy matrices",
+        "verify dense.tflite dense.tflite --samples 1",
+    ],
+)
+def test_full_device_behind_stdout_is_one_line_and_leaves_no_file(dense, command):
+    before = sorted(path.name for path in dense.parent.iterdir())
+    shell = f'"{TOOLS}/"{command} > /dev/full'
+    result = subprocess.run(["bash", "-c", shell], cwd=dense.parent, capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert error_of(result).startswith("inspect: ")
+    assert error_of(result) == f"{command.split()[0]}: output: No space left on device"
+    assert sorted(path.name for path in dense.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["compress --help", "compress dense.tflite -o o.tflite"])
+def test_closed_pipe_is_no_error(dense, command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    shell = f'exec 3>&{writing}; "{TOOLS}/"{command} >&3'
+    result = subprocess.run(
+        ["bash", "-c", shell], cwd=dense.parent, pass_fds=[writing], capture_output=True, text=True, check=False
+    )
+    os.close(writing)
+    assert result.returncode == 0 and "Error" not in result.stderr and "Exception" not in result.stderr
+    assert ("-o" in command) == (dense.parent / "o.tflite").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signals_leave_no_file_and_no_traceback(dense, number, status):
+    cwd = dense.parent
+    os.mkfifo(cwd / "plan.yaml")  # the tool waits for the plan
+    command = [TOOLS / "compress", "dense.tflite", "-o", "o.tflite", "--plan", "plan.yaml"]
+    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with (cwd / "plan.yaml").open("w"):  # returns when the tool has opened the other end
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert not output and not errors
+    assert sorted(path.name for path in cwd.iterdir()) == ["dense.tflite", "plan.yaml"]
+
+
+def test_names_of_tensors_cannot_control_the_terminal(dense):
+    cwd = dense.parent
+    model = tflite.read(dense)
+    for tensor in model.subgraphs[0].tensors:
+        tensor.name = "\x1b]0;title\x07\x1b[31m" + tflite.text(tensor.name) + "\n\u202e" + "x" * 3000
+    model.subgraphs[0].tensors[1].type = schema.TensorType.INT4
+    (cwd / "esc.tflite").write_bytes(tflite.serialize(model))
+    (cwd / "plan.yaml").write_text("version: 1\ntensors: [{tensor: 1, method: rice}]\n")
+    result = run("compress", "esc.tflite", "-o", "o.tflite", "--plan", "plan.yaml", cwd=cwd, code=2)
+    assert error_of(result).isprintable() and len(error_of(result)) < 4000
+    result = run("compress", "esc.tflite", "-o", "o.tflite", "--cc", "a\nb.cc", cwd=cwd, code=2)
+    assert "choose a plain name" in error_of(result)
+    result = run("inspect", "esc.tflite", cwd=cwd)
+    assert all(line.isprintable() for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "version: 1\ntensors:\n- {method: [&a [x, x], &b [*a, *a], [*b, *b]], tensor: 1}\n",
+        "version: 1\ntensors: [{tensor: &t first/weights, method: *t}]\n",
+        "version: !!float foo",
+        "version: 2001-99-99",
+        "version: !!python/name:os.system",
+        "version: 0x",
+        "version: !!binary '*'",
+        "? [a]\n: 1",
+        "? {a: b}\n: 1",
+        "version: 1\ntensors: 7",
+        "[" * 5000,
+        "version: 1\n# " + "x" * (1 << 18),
+    ],
+)
+def test_plans_that_are_none_are_one_line(dense, plan):
+    (dense.parent / "plan.yaml").write_text(plan)
+    result = run("compress", dense, "-o", "o.tflite", "--plan", "plan.yaml", cwd=dense.parent, code=2)
+    assert "plan.yaml" in error_of(result) and "internal" not in result.stderr
+
+
+def test_paths_that_are_not_unicode(dense):
+    cwd = os.fsencode(dense.parent)
+    os.rename(dense, cwd + b"/\xff.tflite")
+    result = subprocess.run(
+        [TOOLS / "compress", b"\xff.tflite", "-o", b"\xfe.tflite", "--json", b"\xfd.json", "--report", b"\xfc.html",
+         "--dump-plan", b"\xfb.yaml", "--cc", b"\xfa.cc"],
+        cwd=cwd, capture_output=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    for name in (b"\xfe.tflite", b"\xfd.json", b"\xfc.html", b"\xfb.yaml", b"\xfa.cc", b"\xfa.h"):
+        assert os.path.exists(cwd + b"/" + name)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Runs dcsr.cli.compress; see there."""
 
-from dcsr.cli import common, compress
+from dcsr.cli import common
 
 if __name__ == "__main__":
-    common.run("compress", compress.main)
+    common.run("compress", "dcsr.cli.compress")

@@ -1,6 +1,6 @@
 """Runs dcsr.cli.decompress; see there."""
 
-from dcsr.cli import common, decompress
+from dcsr.cli import common
 
 if __name__ == "__main__":
-    common.run("decompress", decompress.main)
+    common.run("decompress", "dcsr.cli.decompress")

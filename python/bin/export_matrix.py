@@ -1,6 +1,6 @@
 """Runs dcsr.cli.export_matrix; see there."""
 
-from dcsr.cli import common, export_matrix
+from dcsr.cli import common
 
 if __name__ == "__main__":
-    common.run("export_matrix", export_matrix.main)
+    common.run("export_matrix", "dcsr.cli.export_matrix")

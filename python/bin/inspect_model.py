@@ -1,6 +1,6 @@
 """Runs dcsr.cli.inspect; see there. A file named inspect.py would hide the standard module from numpy."""
 
-from dcsr.cli import common, inspect
+from dcsr.cli import common
 
 if __name__ == "__main__":
-    common.run("inspect", inspect.main)
+    common.run("inspect", "dcsr.cli.inspect")

@@ -1,6 +1,6 @@
 """Runs dcsr.cli.verify; see there."""
 
-from dcsr.cli import common, verify
+from dcsr.cli import common
 
 if __name__ == "__main__":
-    common.run("verify", verify.main)
+    common.run("verify", "dcsr.cli.verify")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from dcsr import compressing, report
+from dcsr import compressing, model_check, report
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import Layer
@@ -19,8 +20,11 @@ from dcsr.passes import Done
 from dcsr.passes import densify as densifying
 from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
-from dcsr.planning.settings import AUTO, DEFAULT_MIN_SPARSITY, DEFAULT_OBJECTIVE, OBJECTIVES, methods
+from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, OBJECTIVES, methods
 from dcsr.report import Row, Totals
+
+if TYPE_CHECKING:
+    from dcsr import isolation
 
 Model: TypeAlias = bytes | str | os.PathLike[str]
 
@@ -99,7 +103,10 @@ class Inspection:
 
     def summary(self) -> list[str]:
         """Returns the lines below the table: the size of the file, and its packed layers."""
-        lines = [f"file {len(self.model):,} bytes, {len(self.layers)} layers with weights"]
+        others = sum(row.constant_bytes is not None for row in self.layers)
+        lines = [f"file {len(self.model):,} bytes, {len(self.layers) - others} layers with weights"]
+        if others:
+            lines[0] += f", {others} other operator{'s' * (others > 1)} with constants"
         if phrases := report.layer_summary(self.layers, self.cpu):
             lines.append("   ".join(phrases))
         return lines
@@ -118,15 +125,26 @@ class Verification:
       identical: whether all outputs are equal, bit for bit.
       difference: description of the first output element that differs; empty if all are equal.
       samples: number of input sets that were compared.
-      arena_bytes: (original, compressed) arena in bytes that the interpreter uses on this machine.
+      arena_bytes: (original, compressed) arena in bytes that the interpreter uses on this machine; None if it cannot
+        run the models.
+      layers: number of layers that were compared one by one, because the models cannot be run; None if they were run.
+      reason: reason why the models cannot be run; empty if they were run.
     """
 
     identical: bool
     difference: str
     samples: int
-    arena_bytes: tuple[int, int]
+    arena_bytes: tuple[int, int] | None
+    layers: int | None = None
+    reason: str = ""
 
     def __str__(self) -> str:
+        if self.arena_bytes is None:
+            outcome = "identical" if self.identical else f"different: {self.difference}"
+            return (
+                f"{self.reason}\nlayer by layer instead: {self.layers} packed layers against their dense originals,"
+                f" {self.samples} random inputs each; all other operators are the same\n{outcome}"
+            )
         before, after = self.arena_bytes
         outcome = (
             f"identical: {self.samples} samples, every bit of every output"
@@ -140,7 +158,7 @@ def compress(
     model: Model,
     *,
     method: str = AUTO,
-    min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    min_sparsity: float | None = None,
     objective: str = DEFAULT_OBJECTIVE,
     cpu: str = cost.DEFAULT_CPU,
     max_scratch: int | None = None,
@@ -155,7 +173,8 @@ def compress(
       model: content or path of a .tflite file.
       method: one encoding for all packed layers, `auto` (the objective chooses for each layer), or `none` (no layer is
         packed).
-      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed.
+      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed; None for 0.6, or
+        no limit with the objective `size`.
       objective: `balanced`, `size` or `speed`.
       cpu: core for the estimates of instructions and scratch, such as `cortex-m4`.
       max_scratch: largest scratch of a layer in bytes, 0..2^32 - 1; None for the kernels' default.
@@ -174,13 +193,16 @@ def compress(
     _check_one_of("method", method, methods())
     _check_one_of("objective", objective, OBJECTIVES)
     _check_one_of("cpu", cpu, cost.CPUS)
-    if not 0 <= min_sparsity <= 1:
+    if min_sparsity is not None and not 0 <= min_sparsity <= 1:
         raise ValueError(f"min_sparsity {min_sparsity} is not between 0 and 1")
     if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
         raise ValueError(f"max_scratch {max_scratch} is no number of bytes")
     data, name = _read(model, name)
+    parsed = tflite.parse(data, name)
+    if damage := model_check.damage(parsed):
+        raise ModelError(f"{name}: damaged TFLite model ({damage})")
     compressed, decisions, passes = compressing.compress(
-        tflite.parse(data, name),
+        parsed,
         name,
         method=method,
         min_sparsity=min_sparsity,
@@ -191,11 +213,19 @@ def compress(
         strip=strip,
         progress=progress,
     )
+    # The layers are those of the dense equivalent.
+    shown = densifying.densify(parsed, name)[0] if densifying.is_sparse(parsed) else parsed
+    # If no pass changed anything, the file stays as it is: another writer would lay it out differently.
+    changed = any(done.changes for done in passes)
     return Result(
-        model=tflite.serialize(compressed),
+        model=tflite.serialize(compressed) if changed else data,
         original=data,
         name=name,
-        layers=tuple(map(report.row, decisions)),
+        layers=report.complete(
+            shown,
+            [report.row(decision) for decision in decisions],
+            [decision.candidate.blob if decision.candidate else None for decision in decisions],
+        ),
         objective=objective,
         cpu=cpu,
         decisions=tuple(decisions),
@@ -243,10 +273,16 @@ def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU, name: str | None = Non
     if densifying.is_sparse(parsed):
         parsed, _ = densifying.densify(parsed, name)
     try:
-        rows = [report.inspected_row(parsed, layer, cpu) for layer in layer_finder.find(parsed)]
+        layers = layer_finder.find(parsed)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
-    return Inspection(data, tuple(rows), cpu)
+    rows = [report.inspected_row(parsed, layer, cpu) for layer in layers]
+    # Packed layers in the same buffer are stored once.
+    buffers = [
+        parsed.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]].buffer if layer.packed else None
+        for layer in layers
+    ]
+    return Inspection(data, report.complete(parsed, rows, buffers), cpu)
 
 
 def verify(
@@ -256,9 +292,13 @@ def verify(
     seed: int = 0,
     inputs: str | os.PathLike[str] | Mapping[str, NDArray[Any]] | None = None,
     *,
+    timeout: float | None = None,
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> Verification:
     """Runs two models in the TFLM interpreter on the same inputs and compares every output bit for bit.
+
+    The interpreters run in child processes. If the interpreter lacks an operator of a model, each packed layer is
+    compared on its own with the dense layer that it replaces.
 
     Args:
       original: content or path of a .tflite file.
@@ -268,6 +308,7 @@ def verify(
       inputs: replaces the random inputs: an array [samples, *shape] or [*shape] of the input's dtype for each input,
         by name, or the path of an .npz file with such arrays. If names do not match, the order counts. None for random
         inputs.
+      timeout: processor seconds for loading a model, and for each inference; None for 5.
       progress: wraps the sequence of sample numbers, for example in a progress bar.
 
     Returns:
@@ -277,44 +318,68 @@ def verify(
       ModelError: if a model cannot be read or run, if the models differ in their inputs or in their number of outputs,
         or if the given inputs do not fit.
     """
-    from dcsr import runtime, verification
+    from dcsr import isolation, layerwise, verification
 
+    seconds = isolation.DEFAULT_TIMEOUT if timeout is None else timeout
     files = [_read(original, None, "original"), _read(compressed, None, "compressed")]
-    blobs, names = [data for data, _ in files], [name for _, name in files]
+    blobs, names = [data for data, _ in files], (files[0][1], files[1][1])
     models = [tflite.parse(blob, name) for blob, name in zip(blobs, names, strict=True)]
     for number, (model, name) in enumerate(zip(models, names, strict=True)):
         if densifying.is_sparse(model):
             models[number], _ = densifying.densify(model, name)
             blobs[number] = tflite.serialize(models[number])
+        if problem := model_check.unwritten(models[number]):
+            raise ModelError(f"{name}: {problem}: its outputs depend on what is in memory")
     wanted = verification.inputs_of(models[0], names[0])
     if verification.inputs_of(models[1], names[1]) != wanted:
         raise ModelError(f"{names[1]}: its inputs are not those of {names[0]}")
     outputs = {len(model.subgraphs[0].outputs) for model in models}
     if len(outputs) != 1:
         raise ModelError(f"{names[1]}: its number of outputs is not that of {names[0]}")
+    chosen: Sequence[Sequence[NDArray[Any]]]
     if inputs is None:
-        chosen = verification.random_samples(wanted, samples, seed)
+        chosen = verification.RandomSamples(wanted, samples, seed)
     elif isinstance(inputs, Mapping):
         chosen = verification.array_samples(inputs, wanted, "inputs")
     else:
         chosen = verification.file_samples(inputs, wanted)
 
-    first, second = (_interpreter(blob, name) for blob, name in zip(blobs, names, strict=True))
-    before, after = (runtime.arena_used_bytes(blob) for blob in blobs)
-    try:
-        difference = verification.compare(first, second, wanted, outputs.pop(), chosen, progress)
-    except RuntimeError as error:
-        raise ModelError(f"{names[0]}, {names[1]}: the interpreter failed: {error}") from error
-    return Verification(difference is None, difference.text if difference else "", len(chosen), (before, after))
+    with contextlib.ExitStack() as stack:
+        interpreters = []
+        for model, blob, name in zip(models, blobs, names, strict=True):
+            try:
+                interpreters.append(stack.enter_context(isolation.IsolatedInterpreter(blob, seconds)))
+            except isolation.InterpreterDied as death:
+                place = isolation.place_of_death(blob, None, death)
+                raise ModelError(f"{name}: {death} when it loads the model{place}{_advice(death)}") from death
+            except ValueError as error:
+                raise ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
+            except RuntimeError as error:
+                reason = f"{name}: the TFLM interpreter refuses the model: {verification.refusal(model, error)}"
+                if inputs is not None or layer_finder.is_compressed(models[0]):
+                    raise ModelError(reason) from error
+                try:
+                    found = layerwise.compare(models[0], models[1], names, samples, seed, seconds, progress)
+                except ModelError as other:
+                    raise ModelError(f"{reason}. Nor can its layers be compared: {other}") from error
+                return Verification(not found.difference, found.difference, samples, None, found.layers, reason)
+        first, second = interpreters
+        try:
+            arenas = first.arena_used_bytes(), second.arena_used_bytes()
+            difference = verification.compare(first, second, wanted, outputs.pop(), chosen, progress)
+        except isolation.InterpreterDied as death:
+            # Both run the same inputs. The first one that dies with them is the one that died.
+            dead = 0 if not first.is_alive else 1
+            sample = chosen.latest if isinstance(chosen, verification.RandomSamples) else None
+            place = isolation.place_of_death(blobs[dead], sample, death) if sample else ""
+            raise ModelError(f"{names[dead]}: {death}{place}{_advice(death)}") from death
+        except RuntimeError as error:
+            raise ModelError(f"{names[0]}, {names[1]}: the interpreter failed: {error}") from error
+    return Verification(difference is None, difference.text if difference else "", len(chosen), arenas)
 
 
-def _interpreter(blob: bytes, name: str) -> Any:
-    from dcsr import runtime
-
-    try:
-        return runtime.Interpreter.from_bytes(blob)
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
+def _advice(death: isolation.InterpreterDied) -> str:
+    return "; a longer --timeout may help" if death.slow else ""
 
 
 def _read(model: Model, name: str | None, unnamed: str = "model") -> tuple[bytes, str]:

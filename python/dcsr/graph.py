@@ -136,10 +136,12 @@ class Graph:
 
     def custom_code(self, name: str) -> int:
         """Returns the index of a custom operator's code. Adds the code if it is missing."""
-        for index, code in enumerate(self.model.operatorCodes):
-            if tflite.text(code.customCode) == name:
-                return index
         custom = schema.BuiltinOperator.CUSTOM
+        for index, code in enumerate(self.model.operatorCodes):
+            # The code of a builtin operator may have a custom code too, which nobody reads.
+            is_custom = max(code.builtinCode, code.deprecatedBuiltinCode) == custom
+            if is_custom and tflite.text(code.customCode) == name:
+                return index
         self.model.operatorCodes.append(
             schema.OperatorCodeT(deprecatedBuiltinCode=custom, customCode=name, version=1, builtinCode=custom)
         )

@@ -163,7 +163,7 @@ def _layers(rows: Sequence[Row]) -> str:
             *what(row),
             f'<td class="l soft">{html.escape(row.note)}</td>',
             f'<td class="bars">{_bars(row, most)}</td>',
-            f"<td>{_text(row.dense_bytes)}</td>",
+            f"<td>{_text(row.dense_bytes if row.constant_bytes is None else row.constant_bytes)}</td>",
             f"<td>{_text(row.bound_bytes)}</td>",
         ]
         for row in rows

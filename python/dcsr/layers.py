@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +28,25 @@ _WEIGHTED = {
     _OP.DEPTHWISE_CONV_2D: "DEPTHWISE_CONV_2D",
     _OP.FULLY_CONNECTED: "FULLY_CONNECTED",
 }
+# Types of constants that are indices and shapes rather than weights.
+_NOT_WEIGHTS = {schema.TensorType.INT32, schema.TensorType.INT64, schema.TensorType.BOOL, schema.TensorType.STRING}
+_NO_PACKED_FORM = "{} has no packed form"
+# Reasons against operators that often hold most of a model's weights.
+_WHY_NOT = {
+    _OP.TRANSPOSE_CONV: "TRANSPOSE_CONV has no packed form; a CONV_2D after RESIZE_NEAREST_NEIGHBOR would have one",
+    _OP.UNIDIRECTIONAL_SEQUENCE_LSTM: "LSTM has no packed form; unrolled, it consists of FULLY_CONNECTED",
+    _OP.LSTM: "LSTM has no packed form; unrolled, it consists of FULLY_CONNECTED",
+    _OP.SVDF: "SVDF has no packed form",
+    _OP.BATCH_MATMUL: "BATCH_MATMUL has no packed form; with constant weights it can be a FULLY_CONNECTED",
+    _OP.DENSIFY: "expanded by compress",
+}
+_WHY_NOT_CUSTOM = {"ethos-u": "compiled by Vela; compile with Vela after compress, not before"}
 _INT16_SUFFIX = ", int16"
 _INT16_BIAS_LIMIT = 1 << 46
+# Limit of the elements of all packed layers of a model, counted for each operator: so many, and so many times the bytes
+# of its buffers.
+_MAX_DECODED = 1 << 24
+_MAX_EXPANSION = 200
 _MADE_UP_NAMES = ("tfl.pseudo_", "arith.constant")
 
 
@@ -65,6 +83,30 @@ class Layer:
         return self.op.startswith(_WEIGHTED[_OP.DEPTHWISE_CONV_2D])
 
 
+@dataclass(frozen=True)
+class OtherOperator:
+    """An operator with constants that is not a layer which could be packed.
+
+    Attributes:
+      subgraph, position: index of the subgraph, and of the operator in the subgraph.
+      name: name of its largest constant; name of its output if a converter generated the former.
+      op: name of the operator.
+      shape: shape of its largest constant.
+      constant_bytes: bytes of its constants, without indices and shapes (int32, int64, bool, strings).
+      buffer: buffer of its largest constant.
+      reason: reason why it is not packed.
+    """
+
+    subgraph: int
+    position: int
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    constant_bytes: int
+    buffer: int
+    reason: str
+
+
 class _Obstacle(Exception):
     """The reason why a layer cannot be packed."""
 
@@ -76,12 +118,13 @@ def find(model: schema.ModelT) -> list[Layer]:
       tflite.ModelError: if the packed tensor of a compressed layer is damaged.
     """
     layers = []
+    decoder = _Decoder(model)
     for s, subgraph in enumerate(model.subgraphs):
         for o, operator in enumerate(subgraph.operators or []):
             code = tflite.builtin_code(model, operator)
             custom = tflite.operator_name(model, operator)
             if code == _OP.CUSTOM and custom in CUSTOM_CODES.values():
-                layers.append(_packed_layer(model, s, o, operator, custom))
+                layers.append(_packed_layer(model, s, o, operator, custom, decoder))
             elif code in _WEIGHTED and _has_weights(operator):
                 layers.append(_dense_layer(model, s, o, operator, code))
     return layers
@@ -188,15 +231,68 @@ def derived_weight_scale(
     return (product / float(activations.quantization.scale[0])).astype(np.float32)
 
 
-def _packed_layer(model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, custom: str) -> Layer:
+def others(model: schema.ModelT) -> list[OtherOperator]:
+    """Returns the operators that hold constants but are not among the layers of `find`, in the order of the model."""
+    found = []
+    for s, subgraph in enumerate(model.subgraphs):
+        for o, operator in enumerate(subgraph.operators or []):
+            code, name = tflite.builtin_code(model, operator), tflite.operator_name(model, operator)
+            if name in CUSTOM_CODES.values() or (code in _WEIGHTED and _has_weights(operator)):
+                continue
+            sizes = {}
+            for index in [] if operator.inputs is None else operator.inputs:
+                tensor = subgraph.tensors[index] if index >= 0 else None
+                if tensor is not None and tensor.type not in _NOT_WEIGHTS:
+                    sizes[int(index)] = len(tflite.buffer_bytes(model, tensor))
+            if not any(sizes.values()):
+                continue
+            largest = max(sizes, key=lambda index: sizes[index])
+            tensor = subgraph.tensors[largest]
+            label = tflite.text(tensor.name)
+            if (not label or label.startswith(_MADE_UP_NAMES)) and len(operator.outputs):
+                label = tflite.text(subgraph.tensors[operator.outputs[0]].name).split(";")[-1] or label
+            shape = () if tensor.shape is None else tuple(int(d) for d in tensor.shape)
+            reason = _WHY_NOT.get(code, _NO_PACKED_FORM.format(name))
+            if code == _OP.CUSTOM:
+                reason = _WHY_NOT_CUSTOM.get(name, "custom operator of others")
+            found.append(OtherOperator(s, o, label, name, shape, sum(sizes.values()), tensor.buffer, reason))
+    return found
+
+
+class _Decoder:
+    """Decodes the packed layers of a model, each once, and limits their total size."""
+
+    def __init__(self, model: schema.ModelT) -> None:
+        self._model = model
+        stored = sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers)
+        self._left = _MAX_DECODED + _MAX_EXPANSION * stored
+        self._known: dict[int, tuple[packing.PackedLayer, NDArray[Any]]] = {}
+
+    def decode(self, buffer: int, data: bytes) -> tuple[packing.PackedLayer, NDArray[Any]]:
+        """Returns the packed layer in a buffer and its matrix [rows, cols].
+
+        Raises:
+          ValueError: if the layer is damaged, or if the model's layers have too many elements for its size.
+        """
+        packed = self._known[buffer][0] if buffer in self._known else packing.unpack(data)
+        self._left -= packed.streams.rows * packed.streams.cols
+        if self._left < 0:
+            raise ValueError("the packed layers have too many elements for the size of the model")
+        if buffer not in self._known:
+            self._known[buffer] = packed, encodings.decode(packed.streams)
+        return self._known[buffer]
+
+
+def _packed_layer(
+    model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, custom: str, decoder: _Decoder
+) -> Layer:
     where = f"subgraph {s}, operator {o} {custom}"
     tensors = model.subgraphs[s].tensors
-    if operator.inputs is None or len(operator.inputs) != 2 or min(operator.inputs) < 0:
-        raise tflite.ModelError(f"{where}: expected the inputs (activations, packed layer)")
+    if operator.inputs is None or len(operator.inputs) != 2 or min(operator.inputs) < 0 or len(operator.outputs) != 1:
+        raise tflite.ModelError(f"{where}: expected the inputs (activations, packed layer) and one output")
     tensor = tensors[operator.inputs[1]]
     try:
-        packed = packing.unpack(tflite.buffer_bytes(model, tensor))
-        matrix = encodings.decode(packed.streams)
+        packed, matrix = decoder.decode(tensor.buffer, tflite.buffer_bytes(model, tensor))
     except ValueError as error:
         name = tflite.text(tensor.name)
         raise tflite.ModelError(f"{where}: tensor '{name}': {error}") from error
@@ -266,7 +362,8 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         require(_quantised(tensor), f"{role} without per-tensor quantisation")
         require(not is_int16 or _zero_point(tensor) == 0, f"int16 {role} with a zero point")
     options = operator.builtinOptions
-    require(options is not None, "no builtin options")
+    kind = schema.Conv2DOptionsT if code == _OP.CONV_2D else schema.FullyConnectedOptionsT
+    require(isinstance(options, kind), "no builtin options of its own type")
     require(_activation(operator) in ACTIVATION_BOUNDS, f"activation {_activation(operator)}")
 
     input_shape = [] if activations.shape is None else [int(d) for d in activations.shape]
@@ -286,6 +383,9 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         require(len(shape) == 2, "unusual shapes")
         require(options.weightsFormat == 0, "shuffled weights")
         require(int(np.prod(input_shape, dtype=np.int64)) % shape[1] == 0, "unusual shapes")
+        output_shape = [] if output.shape is None else [int(d) for d in output.shape]
+        vectors = math.prod(input_shape) // shape[1]
+        require(output_shape[-1:] == [shape[0]] and math.prod(output_shape[:-1]) == vectors, "unusual shapes")
     rows, cols = layer.matrix.shape
     try:
         encodings.check_shape(rows, cols)

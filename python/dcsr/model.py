@@ -6,30 +6,34 @@ fields that it does not know, so `parse` rejects models with such fields.
 
 from __future__ import annotations
 
-import contextlib
-import errno
+import math
 import os
 import struct
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import flatbuffers
 import numpy as np
 
+from dcsr import structure
+from dcsr.errors import ModelError as ModelError
+from dcsr.files import read_bytes as read_bytes
+from dcsr.files import replacing as replacing
+from dcsr.files import write_file as write_file
 from dcsr.schema import enum_name, schema
 
 FILE_IDENTIFIER = b"TFL3"
 BUFFER_ALIGNMENT = 16
+_MAX_ELEMENTS = (1 << 31) - 1  # of a tensor; TFLM counts them in int
+_WEIGHTED = {
+    schema.BuiltinOperator.CONV_2D,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D,
+    schema.BuiltinOperator.FULLY_CONNECTED,
+}
 
 # The record that ends a ZIP archive, and the longest comment behind it.
 _ARCHIVE_END_BYTES = 22
 _MAX_COMMENT_BYTES = 0xFFFF
-
-
-class ModelError(Exception):
-    """A model that cannot be processed. The message names the model, the place in it, the reason, and a remedy."""
 
 
 def read(path: str | os.PathLike[str]) -> schema.ModelT:
@@ -39,18 +43,6 @@ def read(path: str | os.PathLike[str]) -> schema.ModelT:
       ModelError: if the file cannot be read, or as parse().
     """
     return parse(read_bytes(path), str(path))
-
-
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Returns the bytes of the file at `path`.
-
-    Raises:
-      ModelError: if the file cannot be read.
-    """
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}") from error
 
 
 def parse(data: bytes, name: str) -> schema.ModelT:
@@ -70,28 +62,28 @@ def parse(data: bytes, name: str) -> schema.ModelT:
         raise ModelError(f"{name}: not a TFLite model (no TFL3 identifier)")
     try:
         data, archive = split_archive(data)
-        root = schema.Model.GetRootAs(data, 0)
-        _check_nothing_unknown(root, name)
-        model = schema.ModelT.InitFromObj(root)
-        _check_references(model)
-    except (
-        struct.error,
-        IndexError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-    ) as error:
+        structure.check(data)
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        check_references(model)
+    except structure.NewerField as field:
+        raise ModelError(
+            f"{name}: {field} is newer than the schema of the installed tflite-micro and would be lost; a newer"
+            " tflite-micro is needed"
+        ) from field
+    except (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ModelError(f"{name}: truncated or damaged TFLite model ({error})") from error
     model.attached_archive = archive
     for index, buffer in enumerate(model.buffers):
         if buffer.offset > 1 or buffer.size > 1:
             raise ModelError(
-                f"{name}: buffer {index} lies outside the flatbuffer (models above 2 GB are not supported)"
+                f"{name}: buffer {index} lies behind the flatbuffer, where TFLM cannot read it; convert the model with"
+                " its buffers inside (files above 2 GB cannot have that)"
             )
     for where, operator in operators(model):
         if operator.largeCustomOptionsOffset > 1:
-            raise ModelError(f"{name}: {where}: its custom options lie outside the flatbuffer (not supported)")
+            raise ModelError(
+                f"{name}: {where}: its custom options lie behind the flatbuffer, where TFLM cannot read them"
+            )
     return model
 
 
@@ -170,50 +162,6 @@ def _with_archive(data: bytes, archive: bytes) -> bytes:
     return data + bytes(placed)
 
 
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Replaces a file atomically: yields a temporary path, which is renamed to `path` if the block succeeds.
-
-    Raises:
-      ModelError: if the file cannot be written.
-    """
-    # A symbolic link stays; its target is replaced.
-    target = Path(os.path.realpath(path))
-    special = target.exists() and not target.is_file() and not target.is_dir()
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".dcsr.", dir=None if special else target.parent)
-        os.close(handle)
-        yield Path(temporary)
-        if special:
-            # Devices and pipes are written to, not replaced.
-            target.write_bytes(Path(temporary).read_bytes())
-            return
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        # mkstemp creates private files. Give the file the mode that the umask asks for.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def write_file(path: str | os.PathLike[str], data: bytes | str) -> None:
-    """Writes `data` to `path`. On failure the former file stays unchanged.
-
-    Raises:
-      ModelError: if the file cannot be written.
-    """
-    with replacing(path) as temporary:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-
-
 def builtin_code(model: schema.ModelT, operator: schema.OperatorT) -> int:
     """Returns the operator's builtin code. Old models set only the deprecated field."""
     code = model.operatorCodes[operator.opcodeIndex]
@@ -260,8 +208,12 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         return int(schema.BufferEnd(builder))
 
 
-def _check_references(model: schema.ModelT) -> None:
-    """Raises IndexError or TypeError if an index is out of range or a required table is missing."""
+def check_references(model: schema.ModelT) -> None:
+    """Checks that every index is in range and that no required table is missing.
+
+    Raises:
+      IndexError, TypeError: if not.
+    """
     for required in (model.operatorCodes, model.subgraphs, model.buffers):
         if required is None or any(entry is None for entry in required):
             raise IndexError("a required table is missing")
@@ -282,89 +234,35 @@ def _check_references(model: schema.ModelT) -> None:
         for tensor in tensors:
             if not 0 <= tensor.buffer < len(model.buffers):
                 raise IndexError(f"tensor '{text(tensor.name)}' has no buffer {tensor.buffer}")
+            dimensions = [] if tensor.shape is None else [max(int(d), 1) for d in tensor.shape]
+            if math.prod(dimensions) > _MAX_ELEMENTS:
+                raise ValueError(f"tensor '{text(tensor.name)}' has the impossible shape {dimensions[:8]}")
         if subgraph.outputs is None:
             raise IndexError("a subgraph has no outputs")
-        lists = [subgraph.inputs, subgraph.outputs]
+        lists: list[tuple[str, Any]] = [("", subgraph.inputs), ("", subgraph.outputs)]
         for operator in subgraph.operators or []:
             if operator.outputs is None:
                 raise IndexError("an operator has no outputs")
             if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
                 raise IndexError(f"there is no operator code {operator.opcodeIndex}")
-            lists += [operator.inputs, operator.outputs, operator.intermediates]
-        for indices in lists:
+            if builtin_code(model, operator) in _WEIGHTED:
+                inputs = [] if operator.inputs is None else list(operator.inputs)
+                if not inputs or inputs[0] < 0 or not len(operator.outputs):
+                    raise IndexError(f"{operator_name(model, operator)} without input or output")
+            lists += [
+                ("input", operator.inputs),
+                ("output", operator.outputs),
+                ("intermediate", operator.intermediates),
+            ]
+        for role, indices in lists:
+            # Only an input of an operator may be left out, which -1 stands for.
+            first = -1 if role == "input" else 0
             for index in () if indices is None else indices:
-                if not -1 <= index < len(tensors):
+                if not first <= index < len(tensors):
                     raise IndexError(f"there is no tensor {index}")
     for entry in model.metadata or []:
         if not 0 <= entry.buffer < len(model.buffers):
             raise IndexError(f"metadata '{text(entry.name)}' has no buffer {entry.buffer}")
-
-
-class _FieldCounter:
-    """Counts the fields of a table: a generated `*Start` function passes the number to StartObject of its Builder."""
-
-    fields = 0
-
-    def StartObject(self, fields: int) -> None:  # noqa: N802 (Builder's name)
-        """Stores the number of fields."""
-        self.fields = fields
-
-
-def _known_fields(table: str) -> int:
-    counter = _FieldCounter()
-    getattr(schema, f"{table}Start")(counter)
-    return counter.fields
-
-
-def _check_nothing_unknown(model: schema.Model, name: str) -> None:
-    """Raises ModelError if a table has fields that this schema does not know, or an operator has unknown options."""
-    known: dict[str, int] = {}
-
-    def check(table: Any, where: str, kind: str | None = None) -> None:
-        if table is None:
-            return
-        kind = kind or type(table).__name__
-        if kind not in known:
-            known[kind] = _known_fields(kind)
-        raw = getattr(table, "_tab", table)
-        vtable = raw.Pos - raw.Get(flatbuffers.number_types.SOffsetTFlags, raw.Pos)
-        size = raw.Get(flatbuffers.number_types.VOffsetTFlags, vtable)
-        for field in range(known[kind], (size - 4) // 2):
-            if raw.Get(flatbuffers.number_types.VOffsetTFlags, vtable + 4 + 2 * field):
-                raise ModelError(
-                    f"{name}: {where}: field {field} of {kind} is newer than the schema of the installed"
-                    " tflite-micro and would be lost; a newer tflite-micro is needed"
-                )
-
-    def check_options(operator: schema.Operator, where: str, union: str) -> None:
-        kind = getattr(operator, f"{union}Type")()
-        table = getattr(operator, union)()
-        if not kind or table is None:
-            return
-        options = enum_name(getattr(schema, union), kind)
-        if not hasattr(schema, f"{options}Start"):
-            raise ModelError(
-                f"{name}: {where}: its options are of type {kind}, which the schema of the installed tflite-micro"
-                " does not know and would lose; a newer tflite-micro is needed"
-            )
-        check(table, where, options)
-
-    check(model, "model")
-    for list_name in ("OperatorCodes", "Buffers", "Metadata", "SignatureDefs"):
-        for i in range(getattr(model, f"{list_name}Length")()):
-            check(getattr(model, list_name)(i), f"{list_name} {i}")
-    for s in range(model.SubgraphsLength()):
-        subgraph = model.Subgraphs(s)
-        check(subgraph, f"subgraph {s}")
-        for t in range(subgraph.TensorsLength()):
-            tensor = subgraph.Tensors(t)
-            check(tensor, f"subgraph {s}, tensor {t}")
-            check(tensor.Quantization(), f"subgraph {s}, tensor {t}")
-        for o in range(subgraph.OperatorsLength()):
-            operator, where = subgraph.Operators(o), f"subgraph {s}, operator {o}"
-            check(operator, where)
-            check_options(operator, where, "BuiltinOptions")
-            check_options(operator, where, "BuiltinOptions2")
 
 
 def buffer_bytes(model: schema.ModelT, tensor: schema.TensorT) -> bytes:

@@ -1,248 +1,240 @@
-"""Checks a model before the interpreter loads it. The interpreter itself trusts every reference in the file.
-
-Numbers of fields are those of TensorFlow Lite's schema.fbs. Values that only builtin ops use are not checked.
-"""
+"""Checks a model before the interpreter loads it. The interpreter itself trusts every reference and size in it."""
 
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Sized
+from typing import Any
+
+import numpy as np
 
 from dcsr import model as tflite
-from dcsr.custom_ops import CUSTOM_CODES
-from dcsr.schema import schema
-
-MAX_SCALAR_BYTES = 8
+from dcsr import structure
+from dcsr.graph import indices
+from dcsr.schema import enum_name, schema
 
 _OFFLINE_PLAN = b"OfflineMemoryAllocation"
 _OFFLINE_PLAN_HEADER_BYTES = 12
-_WEIGHTED = {
-    schema.BuiltinOperator.CONV_2D,
-    schema.BuiltinOperator.DEPTHWISE_CONV_2D,
-    schema.BuiltinOperator.FULLY_CONNECTED,
-}
-_CUSTOM_CODES = {code.encode() for code in CUSTOM_CODES.values()}
+_TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
-# Offset fields of the option tables that TFLM reads: offsets to vectors of 4-byte numbers, and to strings.
-_OPTION_VECTORS = {
-    "BucketizeOptions": [0],
-    "ConcatEmbeddingsOptions": [1, 2],
-    "FullyConnectedOptions": [5],
-    "ReshapeOptions": [0],
-    "SqueezeOptions": [0],
+# TFLM counts the bytes of a tensor in int.
+_MAX_TENSOR_BYTES = 1 << 30
+
+_OP = schema.BuiltinOperator
+_TYPE = schema.TensorType
+
+# Bits of an element.
+_BITS = {
+    _TYPE.FLOAT32: 32,
+    _TYPE.FLOAT16: 16,
+    _TYPE.INT32: 32,
+    _TYPE.UINT8: 8,
+    _TYPE.INT64: 64,
+    _TYPE.BOOL: 8,
+    _TYPE.INT16: 16,
+    _TYPE.COMPLEX64: 64,
+    _TYPE.INT8: 8,
+    _TYPE.FLOAT64: 64,
+    _TYPE.COMPLEX128: 128,
+    _TYPE.UINT64: 64,
+    _TYPE.UINT32: 32,
+    _TYPE.UINT16: 16,
+    _TYPE.INT4: 4,
 }
-_OPTION_STRINGS = {"VarHandleOptions": [0, 1]}
+_WEIGHTED = {_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED}
+
+# Operators whose TFLM kernels read scales of integer tensors without a check.
+_ARITHMETIC = {
+    *_WEIGHTED,
+    _OP.ADD,
+    _OP.AVERAGE_POOL_2D,
+    _OP.BATCH_MATMUL,
+    _OP.ELU,
+    _OP.HARD_SWISH,
+    _OP.L2_NORMALIZATION,
+    _OP.LEAKY_RELU,
+    _OP.LOGISTIC,
+    _OP.MEAN,
+    _OP.MUL,
+    _OP.PRELU,
+    _OP.RELU6,
+    _OP.RELU,
+    _OP.RSQRT,
+    _OP.SOFTMAX,
+    _OP.SQUARED_DIFFERENCE,
+    _OP.SUB,
+    _OP.SVDF,
+    _OP.TANH,
+    _OP.TRANSPOSE_CONV,
+}
+# Options of windows by which TFLM's kernels step or divide.
+_STEPS = ("strideW", "strideH", "filterWidth", "filterHeight", "dilationWFactor", "dilationHFactor")
+_QUANTISED = {_TYPE.INT8, _TYPE.UINT8, _TYPE.INT16}
 
 
 def check_model(data: bytes) -> None:
     """Checks that `data` is a complete TFLite model that the interpreter can traverse within bounds.
 
-    One exception: a scalar may extend up to 8 bytes beyond the end if its table claims to be smaller than
-    its fields. Callers must append MAX_SCALAR_BYTES zeros.
-
     Raises:
-      ValueError: if `data` is not a model, is truncated, or refers to something that it does not contain.
+      ValueError: if `data` is not a model, is truncated, refers to something that it does not contain, or has tensors
+        or operators with which the interpreter would crash.
     """
-    if data[4:8] != b"TFL3":
+    if data[4:8] != tflite.FILE_IDENTIFIER:
         raise ValueError("not a TFLite model (no TFL3 identifier)")
     # The size of a flatbuffer is a multiple of 4. An archive of files may be appended.
     data, _ = tflite.split_archive(data)
     if len(data) % 4 != 0:
         raise ValueError("truncated TFLite model (its size is not a multiple of 4)")
     try:
-        _check_tables(data)
-        # The wheel does the same, but does not catch exceptions.
-        schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    except _Damage as damage:
-        raise ValueError(f"truncated or damaged TFLite model ({damage})") from None
-    except Exception as error:
+        structure.check(data, refuse_newer=False)
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        tflite.check_references(model)
+    except structure.Damage as defect:
+        raise ValueError(f"truncated or damaged TFLite model ({defect})") from None
+    except Exception as error:  # the wheel does the same, but does not catch exceptions
         raise ValueError(f"damaged TFLite model ({error})") from error
+    if reason := damage(model):
+        raise ValueError(f"damaged TFLite model ({reason})")
+    if reason := _operator_obstacle(model):
+        raise ValueError(f"the interpreter would crash or compute nonsense: {reason}")
 
 
-class _Damage(Exception):
-    """A defect of a model; the text describes it."""
+def damage(model: schema.ModelT) -> str | None:
+    """Returns a defect of a model that no interpreter can run; None if none is known.
+
+    Args:
+      model: a model whose references are valid (model.check_references).
+    """
+    packed_by_tflm = any(entry.name == _TFLM_COMPRESSION for entry in model.metadata or [])
+    for entry in model.metadata or []:
+        if entry.name == _OFFLINE_PLAN and _size(model.buffers[entry.buffer].data) < _OFFLINE_PLAN_HEADER_BYTES:
+            return "its offline memory plan has no header"
+    for s, subgraph in enumerate(model.subgraphs):
+        if subgraph.inputs is None or subgraph.outputs is None or subgraph.tensors is None:
+            return f"subgraph {s}: has no inputs, outputs or tensors"
+        for t, tensor in enumerate(subgraph.tensors):
+            if problem := _tensor_problem(model, tensor, packed_by_tflm):
+                return f"subgraph {s}, tensor {t} '{tflite.text(tensor.name)}': {problem}"
+        for o, operator in enumerate(subgraph.operators or []):
+            if operator.inputs is None or operator.outputs is None:
+                return f"subgraph {s}, operator {o}: has no inputs or no outputs"
+    return None
 
 
-class _Table:
-    """A flatbuffer table. Every access is checked against the bounds of the file."""
+def unwritten(model: schema.ModelT) -> str | None:
+    """Returns the first tensor that an operator reads before anything has written it; None if there is none.
 
-    def __init__(self, data: bytes, position: int, name: str) -> None:
-        self.name = name
-        self._data = data
-        self._position = position
-        self._vtable = position - self._read("<i", position)
-        self._fields = (self._read("<H", self._vtable) - 4) // 2
-        size = self._read("<H", self._vtable + 2)
-        self._require_range(self._vtable, 4 + 2 * self._fields)
-        self._require_range(position, size)
-        if self._fields < 0 or any(self._offset(field) >= size for field in range(self._fields)):
-            raise _Damage(f"{name}: a field lies outside its table")
+    The outputs of such a model depend on the content of the arena. Constants, inputs of the subgraph and variables
+    count as written.
+    """
+    for s, subgraph in enumerate(model.subgraphs):
+        tensors = subgraph.tensors or []
+        written = {i for i, tensor in enumerate(tensors) if tensor.isVariable or tflite.buffer_bytes(model, tensor)}
+        written |= {i for i, tensor in enumerate(tensors) if tensor_bytes(tensor) == 0}
+        written |= set(indices(subgraph.inputs))
+        for o, operator in enumerate(subgraph.operators or []):
+            for index in indices(operator.inputs):
+                if index >= 0 and index not in written:
+                    name = tflite.text(tensors[index].name)
+                    where = f"subgraph {s}, operator {o} {tflite.operator_name(model, operator)}"
+                    return f"{where}: reads tensor {index} '{name}', which nothing has written"
+            written |= set(indices(operator.outputs))
+        for index in indices(subgraph.outputs):
+            if index not in written:
+                return f"subgraph {s}: nothing writes its output {index} '{tflite.text(tensors[index].name)}'"
+    return None
 
-    def scalar(self, field: int, layout: str = "<I", default: int = 0) -> int:
-        """Reads a number with the struct format `layout`; returns `default` if the field is absent."""
-        offset = self._offset(field)
-        return self._read(layout, self._position + offset) if offset else default
 
-    def vector(self, field: int, element_bytes: int) -> bytes:
-        """Reads the bytes of a vector of numbers; empty if the field is absent."""
-        found = self._find_vector(field, element_bytes)
-        return b"" if found is None else self._data[found[0] : found[0] + found[1] * element_bytes]
+def _operator_obstacle(model: schema.ModelT) -> str | None:
+    """Returns the reason why TFLM's kernels would crash or read the wrong memory; None if no reason is known."""
+    for s, subgraph in enumerate(model.subgraphs):
+        for o, operator in enumerate(subgraph.operators or []):
+            if problem := _operator_problem(model, subgraph, operator):
+                return f"subgraph {s}, operator {o} {tflite.operator_name(model, operator)}: {problem}"
+    return None
 
-    def integers(self, field: int) -> tuple[int, ...]:
-        """Reads a vector of int32."""
-        content = self.vector(field, 4)
-        return struct.unpack(f"<{len(content) // 4}i", content)
 
-    def has(self, field: int) -> bool:
-        """Whether the field is present."""
-        return self._offset(field) != 0
+def tensor_bytes(tensor: schema.TensorT) -> int | None:
+    """Returns the bytes of a tensor's elements; None if they have no fixed size (strings)."""
+    bits = _BITS.get(tensor.type)
+    if bits is None:
+        return None
+    shape = [] if tensor.shape is None else [int(dimension) for dimension in tensor.shape]
+    return (math.prod(shape) * bits + 7) // 8
 
-    def string(self, field: int) -> bytes:
-        """Reads a string and checks that a zero byte follows it."""
-        found = self._find_vector(field, 1)
-        if found is None:
-            return b""
-        start, length = found
-        if self._read("<B", start + length) != 0:
-            raise _Damage(f"{self.name}: a string has no end")
-        return self._data[start : start + length]
 
-    def table(self, field: int, name: str) -> _Table | None:
-        """Reads a table; None if the field is absent."""
-        offset = self._offset(field)
-        return self._follow(self._position + offset, name) if offset else None
+def _tensor_problem(model: schema.ModelT, tensor: schema.TensorT, packed_by_tflm: bool) -> str | None:
+    shape = [] if tensor.shape is None else [int(dimension) for dimension in tensor.shape]
+    if shape and min(shape) < 0:
+        return f"has a negative dimension: {shape[:8]}"
+    needed = tensor_bytes(tensor)
+    if needed is None:
+        return None
+    if needed > _MAX_TENSOR_BYTES:
+        return f"takes more than {_MAX_TENSOR_BYTES:,} bytes: {shape[:8]}"
+    available = _size(model.buffers[tensor.buffer].data)
+    if 0 < available < needed and tensor.sparsity is None and not packed_by_tflm:
+        return f"has {available:,} bytes of data, its shape {shape[:8]} needs {needed:,}"
+    return None
 
-    def tables(self, field: int, name: str, *, required: bool = False) -> list[_Table]:
-        """Reads a vector of tables; empty if the field is absent and not required."""
-        found = self._find_vector(field, 4)
-        if found is None:
-            if required:
-                raise _Damage(f"{self.name}: has no {name}s")
-            return []
-        start, length = found
-        return [self._follow(start + 4 * i, f"{name} {i}") for i in range(length)]
 
-    def _offset(self, field: int) -> int:
-        """Offset of a field within the table, 0 if the field is absent."""
-        return self._read("<H", self._vtable + 4 + 2 * field) if field < self._fields else 0
+def _operator_problem(model: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT) -> str | None:
+    code = tflite.builtin_code(model, operator)
+    tensors = [subgraph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
+    if code in _WEIGHTED and len(operator.inputs) > 1 and operator.inputs[1] >= 0:
+        weights = subgraph.tensors[operator.inputs[1]]
+        if weights.shape is not None and 0 in weights.shape:
+            return "has weights without elements"
+    if code == _OP.DEPTHWISE_CONV_2D and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
+        activations, bias = subgraph.tensors[operator.inputs[0]], subgraph.tensors[operator.inputs[2]]
+        if activations.type == _TYPE.INT16 and bias.type == _TYPE.INT32:
+            return "its bias is int32, which TFLM reads as int64 if the activations are int16; convert it to int64"
+    if code in _WEIGHTED and (problem := _shape_problem(subgraph, operator, code)):
+        return problem
+    for name in _STEPS:
+        if getattr(operator.builtinOptions, name, 1) < 1:
+            return f"its option {name} is {getattr(operator.builtinOptions, name)}"
+    if code in _ARITHMETIC:
+        for tensor in tensors:
+            if tensor.type in _QUANTISED and not _is_quantised(tensor):
+                kind = enum_name(schema.TensorType, tensor.type).lower()
+                return f"its {kind} tensor '{tflite.text(tensor.name)}' has no quantisation"
+    return None
 
-    def _follow(self, position: int, name: str) -> _Table:
-        return _Table(self._data, position + self._read("<I", position), name)
 
-    def _find_vector(self, field: int, element_bytes: int) -> tuple[int, int] | None:
-        """Returns (position, length) of a vector's elements; None if the field is absent."""
-        offset = self._offset(field)
-        if not offset:
+def _shape_problem(subgraph: schema.SubGraphT, operator: schema.OperatorT, code: int) -> str | None:
+    """Returns the reason if the output is not as large as the layer's kernel writes it. TFLM does not check that."""
+    if len(operator.inputs) < 2 or operator.inputs[1] < 0:
+        return None
+    source, weights, output = (
+        indices(subgraph.tensors[i].shape) for i in (operator.inputs[0], operator.inputs[1], operator.outputs[0])
+    )
+    options = operator.builtinOptions
+    if code == _OP.FULLY_CONNECTED:
+        if len(weights) != 2:
             return None
-        position = self._position + offset
-        position += self._read("<I", position)
-        length = self._read("<I", position)
-        self._require_range(position + 4, length * element_bytes)
-        return position + 4, length
-
-    def _read(self, layout: str, position: int) -> int:
-        self._require_range(position, struct.calcsize(layout))
-        return int(struct.unpack_from(layout, self._data, position)[0])
-
-    def _require_range(self, position: int, size: int) -> None:
-        if position < 0 or position + size > len(self._data):
-            raise _Damage(f"{self.name}: leaves the file")
-
-
-def _check_tables(data: bytes) -> None:
-    if len(data) < 8:
-        raise _Damage("it ends in its header")
-    model = _Table(data, int.from_bytes(data[:4], "little"), "model")
-    model.string(3)
-    model.vector(5, 4)
-    codes = model.tables(1, "operator code", required=True)
-    buffers = model.tables(4, "buffer", required=True)
-    sizes = [len(buffer.vector(0, 1)) for buffer in buffers]
-    for code in codes:
-        code.string(1)
-    for entry in model.tables(6, "metadata"):
-        _require_index(entry, "buffer", entry.scalar(1), sizes)
-        if entry.string(0) == _OFFLINE_PLAN and sizes[entry.scalar(1)] < _OFFLINE_PLAN_HEADER_BYTES:
-            raise _Damage(f"{entry.name}: is no plan of the arena")
-    subgraphs = model.tables(2, "subgraph", required=True)
-    if not subgraphs:
-        raise _Damage("model: has no subgraphs")
-    for subgraph in subgraphs:
-        _check_subgraph(subgraph, codes, sizes)
+        written = math.prod(source) // weights[1] * weights[0]
+        return None if math.prod(output) == written else f"writes {written} elements to an output of shape {output}"
+    if len(source) != 4 or len(weights) != 4 or len(output) != 4:
+        return f"its input, weights and output have the shapes {source}, {weights}, {output}"
+    if not hasattr(options, "strideH") or min(getattr(options, name, 1) for name in _STEPS) < 1:
+        return None
+    sizes = []
+    for axis, side in ((1, "H"), (2, "W")):
+        reach = (weights[axis] - 1) * getattr(options, f"dilation{side}Factor", 1) + 1
+        span = 1 if options.padding == schema.Padding.SAME else reach
+        stride = getattr(options, f"stride{side}")
+        sizes.append((source[axis] + stride - span) // stride)
+    written_shape = [source[0], *sizes, weights[0] if code == _OP.CONV_2D else weights[3]]
+    return None if output == written_shape else f"writes {written_shape} to an output of shape {output}"
 
 
-def _check_subgraph(subgraph: _Table, codes: list[_Table], buffer_sizes: list[int]) -> None:
-    subgraph.string(4)
-    tensors = subgraph.tables(0, "tensor", required=True)
-    for tensor in tensors:
-        _check_tensor(tensor, buffer_sizes)
-    for field, name in ((1, "inputs"), (2, "outputs")):
-        if not subgraph.has(field):
-            raise _Damage(f"{subgraph.name}: has no {name}")
-        for index in subgraph.integers(field):
-            _require_index(subgraph, "tensor", index, tensors)
-    for operator in subgraph.tables(3, "operator"):
-        _check_operator(operator, codes, tensors, buffer_sizes)
+def _is_quantised(tensor: schema.TensorT) -> bool:
+    quantization = tensor.quantization
+    if quantization is None or not _size(quantization.scale) or not _size(quantization.zeroPoint):
+        return False
+    scale = np.asarray(quantization.scale)
+    return bool(np.all(np.isfinite(scale)) and np.all(scale >= 0) and scale[0] > 0)
 
 
-def _check_tensor(tensor: _Table, buffer_sizes: list[int]) -> None:
-    tensor.string(3)
-    if any(dimension < 0 for dimension in tensor.integers(0)):
-        raise _Damage(f"{tensor.name}: has a negative dimension")
-    tensor.vector(7, 4)
-    _require_index(tensor, "buffer", tensor.scalar(2), buffer_sizes)
-    quantization = tensor.table(4, "quantization")
-    if quantization is not None:
-        for field, element_bytes in ((0, 4), (1, 4), (2, 4), (3, 8)):
-            quantization.vector(field, element_bytes)
-
-
-def _check_operator(operator: _Table, codes: list[_Table], tensors: list[_Table], buffer_sizes: list[int]) -> None:
-    operator.vector(5, 1)
-    operator.vector(7, 1)
-    code_index = operator.scalar(0)
-    _require_index(operator, "operator code", code_index, codes)
-    if not operator.has(1) or not operator.has(2):
-        raise _Damage(f"{operator.name}: has no inputs or no outputs")
-    if _builtin_code(codes[code_index]) in _WEIGHTED and len(operator.integers(1)) > 1:
-        weights = operator.integers(1)[1]
-        if 0 <= weights < len(tensors) and 0 in tensors[weights].integers(0):
-            raise _Damage(f"{operator.name}: has weights without elements")
-    for field in (1, 2, 8):
-        for index in operator.integers(field):
-            if index != -1:  # an omitted optional tensor
-                _require_index(operator, "tensor", index, tensors)
-    kind = operator.scalar(3, "<B")
-    options = operator.table(4, "options")
-    if options is not None:
-        name = next((n for n, k in vars(schema.BuiltinOptions).items() if k == kind), "")
-        for field in _OPTION_VECTORS.get(name, ()):
-            options.vector(field, 4)
-        for field in _OPTION_STRINGS.get(name, ()):
-            options.string(field)
-    operator.table(12, "further options")
-
-    if codes[code_index].string(1) in _CUSTOM_CODES:
-        _check_constants(operator, tensors, buffer_sizes)
-
-
-def _builtin_code(code: _Table) -> int:
-    return max(code.scalar(0, "<b"), code.scalar(3, "<i"))
-
-
-def _check_constants(operator: _Table, tensors: list[_Table], buffer_sizes: list[int]) -> None:
-    """Checks that the constants of dCSR's ops fit their buffers. The ops see shapes, but no buffer sizes."""
-    for index in operator.integers(1):
-        if index == -1:
-            continue
-        tensor = tensors[index]
-        available = buffer_sizes[tensor.scalar(2)]
-        element_bytes = 2 if tensor.scalar(1, "<b") == schema.TensorType.INT16 else 1
-        if 0 < available < element_bytes * math.prod(tensor.integers(0)):
-            raise _Damage(f"{operator.name}: {tensor.name} is larger than its buffer")
-
-
-def _require_index(table: _Table, what: str, index: int, things: Sized) -> None:
-    if not 0 <= index < len(things):
-        raise _Damage(f"{table.name}: there is no {what} {index}")
+def _size(values: Any) -> int:
+    return 0 if values is None else len(values)

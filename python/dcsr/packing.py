@@ -232,7 +232,8 @@ class _Header(NamedTuple):
             or (self.op == OP_FULLY_CONNECTED and (self.stride_h, self.stride_w) != (1, 1))
             or (self.index_parameter and not layout.has_parameter)
             or any(
-                size and name not in layout.positions for size, name in zip(self.position_bytes, _POSITIONS, strict=True)
+                size and name not in layout.positions
+                for size, name in zip(self.position_bytes, _POSITIONS, strict=True)
             )
             or not _window_is_valid(self.op, self.window, bool(self.flags & _FLAG_SAME_PADDING), self.cols)
         )

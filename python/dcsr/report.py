@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
-from dcsr import metrics
+from dcsr import layers as layer_finder
+from dcsr import metrics, packing
 from dcsr import model as tflite
 from dcsr.layers import Layer
 from dcsr.planning import cost, workload
-from dcsr.planning.candidates import Candidate
+from dcsr.planning.candidates import BELOW_MIN_SPARSITY, Candidate
 from dcsr.planning.choice import Decision
 from dcsr.schema import schema
 
 _NAME_WIDTH = 32
+# What quantisation-aware training appends to the names of weights: the operators that quantise them.
+_GENERATED_ENDS = re.compile(
+    r"(/(LastValueQuant|MovingAvgQuantize|AllValuesQuantize|ReadVariableOp|FakeQuantWithMinMaxVars(PerChannel)?)"
+    r"(_\d+)?)+(:\d+)?$"
+)
+_ABOVE_BOUND = 1.04  # bytes of the streams relative to the bound, see docs/results.md
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,11 @@ class Row:
         unknown.
       scratch_bytes: bytes of scratch that the core's kernel requests; None if the layer is not packed.
       note: reason why the layer is not packed; empty if it is packed.
+      constant_bytes: bytes of the constants of an operator that is not a layer; None for layers.
+      shares_weights_of: (subgraph, operator) of the first layer with the same weights; None for that layer itself, and
+        for a layer whose weights no other layer has. Sums count the weights once.
+      stored_with: (subgraph, operator) of the first layer whose packed layer is the same and is stored once; None for
+        that layer itself, and for all others. Sums count the packed layer once.
     """
 
     subgraph: int
@@ -64,6 +77,9 @@ class Row:
     dense_instructions: int | None
     scratch_bytes: int | None
     note: str
+    constant_bytes: int | None = None
+    shares_weights_of: tuple[int, int] | None = None
+    stored_with: tuple[int, int] | None = None
 
     @property
     def sparsity(self) -> float | None:
@@ -121,7 +137,7 @@ def row(decision: Decision) -> Row:
         estimated_instructions=candidate.estimate.instructions if candidate else None,
         dense_instructions=decision.dense_instructions,
         scratch_bytes=candidate.estimate.scratch_bytes if candidate else None,
-        note=decision.note,
+        note=printable(decision.note),
     )
 
 
@@ -137,14 +153,68 @@ def inspected_row(model: schema.ModelT, layer: Layer, cpu: str) -> Row:
     return replace(inspected, layer_bytes=len(tflite.buffer_bytes(model, tensor)))
 
 
+def other_row(other: layer_finder.OtherOperator) -> Row:
+    """Returns the row of an operator that holds constants but is not a layer that could be packed."""
+    nothing: dict[str, Any] = dict.fromkeys(
+        ["rows", "cols", "nonzeros", "dense_bytes", "packed_bytes", "layer_bytes", "bound_bytes"]
+        + ["estimated_instructions", "dense_instructions", "scratch_bytes"]
+    )
+    return Row(
+        subgraph=other.subgraph,
+        operator=other.position,
+        name=other.name,
+        op=printable(other.op),
+        shape=" x ".join(map(str, other.shape)),
+        encoding="dense",
+        coding="dense",
+        note=printable(other.reason),
+        constant_bytes=other.constant_bytes,
+        **nothing,
+    )
+
+
+def complete(model: schema.ModelT, rows: Sequence[Row], stored: Sequence[Hashable | None]) -> tuple[Row, ...]:
+    """Adds the rows of operators that are not layers, and marks the layers that share weights.
+
+    Args:
+      model: the model of the rows, before packing.
+      rows: the rows of its layers.
+      stored: for each row, something that is equal for packed layers that are stored once; None for dense layers.
+
+    Returns:
+      All rows in the order of the model.
+    """
+    first: dict[int, tuple[int, int]] = {}
+    first_stored: dict[Hashable, tuple[int, int]] = {}
+    marked = []
+    for entry, content in zip(rows, stored, strict=True):
+        subgraph = model.subgraphs[entry.subgraph]
+        buffer = subgraph.tensors[subgraph.operators[entry.operator].inputs[1]].buffer
+        place = (entry.subgraph, entry.operator)
+        owner = first.setdefault(buffer, place) if entry.rows is not None else place
+        same = place if content is None else first_stored.setdefault(content, place)
+        marked.append(
+            replace(
+                entry,
+                shares_weights_of=None if owner == place else owner,
+                stored_with=None if same == place else same,
+            )
+        )
+    for other in layer_finder.others(model):
+        place = (other.subgraph, other.position)
+        owner = first.setdefault(other.buffer, place)
+        marked.append(replace(other_row(other), shares_weights_of=None if owner == place else owner))
+    return tuple(sorted(marked, key=lambda entry: (entry.subgraph, entry.operator)))
+
+
 def table(rows: Sequence[Row]) -> str:
     """Formats the rows as lines of plain text, with a header."""
     return _table(rows, io.StringIO())
 
 
-def print_table(rows: Sequence[Row], file: IO[str]) -> None:
-    """Prints the rows to `file` as lines. The header is bold on a terminal."""
-    file.write(_table(rows, file))
+def printed_table(rows: Sequence[Row], file: IO[str]) -> str:
+    """Formats the rows as lines for printing to `file`. The header is bold on a terminal."""
+    return _table(rows, file)
 
 
 def _table(rows: Sequence[Row], file: IO[str]) -> str:
@@ -156,25 +226,32 @@ def _table(rows: Sequence[Row], file: IO[str]) -> str:
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for title, justify in _COLUMNS:
         grid.add_column(title, justify=justify, no_wrap=True)
-    if all(not entry.note for entry in rows):
+    if not any(entry.note or entry.shares_weights_of for entry in rows):
         grid.columns[-1].header = ""
     subgraphs = len({entry.subgraph for entry in rows}) > 1
-    for entry in rows:
-        place = f"{entry.subgraph}.{entry.operator}" if subgraphs else str(entry.operator)
+    names = shortened_names([entry.name for entry in rows])
+
+    def place(subgraph: int, operator: int) -> str:
+        return f"{subgraph}.{operator}" if subgraphs else str(operator)
+
+    for entry, name in zip(rows, names, strict=True):
+        note = entry.note
+        if entry.shares_weights_of:
+            note = f"{note + '; ' if note else ''}weights of #{place(*entry.shares_weights_of)}"
         grid.add_row(
-            place,
-            shortened(entry.name),
+            place(entry.subgraph, entry.operator),
+            name,
             entry.op,
             entry.shape,
             _or_dash(entry.sparsity, "{:.1%}"),
             entry.coding,
-            _or_dash(entry.dense_bytes, "{:,}"),
+            _or_dash(entry.dense_bytes if entry.constant_bytes is None else entry.constant_bytes, "{:,}"),
             _or_dash(entry.packed_bytes, "{:,}"),
             _or_dash(entry.overhead_bits, "{:.2f}"),
             _or_dash(entry.layer_bytes, "{:,}"),
             _or_dash(entry.estimated_instructions, "{:,}"),
             _or_dash(entry.scratch_bytes, "{:,}"),
-            entry.note,
+            note,
         )
     # A large width keeps rich from truncating columns. A long line is better than truncated numbers.
     console = Console(file=file, highlight=False, markup=False, width=1000)
@@ -203,12 +280,36 @@ _COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
 def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]:
     """Returns the lines below the table: the layers that stay dense, the file's bytes `before` and `after`."""
     lines = []
-    kept = Counter(entry.note for entry in rows if entry.layer_bytes is None)
+    kept = Counter(entry.note for entry in rows if entry.layer_bytes is None and entry.constant_bytes is None)
+    others = [
+        0 if entry.shares_weights_of else entry.constant_bytes for entry in rows if entry.constant_bytes is not None
+    ]
     if kept:
         reasons = ", ".join(f"{count} {note}" for note, count in kept.most_common())
         lines.append(f"{sum(kept.values())} layers kept dense: {reasons}")
+    lines += _left_on_the_table(rows)
+    if others:
+        operators = "1 other operator" if len(others) == 1 else f"{len(others)} other operators"
+        lines.append(f"{sum(others):,} bytes of constants in {operators} stay as they are")
     line = f"flash {before:,} -> {after:,} bytes ({(after - before) / before:+.1%})"
     return [*lines, "   ".join([line, *layer_summary(rows, cpu)])]
+
+
+def _left_on_the_table(rows: Sequence[Row]) -> list[str]:
+    """Returns a line if layers that --min-sparsity leaves dense would get smaller, by the bound of their positions."""
+    savings = []
+    for entry in rows:
+        if entry.note.startswith(BELOW_MIN_SPARSITY) and entry.dense_bytes and not entry.shares_weights_of:
+            assert entry.bound_bytes is not None and entry.sparsity is not None
+            saving = entry.dense_bytes - int(_ABOVE_BOUND * entry.bound_bytes) - packing.HEADER_BYTES
+            if saving > 0:
+                savings.append((saving, entry.sparsity))
+    if not savings:
+        return []
+    least = int(100 * min(sparsity for _, sparsity in savings)) / 100
+    count = "1 layer" if len(savings) == 1 else f"{len(savings)} layers"
+    total = sum(saving for saving, _ in savings)
+    return [f"--min-sparsity leaves {count} dense; --min-sparsity {least:g} would save about {total:,} bytes more"]
 
 
 def layer_summary(rows: Sequence[Row], cpu: str) -> list[str]:
@@ -228,17 +329,21 @@ def totals(rows: Sequence[Row]) -> Totals:
     """Sums over the packed layers."""
     packed = [entry for entry in rows if entry.layer_bytes is not None]
 
-    def total(name: str) -> int:
-        return sum(getattr(entry, name) for entry in packed)
+    def total_stored(name: str) -> int:
+        return sum(getattr(entry, name) for entry in packed if not entry.stored_with)
+
+    def total_of_weights(name: str) -> int:
+        places = {(entry.subgraph, entry.operator) for entry in packed}
+        return sum(getattr(entry, name) for entry in packed if entry.shares_weights_of not in places)
 
     instructions = [entry.estimated_instructions for entry in packed]
-    others = [entry.dense_instructions for entry in rows if entry.layer_bytes is None]
+    others = [entry.dense_instructions for entry in rows if entry.layer_bytes is None and entry.constant_bytes is None]
     return Totals(
-        nonzeros=total("nonzeros"),
-        dense_bytes=total("dense_bytes"),
-        packed_bytes=total("packed_bytes"),
-        layer_bytes=total("layer_bytes"),
-        bound_bytes=total("bound_bytes"),
+        nonzeros=total_of_weights("nonzeros"),
+        dense_bytes=total_of_weights("dense_bytes"),
+        packed_bytes=total_stored("packed_bytes"),
+        layer_bytes=total_stored("layer_bytes"),
+        bound_bytes=total_of_weights("bound_bytes"),
         estimated_instructions=_sum_if_known(instructions),
         other_instructions=_sum_if_known(others),
         scratch_bytes=max((entry.scratch_bytes or 0 for entry in packed), default=0),
@@ -260,7 +365,27 @@ def _or_dash(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
+def printable(text: str) -> str:
+    """Replaces control characters. Names and custom codes in a model may contain anything."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def shortened(name: str) -> str:
-    """Shortens a layer's name for printing. It removes the beginning, because the end distinguishes layers."""
-    name = "".join(c if c.isprintable() else "?" for c in name)
+    """Shortens a layer's name for printing. It removes the beginning, because the end distinguishes layers.
+
+    The ends that quantisation-aware training gives to all names are removed first.
+    """
+    name = printable(name)
+    name = _GENERATED_ENDS.sub("", name) or name
     return name if len(name) <= _NAME_WIDTH else "…" + name[1 - _NAME_WIDTH :]
+
+
+def shortened_names(names: Sequence[str]) -> list[str]:
+    """Shortens the names of a table. Different names that would look the same keep their beginning, too."""
+    short = [shortened(name) for name in names]
+    same = {text for text, count in Counter(short).items() if count > 1 and text.startswith("…")}
+    half = _NAME_WIDTH // 2
+    for number, (name, text) in enumerate(zip(names, short, strict=True)):
+        if text in same and len({other for other, t in zip(names, short, strict=True) if t == text}) > 1:
+            short[number] = f"{printable(name)[: half - 1]}…{text[-half:]}"
+    return short

@@ -13,14 +13,31 @@ PACKAGE = Path(__file__).parent
 ROOT = Path.cwd()
 
 # Modules at the bottom, which every room may import.
-BASE = {"custom_ops", "encodings", "graph", "layers", "metrics", "model", "packing", "requantize", "schema"}
+BASE = {
+    "custom_ops",
+    "encodings",
+    "errors",
+    "files",
+    "graph",
+    "layers",
+    "metrics",
+    "model",
+    "packing",
+    "requantize",
+    "schema",
+    "structure",
+}
 # The rooms that each room may import besides itself.
 MAY_IMPORT = {
     "encodings": set(),
     "requantize": set(),
     "schema": set(),
+    "errors": set(),
+    "files": {"errors"},
+    "arrays": {"errors", "files"},
     "metrics": {"encodings"},
-    "model": {"schema"},
+    "structure": {"schema"},
+    "model": {"errors", "files", "schema", "structure"},
     "packing": {"encodings", "requantize"},
     "graph": {"model", "schema"},
     "custom_ops": {"model", "packing", "schema"},
@@ -30,11 +47,14 @@ MAY_IMPORT = {
     "compressing": BASE | {"planning", "passes"},
     "report": BASE | {"planning"},
     "html_report": {"report"},
-    "model_check": {"custom_ops", "model", "schema"},
+    "model_check": {"graph", "model", "schema", "structure"},
     "runtime": {"custom_ops", "model_check"},
-    "verification": {"model", "runtime", "schema"},
-    "api": BASE | {"compressing", "passes", "planning", "report", "runtime", "verification"},
-    "cc_array": {"model"},
+    "isolation": {"model", "runtime"},
+    "layerwise": {"custom_ops", "graph", "isolation", "model", "schema", "verification"},
+    "verification": {"arrays", "custom_ops", "model", "schema"},
+    "api": BASE
+    | {"compressing", "model_check", "passes", "planning", "isolation", "layerwise", "report", "verification"},
+    "cc_array": {"errors", "model"},
 }
 
 

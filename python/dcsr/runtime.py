@@ -26,7 +26,7 @@ from typing import TypeAlias
 from tflite_micro import runtime as stock
 
 from dcsr.custom_ops import CUSTOM_CODES
-from dcsr.model_check import MAX_SCALAR_BYTES, check_model
+from dcsr.model_check import check_model
 
 InterpreterConfig: TypeAlias = stock.InterpreterConfig
 
@@ -82,14 +82,14 @@ class Interpreter(stock.Interpreter):  # type: ignore[misc]
         if isinstance(registerers, list) and _REGISTERER not in registerers:
             registerers = [*registerers, _REGISTERER]
         if arena_size is None:
-            arena_size = max(10 * len(model_data), _MIN_DEFAULT_ARENA)
+            arena_size = default_arena(len(model_data))
         if arena_size < _MIN_ARENA.get(intrepreter_config, 0):
             raise ValueError(f"an arena of {arena_size} bytes is too small for any model")
         # Older wheels do not have the last argument.
         options = [alt_decompression_memory_size] if alt_decompression_memory_size else []
         with _reasons_in_exceptions():
             super().__init__(
-                model_data + bytes(MAX_SCALAR_BYTES),
+                model_data,
                 registerers,
                 arena_size,
                 intrepreter_config,
@@ -146,13 +146,22 @@ def arena_used_bytes(model_data: bytes) -> int:
     Raises:
       ValueError, RuntimeError: if the model cannot be loaded, see `Interpreter`.
     """
-    interpreter = Interpreter.from_bytes(model_data)
+    return arena_of(Interpreter.from_bytes(model_data))
+
+
+def arena_of(interpreter: Interpreter) -> int:
+    """Measures the arena of an interpreter like `arena_used_bytes`. It must have the default configuration."""
     with _captured_stderr("[RecordingMicroAllocator]") as lines:
         interpreter.print_allocations()
     found = re.search(r"Arena allocation total (\d+) bytes", "\n".join(lines))
     if found is None:
         raise RuntimeError(f"the interpreter does not say how much of its arena it uses: {lines}")
     return int(found[1])
+
+
+def default_arena(model_bytes: int) -> int:
+    """Returns the bytes of the arena that a model of this size gets by default."""
+    return max(10 * model_bytes, _MIN_DEFAULT_ARENA)
 
 
 # The library with the ops.

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcsr import model as tflite
-from dcsr import runtime
+from dcsr.arrays import read_npz
+from dcsr.custom_ops import is_custom_op
 from dcsr.model import ModelError
 from dcsr.schema import schema
 
 Array: TypeAlias = NDArray[Any]
+
+
+class Runnable(Protocol):
+    """The methods of an interpreter that a comparison needs."""
+
+    def set_input(self, value: Array, index: int) -> None:
+        """Sets an input."""
+
+    def invoke(self) -> None:
+        """Runs the model once."""
+
+    def get_output(self, index: int) -> Array:
+        """Returns an output."""
 
 
 @dataclass(frozen=True)
@@ -77,28 +88,66 @@ def inputs_of(model: schema.ModelT, name: str) -> list[Input]:
     return inputs
 
 
-def random_samples(inputs: Sequence[Input], samples: int, seed: int) -> list[list[Array]]:
-    """Draws random input sets: integers over the whole range of their type, floats in -10..10.
+class RandomSamples(Sequence[list[Array]]):
+    """Random input sets: integers over the whole range of their type, floats in -10..10.
 
-    Args:
-      inputs: the model's inputs.
-      samples: number of input sets.
-      seed: seed of the random generator.
-
-    Returns:
-      [sample][input], arrays of the inputs' shapes and types.
+    [sample][input], arrays of the inputs' shapes and types. Each set is drawn when it is first asked for, and only the
+    latest is kept: all of them may not fit in memory. The sets have to be taken in order.
     """
-    rng = np.random.default_rng(seed)
 
-    def draw(entry: Input) -> Array:
+    def __init__(self, inputs: Sequence[Input], samples: int, seed: int) -> None:
+        """Takes the model's inputs, the number of input sets, and the seed of the random generator."""
+        self._inputs = inputs
+        self._samples = samples
+        self._rng = np.random.default_rng(seed)
+        self._drawn = -1
+        self._latest: list[Array] = []
+
+    @property
+    def latest(self) -> list[Array]:
+        """The input set that was drawn last."""
+        return self._latest
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < self._samples:
+            raise IndexError(number)
+        if number < self._drawn:
+            raise ValueError("random samples have to be taken in order")
+        while self._drawn < number:
+            self._latest = [self._draw(entry) for entry in self._inputs]
+            self._drawn += 1
+        return self._latest
+
+    def _draw(self, entry: Input) -> Array:
         if entry.dtype == np.bool_:
-            return rng.integers(0, 2, entry.shape).astype(np.bool_)
+            return self._rng.integers(0, 2, entry.shape).astype(np.bool_)
         if np.issubdtype(entry.dtype, np.floating):
-            return rng.uniform(-10, 10, entry.shape).astype(entry.dtype)
+            return self._rng.uniform(-10, 10, entry.shape).astype(entry.dtype)
         info = np.iinfo(entry.dtype)
-        return rng.integers(info.min, info.max, entry.shape, entry.dtype, endpoint=True)
+        return self._rng.integers(info.min, info.max, entry.shape, entry.dtype, endpoint=True)
 
-    return [[draw(entry) for entry in inputs] for _ in range(samples)]
+
+def random_samples(inputs: Sequence[Input], samples: int, seed: int) -> list[list[Array]]:
+    """Returns all input sets of RandomSamples at once: [sample][input]."""
+    return [list(drawn) for drawn in RandomSamples(inputs, samples, seed)]
+
+
+def refusal(model: schema.ModelT, error: Exception) -> str:
+    """Returns the interpreter's reasons as one line, each once, with the names of custom operators that it lacks."""
+    reasons = list(dict.fromkeys(line.strip() for line in str(error).splitlines() if line.strip()))
+    text = "; ".join(reasons)
+    if "op code CUSTOM" in text:
+        names = {tflite.operator_name(model, operator) for _, operator in tflite.operators(model)
+                 if tflite.builtin_code(model, operator) == schema.BuiltinOperator.CUSTOM
+                 and not is_custom_op(model, operator)}  # fmt: skip
+        if names:
+            text += (
+                f": the interpreter lacks the custom operators {', '.join(map(repr, sorted(names)))}, or some of them"
+            )
+    return text
 
 
 def file_samples(path: str | os.PathLike[str], inputs: Sequence[Input]) -> list[list[Array]]:
@@ -110,23 +159,7 @@ def file_samples(path: str | os.PathLike[str], inputs: Sequence[Input]) -> list[
     Raises:
       ModelError: if the file cannot be read or does not fit the inputs.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}") from error
-    except (
-        ValueError,
-        AttributeError,
-        EOFError,
-        TypeError,
-        SyntaxError,
-        MemoryError,
-        tokenize.TokenError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise ModelError(f"{path}: not an .npz file of numbers ({error})") from error
+    arrays = read_npz(path)
     return array_samples(arrays, inputs, str(path))
 
 
@@ -166,8 +199,8 @@ def array_samples(arrays: Mapping[str, Array], inputs: Sequence[Input], where: s
 
 
 def compare(
-    first: runtime.Interpreter,
-    second: runtime.Interpreter,
+    first: Runnable,
+    second: Runnable,
     inputs: Sequence[Input],
     outputs: int,
     samples: Sequence[Sequence[Array]],

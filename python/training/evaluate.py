@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dcsr import isolation, verification
 from dcsr import model as tflite
-from dcsr import runtime, verification
 from dcsr.cli import common
 from training import measuring, plots
 from training.data import cache, images, load
@@ -141,7 +141,8 @@ def _record(
     if missing := [name for index, name in enumerate(names) if not np.any(right & (labels == index))]:
         raise InputError(f"--record {path}: the model tells no sample of {', '.join(missing)} right")
     chosen = [int(np.flatnonzero(right & (labels == index))[0]) for index in range(len(names))]
-    samples = measuring.quantised(runtime.Interpreter.from_bytes(content), inputs[chosen])
+    with isolation.IsolatedInterpreter(content) as interpreter:
+        samples = measuring.quantised(interpreter, inputs[chosen])
     with tflite.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, inputs=samples)
     rows = ",\n".join(

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from dcsr import runtime
+from dcsr import isolation
 from dcsr.model import ModelError
 
 Track = Callable[[Sequence[int]], Iterable[int]]
 
 
-def quantised(interpreter: runtime.Interpreter, inputs: np.ndarray) -> np.ndarray:
+def quantised(interpreter: isolation.IsolatedInterpreter, inputs: np.ndarray) -> np.ndarray:
     """Quantises float inputs [n, ...] to int8 with the scale and zero point of the model's input."""
     details = interpreter.get_input_details(0)
     if np.dtype(details["dtype"]) != np.int8:
@@ -38,16 +38,18 @@ def outputs(content: bytes, inputs: np.ndarray, name: str, track: Track = iter) 
     Raises:
       ModelError: if the interpreter rejects the model.
     """
+    results: list[Any] = []
     try:
-        interpreter = runtime.Interpreter.from_bytes(content)
+        with isolation.IsolatedInterpreter(content) as interpreter:
+            samples = quantised(interpreter, inputs)
+            for number in track(range(len(samples))):
+                interpreter.set_input(samples[number][np.newaxis], 0)
+                interpreter.invoke()
+                results.append(interpreter.get_output(0)[0])
+    except isolation.InterpreterDied as death:
+        raise ModelError(f"{name}: {death}") from death
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
-    samples = quantised(interpreter, inputs)
-    results: list[Any] = []
-    for number in track(range(len(samples))):
-        interpreter.set_input(samples[number][np.newaxis], 0)
-        interpreter.invoke()
-        results.append(np.array(interpreter.get_output(0))[0])
     return np.stack(results)
 
 

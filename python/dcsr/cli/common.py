@@ -1,16 +1,26 @@
-"""Common code of the command-line tools: working directory, exit codes, one-line errors."""
+"""Common code of the command-line tools: working directory, exit codes, one-line errors, output to stdout.
+
+Imports only what is quick to import: `run` imports the tool itself, inside the guard that turns exceptions and signals
+into one line.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from dcsr.model import ModelError
+from dcsr.errors import ModelError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 EXIT_OK = 0
 EXIT_DIFFERENT = 1
@@ -19,15 +29,32 @@ EXIT_BAD_INPUT = 2
 # Prefix of a tool's name in messages: "dcsr " if it was started as a subcommand of dcsr (main.py), else empty.
 command = ""
 
+_MAX_MESSAGE = 2000
+
 _T = TypeVar("_T")
+
+
+class _Ended(BaseException):
+    """SIGTERM or SIGHUP. Not an Exception, so that nothing but the guard and clean-up code handles it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class _Parser(argparse.ArgumentParser):
     """Prints the usage, then the error in one line like all other errors."""
 
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Prints the help. argparse itself ignores errors of stdout."""
+        if file is None:
+            say(self.format_help().rstrip("\n"))
+        else:
+            super().print_help(file)
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (see --help)\n")
+        self.exit(EXIT_BAD_INPUT, f"{one_line(f'{self.prog}: {message} (see --help)')}\n")
 
 
 def parser(tool: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
@@ -42,34 +69,110 @@ def parser(tool: str, description: str, epilog: str = "") -> argparse.ArgumentPa
     )
 
 
-def run(tool: str, main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Runs a tool's main() with the command line and exits with its exit code. Turns exceptions into one-line errors.
+def positive_integer(value: str) -> int:
+    """Parses an argument of at least 1. argparse prints the function's name in error messages."""
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return number
+
+
+def natural_number(value: str) -> int:
+    """Parses an argument of at least 0."""
+    number = int(value)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return number
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    """Adds --timeout, the limit of the interpreter's processor time."""
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="processor time that the TFLM interpreter may take to load a model, and for each inference"
+        " (default: %(default)g)",
+    )
+
+
+def _seconds(value: str) -> float:
+    number = float(value)
+    if not 0 < number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{value} is no number of seconds")
+    return number
+
+
+def run(tool: str, main: str | Callable[[Sequence[str]], int]) -> NoReturn:
+    """Runs a tool with the command line and exits with its exit status. Turns exceptions into one-line errors.
+
+    Exit status: that of main(), 2 for bad usage or input, 130 after SIGINT (Ctrl-C), 143 after SIGTERM, 129 after
+    SIGHUP. It is no error if the reader of stdout closes it.
 
     `bazel run` starts tools in another directory. BUILD_WORKING_DIRECTORY then holds the user's directory.
+
+    Args:
+      tool: name of the tool in messages.
+      main: the tool's function, which takes the arguments and returns an exit status, or the name of a module with
+        such a function `main`.
     """
-    code: int | None = None
+    code = guarded(tool, main, sys.argv[1:])
+    # A signal at exit ends the process without a traceback.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    sys.exit(code)
+
+
+def guarded(tool: str, main: str | Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
+    """Runs a tool like `run`, but returns its exit status."""
     try:
-        if directory := os.environ.get("BUILD_WORKING_DIRECTORY"):
-            os.chdir(directory)
-        _prepare_streams()
-        code = main(sys.argv[1:])
-        sys.stdout.flush()
+        with _ending_signals():
+            if directory := os.environ.get("BUILD_WORKING_DIRECTORY"):
+                os.chdir(directory)
+            _prepare_streams()
+            function = importlib.import_module(main).main if isinstance(main, str) else main
+            try:
+                code = int(function(argv))
+            except SystemExit as exit_:  # of argparse
+                code = exit_.code if isinstance(exit_.code, int) else EXIT_OK
+            say()
+            return code
     except ModelError as error:
-        code = _fail(tool, str(error))
+        return _fail(tool, str(error))
     except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        # The reader of the output has closed it. An exit code that main() returned before stays valid.
-        code = 128 + signal.SIGPIPE if code is None else code
         _discard_output()
+        return 128 + signal.SIGINT
+    except _Ended as ended:
+        _discard_output()
+        return 128 + ended.number
+    except RecursionError:
+        return _fail(tool, "the input is nested too deeply")
     except (OSError, MemoryError) as error:
-        code = _fail(tool, str(error) or "not enough memory")
         _discard_output()
+        return _fail(tool, _reason(error))
     except Exception as error:
         if os.environ.get("DCSR_DEBUG"):
             raise
-        code = _fail(tool, f"internal error: {type(error).__name__}: {error} (DCSR_DEBUG=1 shows where)")
-    sys.exit(code)
+        return _fail(tool, f"internal error: {type(error).__name__}: {error} (DCSR_DEBUG=1 shows where)")
+
+
+@contextlib.contextmanager
+def _ending_signals() -> Iterator[None]:
+    """Turns SIGTERM and SIGHUP into exceptions, so that temporary files and child processes are removed."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        raise _Ended(number)
+
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in former.items():
+        if handler != signal.SIG_IGN:  # nohup
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _prepare_streams() -> None:
@@ -83,15 +186,54 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def say(*lines: str) -> None:
+    """Prints lines to stdout and flushes. If the reader has closed the pipe, the rest of the output is discarded.
+
+    A tool that writes files prints first and then renames them, so that a full device leaves no file behind.
+
+    Raises:
+      OSError: if stdout cannot be written for another reason.
+    """
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+
+
+def note(text: str) -> None:
+    """Prints one line to stderr."""
+    with contextlib.suppress(OSError, ValueError):
+        print(one_line(text), file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """Returns `text` as one printable line of limited length. Names in a model file may contain anything."""
+    text = " ".join(text.split())
+    if len(text) > _MAX_MESSAGE:
+        text = f"{text[: _MAX_MESSAGE // 2]} ... {text[-_MAX_MESSAGE // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _fail(tool: str, message: str) -> int:
-    # Names from a model file may contain line breaks. The message must be one line.
-    print(f"{tool}: {' '.join(message.split())}", file=sys.stderr)
+    note(f"{tool}: {message}")
     return EXIT_BAD_INPUT
+
+
+def _reason(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    where = error.filename if error.filename is not None else "output"
+    return f"{where}: {error.strerror or error}"
 
 
 def _discard_output() -> None:
     """Redirects stdout to os.devnull, so that flushing it at exit cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def progress(description: str) -> Callable[[Sequence[_T]], Iterable[_T]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -13,9 +14,9 @@ import numpy as np
 
 import dcsr
 from dcsr import cc_array, report
-from dcsr import model as tflite
 from dcsr.cli import common, reports
-from dcsr.model import ModelError
+from dcsr.errors import ModelError
+from dcsr.files import Outputs
 from dcsr.planning import cost, settings
 from dcsr.planning.choice import Decision
 
@@ -34,6 +35,8 @@ examples:
   compress model.tflite -o small.tflite --cc firmware/model.cc      also firmware/model.h
 
 exit status: 0 done, 2 bad usage or bad input (nothing is written then)"""
+
+_MAX_NAME_BYTES = 160  # of a layer, in the name of a file
 
 
 def _share(value: str) -> float:
@@ -64,9 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--min-sparsity",
         type=_share,
-        default=settings.DEFAULT_MIN_SPARSITY,
         metavar="S",
-        help="share of zero weights from which on a layer is packed, 0..1 (default: %(default)s)",
+        help="share of zero weights from which on a layer is packed, 0..1"
+        f" (default: {settings.DEFAULT_MIN_SPARSITY}; with --objective size no limit)",
     )
     parser.add_argument(
         "--objective",
@@ -102,60 +105,68 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     arguments = _parser().parse_args(argv)
-    _check_outputs(arguments)
-    result = dcsr.compress(
-        arguments.model,
-        method=arguments.method,
-        min_sparsity=arguments.min_sparsity,
-        objective=arguments.objective,
-        cpu=arguments.cpu,
-        max_scratch=arguments.max_scratch,
-        plan=arguments.plan,
-        strip=arguments.strip,
-        progress=common.progress("packing"),
-    )
-
-    # The model is renamed last. If it exists, all other outputs exist too.
-    with tflite.replacing(arguments.output) as temporary:
-        temporary.write_bytes(result.model)
-        _write_extras(arguments, result)
-
-    report.print_table(result.layers, sys.stdout)
-    for line in result.summary():
-        print(line)
+    inputs = reports.inputs(arguments) + ([arguments.plan] if arguments.plan else [])
+    with Outputs(inputs) as outputs:
+        _check_outputs(arguments, outputs)
+        result = dcsr.compress(
+            arguments.model,
+            method=arguments.method,
+            min_sparsity=arguments.min_sparsity,
+            objective=arguments.objective,
+            cpu=arguments.cpu,
+            max_scratch=arguments.max_scratch,
+            plan=arguments.plan,
+            strip=arguments.strip,
+            progress=common.progress("packing"),
+        )
+        outputs.add(arguments.output, result.model)
+        _add_extras(arguments, result, outputs)
+        outputs.prepare()
+        # Printed before the files appear: if stdout is full, no file is left.
+        table = report.printed_table(result.layers, sys.stdout).rstrip("\n")
+        common.say(table, *result.summary(), _next_step(arguments, result))
+        outputs.commit()
     _warn_of_little_scratch(result)
     _note_slow_layers(result)
-    if any(decision.candidate for decision in result.decisions):
-        paths = shlex.join([arguments.model, arguments.output])
-        verify = f"{common.command}verify" if common.command else "bazel run //python:verify --"
-        print(f"check it:  {verify} {paths}")
-    else:
-        was_sparse = any(done.name == "densify" for done in result.passes)
-        output = "the dense equivalent of the input" if was_sparse else "the input, written anew"
-        print(f"no layer was packed: the output is {output}")
     return common.EXIT_OK
 
 
-def _write_extras(arguments: argparse.Namespace, result: dcsr.Result) -> None:
-    """Writes the outputs of --numpy, --dump-plan, --report, --json and --cc."""
+def _next_step(arguments: argparse.Namespace, result: dcsr.Result) -> str:
+    """Returns the last line of the output: the command that verifies the result, or that nothing was packed."""
+    if any(decision.candidate for decision in result.decisions):
+        paths = common.one_line(shlex.join([arguments.model, arguments.output]))
+        verify = f"{common.command}verify" if common.command else "bazel run //python:verify --"
+        return f"check it:  {verify} {paths}"
+    if any(done.name == "densify" for done in result.passes):
+        return "no layer was packed: the output is the dense equivalent of the input"
+    if arguments.strip:
+        return "no layer was packed: the output is the input, stripped"
+    return "no layer was packed: the output is the input, byte for byte"
+
+
+def _add_extras(arguments: argparse.Namespace, result: dcsr.Result, outputs: Outputs) -> None:
+    """Adds the outputs of --numpy, --dump-plan, --report, --json and --cc."""
     if arguments.numpy:
-        _write_matrices(Path(arguments.numpy), result.decisions)
+        _add_matrices(Path(arguments.numpy), result.decisions, outputs)
     models = {"_before": result.original, "_after": result.model}
-    reports.write(arguments, result.layers, models, arguments.objective)
+    reports.add(outputs, arguments, result.layers, models, arguments.objective)
     if arguments.dump_plan:
-        tflite.write_file(arguments.dump_plan, result.plan())
+        outputs.add(arguments.dump_plan, result.plan())
     if arguments.cc:
-        cc_array.write(Path(arguments.cc), result.model, source=arguments.output)
+        for path, text in cc_array.sources(Path(arguments.cc), result.model, source=arguments.output).items():
+            outputs.add(path, text)
 
 
-def _check_outputs(arguments: argparse.Namespace) -> None:
-    """Raises ModelError if two outputs are the same file, or if the suffix of the C++ source is not known."""
+def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
+    """Raises ModelError if the outputs are not distinct files, or if the suffix of the C++ source is not known."""
     if arguments.cc and Path(arguments.cc).suffix not in cc_array.SUFFIXES:
         raise ModelError(f"{arguments.cc}: expected a name ending in {', '.join(cc_array.SUFFIXES)}")
+    reports.check(arguments, outputs)
     header = Path(arguments.cc).with_suffix(".h") if arguments.cc else None
-    outputs = (arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, header)
-    named = [path for path in outputs if path]
+    paths = (arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, header)
+    named = [path for path in paths if path]
     for path in named:
+        outputs.check(path)
         if sum(os.path.realpath(path) == os.path.realpath(other) for other in named) > 1:
             raise ModelError(f"{path}: is named for two outputs")
 
@@ -171,11 +182,10 @@ def _note_slow_layers(result: dcsr.Result) -> None:
         total_now, total_before = sum(now for _, now, _ in slow), sum(before for _, _, before in slow)
         worst, _, _ = max(slow, key=lambda layer: layer[1] - layer[2])
         layers = "1 packed layer is" if len(slow) == 1 else f"{len(slow)} packed layers are"
-        print(
+        common.note(
             f"note: {layers} estimated to be slower than dense on {result.cpu}: {total_now:,} instead of"
             f" {total_before:,} instructions, most of all '{report.shortened(worst)}'; --objective speed avoids"
-            " that",
-            file=sys.stderr,
+            " that"
         )
 
 
@@ -187,24 +197,22 @@ def _warn_of_little_scratch(result: dcsr.Result) -> None:
         if decision.candidate and decision.candidate.estimate.is_portable
     ]
     if needed:
-        print(
+        common.note(
             f"warning: {len(needed)} layers are left too little scratch for the kernels of {result.cpu} and run on the"
-            f" portable one; --max-scratch {max(needed)} is enough for all",
-            file=sys.stderr,
+            f" portable one; --max-scratch {max(needed)} is enough for all"
         )
 
 
-def _write_matrices(directory: Path, decisions: Sequence[Decision]) -> None:
-    """Writes each matrix as an .npy file. The name holds the subgraph, the operator and the layer's name."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelError(f"{directory}: {error.strerror}") from error
+def _add_matrices(directory: Path, decisions: Sequence[Decision], outputs: Outputs) -> None:
+    """Adds each matrix as an .npy file. The name holds the subgraph, the operator and the layer's name."""
+    outputs.folder(directory)
     for decision in decisions:
         layer = decision.layer
         if layer.matrix is None:
             continue
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in layer.name)[-80:]
-        path = directory / f"{layer.subgraph}_{layer.position:03}_{name}.npy"
-        with tflite.replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, layer.matrix)
+        while len(name.encode()) > _MAX_NAME_BYTES:
+            name = name[1:]
+        content = io.BytesIO()
+        np.save(content, layer.matrix)
+        outputs.add(directory / f"{layer.subgraph}_{layer.position:03}_{name}.npy", content.getvalue())

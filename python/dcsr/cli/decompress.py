@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dcsr
-from dcsr import model as tflite
 from dcsr.cli import common
+from dcsr.files import Outputs, read_bytes
 
 _DESCRIPTION = """\
 Turns a compressed model back into the dense one: tensors, operators, weights, biases and quantisation equal the
@@ -26,8 +26,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("model", metavar="IN.tflite", help="compressed model")
     parser.add_argument("-o", "--output", metavar="OUT.tflite", required=True, help="model to write")
     arguments = parser.parse_args(argv)
-    data = tflite.read_bytes(arguments.model)
-    result = dcsr.decompress(data, name=arguments.model)
-    tflite.write_file(arguments.output, result)
-    print(f"{arguments.model} {len(data):,} -> {arguments.output} {len(result):,} bytes")
+    with Outputs([arguments.model]) as outputs:
+        outputs.check(arguments.output)
+        data = read_bytes(arguments.model)
+        result = dcsr.decompress(data, name=arguments.model)
+        outputs.add(arguments.output, result)
+        outputs.prepare()
+        common.say(f"{arguments.model} {len(data):,} -> {arguments.output} {len(result):,} bytes")
+        outputs.commit()
     return common.EXIT_OK

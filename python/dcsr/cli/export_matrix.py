@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcsr import cc_array, encodings, packing
-from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.cli.matrix_metrics import load_matrix
+from dcsr.errors import ModelError
+from dcsr.files import Outputs
 from dcsr.requantize import quantize_multiplier
 
 _DESCRIPTION = """\
@@ -35,16 +36,20 @@ def main(argv: Sequence[str]) -> int:
     parser = common.parser("export_matrix", _DESCRIPTION, _EPILOG)
     parser.add_argument("weights", metavar="WEIGHTS.npy", help="int8 or int16 array [rows, ...]")
     parser.add_argument("header", metavar="OUT.h")
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
+    parser.add_argument("--seed", type=common.natural_number, default=0, help="of the random numbers (default: 0)")
     arguments = parser.parse_args(argv)
-    matrix = load_matrix(arguments.weights)
-    try:
-        text = header(matrix, Path(arguments.header).stem, arguments.seed)
-    except ValueError as error:
-        raise tflite.ModelError(f"{arguments.weights}: {error}") from error
-    tflite.write_file(arguments.header, text)
-    rows, cols = matrix.shape
-    print(f"{arguments.header}: {rows} x {cols}, {np.count_nonzero(matrix):,} nonzeros")
+    with Outputs([arguments.weights]) as outputs:
+        outputs.check(arguments.header)
+        matrix = load_matrix(arguments.weights)
+        try:
+            text = header(matrix, Path(arguments.header).stem, arguments.seed)
+        except ValueError as error:
+            raise ModelError(f"{arguments.weights}: {error}") from error
+        outputs.add(arguments.header, text)
+        outputs.prepare()
+        rows, cols = matrix.shape
+        common.say(f"{arguments.header}: {rows} x {cols}, {np.count_nonzero(matrix):,} nonzeros")
+        outputs.commit()
     return common.EXIT_OK
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import dcsr
 from dcsr import report
 from dcsr.cli import common, reports
+from dcsr.files import Outputs
 
 _DESCRIPTION = """\
 Prints the layers with weights of a model, compressed or not: operator, shape, sparsity, encoding, bytes of the
@@ -29,9 +30,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("model", metavar="IN.tflite")
     reports.add_arguments(parser)
     arguments = parser.parse_args(argv)
-    inspection = dcsr.inspect(arguments.model, cpu=arguments.cpu)
-    reports.write(arguments, inspection.layers, {"": inspection.model})
-    report.print_table(inspection.layers, sys.stdout)
-    for line in inspection.summary():
-        print(line)
+    with Outputs(reports.inputs(arguments)) as outputs:
+        reports.check(arguments, outputs)
+        inspection = dcsr.inspect(arguments.model, cpu=arguments.cpu)
+        reports.add(outputs, arguments, inspection.layers, {"": inspection.model})
+        outputs.prepare()
+        common.say(report.printed_table(inspection.layers, sys.stdout).rstrip("\n"), *inspection.summary())
+        outputs.commit()
     return common.EXIT_OK

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import dcsr
 from dcsr.cli import common
+from dcsr.errors import ModelError
 
 # Each tool is a module of this folder. It is imported only when it is called, because only `verify` needs the
 # interpreter.
@@ -28,22 +29,25 @@ def _usage() -> str:
 
 
 def main() -> NoReturn:
-    """Runs the tool that the command line names and exits with its exit code."""
-    arguments = sys.argv[1:]
-    if arguments in (["-h"], ["--help"]):
-        print(_usage())
-        sys.exit(common.EXIT_OK)
-    if arguments == ["--version"]:
-        print(f"dcsr {dcsr.__version__}")
-        sys.exit(common.EXIT_OK)
-    if not arguments or arguments[0] not in _TOOLS:
-        what = f"there is no tool {arguments[0]!r}" if arguments else "name a tool"
-        print(f"{_usage()}\n\ndcsr: {what}", file=sys.stderr)
-        sys.exit(common.EXIT_BAD_INPUT)
-    del sys.argv[1]
-    common.command = "dcsr "
-    tool = arguments[0]
-    common.run(tool, importlib.import_module(f"dcsr.cli.{tool}").main)
+    """Runs the tool that the command line names and exits with its exit status."""
+    if len(sys.argv) > 1 and sys.argv[1] in _TOOLS:
+        tool = sys.argv.pop(1)
+        common.command = "dcsr "
+        common.run(tool, f"dcsr.cli.{tool}")
+    common.run("dcsr", _without_tool)
+
+
+def _without_tool(arguments: Sequence[str]) -> int:
+    """Prints the usage or the version; returns the exit status."""
+    if list(arguments) in (["-h"], ["--help"]):
+        common.say(_usage())
+        return common.EXIT_OK
+    if list(arguments) == ["--version"]:
+        common.say(f"dcsr {dcsr.__version__}")
+        return common.EXIT_OK
+    problem = f"there is no tool {arguments[0]!r}" if arguments else "name a tool"
+    print(f"{_usage()}\n", file=sys.stderr)
+    raise ModelError(problem)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import tokenize
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcsr import metrics
-from dcsr import model as tflite
+from dcsr.arrays import read_npy
 from dcsr.cli import common
+from dcsr.errors import ModelError
+from dcsr.files import Outputs
 
 _DESCRIPTION = """\
 Prints the bytes that a weight matrix takes dense, as CSR, BCSR (2x2) and PSR, in every encoding, with zlib and as dCSR
@@ -32,31 +32,37 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("weights", metavar="WEIGHTS.npy")
     parser.add_argument("--json", metavar="REPORT.json", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
-    matrix = load_matrix(arguments.weights)
-    try:
-        sizes = metrics.measure(matrix)
-    except ValueError as error:
-        raise tflite.ModelError(f"{arguments.weights}: {error}") from error
-    nonzeros = int(np.count_nonzero(matrix))
-    if arguments.json:
-        report = {"rows": matrix.shape[0], "cols": matrix.shape[1], "nonzeros": nonzeros}
-        text = json.dumps(report | {"bytes": sizes}, indent=2) + "\n"
-        tflite.write_file(arguments.json, text)
+    with Outputs([arguments.weights]) as outputs:
+        if arguments.json:
+            outputs.check(arguments.json)
+        matrix = load_matrix(arguments.weights)
+        try:
+            sizes = metrics.measure(matrix)
+        except ValueError as error:
+            raise ModelError(f"{arguments.weights}: {error}") from error
+        nonzeros = int(np.count_nonzero(matrix))
+        if arguments.json:
+            report = {"rows": matrix.shape[0], "cols": matrix.shape[1], "nonzeros": nonzeros}
+            outputs.add(arguments.json, json.dumps(report | {"bytes": sizes}, indent=2) + "\n")
+        outputs.prepare()
+        common.say(*_lines(arguments.weights, matrix, sizes))
+        outputs.commit()
+    return common.EXIT_OK
 
+
+def _lines(path: str, matrix: NDArray[Any], sizes: dict[str, int]) -> Iterator[str]:
+    """Yields the lines of the table."""
     rows, cols = matrix.shape
-    print(
-        f"{arguments.weights}: {matrix.dtype} {rows} x {cols}, {nonzeros:,} nonzeros"
-        f" ({1 - nonzeros / matrix.size:.1%} zeros)"
-    )
-    print(f"{'scheme':<18}{'bytes':>14}{'of dense':>10}{'overhead bits/nz':>18}")
+    nonzeros = int(np.count_nonzero(matrix))
+    yield f"{path}: {matrix.dtype} {rows} x {cols}, {nonzeros:,} nonzeros ({1 - nonzeros / matrix.size:.1%} zeros)"
+    yield f"{'scheme':<18}{'bytes':>14}{'of dense':>10}{'overhead bits/nz':>18}"
     for scheme, size in sizes.items():
         part = "." in scheme
         overhead = "-"
         if nonzeros and not part:
             overhead = f"{8 * (size - nonzeros * matrix.itemsize) / nonzeros:.2f}"
         label = f"  {scheme.split('.')[1]}" if part else scheme
-        print(f"{label:<18}{size:>14,}{size / matrix.nbytes:>10.4f}{overhead:>18}")
-    return common.EXIT_OK
+        yield f"{label:<18}{size:>14,}{size / matrix.nbytes:>10.4f}{overhead:>18}"
 
 
 def load_matrix(path: str) -> NDArray[Any]:
@@ -65,17 +71,8 @@ def load_matrix(path: str) -> NDArray[Any]:
     Raises:
       ModelError: if the file cannot be read or does not hold such a matrix.
     """
-    try:
-        matrix = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise tflite.ModelError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, SyntaxError, MemoryError, tokenize.TokenError, zipfile.BadZipFile) as error:
-        raise tflite.ModelError(f"{path}: not a .npy file of numbers ({error})") from error
-    if not isinstance(matrix, np.ndarray):
-        raise tflite.ModelError(f"{path}: an .npz archive; give one .npy of it")
+    matrix = read_npy(path)
     matrix = matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
     if matrix.dtype not in (np.int8, np.int16) or matrix.ndim < 2 or not matrix.size:
-        raise tflite.ModelError(
-            f"{path}: {matrix.dtype} with shape {list(matrix.shape)}; expected an int8 or int16 matrix"
-        )
+        raise ModelError(f"{path}: {matrix.dtype} with shape {list(matrix.shape)}; expected an int8 or int16 matrix")
     return matrix.reshape(matrix.shape[0], -1)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dcsr import html_report, report
 from dcsr import model as tflite
-from dcsr.model import ModelError
+from dcsr.cli import common
+from dcsr.errors import ModelError
+from dcsr.files import Outputs, read_bytes
 from dcsr.planning import cost
 from dcsr.report import Row
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds --cpu, --report, --json and --comparison."""
+    """Adds --cpu, --report, --json, --comparison and --timeout."""
     parser.add_argument(
         "--cpu",
         choices=cost.CPUS,
@@ -33,14 +34,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TFLM.json",
         help="with --report: what benchmarks/tflm_compression --json wrote, to be shown for this model",
     )
+    common.add_timeout(parser)
 
 
-def write(
-    arguments: argparse.Namespace, rows: Sequence[Row], models: dict[str, bytes], objective: str | None = None
+def inputs(arguments: argparse.Namespace) -> list[str]:
+    """Returns the paths of the files that a tool with these options reads."""
+    return [path for path in (arguments.model, arguments.comparison) if path]
+
+
+def check(arguments: argparse.Namespace, outputs: Outputs) -> None:
+    """Checks the options before any work is done.
+
+    Raises:
+      ModelError: if --comparison was given without --report, or if a report would overwrite another file of the call.
+    """
+    if arguments.comparison and not arguments.report:
+        raise ModelError(f"{arguments.comparison}: --comparison is for --report")
+    for path in (arguments.json, arguments.report):
+        if path:
+            outputs.check(path)
+
+
+def add(
+    outputs: Outputs,
+    arguments: argparse.Namespace,
+    rows: Sequence[Row],
+    models: dict[str, bytes],
+    objective: str | None = None,
 ) -> None:
-    """Writes the outputs of --report and --json. Measures the arena of the models in the interpreter.
+    """Adds the outputs of --report and --json. Measures the arena of the models in the interpreter.
 
     Args:
+      outputs: the outputs of the call.
       arguments: the options of add_arguments, and `model`, the path of the input.
       rows: the layers.
       models: {suffix of keys in the JSON: content of the model}; the suffixes are `_before` and `_after`, or "" for a
@@ -48,21 +73,25 @@ def write(
       objective: objective of compress; None for inspect.
 
     Raises:
-      ModelError: if a file cannot be read or written, or if --comparison was given without --report.
+      ModelError: if the file of --comparison cannot be read.
     """
-    if arguments.comparison and not arguments.report:
-        raise ModelError(f"{arguments.comparison}: --comparison is for --report")
     if not (arguments.report or arguments.json):
         return
     comparison = _comparison(arguments.comparison, arguments.model) if arguments.comparison else []
-    arenas = {suffix: _arena_bytes(data) for suffix, data in models.items()}
+    arenas: dict[str, int | None] = {}
+    reasons: dict[str, None] = {}
+    for suffix, data in models.items():
+        arenas[suffix], reason = _arena_bytes(data, arguments.timeout)
+        reasons[reason] = None
+    for reason in filter(None, reasons):
+        common.note(f"arena not measured: {reason}")
     if arguments.json:
         numbers: dict[str, object] = {"model": arguments.model, "cpu": arguments.cpu}
         numbers |= {f"file_bytes{suffix}": len(data) for suffix, data in models.items()}
         numbers |= {f"arena_bytes{suffix}": arena for suffix, arena in arenas.items()}
         if objective:
             numbers["objective"] = objective
-        tflite.write_file(arguments.json, json.dumps(report.as_json(rows, **numbers), indent=2) + "\n")
+        outputs.add(arguments.json, json.dumps(report.as_json(rows, **numbers), indent=2) + "\n")
     if arguments.report:
         page = html_report.Page(
             title=Path(arguments.model).name,
@@ -72,28 +101,27 @@ def write(
             arena_bytes=list(arenas.values()),
             comparison=comparison,
         )
-        tflite.write_file(arguments.report, html_report.render(page, rows))
+        outputs.add(arguments.report, html_report.render(page, rows))
 
 
-def _arena_bytes(data: bytes) -> int | None:
-    """Returns the bytes of arena that the model uses. If it cannot be loaded, prints a line and returns None."""
+def _arena_bytes(data: bytes, timeout: float) -> tuple[int | None, str]:
+    """Returns (bytes of arena that the model uses, ""); if it cannot be loaded, (None, the reason)."""
     # Imported here because it is slow to import and needs a compiled library.
-    from dcsr import runtime
+    from dcsr import isolation, verification
 
     try:
-        return runtime.arena_used_bytes(data)
+        return isolation.arena_used_bytes(data, timeout), ""
     except (RuntimeError, ValueError) as error:
-        print(f"arena not measured: {' '.join(str(error).split())}", file=sys.stderr)
-        return None
+        return None, verification.refusal(tflite.parse(data, "model"), error)
 
 
 def _comparison(path: str, model: str) -> list[dict[str, Any]]:
     """Returns the entry of a model from a file that benchmarks/tflm_compression wrote."""
     try:
         entries: dict[str, list[dict[str, Any]]] = {
-            entry["model"]: entry["ways"] for entry in json.loads(tflite.read_bytes(path))
+            entry["model"]: entry["ways"] for entry in json.loads(read_bytes(path))
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not what benchmarks/tflm_compression --json writes ({error!r})") from error
     if Path(model).stem not in entries:
         raise ModelError(f"{path}: has no model {Path(model).stem}; it has {', '.join(entries) or 'none'}")

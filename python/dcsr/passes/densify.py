@@ -15,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcsr import model as tflite
-from dcsr.graph import Graph, TensorEdit, byte_vector, indices
+from dcsr.graph import Graph, TensorEdit, byte_vector, indices, length
 from dcsr.model import ModelError
 from dcsr.passes import Done
 from dcsr.schema import enum_name, schema
 
 _DENSIFY = schema.BuiltinOperator.DENSIFY
 _MAX_ELEMENTS = (1 << 31) - 1  # a larger int8 tensor would not fit in a flatbuffer
+# Limit of the elements of all sparse tensors of a model: so many, and so many times the bytes of its buffers.
+_MAX_EXPANDED = 1 << 20
+_MAX_EXPANSION = 200
 
 
 def is_sparse(model: schema.ModelT) -> bool:
@@ -178,6 +181,11 @@ def _expand_tensors(graph: Graph, name: str) -> list[str]:
     model = graph.model
     contents: dict[int, bytes] = {}  # {id of the tensor: all its elements}
     expanded = []
+    sparse_tensors = [t for subgraph in model.subgraphs for t in subgraph.tensors or [] if t.sparsity is not None]
+    stored = sum(length(buffer.data) for buffer in model.buffers)
+    limit = _MAX_EXPANDED + _MAX_EXPANSION * stored
+    if sum(math.prod(indices(tensor.shape)) for tensor in sparse_tensors) > limit:
+        raise ModelError(f"{name}: its sparse tensors have more than {limit:,} elements, too many for {stored:,} bytes")
     for s, subgraph in enumerate(model.subgraphs):
         for t, tensor in enumerate(subgraph.tensors or []):
             if tensor.sparsity is not None:

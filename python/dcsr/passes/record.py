@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
-from dcsr import packing
+from dcsr import packing, structure
 from dcsr.custom_ops import CUSTOM_CODES
 from dcsr.graph import Graph, byte_vector, indices
 from dcsr.layers import Layer
@@ -27,7 +27,9 @@ from dcsr.schema import schema
 RECORD_NAME = b"dcsr_original"
 RECORD_VERSION = 2
 _READABLE_VERSIONS = (1, 2)  # version 1 has either all scales of a tensor or none
-_MAX_RECORD_BYTES = 1 << 28  # size of the decompressed record; no real model has a larger one
+# Limit of the decompressed record: so many bytes, and so many times its compressed size. Names compress well.
+_MAX_RECORD_BYTES = 1 << 20
+_MAX_RECORD_EXPANSION = 100
 
 
 class Recorder:
@@ -156,22 +158,24 @@ def restore(model: schema.ModelT, name: str) -> tuple[schema.ModelT, Done]:
         )
     try:
         record = unpack_record(model.buffers[entries[0].buffer].data)
-        changes = _restore(Graph(model), record, entries[0])
+        layers = {(layer.subgraph, layer.position): layer for layer in layer_finder.find(model)}
+        changes = _restore(Graph(model), record, entries[0], layers)
         return tflite.parse(tflite.serialize(model), name), Done("restore", tuple(changes), can_be_undone=False)
-    except ModelError:
-        raise
+    except ModelError as error:
+        raise ModelError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
     except Exception as error:  # a damaged record can raise any exception
         raise ModelError(f"{name}: the record of the original is damaged ({error})") from error
 
 
-def _restore(graph: Graph, record: schema.ModelT, entry: schema.MetadataT) -> list[str]:
-    """Undoes pack on the graph. Returns a line for each restored operator."""
+def _restore(
+    graph: Graph, record: schema.ModelT, entry: schema.MetadataT, layers: dict[tuple[int, int], Layer]
+) -> list[str]:
+    """Undoes pack on the graph, whose `layers` are given by place. Returns a line for each restored operator."""
     model = graph.model
     if record.version not in _READABLE_VERSIONS:
         raise ValueError(f"it is of version {record.version}, this tool reads {RECORD_VERSION}")
     if len(record.subgraphs) != len(model.subgraphs):
         raise ValueError("wrong number of subgraphs")
-    layers = {(layer.subgraph, layer.position): layer for layer in layer_finder.find(model)}
 
     model.metadata = [e for e in model.metadata if e is not entry] or None
     packed = {
@@ -260,7 +264,9 @@ def unpack_record(data: NDArray[np.uint8]) -> schema.ModelT:
       ValueError, zlib.error: if `data` is not a complete zlib stream, or if it is too large.
     """
     inflater = zlib.decompressobj()
-    raw = inflater.decompress(bytes(data), _MAX_RECORD_BYTES)
+    content = bytes(data)
+    raw = inflater.decompress(content, _MAX_RECORD_BYTES + _MAX_RECORD_EXPANSION * len(content))
     if not inflater.eof:
-        raise ValueError("incomplete zlib stream")
+        raise ValueError("incomplete zlib stream, or too large a record")
+    structure.check(raw, refuse_newer=False)
     return schema.ModelT.InitFromPackedBuf(raw, 0)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
 from dcsr import encodings, packing
 from dcsr import layers as layer_finder
+from dcsr.encodings import Streams
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
 from dcsr.planning import cost, workload
 from dcsr.planning.settings import AUTO, NONE, Override, Settings, place
 from dcsr.schema import schema
+
+# Begins the reason of layers that are not sparse enough.
+BELOW_MIN_SPARSITY = "below --min-sparsity"
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,20 @@ class Candidate:
         return packing.pack(self.packed)
 
 
-def candidates(model: schema.ModelT, layer: Layer, settings: Settings) -> list[Candidate] | str:
+Encoded: TypeAlias = dict[tuple[int, tuple[int, ...], str], list[Streams]]
+
+
+def candidates(
+    model: schema.ModelT, layer: Layer, settings: Settings, encoded: Encoded | None = None
+) -> list[Candidate] | str:
     """Encodes a layer in all ways that the settings allow.
+
+    Args:
+      model: the model of the layer.
+      layer: the layer.
+      settings: the settings of the plan.
+      encoded: the encoded weights of the model's layers so far, {(buffer, shape, method): streams}; this layer's are
+        added. Layers that share weights are then encoded once.
 
     Returns:
       At least one candidate, or the reason why the layer stays dense.
@@ -54,11 +71,16 @@ def candidates(model: schema.ModelT, layer: Layer, settings: Settings) -> list[C
     zeros = matrix.size - np.count_nonzero(matrix)
     by_name = planned and override.method != AUTO
     if not by_name and zeros < settings.min_sparsity * matrix.size:
-        return f"below --min-sparsity {100 * settings.min_sparsity:g} %"
+        return f"{BELOW_MIN_SPARSITY} {100 * settings.min_sparsity:g} %"
     shape = workload.shape(model, layer)
     found: list[Candidate] = []
     names = encodings.candidates(None if override.method == AUTO else override.method)
-    for streams in encodings.encode_all(matrix, names):
+    weights = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
+    key = (weights.buffer, matrix.shape, override.method)
+    known = {} if encoded is None else encoded
+    if key not in known:
+        known[key] = list(encodings.encode_all(matrix, names))
+    for streams in known[key]:
         # Candidates differ only in their streams.
         if found:
             packed = dataclasses.replace(found[0].packed, streams=streams)

@@ -93,7 +93,8 @@ def decide(
         elif saves and not _group_saves(model, group):
             group = [smallest(number) for number in numbers]
             if not _group_saves(model, group):
-                group = [_dense(decision, _SAVES_NOTHING) for decision in group]
+                shared = f": {len(group)} operators share the weights" if len(group) > 1 else ""
+                group = [_dense(decision, _SAVES_NOTHING + shared) for decision in group]
         for number, decision in zip(numbers, group, strict=True):
             decisions[number] = decision
 

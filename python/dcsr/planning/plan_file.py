@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from dcsr import model as tflite
+from dcsr.errors import ModelError
+from dcsr.files import read_bytes
 from dcsr.layers import Layer
-from dcsr.model import ModelError
 from dcsr.planning import cost
 from dcsr.planning.choice import Decision
 from dcsr.planning.settings import AUTO, NONE, Override, methods, place
 from dcsr.schema import schema
 
 _PLAN_VERSION = 1
+_MAX_PLAN_BYTES = 1 << 18  # thousands of entries
+_MAX_QUOTED = 200
 _ENTRY_KEYS = {"tensor", "subgraph", "method", "scratch"}
 
 
@@ -36,19 +38,12 @@ def read_plan(
     Raises:
       ModelError: if the file cannot be read or is not a plan, or if an entry does not fit the model.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelError(f"{path}: not YAML ({error})") from error
+    content = _read_yaml(path)
     if not isinstance(content, dict) or content.get("version") != _PLAN_VERSION:
         raise ModelError(f"{path}: not a plan: expected 'version: {_PLAN_VERSION}' and a list 'tensors'")
     entries = content.get("tensors") or []
     if unknown := set(map(str, content)) - {"version", "tensors"}:
-        raise ModelError(f"{path}: unknown key '{sorted(unknown)[0]}'; a plan has 'version' and 'tensors'")
+        raise ModelError(f"{path}: unknown key '{_quoted(sorted(unknown)[0])}'; a plan has 'version' and 'tensors'")
     if not isinstance(entries, list):
         raise ModelError(f"{path}: 'tensors' is not a list")
     overrides: dict[tuple[int, int], Override] = {}
@@ -64,18 +59,49 @@ def read_plan(
     return overrides
 
 
+def _read_yaml(path: str | os.PathLike[str]) -> Any:
+    """Reads a YAML file without aliases, which make a small file as large as one likes.
+
+    Raises:
+      ModelError: if the file cannot be read, is too large, or is not YAML.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """Refuses aliases."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            """Composes a node, which must not be an alias."""
+            if self.check_event(yaml.events.AliasEvent):
+                raise yaml.YAMLError("it has an alias, which a plan does not need")
+            return super().compose_node(parent, index)
+
+    try:
+        text = read_bytes(path, _MAX_PLAN_BYTES).decode()
+        return yaml.load(text, Loader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        # The constructors of YAML's types raise whatever the Python type raises.
+        raise ModelError(f"{path}: not YAML ({_quoted(str(error))})") from error
+
+
+def _quoted(text: str) -> str:
+    """Returns at most 200 characters of `text`."""
+    return text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + "..."
+
+
 def _override(entry: Any, where: str) -> Override:
     if not isinstance(entry, dict) or "tensor" not in entry:
         raise ModelError(f"{where}: expected 'tensor: NAME or INDEX' with 'method', 'scratch' or both")
     if unknown := set(map(str, entry)) - _ENTRY_KEYS:
-        raise ModelError(f"{where}: unknown key '{sorted(unknown)[0]}'; known are {', '.join(sorted(_ENTRY_KEYS))}")
+        key = _quoted(sorted(unknown)[0])
+        raise ModelError(f"{where}: unknown key '{key}'; known are {', '.join(sorted(_ENTRY_KEYS))}")
     method, scratch = entry.get("method", AUTO), entry.get("scratch")
     if method is None:  # YAML's null
         method = NONE
     if str(method) not in methods():
-        raise ModelError(f"{where}: unknown method '{method}'; known are {', '.join(methods())}")
+        raise ModelError(f"{where}: unknown method '{_quoted(str(method))}'; known are {', '.join(methods())}")
     if scratch is not None and (type(scratch) is not int or not 0 <= scratch < 1 << 32):
-        raise ModelError(f"{where}: scratch is a number of bytes, not {scratch!r}")
+        raise ModelError(f"{where}: scratch is a number of bytes, not {_quoted(repr(scratch))}")
     return Override(str(method), scratch)
 
 
@@ -83,9 +109,9 @@ def _find(entry: dict[str, Any], model: schema.ModelT, layers: Sequence[Layer], 
     """Returns the layer whose weights an entry names."""
     wanted, subgraph = entry["tensor"], entry.get("subgraph")
     if type(wanted) not in (int, str):
-        raise ModelError(f"{where}: 'tensor' is a name or an index, not {wanted!r}")
+        raise ModelError(f"{where}: 'tensor' is a name or an index, not {_quoted(repr(wanted))}")
     if subgraph is not None and type(subgraph) is not int:
-        raise ModelError(f"{where}: 'subgraph' is an index, not {subgraph!r}")
+        raise ModelError(f"{where}: 'subgraph' is an index, not {_quoted(repr(subgraph))}")
 
     def matches(layer: Layer) -> bool:
         s, index = place(layer)
@@ -95,20 +121,19 @@ def _find(entry: dict[str, Any], model: schema.ModelT, layers: Sequence[Layer], 
             return index == wanted and (subgraph is not None or s == 0)
         return wanted in (layer.name, tflite.text(model.subgraphs[s].tensors[index].name))
 
+    shown = _quoted(repr(wanted))
     # One entry is for all operators that share a weight tensor.
     found = {place(layer): layer for layer in layers if matches(layer)}
     if not found:
         known = ", ".join(f"{place(layer)[1]} '{layer.name}'" for layer in layers[:4])
         more = ", ..." if len(layers) > 4 else ""
         raise ModelError(
-            f"{where}: {model_name} has no layer whose weights are tensor {wanted!r}; it has {known or 'none'}{more}"
+            f"{where}: {model_name} has no layer whose weights are tensor {shown}; it has {known or 'none'}{more}"
             " (compress --dump-plan lists all)"
         )
     if len(found) > 1:
         indices = ", ".join(f"{s}: {index}" for s, index in sorted(found))
-        raise ModelError(
-            f"{where}: tensor {wanted!r} is the name of several (subgraph: index {indices}); give the index"
-        )
+        raise ModelError(f"{where}: tensor {shown} is the name of several (subgraph: index {indices}); give the index")
     return next(iter(found.values()))
 
 

@@ -27,8 +27,8 @@ def kept_instructions(model: schema.ModelT, layer: Layer, cpu: str) -> int:
 def outputs_and_products(model: schema.ModelT, layer: Layer) -> tuple[int, int]:
     """Returns (number of output values, products (MACs) per output value) of the dense layer."""
     products = math.prod(map(int, layer.shape[1:]))
-    if layer.is_depthwise:
-        products //= layer.shape[-1]
+    if layer.is_depthwise and layer.shape:
+        products //= max(layer.shape[-1], 1)
     return math.prod(_dimensions(model, layer, layer.operator.outputs[0])), products
 
 
