@@ -1,18 +1,22 @@
-"""Tests the package in a clean virtual environment: its tag, its dependencies, `import dcsr`, the command `dcsr`.
+"""Tests the package: its metadata and tag, and in a clean virtual environment `import dcsr` and the command `dcsr`.
 
 The dependencies are those of the lock file. They come from Bazel's folders, so nothing is downloaded.
 """
 
 from __future__ import annotations
 
+import email
 import os
+import platform
+import re
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from pathlib import Path
 
+import elf_symbols
+import numpy as np
 import pytest
 
 ROOT = Path.cwd()
@@ -50,20 +54,80 @@ def _environment(wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("venv") / "clean"
     venv.create(folder, with_pip=True)
     site = next(folder.glob("lib/python3*/site-packages"))
-    dependencies = [path for path in sys.path if path.endswith("/site")]
+    dependencies = [path for path in sys.path if path.endswith("/site") and "/pip_packaging/" not in path]
     assert dependencies
     (site / "dependencies.pth").write_text("".join(f"{os.path.abspath(path)}\n" for path in dependencies))
     run(folder / "bin/pip", "install", "--no-index", "--no-deps", "--disable-pip-version-check", wheel, cwd=folder)
     return folder
 
 
-def test_tag_is_this_platform_and_any_python_3(wheel):
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    assert wheel.name.endswith(f"-py3-none-{platform}.whl")
+def information(wheel: Path, name: str) -> str:
     with zipfile.ZipFile(wheel) as archive:
-        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/WHEEL")]
-        text = archive.read(name).decode()
-    assert f"Tag: py3-none-{platform}" in text
+        (path,) = [path for path in archive.namelist() if path.endswith(f".dist-info/{name}")]
+        return archive.read(path).decode()
+
+
+def readelf(option: str, library: Path) -> str:
+    return subprocess.run(["readelf", option, library], capture_output=True, text=True, check=True).stdout
+
+
+def test_tag_is_any_python_3_and_the_oldest_glibc_with_all_symbols(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        libraries = [Path(archive.extract(name, tmp_path)) for name in archive.namelist() if name.endswith(".so")]
+    assert len(libraries) == 2
+    versions, linked = set(), set()
+    for library in libraries:
+        versions |= set(re.findall(r"Name: (\w+_[\d.]+) ", readelf("--version-info", library)))
+        linked |= set(re.findall(r"NEEDED.*\[(.*)\]", readelf("--dynamic", library)))
+    assert linked <= {"libc.so.6", "libm.so.6"}
+    minors = [int(re.fullmatch(r"GLIBC_2\.(\d+)(\.\d+)?", version)[1]) for version in versions]
+    tag = f"py3-none-manylinux_2_{max(17, *minors)}_{platform.machine()}"
+    assert wheel.name.endswith(f"-{tag}.whl")
+    assert f"Tag: {tag}\n" in information(wheel, "WHEEL")
+    # This machine's glibc has them.
+    assert max(minors) <= int(platform.libc_ver()[1].split(".")[1])
+
+
+def test_symbol_versions_are_those_that_readelf_prints():
+    """For the libraries of numpy, some of which need more than glibc."""
+    libraries = [path for path in Path(np.__file__).parents[1].glob("**/*.so*") if path.is_file()]
+    assert len(libraries) > 10
+    for library in libraries:
+        linked, versions = elf_symbols.needed(library.read_bytes())
+        assert linked == set(re.findall(r"NEEDED.*\[(.*)\]", readelf("--dynamic", library)))
+        needs = readelf("--version-info", library).partition("Version needs section")[2]
+        assert versions == set(re.findall(r"Name: (\S+) ", needs)), library
+
+
+def test_libraries_that_need_more_than_glibc_are_refused(tmp_path):
+    for library in Path(np.__file__).parents[1].glob("numpy.libs/*openblas*"):
+        with pytest.raises(elf_symbols.LibraryError, match="openblas.*: (needs|is linked with)"):
+            elf_symbols.glibc_minor([library])
+        break
+    else:
+        pytest.fail("numpy has no OpenBLAS")
+    (tmp_path / "text.so").write_text("no library")
+    with pytest.raises(elf_symbols.LibraryError, match=r"text\.so: it is no 64-bit little-endian ELF file"):
+        elf_symbols.glibc_minor([tmp_path / "text.so"])
+
+
+def test_metadata_is_fit_for_an_index(wheel):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    check = [sys.executable, "-m", "twine", "check", "--strict", str(wheel)]
+    result = subprocess.run(check, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0 and "PASSED" in result.stdout, result.stdout + result.stderr
+    metadata = email.message_from_string(information(wheel, "METADATA"))
+    assert metadata["Author"] == "The dCSR authors"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == ">=3.10"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload().strip() == (ROOT / "python/package_readme.md").read_text().strip()
+    # The readme is shown without the repository, so links into it would be dead.
+    assert all(link.startswith("https://") for link in re.findall(r"\]\(([^)]+)\)", metadata.get_payload()))
+    minors = {int(minor) for minor in re.findall(r"Python :: 3\.(\d+)", "\n".join(metadata.get_all("Classifier")))}
+    locked = (ROOT / "third_party/python/requirements_lock.txt").read_text()
+    first, last = map(int, re.search(r"For CPython 3\.(\d+) to 3\.(\d+) ", locked).groups())
+    assert minors == set(range(first, last + 1))
 
 
 def test_package_has_the_plugin_and_no_test(wheel):

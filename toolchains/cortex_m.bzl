@@ -129,6 +129,7 @@ def cortex_m_test(
     """A test built for a core and run in a simulator.
 
     It passes if main() returns 0. It fails on any other status, a failed assert(), a fault or a timeout.
+    `--//toolchains:simulator=none` skips it.
     `bazel build --platforms=//toolchains:CORE` of NAME.elf builds the firmware itself.
 
     Args:
@@ -163,6 +164,7 @@ def cortex_m_test(
         startup = startup,
         testonly = True,
     )
+    compatible_with = kwargs.pop("target_compatible_with", [])
     _emulated_test(
         name = name,
         cpu = cpu,
@@ -171,6 +173,10 @@ def cortex_m_test(
         firmware = name + ".elf",
         size = size,
         tags = tags,
+        target_compatible_with = compatible_with + select({
+            _TOOLCHAINS + "without_simulator": [_TOOLCHAINS + "simulator_is_there"],
+            "//conditions:default": [],
+        }),
         timeout_seconds = timeout_seconds,
         **kwargs
     )

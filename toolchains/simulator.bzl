@@ -1,6 +1,7 @@
 """The build setting //toolchains:simulator."""
 
-SIMULATORS = ["auto", "fvp", "qemu"]
+# "none": there is none on this machine, and Bazel skips the tests that need one.
+SIMULATORS = ["auto", "fvp", "none", "qemu"]
 
 SimulatorInfo = provider(
     doc = "Which simulator runs the tests.",

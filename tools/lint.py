@@ -1,4 +1,4 @@
-"""Checks all sources: clang-format for C and C++, ruff for Python, and mypy for the package dcsr.
+"""Checks all sources: clang-format for C and C++, ruff for Python, mypy for the package dcsr, load() in Bazel's files.
 
 bazel run //tools:lint            reports problems; exit status 1 if there are any
 bazel run //tools:lint -- --fix   corrects what can be corrected automatically
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import build_files
 import clang_format
 import ruff
 
@@ -22,14 +23,14 @@ UNTYPED = r"(_test\.py$|/testing/)"  # within
 
 
 def sources(root: Path) -> list[str]:
-    """Returns the C, C++ and Python files below `root`, relative to it."""
+    """Returns the C, C++, Python and Bazel files below `root`, relative to it."""
     found = []
     for folder, subfolders, files in os.walk(root):
         # Skip hidden folders (Git, caches) and bazel-* (links to Bazel's outputs).
         subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "bazel-")))
         for file in sorted(files):
             path = Path(folder, file)
-            if path.suffix in C_SUFFIXES | {".py"}:
+            if path.suffix in C_SUFFIXES | {".py"} or build_files.is_build_file(path):
                 found.append(str(path.relative_to(root)))
     return found
 
@@ -40,7 +41,7 @@ def commands(files: Sequence[str], *, fix: bool) -> list[list[str]]:
     # pip installs it in bin/, beside the package.
     linter = str(Path(ruff.__file__).parents[1] / "bin/ruff")
     c_files = [file for file in files if Path(file).suffix in C_SUFFIXES]
-    python_files = [file for file in files if Path(file).suffix not in C_SUFFIXES]
+    python_files = [file for file in files if Path(file).suffix == ".py"]
     found = []
     if c_files:
         found.append([formatter, *(["-i"] if fix else ["--dry-run", "-Werror"]), *c_files])
@@ -60,7 +61,9 @@ def main() -> int:
     fix = parser.parse_args().fix
     root = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
     files = sources(root)
-    failures = 0
+    problems = build_files.problems(root, [file for file in files if build_files.is_build_file(Path(file))])
+    print("\n".join(problems), end="\n" if problems else "")
+    failures = len(problems)
     # Packages that mypy is to find, itself among them.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     for command in commands(files, fix=fix):

@@ -1,7 +1,7 @@
 """Builds the Python package: `bazel run //python:wheel` writes dist/dcsr-VERSION-py3-none-PLATFORM.whl.
 
-The package works with every Python version that pyproject.toml allows, on the platform of the build. The libraries in
-it are C and C++ and do not use Python's API.
+The package works with every Python version that pyproject.toml allows: the libraries in it are C and C++ and do not use
+Python's API. Its platform is manylinux_2_N, where glibc 2.N is the oldest that has all symbols that the libraries need.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+import elf_symbols
+
 # Root of the runfiles. Their folders are those of the repository.
 _ROOT = Path(__file__).absolute().parents[2]
 
@@ -21,15 +23,26 @@ _ROOT = Path(__file__).absolute().parents[2]
 def _stage(folder: Path) -> None:
     """Copies the sources of the package to `folder`, because setuptools writes beside its input."""
     shutil.copy(_ROOT / "python/pyproject.toml", folder)
+    shutil.copy(_ROOT / "python/package_readme.md", folder / "README.md")
     shutil.copy(_ROOT / "LICENSE", folder)
     source = _ROOT / "python/dcsr"
     for path in (*source.rglob("*.py"), *source.rglob("*.json"), *source.glob("*.so"), source / "py.typed"):
         target = folder / "dcsr" / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     # The plugin depends on the platform, not on the Python version.
-    (folder / "setup.cfg").write_text(f"[bdist_wheel]\npython_tag = py3\nplat_name = {platform}\n")
+    (folder / "setup.cfg").write_text(f"[bdist_wheel]\npython_tag = py3\nplat_name = {platform_tag()}\n")
+
+
+def platform_tag() -> str:
+    """Returns the platform tag of the package, as PEP 600 defines it, such as "manylinux_2_34_x86_64".
+
+    Raises:
+      elf_symbols.LibraryError: if a library needs more than glibc.
+    """
+    machine = sysconfig.get_platform().removeprefix("linux-")
+    minor = elf_symbols.glibc_minor(sorted((_ROOT / "python/dcsr").glob("*.so")))
+    return f"manylinux_2_{minor}_{machine}"
 
 
 def _use_whole_setuptools() -> None:
@@ -80,7 +93,7 @@ def main() -> int:
     parser.add_argument("--output", metavar="DIR", type=Path, default=Path("dist"), help="default: %(default)s")
     try:
         print(build(parser.parse_args().output))
-    except OSError as error:
+    except (OSError, elf_symbols.LibraryError) as error:
         print(f"wheel: {error}", file=sys.stderr)
         return 2
     return 0

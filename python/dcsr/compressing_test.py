@@ -52,6 +52,31 @@ def test_files_attached_to_the_model_are_kept():
             assert archive.testzip() is None
             assert archive.read("labels.txt") == b"yes\nno\n" * 50
     assert back.startswith(data)
-    damaged = result.replace(b"PK\1\2", b"PK\1\3")
-    with pytest.raises(tflite.ModelError, match="ZIP archive"):
-        tflite.parse(damaged, "m")
+
+
+def test_a_damaged_archive_is_refused_by_every_python():
+    """zipfile.is_zipfile is false for some of these models since Python 3.14, true before."""
+    data = tflite.serialize(fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9)))
+    stream = io.BytesIO(data)
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("labels.txt", "yes\nno\n")
+        archive.comment = b"labels"
+    whole = stream.getvalue()
+    assert tflite.split_archive(whole) == (data, whole[len(data) :])
+    end = whole.rfind(b"PK\5\6")
+    directory_bytes = whole[end + 12 : end + 16]
+    for damaged in (
+        whole.replace(b"PK\1\2", b"PK\1\3"),
+        whole[: end + 10] + b"\2\0" + whole[end + 12 :],  # two entries, the directory has one
+        whole[: end + 12] + bytes([directory_bytes[0] + 1]) + whole[end + 13 :],
+        whole[: end + 12] + b"\xff\xff\xff\x7f" + whole[end + 16 :],
+    ):
+        with pytest.raises(tflite.ModelError, match="ZIP archive"):
+            tflite.parse(damaged, "m")
+
+
+def test_the_end_of_an_archive_is_no_archive():
+    """A record that the end of the file cuts off, and one that is too far from the end to be followed by a comment."""
+    data = tflite.serialize(fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9)))
+    for tail in (b"PK\5\6" + bytes(17), b"PK\5\6" + bytes(22 + 0x10000)):
+        assert tflite.split_archive(data + tail) == (data + tail, b"")

@@ -6,11 +6,9 @@ fields that it does not know, so `parse` rejects models with such fields.
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import struct
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +30,10 @@ _WEIGHTED = {
     schema.BuiltinOperator.DEPTHWISE_CONV_2D,
     schema.BuiltinOperator.FULLY_CONNECTED,
 }
+
+# The record that ends a ZIP archive, and the longest comment behind it.
+_ARCHIVE_END_BYTES = 22
+_MAX_COMMENT_BYTES = 0xFFFF
 
 
 def read(path: str | os.PathLike[str]) -> schema.ModelT:
@@ -107,13 +109,22 @@ def split_archive(data: bytes) -> tuple[bytes, bytes]:
     Raises:
       ValueError: if the archive is damaged.
     """
-    if not zipfile.is_zipfile(io.BytesIO(data)):
+    if _archive_end(data) < 0:
         return data, b""
     entries, shift = _archive_entries(data)
     start = min((offset + shift for _, offset in entries), default=len(data))
     if not 0 < start:
         raise ValueError("the ZIP archive behind it is damaged")
     return data[:start], data[start:]
+
+
+def _archive_end(data: bytes) -> int:
+    """Returns the position of the last record of the ZIP archive at the end of `data`, -1 without one.
+
+    zipfile.is_zipfile does not serve: since Python 3.14 it is also false for an archive whose directory is damaged.
+    """
+    end = data.rfind(b"PK\5\6", max(0, len(data) - _ARCHIVE_END_BYTES - _MAX_COMMENT_BYTES))
+    return end if end + _ARCHIVE_END_BYTES <= len(data) else -1
 
 
 def _archive_entries(data: bytes) -> tuple[list[tuple[int, int]], int]:
@@ -123,7 +134,7 @@ def _archive_entries(data: bytes) -> tuple[list[tuple[int, int]], int]:
       ([(position in `data` of an entry's offset field, value of that field)], distance that turns such an offset into
       a position in `data`).
     """
-    end = data.rfind(b"PK\5\6")
+    end = _archive_end(data)
     count, size, offset = struct.unpack_from("<H2I", data, end + 10)
     position = end - size
     shift = position - offset
@@ -145,7 +156,7 @@ def _with_archive(data: bytes, archive: bytes) -> bytes:
     placed = bytearray(archive)
     for position, offset in entries:
         struct.pack_into("<I", placed, position, offset + shift + len(data))
-    end = placed.rfind(b"PK\5\6")
+    end = _archive_end(archive)
     directory = end - struct.unpack_from("<I", placed, end + 12)[0]
     struct.pack_into("<I", placed, end + 16, directory + len(data))
     return data + bytes(placed)

@@ -19,8 +19,18 @@ _HELP = """{repository}: {what}
 {output}
 Usual causes, and the way out:
  * no connection to the mirror: whatever lets `apt-get update` work on this machine lets this work too
- * no Debian mirror in this machine's APT sources (another distribution): set DCSR_DEBIAN_MIRROR to one, as in APT's sources
+ * the mirror (that of APT's sources, or DCSR_DEBIAN_MIRROR) does not serve the release {suite}
 Then run Bazel again.
+"""
+
+_NO_MIRROR = """{repository}: APT's sources on this machine name no mirror of Debian, so this is another distribution, such as Ubuntu.
+The files of {repository} come from packages of Debian ({suite}), whichever distribution runs them. Set this variable to a mirror of
+Debian, then run Bazel again:
+
+    export DCSR_DEBIAN_MIRROR=http://MIRROR/debian
+
+A list of mirrors: https://www.debian.org/mirror/list. Nothing is installed on the machine, and every package is checked against a
+pinned hash.
 """
 
 _NO_APT = """{repository}: {tool} is not on PATH. It comes with Debian and what derives from it (packages apt and dpkg); no root rights are needed.
@@ -37,6 +47,7 @@ def _fail(rctx, what, result):
     fail(_HELP.format(
         output = result.stdout + result.stderr,
         repository = "@" + rctx.name,
+        suite = rctx.attr.suite,
         what = what,
     ))
 
@@ -57,7 +68,7 @@ def _mirror(rctx):
         site = site.strip().rstrip("/")
         if site.endswith("/debian"):
             return site
-    return fail(_HELP.format(output = "", repository = "@" + rctx.name, what = "APT has no Debian mirror"))
+    return fail(_NO_MIRROR.format(repository = "@" + rctx.name, suite = rctx.attr.suite))
 
 def _private_apt(rctx):
     """Sets up a private APT in apt/. It needs no root privileges and is independent of the machine's release.

@@ -45,6 +45,7 @@ run_firmware: found {{missing}}. Install one of these, then run it again:
   QEMU            Debian, Ubuntu: apt-get install qemu-system-arm
   Corstone-300    Arm's FVP for the Cortex-M55; name the program in {FVP_VARIABLE}, or put it on PATH as
                   {FVP_PROGRAMS[0]}
+Or skip the tests that need one: bazel test --//toolchains:simulator=none (another project: --@dcsr//toolchains:...)
 """
 
 
