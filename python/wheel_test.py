@@ -176,6 +176,7 @@ def test_help_teaches_and_wrong_usage_is_status_2(environment, tmp_path):
         text = run(dcsr, name, "--help", cwd=tmp_path)
         assert f"usage: dcsr {name}" in text
         assert f"  dcsr {name} " in text
+    assert "complete -o default -F _dcsr dcsr" in run(dcsr, "completion", "bash", cwd=tmp_path)
     assert "there is no tool 'compres'" in run(dcsr, "compres", cwd=tmp_path, status=2)
     assert "name a tool" in run(dcsr, cwd=tmp_path, status=2)
     assert "missing.tflite" in run(dcsr, "inspect", "missing.tflite", cwd=tmp_path, status=2)

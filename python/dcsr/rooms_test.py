@@ -32,7 +32,7 @@ BASE = {
 MAY_IMPORT = {
     "encodings": set(),
     "requantize": set(),
-    "schema": set(),
+    "schema": {"errors"},
     "errors": set(),
     "files": {"errors"},
     "arrays": {"errors", "files"},
@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "report": BASE | {"planning"},
     "html_report": {"report"},
     "model_check": {"graph", "model", "schema", "structure"},
-    "runtime": {"custom_ops", "model_check"},
+    "runtime": {"custom_ops", "errors", "model_check"},
     "isolation": {"model", "runtime"},
     "layerwise": {"custom_ops", "graph", "isolation", "model", "schema", "verification"},
     "verification": {"arrays", "custom_ops", "model", "schema"},

@@ -23,10 +23,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from tflite_micro import runtime as stock
-
 from dcsr.custom_ops import CUSTOM_CODES
+from dcsr.errors import WheelError
 from dcsr.model_check import check_model
+
+try:
+    from tflite_micro import runtime as stock
+except ImportError as error:
+    raise WheelError(f"its interpreter cannot be loaded ({error})") from error
 
 InterpreterConfig: TypeAlias = stock.InterpreterConfig
 

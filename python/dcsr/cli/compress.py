@@ -53,7 +53,8 @@ def _bytes(value: str) -> int:
     return number
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Returns the parser of the tool's command line."""
     parser = common.parser("compress", _DESCRIPTION, _EPILOG)
     parser.add_argument("model", metavar="IN.tflite", help="int8 model with pruned weights")
     parser.add_argument("-o", "--output", metavar="OUT.tflite", required=True, help="model to write")
@@ -104,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments = command_line().parse_args(argv)
     inputs = reports.inputs(arguments) + ([arguments.plan] if arguments.plan else [])
     with Outputs(inputs) as outputs:
         _check_outputs(arguments, outputs)

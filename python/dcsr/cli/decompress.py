@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 import dcsr
@@ -20,12 +21,17 @@ example:
 exit status: 0 done, 2 bad usage or bad input (nothing is written then)"""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the tool; returns its exit status."""
+def command_line() -> argparse.ArgumentParser:
+    """Returns the parser of the tool's command line."""
     parser = common.parser("decompress", _DESCRIPTION, _EPILOG)
     parser.add_argument("model", metavar="IN.tflite", help="compressed model")
     parser.add_argument("-o", "--output", metavar="OUT.tflite", required=True, help="model to write")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    arguments = command_line().parse_args(argv)
     with Outputs([arguments.model]) as outputs:
         outputs.check(arguments.output)
         data = read_bytes(arguments.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,18 @@ NAME_output. Sizes: NAME_rows, NAME_cols, NAME_elements, NAME_layer_bytes.
 exit status: 0 done, 2 bad usage or bad input"""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the tool; returns its exit status."""
+def command_line() -> argparse.ArgumentParser:
+    """Returns the parser of the tool's command line."""
     parser = common.parser("export_matrix", _DESCRIPTION, _EPILOG)
     parser.add_argument("weights", metavar="WEIGHTS.npy", help="int8 or int16 array [rows, ...]")
     parser.add_argument("header", metavar="OUT.h")
     parser.add_argument("--seed", type=common.natural_number, default=0, help="of the random numbers (default: 0)")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    arguments = command_line().parse_args(argv)
     with Outputs([arguments.weights]) as outputs:
         outputs.check(arguments.header)
         matrix = load_matrix(arguments.weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -24,12 +25,17 @@ examples:
 exit status: 0 done, 2 bad usage or bad input"""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the tool; returns its exit status."""
+def command_line() -> argparse.ArgumentParser:
+    """Returns the parser of the tool's command line."""
     parser = common.parser("inspect", _DESCRIPTION, _EPILOG)
     parser.add_argument("model", metavar="IN.tflite")
     reports.add_arguments(parser)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    arguments = command_line().parse_args(argv)
     with Outputs(reports.inputs(arguments)) as outputs:
         reports.check(arguments, outputs)
         inspection = dcsr.inspect(arguments.model, cpu=arguments.cpu)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,12 +27,17 @@ example:
 exit status: 0 done, 2 bad usage or bad input"""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the tool; returns its exit status."""
+def command_line() -> argparse.ArgumentParser:
+    """Returns the parser of the tool's command line."""
     parser = common.parser("matrix_metrics", _DESCRIPTION, _EPILOG)
     parser.add_argument("weights", metavar="WEIGHTS.npy")
     parser.add_argument("--json", metavar="REPORT.json", help="also write the numbers as JSON")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    arguments = command_line().parse_args(argv)
     with Outputs([arguments.weights]) as outputs:
         if arguments.json:
             outputs.check(arguments.json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 import dcsr
@@ -22,8 +23,8 @@ examples:
 exit status: 0 all outputs are identical, 1 one differs (printed with its place), 2 bad usage or bad input"""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the tool; returns its exit status."""
+def command_line() -> argparse.ArgumentParser:
+    """Returns the parser of the tool's command line."""
     parser = common.parser("verify", _DESCRIPTION, _EPILOG)
     parser.add_argument("original", metavar="ORIGINAL.tflite")
     parser.add_argument("compressed", metavar="COMPRESSED.tflite")
@@ -35,7 +36,12 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--inputs", metavar="FILE.npz", help="inputs to use instead of random ones")
     common.add_timeout(parser)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    arguments = command_line().parse_args(argv)
     verification = dcsr.verify(
         arguments.original,
         arguments.compressed,
