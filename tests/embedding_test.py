@@ -103,7 +103,9 @@ def block(heading: str, label: str) -> str:
 
 def copy_of_the_repository(target: Path) -> None:
     """The files that a release has: those that Git knows or, where Git is missing, all but Bazel's and Git's own."""
-    shutil.copytree(SOURCE, target, ignore=shutil.ignore_patterns("bazel-*", ".git", ".ruff_cache", "__pycache__", "dist"))
+    shutil.copytree(
+        SOURCE, target, ignore=shutil.ignore_patterns("bazel-*", ".git", ".ruff_cache", "__pycache__", "dist")
+    )
 
 
 def fake_tflm(folder: Path) -> None:
@@ -172,7 +174,14 @@ class Project:
         return result
 
     def output(self, command: str, *arguments: str) -> str:
-        quiet = ["--jobs=2", "--symlink_prefix=/", "--color=no", "--curses=no", "--noshow_progress", "--nosandbox_debug"]
+        quiet = [
+            "--jobs=2",
+            "--symlink_prefix=/",
+            "--color=no",
+            "--curses=no",
+            "--noshow_progress",
+            "--nosandbox_debug",
+        ]
         return self.run(command, *quiet, *arguments).stdout
 
 

@@ -145,9 +145,7 @@ def build_project(project: Path, core: str, lines: list[str], *options: str) -> 
     """Writes the CMakeLists.txt with the documented lines, builds it for the core and, on the host, runs it."""
     kind, static = ("executable", "") if core == "host" else ("library", "STATIC")
     (project / "CMakeLists.txt").write_text(
-        CMAKE.format(
-            tflm=FAKE_TFLM, options=" ".join(WARNINGS), kind=kind, static=static, documented="\n".join(lines)
-        )
+        CMAKE.format(tflm=FAKE_TFLM, options=" ".join(WARNINGS), kind=kind, static=static, documented="\n".join(lines))
     )
     generator = "Ninja" if shutil.which("ninja") else "Unix Makefiles"
     run(["cmake", "-S", ".", "-B", "build/app", "-G", generator, *toolchain(core), *options], project)
