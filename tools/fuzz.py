@@ -54,7 +54,8 @@ def main() -> int:
     # Set by `bazel run`. The working directory is that of the runfiles.
     root = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
     start = Path(os.environ["BUILD_WORKING_DIRECTORY"])
-    clang = Path("../clang/bin/clang").resolve()
+    # Bzlmod adds the name of the extension before that of the repository.
+    clang = next(Path("..").glob("*clang/bin/clang")).resolve()
     with tempfile.TemporaryDirectory(prefix="dcsr_fuzz") as folder:
         fuzzer, seeds = Path(folder, "fuzzer"), Path(folder, "seeds")
         seeds.mkdir()
