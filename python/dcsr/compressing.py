@@ -88,7 +88,7 @@ def compress(
         model, densified = densifying.densify(model, name)
         done.append(densified)
     layers = layer_finder.find(model)
-    _check_is_int8(layers, name)
+    check_is_int8(layers, name)
     overrides = plan_file.read_plan(plan, model, layers, name) if plan else {}
     settings = Settings(objective, cpu, method, min_sparsity, max_scratch, overrides)
     found = [candidates(model, layer, settings) for layer in progress(layers)]
@@ -122,7 +122,7 @@ def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
     return restore(model, name)[0]
 
 
-def _check_is_int8(layers: Sequence[Layer], name: str) -> None:
+def check_is_int8(layers: Sequence[Layer], name: str) -> None:
     """Raises ModelError if there are layers, but none has int8 weights and activations."""
     if not layers or any(layer.is_int8 for layer in layers):
         return

@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "model_check": {"custom_ops", "model", "schema"},
     "runtime": {"custom_ops", "model_check"},
     "verification": {"model", "runtime", "schema"},
-    "api": BASE | {"compressing", "passes", "planning", "report", "runtime", "verification"},
+    "pruning": BASE | {"api", "compressing", "html_report", "planning", "runtime"},
+    "api": BASE | {"compressing", "passes", "planning", "pruning", "report", "runtime", "verification"},
     "cc_array": {"model"},
 }
 

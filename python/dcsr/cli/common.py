@@ -94,6 +94,14 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def check_distinct(outputs: Sequence[str | os.PathLike[str] | None]) -> None:
+    """Raises ModelError if two outputs have the same name; None is none."""
+    named = [path for path in outputs if path]
+    for path in named:
+        if sum(os.path.realpath(path) == os.path.realpath(other) for other in named) > 1:
+            raise ModelError(f"{path}: is named for two outputs")
+
+
 def progress(description: str) -> Callable[[Sequence[_T]], Iterable[_T]]:
     """A wrapper of sequences that shows a bar on a terminal's stderr while they are worked through."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -153,11 +152,9 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     if arguments.cc and Path(arguments.cc).suffix not in cc_array.SUFFIXES:
         raise ModelError(f"{arguments.cc}: expected a name ending in {', '.join(cc_array.SUFFIXES)}")
     header = Path(arguments.cc).with_suffix(".h") if arguments.cc else None
-    outputs = (arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, header)
-    named = [path for path in outputs if path]
-    for path in named:
-        if sum(os.path.realpath(path) == os.path.realpath(other) for other in named) > 1:
-            raise ModelError(f"{path}: is named for two outputs")
+    common.check_distinct(
+        (arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, header)
+    )
 
 
 def _note_slow_layers(result: dcsr.Result) -> None:

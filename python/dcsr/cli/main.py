@@ -11,6 +11,7 @@ from dcsr.cli import common
 
 # Each is a module beside this one, loaded when it is called: `verify` needs the interpreter, the others do not.
 _TOOLS = {
+    "prune": "make a dense int8 .tflite model sparse, without training",
     "compress": "pack the sparse layers of a .tflite model",
     "verify": "run a model and its compressed form in TFLM, compare every output bit",
     "inspect": "table of the layers of a model",
