@@ -221,7 +221,7 @@ def prune(
     exclude: Sequence[str] = (),
     plan: str | os.PathLike[str] | None = None,
     holdout: float = 0.33,
-    samples: int = 512,
+    samples: int = 1024,
     labels: NDArray[Any] | None = None,
     seed: int = 0,
     curve: bool = False,
@@ -231,7 +231,7 @@ def prune(
     """Sets weights of a dense int8 model to zero and adapts the remaining ones, without training.
 
     The outputs of the model change. At most one of `sparsity`, `max_disagreement`, `flash` and `max_instructions` may be
-    given; without any, `sparsity` is .7.
+    given; without any and without a plan, `sparsity` is .7.
 
     Args:
       model: content or path of a .tflite file with int8 weights and int8 or int16 activations, not compressed.

@@ -141,7 +141,7 @@ def _parser(datasets: Mapping[str, Dataset]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--samples",
         type=positive_integer,
-        default=512,
+        default=1024,
         metavar="N",
         help="use at most so many inputs besides (default: %(default)s)",
     )
@@ -208,12 +208,13 @@ def main(argv: Sequence[str], datasets: Mapping[str, Dataset] | None = None) -> 
         print(f"warning: {warning}", file=sys.stderr)
     compress = f"{common.command}compress" if common.command else "bazel run //python:compress --"
     small = Path(arguments.output).with_suffix(".small.tflite")
-    print(f"compress it:  {compress} {shlex.join([arguments.output, '-o', str(small)])} --objective {_objective(arguments)}")
+    options = ["--objective", "speed" if arguments.max_instructions else arguments.objective]
+    if arguments.cpu != cost.DEFAULT_CPU:
+        options += ["--cpu", arguments.cpu]
+    if arguments.min_sparsity != settings.DEFAULT_MIN_SPARSITY:
+        options += ["--min-sparsity", f"{arguments.min_sparsity:g}"]
+    print(f"compress it:  {compress} {shlex.join([arguments.output, '-o', str(small), *options])}")
     return common.EXIT_OK
-
-
-def _objective(arguments: argparse.Namespace) -> str:
-    return "speed" if arguments.max_instructions else str(arguments.objective)
 
 
 def _inputs(

@@ -19,6 +19,7 @@ from dcsr.model import ModelError
 from dcsr.planning.settings import place
 from dcsr.pruning import inputs as representative
 from dcsr.pruning import plan
+from dcsr.pruning import prune as pruning
 from dcsr.pruning.layerwise import Pattern
 from dcsr.pruning.prune import Aim
 from dcsr.pruning.session import Outcome, Progress, Session
@@ -109,6 +110,7 @@ def prune(
     if pattern.group and (plan_path or with_curve):
         raise ValueError("an N:M pattern fixes the sparsity: neither a plan nor a curve goes with it")
     model = tflite.parse(content, name)
+    pruning.check(model, name)
     layers = layer_finder.find(model)
     excluded = plan.excluded(exclude, model, layers, name)
     fixed = plan.read(plan_path, model, layers, name) if plan_path else {}
@@ -142,6 +144,8 @@ def prune(
         outcome = session.at_instructions(target.max_instructions)
     elif pattern.group:
         outcome = session.outcome(None)
+    elif target.sparsity is None and fixed:
+        outcome = session.as_planned()
     else:
         outcome = session.at_sparsity(DEFAULT_SPARSITY if target.sparsity is None else target.sparsity)
     curve = session.curve() if with_curve else []

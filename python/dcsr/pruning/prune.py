@@ -370,6 +370,12 @@ def allocate(surveyed: Survey, sparsity: float) -> list[int] | None:
     return None if choices is None else [int(c.removals[i]) for c, i in zip(curves, choices, strict=True)]
 
 
+def planned(found: Sequence[Group], network: Network) -> list[int]:
+    """The number of weights that each group loses by its fixed share; 0 without one."""
+    sizes = [network.weights(group.positions[0]).matrix.size for group in found]
+    return [round((group.fixed or 0) * size) for group, size in zip(found, sizes, strict=True)]
+
+
 def most_sparsity(surveyed: Survey) -> float:
     """The largest share of zeros that `allocate` can reach."""
     curves = _with_fixed(surveyed)

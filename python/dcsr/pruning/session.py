@@ -24,7 +24,7 @@ Array = NDArray[Any]
 Progress = Callable[[str], Callable[[Sequence[int]], Iterable[int]]]
 
 DEFAULT_HOLDOUT = 0.33
-DEFAULT_SAMPLES = 512
+DEFAULT_SAMPLES = 1024
 MOST_HELD_OUT = 1024
 CURVE = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 # Samples on which a network is compared with the interpreter.
@@ -116,7 +116,6 @@ class Session:
         """
         self._model = tflite.parse(content, name)
         self._content, self._name, self._aim, self._progress = content, name, aim, progress
-        prune.check(self._model, name)
         first = [array[:_CHECKED] for array in inputs.arrays]
         with blas.one_thread():
             self._network = checked_network(self._model, content, name, first)
@@ -160,6 +159,10 @@ class Session:
                 f" {prune.most_sparsity(self.survey()):.3f} with the layers that get cheaper when `compress` packs them"
             )
         return self.outcome(removals)
+
+    def as_planned(self) -> Outcome:
+        """Prunes the layers to which the plan gives a share of zeros, and no others."""
+        return self.outcome(prune.planned(self.groups, self._network))
 
     def at_disagreement(self, most: float) -> Outcome:
         """Prunes as far as the disagreement on the inputs that were held out is at most `most`.
