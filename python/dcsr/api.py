@@ -230,14 +230,14 @@ def prune(
 ) -> Pruning:
     """Sets weights of a dense int8 model to zero and adapts the remaining ones, without training.
 
-    The outputs of the model change. At most one of `sparsity`, `max_disagreement`, `flash` and `max_instructions` may be
-    given; without any and without a plan, `sparsity` is .7.
+    The outputs of the model change. At most one of `sparsity`, `max_disagreement`, `flash` and `max_instructions` may
+    be given; without any and without a plan, `sparsity` is .7.
 
     Args:
       model: content or path of a .tflite file with int8 weights and int8 or int16 activations, not compressed.
-      inputs: representative inputs, without labels: an array [samples, *shape] for each input of the model, by name or in
-        order; the path of an .npz with such arrays; or that of a folder with a .npy for each sample. Float arrays are
-        quantised as the model asks for. A few hundred are enough.
+      inputs: representative inputs, without labels: an array [samples, *shape] for each input of the model, by name or
+        in order; the path of an .npz with such arrays; or that of a folder with a .npy for each sample. Float arrays
+        are quantised with the scale of the model's input. A few hundred are enough.
       sparsity: share of zeros of all weights that can be pruned, 0..1.
       max_disagreement: prune as far as the disagreement on the inputs that are held out allows, 0..1.
       flash: bytes that the compressed file may take.

@@ -183,6 +183,7 @@ _LEFT = {"layer", "op", "encoding", "bytes", "why", "way", "note"}
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], text: str = "") -> str:
+    """A table below a heading and `text`, which is HTML as the cells are; nothing if there are no rows."""
     if not rows:
         return ""
     titles = "".join(f'<th class="l">{name}</th>' if name in _LEFT else f"<th>{name}</th>" for name in head)

@@ -1,6 +1,6 @@
 """Training samples of a data set, as inputs for `prune`.
 
-    bazel run //python/training:calibration -- MODEL.tflite OUT.npz --dataset NAME
+bazel run //python/training:calibration -- MODEL.tflite OUT.npz --dataset NAME
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def samples(name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     if name in load.IMAGE_SETS:
         inputs = images.normalised(inputs, shape[1] // images.SIDE if len(shape) == 4 else 1)
     if inputs.shape[1:] != shape[1:]:
-        raise ModelError(f"--dataset {name}: its samples are {list(inputs.shape[1:])}, the model takes {list(shape[1:])}")
+        raise ModelError(
+            f"--dataset {name}: its samples are {list(inputs.shape[1:])}, the model takes {list(shape[1:])}"
+        )
     return inputs, labels
 
 

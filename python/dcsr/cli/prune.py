@@ -26,8 +26,8 @@ Array: TypeAlias = NDArray[Any]
 Dataset: TypeAlias = Callable[[tuple[int, ...]], tuple[Array, Array]]
 
 _DESCRIPTION = """\
-Sets most weights of a dense int8 .tflite model to zero and adapts the remaining ones, without training, from a few hundred
-recorded inputs without labels. The result is a normal .tflite model, which `compress` then makes small.
+Sets most weights of a dense int8 .tflite model to zero and adapts the remaining ones, without training, from a few
+hundred recorded inputs without labels. The result is a normal .tflite model, which `compress` then makes small.
 
 Layers: CONV_2D and FULLY_CONNECTED with int8 weights; DEPTHWISE_CONV_2D stays as it is. The zeros are shared out
 between the layers so that the model's outputs change least for the bytes (or, with --objective speed, the instructions)
@@ -86,8 +86,8 @@ def _parser(datasets: Mapping[str, Dataset]) -> argparse.ArgumentParser:
         "--max-disagreement",
         type=share,
         metavar="D",
-        help="prune as far as the outputs for held-out inputs allow: another class for at most this share of them, or this"
-        " normalised error of outputs that are no classes",
+        help="prune as far as the outputs for held-out inputs allow: another class for at most this share of them, or"
+        " this normalised error of outputs that are no classes",
     )
     aim.add_argument("--flash", type=positive_integer, metavar="BYTES", help="prune until the compressed file fits")
     aim.add_argument(
@@ -147,7 +147,9 @@ def _parser(datasets: Mapping[str, Dataset]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--labels", metavar="Y.npy", help="class of each input, to print the accuracy as well")
     parser.add_argument(
-        "--curve", action="store_true", help="also prune to other sparsities, and print disagreement, flash and time of each"
+        "--curve",
+        action="store_true",
+        help="also prune to other sparsities, and print disagreement, flash and time of each",
     )
     parser.add_argument("--report", metavar="REPORT.html", help="also write a page with the layers and the curve")
     parser.add_argument("--json", metavar="REPORT.json", help="also write all numbers as JSON")
@@ -217,9 +219,7 @@ def main(argv: Sequence[str], datasets: Mapping[str, Dataset] | None = None) -> 
     return common.EXIT_OK
 
 
-def _inputs(
-    arguments: argparse.Namespace, datasets: Mapping[str, Dataset]
-) -> tuple[str | list[Array], Array | None]:
+def _inputs(arguments: argparse.Namespace, datasets: Mapping[str, Dataset]) -> tuple[str | list[Array], Array | None]:
     """The inputs, and the labels if there are any."""
     labels = _labels(arguments.labels) if arguments.labels else None
     if arguments.inputs:

@@ -85,7 +85,9 @@ def _override(entry: Any, where: str) -> Override:
     return Override(str(method), scratch)
 
 
-def find_layer(entry: dict[str, Any], model: schema.ModelT, layers: Sequence[Layer], where: str, model_name: str) -> Layer:
+def find_layer(
+    entry: dict[str, Any], model: schema.ModelT, layers: Sequence[Layer], where: str, model_name: str
+) -> Layer:
     """The layer whose weights an entry names."""
     wanted, subgraph = entry["tensor"], entry.get("subgraph")
     if type(wanted) not in (int, str):

@@ -106,7 +106,9 @@ def prune(
     wanted = [target.sparsity, target.max_disagreement, target.flash, target.max_instructions]
     pattern = parse_pattern(target.pattern)
     if sum(value is not None for value in wanted) + bool(pattern.group) > 1:
-        raise ValueError("only one of sparsity, max_disagreement, flash, max_instructions and an N:M pattern can be given")
+        raise ValueError(
+            "only one of sparsity, max_disagreement, flash, max_instructions and an N:M pattern can be given"
+        )
     if pattern.group and (plan_path or with_curve):
         raise ValueError("an N:M pattern fixes the sparsity: neither a plan nor a curve goes with it")
     model = tflite.parse(content, name)
@@ -171,13 +173,13 @@ def _layers(
         for position in group.positions
     }
     shares = session.layer_sparsity(outcome)
-    rows = []
+    rows: list[tuple[str, str, str, int | None, float | None, float | None, str]] = []
     for layer in layers:
         note = kept.get((layer.subgraph, layer.position), "")
         if not note and not lost[layer.position] and session.is_allocated:
             note = "costs more than it saves"
         matrix = layer.matrix
-        before = None if matrix is None else 1 - np.count_nonzero(matrix) / matrix.size
+        before = None if matrix is None else float(1 - np.count_nonzero(matrix) / matrix.size)
         after = before
         if layer.subgraph == 0 and matrix is not None and layer.obstacle is None:
             after = shares[layer.position]

@@ -1,8 +1,8 @@
 """Shares the loss out between the layers: how many weights each one loses.
 
-Each layer is pruned alone at a few levels, and the error of the model's outputs is measured. Between the levels the error
-follows the loss that the removal order says. The choice minimises the sum of the errors plus a price times the cost,
-where the cost is bytes or instructions of what `compress` makes of the layer.
+Each layer is pruned alone at a few levels, and the error of the model's outputs is measured. Between the levels the
+error follows the loss of the removal order. The choice minimises the sum of the errors plus a price times the cost. The
+cost is the bytes or instructions of the layer after `compress`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keeps numpy's matrix products on one thread.
 
-Pruning makes many small products. OpenBLAS spreads each over all cores and has the threads wait for each other in a loop,
-which takes up to six times as long as one thread where another program also uses a core.
+Pruning makes many small products. OpenBLAS spreads each over all cores, and its threads wait for each other in a loop.
+Where another program uses a core too, that takes up to six times as long as one thread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SUFFIXES = ("64_", "")
 
 @cache
 def _library() -> tuple[ctypes.CDLL, str, str] | None:
-    """numpy's own OpenBLAS, with prefix and suffix of its functions; None if numpy uses another library."""
+    """Numpy's own OpenBLAS, with prefix and suffix of its functions; None if numpy uses another library."""
     for path in sorted(Path(np.__file__).parents[1].glob("numpy.libs/*openblas*")):
         library = ctypes.CDLL(str(path))
         for prefix in _PREFIXES:

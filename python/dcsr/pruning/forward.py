@@ -1,8 +1,8 @@
 """Runs a model operator by operator, on many samples at once, with the results of the TFLM interpreter bit for bit.
 
-CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED are computed in numpy, where matrix products in float32 or float64 are exact.
-Every other operator, and each of these three that numpy is not sure about, runs in the TFLM interpreter as a model of
-that one operator. `checked_network` compares the whole with the interpreter and leaves numpy out if they differ.
+CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED are computed in numpy, as matrix products in float32 or float64 that are
+exact. Every other operator, and each of these three whose sums could be too large, runs in the TFLM interpreter as a
+model of that one operator. `checked_network` compares the whole with the interpreter and leaves numpy out if they differ.
 
 Sources: tensorflow/lite/kernels/internal/reference/integer_ops/{conv,depthwise_conv,fully_connected}.h.
 """
@@ -167,9 +167,7 @@ class Network:
     def observing_scores(self) -> Network:
         """A network like this one whose outputs are the inputs of final SOFTMAX and LOGISTIC operators, not theirs."""
         other = self.with_weights({})
-        producers = {
-            index: operator for operator in self._graph.operators or [] for index in indices(operator.outputs)
-        }
+        producers = {index: operator for operator in self._graph.operators or [] for index in indices(operator.outputs)}
         other.outputs = []
         for index in self.outputs:
             operator = producers.get(index)
@@ -238,9 +236,7 @@ class Network:
         where = f"{self._name}: operator {position} {kind}"
         constants = {i for i in indices(operator.inputs) if i >= 0 and self._is_constant(i)}
         variables = {i for i in indices(operator.inputs) if i >= 0 and graph.tensors[i].isVariable}
-        sources = list(
-            dict.fromkeys(i for i in indices(operator.inputs) if i >= 0 and i not in constants | variables)
-        )
+        sources = list(dict.fromkeys(i for i in indices(operator.inputs) if i >= 0 and i not in constants | variables))
         targets = indices(operator.outputs)
         batch = self._batch(operator, sources, targets) if not variables else 1
         model = _single(self.model, operator, sources, targets, batch)
@@ -310,7 +306,10 @@ def checked_network(model: schema.ModelT, content: bytes, name: str, samples: Se
     wanted = interpreted_outputs(model, content, name, samples)
     for in_numpy in (True, False):
         network = Network(model, name, in_numpy=in_numpy)
-        if all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(wanted, network.run(samples))):
+        if all(
+            np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+            for a, b in zip(wanted, network.run(samples), strict=True)
+        ):
             return network
     raise ModelError(
         f"{name}: its operators, run one by one, do not give the outputs of the model; it may keep a state between"
@@ -403,7 +402,8 @@ def patches(activations: Array, layer: Layer, shape: Sequence[int], zero_point: 
         zero_point,
     )
     # [images, y, x, channels, filter y, filter x] -> columns in the order of the weights
-    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, height * width * channels)
+    ordered: Array = windows.transpose(0, 1, 2, 4, 5, 3)
+    return ordered.reshape(-1, height * width * channels)
 
 
 def _windows(
@@ -444,7 +444,7 @@ def _product(model: schema.ModelT, layer: Layer, weights: Weights) -> Callable[[
         if most + int(np.abs(bias).max()) >= _ACCUMULATOR_LIMIT:
             return None
         exact = np.float32 if most < _EXACT_FLOAT32 else np.float64
-    transposed = np.ascontiguousarray(weights.matrix.T).astype(exact)
+    transposed: Array = np.ascontiguousarray(weights.matrix.T).astype(exact)
     finish = _requantizer(
         source,
         target,
@@ -461,7 +461,7 @@ def _product(model: schema.ModelT, layer: Layer, weights: Weights) -> Callable[[
         results = []
         for start in range(0, len(activations), step):
             vectors = patches(activations[start : start + step], layer, shape, input_zero)
-            centred = vectors.astype(exact)
+            centred: Array = vectors.astype(exact)
             if input_zero:
                 centred -= input_zero
             accumulators = centred @ transposed
@@ -522,7 +522,7 @@ def _depthwise(model: schema.ModelT, operator: schema.OperatorT) -> Step | None:
             images = images.reshape(-1, *images.shape[-3:]).astype(np.float32)
             if input_zero:
                 images -= input_zero
-            windows = _windows(images, shape[1:3], stride, dilation, same, 0)  # type: ignore[arg-type]
+            windows = _windows(images, shape[1:3], stride, dilation, same, 0)
             total = np.zeros(windows.shape[:4], np.float32)
             for number, (y, x) in enumerate(np.ndindex(*shape[1:3])):
                 total += windows[..., y, x] * taps[number]
@@ -575,7 +575,8 @@ def _requantizer(
             exact = accumulators.ravel()[close].astype(np.int32)
             rounded.ravel()[close] = requantize(exact, multipliers[which], shifts[which])
         rounded += zero_point
-        return np.clip(rounded, low, high, out=rounded).astype(np.int8)
+        limited: Array = np.clip(rounded, low, high, out=rounded).astype(np.int8)
+        return limited
 
     return narrow
 
@@ -649,4 +650,3 @@ def _shape(tensor: schema.TensorT) -> tuple[int, ...]:
 def _bytes(tensor: schema.TensorT) -> int:
     wide = {schema.TensorType.INT16: 2, schema.TensorType.FLOAT32: 4, schema.TensorType.INT32: 4}
     return math.prod(_shape(tensor)) * wide.get(tensor.type, 1)
-

@@ -69,7 +69,14 @@ def test_convolutions(options, seed):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"batches": 4}, {"per_channel": True}, {"with_bias": False}, {"int16": True}, {"activation": ACTIVATIONS.RELU}],
+    [
+        {},
+        {"batches": 4},
+        {"per_channel": True},
+        {"with_bias": False},
+        {"int16": True},
+        {"activation": ACTIVATIONS.RELU},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("cols", [24, 700])

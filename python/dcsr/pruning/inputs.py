@@ -161,7 +161,8 @@ def split(count: int, holdout: float, most: int, most_held_out: int, seed: int) 
     Args:
       count: number of samples.
       holdout: share that is held out, 0..1.
-      most, most_held_out: limits of both.
+      most: limit of the former.
+      most_held_out: limit of the latter.
       seed: of the order.
     """
     order = np.random.default_rng(seed).permutation(count)
@@ -235,10 +236,11 @@ def _fit(array: Array, entry: Input, where: str, warnings: list[str]) -> Array:
     if clipped > _MOST_CLIPPED:
         low, high = ((bound - entry.zero_point) * entry.scale for bound in (limits.min, limits.max))
         warnings.append(
-            f"{name}: {clipped:.0%} of the values lie outside the model's range {low:.4g}..{high:.4g}; are they scaled as"
-            " in training?"
+            f"{name}: {clipped:.0%} of the values lie outside the model's range {low:.4g}..{high:.4g}; are they scaled"
+            " as in training?"
         )
-    return np.clip(steps, limits.min, limits.max).astype(entry.dtype)
+    quantised: Array = np.clip(steps, limits.min, limits.max).astype(entry.dtype)
+    return quantised
 
 
 def _check_samples(arrays: Sequence[Array], inputs: Sequence[Input], where: str, warnings: list[str]) -> None:
@@ -271,8 +273,9 @@ def _looks_random(array: Array) -> bool:
     for axis in range(1, values.ndim):
         if values.shape[axis] < 2:
             continue
-        first, second = np.take(values, range(values.shape[axis] - 1), axis), np.take(
-            values, range(1, values.shape[axis]), axis
+        first, second = (
+            np.take(values, range(values.shape[axis] - 1), axis),
+            np.take(values, range(1, values.shape[axis]), axis),
         )
         if abs(float(np.mean(first * second))) > _NOISE_CORRELATION * variance:
             return False

@@ -90,9 +90,7 @@ class LayerMoments:
             self.parts[0].add(vectors, dense_vectors, zero_point)
             return
         for columns, part in zip(self.columns, self.parts, strict=True):
-            part.add(
-                vectors[:, columns], None if dense_vectors is None else dense_vectors[:, columns], zero_point
-            )
+            part.add(vectors[:, columns], None if dense_vectors is None else dense_vectors[:, columns], zero_point)
 
 
 def problem(weights: Weights, moments: LayerMoments, damping: float = DAMPING) -> Problem:

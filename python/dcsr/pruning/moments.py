@@ -1,4 +1,4 @@
-"""Means and covariances of the vectors that a layer multiplies with its weights, in the pruned and in the dense network."""
+"""Means and covariances of the input vectors of a layer, in the pruned and in the dense network."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Optimal Brain Surgeon for one layer: which weights to remove, and the best values of the others.
 
 A layer is Y = W X with W float [rows, cols]. Its loss is the mean square of the change of Y, summed over the rows:
-sum over rows of (w - w0) H (w - w0)^T, where H [cols, cols] is the covariance of X, plus damping. Rows are independent of
-each other.
+sum over rows of (w - w0) H (w - w0)^T, where H [cols, cols] is the covariance of X, plus damping. Rows are independent.
 
 Sources: Optimal Brain Compression, arXiv 2208.11580, algorithms 1 and 3 (exact removal and OBQ rounding); GPTQ, arXiv
 2210.17323, section 3 (rounding with the Cholesky factor of the inverse).
@@ -39,7 +38,7 @@ class Removal(NamedTuple):
 
 
 def damped(covariance: Array, damping: float) -> Array:
-    """`covariance` [cols, cols] with `damping` times its mean diagonal added to the diagonal, so that it has an inverse."""
+    """`covariance` [cols, cols] with `damping` times its mean diagonal added to the diagonal; it has an inverse."""
     mean = float(np.mean(np.diagonal(covariance)))
     return covariance + (damping * mean or 1.0) * np.eye(len(covariance))
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _STYLE = """\
 .plots { display: flex; flex-wrap: wrap; gap: 1.5rem; } .plot { flex: 1 1 26rem; max-width: 40rem; }
-.plot svg { height: auto; } .axis { stroke: var(--line); fill: none; } .plot text { fill: var(--soft); font-size: 11px; }
+.plot svg { height: auto; } .plot text { fill: var(--soft); font-size: 11px; }
+.axis { stroke: var(--line); fill: none; }
 .path { stroke: var(--chosen); stroke-width: 2; fill: none; } .point { fill: var(--chosen); }
 .mark { fill: none; stroke: var(--bound); stroke-width: 2.5; }
 """
@@ -33,8 +34,8 @@ def render(pruning: Pruning) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
             f"<title>{title}, pruned</title>\n<style>\n{html_report.STYLE}{_STYLE}</style>\n</head>\n<body>\n",
             f"<h1>{title}, pruned</h1>\n",
-            f"<p>Pruned with {pruning.samples} inputs; {pruning.held_out} others were held out. Disagreement is measured"
-            f" on those, and is {html.escape(summary.CAUTION)}.</p>\n",
+            f"<p>Pruned with {pruning.samples} inputs; {pruning.held_out} others were held out. Disagreement is"
+            f" measured on those, and is {html.escape(summary.CAUTION)}.</p>\n",
             warnings,
             _cards(pruning),
             _curve(pruning),

@@ -88,7 +88,10 @@ class Kept:
 
 
 def groups(
-    model: schema.ModelT, network: Network, excluded: Mapping[tuple[int, int], str], fixed: Mapping[tuple[int, int], float]
+    model: schema.ModelT,
+    network: Network,
+    excluded: Mapping[tuple[int, int], str],
+    fixed: Mapping[tuple[int, int], float],
 ) -> tuple[list[Group], list[Kept]]:
     """The layers that can be pruned, and those that are left alone.
 
@@ -267,8 +270,8 @@ def _measure(
     order = layerwise.removal_order(given, aim.pattern) if usable else obs.Removal(np.zeros(0, int), np.zeros(0))
     most = min(len(order.order) / size, layerwise.MOST_SPARSITY)
     first = max(aim.min_sparsity + 1 / size, zeros / size + 0.05, 0.05)
-    levels = [level for level in (first, *_LEVELS, most) if first <= level <= most]
-    levels = sorted({max(1, math.ceil(level * size)) for level in levels})
+    shares = [share for share in (first, *_LEVELS, most) if first <= share <= most]
+    levels = sorted({max(1, math.ceil(share * size)) for share in shares})
     variants = [layerwise.prune(given, obs.mask_of(order, (rows, cols), removals)) for removals in levels]
     errors = _errors(observer, group, [(weights, v) for v in variants], values, dense)
     dense_cost, _ = _cost(observer.model, group.layer, weights.matrix, aim)

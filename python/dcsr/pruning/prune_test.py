@@ -12,7 +12,6 @@ from dcsr import model as tflite
 from dcsr.model import ModelError
 from dcsr.pruning import aims, allocation, forward, page, summary
 from dcsr.schema import schema
-from dcsr.testing import models
 from dcsr.testing.models import Builder
 
 TRAINED = "models/kws/ds_cnn_s_dense.tflite"
@@ -111,7 +110,7 @@ def test_the_curve_is_in_the_report():
     flash = [point.cost.flash for point in result.curve]
     assert flash == sorted(flash, reverse=True)
     html = page.render(result)
-    assert html.count("<circle class=\"point\"") == 2 * len(result.curve)
+    assert html.count('<circle class="point"') == 2 * len(result.curve)
     assert html.count('class="mark"') == 2 and "<script" not in html and "http" not in html
     data = summary.as_json(result)
     assert len(data["curve"]) == len(result.curve) and data["disagreement"][0]["samples"] == 53
@@ -320,7 +319,12 @@ def test_what_cannot_be_pruned_is_refused():
         prune(small_model(rng), smooth(rng, (6, 6, 48)), exclude=["nothing"])
     with pytest.raises(ModelError, match="96 samples, but there are 3 labels"):
         prune(small_model(rng), smooth(rng, (6, 6, 48)), labels=np.zeros(3, int))
-    for options in ({"sparsity": 1.5}, {"pattern": "4:2"}, {"sparsity": 0.5, "flash": 10}, {"pattern": "2:4", "flash": 9}):
+    for options in (
+        {"sparsity": 1.5},
+        {"pattern": "4:2"},
+        {"sparsity": 0.5, "flash": 10},
+        {"pattern": "2:4", "flash": 9},
+    ):
         with pytest.raises(ValueError, match=r"pattern|sparsity"):
             prune(small_model(rng), smooth(rng, (6, 6, 48)), **options)
 

@@ -228,7 +228,7 @@ class Session:
         """Share of zeros of the layers of an outcome, by position of the operator in the main subgraph."""
         found = layer_finder.find(tflite.parse(outcome.model, self._name))
         return {
-            layer.position: 1 - np.count_nonzero(layer.matrix) / layer.matrix.size
+            layer.position: float(1 - np.count_nonzero(layer.matrix) / layer.matrix.size)
             for layer in found
             if layer.subgraph == 0 and layer.matrix is not None
         }
@@ -345,8 +345,7 @@ def _degenerate(outputs: Sequence[Array], where: str) -> list[str]:
         classes = np.unique(outputs[0].reshape(len(outputs[0]), -1).argmax(axis=1))
         if len(classes) == 1:
             found.append(
-                f"{where}: the dense model gives class {int(classes[0])} for all inputs; are they scaled as in training, and"
-                " of all classes?"
+                f"{where}: the dense model gives class {int(classes[0])} for all inputs; are they scaled as in training,"
+                " and of all classes?"
             )
     return found
-

@@ -60,9 +60,7 @@ def as_json(pruning: Pruning) -> dict[str, object]:
         "held_out": pruning.held_out,
         "disagreement": [asdict(entry) for entry in pruning.disagreement],
         "caution": CAUTION,
-        "accuracy": None
-        if pruning.accuracy is None
-        else {"dense": pruning.accuracy[0], "pruned": pruning.accuracy[1]},
+        "accuracy": None if pruning.accuracy is None else {"dense": pruning.accuracy[0], "pruned": pruning.accuracy[1]},
         "cpu": pruning.cpu,
         "compressed": asdict(pruning.cost),
         "dense": asdict(pruning.dense_cost),
