@@ -23,9 +23,9 @@ from training.data import cache, images, load
 
 _DESCRIPTION = """\
 Prunes the dense models of the repository with `prune` and by magnitude, and prints a Markdown table with the retrained
-models of the same sparsity: accuracy of the int8 model in the TFLM interpreter on the whole test set, zeros, flash after
-`compress`, and time and memory of `prune` as a process of its own. The inputs that prune gets are from the training part of
-the data sets. The stem of DS-CNN stays dense, as in the retrained models."""
+models of the same sparsity: accuracy of the int8 model in the TFLM interpreter on the whole test set, zeros, flash
+after `compress`, and time and memory of `prune` as a process of its own. The inputs of prune are from the training
+part of the data sets. The stem of DS-CNN stays dense, as in the retrained models."""
 
 _EPILOG = """\
 examples:

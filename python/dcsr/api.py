@@ -198,6 +198,12 @@ class Pruning:
     plan: str
     cpu: str
 
+    def summary(self) -> list[str]:
+        """Lines about the whole model."""
+        from dcsr.pruning import summary
+
+        return summary.summary(self)
+
     def __str__(self) -> str:
         from dcsr.pruning import summary
 

@@ -13,7 +13,7 @@ import numpy as np
 import dcsr
 from dcsr import cc_array, report
 from dcsr import model as tflite
-from dcsr.cli import common, reports
+from dcsr.cli import common, prune, reports
 from dcsr.model import ModelError
 from dcsr.planning import cost, settings
 from dcsr.planning.choice import Decision
@@ -31,6 +31,7 @@ examples:
   compress model.tflite -o small.tflite --cpu cortex-m4 --max-scratch 16384 --report report.html
   compress model.tflite -o small.tflite --dump-plan plan.yaml       edit it, then --plan plan.yaml
   compress model.tflite -o small.tflite --cc firmware/model.cc      also firmware/model.h
+  compress dense.tflite -o small.tflite --prune .7 --inputs recorded.npz    prune a dense model first
 
 exit status: 0 done, 2 bad usage or bad input (nothing is written then)"""
 
@@ -94,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cc", metavar="OUT.cc", help="also write the model as a C++ array, with OUT.h beside it")
     parser.add_argument("--numpy", metavar="DIR", help="also write the weights of every int8 layer as DIR/*.npy")
+    parser.add_argument(
+        "--prune",
+        type=prune.share,
+        metavar="S",
+        help="first set this share of the weights to zero, as the tool `prune` does with --sparsity: outputs change",
+    )
+    parser.add_argument("--inputs", metavar="X.npz|FOLDER", help="with --prune: recorded inputs")
     reports.add_arguments(parser)
     return parser
 
@@ -102,8 +110,10 @@ def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     arguments = _parser().parse_args(argv)
     _check_outputs(arguments)
+    pruned = _pruned(arguments)
     result = dcsr.compress(
-        arguments.model,
+        pruned.model if pruned else arguments.model,
+        name=arguments.model,
         method=arguments.method,
         min_sparsity=arguments.min_sparsity,
         objective=arguments.objective,
@@ -119,12 +129,16 @@ def main(argv: Sequence[str]) -> int:
         temporary.write_bytes(result.model)
         _write_extras(arguments, result)
 
+    if pruned:
+        print("\n".join(pruned.summary()))
     report.print_table(result.layers, sys.stdout)
     for line in result.summary():
         print(line)
     _warn_of_little_scratch(result)
     _note_slow_layers(result)
-    if any(decision.candidate for decision in result.decisions):
+    if pruned:
+        print("the outputs are those of the pruned model; `prune` writes it, to verify the compressed one against")
+    elif any(decision.candidate for decision in result.decisions):
         paths = shlex.join([arguments.model, arguments.output])
         verify = f"{common.command}verify" if common.command else "bazel run //python:verify --"
         print(f"check it:  {verify} {paths}")
@@ -133,6 +147,26 @@ def main(argv: Sequence[str]) -> int:
         output = "the dense equivalent of the input" if was_sparse else "the input, written anew"
         print(f"no layer was packed: the output is {output}")
     return common.EXIT_OK
+
+
+def _pruned(arguments: argparse.Namespace) -> dcsr.Pruning | None:
+    """The pruned model if one is asked for."""
+    if (arguments.prune is None) != (arguments.inputs is None):
+        raise ModelError("--prune S and --inputs X.npz go together")
+    if arguments.prune is None:
+        return None
+    found = dcsr.prune(
+        arguments.model,
+        arguments.inputs,
+        sparsity=arguments.prune,
+        objective=arguments.objective,
+        cpu=arguments.cpu,
+        min_sparsity=arguments.min_sparsity,
+        progress=common.progress,
+    )
+    for warning in found.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return found
 
 
 def _write_extras(arguments: argparse.Namespace, result: dcsr.Result) -> None:

@@ -2,7 +2,8 @@
 
 CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED are computed in numpy, as matrix products in float32 or float64 that are
 exact. Every other operator, and each of these three whose sums could be too large, runs in the TFLM interpreter as a
-model of that one operator. `checked_network` compares the whole with the interpreter and leaves numpy out if they differ.
+model of that one operator. `checked_network` compares the whole with the interpreter, and leaves numpy out if they
+differ.
 
 Sources: tensorflow/lite/kernels/internal/reference/integer_ops/{conv,depthwise_conv,fully_connected}.h.
 """
@@ -306,10 +307,8 @@ def checked_network(model: schema.ModelT, content: bytes, name: str, samples: Se
     wanted = interpreted_outputs(model, content, name, samples)
     for in_numpy in (True, False):
         network = Network(model, name, in_numpy=in_numpy)
-        if all(
-            np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-            for a, b in zip(wanted, network.run(samples), strict=True)
-        ):
+        got = network.run(samples)
+        if all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(wanted, got, strict=True)):
             return network
     raise ModelError(
         f"{name}: its operators, run one by one, do not give the outputs of the model; it may keep a state between"

@@ -345,7 +345,7 @@ def _degenerate(outputs: Sequence[Array], where: str) -> list[str]:
         classes = np.unique(outputs[0].reshape(len(outputs[0]), -1).argmax(axis=1))
         if len(classes) == 1:
             found.append(
-                f"{where}: the dense model gives class {int(classes[0])} for all inputs; are they scaled as in training,"
-                " and of all classes?"
+                f"{where}: the dense model gives class {int(classes[0])} for all inputs; are they scaled as in"
+                " training, and of all classes?"
             )
     return found
