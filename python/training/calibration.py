@@ -47,7 +47,7 @@ def samples(name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         chosen = rng.permutation(len(labels))[:SAMPLES]
     inputs, labels = inputs[chosen], labels[chosen]
     if name in load.IMAGE_SETS:
-        inputs = images.normalised(inputs, shape[1] // images.SIDE if len(shape) == 4 else 1)
+        inputs = images.normalised(inputs, max(shape[1] // images.SIDE, 1) if len(shape) == 4 else 1)
     if inputs.shape[1:] != shape[1:]:
         raise ModelError(
             f"--dataset {name}: its samples are {list(inputs.shape[1:])}, the model takes {list(shape[1:])}"
