@@ -1,4 +1,4 @@
-"""compression: prints bytes, arena and converter time of a folder of models, for docs/results.md."""
+"""compression: prints bytes, arena and compression time of a folder of models, for docs/results.md."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(path: Path, runs: int) -> dict[str, object]:
-    """Returns all measurements of one model."""
+    """Measures one model. Returns the numbers that --json writes for it."""
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
     _, decisions, _ = compressing.compress(model, str(path), method="dcsr")
@@ -80,7 +80,7 @@ def measure(path: Path, runs: int) -> dict[str, object]:
 
 
 def _seconds(path: Path, runs: int) -> float:
-    """Returns the median wall time of the compress tool as a new process, in seconds."""
+    """Returns the median wall time of the compress tool in seconds. Each run is a new process."""
     times = []
     with tempfile.TemporaryDirectory() as folder:
         command = [_WORKSPACE / "python/compress", path.absolute(), "-o", Path(folder) / "o.tflite"]

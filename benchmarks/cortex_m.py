@@ -1,4 +1,4 @@
-"""cortex_m: instructions, scratch and code of layers, dense and sparse, on emulated Cortex-M cores."""
+"""cortex_m: measures instructions, scratch and code of dense and sparse layers on emulated Cortex-M cores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ examples:
 
 exit status: 0 done, 1 a kernel gave a wrong output or crashed, 2 bad usage, bad input or no QEMU"""
 
-# An M85 is emulated by an M55 and runs its code.
+# Without the M85: it runs the code of the M55 and is emulated as one.
 CORES = ("m0plus", "m3", "m4", "m7", "m33", "m55")
 CORES_WITH_GATHERS = ("m55",)
 GATHER_COSTS = (2, 8, 16)
@@ -47,7 +47,7 @@ _LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
 
 
 class FirmwareError(Exception):
-    """The firmware found an output that is wrong, or did not end as it should."""
+    """An output of the firmware was wrong, or the firmware did not finish."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -109,11 +109,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
-    """All numbers of one core.
+    """Runs layers on an emulated core.
+
+    Args:
+      core: one of CORES.
+      cases: the layers.
+
+    Returns:
+      The numbers of the core that --json writes: instructions, counts, bytes of scratch, bytes of code.
 
     Raises:
-      FirmwareError: if an output is wrong, or the firmware crashed.
-      run_firmware.SimulatorMissingError: if there is no QEMU.
+      FirmwareError: if an output is wrong or the firmware crashed.
+      run_firmware.SimulatorMissingError: if QEMU is missing.
     """
     elf = firmware(core)
     code = firmware_code.read(elf)
@@ -124,7 +131,7 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
     layers = []
     dense = dense_scratch = 0
     for case, (_, dense_or_0, dense_scratch_or_0, sparse, sparse_scratch) in zip(cases, lines, strict=True):
-        if dense_or_0:  # else it is that of the case before
+        if dense_or_0:  # 0 if the previous case had the same dense product
             dense, dense_scratch = dense_or_0, dense_scratch_or_0
         kernel = _entry(case.sparse)
         costs = case.costs(f"cortex-{core}")
@@ -158,7 +165,7 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
 
 
 def _entry(packed: packing.PackedLayer) -> str:
-    """Of the functions in kernels.h, that of the layer's product, behind "dcsr_"."""
+    """Returns the name of the layer's product, without "dcsr_", as in the function dcsr_dense_NAME()."""
     if packed.op == packing.OP_FULLY_CONNECTED:
         name = "fully_connected"
     else:
@@ -167,21 +174,21 @@ def _entry(packed: packing.PackedLayer) -> str:
 
 
 def _sparse_roots(packed: packing.PackedLayer, code: firmware_code.Code) -> list[str]:
-    """The kernel lists that serve a layer in this firmware: those of its core, as no other is linked."""
+    """Returns the names of the kernel lists for a layer. The firmware contains only the lists of its core."""
     operator = "FullyConnected" if packed.op == packing.OP_FULLY_CONNECTED else "Conv2d"
     lists = ["Int16"] if packed.int16_activations else ["Pointwise"]
     if packed.filter_size != (1, 1) and not packed.int16_activations:
-        lists.append("Larger")  # it calls the pointwise kernels
+        lists.append("Larger")  # its kernel calls the pointwise kernels
     return [name for name in code.tables if name.startswith(f"kDcsr{operator}") and name.endswith(tuple(lists))]
 
 
 def firmware(core: str) -> Path:
-    """The benchmark's firmware for a core."""
+    """Returns the path of the benchmark's firmware for a core."""
     return (_WORKSPACE / f"benchmarks/cortex_m_bench_{core}.elf").absolute()
 
 
 def tables(results: Sequence[dict]) -> list[str]:
-    """The lines of the tables."""
+    """Returns the lines of the Markdown tables, one table for each core."""
     lines = []
     for result in results:
         core = result["core"]
@@ -217,17 +224,17 @@ def tables(results: Sequence[dict]) -> list[str]:
 
 
 def _over_cmsis_nn(layer: dict) -> str:
-    """Sparse instructions over those of CMSIS-NN's dense product, if these are known."""
+    """Returns sparse instructions divided by those of CMSIS-NN's dense product; "-" if these are unknown."""
     dense = layer["cmsis_nn_instructions"]
     return f"{layer['sparse_instructions'] / dense:.3f}" if dense else "-"
 
 
 def _run(core: str, elf: Path, job: bytes) -> bytes:
-    """The output of a firmware with a job, which is passed on to stderr."""
+    """Runs a firmware with a job. Returns its output and also prints it on stderr."""
     simulator = run_firmware.choose("qemu", f"cortex-{core}", str(elf), deterministic=True)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "job.bin").write_bytes(job)
-        # The firmware opens the file in the simulator's working directory.
+        # The firmware opens job.bin in the simulator's working directory.
         simulator = dataclasses.replace(simulator, command=("env", f"--chdir={folder}", *simulator.command))
         with contextlib.redirect_stdout(sys.stderr):
             output, problem = run_firmware.run(simulator, _TIMEOUT)

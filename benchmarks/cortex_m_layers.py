@@ -1,4 +1,4 @@
-"""The layers that the Cortex-M benchmark runs: of published models, or made up with the same shape and sparsity."""
+"""The layers of the Cortex-M benchmark: from published models, or made up with the same shape and sparsity."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from dcsr.planning.settings import DEFAULT_MIN_SPARSITY
 from dcsr.requantize import INT8_RANGE, INT16_RANGE, quantize_multiplier
 from dcsr.schema import schema
 
-# speed is what the planner's objective of this name takes for the core, auto the smallest encoding, every a case for
-# each that a planner chooses from.
+# speed: the encoding that the planner's objective `speed` chooses for the core. auto: the smallest encoding. every: a
+# case for each encoding from which the planner chooses.
 METHODS = ("speed", "auto", "every", *encodings.METHODS)
 
-# Of cortex_m_bench.c.
+# The format of job.bin, which cortex_m_bench.c reads.
 _JOB = struct.Struct("<4sI")
 _JOB_MAGIC = b"DCSJ"
 _JOB_LAYER = struct.Struct("<9I")
@@ -35,14 +35,14 @@ _SYNTHETIC = "synthetic"
 
 @dataclass(frozen=True)
 class Anchor:
-    """A layer that results are followed by.
+    """A layer whose results are tracked over time.
 
     Attributes:
-      rows, cols: of the weights.
-      size: height and width of the output of a convolution, None for a FULLY_CONNECTED.
-      sparsity: share of zeros.
-      model: the published model that has it; None if none does.
-      scratch_budget: of the packed layer, in bytes.
+      rows, cols: size of the weight matrix.
+      size: (height, width) of the output of a convolution; None for a FULLY_CONNECTED.
+      sparsity: share of zero weights, 0..1.
+      model: the published model that contains the layer; None without one.
+      scratch_budget: scratch budget of the packed layer in bytes; 0 for the kernels' default.
     """
 
     rows: int
@@ -69,15 +69,15 @@ ANCHORS = (
 
 @dataclass(frozen=True)
 class MadeUp:
-    """A layer of a kind that the published models do not have, with made-up weights.
+    """A layer with random weights, of a kind that the published models lack.
 
     Attributes:
-      rows, channels: of output and input.
-      sparsity: share of zeros.
-      size: (height, width) of the input of a convolution, None for a FULLY_CONNECTED.
+      rows, channels: output and input channels.
+      sparsity: share of zero weights, 0..1.
+      size: (height, width) of the input of a convolution; None for a FULLY_CONNECTED.
       filter_size, stride, dilation: (vertical, horizontal).
-      same_padding: else VALID; with a 1x1 filter neither.
-      int16_activations: else int8.
+      same_padding: True for SAME padding, False for VALID; ignored with a 1x1 filter.
+      int16_activations: True for int16 activations, False for int8.
     """
 
     rows: int
@@ -91,7 +91,8 @@ class MadeUp:
     int16_activations: bool = False
 
 
-# With filters larger than 1x1, or int16 activations. The cost model is fitted to the first and judged by the others.
+# Layers with filters larger than 1x1 or with int16 activations. The cost model is fitted to FITTED and evaluated with
+# HELD_OUT.
 FITTED = (
     MadeUp(32, 3, 0.60, (32, 32), (3, 3), (2, 2)),
     MadeUp(64, 1, 0.60, (49, 10), (10, 4), (2, 2)),
@@ -134,8 +135,8 @@ HELD_OUT = (
     MadeUp(20, 2000, 0.80, None, int16_activations=True),
 )
 
-# Instructions of whole layers with CMSIS-NN, by core and product (Case.product); on the M55 its fully connected layer
-# as clang compiles it.
+# {core: {Case.product: instructions of the whole layer with CMSIS-NN}}. For the M55, clang compiled the fully connected
+# layer.
 CMSIS_NN = {
     "m4": {
         "conv 276x276@250": 30_359_686,
@@ -158,15 +159,15 @@ CMSIS_NN = {
 
 @dataclass(frozen=True)
 class Case:
-    """A layer as both products get it.
+    """A layer with its input, for the dense and the sparse product.
 
     Attributes:
-      weights: where they are from: a model's name, or "synthetic".
-      matrix: int8 [rows, cols].
-      sparse, dense: the same layer packed in two encodings.
-      shape: batches, height and width of the input, height and width of the output; the latter 1 for FULLY_CONNECTED.
-      activations: int8 or int16, the input.
-      is_held_out: whether it is one of HELD_OUT.
+      weights: origin of the weights: the name of a model, or "synthetic".
+      matrix: weights, int8 [rows, cols].
+      sparse, dense: the same layer in two encodings.
+      shape: (batches, input height, input width, output height, output width). All sizes are 1 for a FULLY_CONNECTED.
+      activations: the input in NHWC order, flat, int8 or int16.
+      is_held_out: whether the layer is one of HELD_OUT.
     """
 
     weights: str
@@ -179,7 +180,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """That of the product, and the scratch budget if the layer has one."""
+        """The name of the product, with the scratch budget if the layer has one."""
         budget = self.sparse.scratch_budget
         if not budget:
             return self.product
@@ -187,7 +188,7 @@ class Case:
 
     @property
     def product(self) -> str:
-        """Operator and rows x cols @ output pixels; a filter larger than 1x1 with its stride and dilation."""
+        """Operator, rows x cols @ output pixels; for larger filters also filter size, stride and dilation."""
         rows, cols = self.matrix.shape
         kind = "conv" if self.sparse.op == packing.OP_CONV_2D else "fc"
         name = f"{kind} {self._window}{rows}x{cols}"
@@ -207,26 +208,26 @@ class Case:
 
     @property
     def work_shape(self) -> cost.Shape:
-        """The size of its input and output."""
+        """The size of the layer's input and output."""
         batches, height, width, out_height, out_width = self.shape
         vectors = batches * out_height * out_width
         return cost.Shape(vectors, (height, width), (out_height, out_width))
 
     def costs(self, cpu: str) -> KernelCosts:
-        """The kernel of the sparse product on a core, its scratch and its counts."""
+        """Returns the kernel of the sparse product on a core, its scratch and its counts."""
         return cost.costs(cpu, self.sparse, self.work_shape)
 
     @property
     def sparsity(self) -> float:
-        """Share of zeros."""
+        """Share of zero weights, 0..1."""
         return 1 - np.count_nonzero(self.matrix) / self.matrix.size
 
     def output(self) -> np.ndarray:
-        """What the layer makes of the activations, by the library's own arithmetic."""
+        """Computes the expected output with the Python library, int8 or int16 [output pixels, rows]."""
         return packing.run(self.dense, self._patches())[1]
 
     def _patches(self) -> np.ndarray:
-        """[output pixels, cols], what the matrix is multiplied with."""
+        """Returns the patches that the filter covers, [output pixels, cols]."""
         batches, height, width, out_height, out_width = self.shape
         packed = self.sparse
         images = self.activations.reshape(batches, height, width, -1)
@@ -235,7 +236,7 @@ class Case:
             first = packed.stride[dimension] * np.arange(sizes[1])
             offsets = packed.dilation[dimension] * np.arange(packed.filter_size[dimension])
             padding = max(first[-1] + offsets[-1] + 1 - sizes[0], 0) // 2
-            # One pixel of padding on either side stands for all that is outside.
+            # One pixel of padding on each side stands for all pixels outside of the image.
             taps.append(np.clip(first[:, np.newaxis] + offsets - padding, -1, sizes[0]) + 1)
         padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=packed.input_zero_point)
         patches = padded[:, taps[0][:, np.newaxis, :, np.newaxis], taps[1][np.newaxis, :, np.newaxis, :]]
@@ -243,16 +244,16 @@ class Case:
 
 
 def anchors(models: Path | None, method: str, cpu: str, chosen: Sequence[Anchor] = ANCHORS) -> list[Case]:
-    """The anchors, with the weights of the published models below the folder `models` if that has them.
+    """Returns the cases of the anchors. Anchors whose model is missing get random weights.
 
     Args:
-      models: the folder.
+      models: folder with the published models; None for random weights only.
       method: one of METHODS.
       cpu: one of cost.CPUS.
       chosen: the anchors.
 
     Raises:
-      tflite.ModelError: if `models` has no model of an anchor, or one that does not have the layer.
+      tflite.ModelError: if the folder has none of the anchors' models, or if a model lacks the layer.
     """
     paths = {} if models is None else {path.stem: path for path in sorted(models.rglob("*.tflite"))}
     if models is not None and not paths.keys() & {anchor.model for anchor in chosen}:
@@ -271,18 +272,23 @@ def anchors(models: Path | None, method: str, cpu: str, chosen: Sequence[Anchor]
 
 
 def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
-    """Every layer that is sparse enough to be packed, of all models below a folder, with every scratch budget; and
-    made-up ones of the kinds that published models lack.
+    """Returns the cases of all sparse layers of all models below a folder, and of the made-up layers.
+
+    Args:
+      models: the folder.
+      method: one of METHODS.
+      cpu: one of cost.CPUS.
+      scratch_budgets: budgets in bytes. Each convolution gets a case with each budget.
 
     Raises:
-      tflite.ModelError: if the models have none.
+      tflite.ModelError: if the models have no layer that is sparse enough.
     """
     cases = []
     for path in sorted(models.rglob("*.tflite")):
         model = tflite.read(path)
         for layer in layer_finder.find(model):
             if layer.obstacle is None and _sparsity(layer.matrix) >= DEFAULT_MIN_SPARSITY:
-                # A FULLY_CONNECTED takes no scratch.
+                # A FULLY_CONNECTED uses no scratch.
                 budgets = scratch_budgets if layer.op.startswith("CONV") else scratch_budgets[:1]
                 for budget in budgets:
                     cases += _of_model(model, layer, path.stem, method, cpu, budget)
@@ -292,7 +298,7 @@ def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[in
 
 
 def made_up_layers(method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
-    """FITTED and HELD_OUT, convolutions with every scratch budget."""
+    """Returns the cases of FITTED and HELD_OUT, each convolution with each scratch budget in bytes."""
     return [
         case
         for layer in (*FITTED, *HELD_OUT)
@@ -302,7 +308,7 @@ def made_up_layers(method: str, cpu: str, scratch_budgets: Sequence[int] = (0,))
 
 
 def synthetic(anchor: Anchor, method: str, cpu: str) -> list[Case]:
-    """A layer with normally distributed weights of which the small ones are pruned; the same at every call."""
+    """Returns the cases of an anchor with normally distributed, pruned weights. They are the same at every call."""
     dense = _random_layer(anchor.rows, anchor.cols, anchor.size, anchor.sparsity)
     dense = dataclasses.replace(dense, scratch_budget=anchor.scratch_budget)
     size = anchor.size or (1, 1)
@@ -310,7 +316,7 @@ def synthetic(anchor: Anchor, method: str, cpu: str) -> list[Case]:
 
 
 def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> list[Case]:
-    """Its cases, the same at every call."""
+    """Returns the cases of a made-up layer. They are the same at every call."""
     taps = layer.filter_size[0] * layer.filter_size[1]
     dense = _random_layer(layer.rows, layer.channels * taps, layer.size, layer.sparsity, layer.int16_activations)
     dense = dataclasses.replace(
@@ -334,17 +340,17 @@ def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> li
 def _random_layer(
     rows: int, cols: int, size: tuple[int, int] | None, sparsity: float, is_int16: bool = False
 ) -> packing.PackedLayer:
-    """Of the dense encoding, with a 1x1 filter; a FULLY_CONNECTED if `size` is None."""
+    """Returns a random layer in the dense encoding: a 1x1 convolution, or a FULLY_CONNECTED if `size` is None."""
     rng = _random(f"{rows} {cols} {size} {sparsity}")
     weights = rng.standard_normal((rows, cols))
     weights[np.abs(weights) <= np.quantile(np.abs(weights), sparsity)] = 0
     matrix = np.rint(weights * (127 / np.abs(weights).max())).astype(np.int8)
-    # Outputs spread over the range of their type: the standard deviation is that of 50 of 256 values.
+    # Spread outputs over the range of their type: their standard deviation is 50 / 256 of it.
     low, high = INT16_RANGE if is_int16 else INT8_RANGE
     deviation = np.sqrt(np.maximum(np.square(matrix, dtype=np.float64).sum(axis=1), 1)) * ((high - low) / np.sqrt(12))
     multipliers = [quantize_multiplier((high - low) * 50 / 256 / value) for value in deviation]
     convolution = size is not None
-    # A convolution is followed by ReLU.
+    # An int8 convolution gets the zero points of a layer after a ReLU.
     zero_point = -128 if convolution and not is_int16 else 0
     bias = rng.integers(-5000, 5000, rows).astype(np.int32)
     return packing.PackedLayer(
@@ -362,7 +368,11 @@ def _random_layer(
 
 
 def job(cases: Sequence[Case]) -> bytes:
-    """The file that the firmware reads: header, then for each layer a header and four sections."""
+    """Serialises cases for the firmware: a header, then for each case a header and four sections.
+
+    The sections are the dense layer (empty if the previous case has the same), the sparse layer, the input, and the
+    expected output.
+    """
     parts = [_JOB.pack(_JOB_MAGIC, len(cases))]
     for previous, case in zip((None, *cases), cases, strict=False):
         repeated = previous is not None and has_same_dense(previous, case)
@@ -375,14 +385,14 @@ def job(cases: Sequence[Case]) -> bytes:
 
 
 def has_same_dense(one: Case, other: Case) -> bool:
-    """Whether two cases are one layer in two encodings, or with two scratch budgets, which no dense product has."""
+    """Whether two cases have the same dense product: they differ only in encoding or scratch budget."""
     return (one.weights, one.product, one.shape) == (other.weights, other.product, other.shape) and np.array_equal(
         one.matrix, other.matrix
     )
 
 
 def _published(anchor: Anchor, path: Path, method: str, cpu: str) -> list[Case]:
-    """The layer of the model at `path` with the anchor's shape whose sparsity is nearest to the anchor's."""
+    """Returns the cases of the layer with the anchor's shape and the most similar sparsity in the model at `path`."""
     model = tflite.read(path)
     wanted = (1, 1) if anchor.size is None else anchor.size
     layers = [
@@ -413,7 +423,7 @@ def _of_model(
 def _cases(
     weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str, cpu: str
 ) -> list[Case]:
-    """Adds what is the same for layers of any origin; one case for each encoding."""
+    """Returns the cases of a layer: one for each encoding of the method. Adds random input."""
     size = shape[0] * shape[1] * shape[2] * matrix.shape[1] // (dense.filter_size[0] * dense.filter_size[1])
     low, high = INT16_RANGE if dense.int16_activations else INT8_RANGE
     activations = _random(f"{weights} {matrix.shape} {shape}").integers(low, high + 1, size)
@@ -433,7 +443,7 @@ def _cases(
 
 
 def _random(name: str) -> np.random.Generator:
-    """The same numbers for the same name."""
+    """Returns a random generator whose seed is derived from `name`."""
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 

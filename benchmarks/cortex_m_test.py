@@ -10,7 +10,7 @@ from benchmarks import cortex_m, cortex_m_layers, firmware_code
 from dcsr import encodings
 from dcsr.planning import cost
 
-# Both ops; odd numbers of pixels.
+# Layers of both ops, with odd numbers of pixels.
 SMALL = (
     cortex_m_layers.Anchor(5, 40, (3, 7), 0.8, None),
     cortex_m_layers.Anchor(5, 40, (3, 7), 0.8, None, scratch_budget=1024),
@@ -31,14 +31,14 @@ def test_table_has_a_row_for_each_layer_and_two_runs_are_equal(core):
     assert [row[0] for row in rows] == ["| conv 5x40@21", "| conv 5x40@21, 1 KB", "| fc 3x200"]
     assert len({len(row) for row in rows}) == 1
     for layer in first["layers"]:
-        # A multiplication takes at least 1/16 of an instruction (vectors). No layer here has fewer than 600.
+        # An instruction computes at most 16 products (vectors). Every layer here has at least 600 products.
         assert layer["dense_instructions"] > 600 / 16
         assert layer["sparse_code"] > 100
         assert layer["sparse_cycles"]["2"] >= layer["sparse_instructions"]
 
 
 def test_scratch_is_what_the_cost_model_says(core):
-    """Checks budgets from too small to more than sufficient."""
+    """Checks budgets from too small to more than enough."""
     shapes = [((40, (3, 7)), (300, 700, 900, 1000, 2000)), ((300, (5, 5)), (5000, 7000, 9000, 30000))]
     anchors = [
         cortex_m_layers.Anchor(5, cols, size, 0.8, None, budget)
@@ -47,14 +47,14 @@ def test_scratch_is_what_the_cost_model_says(core):
     ]
     cases = cortex_m_layers.anchors(None, "every", f"cortex-{core}", anchors)
     cases += cortex_m_layers.made_up_layers("offset8", f"cortex-{core}", (0, 2000, 5000, 20000))
-    # The kernel that gathers from the other encodings needs no scratch.
+    # Rice layers with few pixels use a kernel that gathers and needs no scratch.
     cases += cortex_m_layers.made_up_layers("rice", f"cortex-{core}", (9000, 40000, 70000))
     for case, layer in zip(cases, cortex_m.measure(core, cases)["layers"], strict=True):
         assert layer["sparse_scratch"] == case.costs(f"cortex-{core}").scratch_bytes, layer
 
 
 def test_layers_of_all_kinds_are_measured(core):
-    """The firmware compares the outputs with those of the library."""
+    """The firmware itself compares its outputs with those of the Python library."""
     cases = cortex_m_layers.made_up_layers("speed", f"cortex-{core}")
     layers = cortex_m.measure(core, cases)["layers"]
     assert len(layers) == len(cortex_m_layers.FITTED) + len(cortex_m_layers.HELD_OUT)
@@ -104,7 +104,7 @@ def test_code_of_a_kernel_has_what_it_calls(core):
     code = firmware_code.read(cortex_m.firmware(core))
     (table,) = (name for name in code.tables if name.startswith("kDcsrConv2d") and name.endswith("Pointwise"))
     names = {function.name for function in code.reachable([table])}
-    # Whichever kernels the core has, the reference is the last of them.
+    # The reference kernel is the last of every core's list.
     assert "dcsr_conv1x1_ref" in names
     assert len([name for name in names if name.startswith("dcsr_")]) > 1
     assert "dcsr_layer_parse" not in names

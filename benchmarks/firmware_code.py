@@ -23,8 +23,8 @@ class Function:
 
     Attributes:
       name: one of its names.
-      size: bytes.
-      calls: addresses of functions that it branches to, or whose address it uses, directly or in a table of constants.
+      size: its size in bytes.
+      calls: addresses of functions to which it branches, or whose address it uses, directly or in a constant table.
     """
 
     name: str
@@ -37,9 +37,9 @@ class Code:
     """The functions of a firmware.
 
     Attributes:
-      functions: functions by address.
-      addresses: addresses by name.
-      tables: for each data object by name, the addresses of functions in it and in the objects that it points to.
+      functions: {address: function}.
+      addresses: {name: address of the function}.
+      tables: {name of a data object: addresses of functions in it and in the objects to which it points}.
     """
 
     functions: dict[int, Function]
@@ -47,7 +47,7 @@ class Code:
     tables: dict[str, frozenset[int]]
 
     def reachable(self, names: Iterable[str]) -> list[Function]:
-        """Returns the named functions and those of named tables, and all functions that they may call."""
+        """Returns the named functions, the functions in named tables, and all functions that these may call."""
         todo: list[int] = []
         for name in names:
             todo.extend(self.tables[name] if name in self.tables else [self.addresses[name]])
@@ -60,12 +60,16 @@ class Code:
         return [found[address] for address in sorted(found)]
 
     def bytes_of(self, *names: str) -> int:
-        """Returns the bytes of the named functions and of all their callees, including constants within the code."""
+        """Returns the bytes of the functions that `reachable` returns, including constants within the code."""
         return sum(function.size for function in self.reachable(names))
 
 
 def read(path: Path) -> Code:
-    """Reads the functions of the ELF file at `path`."""
+    """Reads the functions of the 32-bit ELF file at `path`.
+
+    Raises:
+      ValueError: if it is not such a file.
+    """
     data = path.read_bytes()
     magic, width, offset, entry_size, count, _ = _HEADER.unpack_from(data)
     if magic != b"\x7fELF" or width != 1:
@@ -75,7 +79,7 @@ def read(path: Path) -> Code:
     # The symbols $t and $d mark the beginning of instructions and of constants.
     mapping = sorted((value, name[1] == "d") for name, value, *_ in symbols if name[:2] in ("$t", "$d"))
     names: dict[int, str] = {}
-    contents: dict[int, bytes] = {}  # code of functions, by address
+    contents: dict[int, bytes] = {}  # {address: code of the function}
     objects: dict[int, bytes] = {}
     object_names: dict[str, int] = {}
     addresses = {}
@@ -108,13 +112,13 @@ def read(path: Path) -> Code:
 
 
 def _functions_of_table(address: int, objects: dict[int, bytes]) -> set[int]:
-    """Returns the odd words, as addresses of functions, of an object and of the objects that it points to."""
+    """Returns the function addresses (odd words) in an object and in the objects to which it points."""
     found: set[int] = set()
     seen: set[int] = set()
     todo = [address]
     while todo:
         reference = todo.pop()
-        # The constant 0 is not a reference to the vectors at address 0.
+        # The constant 0 does not refer to the vector table at address 0.
         if not reference or reference in seen or reference not in objects:
             continue
         seen.add(reference)
@@ -137,7 +141,7 @@ def _symbols(data: bytes, section: tuple[int, ...]) -> Iterator[tuple[str, int, 
 
 
 def _references(code: bytes, address: int, mapping: list[tuple[int, bool]]) -> Iterator[int]:
-    """Yields targets of branches in `code` and values that may be addresses. Addresses of code are odd."""
+    """Yields the targets of branches in `code`, and all values that may be addresses. Addresses of code are odd."""
     lower = [0] * 16  # lower half of each register, set by MOVW
     i = 0
     while i + 2 <= len(code):

@@ -1,4 +1,4 @@
-"""fit_cost_model: the constants of python/dcsr/planning/cost.py from instructions that cortex_m counted."""
+"""fit_cost_model: fits the constants of python/dcsr/planning/cost.py to the instructions that cortex_m counted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def main(argv: Sequence[str]) -> int:
     if not any(measured.values()):
         raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
     constants = {core: fit(fitted(measured[core])) for core in sorted(measured, key=list(cost.CPUS).index)}
-    # Maps with few pixels fill no vector: there an M55 takes the kernel of an M33, and no published layer has it do so.
+    # With few pixels, which do not fill a vector, an M55 runs kernels of the M33. No published layer does that, so
+    # kernels that were not measured on the M55 get the constants of the M33.
     if constants.keys() >= {"cortex-m33", "cortex-m55"}:
         for kernel, values in constants["cortex-m33"].items():
             constants["cortex-m55"].setdefault(kernel, values)
@@ -60,15 +61,15 @@ def main(argv: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class Sample:
-    """A layer that was run.
+    """A measured layer.
 
     Attributes:
-      name: of the layer and its model.
-      coding: of its weights.
-      counts, dense_counts: how often the kernels of the sparse and the dense product do what.
-      packed_bytes: of its encoded weights.
-      instructions, dense_instructions: counted.
-      is_held_out: whether it is not there to be fitted to.
+      name: name of the model and of the layer.
+      coding: coding of the weights (cost.coding).
+      counts, dense_counts: counts of the kernels of the sparse and of the dense product.
+      packed_bytes: bytes of the encoded weights.
+      instructions, dense_instructions: measured instructions of both products.
+      is_held_out: whether the layer is excluded from the fit.
     """
 
     name: str
@@ -82,20 +83,20 @@ class Sample:
 
 
 def fitted(samples: Sequence[Sample]) -> list[Sample]:
-    """Those that are not held out."""
+    """Returns the samples that are not held out."""
     return [sample for sample in samples if not sample.is_held_out]
 
 
 def dense(samples: Sequence[Sample]) -> list[Sample]:
-    """One for each dense product."""
+    """Returns one sample for each dense product."""
     return list({(sample.name.split(",")[0], sample.dense_instructions): sample for sample in samples}.values())
 
 
 def read(path: str) -> dict[str, list[Sample]]:
-    """The layers of each core in a file that cortex_m wrote.
+    """Reads a file that cortex_m wrote. Returns {core: samples}.
 
     Raises:
-      tflite.ModelError: if it is no such file.
+      tflite.ModelError: if the file cannot be read or is not such a file.
     """
     try:
         results = json.loads(Path(path).read_text())
@@ -122,13 +123,22 @@ def read(path: str) -> dict[str, list[Sample]]:
 
 
 def fit(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
-    """The constants of each kernel of a core, all fitted together, as a layer may take several kernels."""
+    """Fits the constants of a core: least squares of the relative error, no constant below 0.
+
+    All kernels are fitted together, because a layer may use several kernels.
+
+    Args:
+      samples: layers measured on the core.
+
+    Returns:
+      {kernel: {count: instructions}}.
+    """
     rows = [(sample.counts, sample.instructions) for sample in samples]
     rows += [(sample.dense_counts, sample.dense_instructions) for sample in dense(samples)]
     names = list(dict.fromkeys((kernel, name) for counts, _ in rows for kernel in counts for name in counts[kernel]))
     matrix = np.array([[counts.get(kernel, {}).get(name, 0) for kernel, name in names] for counts, _ in rows], float)
     matrix /= np.array([[instructions] for _, instructions in rows], float)
-    # As many equations as there are constants have the same solution.
+    # QR reduces the system to one equation per constant. The solution is the same.
     q, r = np.linalg.qr(matrix)
     solution = non_negative_least_squares(r, q.T @ np.ones(len(rows)))
     constants: dict[str, dict[str, float]] = defaultdict(dict)
@@ -138,11 +148,14 @@ def fit(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
 
 
 def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """X >= 0 with least |matrix x - target|, by Lawson and Hanson's active set.
+    """Minimises |matrix x - target| for x >= 0 with the active-set method of Lawson and Hanson.
 
     Args:
-      matrix: float64 [samples, unknowns], no column all zeros.
+      matrix: float64 [samples, unknowns]. No column may be all zeros.
       target: float64 [samples].
+
+    Returns:
+      x, float64 [unknowns].
     """
     norms = np.linalg.norm(matrix, axis=0)
     scaled = matrix / norms
@@ -160,7 +173,7 @@ def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.nda
             wanted[free] = np.linalg.lstsq(scaled[:, free], target, rcond=None)[0]
             if not np.any(wanted[free] <= 0):
                 break
-            # As far towards it as nothing leaves the allowed range; what comes to 0 is no longer free.
+            # Move towards the solution until the first unknown reaches 0. Unknowns at 0 are no longer free.
             leaving = free & (wanted <= 0)
             x += np.min(x[leaving] / (x[leaving] - wanted[leaving])) * (wanted - x)
             free &= x > 1e-12
@@ -170,7 +183,7 @@ def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.nda
 
 
 def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
-    """Markdown: relative errors of the estimates, for each kernel."""
+    """Returns a Markdown table of the relative errors of the estimates, one line per core and kernel."""
     lines = [
         "| core | kernel | runs | median error | 90 % of runs within | largest error | worst coding, median |",
         "|---|---|---|---|---|---|---|",
@@ -194,7 +207,10 @@ def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -
 
 
 def choice_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -> list[str]:
-    """Markdown: what `balanced` and `speed` cost by count, where they choose by estimate for a layer alone."""
+    """Returns a Markdown table of the measured cost of the choices that `balanced` and `speed` make by estimate.
+
+    Each layer is chosen for alone, as if it were the whole model.
+    """
     lines = [
         "| core | layers | objective | slower than the fastest encoding: median | largest | bytes / smallest |",
         "|---|---|---|---|---|---|",
@@ -217,7 +233,7 @@ def choice_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) 
 
 
 def _same_layers(samples: Sequence[Sample]) -> list[list[Sample]]:
-    """Samples that follow each other and are one layer in different codings."""
+    """Groups consecutive samples of the same layer in different codings."""
     groups: list[list[Sample]] = []
     for sample in samples:
         if not groups or groups[-1][0].name != sample.name or sample.coding in {s.coding for s in groups[-1]}:

@@ -34,7 +34,7 @@ def layer_costs(rng: np.random.Generator, filter_size: tuple[int, int] = (1, 1),
         filter_size=filter_size,
         same_padding=filter_size != (1, 1),
     )
-    # Images of many shapes, whose patches differ in their pieces.
+    # Images of many shapes, so that the patches are copied in different numbers of pieces.
     height = int(rng.integers(1, 15))
     size = (height, vectors // height)
     shape = cost.Shape(size[0] * size[1], size, size)
@@ -172,7 +172,7 @@ def test_choices_are_judged_by_the_counts():
     slow, fast = ({"kernel": {"layer": 1, f"{coding} element": 1}} for coding in ("slow", "fast"))
     measured = [Sample("a", "slow", slow, {}, 100, 1200, 1), Sample("a", "fast", fast, {}, 150, 1000, 1)]
     table = fit_cost_model.choice_table(constants, {"cortex-m4": measured})
-    # Smaller. The estimate is 5 % slower, the count 20 % slower.
+    # `balanced` chooses the smaller coding: 5 % slower by the estimate, 20 % slower by the count.
     assert table[2] == "| cortex-m4 | 1 | balanced | 20.0% | 20.0% | 1.000 |"
     assert table[3] == "| cortex-m4 | 1 | speed | 0.0% | 0.0% | 1.500 |"
 

@@ -1,4 +1,4 @@
-"""tflm_compression: compares TFLM's compression with ours: flash, arena and latency on the host."""
+"""tflm_compression: compares TFLM's compression with dCSR: flash, arena and latency on the host."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(path: Path, rounds: int) -> dict[str, object]:
-    """Returns the measurements of one model, for every storage method."""
+    """Measures one model with every storage method. Returns the numbers that --json writes for it."""
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
     ways: dict[str, Callable[[], tuple[bytes, str]]] = {
@@ -89,7 +89,7 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
             entry["flash_bytes"] = len(stored)
             entry["arena_bytes"] = runtime.arena_used_bytes(stored)
             interpreters[way] = runtime.Interpreter.from_bytes(stored)
-        except Exception as error:  # TFLM's tools raise many kinds; the table shows them
+        except Exception as error:  # TFLM's tools raise many types; the table shows the message
             entry["note"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
             continue
         if way != "dense":
@@ -104,13 +104,22 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
 
 
 def packed_layers(model: schema.ModelT, name: str) -> list[Layer]:
-    """Returns the layers that our compression packs."""
+    """Returns the layers that dCSR packs."""
     _, decisions, _ = compressing.compress(model, name, objective="size")
     return [decision.layer for decision in decisions if decision.packed]
 
 
 def look_up_tables(data: bytes, model: schema.ModelT, layers: Sequence[Layer]) -> tuple[bytes, str]:
-    """Returns the model with the weights of each layer as indices into tables, if that is smaller."""
+    """Stores the weights of each layer as indices into TFLM's look-up tables, if that is smaller.
+
+    Args:
+      data: content of the .tflite file.
+      model: the parsed model.
+      layers: the layers to compress.
+
+    Returns:
+      (content of the compressed file, note).
+    """
     specs, left = [], 0
     for (subgraph, tensor), layer in _weights(layers).items():
         scales = model.subgraphs[subgraph].tensors[tensor].quantization.scale
@@ -126,20 +135,20 @@ def look_up_tables(data: bytes, model: schema.ModelT, layers: Sequence[Layer]) -
 
 
 def through_tflm(data: bytes, layers: Sequence[Layer], method: spec.CompressionMethod) -> tuple[bytes, str]:
-    """Returns the model with all layers compressed by one of TFLM's methods."""
+    """Compresses all layers with one of TFLM's methods. Returns (content of the compressed file, note)."""
     return _compress(data, [spec.Tensor(*where, [method]) for where in _weights(layers)]), ""
 
 
 def _weights(layers: Sequence[Layer]) -> dict[tuple[int, int], Layer]:
-    """Returns the layers by their weight tensors."""
+    """Returns {(subgraph, weight tensor): layer}."""
     return {place(layer): layer for layer in layers}
 
 
 def _tables(layer: Layer, per_channel: bool) -> tuple[spec.PerTensor | spec.PerChannel, int, int]:
     """Returns (mode, index bits, bytes) of the look-up tables of a layer.
 
-    The wheel's DECODE (2026-10-23) ignores the mode chosen in the compressor: it uses one table per channel if the
-    tensor has a scale per channel, and a single table otherwise. With the other mode the outputs are wrong.
+    The wheel's DECODE (2026-10-23) ignores the mode that was chosen for compression. It uses one table per channel if
+    the tensor has a scale per channel, else a single table. In the other mode its outputs are wrong.
     """
     if per_channel:
         mode, tables = spec.PerChannel(axis=0), len(layer.matrix)
@@ -147,7 +156,7 @@ def _tables(layer: Layer, per_channel: bool) -> tuple[spec.PerTensor | spec.PerC
     else:
         mode, tables, values = spec.PerTensor(), 1, len(np.unique(layer.matrix))
     bits = max((values - 1).bit_length(), 1)
-    # All tables of the module are as long as the longest.
+    # TFLM gives all tables of a tensor the length of the longest.
     return mode, bits, (layer.matrix.size * bits + 7) // 8 + tables * values
 
 
@@ -160,7 +169,10 @@ def _compress(data: bytes, specs: list[spec.Tensor]) -> bytes:
 def _seconds(
     interpreters: dict[str, runtime.Interpreter], sample: Sequence[np.ndarray], rounds: int
 ) -> dict[str, float]:
-    """Returns the median inference time. The interpreters take turns, so that other load affects all equally."""
+    """Returns the median inference time of each interpreter in seconds.
+
+    The interpreters take turns, so that other load on the host affects all of them equally.
+    """
     times: dict[str, list[float]] = {way: [] for way in interpreters}
     for _ in range(rounds):
         for way, interpreter in interpreters.items():
@@ -173,10 +185,10 @@ def _seconds(
 
 
 def table(results: Sequence[dict]) -> list[str]:
-    """Returns the lines of the table, and below it the methods that failed for every model with the same reason."""
+    """Returns the lines of the table, and below it the methods that failed for every model for the same reason."""
     notes: dict[str, set[str]] = {}
     for entry in (entry for result in results for entry in result["ways"]):
-        # "" marks a method that worked for a model, so it has no common reason for failure.
+        # "" marks a method that worked for a model. It then has no common reason of failure.
         notes.setdefault(entry["way"], set()).add(entry["note"] if entry["flash_bytes"] is None else "")
     failed = {way: next(iter(reasons)) for way, reasons in notes.items() if len(reasons) == 1 and reasons != {""}}
     lines = ["| model | stored as | flash | arena | latency / dense | note |", "|---|---|---|---|---|---|"]

@@ -23,9 +23,9 @@ constexpr char kWrongType[] = "its type is not that of the packed layer's activa
 
 constexpr int32_t kNoScratch = -1;
 
-// State that Prepare passes to Invoke. Invoke parses the packed layer again: that takes constant
-// time, and a stored view would be eight times as large. The shape is stored because Prepare has
-// checked it.
+// State that Prepare passes to Invoke. Invoke parses the packed layer again. Parsing takes constant
+// time, and a stored DcsrLayer would be much larger than this state. The shape is stored because
+// Prepare has checked it.
 struct State {
   int32_t scratch;
   int32_t batches;
@@ -63,7 +63,7 @@ int32_t CountElements(const TensorInfo& tensor) {
   return static_cast<int32_t>(count);
 }
 
-// After this check, `bytes` and the dimensions are consistent.
+// Checks that `bytes` is the size that type and dimensions give.
 bool CheckTensor(const Node& node, const char* name, const TensorInfo& tensor) {
   if (tensor.type == TensorType::kOther) return node.Fail(name, "is neither int8 nor int16");
   const int64_t elements = CountElements(tensor);
@@ -158,7 +158,7 @@ bool CheckConv2dShape(const Node& node, const Tensors& tensors, const DcsrLayer&
   return true;
 }
 
-// The kernel of a layer. Plans anew at every Invoke, so that the state stays small.
+// Plans the layer. Invoke also plans, so that the state need not hold the plan.
 DcsrPlan PlanLayer(const DcsrKernels* kernels, const DcsrLayer& layer, const DcsrConvShape& shape) {
   DcsrPlan plan;
   dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer), &plan);

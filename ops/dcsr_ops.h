@@ -1,13 +1,20 @@
 // The custom ops DCSR_CONV_2D and DCSR_FULLY_CONNECTED, independent of the interpreter (port.h).
 //
-// Both have the inputs (activations, packed layer) and one output. docs/format.md defines the
-// packed layer.
+// Both ops have two inputs and one output:
+//
+//             DCSR_CONV_2D                                   DCSR_FULLY_CONNECTED
+//   input 0   [batches, height, width, channels]             batches * cols elements, any shape
+//   input 1   the packed layer (docs/format.md), constant, int8
+//   output 0  [batches, output height, output width, rows]   batches * rows elements, [..., rows]
+//
+// Input 0 and the output are int8 or int16, the type of the packed layer's activations, and have
+// its zero points.
 //
 // The Prepare functions validate the model, including the bytes of the packed layer, so that the
 // Invoke functions never leave their buffers. They request kStateBytes of persistent memory and the
 // kernel's scratch.
 //
-// All functions log the reason before they return false.
+// Each function logs the reason before it returns false.
 
 #ifndef DCSR_OPS_DCSR_OPS_H_
 #define DCSR_OPS_DCSR_OPS_H_
@@ -21,7 +28,7 @@ namespace dcsr {
 inline constexpr char kConv2dName[] = "DCSR_CONV_2D";
 inline constexpr char kFullyConnectedName[] = "DCSR_FULLY_CONNECTED";
 
-// Persistent memory of a node.
+// Bytes of persistent memory of a node.
 inline constexpr size_t kStateBytes = 16;
 
 [[nodiscard]] bool PrepareConv2d(Port* port);

@@ -1,4 +1,4 @@
-// The ops in the test runner: results for the kernels' table of layers, and rejected models.
+// Tests the ops in the test runner: results for the kernels' tables of layers, and rejected models.
 
 #include "ops/dcsr_ops.h"
 
@@ -15,10 +15,6 @@
 
 namespace dcsr {
 namespace {
-
-constexpr DcsrEncoding kEncodings[] = {kDcsrEncodingDense, kDcsrEncodingRle,
-                                       kDcsrEncodingDcsr,  kDcsrEncodingOffset8,
-                                       kDcsrEncodingRice,  kDcsrEncodingBitmap};
 
 alignas(16) uint8_t arena[1 << 20];
 
@@ -177,14 +173,14 @@ void test_every_layer_with_int16_activations_equals_dense_loop() {
 void test_every_layer_equals_dense_loop() {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
     const DcsrCase& layer_case = kDcsrCases[i];
-    for (const DcsrEncoding encoding : kEncodings) {
-      check_case(layer_case.name, layer_case, encoding);
+    for (size_t k = 0; k < kEncodingCount; ++k) {
+      check_case(layer_case.name, layer_case, kPackings[k].encoding);
     }
   }
   for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
     const DcsrConv2dCase& conv_case = kDcsrConv2dCases[i];
-    for (const DcsrEncoding encoding : kEncodings) {
-      check_case(conv_case.layer.name, conv_case, encoding);
+    for (size_t k = 0; k < kEncodingCount; ++k) {
+      check_case(conv_case.layer.name, conv_case, kPackings[k].encoding);
     }
   }
 }
@@ -352,7 +348,7 @@ constexpr Refusal kRefusals[] = {
     {&kFullyConnected, "output: its batches are not those of the input",
      [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 7}, 5, f->output); }},
 
-    // FULLY_CONNECTED: some kernels for convolutions request scratch first.
+    // FULLY_CONNECTED, because some kernels for convolutions request scratch first.
     {&kFullyConnected, "memory: there is none for the state",
      [](Fixture* f) { f->arena_bytes = 15; }},
     {&kFullyConnected, "memory: there is none for the state",
@@ -363,7 +359,7 @@ const char* OpName(const DcsrCase& layer_case) {
   return layer_case.op == kDcsrOpConv2d ? kConv2dName : kFullyConnectedName;
 }
 
-// Prepare of a modified node fails with one message.
+// Checks that Prepare of a modified node fails with this message only.
 void check_refused(const Fixture& fixture, const DcsrCase& layer_case, const char* message) {
   char expected[160];
   snprintf(expected, sizeof(expected), "%s: %s", OpName(layer_case), message);

@@ -1,8 +1,8 @@
-// The interface between the custom ops and the interpreter. Each kind of host has an adapter that
-// implements it: wheel/ for the tflite-micro wheel of PyPI, tflm/ for TFLM's sources, testing/ for
-// the unit tests.
+// The interface between the custom ops and the interpreter. An adapter implements it for one kind
+// of host: wheel/ for the tflite-micro wheel of PyPI, tflm/ for TFLM's sources, testing/ for the
+// unit tests.
 //
-// An adapter is created on the stack for one call of one node and holds only pointers.
+// An adapter object is created on the stack for one call of one node and holds only pointers.
 
 #ifndef DCSR_OPS_PORT_H_
 #define DCSR_OPS_PORT_H_
@@ -17,11 +17,11 @@ inline constexpr int32_t kMaxRank = 8;
 // The types that the ops distinguish.
 enum class TensorType { kInt8, kInt16, kOther };
 
-// A tensor during memory planning. All fields are copies, so there is nothing to return to the
+// A tensor during memory planning. All fields are copies, so nothing has to be returned to the
 // host.
 struct TensorInfo {
   TensorType type;
-  // Null if the content is only known at inference.
+  // Null if the content is not known before inference.
   const void* constant_data;
   size_t bytes;
   // 0 if the tensor is not quantised.
@@ -36,7 +36,7 @@ class Port {
  public:
   // Callable at any time.
 
-  // The memory returned by AllocateState, or null before.
+  // The memory that AllocateState returned, or null before that call.
   virtual void* State() const = 0;
   // Reports why the op fails. `subject` is the tensor or other object at fault. All arguments are
   // English text.
@@ -46,20 +46,21 @@ class Port {
 
   virtual int32_t InputCount() const = 0;
   virtual int32_t OutputCount() const = 0;
-  // False if the model has no such tensor, or if there is no memory to read it.
+  // Returns false if the model has no such tensor, or memory to read it is exhausted.
   virtual bool GetInput(int32_t index, TensorInfo* info) = 0;
   virtual bool GetOutput(int32_t index, TensorInfo* info) = 0;
-  // Memory with the lifetime of the interpreter, aligned to 4; null if it is exhausted.
+  // Returns memory with the lifetime of the interpreter, aligned to 4. Null if memory is exhausted.
   virtual void* AllocateState(size_t bytes) = 0;
-  // Requests memory for the duration of each inference. False if it is not available.
+  // Requests memory for the duration of each inference. Returns false if it is not available.
   virtual bool RequestScratch(size_t bytes, int32_t* handle) = 0;
 
   // Callable at inference.
 
-  // Null if there is no data.
+  // Return null if the tensor has no data.
   virtual const void* InputData(int32_t index) = 0;
   virtual void* OutputData(int32_t index) = 0;
-  // Uninitialised, aligned to 16.
+  // Returns the memory that RequestScratch requested: not initialised, aligned to 16. Null if it is
+  // missing.
   virtual void* Scratch(int32_t handle) = 0;
 
  protected:

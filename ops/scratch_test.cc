@@ -1,4 +1,4 @@
-// Scratch memory, tested with fake kernels that request some. They replace those of the library.
+// Tests scratch memory with fake kernels that request it. They replace those of the library.
 
 #include <string.h>
 
@@ -21,7 +21,7 @@ struct Seen {
   int8_t* output;
 } seen;
 
-// Requests scratch for convolutions, and for more than one batch.
+// Not called: the fake dcsr_plan() plans.
 bool Plan(DcsrPlanRequest*, DcsrPlan*) { return true; }
 
 void Use(const DcsrPlan*, const DcsrLayer*, const DcsrConvShape* shape, const void* input,
@@ -43,6 +43,7 @@ const DcsrKernels* dcsr_conv2d_kernels(void) { return &kTable; }
 
 const DcsrKernels* dcsr_fully_connected_kernels(void) { return &kTable; }
 
+// Requests kScratchBytes for convolutions, and for more than one batch.
 void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
                size_t, DcsrPlan* plan) {
   const bool is_conv = layer->op == kDcsrOpConv2d;
@@ -58,7 +59,7 @@ constexpr int32_t kBias[] = {0, 0};
 constexpr int32_t kMultiplier[] = {1 << 30};
 constexpr int8_t kShift[] = {0};
 
-// 2 rows, 3 columns.
+// Packs a layer with 2 rows and 3 columns.
 PackedBlob Pack(DcsrOp op, uint32_t stride) {
   const DenseLayer layer = {op,     2,     3,        0,     0,           -128,   127, stride,
                             stride, false, kWeights, kBias, kMultiplier, kShift, {},  nullptr};

@@ -1,6 +1,6 @@
 """Tests the package in a clean virtual environment: its tag, its dependencies, `import dcsr`, the command `dcsr`.
 
-The dependencies are those of the lock file, from the folders where Bazel has them, so nothing is downloaded.
+The dependencies are those of the lock file. They come from Bazel's folders, so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PROGRAMS = ("compress", "decompress", "inspect", "verify")
 
 
 def run(*command: str | Path, cwd: Path, status: int = 0) -> str:
-    # Drop the environment of this test, which has the sources on its path.
+    # Do not pass on the environment of this test: its path contains the sources.
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd)}
     result = subprocess.run(
         [str(word) for word in command],

@@ -1,4 +1,4 @@
-"""Tests the command-line tools from a user's view: exit codes, one-line errors, and files complete or untouched."""
+"""Tests the command-line tools as a user runs them: exit codes, one-line errors, and complete or unchanged files."""
 
 import json
 import os
@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcsr import layers, packing
+from dcsr import encodings, layers, packing
 from dcsr import model as tflite
+from dcsr.planning.settings import methods
 from dcsr.schema import schema
 from dcsr.testing.compare import assert_same
 from dcsr.testing.models import (
@@ -26,7 +27,7 @@ TOOLS = Path("python").absolute()
 
 
 def run(tool: str, *arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess:
-    """Runs a tool like `bazel run` from `cwd`; asserts its exit status and that it prints no traceback."""
+    """Runs a tool like `bazel run` from `cwd`. Asserts its exit status, and that it prints no traceback."""
     environment = os.environ | {"BUILD_WORKING_DIRECTORY": str(cwd)}
     result = subprocess.run(
         [TOOLS / tool, *map(str, arguments)],
@@ -49,7 +50,7 @@ def error_of(result: subprocess.CompletedProcess) -> str:
 
 @pytest.fixture(name="dense")
 def dense_model(tmp_path) -> Path:
-    """A model with sparse FULLY_CONNECTED layers of two sizes and a layer that is not sparse."""
+    """A model with sparse FULLY_CONNECTED layers of two sizes, and a layer that is not sparse."""
     rng = np.random.default_rng(0)
     builder = Builder()
     x = builder.tensor("x", (1, 300), scale=0.1, zero_point=-3)
@@ -128,7 +129,7 @@ OTHER_KINDS = {
 
 @pytest.mark.parametrize("kind", OTHER_KINDS)
 def test_every_kind_of_layer_has_instructions_and_scratch(tmp_path, kind):
-    """Reports show the layer's own scratch, not the budget, and flag layers that became slower."""
+    """Reports show the scratch that the layer uses, not the budget, and warn of layers that became slower."""
     (tmp_path / "m.tflite").write_bytes(tflite.serialize(OTHER_KINDS[kind](np.random.default_rng(0))))
     result = run("compress", "m.tflite", "-o", "o.tflite", "--json", "c.json", cwd=tmp_path)
     run("inspect", "o.tflite", "--json", "i.json", cwd=tmp_path)
@@ -182,7 +183,7 @@ def test_dumped_plan_gives_the_same_file(dense):
     assert line.startswith("compress: plan.yaml: entry 1 of 'tensors': ") and "no layer whose weights are" in line
 
 
-METHODS = ["dcsr", "dcsr4", "dcsr8", "offset8", "rle", "rice", "bitmap", "rice+huffman", "auto", "none"]
+METHODS = [method for method in methods() if "+" not in method or method == "rice+huffman"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -238,7 +239,7 @@ def test_verify_finds_a_single_changed_weight(dense):
     model.buffers[tensor.buffer].data = data
     (cwd / "broken.tflite").write_bytes(tflite.serialize(model))
     result = run("verify", dense, "broken.tflite", cwd=cwd, code=1)
-    # The changed weight belongs to the last output. Clamping may hide the difference in the first samples.
+    # The changed weight affects only the last output. Clamping may hide the difference in the first samples.
     assert re.match(r"different: sample \d+, output 0: element \[0, 199\] is -?\d+ in", result.stdout)
 
 
@@ -381,7 +382,7 @@ def test_numpy_metrics_and_export(tmp_path):
     result = run("matrix_metrics", path, "--json", "sizes.json", cwd=tmp_path)
     sizes = json.loads((tmp_path / "sizes.json").read_text())["bytes"]
     assert sizes["dense"] == 6000
-    for scheme in ("csr", "bcsr", "psr", "rle", "offset8", "bitmap", "zlib6", "zlib9", "dcsr", "bound"):
+    for scheme in ("csr", "bcsr", "psr", *encodings.REGISTRY, "zlib6", "zlib9", "bound"):
         assert scheme in sizes and scheme in result.stdout
 
     run("export_matrix", path, "out.h", cwd=tmp_path)

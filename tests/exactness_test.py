@@ -22,7 +22,7 @@ ACTIVATIONS = {name: getattr(schema.ActivationFunctionType, name) for name in ("
 
 
 def run(data: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    """Returns the first output for each input."""
+    """Runs the model in the stock interpreter. Returns the first output for each of the inputs."""
     interpreter = runtime.Interpreter.from_bytes(data)
     outputs = []
     for value in inputs:
@@ -35,13 +35,13 @@ def run(data: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
 def assert_exact(
     model: schema.ModelT, seed: int, packed_layers: int = 1, sparse_form: schema.ModelT | None = None
 ) -> None:
-    """Asserts that every encoding gives the dense model's outputs on extreme and random inputs.
+    """Asserts that the model has the same outputs in every encoding as dense, on extreme and random inputs.
 
     Args:
       model: the dense model.
       seed: seed of the random inputs.
       packed_layers: expected number of packed layers.
-      sparse_form: model to compress instead of `model`.
+      sparse_form: the same model with TFLite's own sparse tensors; if given, it is compressed instead of `model`.
     """
     tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
     shape = tuple(int(d) for d in tensor.shape)
@@ -202,7 +202,7 @@ def test_padding_counts_as_zero_whatever_the_zero_point(value, zero_point):
     rng = np.random.default_rng(11)
     matrix = np.where(rng.random((9, 45)) < 0.5, value, 0).astype(np.int8)
     matrix[0] = value
-    # Images smaller than the filter: most taps read padding.
+    # The images are smaller than the filter, so most taps read padding.
     for pixels in ((1, 1), (2, 1), (3, 5)):
         model = conv_model(rng, matrix, filter_size=(3, 5), pixels=pixels)
         for tensor in (model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]):
@@ -256,14 +256,14 @@ def test_requantisation_from_saturating_to_vanishing(output_scale, make):
     matrix = sparse_matrix(rng, 20, 100, 0.8)
     model = make(rng, matrix, per_channel=True)
     graph = model.subgraphs[0]
-    # input scale 0.1, weight scales about 0.03: multipliers from 2^22 down to 2^-31 of a unit
+    # Input scale 0.1, weight scales about 0.03: real multipliers from 2^22 down to 2^-31.
     graph.tensors[graph.outputs[0]].quantization.scale[0] = output_scale
     assert_exact(model, 3)
 
 
 @pytest.mark.parametrize("zero_point", [-128, 0, 1, 127])
 def test_zero_point_on_saturated_sums_wraps_like_the_dense_kernel_s(zero_point):
-    """A multiplier of 2^31 - 1 and sums at the end of int32, where adding the zero point overflows."""
+    """With a multiplier of 2^31 - 1 and sums at the limit of int32, adding the zero point overflows."""
     limits = np.array([2**31 - 1, -(2**31), 2**31 - 50, -(2**31) + 50, 2**30, -(2**30)], np.int32)
     builder = Builder()
     x = builder.tensor("x", (1, 1, 1, 8), scale=1 + 181 * 2.0**-23)

@@ -1,5 +1,6 @@
 """docs/format.md against the code: vectors are current, compute what they should, and are refused when changed."""
 
+import re
 from pathlib import Path
 
 import format_vectors
@@ -17,6 +18,17 @@ def test_section_is_what_the_encoders_give():
     assert DOCUMENT.endswith(format_vectors.document()), (
         "docs/format.md#test-vectors is not current; print it with: format_vectors document"
     )
+
+
+def test_header_table_has_the_numbers_of_the_registry():
+    (row,) = re.findall(r"^\| 6 \| u8 \| encoding \| (.*) \|$", DOCUMENT, re.MULTILINE)
+    documented = {name: int(code) for code, name in (entry.split(" = ") for entry in row.split(", "))}
+    assert documented == {name: module.CODE for name, module in encodings.REGISTRY.items()}
+
+
+@pytest.mark.parametrize("name", encodings.REGISTRY)
+def test_every_encoding_has_a_section(name):
+    assert f"\n### {name}\n" in DOCUMENT
 
 
 def test_every_encoding_has_a_vector():

@@ -97,7 +97,7 @@ def layers() -> dict[str, packing.PackedLayer]:
     skewed[0, ::3] = 1
     skewed[0, [0, 3, 6, 9, 12, 15, 18]] = [2, -1, 127, -128, 2, 2, -1]
     skewed[1, 599] = 2
-    return {
+    found = {
         "dcsr": _layer(small, "dcsr4", packing.OP_CONV_2D, (1, 2)),
         "filter": _layer(small, "dcsr4", packing.OP_CONV_2D, (1, 1), filter_size=(2, 4)),
         "int16": dataclasses.replace(
@@ -119,6 +119,12 @@ def layers() -> dict[str, packing.PackedLayer]:
         "huffman": _layer(skewed, "rice+huffman", packing.OP_FULLY_CONNECTED, (1, 1)),
         "huffman_dcsr": _layer(small, "dcsr+huffman", packing.OP_CONV_2D, (1, 2)),
     }
+    # Every other encoding has the matrix of rle.
+    named = {layer.streams.encoding for layer in found.values()}
+    for name in encodings.REGISTRY:
+        if name not in named:
+            found[name] = _layer(small, name, packing.OP_FULLY_CONNECTED, (1, 1))
+    return found
 
 
 def _layer(
@@ -171,7 +177,7 @@ _REFUSED = [
     Refused("dcsr", "4: 00", "kDcsrErrorVersion", "version 0"),
     Refused("dcsr", "4: 02", "kDcsrErrorVersion", "version 2"),
     Refused("dcsr", "5: 03", "kDcsrErrorHeader", "unknown op"),
-    Refused("dcsr", "6: 06", "kDcsrErrorHeader", "unknown encoding"),
+    Refused("dcsr", "6: ff", "kDcsrErrorHeader", "unknown encoding"),
     Refused("dcsr", "7: 02", "kDcsrErrorHeader", "unknown value coding"),
     Refused("dcsr", "8: dc", "kDcsrErrorSections", "`total_bytes` is 4 more than the sections take"),
     Refused("dcsr", "8: d7", "kDcsrErrorSections", "`total_bytes` is not a multiple of 4"),
@@ -251,8 +257,9 @@ def document() -> str:
     ]
     for name, layer in layers().items():
         output = packing.run(layer, activations(layer))[1]
+        explanation = _EXPLANATIONS.get(name, _EXPLANATIONS["rle"])
         parts.append(
-            f"\n### Vector {name}\n\n{_EXPLANATIONS[name]}\n\nlayer\n\n```\n{_dump(packing.pack(layer))}```\n\n"
+            f"\n### Vector {name}\n\n{explanation}\n\nlayer\n\n```\n{_dump(packing.pack(layer))}```\n\n"
             f"output\n\n```\n{_dump(output.tobytes())}```\n"
         )
     parts.append(

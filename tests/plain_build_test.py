@@ -1,4 +1,4 @@
-"""Builds without Bazel: the commands that docs/embedding.md gives, and CMakeLists.txt."""
+"""Tests builds without Bazel: the commands in docs/embedding.md, and CMakeLists.txt."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path.cwd()  # of the runfiles, where files lie as in the repository
+ROOT = Path.cwd()  # the runfiles, with the same folders as the repository
 ARM_GCC = ROOT.parent / "arm_gcc/bin/arm-none-eabi-gcc"
 FAKE_TFLM = ROOT / "ops/tflm/testing/fake"
 HEADING = "## A plain compiler"
+CMAKE_HEADING = "## CMake"
 
 CORES = {
     "host": [],
@@ -23,18 +24,19 @@ CORES = {
 }
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 
-# An application's part in a build with CMake, once with the kernels and once with the ops.
+# The CMakeLists.txt of an application, around the lines of docs/embedding.md.
 CMAKE = """\
 cmake_minimum_required(VERSION 3.13)
 project(app LANGUAGES C CXX)
-set(DCSR_TFLM "{tflm}" CACHE STRING "")
-set(DCSR_TFLM_DEFINITIONS DCSR_FAKE_TFLM=2 CACHE STRING "")
-set(DCSR_COMPILE_OPTIONS -O2;{options} CACHE STRING "")
-add_subdirectory("{dcsr}" dcsr)
-add_{kind}(kernels_app {static} "{dcsr}/tests/exported_weights_test.c")
+set(DCSR_COMPILE_OPTIONS -O2 {options})
+add_library(tflm INTERFACE)
+target_include_directories(tflm INTERFACE "{tflm}")
+target_compile_definitions(tflm INTERFACE DCSR_FAKE_TFLM=2)
+add_{kind}(firmware {static} ops_app.cc)
+add_{kind}(kernels_app {static} tests/exported_weights_test.c)
+target_include_directories(kernels_app PRIVATE .)
+{documented}
 target_link_libraries(kernels_app PRIVATE dcsr::kernels)
-add_{kind}(ops_app {static} ops_app.cc)
-target_link_libraries(ops_app PRIVATE dcsr::ops)
 """
 
 OPS_APP = """\
@@ -49,7 +51,7 @@ int main() {
 
 
 def run(command: list[str], folder: Path, **environment: str) -> str:
-    """The output of a command that has to succeed."""
+    """Runs a command in `folder` and returns its output. Asserts that it succeeds."""
     result = subprocess.run(
         command,
         cwd=folder,
@@ -67,15 +69,19 @@ def compiler(core: str) -> str:
     return "gcc" if core == "host" else str(ARM_GCC)
 
 
-def documented_commands() -> str:
-    """The block of commands below the heading, without the line that sets the variables."""
+def blocks(heading: str) -> list[list[str]]:
+    """Returns the indented blocks of a section of docs/embedding.md, as lines without their indentation."""
     text = (ROOT / "docs/embedding.md").read_text()
-    section = text[text.index(HEADING) :]
-    block = re.search(r"\n\n((?:    .*\n)+)", section)
-    assert block, f"no commands below {HEADING}"
-    lines = [line.strip() for line in block[1].splitlines()]
-    commands = [line for line in lines if not line.startswith("CC=")]
-    assert len(commands) >= 3, lines
+    section = text[text.index(f"\n{heading}\n") + 1 :].split("\n## ")[0]
+    found = [match[1] for match in re.finditer(r"\n\n((?:    .*\n)+)", section)]
+    assert found, f"no block below {heading}"
+    return [[line.strip() for line in text.splitlines()] for text in found]
+
+
+def documented_commands() -> str:
+    """Returns the block of commands, without the line that sets the variables."""
+    commands = [line for line in blocks(HEADING)[0] if not line.startswith("CC=")]
+    assert len(commands) >= 3, commands
     return "\n".join(commands)
 
 
@@ -92,7 +98,7 @@ def test_commands_of_the_document_build(core, tmp_path):
     objects = sorted(path.name for path in tmp_path.glob("*.o"))
     expected = {path.stem + ".o" for path in kernel_sources()} | {"dcsr_ops.o", "tflm_ops.o", "tflm_port.o"}
     assert set(objects) == expected
-    # Nothing is left out that one of them refers to.
+    # The kernels link on their own: no object refers to a missing one.
     if core == "host":
         kernels = [path.stem + ".o" for path in kernel_sources()]
         main = str(ROOT / "tests/exported_weights_test.c")
@@ -101,37 +107,71 @@ def test_commands_of_the_document_build(core, tmp_path):
 
 
 def kernel_sources() -> list[Path]:
-    """The C files of a firmware: all of //tflm_kernels:sources, which are the only ones that this test sees."""
+    """Returns the C files of a firmware. The runfiles of this test contain only those of //tflm_kernels:sources."""
     return list((ROOT / "tflm_kernels").glob("**/*.c"))
 
 
-@pytest.mark.parametrize("core", ["host", "cortex-m55"])
-def test_cmake_builds(core, tmp_path):
+def toolchain(core: str) -> list[str]:
+    """Returns the definitions that a toolchain file of the core would have."""
+    if core == "host":
+        return []
+    # -mcpu is for the application's own sources, too.
+    flags = " ".join(CORES[core])
+    return [
+        "-DCMAKE_SYSTEM_NAME=Generic",
+        "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY",
+        f"-DCMAKE_C_COMPILER={ARM_GCC}",
+        f"-DCMAKE_CXX_COMPILER={ARM_GCC}",
+        f"-DCMAKE_C_FLAGS={flags}",
+        f"-DCMAKE_CXX_FLAGS={flags}",
+    ]
+
+
+@pytest.fixture(name="project")
+def _project(tmp_path) -> Path:
+    """A project with this repository at third_party/dcsr."""
     if shutil.which("cmake") is None or not (shutil.which("ninja") or shutil.which("make")):
         pytest.skip("no cmake with ninja or make on PATH (Debian: cmake ninja-build)")
-    is_host = core == "host"
-    kind, static = ("executable", "") if is_host else ("library", "STATIC")
-    options = ";".join([*CORES[core], *WARNINGS])
-    text = CMAKE.format(tflm=FAKE_TFLM, options=options, dcsr=ROOT, kind=kind, static=static)
-    (tmp_path / "CMakeLists.txt").write_text(text)
     (tmp_path / "ops_app.cc").write_text(OPS_APP)
-    configure = ["cmake", "-S", ".", "-B", "build", "-G", "Ninja" if shutil.which("ninja") else "Unix Makefiles"]
-    if not is_host:
-        # As a toolchain file has it; -mcpu is for the application's own sources, too.
-        flags = " ".join(CORES[core])
-        configure += [
-            "-DCMAKE_SYSTEM_NAME=Generic",
-            "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY",
-            f"-DCMAKE_C_COMPILER={ARM_GCC}",
-            f"-DCMAKE_CXX_COMPILER={ARM_GCC}",
-            f"-DCMAKE_C_FLAGS={flags}",
-            f"-DCMAKE_CXX_FLAGS={flags}",
-        ]
-    run(configure, tmp_path)
-    run(["cmake", "--build", "build"], tmp_path)
+    (tmp_path / "tests").mkdir()
+    for name in ("exported_weights.h", "exported_weights_test.c"):
+        shutil.copy(ROOT / "tests" / name, tmp_path / "tests")
+    (tmp_path / "third_party").mkdir()
+    (tmp_path / "third_party/dcsr").symlink_to(ROOT)
+    return tmp_path
+
+
+def build_project(project: Path, core: str, lines: list[str], *options: str) -> None:
+    """Writes the CMakeLists.txt with the documented lines, builds it for the core and, on the host, runs it."""
+    kind, static = ("executable", "") if core == "host" else ("library", "STATIC")
+    (project / "CMakeLists.txt").write_text(
+        CMAKE.format(
+            tflm=FAKE_TFLM, options=" ".join(WARNINGS), kind=kind, static=static, documented="\n".join(lines)
+        )
+    )
+    generator = "Ninja" if shutil.which("ninja") else "Unix Makefiles"
+    run(["cmake", "-S", ".", "-B", "build/app", "-G", generator, *toolchain(core), *options], project)
+    run(["cmake", "--build", "build/app"], project)
+    if core == "host":
+        run(["build/app/kernels_app"], project)
+        run(["build/app/firmware"], project)
+
+
+@pytest.mark.parametrize("core", ["host", "cortex-m55"])
+def test_cmake_builds_the_repository_as_a_folder_of_a_project(core, project):
+    subdirectory, _, _ = blocks(CMAKE_HEADING)
+    build_project(project, core, subdirectory)
     # .o or .obj
-    built = {path.name.split(".")[0] for path in tmp_path.glob("build/dcsr/**/*.c.o*")}
+    built = {path.name.split(".")[0] for path in project.glob("build/app/third_party/dcsr/**/*.c.o*")}
     assert built == {path.stem for path in kernel_sources()}
-    if is_host:
-        run(["build/kernels_app"], tmp_path)
-        run(["build/ops_app"], tmp_path)
+
+
+@pytest.mark.parametrize("core", ["host", "cortex-m55"])
+def test_cmake_finds_the_installed_package_without_the_sources(core, project):
+    _, install, found = blocks(CMAKE_HEADING)
+    configure, *rest = install
+    commands = [" ".join([configure, *(f"'{option}'" for option in toolchain(core))]), *rest]
+    run(["sh", "-eu", "-c", "\n".join(commands)], project)
+    (project / "third_party/dcsr").unlink()
+    shutil.rmtree(project / "build/dcsr")
+    build_project(project, core, found, f"-DCMAKE_PREFIX_PATH={project / 'build/installed'}")

@@ -1,4 +1,4 @@
-"""The examples of docs/python.md, run in their order as they stand."""
+"""Runs the examples of docs/python.md unchanged, in their order."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ def test_examples_run(tmp_path, monkeypatch, capsys):
     assert len(examples) > 8
     for example in examples:
         line = text.count("\n", 0, example.start(1))
-        # The line numbers of a traceback are those of the page.
+        # Prepend lines, so that a traceback gives the line numbers of the page.
         exec(compile("\n" * line + example[1], "docs/python.md", "exec"), names)
     printed = capsys.readouterr().out
     assert "rows x cols" in printed

@@ -1,4 +1,4 @@
-"""The rooms of tflm_kernels: no include goes against the table in tflm_kernels/README.md."""
+"""Tests that the includes of tflm_kernels follow the table of rooms in tflm_kernels/README.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ROW = re.compile(r"^\| \[(\w+)/\]\(\w+/README\.md\) \| [^|]+ \| ([^|]+) \|$", r
 
 
 def allowed_rooms() -> dict[str, set[str]]:
-    """The rooms that each room may include, from the README."""
+    """Returns {room: rooms that it may include}, from the README."""
     rows = _ROW.findall((KERNELS / "README.md").read_text())
     rooms = [name for name, _ in rows]
     allowed = {}

@@ -1,14 +1,15 @@
-// The products of a packed layer with activations.
+// Plans and runs the kernel of a packed layer.
 //
 //   const DcsrKernels* kernels = dcsr_conv2d_kernels();
 //   DcsrPlan plan;
 //   dcsr_plan(kernels, &layer, &shape, dcsr_scratch_budget(kernels, &layer), &plan);
-//   ... plan.scratch_bytes of scratch, aligned to 16 ...
+//   void* scratch = ...;  // plan.scratch_bytes bytes, aligned to 16
 //   dcsr_run(&plan, &layer, &shape, input, output, scratch);
 //
-// `layer` has passed dcsr_layer_parse() and dcsr_layer_validate(). Every kernel equals the portable
-// reference bit for bit. Public, as packed_layer.h is; all other headers of tflm_kernels/ are
-// private.
+// `layer` has passed dcsr_layer_parse() and dcsr_layer_validate(). The outputs of every kernel are
+// those of the portable reference, bit for bit.
+//
+// This header and packed_layer.h are public. All other headers of tflm_kernels/ are private.
 
 #ifndef DCSR_TFLM_KERNELS_KERNELS_H_
 #define DCSR_TFLM_KERNELS_KERNELS_H_
@@ -22,12 +23,14 @@
 extern "C" {
 #endif
 
-// Activation tensors of a convolution, NHWC.
+// Shape of the NHWC activations of a convolution, in pixels. All sizes are positive. The output has
+// the size that TFLM gives it: ceil(input / stride) with SAME padding or a 1x1 filter, else
+// ceil((input - extent + 1) / stride), where extent = (filter - 1) * dilation + 1.
 typedef struct {
   int32_t batches;
   int32_t input_height;
   int32_t input_width;
-  int32_t output_height;  // 1x1 filter: ceil(input_height / stride_h); else conv_geometry.h
+  int32_t output_height;
   int32_t output_width;
 } DcsrConvShape;
 
@@ -40,11 +43,12 @@ static inline DcsrConvShape dcsr_fully_connected_shape(int32_t batches) {
 typedef struct DcsrPlanRequest DcsrPlanRequest;  // planning/planners.h
 typedef struct DcsrPlan DcsrPlan;
 
-// Fills in all of `plan` except its kernel and table. False if the kernel does not take the layer,
-// the shape or the budget.
+// Decides whether a kernel takes the layer, the shape and the budget of `request`. If so, sets the
+// fields of `plan` that the kernel uses, and returns true. If not, returns false; the fields are
+// then unspecified. The caller has set plan->kernel, and plan->scratch_bytes to 0.
 typedef bool DcsrPlanner(DcsrPlanRequest* request, DcsrPlan* plan);
 
-// As dcsr_run().
+// Runs a kernel. Contract as for dcsr_run().
 typedef void DcsrRun(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
                      const void* input, void* output, void* scratch);
 
@@ -55,47 +59,55 @@ typedef struct {
   int32_t id;  // DcsrKernelId of planning/kernel_lists.h
 } DcsrKernel;
 
-// The kernels of one operator for a class of cores. A list ends with an entry without `plan`; its
-// kernels are tried in order. The last kernel of a list takes every layer. A firmware may have a
-// table of its own with a part of the lists: the linker drops the kernels that no table names.
+// The kernels of one operator for a class of cores. Each list ends with an entry whose `plan` is
+// NULL. Its kernels are tried in order. In the tables of this library the last kernel of a list
+// takes every layer. A firmware may define a table of its own with a part of these kernels. The
+// linker then drops the kernels that no table names.
 typedef struct {
   const DcsrKernel* pointwise;  // int8 activations, 1x1 filter or FULLY_CONNECTED
   const DcsrKernel* larger;     // int8 activations, larger filter; NULL only for FULLY_CONNECTED
   const DcsrKernel* int16;      // int16 activations
-  // Elements of the longest row, where the core has instructions for that; else NULL.
+  // Returns the number of elements of the longest row. NULL: planning counts them in portable C.
   uint32_t (*longest_row)(const DcsrLayer* layer);
-  uint32_t scratch_budget;  // bytes, for layers that do not say
+  uint32_t scratch_budget;  // bytes, for layers whose scratch_budget is 0
 } DcsrKernels;
 
-// The kernel of a layer, and the division of its scratch.
+// The kernel of a layer, and how it divides its scratch.
 struct DcsrPlan {
-  const DcsrKernel* kernel;  // NULL if the table has none for the layer
-  size_t scratch_bytes;      // 0: none
-  // For the kernel, which leaves unspecified what it does not use.
-  size_t tile_pixels;          // of a tile, or of a block of conv1x1_mve
-  size_t longest_row;          // elements
+  const DcsrKernel* kernel;  // NULL if no kernel of the table takes the layer
+  size_t scratch_bytes;      // 0 if the kernel needs no scratch
+  // Private to the kernel. Fields that it does not use are unspecified.
+  size_t tile_pixels;          // output pixels of a tile; conv1x1_mve: of a block
+  size_t longest_row;          // elements of the longest row
   size_t inner_bytes;          // scratch of the kernel that conv2d_im2col calls
-  const DcsrKernels* kernels;  // that it calls kernels of
+  const DcsrKernels* kernels;  // table of the kernel that conv2d_im2col calls
 };
 
-// The tables of the core that this library is compiled for. Hosts run the reference.
+// The tables of the core that this library is compiled for. On a host these are the portable
+// kernels.
 const DcsrKernels* dcsr_conv2d_kernels(void);
 const DcsrKernels* dcsr_fully_connected_kernels(void);
 
-// Bytes of scratch that a kernel may request: those of the packed layer, or the table's default.
+// Returns the bytes of scratch that a kernel may request: the budget of the packed layer, or that
+// of the table if the layer has none.
 static inline size_t dcsr_scratch_budget(const DcsrKernels* kernels, const DcsrLayer* layer) {
   return layer->scratch_budget != 0 ? layer->scratch_budget : kernels->scratch_budget;
 }
 
-// Plans for the first kernel of `kernels` that takes the layer with at most `scratch_budget` bytes
-// of scratch. Takes constant time, except that some kernels read all row lengths.
+// Plans a layer: finds the first kernel of its list in `kernels` that takes it with at most
+// `scratch_budget` bytes of scratch. On failure plan->kernel is NULL.
+// Takes constant time (a larger filter: O(log(output pixels))), except that some kernels read all
+// row lengths.
 void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
                size_t scratch_budget, DcsrPlan* plan);
 
-// input [batches, input_height, input_width, channels], output [batches, output_height,
-// output_width, rows]: int16 if layer->int16_activations, else int8. `plan` is that of the same
-// layer and shape. `scratch` is uninitialised memory of plan->scratch_bytes bytes, aligned to 16;
-// NULL if that is 0.
+// Runs the kernel of a plan.
+//
+// plan:    of the same layer and shape; plan->kernel is not NULL.
+// input:   [batches, input_height, input_width, channels], int16 if layer->int16_activations, else
+//          int8.
+// output:  [batches, output_height, output_width, rows], of the same type.
+// scratch: plan->scratch_bytes bytes, aligned to 16, need not be initialised; NULL if that is 0.
 static inline void dcsr_run(const DcsrPlan* plan, const DcsrLayer* layer,
                             const DcsrConvShape* shape, const void* input, void* output,
                             void* scratch) {

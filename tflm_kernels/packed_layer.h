@@ -1,11 +1,10 @@
 // The packed layer: parsing and validation. Format: docs/format.md.
 //
 // dcsr_layer_parse() reads the header and finds the sections in constant time.
-// dcsr_layer_validate() walks every stream once. Kernels accept a DcsrLayer for
-// which both returned kDcsrOk. They then stay in bounds for any bytes of the
-// blob, without further checks.
+// dcsr_layer_validate() walks every stream once. Kernels accept a DcsrLayer for which both returned
+// kDcsrOk. They then stay in bounds for any bytes of the blob, without further checks.
 //
-// Little-endian hosts only (every Cortex-M that runs TFLM, x86-64).
+// The target has to be little-endian, as every Cortex-M that runs TFLM and x86-64 are.
 
 #ifndef DCSR_TFLM_KERNELS_PACKED_LAYER_H_
 #define DCSR_TFLM_KERNELS_PACKED_LAYER_H_
@@ -38,14 +37,19 @@ typedef enum {
   kDcsrOpFullyConnected = 2,
 } DcsrOp;
 
-typedef enum {
-  kDcsrEncodingDense = 0,
-  kDcsrEncodingDcsr = 1,
-  kDcsrEncodingRle = 2,
-  kDcsrEncodingOffset8 = 3,
-  kDcsrEncodingRice = 4,
-  kDcsrEncodingBitmap = 5,
-} DcsrEncoding;
+// The encodings, with their numbers in the header: the only list of them in C. The enum, the row
+// reader and the lists of tests are made from it. docs/extending.md#an-encoding.
+#define DCSR_ALL_ENCODINGS(E) \
+  E(Dense, dense, 0)          \
+  E(Dcsr, dcsr, 1)            \
+  E(Rle, rle, 2)              \
+  E(Offset8, offset8, 3)      \
+  E(Rice, rice, 4)            \
+  E(Bitmap, bitmap, 5)
+
+#define DCSR_ENCODING_NUMBER(Name, name, number) kDcsrEncoding##Name = number,
+typedef enum { DCSR_ALL_ENCODINGS(DCSR_ENCODING_NUMBER) } DcsrEncoding;
+#undef DCSR_ENCODING_NUMBER
 
 typedef enum {
   kDcsrValuesPlain = 0,
@@ -116,15 +120,15 @@ typedef struct {
   const int8_t* values;  // [elements]; huffman: [value_bytes], codes and their lengths
 } DcsrLayer;
 
-// Reads the header of the blob `data` of `size` bytes and makes all checks that
-// take constant time. On an error `layer` is unspecified.
+// Reads the header of the blob `data` of `size` bytes and makes all checks that take constant time.
+// `data` is aligned to 4 and may be longer than the layer. `layer` points into it. On an error
+// `layer` is unspecified.
 DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer);
 
-// Walks all streams of a parsed layer: O(elements).
+// Checks all streams of a parsed layer, in time proportional to the size of the layer.
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer);
 
-// Describes the status as a lower-case English phrase about the packed layer.
-// Never NULL.
+// Describes the status as a lower-case English phrase about the packed layer. Never NULL.
 const char* dcsr_status_string(DcsrStatus status);
 
 #ifdef __cplusplus

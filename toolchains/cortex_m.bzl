@@ -17,7 +17,8 @@ Both are host targets, built without special flags; their firmware is built for 
 Other projects load the macros from @dcsr//toolchains:cortex_m.bzl.
 """
 
-load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")
+load("@rules_cc//cc:defs.bzl", "cc_binary")
+load("@rules_cc//cc:toolchain_utils.bzl", "find_cpp_toolchain")
 load(":cores.bzl", "CORES", "core_label")
 load(":simulator.bzl", "SimulatorInfo")
 
@@ -48,7 +49,7 @@ def _firmware_cc_binary(name, cpu, srcs, deps, linkopts, startup, io, linker_scr
         scripts = [linker_script]
     else:
         scripts = [_FIRMWARE + CORES[cpu].board + ".ld", _FIRMWARE + "sections.ld"]
-    native.cc_binary(
+    cc_binary(
         name = name,
         srcs = srcs,
         additional_linker_inputs = scripts,

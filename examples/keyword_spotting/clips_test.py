@@ -11,7 +11,7 @@ import pytest
 from dcsr.runtime import Interpreter
 
 MODEL = Path("models/kws/ds_cnn_s_90.tflite")
-COMPRESSED = Path("examples/keyword_spotting/keyword_model.tflite")
+COMPRESSED = Path("examples/keyword_spotting/cortex_m55/keyword_model.tflite")
 CLIPS = Path("models/kws/keyword_clips.npz")
 SOURCE = Path("examples/keyword_spotting/keyword_clips.cc")
 

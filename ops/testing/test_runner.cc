@@ -1,4 +1,4 @@
-// The host of the unit tests.
+// The host of the unit tests (test_runner.h).
 
 #include "ops/testing/test_runner.h"
 
@@ -8,16 +8,16 @@ namespace dcsr {
 namespace {
 
 constexpr size_t kAlignment = 16;
-// Distinguishes scratch from memory that happens to be zero.
+// Fills the arena, so that an op or a kernel that expects zeros fails.
 constexpr int kUninitialized = 0xA5;
-// Not 0: an op must use the handle that it got.
+// Not 0, so that an op fails if it does not use the handle that it got.
 constexpr int32_t kScratchHandle = 3;
 
 uint8_t* AlignUp(uint8_t* p) {
   return p + (kAlignment - reinterpret_cast<uintptr_t>(p) % kAlignment) % kAlignment;
 }
 
-// Appends as much of `text` as fits before `end`, and a zero.
+// Appends as much of `text` as fits before `end`, and a terminating zero.
 char* Append(const char* text, char* position, const char* end) {
   while (*text != '\0' && position + 1 < end) *position++ = *text++;
   *position = '\0';

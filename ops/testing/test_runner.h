@@ -1,5 +1,5 @@
-// Runs one node of one op without an interpreter. Used by the unit tests, also on microcontrollers,
-// hence without heap and output.
+// Runs one node of one op without an interpreter, for the unit tests. They also run on
+// microcontrollers, so this code uses no heap and prints nothing.
 //
 //   TestTensor inputs[] = {Int8Tensor({1, 40}, zero_point, data), ConstantTensor(blob, size)};
 //   TestTensor outputs[] = {Int8Tensor({1, 10}, zero_point, result)};
@@ -24,7 +24,8 @@ struct TestTensor {
   bool is_missing;  // an omitted optional tensor
 };
 
-// A tensor that the caller fills or reads around inference. `data` holds the product of `dims`.
+// An activation tensor, which the caller fills before inference or reads after it. `data` has the
+// product of `dims` elements.
 TestTensor Int8Tensor(std::initializer_list<int32_t> dims, int32_t zero_point, void* data);
 
 TestTensor Int16Tensor(std::initializer_list<int32_t> dims, int32_t zero_point, void* data);

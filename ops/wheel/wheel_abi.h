@@ -1,8 +1,7 @@
 // The part of TFLM's C++ ABI that an op uses, as in the tflite-micro wheels for 64-bit Linux.
 //
-// The wheels contain no headers; only the exported symbols are known. These layouts were measured
-// on wheels from September 2025 to October 2026. wheel_plugin.cc rejects wheels with another
-// layout.
+// The wheels contain no headers, only exported symbols. These layouts were measured on wheels from
+// September 2025 to October 2026. wheel_plugin.cc rejects wheels with another layout.
 
 #ifndef DCSR_OPS_WHEEL_WHEEL_ABI_H_
 #define DCSR_OPS_WHEEL_WHEEL_ABI_H_

@@ -1,9 +1,9 @@
 // Registers the ops with the interpreter of a stock tflite-micro wheel, through its ABI
 // (wheel_abi.h).
 //
-// The ABI is verified before it is used, by comparison with the symbols that the wheel's library
-// exports: first the virtual functions that the ops call, then the layout of the resolver, through
-// its own virtual functions.
+// The ABI is verified before it is used. First the virtual functions that the ops call are compared
+// with the symbols that the wheel's library exports. Then the layout of the resolver is checked
+// with its own virtual functions.
 
 #include "ops/wheel/wheel_plugin.h"
 
@@ -54,8 +54,8 @@ struct Callbacks {
 
 constexpr int32_t kContextFunctions = 6;
 
-// A generation of wheels: the exported names of the virtual functions of MicroContext that we call,
-// and the ops for these wheels.
+// A generation of wheels: the exported names of the virtual functions of MicroContext that the ops
+// call, and the registrations for these wheels.
 struct Generation {
   const char* context_vtable;
   const char* context_functions[kContextFunctions];  // in the order of the vtable
@@ -91,8 +91,8 @@ constexpr Generation kGenerations[] = {
      &Callbacks<24>::kFullyConnected},
 };
 
-// Returns a handle of the library that contains the function at `address`, or null. It is the
-// wheel's library: Python loads it such that its symbols cannot be found otherwise.
+// Returns a handle of the library that contains the function at `address`, or null. Python loads
+// the wheel's library with local visibility, so its symbols are found only through such a handle.
 void* OpenLibraryOf(const void* address) {
   Dl_info info;
   if (dladdr(address, &info) == 0 || info.dli_fname == nullptr) return nullptr;
@@ -103,7 +103,7 @@ void* OpenLibraryOf(const void* address) {
 bool HasContextFunctions(void* library, const Generation& generation) {
   const void* symbol = dlsym(library, generation.context_vtable);
   if (symbol == nullptr) return false;
-  // The functions follow two other words.
+  // Two words precede the functions in the vtable.
   const auto* vtable = reinterpret_cast<const MicroContextVtable*>(
       static_cast<const char*>(symbol) + 2 * sizeof(void*));
   const void* const functions[kContextFunctions] = {
@@ -128,7 +128,7 @@ const Generation* FindGeneration(const Resolver* resolver) {
   for (const Generation& generation : kGenerations) {
     if (HasContextFunctions(library, generation)) found = &generation;
   }
-  dlclose(library);  // Only the reference taken by OpenLibraryOf.
+  dlclose(library);  // Releases the reference that OpenLibraryOf() took.
   return found;
 }
 
@@ -136,7 +136,7 @@ const Registration* FindCustom(const Resolver* resolver, const char* name) {
   return resolver->vtable->find_custom(resolver, name);
 }
 
-// Whether the resolver's own look-up finds each registration at the place given by this layout.
+// Whether the resolver's own look-up finds each registration at its address in this layout.
 bool HasKnownLayout(const Resolver* resolver) {
   if (resolver->registrations_len < 1 || resolver->registrations_len > kResolverCapacity) {
     return false;

@@ -38,7 +38,7 @@ void CopyInfo(const Tensor& tensor, TensorInfo* info) {
 
 void* WheelPort::State() const { return node_->user_data; }
 
-// Uses the stream of TFLM's own messages.
+// Prints to stderr, as TFLM does.
 void WheelPort::LogError(const char* op, const char* subject, const char* cause) {
   fprintf(stderr, "%s: %s: %s\n", op, subject, cause);
 }

@@ -1,7 +1,7 @@
 """Builds the Python package: `bazel run //python:wheel` writes dist/dcsr-VERSION-py3-none-PLATFORM.whl.
 
-The package is for every Python that pyproject.toml allows, on machines like this one: the plugin in it is C and C++
-without Python.
+The package works with every Python version that pyproject.toml allows, on the platform of the build. The libraries in
+it are C and C++ and do not use Python's API.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-# Root of the runfiles, which mirror the repository.
+# Root of the runfiles. Their folders are those of the repository.
 _ROOT = Path(__file__).absolute().parents[2]
 
 
 def _stage(folder: Path) -> None:
-    """Copies the sources of the package to `folder`: setuptools writes beside its input."""
+    """Copies the sources of the package to `folder`, because setuptools writes beside its input."""
     shutil.copy(_ROOT / "python/pyproject.toml", folder)
     shutil.copy(_ROOT / "LICENSE", folder)
     source = _ROOT / "python/dcsr"
@@ -33,7 +33,7 @@ def _stage(folder: Path) -> None:
 
 
 def _use_whole_setuptools() -> None:
-    """Imports setuptools from its installed location: runfiles lack one of its files, whose name has a space."""
+    """Puts the installed setuptools on the path. The runfiles lack one of its files, whose name contains a space."""
     entry = next(path for path in sys.path if Path(path, "setuptools/__init__.py").is_file())
     sys.path.insert(0, str(Path(entry, "setuptools/__init__.py").resolve().parents[1]))
 

@@ -1,4 +1,4 @@
-"""The functions of `import dcsr`, on bytes and files. docs/python.md describes them with examples."""
+"""The functions of `import dcsr`. They take files or their content; docs/python.md shows examples."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ Model: TypeAlias = bytes | str | os.PathLike[str]
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """A compressed model and the numbers of its layers. Printed, it is the table of the command `compress`.
+    """A compressed model and the figures of its layers. str() gives the table that the command `compress` prints.
 
     Attributes:
       model: content of the compressed .tflite file.
-      original: content of the file that was compressed.
-      name: of the original, its path if it was a file.
-      layers: the numbers of each layer with weights, in the order of the model.
-      objective, cpu: as given to `compress`.
-      decisions: the planner's decisions, with the layers and their weights.
-      passes: what each pass did.
+      original: content of the file before compression.
+      name: name of the original in messages; by default its path.
+      layers: one row for each layer with weights, in the order of the model.
+      objective, cpu: the arguments of `compress`.
+      decisions: the planner's decision about each layer; holds the layer and its weights.
+      passes: the changes that each pass made.
     """
 
     model: bytes
@@ -69,12 +69,12 @@ class Result:
         return len(self.model)
 
     def plan(self) -> str:
-        """The text of a plan file that leads to the same model; `compress(..., plan=PATH)` reads it."""
+        """Returns a plan file (YAML) that reproduces this model with `compress(..., plan=PATH)`."""
         title = f"{Path(self.name).name}, objective {self.objective}, {self.cpu}; compress --plan reads it"
         return plan_file.plan_text(self.decisions, title)
 
     def summary(self) -> list[str]:
-        """Lines about the layers that stay dense and about the bytes of the file."""
+        """Returns the lines below the table: the layers that stay dense, and the size of the file."""
         return report.summary(self.layers, self.bytes_before, self.bytes_after, self.cpu)
 
     def __str__(self) -> str:
@@ -85,12 +85,12 @@ class Result:
 
 @dataclass(frozen=True, repr=False)
 class Inspection:
-    """The numbers of the layers of a model. Printed, it is the table of the command `inspect`.
+    """The figures of a model's layers. str() gives the table that the command `inspect` prints.
 
     Attributes:
       model: content of the .tflite file.
-      layers: the numbers of each layer with weights, in the order of the model.
-      cpu: as given to `inspect`.
+      layers: one row for each layer with weights, in the order of the model.
+      cpu: the argument of `inspect`.
     """
 
     model: bytes
@@ -103,7 +103,7 @@ class Inspection:
         return report.totals(self.layers)
 
     def summary(self) -> list[str]:
-        """Lines about the file and its packed layers."""
+        """Returns the lines below the table: the size of the file, and its packed layers."""
         lines = [f"file {len(self.model):,} bytes, {len(self.layers)} layers with weights"]
         if phrases := report.layer_summary(self.layers, self.cpu):
             lines.append("   ".join(phrases))
@@ -117,13 +117,13 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Verification:
-    """The comparison of two models. Printed, it is the output of the command `verify`.
+    """The comparison of two models. str() gives the output of the command `verify`.
 
     Attributes:
       identical: whether all outputs are equal, bit for bit.
-      difference: the first output element that differs; empty if none does.
-      samples: number of inputs.
-      arena_bytes: that the interpreter uses for each of the two models on this machine.
+      difference: description of the first output element that differs; empty if all are equal.
+      samples: number of input sets that were compared.
+      arena_bytes: (original, compressed) arena in bytes that the interpreter uses on this machine.
     """
 
     identical: bool
@@ -334,19 +334,23 @@ def compress(
 
     Args:
       model: content or path of a .tflite file.
-      method: encoding of all packed layers; `auto` has the objective choose for each, `none` packs nothing.
-      min_sparsity: least share of zero weights of a layer that is packed, 0..1.
+      method: one encoding for all packed layers, `auto` (the objective chooses for each layer), or `none` (no layer is
+        packed).
+      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed.
       objective: `balanced`, `size` or `speed`.
-      cpu: core that instructions and scratch are estimated for, such as `cortex-m4`.
-      max_scratch: bytes of scratch that a layer may take, 0..2^32 - 1; None for the kernels' default.
-      plan: path of a plan file, which overrides the other arguments for the tensors it names.
-      strip: whether to leave out everything that running the model does not need; `decompress` needs some of it.
-      name: of the model in messages; None for its path.
-      progress: wraps the list of layers while it is worked through, for a progress bar.
+      cpu: core for the estimates of instructions and scratch, such as `cortex-m4`.
+      max_scratch: largest scratch of a layer in bytes, 0..2^32 - 1; None for the kernels' default.
+      plan: path of a plan file. It overrides the other arguments for the tensors it names.
+      strip: whether to remove everything that inference does not need. `decompress` cannot restore a stripped model.
+      name: name of the model in messages; None for its path.
+      progress: wraps the list of layers that are being encoded, for example in a progress bar.
+
+    Returns:
+      The compressed model with its figures. Layers that would not get smaller stay dense.
 
     Raises:
-      ModelError: if the model cannot be read or compressed, or the plan does not fit it.
-      ValueError: if an argument has no such value.
+      ModelError: if the model cannot be read or compressed, or if the plan does not fit the model.
+      ValueError: if an argument is out of range or unknown.
     """
     _check_one_of("method", method, methods())
     _check_one_of("objective", objective, OBJECTIVES)
@@ -381,11 +385,13 @@ def compress(
 
 
 def decompress(model: Model, *, name: str | None = None) -> bytes:
-    """The dense model whose compression gave `model`.
+    """Restores the dense model that was compressed. Only the ranges (min, max) of replaced tensors are lost.
+
+    If the original had sparse tensors in TFLite's own format, the result is its dense equivalent.
 
     Args:
       model: content or path of a compressed .tflite file.
-      name: of the model in messages; None for its path.
+      name: name of the model in messages; None for its path.
 
     Returns:
       The content of the dense .tflite file.
@@ -398,16 +404,19 @@ def decompress(model: Model, *, name: str | None = None) -> bytes:
 
 
 def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU, name: str | None = None) -> Inspection:
-    """The numbers of the layers of a model, compressed or not.
+    """Measures the layers of a model, compressed or not.
 
     Args:
       model: content or path of a .tflite file.
-      cpu: core that instructions and scratch are estimated for.
-      name: of the model in messages; None for its path.
+      cpu: core for the estimates of instructions and scratch.
+      name: name of the model in messages; None for its path.
+
+    Returns:
+      One row for each layer with weights. Sparse tensors in TFLite's own format are expanded first.
 
     Raises:
       ModelError: if the model cannot be read.
-      ValueError: if there is no such core.
+      ValueError: if the core is unknown.
     """
     _check_one_of("cpu", cpu, cost.CPUS)
     data, name = _read(model, name)
@@ -434,15 +443,20 @@ def verify(
 
     Args:
       original: content or path of a .tflite file.
-      compressed: content or path of another one.
-      samples: number of random inputs.
-      seed: of the random inputs.
-      inputs: inputs in place of random ones: an array [samples, *shape] for each input by its name, or the path of an
-        .npz file with such arrays.
-      progress: wraps the sequence of sample numbers, for a progress bar.
+      compressed: content or path of the model to compare it with.
+      samples: number of random input sets.
+      seed: seed of the random inputs.
+      inputs: replaces the random inputs: an array [samples, *shape] or [*shape] of the input's dtype for each input,
+        by name, or the path of an .npz file with such arrays. If names do not match, the order counts. None for random
+        inputs.
+      progress: wraps the sequence of sample numbers, for example in a progress bar.
+
+    Returns:
+      The first difference, if any, and the arena of both models.
 
     Raises:
-      ModelError: if a model cannot be read or run, or the inputs do not fit.
+      ModelError: if a model cannot be read or run, if the models differ in their inputs or in their number of outputs,
+        or if the given inputs do not fit.
     """
     from dcsr import runtime, verification
 
@@ -485,7 +499,7 @@ def _interpreter(blob: bytes, name: str) -> Any:
 
 
 def _read(model: Model, name: str | None, unnamed: str = "model") -> tuple[bytes, str]:
-    """(content, name for messages) of a model; `unnamed` is the name of bytes without one."""
+    """Returns (content, name for messages). `unnamed` is the name of content that was given without one."""
     if isinstance(model, (str, os.PathLike)):
         return tflite.read_bytes(model), name or str(model)
     return bytes(model), name or unnamed

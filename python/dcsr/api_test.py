@@ -1,4 +1,4 @@
-"""The functions of `import dcsr`."""
+"""Tests the functions of `import dcsr`."""
 
 import numpy as np
 import pytest

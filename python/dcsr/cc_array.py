@@ -36,7 +36,7 @@ def write(path: Path, data: bytes, source: str) -> None:
     Args:
       path: the source file. The header is beside it, with the suffix .h.
       data: bytes of any length.
-      source: file name that the comment in the source gives as origin.
+      source: name of the file that `data` comes from, for the comment in the source.
 
     Raises:
       dcsr.model.ModelError: if a file cannot be written.

@@ -1,6 +1,6 @@
-"""Compresses a model and undoes it: finds the layers, has them planned, and runs the passes.
+"""Compresses and decompresses a model: finds its layers, plans them, and runs the passes.
 
-Works on models in the schema's object API; `api` has the same for bytes and files.
+Models are objects of the schema's object API. `api` offers the same functions for bytes and files.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Compressed(NamedTuple):
 
     Attributes:
       model: the model.
-      decisions: one for each layer with weights.
-      passes: what the passes did, in their order.
+      decisions: one for each layer with weights, in the order of the model.
+      passes: the changes that each pass made, in the order in which they ran.
     """
 
     model: schema.ModelT
@@ -57,25 +57,29 @@ def compress(
 ) -> Compressed:
     """Packs the layers of `model` that are sparse enough and get smaller.
 
-    A model with TFLite's own sparse tensors and DENSIFY operators is replaced by its dense equivalent first
-    (passes/densify.py), and `decompress` gives back that.
+    Sparse tensors in TFLite's own format and their DENSIFY operators are first replaced by their dense equivalent
+    (passes/densify.py). `decompress` then restores that equivalent.
 
     Args:
-      model: is not changed.
-      name: of the model, for error messages.
-      method: one of settings.methods(); an encoding is that of all layers, `auto` has the planner choose, `none` packs
-        nothing.
-      min_sparsity: least share of zeros of a layer that is packed, 0..1.
+      model: the model; it is not changed.
+      name: name of the model in error messages.
+      method: one of settings.methods(): one encoding for all layers, `auto` (the planner chooses), or `none` (no layer
+        is packed).
+      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed.
       objective: one of settings.OBJECTIVES.
-      cpu: core that times are estimated for, one of cost.CPUS.
-      max_scratch: bytes of scratch that a layer may take; None for the kernels' default.
-      plan: path of a plan file, which overrides the other settings for the tensors it names.
-      smaller_only: whether layers that would not get smaller stay as they are.
-      strip: whether to leave out what running the model does not need (passes/strip.py); decompress needs some of it.
-      progress: wraps the list of layers while it is worked through.
+      cpu: core for the estimates of instructions and scratch, one of cost.CPUS.
+      max_scratch: largest scratch of a layer in bytes; None for the kernels' default.
+      plan: path of a plan file. It overrides the other settings for the tensors it names.
+      smaller_only: whether layers that would not get smaller stay dense.
+      strip: whether to remove everything that inference does not need (passes/strip.py). A stripped model cannot be
+        decompressed.
+      progress: wraps the list of layers that are being encoded.
+
+    Returns:
+      The compressed copy, the decisions and the changes.
 
     Raises:
-      ModelError: if the model is compressed already or is not an int8 model, or the plan does not fit it.
+      ModelError: if the model is compressed already or is not an int8 model, or if the plan does not fit the model.
     """
     if layer_finder.is_compressed(model):
         raise ModelError(f"{name}: is compressed already; decompress it first")
@@ -103,7 +107,7 @@ def compress(
 
 
 def _carried_out(model: schema.ModelT, decisions: Sequence[Decision], strip: bool) -> tuple[schema.ModelT, list[Done]]:
-    """(a copy of the model with the decisions carried out, what the passes did)."""
+    """Carries out the decisions on a copy; returns (the copy, the changes of each pass)."""
     compressed, packed = pack(model, decisions)
     if not strip:
         return compressed, [packed]
@@ -112,10 +116,10 @@ def _carried_out(model: schema.ModelT, decisions: Sequence[Decision], strip: boo
 
 
 def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
-    """The model whose compression gave `model`, which is not changed.
+    """Returns the dense model that was compressed to `model`. `model` is not changed.
 
     Raises:
-      ModelError: if it is not compressed, has lost its record, or is damaged.
+      ModelError: if the model is not compressed, has lost its record, or is damaged. `name` begins the message.
     """
     if not layer_finder.is_compressed(model):
         raise ModelError(f"{name}: has no compressed layers")
@@ -123,7 +127,7 @@ def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
 
 
 def check_is_int8(layers: Sequence[Layer], name: str) -> None:
-    """Raises ModelError if there are layers, but none has int8 weights and activations."""
+    """Raises ModelError if the model has layers, but none with int8 weights and int8 or int16 activations."""
     if not layers or any(layer.is_int8 for layer in layers):
         return
     layer = layers[0]

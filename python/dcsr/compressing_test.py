@@ -1,4 +1,4 @@
-"""Models that compress refuses, and files attached to models."""
+"""Tests models that compress rejects, and files attached to models."""
 
 import io
 import zipfile

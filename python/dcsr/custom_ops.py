@@ -1,4 +1,4 @@
-"""The operators of compressed models, as a model file has them: custom codes and options."""
+"""The custom operators of compressed models: their codes and options in the model file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CUSTOM_CODES = {
 
 
 def is_custom_op(model: schema.ModelT, operator: schema.OperatorT) -> bool:
-    """Whether the operator is one of a compressed model."""
+    """Whether the operator is one of dCSR's custom operators."""
     return tflite.operator_name(model, operator) in CUSTOM_CODES.values()
 
 
 def options(packed: packing.PackedLayer, operator: schema.OperatorT) -> bytes:
-    """custom_options of the operator that replaces `operator`. Viewers show them; the kernels do not read them."""
+    """Returns the custom_options of the operator that replaces `operator`. Only viewers read them, no kernel does."""
     found = {
         "op": CUSTOM_CODES[packed.op].removeprefix("DCSR_"),
         "encoding": packed.streams.scheme,

@@ -1,7 +1,8 @@
-"""A model as a graph to edit: producers, consumers, and removal with the renumbering that follows.
+"""A model as an editable graph: finds producers and consumers; adds, removes and renumbers parts.
 
-A model refers to its parts by index: operators, signatures and TFLM's offline memory plan to tensors, tensors and
-metadata to buffers, operators to operator codes. `Graph` changes these lists and every index into them together.
+The parts of a model refer to each other by index. Operators, signatures and TFLM's offline memory plan refer to
+tensors, tensors and metadata to buffers, operators to operator codes. `Graph` changes each of these lists together with
+all indices into it.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ _OFFLINE_PLAN_HEADER = 3  # version, subgraph, number of offsets
 
 
 def indices(values: NDArray[np.integer] | Sequence[int] | None) -> list[int]:
-    """A vector of the object API, which is None if the flatbuffer has none."""
+    """Converts a vector of the object API to a list. The object API gives None for a missing vector."""
     return [] if values is None else [int(value) for value in values]
 
 
 def length(values: NDArray[np.generic] | Sequence[object] | None) -> int:
-    """Length of a vector of the object API, which is None if the flatbuffer has none."""
+    """Returns the length of a vector of the object API; 0 for a missing vector (None)."""
     return 0 if values is None else len(values)
 
 
 def byte_vector(data: bytes) -> NDArray[np.uint8]:
-    """`data` as the object API holds a vector of bytes."""
+    """Converts `data` to the object API's form of a vector of bytes, uint8 [len(data)]."""
     return np.frombuffer(data, np.uint8)
 
 
 def without(count: int, dropped: Collection[int]) -> dict[int, int]:
-    """New index of each of 0 .. count - 1 that is not in `dropped`."""
+    """Renumbers 0 .. count - 1 without the indices in `dropped`; returns {old index: new index}."""
     gone = set(dropped)
     return {old: new for new, old in enumerate(i for i in range(count) if i not in gone)}
 
@@ -47,9 +48,9 @@ class TensorEdit:
     """Changes to the tensors of one subgraph.
 
     Attributes:
-      replaced: new tensors by index.
-      added: tensors that follow the last one.
-      removed: indices of tensors that go; nothing may refer to them any more.
+      replaced: {index: new tensor}.
+      added: tensors to append.
+      removed: indices of tensors to remove. No reference to them may be left.
     """
 
     replaced: dict[int, schema.TensorT] = field(default_factory=dict)
@@ -58,9 +59,9 @@ class TensorEdit:
 
 
 class Graph:
-    """A model with its references. All methods that change something change `model` in place.
+    """A model with its references. Methods that change the model change it in place.
 
-    A subgraph is named by its index, an operator by its position in the subgraph.
+    Subgraphs and tensors are given by index, operators by their position in the subgraph.
 
     Attributes:
       model: the model.
@@ -72,21 +73,21 @@ class Graph:
     # ------------------------------------------------------------------------------------------ references
 
     def producer(self, subgraph: int, tensor: int) -> int | None:
-        """The operator that writes a tensor; None for inputs and constants."""
+        """Returns the position of the operator that writes a tensor; None for inputs and constants."""
         for position, operator in enumerate(self.model.subgraphs[subgraph].operators or []):
             if tensor in indices(operator.outputs):
                 return position
         return None
 
     def consumers(self, subgraph: int, tensors: Collection[int]) -> Iterator[tuple[int, int]]:
-        """(operator, number of its input) of each operator input that is one of the tensors."""
+        """Yields (operator position, input number) of each operator input that is one of `tensors`."""
         for position, operator in enumerate(self.model.subgraphs[subgraph].operators or []):
             for number, index in enumerate(indices(operator.inputs)):
                 if index in tensors:
                     yield position, number
 
     def ends(self, subgraph: int) -> set[int]:
-        """Tensors that the application sees: inputs, outputs, and the tensors of signatures."""
+        """Returns the tensors that an application accesses: inputs, outputs, and the tensors of signatures."""
         found = self.model.subgraphs[subgraph]
         return {
             *indices(found.inputs),
@@ -95,7 +96,7 @@ class Graph:
         }
 
     def tensors_by_buffer(self) -> dict[int, list[schema.TensorT]]:
-        """The tensors of all subgraphs that share each buffer."""
+        """Returns {buffer: tensors of all subgraphs that use it}."""
         found: dict[int, list[schema.TensorT]] = {}
         for subgraph in self.model.subgraphs:
             for tensor in subgraph.tensors or []:
@@ -103,20 +104,20 @@ class Graph:
         return found
 
     def tensors_of_buffer(self, subgraph: int, buffer: int) -> set[int]:
-        """Tensors of a subgraph that have their content in the buffer."""
+        """Returns the tensors of a subgraph that use the buffer."""
         tensors = self.model.subgraphs[subgraph].tensors or []
         return {index for index, tensor in enumerate(tensors) if tensor.buffer == buffer}
 
     def metadata_buffers(self) -> set[int]:
-        """Buffers that metadata refer to."""
+        """Returns the buffers to which metadata refer."""
         return {entry.buffer for entry in self.model.metadata or []} | set(indices(self.model.metadataBuffer))
 
     def used_buffers(self) -> set[int]:
-        """Buffers that a tensor or metadata refer to."""
+        """Returns the buffers to which a tensor or metadata refer."""
         return set(self.tensors_by_buffer()) | self.metadata_buffers()
 
     def _signature_entries(self) -> Iterator[tuple[int, schema.TensorMapT]]:
-        """(subgraph, entry) of each tensor that a signature names."""
+        """Yields (subgraph, entry) for each tensor in a signature."""
         for signature in self.model.signatureDefs or []:
             for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
                 yield signature.subgraphIndex, entry
@@ -134,7 +135,7 @@ class Graph:
         self.model.metadata = [*(self.model.metadata or []), entry]
 
     def custom_code(self, name: str) -> int:
-        """Index of the operator code of a custom operator, which is added if it is missing."""
+        """Returns the index of a custom operator's code. Adds the code if it is missing."""
         for index, code in enumerate(self.model.operatorCodes):
             if tflite.text(code.customCode) == name:
                 return index
@@ -147,10 +148,11 @@ class Graph:
     # ------------------------------------------------------------------------------------------ tensors
 
     def redirect(self, maps: Sequence[Mapping[int, int]]) -> None:
-        """Has every reference to a tensor refer to another one.
+        """Replaces every reference to a tensor by a reference to another tensor.
 
         Args:
-          maps: for each subgraph, index of the other tensor by index of the tensor; tensors may be missing.
+          maps: for each subgraph, {index of the tensor: index of the other tensor}. References to tensors that are not
+            in it stay.
         """
         complete: list[dict[int, int]] = []
         for number, (subgraph, mapping) in enumerate(zip(self.model.subgraphs, maps, strict=True)):
@@ -159,13 +161,13 @@ class Graph:
         self._map_signatures(complete)
 
     def change_tensors(self, edits: Sequence[TensorEdit]) -> list[tuple[schema.MetadataT, bytes]]:
-        """Replaces, adds and removes tensors, and renumbers all references to the remaining ones.
+        """Replaces, adds and removes tensors, and renumbers all references.
 
         Args:
           edits: one for each subgraph.
 
         Returns:
-          (metadata entry, its former content) of each offline memory plan that was renumbered.
+          (metadata entry, former content) of each offline memory plan that was renumbered.
         """
         counts, maps = [], []
         for number, (subgraph, edit) in enumerate(zip(self.model.subgraphs, edits, strict=True)):
@@ -189,9 +191,9 @@ class Graph:
         """Undoes change_tensors, except for offline memory plans.
 
         Args:
-          tensors: of each subgraph, as they shall be.
-          maps: for each subgraph, index in `tensors` by present index.
-          replaced: (subgraph, position) of operators that keep their indices.
+          tensors: the restored tensors of each subgraph.
+          maps: for each subgraph, {present index: index in `tensors`}.
+          replaced: (subgraph, position) of operators whose tensor indices are not renumbered.
         """
         for number, (subgraph, restored, mapping) in enumerate(zip(self.model.subgraphs, tensors, maps, strict=True)):
             subgraph.tensors = restored
@@ -199,7 +201,7 @@ class Graph:
         self._map_signatures(maps)
 
     def _map_tensors(self, subgraph: int, mapping: Mapping[int, int], skip: AbstractSet[int] = frozenset()) -> None:
-        """Renumbers the tensors that a subgraph and its operators, without those in `skip`, refer to."""
+        """Renumbers the tensor indices of a subgraph and of its operators, except for the operators in `skip`."""
         found = self.model.subgraphs[subgraph]
         holders: list[tuple[Any, tuple[str, ...]]] = [(found, ("inputs", "outputs"))]
         for position, operator in enumerate(found.operators or []):
@@ -219,14 +221,14 @@ class Graph:
     def _map_offline_plans(
         self, maps: Sequence[Mapping[int, int]], counts: Sequence[int]
     ) -> list[tuple[schema.MetadataT, bytes]]:
-        """Renumbers TFLM's offline memory plans, which have an arena offset for every tensor of all subgraphs.
+        """Renumbers TFLM's offline memory plans. A plan holds an arena offset for each tensor of all subgraphs.
 
         Args:
-          maps: new index of each tensor, by subgraph; the tensors are renumbered already.
-          counts: tensors of each subgraph before that, without added ones.
+          maps: for each subgraph, {former index: index}. The tensors themselves are renumbered already.
+          counts: number of tensors of each subgraph before the change.
 
         Returns:
-          As change_tensors.
+          (metadata entry, former content) of each plan that was renumbered.
         """
         renumbered = []
         for entry in self.model.metadata or []:
@@ -235,13 +237,13 @@ class Graph:
             buffer = self.model.buffers[entry.buffer]
             content = b"" if buffer.data is None else bytes(buffer.data)
             if len(content) != 4 * (_OFFLINE_PLAN_HEADER + sum(counts)):
-                continue  # TFLM refuses such a plan; it stays as it is.
+                continue  # TFLM rejects a plan of the wrong length, so it stays unchanged.
             words = np.frombuffer(content, "<i4")
             offsets = words[_OFFLINE_PLAN_HEADER:]
             mapped: list[int] = []
             start = 0
             for subgraph, mapping, count in zip(self.model.subgraphs, maps, counts, strict=True):
-                # Constants are not planned, and added tensors are constants.
+                # Added tensors are constants. Constants have no place in the arena (-1).
                 plan = [-1] * len(subgraph.tensors or [])
                 for old, new in mapping.items():
                     if old < count:
@@ -256,16 +258,16 @@ class Graph:
     # ------------------------------------------------------------------------------------------ operators
 
     def remove_operators(self, subgraph: int, positions: AbstractSet[int]) -> None:
-        """Removes operators, whose outputs nothing may read any more."""
+        """Removes operators. No reference to their outputs may be left."""
         found = self.model.subgraphs[subgraph]
         found.operators = [o for position, o in enumerate(found.operators or []) if position not in positions]
 
     def remove_codes(self, dropped: Collection[int], skip: AbstractSet[tuple[int, int]] = frozenset()) -> None:
-        """Removes operator codes that no operator has.
+        """Removes unused operator codes.
 
         Args:
-          dropped: their indices.
-          skip: (subgraph, position) of operators that keep the index of their code.
+          dropped: indices of the codes.
+          skip: (subgraph, position) of operators whose code index is not renumbered.
         """
         codes = self.model.operatorCodes
         mapping = without(len(codes), dropped)
@@ -278,7 +280,7 @@ class Graph:
     # ------------------------------------------------------------------------------------------ buffers
 
     def remove_buffers(self, dropped: Collection[int]) -> None:
-        """Removes buffers, to which nothing may refer any more."""
+        """Removes buffers. No reference to them may be left."""
         mapping = without(len(self.model.buffers), dropped)
         for holder in self._buffer_holders():
             holder.buffer = mapping[holder.buffer]
@@ -289,15 +291,17 @@ class Graph:
     def restore_buffers(
         self, count: int, dropped: AbstractSet[int], skip: AbstractSet[tuple[int, int]] = frozenset()
     ) -> None:
-        """Undoes remove_buffers; the buffers that were removed come back empty.
+        """Undoes remove_buffers. The restored buffers are empty.
 
         Args:
-          count: buffers that remain; those behind them go.
-          dropped: indices of the removed buffers.
-          skip: (subgraph, index) of tensors that may refer to a buffer that goes; they keep their index.
+          count: number of present buffers to keep. The buffers after them are removed.
+          dropped: indices of the buffers to restore.
+          skip: (subgraph, index) of tensors whose buffer index is not renumbered. Only these tensors may refer to a
+            buffer that is removed.
 
         Raises:
-          ValueError: if that is impossible.
+          ValueError: if another tensor or metadata entry refers to a buffer that is removed, or if an index in
+            `dropped` is out of range.
         """
         old_index = [index for index in range(count + len(dropped)) if index not in dropped]
         holders = list(self._buffer_holders(skip))
@@ -313,7 +317,7 @@ class Graph:
             self.model.metadataBuffer = np.array([old_index[i] for i in self.model.metadataBuffer], np.int32)
 
     def compact_buffers(self) -> None:
-        """Keeps only the buffers with content that a tensor or metadata entry refers to, and an empty one, buffer 0."""
+        """Removes empty and unused buffers. One empty buffer stays, as buffer 0."""
         holders = list(self._buffer_holders())
         kept = sorted({holder.buffer for holder in holders if length(self.model.buffers[holder.buffer].data)})
         index = {old: new for new, old in enumerate(kept, start=1)}
@@ -324,7 +328,7 @@ class Graph:
     def _buffer_holders(
         self, skip: AbstractSet[tuple[int, int]] = frozenset()
     ) -> Iterator[schema.TensorT | schema.MetadataT]:
-        """Tensors, without those in `skip`, and metadata entries."""
+        """Yields the tensors that are not in `skip`, and the metadata entries."""
         for s, subgraph in enumerate(self.model.subgraphs):
             for index, tensor in enumerate(subgraph.tensors or []):
                 if (s, index) not in skip:

@@ -1,4 +1,4 @@
-"""Who uses what in a model, and indices after something was removed."""
+"""Tests producers and consumers of tensors, and the renumbering after removals."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_offline_plan_follows_and_its_former_content_is_returned(graph):
     assert graph.change_tensors([edit]) == [(entry, content)]
     words = np.frombuffer(bytes(graph.model.buffers[entry.buffer].data), "<i4")
     assert words.tolist() == [1, 0, 5, 0, -1, 16, 32, -1]
-    # A plan of the wrong length is not TFLM's.
+    # TFLM does not use a plan of the wrong length, so it stays unchanged.
     graph.model.buffers[entry.buffer].data = np.zeros(4, np.uint8)
     assert graph.change_tensors([TensorEdit()]) == []
 

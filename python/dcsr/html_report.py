@@ -1,4 +1,4 @@
-"""The table of layers as one self-contained HTML page: no scripts, links or fonts."""
+"""Renders the table of layers as one self-contained HTML page without scripts, links or fonts."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ _LEGEND = """\
 
 @dataclass(frozen=True)
 class Page:
-    """Contents of a page except its layers.
+    """The contents of a page besides its layers.
 
     Attributes:
       title: name of the model.
-      cpu: core that the estimates are for.
+      cpu: core of the estimates.
       objective: objective of the planner; None if the model was only inspected.
-      file_bytes: size of the model; [before, after] if it was compressed.
-      arena_bytes: measured arena, in the same order; None if the interpreter could not load the model.
-      comparison: other ways to store the model, as written by benchmarks/tflm_compression.py.
+      file_bytes: size of the file in bytes: [size], or [before, after] if the model was compressed.
+      arena_bytes: measured arena in bytes, in the same order; None if the interpreter could not load the model.
+      comparison: other ways to store the model, as benchmarks/tflm_compression.py writes them.
     """
 
     title: str
@@ -118,7 +118,7 @@ def _cards(page: Page, rows: Sequence[Row]) -> str:
 
 
 def _change(label: str, values: Sequence[int | None], note: str = "") -> tuple[str, str, str]:
-    """Returns a card: the label, the last value, and a note that compares it with the first."""
+    """Returns a card: (label, last value, note that compares the last value with the first)."""
     notes = [note] if note else []
     known = [value for value in values if value is not None]
     if len(values) == len(known) == 2:
@@ -198,7 +198,7 @@ def _ratio(row: Row) -> float | None:
 
 
 def _bars(row: Row, most: int) -> str:
-    """Returns the bars of a layer: dense, chosen (packed layers only) and bound."""
+    """Returns the bars of a layer: dense, chosen (only if it is packed) and bound."""
     if not row.dense_bytes:
         return ""
     chosen = None if row.layer_bytes is None else row.packed_bytes

@@ -1,4 +1,4 @@
-"""Finds the layers of a model that have weights, and the obstacle to packing each, if there is one."""
+"""Finds the layers with weights, checks whether each can be packed, and packs them."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Layer:
     """A layer of the model.
 
     Attributes:
-      subgraph, position: index of the subgraph and of the operator in it.
+      subgraph, position: index of the subgraph, and of the operator in the subgraph.
       operator: the operator.
-      name: of the weight tensor, or of the output if the converter made the former up.
-      op: operator, filter size and type of activations that are not int8, for printing.
-      shape: of the weights, for printing if there is no matrix.
-      matrix: int8 [rows, cols], rows are output channels; None if the weights are no such matrix.
-      packed: the packed layer of an operator that is compressed already.
-      obstacle: why the layer cannot be packed; None if it can.
-      is_int8: whether weights are int8 and activations int8 or int16.
+      name: name of the weight tensor; name of the output if a converter generated the former.
+      op: operator, filter size, and the type of activations if it is not int8, for printing.
+      shape: shape of the weights.
+      matrix: int8 [rows, cols], one row for each output channel; None if the weights are not such a matrix.
+      packed: the packed layer of an operator that is compressed already; else None.
+      obstacle: reason why the layer cannot be packed; None if it can be packed.
+      is_int8: whether the weights are int8 and the activations int8 or int16.
     """
 
     subgraph: int
@@ -61,19 +61,19 @@ class Layer:
 
     @property
     def is_depthwise(self) -> bool:
-        """Whether it is a DEPTHWISE_CONV_2D."""
+        """Whether the layer is a DEPTHWISE_CONV_2D."""
         return self.op.startswith(_WEIGHTED[_OP.DEPTHWISE_CONV_2D])
 
 
 class _Obstacle(Exception):
-    """Why a layer cannot be packed."""
+    """The reason why a layer cannot be packed."""
 
 
 def find(model: schema.ModelT) -> list[Layer]:
-    """All layers with weights, in the order of the model.
+    """Returns all layers with weights, in the order of the model.
 
     Raises:
-      tflite.ModelError: if a compressed layer's packed tensor is damaged.
+      tflite.ModelError: if the packed tensor of a compressed layer is damaged.
     """
     layers = []
     for s, subgraph in enumerate(model.subgraphs):
@@ -92,15 +92,20 @@ def _has_weights(operator: schema.OperatorT) -> bool:
 
 
 def is_compressed(model: schema.ModelT) -> bool:
-    """Whether the model has any of our operators."""
+    """Whether the model contains dCSR's custom operators."""
     return any(is_custom_op(model, operator) for _, operator in tflite.operators(model))
 
 
 def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.PackedLayer:
-    """Encodes a layer without obstacle with one of encodings.SCHEMES.
+    """Packs a layer.
+
+    Args:
+      model: the model of the layer.
+      layer: a layer without obstacle.
+      scheme: one of encodings.SCHEMES.
 
     Raises:
-      ValueError: if the scheme cannot hold it.
+      ValueError: if the scheme cannot encode the weights.
     """
     assert layer.matrix is not None
     return pack(model, layer, encodings.encode(layer.matrix, scheme))
@@ -109,7 +114,14 @@ def packed_layer(model: schema.ModelT, layer: Layer, scheme: str) -> packing.Pac
 def pack(
     model: schema.ModelT, layer: Layer, streams: encodings.Streams, scratch_budget: int = 0
 ) -> packing.PackedLayer:
-    """A layer without obstacle, with its weights encoded as `streams`."""
+    """Returns the packed form of a layer without obstacle.
+
+    Args:
+      model: the model of the layer.
+      layer: the layer.
+      streams: its encoded weights.
+      scratch_budget: bytes of scratch that a kernel should not exceed; 0 for the kernel's default.
+    """
     subgraph, operator = model.subgraphs[layer.subgraph], layer.operator
     matrix = layer.matrix
     assert matrix is not None and layer.obstacle is None
@@ -140,7 +152,7 @@ def pack(
 
 
 def _window(options: schema.Conv2DOptionsT, shape: NDArray[Any]) -> dict[str, Any]:
-    """The fields of PackedLayer about a convolution's filter; `shape` is that of the weights."""
+    """Returns the fields of PackedLayer that describe the filter. `shape` is the shape of the weights."""
     filter_size = (int(shape[1]), int(shape[2]))
     if filter_size == (1, 1):
         return {}
@@ -152,7 +164,7 @@ def _window(options: schema.Conv2DOptionsT, shape: NDArray[Any]) -> dict[str, An
 
 
 def bias_index(operator: schema.OperatorT) -> int:
-    """Tensor index of the bias, -1 if there is none."""
+    """Returns the tensor index of the bias; -1 if the layer has no bias."""
     return int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
 
 
@@ -167,7 +179,7 @@ def bias_values(model: schema.ModelT, layer: Layer) -> NDArray[Any] | None:
 
 
 def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> NDArray[Any]:
-    """The float32 scale vector that converters give a bias."""
+    """Returns the scale that converters give a bias, float32 [weight scales]: input scale times weight scales."""
     scale = np.float32(activations.quantization.scale[0])
     scales: NDArray[np.float32] = scale * np.asarray(weights.quantization.scale, np.float32)
     return scales
@@ -176,10 +188,10 @@ def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> 
 def derived_weight_scale(
     activations: schema.TensorT, output: schema.TensorT, packed: packing.PackedLayer
 ) -> NDArray[Any]:
-    """The float32 weight scales, one for each multiplier, that gave a layer's requantisation.
+    """Derives the weight scales from a layer's multipliers, float32 [multipliers].
 
-    Multipliers have 31 bits and float32 has 24, so the scales follow exactly. Where they do not (a multiplier of 0; a
-    product that was rounded to float before) the result differs from what was in the model.
+    Multipliers have 31 significant bits and float32 has 24, so most scales follow exactly. Two cases can give a
+    different scale: a multiplier of 0, and a product of scales that TFLM rounds to float first (layer_multipliers).
     """
     real = np.ldexp(packed.multiplier.astype(np.float64), packed.shift.astype(np.int32) - 31)
     product = real * float(output.quantization.scale[0])
@@ -223,17 +235,17 @@ def _dense_layer(model: schema.ModelT, s: int, o: int, operator: schema.Operator
 
 
 def _layer_name(model: schema.ModelT, s: int, operator: schema.OperatorT) -> str:
-    """The weight tensor's name; the output's where a converter numbered its constants instead of naming them."""
+    """Returns the name of the weight tensor; the name of the output if the converter generated the former."""
     tensors = model.subgraphs[s].tensors
     name = tflite.text(tensors[operator.inputs[1]].name)
     if name and not name.startswith(_MADE_UP_NAMES):
         return name
-    # A fused operator's output lists the names of all that went into it, the product's last.
+    # The output of a fused operator lists the names of all its parts. The name of the product is the last.
     return tflite.text(tensors[operator.outputs[0]].name).split(";")[-1] or name
 
 
 def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
-    """Fills in `layer.matrix` and raises _Obstacle at the first thing that stands against packing."""
+    """Sets `layer.matrix` and `layer.is_int8`. Raises _Obstacle with the first reason against packing."""
     operator, shape = layer.operator, layer.shape
     tensors = model.subgraphs[layer.subgraph].tensors
 
@@ -296,19 +308,19 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     scales = len(quantization.scale)
     require(scales in (1, rows), f"{scales} weight scales for {rows} rows")
     require(scales == 1 or quantization.quantizedDimension == 0, "quantised along the input channels")
-    # Without zero points TFLM takes the tensor as not quantised.
+    # TFLM treats a tensor without zero points as not quantised.
     require(quantization.zeroPoint is not None and len(quantization.zeroPoint) > 0, "weights not quantised")
     require(not np.any(quantization.zeroPoint), "weight zero point is not 0")
     bias = bias_index(operator)
     if bias >= 0:
         require(not tensors[bias].isVariable, "bias not constant")
         wanted = schema.TensorType.INT64 if is_int16 else schema.TensorType.INT32
-        # With an int32 bias TFLM adds up int16 activations in 32 bits.
+        # With an int32 bias, TFLM accumulates products of int16 activations in 32 bits. Packed layers use 64 bits.
         suffix = " with int16 activations" if is_int16 else ""
         require(tensors[bias].type == wanted, f"{_type(tensors[bias])} bias{suffix}")
         data = tflite.buffer_bytes(model, tensors[bias])
         require(len(data) == (8 if is_int16 else 4) * rows, "bias not constant")
-        # Beyond this TFLM's own kernels give up.
+        # TFLM's own kernels reject a larger bias.
         if is_int16:
             values = np.frombuffer(data, "<i8")
             require(-_INT16_BIAS_LIMIT < values.min() and values.max() < _INT16_BIAS_LIMIT, "bias too large")
@@ -322,7 +334,7 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
 
 
 def _output_size(size: int, taps: int, stride: int, dilation: int, padding: int) -> int:
-    """Pixels of a convolution's output along one dimension, as TFLM computes it; not positive if there are none."""
+    """Returns the output pixels along one dimension, as TFLM computes them. 0 or less means an empty output."""
     span = 1 if padding == schema.Padding.SAME else (taps - 1) * dilation + 1
     return (size + stride - span) // stride
 
@@ -360,7 +372,7 @@ def _quantised(tensor: schema.TensorT) -> bool:
     quantization = tensor.quantization
     if quantization is None or quantization.scale is None or quantization.zeroPoint is None:
         return False
-    # TFLM ignores quantisation of which either vector is missing.
+    # TFLM ignores the quantisation if one of the vectors is missing.
     if len(quantization.scale) != 1 or len(quantization.zeroPoint) != 1:
         return False
     return bool(np.isfinite(quantization.scale[0]) and quantization.scale[0] > 0) and -128 <= _zero_point(tensor) <= 127

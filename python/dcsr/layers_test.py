@@ -1,4 +1,4 @@
-"""Layers that can be packed, and the obstacles of the others."""
+"""Tests which layers can be packed, and the obstacles of the others."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_convolutions_that_do_not_fit_the_format_say_why(change, note):
 
 
 def obstacle(change) -> str:
-    """Why a sparse FULLY_CONNECTED stays after `change(tensors, operator)`."""
+    """Returns the obstacle to packing a sparse FULLY_CONNECTED after `change(tensors, operator)`."""
     builder = Builder()
     x = builder.tensor("x", (1, 128), scale=0.1)
     bias = np.zeros(64, np.int32)
@@ -142,7 +142,7 @@ def test_convolutions_that_stay(filter_size, channels, note):
 
 @pytest.mark.parametrize("make", [fully_connected_model, conv_model])
 def test_packed_layer_multipliers_are_tflm_s_for_each_kind(make):
-    """Per-tensor FULLY_CONNECTED multiplies the scales in float, everything else in double."""
+    """TFLM multiplies the scales of a per-tensor FULLY_CONNECTED in float, all others in double."""
     for scale in np.linspace(0.001, 0.1, 40, dtype=np.float32):
         model = make(rng(), np.ones((2, 8), np.int8), per_channel=False)
         graph = model.subgraphs[0]

@@ -1,16 +1,16 @@
-"""Size of a matrix in each storage scheme, and the entropy bounds that no scheme can beat.
+"""Measures the size of a matrix in each storage scheme, and the entropy bounds of all schemes.
 
-Works on any int8 or int16 numpy matrix. Definitions, for k nonzeros of v bytes, n columns and R rows:
+Works on any int8 or int16 numpy matrix. Definitions, for R rows, n columns and k nonzeros of v bytes each:
 
-  dense         v * R * n.
-  csr           v * k, one column index of 1, 2 or 4 bytes each, R + 1 row pointers of 2 or 4 bytes.
+  dense         v * R * n bytes.
+  csr           v * k bytes, k column indices of 1, 2 or 4 bytes, R + 1 row pointers of 2 or 4 bytes.
   bcsr          CSR of 2x2 blocks: 4 v bytes per block with a nonzero; edges are padded with zeros.
-  psr           positions as packed column indices of ceil(log2 n) bits each, row lengths as in dCSR.
-  rle, dcsr, offset8, bitmap, rice    the encodings of this package.
+  psr           k values, k packed column indices of ceil(log2 n) bits, row lengths as in dCSR.
+  rle, dcsr and so on    the encodings of this package (docs/format.md).
   rice+huffman  rice with Huffman-coded values; int8 matrices only.
-  zlib6, zlib9  the dense bytes compressed by zlib at level 6 and 9.
-  bound         log2 C(n, k_row) bits for the positions of each row, values plain.
-  bound_entropy the same, with the values at their zero-order entropy.
+  zlib6, zlib9  the dense bytes compressed by zlib at levels 6 and 9.
+  bound         log2 C(n, k_row) bits for the positions in each row, plain values.
+  bound_entropy the same positions, values at their zero-order entropy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from dcsr import encodings
 
-_SCHEMES = ("rle", "offset8", "bitmap", "rice", "rice+huffman")
+# dcsr is listed last, with its parts.
+_SCHEMES = (*(name for name in encodings.REGISTRY if name not in ("dense", "dcsr")), "rice+huffman")
 
 
 def measure(matrix: NDArray[Any]) -> dict[str, int]:
@@ -34,11 +35,11 @@ def measure(matrix: NDArray[Any]) -> dict[str, int]:
       matrix: int8 or int16 [rows, cols].
 
     Returns:
-      Bytes per scheme, rounded up. The parts of dCSR follow as `dcsr.row_length`, `dcsr.index`, `dcsr.delta`,
+      {scheme: bytes}, rounded up, followed by the parts of dCSR: `dcsr.row_length`, `dcsr.index`, `dcsr.delta`,
       `dcsr.plane` and `dcsr.values`.
 
     Raises:
-      ValueError: if `matrix` is not such a matrix.
+      ValueError: if `matrix` has another type, another rank or too many rows or columns.
     """
     dcsr = encodings.encode(matrix, "dcsr")
     matrix = np.ascontiguousarray(matrix)
@@ -64,15 +65,19 @@ def measure(matrix: NDArray[Any]) -> dict[str, int]:
 
 
 def bounds(matrix: NDArray[Any]) -> tuple[float, float]:
-    """Returns (bytes with plain values, bytes with values at zero-order entropy).
+    """Computes the bounds `bound` and `bound_entropy` of the module's table, in bytes, not rounded.
 
-    Both count log2 C(n, k) bits per row for the positions.
+    Args:
+      matrix: int8 or int16 [rows, cols].
+
+    Returns:
+      (bytes with plain values, bytes with values at their zero-order entropy).
     """
     cols = matrix.shape[1]
     log_factorial = np.concatenate([[0.0], np.cumsum(np.log2(np.arange(1, cols + 1)))])
     lengths = np.count_nonzero(matrix, axis=1)
     positions = float(np.sum(log_factorial[cols] - log_factorial[lengths] - log_factorial[cols - lengths]))
-    # Histogram of the values as unsigned bit patterns. Zero is left out: it is counted as a position.
+    # Histogram of the values as unsigned bit patterns. It excludes zero, because the positions already encode zeros.
     patterns = matrix.view(np.uint8 if matrix.itemsize == 1 else np.uint16)
     counts = np.bincount(patterns.reshape(-1), minlength=2)[1:]
     counts = counts[counts > 0]
@@ -82,7 +87,7 @@ def bounds(matrix: NDArray[Any]) -> tuple[float, float]:
 
 
 def _csr(rows: int, cols: int, stored: int, item: int, block: int = 1) -> int:
-    """Bytes of CSR with `stored` entries of `block` values each."""
+    """Returns the bytes of CSR with `stored` entries of `block` values of `item` bytes each."""
     index = 1 if cols <= 1 << 8 else 2 if cols <= 1 << 16 else 4
     pointer = 2 if stored < 1 << 16 else 4
     return stored * (item * block + index) + (rows + 1) * pointer

@@ -21,7 +21,7 @@ def test_hand_counted_matrix():
     assert sizes["psr"] == 4 + 4 + 2  # values, row lengths, 4 x 3 bits
     assert sizes["bitmap"] == 4 + 3
     # Row lengths have 2 bits. With parameter 15, k is 1 in row 0 and 2 in rows 1 and 3. The gaps 0, 4, 1, 2 have
-    # quotients of 1, 3, 1 and 1 bits and remainders of 1, 1, 2 and 2 bits.
+    # quotients of 1, 3, 1 and 1 bits, and remainders of 1, 1, 2 and 2 bits.
     assert sizes["rice"] == 4 + 1 + 1 + 1
     assert sizes["rle"] == 4 + 4 + 2
     assert sizes["offset8"] == 4 + 4 + 3 * 2 + 4  # values, row lengths, 3 groups, offsets
@@ -38,7 +38,7 @@ def test_parts_add_up_and_bounds_hold(dtype):
     parts = [size for name, size in sizes.items() if name.startswith("dcsr.")]
     assert sum(parts) == sizes["dcsr"] == encodings.nbytes(matrix, "dcsr")
     assert sizes["zlib9"] == len(zlib.compress(matrix.tobytes(), 9))
-    for name in ("csr", "bcsr", "psr", "rle", "offset8", "bitmap", "rice", "dcsr"):
+    for name in ("csr", "bcsr", "psr", *encodings.REGISTRY):
         assert sizes[name] >= sizes["bound"], name
     assert ("rice+huffman" in sizes) == (dtype == np.int8)
     assert sizes.get("rice+huffman", math.inf) >= sizes["bound_entropy"]

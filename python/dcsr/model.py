@@ -1,7 +1,7 @@
-"""Reading and writing .tflite files without losing anything of them.
+"""Reads and writes .tflite files without loss.
 
-The flatbuffer is read into the generated object API and written anew. What the object API does not know it would drop
-in silence, so `parse` refuses models that use it.
+A flatbuffer is parsed into objects of the generated object API and serialised from them. The object API silently drops
+fields that it does not know, so `parse` rejects models with such fields.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ BUFFER_ALIGNMENT = 16
 
 
 class ModelError(Exception):
-    """A model that cannot be processed; the message says which, where, why, and what to do."""
+    """A model that cannot be processed. The message names the model, the place in it, the reason, and a remedy."""
 
 
 def read(path: str | os.PathLike[str]) -> schema.ModelT:
     """Reads the model file at `path`.
 
     Raises:
-      ModelError: if the file cannot be read or is not a model that can be kept whole.
+      ModelError: if the file cannot be read, or as parse().
     """
     return parse(read_bytes(path), str(path))
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of the file at `path`.
+    """Returns the bytes of the file at `path`.
 
     Raises:
-      ModelError: if it cannot be read.
+      ModelError: if the file cannot be read.
     """
     try:
         return Path(path).read_bytes()
@@ -52,15 +52,17 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def parse(data: bytes, name: str) -> schema.ModelT:
-    """The model in `data`; `name` stands in error messages.
+    """Parses a .tflite file. Follows every vector and offset of the schema, so it detects truncated files.
 
-    Files attached behind the flatbuffer are kept in its attribute `attached_archive`, for `serialize`.
+    Args:
+      data: content of the file.
+      name: name of the model in error messages.
 
-    Every vector and offset of the known schema has been followed when this returns, so a truncated file is
-    refused here.
+    Returns:
+      The model. Its attribute `attached_archive` holds the files attached behind the flatbuffer, for `serialize`.
 
     Raises:
-      ModelError: if `data` is not a TFLite model, is damaged, or uses fields that would be lost.
+      ModelError: if `data` is not a TFLite model, is damaged, or has fields that would be lost.
     """
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
         raise ModelError(f"{name}: not a TFLite model (no TFL3 identifier)")
@@ -92,7 +94,7 @@ def parse(data: bytes, name: str) -> schema.ModelT:
 
 
 def serialize(model: schema.ModelT) -> bytes:
-    """The file of `model`: flatbuffer with buffers aligned to 16 bytes, identifier TFL3, attached files behind it."""
+    """Returns the content of a .tflite file: flatbuffer (buffers aligned to 16 bytes), then the attached files."""
     size = sum(len(b.data) for b in model.buffers if b.data is not None)
     builder = flatbuffers.Builder(size + size // 8 + 65536)
     buffers = model.buffers
@@ -105,7 +107,10 @@ def serialize(model: schema.ModelT) -> bytes:
 
 
 def split_archive(data: bytes) -> tuple[bytes, bytes]:
-    """The flatbuffer, and the ZIP archive of files (labels, vocabularies) that TFLite Metadata attaches to it.
+    """Splits a file into the flatbuffer and the ZIP archive behind it (labels, vocabularies: TFLite Metadata).
+
+    Returns:
+      (flatbuffer, archive); the archive is empty if the file has none.
 
     Raises:
       ValueError: if the archive is damaged.
@@ -120,9 +125,11 @@ def split_archive(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _archive_entries(data: bytes) -> tuple[list[tuple[int, int]], int]:
-    """(place, offset) of each entry's offset in the archive's directory, and what to add to offsets in `data`.
+    """Reads the directory of the ZIP archive at the end of `data`. The archived files themselves are not read.
 
-    Only the directory is read: the files may be large, compressed in any way, or encrypted.
+    Returns:
+      ([(position in `data` of an entry's offset field, value of that field)], distance that turns such an offset into
+      a position in `data`).
     """
     end = data.rfind(b"PK\5\6")
     count, size, offset = struct.unpack_from("<H2I", data, end + 10)
@@ -139,7 +146,7 @@ def _archive_entries(data: bytes) -> tuple[list[tuple[int, int]], int]:
 
 
 def _with_archive(data: bytes, archive: bytes) -> bytes:
-    """Inverse of split_archive: offsets in an archive count from the start of the file."""
+    """Undoes split_archive. Adjusts the archive's offsets, which count from the start of the file."""
     if not archive:
         return data
     entries, shift = _archive_entries(archive)
@@ -154,12 +161,12 @@ def _with_archive(data: bytes, archive: bytes) -> bytes:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path beside `path` that takes its place when the block ends without an exception.
+    """Replaces a file atomically: yields a temporary path, which is renamed to `path` if the block succeeds.
 
     Raises:
       ModelError: if the file cannot be written.
     """
-    # A link stays one, and what it points to is replaced.
+    # A symbolic link stays; its target is replaced.
     target = Path(os.path.realpath(path))
     special = target.exists() and not target.is_file() and not target.is_dir()
     temporary = None
@@ -168,12 +175,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.close(handle)
         yield Path(temporary)
         if special:
-            # Devices and pipes are written to; in their place a file would be of no use.
+            # Devices and pipes are written to, not replaced.
             target.write_bytes(Path(temporary).read_bytes())
             return
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        # mkstemp makes files private; a new file has the mode that the umask asks for.
+        # mkstemp creates private files. Give the file the mode that the umask asks for.
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
@@ -187,23 +194,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_file(path: str | os.PathLike[str], data: bytes | str) -> None:
-    """Writes `data` to `path`, which is either replaced whole or left as it was.
+    """Writes `data` to `path`. On failure the former file stays unchanged.
 
     Raises:
-      ModelError: if it cannot be written.
+      ModelError: if the file cannot be written.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 def builtin_code(model: schema.ModelT, operator: schema.OperatorT) -> int:
-    """The operator's code; old models set only the deprecated field."""
+    """Returns the operator's builtin code. Old models set only the deprecated field."""
     code = model.operatorCodes[operator.opcodeIndex]
     return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
-    """Name of a builtin operator, or the custom code."""
+    """Returns the name of a builtin operator, or the custom code of a custom operator."""
     code = builtin_code(model, operator)
     if code == schema.BuiltinOperator.CUSTOM:
         return text(model.operatorCodes[operator.opcodeIndex].customCode)
@@ -211,19 +218,19 @@ def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
 
 
 def text(name: bytes | str | None) -> str:
-    """A flatbuffer string for printing."""
+    """Converts a string of the object API for printing."""
     return name.decode(errors="replace") if isinstance(name, bytes) else name or ""
 
 
 def operators(model: schema.ModelT) -> Iterator[tuple[str, schema.OperatorT]]:
-    """All operators with where they stand, for messages."""
+    """Yields (place in the model for messages, operator) for each operator of all subgraphs."""
     for s, subgraph in enumerate(model.subgraphs):
         for o, operator in enumerate(subgraph.operators or []):
             yield f"subgraph {s}, operator {o}", operator
 
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-    """BufferT whose data is aligned as the schema's force_align asks, which the generated Pack leaves out."""
+    """A BufferT with aligned data. The schema asks for it (force_align), but the generated Pack does not do it."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (generated name)
         """Writes the buffer and returns its offset."""
@@ -243,7 +250,7 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
 
 
 def _check_references(model: schema.ModelT) -> None:
-    """Raises IndexError or TypeError if the model refers to what it does not have."""
+    """Raises IndexError or TypeError if an index is out of range or a required table is missing."""
     for required in (model.operatorCodes, model.subgraphs, model.buffers):
         if required is None or any(entry is None for entry in required):
             raise IndexError("a required table is missing")
@@ -283,12 +290,12 @@ def _check_references(model: schema.ModelT) -> None:
 
 
 class _FieldCounter:
-    """Stands in for a Builder to learn from a generated `*Start` function how many fields its table has."""
+    """Counts the fields of a table: a generated `*Start` function passes the number to StartObject of its Builder."""
 
     fields = 0
 
     def StartObject(self, fields: int) -> None:  # noqa: N802 (Builder's name)
-        """Takes the number of fields."""
+        """Stores the number of fields."""
         self.fields = fields
 
 
@@ -299,7 +306,7 @@ def _known_fields(table: str) -> int:
 
 
 def _check_nothing_unknown(model: schema.Model, name: str) -> None:
-    """Raises ModelError if a table has fields, or an operator options, that this schema does not know."""
+    """Raises ModelError if a table has fields that this schema does not know, or an operator has unknown options."""
     known: dict[str, int] = {}
 
     def check(table: Any, where: str, kind: str | None = None) -> None:
@@ -350,6 +357,6 @@ def _check_nothing_unknown(model: schema.Model, name: str) -> None:
 
 
 def buffer_bytes(model: schema.ModelT, tensor: schema.TensorT) -> bytes:
-    """The constant data of `tensor`, empty if it has none."""
+    """Returns the constant data of `tensor`; empty if it has none."""
     data = model.buffers[tensor.buffer].data
     return b"" if data is None else bytes(np.asarray(data, np.uint8))

@@ -1,7 +1,6 @@
-"""Checks a model before it is passed to the interpreter, which trusts every reference in the file.
+"""Checks a model before the interpreter loads it. The interpreter itself trusts every reference in the file.
 
-Fields are given by their number in TensorFlow Lite's schema.fbs. Values that only matter to builtin ops are not
-checked.
+Numbers of fields are those of TensorFlow Lite's schema.fbs. Values that only builtin ops use are not checked.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ _WEIGHTED = {
 }
 _CUSTOM_CODES = {code.encode() for code in CUSTOM_CODES.values()}
 
-# Fields of option tables that TFLM reads and that are offsets: to vectors of 4-byte numbers, or to
-# strings.
+# Offset fields of the option tables that TFLM reads: offsets to vectors of 4-byte numbers, and to strings.
 _OPTION_VECTORS = {
     "BucketizeOptions": [0],
     "ConcatEmbeddingsOptions": [1, 2],
@@ -54,7 +52,7 @@ def check_model(data: bytes) -> None:
         raise ValueError("truncated TFLite model (its size is not a multiple of 4)")
     try:
         _check_tables(data)
-        # The wheel does this as well, but lets any exception escape.
+        # The wheel does the same, but does not catch exceptions.
         schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     except _Damage as damage:
         raise ValueError(f"truncated or damaged TFLite model ({damage})") from None
@@ -101,7 +99,7 @@ class _Table:
         return self._offset(field) != 0
 
     def string(self, field: int) -> bytes:
-        """Reads a string. It must be followed by a zero byte."""
+        """Reads a string and checks that a zero byte follows it."""
         found = self._find_vector(field, 1)
         if found is None:
             return b""
@@ -234,7 +232,7 @@ def _builtin_code(code: _Table) -> int:
 
 
 def _check_constants(operator: _Table, tensors: list[_Table], buffer_sizes: list[int]) -> None:
-    """Checks that the constants of our ops fit their buffers. The ops see only shapes, not buffer sizes."""
+    """Checks that the constants of dCSR's ops fit their buffers. The ops see shapes, but no buffer sizes."""
     for index in operator.integers(1):
         if index == -1:
             continue

@@ -1,16 +1,18 @@
-"""The packed layer: one constant tensor with everything that a kernel needs. Format: docs/format.md."""
+"""Serialises and parses packed layers (docs/format.md): one constant tensor with all data that a kernel needs."""
 
 from __future__ import annotations
 
+import itertools
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcsr import encodings
 from dcsr.encodings import Streams, bits, huffman
+from dcsr.encodings.streams import LENGTH_BITS, LENGTH_BYTES, Layout
 from dcsr.requantize import INT8_RANGE, INT16_RANGE, MAX_INT16_SHIFT, MAX_SHIFT, requantize, requantize_int16
 
 MAGIC = b"dCSR"
@@ -21,22 +23,13 @@ OP_FULLY_CONNECTED = 2
 MAX_STRIDE = 255  # also the limit of filter sizes and dilations
 
 _HEADER = struct.Struct("<4s4B4I4h7Bx5I4B")
+_UNUSED_BYTE = 39  # has to be 0
 _FLAG_PER_ROW = 1
 _FLAG_INT16 = 2
 _FLAG_SAME_PADDING = 4
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING
 _MAX_ROW_LENGTH_BITS = 18
-
-# Encodings whose index_parameter is not 0, and the sections index, delta and plane of each encoding.
-_WITH_INDEX_PARAMETER = ("dcsr", "rice")
-_POSITION_SECTIONS = {
-    "dense": (False, False, False),
-    "dcsr": (True, True, True),
-    "rle": (True, False, False),
-    "offset8": (True, True, False),
-    "rice": (True, True, False),
-    "bitmap": (True, False, False),
-}
+_POSITIONS = ("index", "delta", "plane")
 
 
 @dataclass(frozen=True)
@@ -76,12 +69,21 @@ class PackedLayer:
 
 
 def int16_bias(bias: NDArray[Any] | None, rows: int) -> NDArray[Any]:
-    """Returns the bias of a layer with int16 activations, int64 [rows]. There is no zero point to fold in."""
+    """Returns the bias of a layer with int16 activations, int64 [rows]. Their zero point is 0, so nothing is folded."""
     return np.zeros(rows, np.int64) if bias is None else bias.astype(np.int64)
 
 
 def fold_bias(bias: NDArray[Any] | None, matrix: NDArray[Any], input_zero_point: int) -> NDArray[Any]:
-    """Returns bias - input_zero_point * row sums, int32 [rows], modulo 2^32. None stands for a bias of zeros."""
+    """Folds the input zero point into the bias.
+
+    Args:
+      bias: int32 [rows]; None for zeros.
+      matrix: int8 [rows, cols].
+      input_zero_point: zero point of the input.
+
+    Returns:
+      bias - input_zero_point * row sums, modulo 2^32, int32 [rows].
+    """
     sums = matrix.sum(axis=1, dtype=np.int64)
     original = np.zeros_like(sums) if bias is None else bias.astype(np.int64)
     folded: NDArray[np.int64] = original - input_zero_point * sums
@@ -89,17 +91,17 @@ def fold_bias(bias: NDArray[Any] | None, matrix: NDArray[Any], input_zero_point:
 
 
 def unfold_bias(layer: PackedLayer, matrix: NDArray[Any]) -> NDArray[Any]:
-    """Inverse of fold_bias: the original bias [rows], int32, or int64 with int16 activations."""
+    """Undoes fold_bias. Returns the original bias [rows], int32, or int64 with int16 activations."""
     if layer.int16_activations:
         return layer.bias
     return fold_bias(layer.bias, matrix, -layer.input_zero_point)
 
 
 def pack(layer: PackedLayer) -> bytes:
-    """Serialises `layer`.
+    """Serialises a layer in the format of docs/format.md.
 
     Raises:
-      ValueError: if the values are not int8.
+      ValueError: if the weights are not int8.
     """
     streams = layer.streams
     if streams.values.dtype != np.int8:
@@ -162,100 +164,168 @@ def _unpack_row_lengths(section: bytes, rows: int, width: int, width_bits: int |
     return np.frombuffer(section, f"<u{width}").astype(np.uint32) if width else None
 
 
+class _Header(NamedTuple):
+    """The header of a packed layer, as it is stored (docs/format.md#header)."""
+
+    magic: bytes
+    version: int
+    op: int
+    encoding: int
+    value_coding: int
+    total_bytes: int
+    rows: int
+    cols: int
+    elements: int
+    input_zero_point: int
+    output_zero_point: int
+    activation_min: int
+    activation_max: int
+    stride_h: int
+    stride_w: int
+    flags: int
+    row_length_bytes: int
+    index_parameter: int
+    row_length_bits: int
+    raw_bits: int
+    index_bytes: int
+    delta_bytes: int
+    plane_bytes: int
+    scratch_budget: int
+    code_bytes: int
+    filter_h: int
+    filter_w: int
+    dilation_h: int
+    dilation_w: int
+
+    @property
+    def window(self) -> tuple[int, int, int, int]:
+        return self.filter_h, self.filter_w, self.dilation_h, self.dilation_w
+
+    @property
+    def is_huffman_coded(self) -> bool:
+        return self.value_coding == encodings.VALUE_CODINGS.index(encodings.HUFFMAN)
+
+    @property
+    def is_int16(self) -> bool:
+        return bool(self.flags & _FLAG_INT16)
+
+    @property
+    def position_bytes(self) -> tuple[int, int, int]:
+        return self.index_bytes, self.delta_bytes, self.plane_bytes
+
+    def is_valid(self, layout: Layout) -> bool:
+        """Whether every field is in its range, for an encoding with this layout."""
+        packs_lengths = layout.row_lengths == LENGTH_BITS
+        lowest, highest = INT16_RANGE if self.is_int16 else INT8_RANGE
+        return not (
+            self.op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
+            or self.value_coding >= len(encodings.VALUE_CODINGS)
+            or self.flags & ~_FLAGS
+            or self.row_length_bytes not in ((1, 2, 4) if layout.row_lengths == LENGTH_BYTES else (0,))
+            or self.row_length_bits > (_MAX_ROW_LENGTH_BITS if packs_lengths else 0)
+            or (not self.is_huffman_coded and (self.raw_bits or self.code_bytes))
+            or self.elements > self.rows * self.cols
+            or not (lowest <= self.activation_min <= self.activation_max <= highest)
+            or (self.is_int16 and (self.input_zero_point or self.output_zero_point))
+            or not (-128 <= self.input_zero_point <= 127 and -128 <= self.output_zero_point <= 127)
+            or not (self.stride_h and self.stride_w)
+            or (self.op == OP_FULLY_CONNECTED and (self.stride_h, self.stride_w) != (1, 1))
+            or (self.index_parameter and not layout.has_parameter)
+            or any(
+                size and name not in layout.positions for size, name in zip(self.position_bytes, _POSITIONS, strict=True)
+            )
+            or not _window_is_valid(self.op, self.window, bool(self.flags & _FLAG_SAME_PADDING), self.cols)
+        )
+
+
+def _sections(data: bytes, header: _Header) -> list[bytes]:
+    """Returns bias, multipliers, shifts, row lengths, index, delta, plane and values, without their padding.
+
+    Raises:
+      ValueError: if the sizes that the header gives are not those of `data`.
+    """
+    multipliers = header.rows if header.flags & _FLAG_PER_ROW else 1
+    sizes = [
+        (8 if header.is_int16 else 4) * header.rows,
+        4 * multipliers,
+        multipliers,
+        header.row_length_bytes * header.rows + (header.row_length_bits * header.rows + 7) // 8,
+        *header.position_bytes,
+        header.code_bytes if header.is_huffman_coded else header.elements,
+    ]
+    padded = [size + -size % 4 for size in sizes]
+    if HEADER_BYTES + sum(padded) != header.total_bytes or header.total_bytes > len(data):
+        raise ValueError("the sections of the packed layer do not fit its size")
+    starts = itertools.accumulate(padded, initial=HEADER_BYTES)
+    return [data[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+
+
 def unpack(data: bytes) -> PackedLayer:
-    """Parses a packed layer. The position streams are not decoded.
+    """Parses a packed layer. Decodes Huffman-coded values, but no positions (encodings.decode does).
+
+    Args:
+      data: the packed layer; bytes behind it are ignored.
 
     Raises:
       ValueError: if `data` is not a packed layer of this version, or if its header or sections are invalid.
     """
     if len(data) < HEADER_BYTES or data[:4] != MAGIC:
         raise ValueError("not a packed layer")
-    (_, version, op, code, value_coding, total, rows, cols, elements, *rest) = _HEADER.unpack_from(data)
-    (in_zero, out_zero, act_min, act_max, stride_h, stride_w, flags, length_bytes, parameter) = rest[:9]
-    length_bits, raw_bits, *sizes, scratch_budget, code_bytes = rest[9:-4]
-    window = tuple(rest[-4:])
-    if version != VERSION:
-        raise ValueError(f"packed layer of version {version}; this is a reader of version {VERSION}")
-    module = encodings.by_code(code)
-    encodings.check_shape(rows, cols)
-    packs_lengths = module.NAME == "rice"
-    huffman_coded = value_coding == encodings.VALUE_CODINGS.index(encodings.HUFFMAN)
-    is_int16 = bool(flags & _FLAG_INT16)
-    lowest, highest = INT16_RANGE if is_int16 else INT8_RANGE
-    if (
-        op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
-        or value_coding >= len(encodings.VALUE_CODINGS)
-        or data[39]
-        or flags & ~_FLAGS
-        or length_bytes not in ((0,) if module.NAME in ("dense", "rice", "bitmap") else (1, 2, 4))
-        or length_bits > (_MAX_ROW_LENGTH_BITS if packs_lengths else 0)
-        or (not huffman_coded and (raw_bits or code_bytes))
-        or elements > rows * cols
-        or not (lowest <= act_min <= act_max <= highest)
-        or (is_int16 and (in_zero or out_zero))
-        or not (-128 <= in_zero <= 127 and -128 <= out_zero <= 127)
-        or not (stride_h and stride_w)
-        or (op == OP_FULLY_CONNECTED and (stride_h, stride_w) != (1, 1))
-        or (parameter and module.NAME not in _WITH_INDEX_PARAMETER)
-        or any(size and not has for size, has in zip(sizes, _POSITION_SECTIONS[module.NAME], strict=True))
-        or not _window_is_valid(op, window, bool(flags & _FLAG_SAME_PADDING), cols)
-    ):
+    header = _Header._make(_HEADER.unpack_from(data))
+    if header.version != VERSION:
+        raise ValueError(f"packed layer of version {header.version}; this is a reader of version {VERSION}")
+    module = encodings.by_code(header.encoding)
+    encodings.check_shape(header.rows, header.cols)
+    layout: Layout = module.LAYOUT
+    if data[_UNUSED_BYTE] or not header.is_valid(layout):
         raise ValueError("a header field of the packed layer is out of range")
 
-    multipliers = rows if flags & _FLAG_PER_ROW else 1
-    section_bytes = [(8 if is_int16 else 4) * rows, 4 * multipliers, multipliers]
-    section_bytes += [length_bytes * rows + (length_bits * rows + 7) // 8]
-    section_bytes += [*sizes, code_bytes if huffman_coded else elements]
-    padded = [size + -size % 4 for size in section_bytes]
-    if HEADER_BYTES + sum(padded) != total or total > len(data):
-        raise ValueError("the sections of the packed layer do not fit its size")
-    starts = np.cumsum([HEADER_BYTES, *padded])
-    bias, multiplier, shift, lengths, index, delta, plane, values = (
-        data[start : start + size] for start, size in zip(starts, section_bytes, strict=False)
-    )
+    bias, multiplier, shift, lengths, index, delta, plane, values = _sections(data, header)
     multiplier_array = np.frombuffer(multiplier, "<i4").astype(np.int32)
     shift_array = np.frombuffer(shift, np.int8)
-    if (
-        multiplier_array.min() < 0
-        or shift_array.min() < -31
-        or shift_array.max() > (MAX_INT16_SHIFT if is_int16 else MAX_SHIFT)
-    ):
+    highest_shift = MAX_INT16_SHIFT if header.is_int16 else MAX_SHIFT
+    if multiplier_array.min() < 0 or shift_array.min() < -31 or shift_array.max() > highest_shift:
         raise ValueError("a multiplier or shift of the packed layer is out of range")
+    length_bits = header.row_length_bits if layout.row_lengths == LENGTH_BITS else None
     return PackedLayer(
-        op=op,
+        op=header.op,
         streams=Streams(
             module.NAME,
-            rows,
-            cols,
-            values=huffman.decode(values, elements, raw_bits) if huffman_coded else np.frombuffer(values, np.int8),
-            row_lengths=_unpack_row_lengths(lengths, rows, length_bytes, length_bits if packs_lengths else None),
+            header.rows,
+            header.cols,
+            values=huffman.decode(values, header.elements, header.raw_bits)
+            if header.is_huffman_coded
+            else np.frombuffer(values, np.int8),
+            row_lengths=_unpack_row_lengths(lengths, header.rows, header.row_length_bytes, length_bits),
             index=index,
             delta=delta,
             plane=plane,
-            index_parameter=parameter,
-            row_length_bits=length_bits if packs_lengths else None,
-            value_coding=encodings.VALUE_CODINGS[value_coding],
-            codes=values if huffman_coded else b"",
-            raw_bits=raw_bits,
+            index_parameter=header.index_parameter,
+            row_length_bits=length_bits,
+            value_coding=encodings.VALUE_CODINGS[header.value_coding],
+            codes=values if header.is_huffman_coded else b"",
+            raw_bits=header.raw_bits,
         ),
-        bias=np.frombuffer(bias, "<i8").astype(np.int64) if is_int16 else np.frombuffer(bias, "<i4").astype(np.int32),
+        bias=np.frombuffer(bias, "<i8").astype(np.int64)
+        if header.is_int16
+        else np.frombuffer(bias, "<i4").astype(np.int32),
         multiplier=multiplier_array,
         shift=shift_array,
-        input_zero_point=in_zero,
-        output_zero_point=out_zero,
-        activation_min=act_min,
-        activation_max=act_max,
-        stride=(stride_h, stride_w),
-        scratch_budget=scratch_budget,
-        filter_size=(window[0], window[1]) if any(window) else (1, 1),
-        dilation=(window[2], window[3]) if any(window) else (1, 1),
-        same_padding=bool(flags & _FLAG_SAME_PADDING),
-        int16_activations=is_int16,
+        input_zero_point=header.input_zero_point,
+        output_zero_point=header.output_zero_point,
+        activation_min=header.activation_min,
+        activation_max=header.activation_max,
+        stride=(header.stride_h, header.stride_w),
+        scratch_budget=header.scratch_budget,
+        filter_size=header.window[:2] if any(header.window) else (1, 1),
+        dilation=header.window[2:] if any(header.window) else (1, 1),
+        same_padding=bool(header.flags & _FLAG_SAME_PADDING),
+        int16_activations=header.is_int16,
     )
 
 
 def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols: int) -> bool:
-    """Whether (filter_h, filter_w, dilation_h, dilation_w) is valid for the layer; zeros encode a 1x1 filter."""
+    """Whether (filter_h, filter_w, dilation_h, dilation_w) is valid for the layer. Four zeros encode a 1x1 filter."""
     if not any(window):
         return not same_padding
     taps = window[0] * window[1]
@@ -263,17 +333,18 @@ def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols:
 
 
 def run(layer: PackedLayer, activations: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Reference implementation of the arithmetic in docs/format.md#arithmetic.
+    """Computes the outputs of a layer: the reference implementation of docs/format.md#arithmetic.
 
     Args:
       layer: a layer with any encoding.
-      activations: int8 or int16 [vectors, cols].
+      activations: [vectors, cols], int8, or int16 if the layer has int16 activations. One vector holds the input of
+        one output pixel, or one batch.
 
     Returns:
-      (accumulators [vectors, rows], outputs [vectors, rows]): int32 and int8; with int16 activations int64 and int16.
+      (accumulators, outputs), both [vectors, rows]: int32 and int8, or int64 and int16 with int16 activations.
     """
     matrix = encodings.decode(layer.streams)
-    # Sums of up to 2^18 products are exact in float64, and numpy multiplies float64 matrices fastest.
+    # Sums of up to 2^18 products are exact in float64. numpy multiplies float64 matrices fastest.
     sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
     if layer.int16_activations:
         accumulators = sums + layer.bias

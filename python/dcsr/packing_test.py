@@ -46,7 +46,7 @@ def test_round_trip(encoding, per_row, rows, cols):
     data = packing.pack(layer)
     assert len(data) % 4 == 0
     assert_equal(packing.unpack(data), layer)
-    # A tensor may be longer than its packed layer.
+    # A tensor may be longer than the packed layer in it.
     assert_equal(packing.unpack(data + bytes(12)), layer)
 
 

@@ -1,4 +1,4 @@
-"""The per-layer table and the numbers behind it. docs/compressing.md says what they mean."""
+"""The figures of each layer, and the table that shows them. docs/compressing.md explains the columns."""
 
 from __future__ import annotations
 
@@ -23,25 +23,27 @@ _NAME_WIDTH = 32
 
 @dataclass(frozen=True)
 class Row:
-    """A layer's numbers.
+    """The figures of one layer.
 
     Attributes:
-      subgraph, operator: where it is in the model.
-      name, op: weight tensor and operator.
-      shape: "rows x cols", or the tensor's shape if it is no matrix.
-      rows, cols, nonzeros: of the weights; None if they are no int8 matrix.
-      dense_bytes: of the weights.
-      packed_bytes: of the encoded weights: all streams, without header, requantisation and bias.
-      layer_bytes: of the whole packed layer; None if the layer is not packed.
-      bound_bytes: entropy bound of positions with plain values.
-      encoding: scheme of the streams, "dense" if the layer is not packed.
-      coding: the same with the encoding's parameters, as a plan file has it.
-      estimated_instructions: of the layer on the core that is planned for; None if it is not packed, or if the core
-        has no constants for its coding.
-      dense_instructions: estimated likewise for the dense product of a packed layer; rough for one that is not packed;
-        None if unknown.
-      scratch_bytes: that the core's kernel asks for; None if the layer is not packed.
-      note: why it is not packed.
+      subgraph, operator: index of the subgraph, and of the operator in the subgraph.
+      name: name of the layer (layers.Layer.name).
+      op: operator and filter size, such as "CONV_2D 1x1".
+      shape: "rows x cols"; the shape of the weight tensor if it is not an int8 matrix.
+      rows, cols, nonzeros: size of the weights and number of nonzeros; None if they are not an int8 matrix.
+      dense_bytes: bytes of the dense weights; None if they are not an int8 matrix.
+      packed_bytes: bytes of the encoded weights: all streams without header, requantisation and bias. dense_bytes if
+        the layer is not packed.
+      layer_bytes: bytes of the whole packed layer; None if the layer is not packed.
+      bound_bytes: entropy bound of the positions, plus plain values, in bytes; None if there is no matrix.
+      encoding: scheme of the streams; "dense" if the layer is not packed.
+      coding: encoding with its parameters, as in a plan file; "dense" if the layer is not packed.
+      estimated_instructions: instructions of the packed layer on the core of the plan; None if the layer is not packed,
+        or if the core has no constants for its coding.
+      dense_instructions: instructions of the layer's dense product; a rough count if the layer is not packed. None if
+        unknown.
+      scratch_bytes: bytes of scratch that the core's kernel requests; None if the layer is not packed.
+      note: reason why the layer is not packed; empty if it is packed.
     """
 
     subgraph: int
@@ -65,12 +67,12 @@ class Row:
 
     @property
     def sparsity(self) -> float | None:
-        """Share of zeros."""
+        """Share of zero weights, 0..1; None if there is no int8 matrix."""
         return 1 - self.nonzeros / self.dense_bytes if self.dense_bytes and self.nonzeros is not None else None
 
     @property
     def overhead_bits(self) -> float | None:
-        """Bits stored for each nonzero besides its value."""
+        """Bits per nonzero beyond the 8 bits of its value; None without nonzeros."""
         if not self.nonzeros or self.packed_bytes is None:
             return None
         return 8 * (self.packed_bytes - self.nonzeros) / self.nonzeros
@@ -81,10 +83,10 @@ class Totals:
     """Sums over the packed layers.
 
     Attributes:
-      nonzeros, dense_bytes, packed_bytes, layer_bytes, bound_bytes: as in Row.
-      estimated_instructions: of the packed layers; None if one has no estimate.
-      other_instructions: rough count for the layers that are not packed; other operators count as nothing.
-      scratch_bytes: the most that a layer takes; layers use scratch one after the other.
+      nonzeros, dense_bytes, packed_bytes, layer_bytes, bound_bytes: sums of the fields of Row.
+      estimated_instructions: instructions of the packed layers; None if a layer has no estimate.
+      other_instructions: rough count of the layers with weights that are not packed; None if one is unknown.
+      scratch_bytes: largest scratch of a layer in bytes. All layers use the same scratch, one after the other.
     """
 
     nonzeros: int
@@ -98,7 +100,7 @@ class Totals:
 
 
 def row(decision: Decision) -> Row:
-    """The numbers of a layer that `compress` decided about."""
+    """Returns the figures of a layer after planning."""
     layer, candidate, matrix = decision.layer, decision.candidate, decision.layer.matrix
     packed = decision.packed
     return Row(
@@ -124,30 +126,30 @@ def row(decision: Decision) -> Row:
 
 
 def inspected_row(model: schema.ModelT, layer: Layer, cpu: str) -> Row:
-    """The numbers of a layer that is found in a model, packed or not; its cost is estimated for the core `cpu`."""
+    """Returns the figures of a layer as the model holds it, packed or not. Its cost is estimated for the core `cpu`."""
     kept = workload.kept_instructions(model, layer, cpu)
     if layer.packed is None:
         return row(Decision(layer, note=layer.obstacle or "", kept_instructions=kept))
     shape = workload.shape(model, layer)
     inspected = row(Decision(layer, Candidate(layer.packed, shape, cost.estimate(cpu, layer.packed, shape))))
-    # As it is stored, which another encoder may have done otherwise.
+    # The size in the file, because another encoder may have written the layer.
     tensor = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
     return replace(inspected, layer_bytes=len(tflite.buffer_bytes(model, tensor)))
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as lines of plain text, with a header."""
+    """Formats the rows as lines of plain text, with a header."""
     return _table(rows, io.StringIO())
 
 
 def print_table(rows: Sequence[Row], file: IO[str]) -> None:
-    """Prints the rows as lines, with a header that is bold on a terminal."""
+    """Prints the rows to `file` as lines. The header is bold on a terminal."""
     file.write(_table(rows, file))
 
 
 def _table(rows: Sequence[Row], file: IO[str]) -> str:
-    """The rows as lines, styled as `file` can show it."""
-    # rich takes a while to import.
+    """Formats the rows as lines, with the styles that `file` can show."""
+    # Imported here because importing rich is slow.
     from rich.console import Console
     from rich.table import Table
 
@@ -174,7 +176,7 @@ def _table(rows: Sequence[Row], file: IO[str]) -> str:
             _or_dash(entry.scratch_bytes, "{:,}"),
             entry.note,
         )
-    # Columns are never squeezed: numbers cut short are of no use, a wide terminal line is.
+    # A large width keeps rich from truncating columns. A long line is better than truncated numbers.
     console = Console(file=file, highlight=False, markup=False, width=1000)
     with console.capture() as capture:
         console.print(grid)
@@ -199,7 +201,7 @@ _COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
 
 
 def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]:
-    """Lines about the layers that stay dense, and about the bytes of the file before and after."""
+    """Returns the lines below the table: the layers that stay dense, the file's bytes `before` and `after`."""
     lines = []
     kept = Counter(entry.note for entry in rows if entry.layer_bytes is None)
     if kept:
@@ -210,7 +212,7 @@ def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]
 
 
 def layer_summary(rows: Sequence[Row], cpu: str) -> list[str]:
-    """Phrases about all packed layers; none if there are none."""
+    """Returns phrases about all packed layers; an empty list if no layer is packed."""
     total = totals(rows)
     if not total.dense_bytes:
         return []
@@ -249,7 +251,7 @@ def _sum_if_known(values: Sequence[int | None]) -> int | None:
 
 
 def as_json(rows: Sequence[Row], **more: object) -> dict[str, object]:
-    """The table as data: totals over the packed layers, `more`, and a list of all layers."""
+    """Returns the table as data for JSON: {"total": totals over the packed layers and `more`, "layers": all rows}."""
     layers = [asdict(entry) | {"sparsity": entry.sparsity, "overhead_bits": entry.overhead_bits} for entry in rows]
     return {"total": asdict(totals(rows)) | more, "layers": layers}
 
@@ -259,6 +261,6 @@ def _or_dash(value: float | None, form: str) -> str:
 
 
 def shortened(name: str) -> str:
-    """A layer's name for printing, cut at the front: its end tells layers apart."""
+    """Shortens a layer's name for printing. It removes the beginning, because the end distinguishes layers."""
     name = "".join(c if c.isprintable() else "?" for c in name)
     return name if len(name) <= _NAME_WIDTH else "…" + name[1 - _NAME_WIDTH :]

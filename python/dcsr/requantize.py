@@ -1,8 +1,8 @@
-"""Fixed-point requantisation, bit exact with TFLM.
+"""Fixed-point requantisation, bit-exact with TFLM.
 
 Sources: QuantizeMultiplier (tensorflow/lite/kernels/internal/quantization_util.cc), MultiplyByQuantizedMultiplier
-(.../internal/common.cc, double rounding), CalculateActivationRangeQuantized and
-PopulateConvolutionQuantizationParams (tensorflow/lite/kernels/kernel_util.cc).
+(.../internal/common.cc, double rounding), CalculateActivationRangeQuantized and PopulateConvolutionQuantizationParams
+(tensorflow/lite/kernels/kernel_util.cc).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_INT16_SHIFT = 7  # with int16 activations
 INT8_RANGE = (-128, 127)
 INT16_RANGE = (-32768, 32767)
 
-# Real-valued bounds of the fused activations. None means unbounded.
+# {fused activation: (lower, upper) bound as real values}. None means unbounded.
 ACTIVATION_BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "NONE": (None, None),
     "RELU": (0.0, None),
@@ -28,7 +28,10 @@ ACTIVATION_BOUNDS: dict[str, tuple[float | None, float | None]] = {
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """Returns (multiplier, shift) with real ~= multiplier * 2^(shift - 31); multiplier is 0 or in [2^30, 2^31).
+    """Converts a real factor to fixed point, like TFLM's QuantizeMultiplier.
+
+    Returns:
+      (multiplier, shift) with real ~= multiplier * 2^(shift - 31). The multiplier is 0 or in [2^30, 2^31).
 
     Raises:
       ValueError: if `real` is negative, not finite, or too large for a shift of at most 30.
@@ -38,7 +41,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if real == 0:
         return 0, 0
     mantissa, shift = math.frexp(real)
-    # Round half away from zero like std::round. The mantissa is positive.
+    # Rounds half away from zero like std::round: the mantissa is positive.
     multiplier = math.floor(mantissa * (1 << 31) + 0.5)
     if multiplier == 1 << 31:
         multiplier //= 2
@@ -91,9 +94,9 @@ def activation_range(
 
     Args:
       activation: key of ACTIVATION_BOUNDS.
-      scale: of the output.
-      zero_point: of the output.
-      limits: range of the output type.
+      scale: scale of the output, float32.
+      zero_point: zero point of the output.
+      limits: (minimum, maximum) of the output type.
 
     Raises:
       KeyError: if the activation is unknown.
@@ -132,7 +135,7 @@ def requantize(accumulators: NDArray[Any], multipliers: NDArray[Any], shifts: ND
     shifted = (accumulators.astype(np.int64) << left).astype(np.int32).astype(np.int64)
     product = shifted * multipliers
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    # Division truncates towards zero. Multipliers are never negative, so nothing saturates.
+    # The division truncates towards zero. Multipliers are not negative, so the product never saturates.
     high = np.sign(nudged) * (np.abs(nudged) >> 31)
     mask = (np.int64(1) << right) - 1
     threshold = (mask >> 1) + (high < 0)

@@ -1,4 +1,4 @@
-"""The rooms of the package: what each may import. And one version in all places that name it."""
+"""Tests that the rooms of the package import only their permitted rooms, and that all places give one version."""
 
 import ast
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path.cwd()
 
 # Modules at the bottom, which every room may import.
 BASE = {"custom_ops", "encodings", "graph", "layers", "metrics", "model", "packing", "requantize", "schema"}
-# What a room may import besides itself.
+# The rooms that each room may import besides itself.
 MAY_IMPORT = {
     "encodings": set(),
     "requantize": set(),
@@ -40,7 +40,7 @@ MAY_IMPORT = {
 
 
 def imported_rooms(source: str) -> set[str]:
-    """Modules and packages directly below dcsr that a source imports; `dcsr` itself is the public face."""
+    """Returns the modules and packages directly below dcsr that a source imports. `dcsr` is the public face."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module:

@@ -2,13 +2,12 @@
 
     interpreter = dcsr.runtime.Interpreter.from_file("model.dcsr.tflite")
 
-It is used like `tflite_micro.runtime.Interpreter`. The ops are in a separate library, built by
-`bazel build //ops:wheel_plugin`. It is expected beside this module or at the path in
+It has the interface of `tflite_micro.runtime.Interpreter`. The ops are in a separate library, which
+`bazel build //ops:wheel_plugin` builds. It must be beside this module or at the path in the environment variable
 DCSR_WHEEL_PLUGIN.
 
-There are two differences from the wheel's class. If loading a model fails, the exception contains
-the messages that the C++ code wrote to stderr. And models are checked before they are loaded: the
-wheel itself does not check them and crashes on damaged ones.
+It differs from the wheel's class in two ways. If loading a model fails, the exception contains the messages that the
+C++ code wrote to stderr. And it checks models before loading them: the wheel itself crashes on damaged models.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ PLUGIN_VARIABLE = "DCSR_WHEEL_PLUGIN"
 _PLUGIN_NAME = "_dcsr_ops_wheel.so"
 _REGISTERER = "DcsrRegisterOps"
 
-# The wheel's default of ten times the model size is too small for small models and for well compressed
-# ones. A larger arena costs nothing: pages that are never touched are not allocated.
+# The wheel's default, ten times the model size, is too small for small and for well compressed models. A larger arena
+# costs nothing: pages that are never touched are not allocated.
 _MIN_DEFAULT_ARENA = 64 << 20
 
-# Bytes. The wheel crashes if the arena is too small for the interpreter's own first structures.
+# Smallest arena in bytes. The wheel crashes if the interpreter's first structures do not fit.
 _MIN_ARENA = {
     InterpreterConfig.kAllocationRecording: 512,
-    InterpreterConfig.kPreserveAllTensors: 8216 + 512,  # the memory planner that reuses nothing
+    InterpreterConfig.kPreserveAllTensors: 8216 + 512,  # the memory planner that never reuses memory
 }
 
 
@@ -69,8 +68,8 @@ class Interpreter(stock.Interpreter):  # type: ignore[misc]
         Args:
           model_data: content of a .tflite file.
           custom_op_registerers: names of C functions that register further ops.
-          arena_size: bytes; None for ten times the model size, but at least 64 MiB. The wheel's builtin ops may crash
-            if the arena is too small.
+          arena_size: bytes; None for ten times the model size, but at least 64 MiB. If the arena is too small, the
+            wheel's builtin ops may crash.
           intrepreter_config: as in the wheel, including the spelling.
           alt_decompression_memory_size: as in the wheel.
         """
@@ -139,8 +138,7 @@ class Interpreter(stock.Interpreter):  # type: ignore[misc]
 def arena_used_bytes(model_data: bytes) -> int:
     """Measures the arena that the wheel's interpreter uses for a model, in bytes.
 
-    This includes the interpreter's own structures, which are larger on a 64-bit host than on a
-    microcontroller.
+    It includes the interpreter's own structures, which are larger on a 64-bit host than on a microcontroller.
 
     Args:
       model_data: content of a .tflite file, compressed or not.
@@ -177,7 +175,7 @@ def _load_plugin() -> None:
                 " or run through bazel"
             )
         try:
-            # The wheel looks the function up among the global symbols.
+            # RTLD_GLOBAL, because the wheel searches the global symbols for the function.
             library = ctypes.CDLL(os.path.abspath(path), mode=ctypes.RTLD_GLOBAL)
             getattr(library, _REGISTERER)
         except (OSError, AttributeError) as error:
@@ -192,10 +190,10 @@ _capture_lock = threading.RLock()  # a process has only one stderr
 
 @contextlib.contextmanager
 def _captured_stderr(*kept: str) -> Iterator[list[str]]:
-    """Captures file descriptor 2. Yields a list that is filled with its lines when the block ends.
+    """Captures file descriptor 2 during the block. Yields a list, which receives the lines when the block ends.
 
-    Lines that begin with one of `kept` are only added to the list; all others are also passed on to
-    stderr. Nothing is captured if there is no stderr or no space for a temporary file.
+    Lines that begin with one of `kept` only go to the list. All others also go to stderr. Nothing is captured without
+    stderr or without space for a temporary file.
     """
     lines: list[str] = []
     with _capture_lock, contextlib.ExitStack() as stack:
@@ -229,7 +227,7 @@ def _flush_stderr() -> None:
 
 @contextlib.contextmanager
 def _reasons_in_exceptions() -> Iterator[None]:
-    """Appends the block's stderr output to the message of the exception that ends the block."""
+    """Appends the stderr output of the block to the message of the exception that ends it."""
     own = (_REGISTERER, *CUSTOM_CODES.values())
     lines: list[str] = []
     try:

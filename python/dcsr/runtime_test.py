@@ -110,7 +110,7 @@ def run(interpreter, activations):
 
 
 def assert_survives(function):
-    """Runs `function` in a child process, so that a crash of the interpreter becomes an exit status."""
+    """Runs `function` in a child process. A crash of the interpreter then becomes an exit status."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -505,7 +505,7 @@ def test_file_with_any_byte_changed_is_refused_or_runs():
             runtime.check_model(data)
             codes = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0)).operatorCodes
             if any(code.builtinCode != CUSTOM for code in codes):
-                return  # We do not control how builtin ops handle such nodes.
+                return  # The handling of such nodes by builtin ops is not tested here.
             run(runtime.Interpreter.from_bytes(data, arena_size=1 << 20), case.random_input())
         except (ValueError, RuntimeError, IndexError):  # IndexError: a model without inputs
             pass
@@ -631,7 +631,7 @@ except RuntimeError as error:
 def test_arena_used_is_what_the_interpreter_needs(capfd):
     for model in (CONV.dense(), CONV.packed(), FULLY_CONNECTED.packed()):
         used = runtime.arena_used_bytes(model)
-        # Planning needs extra memory that is released afterwards.
+        # Planning needs additional memory, which is released afterwards.
         runtime.Interpreter.from_bytes(model, arena_size=used + 1024)
         with pytest.raises(RuntimeError):
             runtime.Interpreter.from_bytes(model, arena_size=used - 64)

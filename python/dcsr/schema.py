@@ -1,4 +1,4 @@
-"""The TFLite schema's generated Python module, from the tflite-micro wheel."""
+"""The generated Python module of the TFLite schema, from the tflite-micro wheel."""
 
 from __future__ import annotations
 

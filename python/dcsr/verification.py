@@ -1,4 +1,4 @@
-"""Running two models on the same inputs in the TFLM interpreter and comparing every output bit."""
+"""Runs two models in the TFLM interpreter on the same inputs and compares every output bit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ Array: TypeAlias = NDArray[Any]
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a model: tensor name (which a stripped model has not), shape without unknown sizes, dtype."""
+    """An input of a model.
+
+    Attributes:
+      name: name of the tensor; empty in a stripped model, and not compared.
+      shape: shape of the tensor. TFLite gives unknown dimensions as 1 here.
+      dtype: numpy type of its elements.
+    """
 
     name: str = field(compare=False)
     shape: tuple[int, ...]
@@ -32,7 +38,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first output element that differs; `text` says where and how."""
+    """The first output element that differs.
+
+    Attributes:
+      text: the sample, the output, the element, and both values.
+    """
 
     text: str
 
@@ -51,10 +61,10 @@ _DTYPES = {
 
 
 def inputs_of(model: schema.ModelT, name: str) -> list[Input]:
-    """The inputs of the model's first subgraph.
+    """Returns the inputs of the model's first subgraph. `name` is the model's name in messages.
 
     Raises:
-      ModelError: if one has a type that has no numpy dtype here.
+      ModelError: if the type of an input is not supported.
     """
     subgraph = model.subgraphs[0]
     inputs = []
@@ -68,7 +78,16 @@ def inputs_of(model: schema.ModelT, name: str) -> list[Input]:
 
 
 def random_samples(inputs: Sequence[Input], samples: int, seed: int) -> list[list[Array]]:
-    """`samples` sets of inputs: integers over the whole range of their type, floats in -10..10."""
+    """Draws random input sets: integers over the whole range of their type, floats in -10..10.
+
+    Args:
+      inputs: the model's inputs.
+      samples: number of input sets.
+      seed: seed of the random generator.
+
+    Returns:
+      [sample][input], arrays of the inputs' shapes and types.
+    """
     rng = np.random.default_rng(seed)
 
     def draw(entry: Input) -> Array:
@@ -83,10 +102,13 @@ def random_samples(inputs: Sequence[Input], samples: int, seed: int) -> list[lis
 
 
 def file_samples(path: str | os.PathLike[str], inputs: Sequence[Input]) -> list[list[Array]]:
-    """Input sets from an .npz: an array for each input, by name or in order, [samples, *shape] or [*shape].
+    """Reads input sets from an .npz file with the arrays of `array_samples`.
+
+    Returns:
+      [sample][input], arrays of the inputs' shapes and types.
 
     Raises:
-      ModelError: if the file does not fit the inputs.
+      ModelError: if the file cannot be read or does not fit the inputs.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -109,10 +131,19 @@ def file_samples(path: str | os.PathLike[str], inputs: Sequence[Input]) -> list[
 
 
 def array_samples(arrays: Mapping[str, Array], inputs: Sequence[Input], where: str) -> list[list[Array]]:
-    """Input sets from an array for each input, by name or in order, [samples, *shape] or [*shape].
+    """Splits arrays into input sets.
+
+    Args:
+      arrays: one array [samples, *shape] or [*shape] for each input, in the input's dtype. Arrays are matched by name
+        if all inputs are named, else in order.
+      inputs: the model's inputs.
+      where: source of the arrays; begins error messages.
+
+    Returns:
+      [sample][input], arrays of the inputs' shapes and types.
 
     Raises:
-      ModelError: if the arrays do not fit the inputs; `where` begins the message.
+      ModelError: if the arrays do not fit the inputs.
     """
     if len(arrays) != len(inputs):
         raise ModelError(f"{where}: has {len(arrays)} arrays, the model has {len(inputs)} inputs")
@@ -142,10 +173,21 @@ def compare(
     samples: Sequence[Sequence[Array]],
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> Difference | None:
-    """Runs both interpreters on all samples, one after the other, until an output differs.
+    """Runs both interpreters on each sample until an output differs.
+
+    Args:
+      first: interpreter of the original model.
+      second: interpreter of the model to compare with it.
+      inputs: the models' inputs.
+      outputs: number of outputs.
+      samples: [sample][input], as array_samples returns them.
+      progress: wraps the sequence of sample numbers.
+
+    Returns:
+      The first difference; None if all outputs are equal, bit for bit.
 
     Raises:
-      RuntimeError: if the interpreter fails.
+      RuntimeError: if an interpreter fails.
     """
     for number in progress(range(len(samples))):
         results = []
@@ -164,7 +206,7 @@ def compare(
 def _first_difference(want: Array, got: Array) -> str | None:
     if want.shape != got.shape or want.dtype != got.dtype:
         return f"{want.dtype} {list(want.shape)} became {got.dtype} {list(got.shape)}"
-    # Bytes, so that floats are compared bit for bit and NaN equals itself.
+    # Compares bytes: floats must be equal bit for bit, and NaN equals itself.
     raw = [np.ascontiguousarray(array).view(np.uint8).reshape(want.size, -1) for array in (want, got)]
     different = np.flatnonzero(np.any(raw[0] != raw[1], axis=1))
     if not different.size:

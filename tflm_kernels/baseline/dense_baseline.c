@@ -1,5 +1,5 @@
-// The choice of a dense kernel for a target, inside
-// `#if defined(<feature macro of the instruction set>)`; other targets have the reference.
+// Chooses the dense kernel of the target: CMSIS-NN if the build has it and it has a kernel for the
+// layer, else the kernel for MVE, for DSP or in C.
 
 #include "tflm_kernels/baseline/dense_baseline.h"
 
@@ -77,7 +77,7 @@ void dcsr_dense_fully_connected(const DcsrLayer* layer, int32_t batches, const i
 #endif
 }
 
-// The 1x1 product in a table, for conv2d_im2col.
+// A table with the dense 1x1 kernel, for conv2d_im2col.
 static bool plan_conv1x1(DcsrPlanRequest* request, DcsrPlan* plan) {
   const DcsrConvShape shape = {1, 1, (int32_t)request->pixels, 1, (int32_t)request->pixels};
   plan->scratch_bytes = dcsr_dense_conv1x1_scratch_bytes(request->layer, &shape);
@@ -95,8 +95,8 @@ static const DcsrKernel kIm2col[] = {{dcsr_plan_conv2d_im2col, dcsr_conv2d_im2co
                                      {NULL, NULL, 0}};
 static const DcsrKernels kDense = {kConv1x1, kIm2col, NULL, NULL, 0};
 
-// For tiles of eight pixels, the least that conv2d_im2col.c works with: nothing is decoded, so
-// larger ones gain nothing.
+// Scratch for tiles of eight pixels, the smallest of conv2d_im2col. Larger tiles would gain
+// nothing, because a dense layer is not decoded.
 size_t dcsr_dense_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
   const DcsrConvShape tile = {1, 1, 8, 1, 8};
   if (layer->filter_h == 1 && layer->filter_w == 1) {

@@ -1,10 +1,9 @@
-// Dense products, which the sparse ones are compared with: `layer` is dense, its values plain. No
-// op uses them, so they are in no firmware but the benchmark's.
+// Dense kernels, with which the benchmark compares the sparse ones. No op uses them.
 //
-// As in kernels.h the layer has passed dcsr_layer_parse and dcsr_layer_validate, every kernel
-// equals the portable reference bit for bit, and `scratch` is uninitialised memory, 16-byte
-// aligned, of at least the bytes that the matching *_scratch_bytes function returned; NULL if that
-// was 0.
+// `layer` has passed dcsr_layer_parse() and dcsr_layer_validate(), its encoding is dense, and its
+// values are plain. The outputs of every kernel are those of the portable reference, bit for bit.
+// `scratch` has at least the bytes that the matching *_scratch_bytes function returned, is aligned
+// to 16 and need not be initialised. It may be NULL if that number is 0.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_BASELINE_H_
 #define DCSR_TFLM_KERNELS_BASELINE_DENSE_BASELINE_H_
@@ -21,24 +20,26 @@ extern "C" {
 
 size_t dcsr_dense_conv1x1_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
 
-// input [batches, input_height, input_width, cols],
-// output [batches, output_height, output_width, rows].
+// 1x1 filters. Input [batches, input_height, input_width, cols], output [batches, output_height,
+// output_width, rows], both int8.
 void dcsr_dense_conv1x1(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                         int8_t* output, void* scratch);
 
 size_t dcsr_dense_fully_connected_scratch_bytes(const DcsrLayer* layer, int32_t batches);
 
-// input [batches, cols], output [batches, rows].
+// Input [batches, cols], output [batches, rows], both int8.
 void dcsr_dense_fully_connected(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                                 int8_t* output, void* scratch);
 
-// Any filter, by the product for 1x1 filters of the patches of a few pixels.
+// Filters of any size. Input [batches, input_height, input_width, channels], output [batches,
+// output_height, output_width, rows], both int8. Copies the patches of a few pixels at a time and
+// multiplies them with the kernel for 1x1 filters.
 size_t dcsr_dense_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
 
 void dcsr_dense_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                        int8_t* output, void* scratch);
 
-// Int16 activations; shapes as in kernels.h.
+// The same with int16 activations. Fully connected layers need no scratch.
 size_t dcsr_dense_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
 
 void dcsr_dense_conv2d_int16(const DcsrLayer* layer, const DcsrConvShape* shape,

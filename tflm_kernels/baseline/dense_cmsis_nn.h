@@ -28,8 +28,8 @@ static inline bool dcsr_dense_cmsis_nn_takes(const DcsrLayer* layer) {
   return (layer->op == kDcsrOpConv2d) == (layer->requantize_stride == 1);
 }
 
-// Contracts as in dense_baseline.h, for layers that dcsr_dense_cmsis_nn_takes(). If CMSIS-NN
-// refuses a layer, the output is not written.
+// Contracts as in dense_baseline.h. dcsr_dense_cmsis_nn_takes(layer) has to be true. If CMSIS-NN
+// refuses the layer, the output is not written.
 size_t dcsr_dense_conv1x1_cmsis_nn_scratch_bytes(const DcsrLayer* layer,
                                                  const DcsrConvShape* shape);
 void dcsr_dense_conv1x1_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,

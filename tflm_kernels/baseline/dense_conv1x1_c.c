@@ -1,8 +1,9 @@
 // Dense 1x1 convolution in C, for cores without the DSP extension (Cortex-M0+, M3).
 //
-// Input:   NHWC, int8.
-// Output:  NHWC, int8.
+// Input:   [batches, input_height, input_width, cols], int8.
+// Output:  [batches, output_height, output_width, rows], int8.
 // Scratch: none.
+// Cycles:  docs/kernels.md#dense-to-compare-with.
 //
 // Multiplies two rows with two pixels at a time: four products from four loads.
 

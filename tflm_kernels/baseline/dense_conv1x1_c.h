@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-// Contract as in kernels.h. The encoding has to be dense.
+// Contract as in dense_baseline.h.
 void dcsr_dense_conv1x1_c(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                           int8_t* output);
 

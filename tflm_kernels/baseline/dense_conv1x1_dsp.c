@@ -1,8 +1,9 @@
 // Dense 1x1 convolution with the DSP extension (Cortex-M4, M7, M33), as in CMSIS-NN.
 //
-// Input:   NHWC, int8.
-// Output:  NHWC, int8.
+// Input:   [batches, input_height, input_width, cols], int8.
+// Output:  [batches, output_height, output_width, rows], int8.
 // Scratch: two pixels, widened to int16.
+// Cycles:  docs/kernels.md#dense-to-compare-with.
 //
 // Two pixels are widened to int16 once, in the order of SXTB16: x[cols / 4][2 words][2 pixels],
 // where word 0 has columns 0 and 2 of four, word 1 columns 1 and 3. Then two rows at a time are

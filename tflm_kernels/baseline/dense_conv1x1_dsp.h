@@ -13,7 +13,7 @@ extern "C" {
 
 size_t dcsr_dense_conv1x1_dsp_scratch_bytes(const DcsrLayer* layer);
 
-// Contract as in kernels.h. The encoding has to be dense. Scratch is aligned to 4.
+// Contract as in dense_baseline.h. Scratch is aligned to 4.
 void dcsr_dense_conv1x1_dsp(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                             int8_t* output, void* scratch);
 

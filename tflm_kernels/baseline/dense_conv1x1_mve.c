@@ -1,8 +1,9 @@
 // Dense 1x1 convolution with MVE (Cortex-M55, M85), as in CMSIS-NN.
 //
-// Input:   NHWC, int8.
-// Output:  NHWC, int8.
+// Input:   [batches, input_height, input_width, cols], int8.
+// Output:  [batches, output_height, output_width, rows], int8.
 // Scratch: none.
+// Cycles:  docs/kernels.md#dense-to-compare-with.
 //
 // Four pixels at a time share the loads of a row of weights, 16 in a vector. Four rows are
 // requantized together; the last four may overlap with the previous ones. The last one to three

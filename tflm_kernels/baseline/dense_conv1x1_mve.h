@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-// Contract as in kernels.h. The encoding has to be dense. Needs no scratch.
+// Contract as in dense_baseline.h. Needs no scratch.
 void dcsr_dense_conv1x1_mve(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                             int8_t* output);
 

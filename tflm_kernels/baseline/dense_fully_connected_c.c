@@ -1,8 +1,9 @@
 // Dense fully connected layer in C, for cores without the DSP extension (Cortex-M0+, M3).
 //
-// Input:   [batches][cols], int8.
-// Output:  [batches][rows], int8.
+// Input:   [batches, cols], int8.
+// Output:  [batches, rows], int8.
 // Scratch: none.
+// Cycles:  docs/kernels.md#dense-to-compare-with.
 //
 // Two rows at a time share the load of an activation.
 

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-// Contract as in kernels.h. The encoding has to be dense.
+// Contract as in dense_baseline.h.
 void dcsr_dense_fully_connected_c(const DcsrLayer* layer, int32_t batches, const int8_t* input,
                                   int8_t* output);
 

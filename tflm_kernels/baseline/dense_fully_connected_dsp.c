@@ -1,8 +1,9 @@
 // Dense fully connected layer with the DSP extension (Cortex-M4, M7, M33), as in CMSIS-NN.
 //
-// Input:   [batches][cols], int8.
-// Output:  [batches][rows], int8.
+// Input:   [batches, cols], int8.
+// Output:  [batches, rows], int8.
 // Scratch: none.
+// Cycles:  docs/kernels.md#dense-to-compare-with.
 //
 // Four rows at a time share the widening of four activations. Two SMLAD compute four products.
 

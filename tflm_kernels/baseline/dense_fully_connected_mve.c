@@ -1,8 +1,9 @@
 // Dense fully connected layer with MVE (Cortex-M55, M85), as in CMSIS-NN.
 //
-// Input:   [batches][cols], int8.
-// Output:  [batches][rows], int8.
+// Input:   [batches, cols], int8.
+// Output:  [batches, rows], int8.
 // Scratch: none.
+// Cycles:  docs/kernels.md#dense-to-compare-with.
 //
 // Four rows at a time share the loads of the activations, 16 in a vector. The last four rows may
 // overlap with the previous ones.

@@ -1,12 +1,14 @@
 // Dense layers with int16 activations, as in CMSIS-NN. In C, with DSP or with MVE.
 //
-// Input:   NHWC, or [batches][cols], int16.
-// Output:  NHWC, or [batches][rows], int16.
-// Scratch: convolutions: four patches, [pixel][cols]. Fully connected layers: none.
+// Input:   [batches, input_height, input_width, channels], or [batches, cols], int16.
+// Output:  [batches, output_height, output_width, rows], or [batches, rows], int16.
+// Scratch: a convolution: four patches, int16 [pixel][cols]; a fully connected layer: none.
+// Cycles:  docs/kernels.md#dense-to-compare-with.
 //
 // A convolution copies the patches of four output pixels to scratch and multiplies a row of weights
-// with all four. A fully connected layer multiplies its input with four rows. Sums have 32 bits for
-// up to kPartColumns columns, each product being at most 2^22, and are then added to 64-bit sums.
+// with all four. A fully connected layer multiplies its input with four rows at a time. Products
+// are at most 2^22, so the sums of up to kPartColumns columns have 32 bits. They are then added to
+// 64-bit sums.
 
 #include "tflm_kernels/baseline/dense_int16.h"
 
@@ -27,8 +29,7 @@ enum {
   kPartColumns = 496,  // less than 2^31 / 2^22
 };
 
-// The two products, multiply_vectors() and multiply_rows(), write sums[i] of `columns` <=
-// kPartColumns columns.
+// multiply_vectors() and multiply_rows() write the sums of `columns` <= kPartColumns columns.
 
 #if DCSR_HAS_MVE
 
@@ -202,7 +203,8 @@ static inline uint32_t part_of(uint32_t cols, uint32_t done) {
   return cols - done < kPartColumns ? cols - done : (uint32_t)kPartColumns;
 }
 
-// Multiplies a row with the four vectors at `x` and stores the outputs of the first `count`.
+// Multiplies a row with the four patches at `x` and stores the outputs of the first `count` of
+// them.
 static void multiply_patches(const DcsrLayer* layer, uint32_t row, const int16_t* x, size_t count,
                              int16_t* output) {
   const uint32_t cols = layer->cols;
@@ -250,8 +252,8 @@ void dcsr_dense_conv2d_int16_patches(const DcsrLayer* layer, const DcsrConvShape
                                      const int16_t* input, int16_t* output, void* scratch) {
   int16_t* x = (int16_t*)scratch;
   DcsrPatches patches = dcsr_patches(layer, shape, input);
-  // A last block with fewer pixels multiplies patches that it did not copy, but does not store
-  // them.
+  // A last block with fewer pixels also multiplies patches that it did not copy. Those outputs are
+  // not stored.
   memset(x, 0, dcsr_dense_int16_scratch_bytes(layer));
   for (size_t left = dcsr_pixel_count(shape); left > 0;) {
     const size_t count = left < kLanes ? left : (size_t)kLanes;

@@ -88,8 +88,8 @@ static inline void dcsr_dense_mve_requantize(const DcsrLayer* layer, const DcsrD
   // Saturates only for -2^31 times -2^31, and no multiplier is negative.
   const int32x4_t high = vqrdmulhq_s32(shifted, rows->multiplier);
   // VRSHL rounds halves up. Halves of negative numbers round down if 1 is subtracted first. The
-  // subtraction saturates, as the lowest number is not a half. Without a shift to the right nothing
-  // is subtracted.
+  // subtraction saturates, which is correct: the lowest number is not a half. Without a shift to
+  // the right nothing is subtracted.
   const int32x4_t nudge = vshrq_n_s32(vandq_s32(high, rows->right), 31);
   const int32x4_t scaled = vrshlq_s32(vqaddq_s32(high, nudge), rows->right);
   int32x4_t out = vaddq_n_s32(scaled, layer->output_zero_point);

@@ -1,4 +1,4 @@
-// The few instructions of the DSP extension that the dense kernels take, and what they are in C,
+// The instructions of the DSP extension that the dense kernels use. Each has an equivalent in C,
 // for tests on a host.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DSP_H_
@@ -11,14 +11,14 @@
 extern "C" {
 #endif
 
-// Any alignment: the cores with the extension allow it.
+// Loads four bytes from any address. Cores with the extension allow unaligned loads.
 static inline uint32_t dcsr_dsp_load(const int8_t* p) {
   uint32_t word;
   memcpy(&word, p, sizeof(word));
   return word;
 }
 
-// The first `count` < 4 of four bytes; zeros for the others.
+// Loads `count` < 4 bytes. The upper bytes of the word are 0.
 static inline uint32_t dcsr_dsp_load_some(const int8_t* p, uint32_t count) {
   uint32_t word = 0;
   for (uint32_t i = 0; i < count; ++i) word |= (uint32_t)(uint8_t)p[i] << (8 * i);
@@ -27,21 +27,21 @@ static inline uint32_t dcsr_dsp_load_some(const int8_t* p, uint32_t count) {
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 
-// Bytes 0 and 2 as int16.
+// Returns bytes 0 and 2, sign-extended to int16.
 static inline uint32_t dcsr_dsp_even(uint32_t bytes) {
   uint32_t result;
   __asm__("sxtb16 %0, %1" : "=r"(result) : "r"(bytes));
   return result;
 }
 
-// Bytes 1 and 3.
+// Returns bytes 1 and 3, sign-extended to int16.
 static inline uint32_t dcsr_dsp_odd(uint32_t bytes) {
   uint32_t result;
   __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(bytes));
   return result;
 }
 
-// Two products added.
+// Returns `sum` plus the products of both pairs of int16.
 static inline uint32_t dcsr_dsp_smlad(uint32_t a, uint32_t b, uint32_t sum) {
   __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
   return sum;

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-// Pixels that a filter spans along one dimension.
+// Number of pixels that a filter spans along one dimension.
 static inline int64_t dcsr_filter_extent(uint32_t filter, uint32_t dilation) {
   return (int64_t)(filter - 1) * dilation + 1;
 }
@@ -31,8 +31,8 @@ static inline uint32_t dcsr_conv_padding(int32_t input, int32_t output, int64_t 
   return total > 0 ? (uint32_t)(total / 2) : 0;
 }
 
-// Computes the shape of a convolution. Returns false if the output would have no pixels; `shape` is
-// unspecified then.
+// Computes the shape of a convolution from the batches, height and width of its input, all
+// positive. Returns false if the output would have no pixels. `shape` is then unspecified.
 static inline bool dcsr_conv_shape(const DcsrLayer* layer, int32_t batches, int32_t height,
                                    int32_t width, DcsrConvShape* shape) {
   const int64_t extent_h = dcsr_filter_extent(layer->filter_h, layer->dilation_h);

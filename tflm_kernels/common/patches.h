@@ -1,5 +1,5 @@
-// A cursor over the patches of the input that a convolution multiplies with its filter, in the
-// order of its output pixels.
+// A cursor over the patches of the input, in the order of the output pixels. A patch is the part of
+// an image that a filter covers.
 
 #ifndef DCSR_TFLM_KERNELS_COMMON_PATCHES_H_
 #define DCSR_TFLM_KERNELS_COMMON_PATCHES_H_
@@ -15,8 +15,8 @@
 extern "C" {
 #endif
 
-// The first pixel of a patch. Coordinates are modulo 2^32: those in the padding before the image
-// are larger than its size, so one comparison tells whether a pixel is outside.
+// The position of the first pixel of a patch. Coordinates are modulo 2^32: those in the padding
+// before the image are larger than its size, so one comparison tells whether a pixel is outside.
 typedef struct {
   const void* image;  // the image of the batch, int8 or int16
   uint32_t y;
@@ -24,18 +24,20 @@ typedef struct {
 } DcsrPatch;
 
 typedef struct {
-  DcsrPatch patch;  // the current one
+  DcsrPatch patch;  // the current patch
   size_t image_bytes;
   uint32_t first_x;
   uint32_t first_y;
   uint32_t stride_w;
   uint32_t stride_h;
-  int32_t columns_left;  // in this row of the output
-  int32_t rows_left;     // in this image
+  int32_t columns_left;  // pixels left in this row of the output
+  int32_t rows_left;     // rows left in this image of the output
   int32_t width;
   int32_t height;
 } DcsrPatches;
 
+// Returns a cursor at the first patch. `input` is [batches, input_height, input_width, channels],
+// int16 if layer->int16_activations, else int8.
 static inline DcsrPatches dcsr_patches(const DcsrLayer* layer, const DcsrConvShape* shape,
                                        const void* input) {
   const int64_t extent_h = dcsr_filter_extent(layer->filter_h, layer->dilation_h);
@@ -57,7 +59,7 @@ static inline DcsrPatches dcsr_patches(const DcsrLayer* layer, const DcsrConvSha
   return patches;
 }
 
-// Returns the current patch and moves to the next.
+// Returns the current patch and moves to the next. May be called once per output pixel.
 static inline DcsrPatch dcsr_next_patch(DcsrPatches* patches) {
   const DcsrPatch patch = patches->patch;
   if (--patches->columns_left > 0) {

@@ -25,10 +25,12 @@ typedef struct {
   int32_t height;
 } DcsrPixels;
 
+// Number of output pixels of all images.
 static inline size_t dcsr_pixel_count(const DcsrConvShape* shape) {
   return (size_t)shape->batches * (size_t)shape->output_height * (size_t)shape->output_width;
 }
 
+// Returns a cursor at the first pixel. `input` is int8 [batches, input_height, input_width, cols].
 static inline DcsrPixels dcsr_pixels(const DcsrLayer* layer, const DcsrConvShape* shape,
                                      const int8_t* input) {
   const size_t row_bytes = (size_t)shape->input_width * layer->cols;
@@ -46,7 +48,8 @@ static inline DcsrPixels dcsr_pixels(const DcsrLayer* layer, const DcsrConvShape
   return pixels;
 }
 
-// Returns the current pixel and moves to the next. May be called once per pixel.
+// Returns the address of the current pixel, int8 [cols], and moves to the next. May be called once
+// per output pixel.
 static inline const int8_t* dcsr_next_pixel(DcsrPixels* pixels) {
   const int8_t* pixel = pixels->pixel;
   if (++pixels->x < pixels->width) {

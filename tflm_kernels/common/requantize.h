@@ -1,8 +1,8 @@
 // Fixed-point requantization, bit for bit as in TFLM: docs/format.md#arithmetic.
 //
-// The code relies on two properties that C leaves implementation-defined, and
-// that all compilers for Cortex-M and x86-64 have: converting uint32_t to int32_t
-// wraps, and >> of a negative number keeps its sign.
+// The code relies on two properties that C leaves implementation-defined and that all compilers for
+// Cortex-M and x86-64 have: conversion of uint32_t to int32_t wraps, and >> of a negative number
+// keeps its sign.
 
 #ifndef DCSR_TFLM_KERNELS_COMMON_REQUANTIZE_H_
 #define DCSR_TFLM_KERNELS_COMMON_REQUANTIZE_H_
@@ -16,16 +16,15 @@
 extern "C" {
 #endif
 
-// acc * multiplier * 2^(shift - 31), rounded twice as TFLM's
-// MultiplyByQuantizedMultiplier does. multiplier >= 0, shift in [-31, 30].
+// Returns acc * multiplier * 2^(shift - 31), rounded twice as TFLM's MultiplyByQuantizedMultiplier
+// does. Requires multiplier >= 0 and shift in [-31, 30].
 static inline int32_t dcsr_multiply_by_quantized_multiplier(int32_t acc, int32_t multiplier,
                                                             int32_t shift) {
   const uint32_t left = shift > 0 ? (uint32_t)shift : 0;
   const uint32_t right = shift < 0 ? (uint32_t)-shift : 0;
 
-  // gemmlowp adds 2^30 or 1 - 2^30, depending on the sign, and divides towards
-  // zero. This equals adding 2^30 and rounding down for either sign. Its
-  // saturating case needs multiplier = -2^31.
+  // gemmlowp adds 2^30 or 1 - 2^30, depending on the sign, and divides towards zero. This equals
+  // adding 2^30 and rounding down for either sign. Only multiplier = -2^31 would saturate.
   const int32_t shifted = (int32_t)((uint32_t)acc << left);
   const int64_t product = (int64_t)shifted * multiplier;
   const int32_t high = (int32_t)((product + (INT64_C(1) << 30)) >> 31);
@@ -49,16 +48,17 @@ static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint3
   return (int8_t)out;
 }
 
-// Functions for int16 activations.
+// ----- Int16 activations -----
 
+// Returns the bias of row `row`, modulo 2^64.
 static inline uint64_t dcsr_int16_bias(const DcsrLayer* layer, uint32_t row) {
   const DcsrInt64* bias = layer->bias_int64 + row;
   return bias->low | (uint64_t)(uint32_t)bias->high << 32;
 }
 
-// Returns the output of row `row`. `acc` is its sum including the bias. Computes as TFLM's
-// MultiplyByQuantizedMultiplier for 64-bit sums does, which reduces the multiplier to 16 bits and
-// rounds once.
+// Returns the output of row `row`. `acc` is its sum including the bias. As in TFLM's
+// MultiplyByQuantizedMultiplier for 64-bit sums, the multiplier is first reduced to 16 bits, and
+// the product is rounded once.
 static inline int16_t dcsr_requantize_int16(const DcsrLayer* layer, uint32_t row, uint64_t acc) {
   const uint32_t i = row * layer->requantize_stride;
   const int32_t multiplier = layer->multiplier[i];

@@ -1,5 +1,6 @@
-// Requantizes many sums of one row, with the results of dcsr_requantize(). Computations that depend
-// only on the row are done once, outside of the loop. docs/format.md#arithmetic.
+// Requantizes many int32 sums of one row to int8, with the results of dcsr_requantize().
+// Computations that depend only on the row are done once, before the loop.
+// docs/format.md#arithmetic.
 
 #ifndef DCSR_TFLM_KERNELS_COMMON_ROW_SCALE_H_
 #define DCSR_TFLM_KERNELS_COMMON_ROW_SCALE_H_
@@ -24,7 +25,7 @@ typedef struct {
   int32_t max;
 } DcsrRowScale;
 
-// Scale for sums of the bias and at most `elements` products.
+// Returns the scale of row `row` for sums of the bias and at most `elements` products.
 static inline DcsrRowScale dcsr_row_scale(const DcsrLayer* layer, uint32_t row, uint32_t elements) {
   const uint32_t i = row * layer->requantize_stride;
   const int32_t limit = INT32_C(1) << 29;

@@ -1,4 +1,4 @@
-// Counts: how often each kernel does what, as docs/kernels.md#cost describes the kernels.
+// Counts the operations of each kernel. docs/kernels.md describes the kernels.
 
 #include "tflm_kernels/costs/costs.h"
 
@@ -15,23 +15,22 @@
 #include "tflm_kernels/planning/plan_ref.h"
 
 enum {
-  kVectorPixels = 8,  // of the inner loop of conv1x1_c and conv1x1_smlal
+  kVectorPixels = 8,  // pixels of a block of conv1x1_c and conv1x1_smlal
   kWideColumns = 255,
-  kMostBlockPixels = 32,
 };
 
-// The properties of a layer that counts depend on.
+// The properties of a layer and its shape that determine the counts.
 typedef struct {
   const DcsrLayer* layer;
-  uint64_t vectors;  // output pixels in all images, or batches
+  uint64_t vectors;  // output pixels of all images, or batches
   uint64_t rows;
   uint64_t cols;
   uint64_t elements;
   uint64_t nonzeros;
-  uint64_t wide_groups;  // dcsr: more than 256 columns from the first to the last
-  uint64_t groups;       // of 16 elements, the last of a row with fewer
-  uint64_t slow_rows;    // that conv1x1_mve leaves to its C code
-  uint64_t pieces;       // that conv2d_im2col copies patches in
+  uint64_t wide_groups;  // dcsr: groups that span more than 256 columns
+  uint64_t groups;       // groups of up to 16 elements of a row
+  uint64_t slow_rows;    // rows that conv1x1_mve computes in C, as far as bias and shift tell
+  uint64_t pieces;       // copies, or fills with padding, that make up all patches of conv2d_im2col
   DcsrCoreClass core_class;
 } Work;
 
@@ -68,7 +67,8 @@ static uint64_t count_slow_rows(const DcsrLayer* layer) {
   return slow;
 }
 
-// Rows of the filter, over all output pixels of a column, that lie within the image.
+// Returns how many rows of the filter lie within the image, summed over one column of output
+// pixels.
 static uint64_t rows_inside(const DcsrLayer* layer, const DcsrConvShape* shape) {
   const int64_t extent = dcsr_filter_extent(layer->filter_h, layer->dilation_h);
   const int64_t padding =
@@ -83,8 +83,8 @@ static uint64_t rows_inside(const DcsrLayer* layer, const DcsrConvShape* shape) 
   return inside;
 }
 
-// Of one row of the filter, over a row of output pixels: one piece if it lies within the image,
-// else one for each tap.
+// Returns the number of pieces of one row of the filter, summed over one row of output pixels: one
+// piece if the row of the filter lies within the image and is not dilated, else one for each tap.
 static uint64_t pieces_of_rows(const DcsrLayer* layer, const DcsrConvShape* shape) {
   const int64_t extent = dcsr_filter_extent(layer->filter_w, layer->dilation_w);
   const int64_t padding =
@@ -124,11 +124,11 @@ static Work measure(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrCore
 
 // ----- Counts of each kernel -----
 
-// Blocks of conv1x1_mve, and vectors of 8 pixels in all of them.
+// The blocks of conv1x1_mve for all output pixels.
 typedef struct {
   uint64_t blocks;
-  uint64_t vectors;
-  uint64_t passes;  // times that it goes through the blocks
+  uint64_t vectors;  // vectors of 8 pixels in all blocks
+  uint64_t passes;   // how often each block is transposed if there are several; an estimate
 } MveBlocks;
 
 static MveBlocks mve_blocks(const Work* work, const DcsrPlan* plan) {
@@ -165,7 +165,8 @@ static void count_mve(const Work* work, const DcsrPlan* plan, uint64_t* counts) 
   counts[kDcsrCountSlowProduct] += work->vectors * (work->elements - fast_elements);
 }
 
-// Pixels are filled up to whole blocks, which multiply the nonzeros of a row a list at a time.
+// conv2d_int16_c fills up the pixels to whole blocks. A block is multiplied with one list at a
+// time.
 static void count_int16(const Work* work, uint64_t passes, uint64_t* counts) {
   const uint64_t blocks = divide_up(work->vectors, kDcsrInt16BlockPixels);
   const uint64_t taps = (uint64_t)work->layer->filter_h * work->layer->filter_w;
@@ -220,7 +221,7 @@ static void count_coding(const Work* work, uint64_t decodings, uint64_t readers,
   if (layer->value_coding == kDcsrValuesHuffman) counts[kDcsrCountTableOfCodes] += readers;
 }
 
-// The counts of a kernel that is not conv2d_im2col.
+// Adds the counts of any kernel except conv2d_im2col.
 static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
   uint64_t passes = 1;
   if (plan->tile_pixels > 0) passes = divide_up(work->vectors, plan->tile_pixels);
@@ -235,7 +236,7 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
       count_coding(work, 1, 1, counts);
       break;
     case kDcsrKernel_conv1x1_gather_mve: {
-      // Groups are loaded anew for every chunk of pixels.
+      // Each set of up to kDcsrGatherPixels pixels loads the groups again.
       const uint64_t chunks = divide_up(work->vectors, kDcsrGatherPixels);
       passes = divide_up(work->vectors, kDcsrGatherTilePixels);
       count_gather(work, chunks, passes, counts);
@@ -258,9 +259,10 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
   }
 }
 
-// Vector gathers and scatters: for each pixel of a kernel that gathers one for a group and one for
-// the sums of four rows; for each vector of conv1x1_mve one for a row, and for each pass four for
-// 16 columns of four pixels.
+// Returns the number of vector gathers and scatters.
+// Kernels that gather: for each pixel, one per group, and one per four rows for their sums.
+// conv1x1_mve: for each vector of 8 pixels, one per row for the outputs. The transposition of a
+// vector takes eight per 16 columns in each pass, none if there are fewer than 16 columns.
 static uint64_t count_gathers(const Work* work, const DcsrPlan* plan) {
   switch (plan->kernel->id) {
     case kDcsrKernel_conv1x1_gather_mve:
@@ -285,7 +287,8 @@ static uint64_t count_gathers(const Work* work, const DcsrPlan* plan) {
 static const char* const kKernelNames[] = {DCSR_ALL_KERNELS(DCSR_KERNEL_NAME)};
 #undef DCSR_KERNEL_NAME
 
-// The name in the constants, where all FULLY_CONNECTED kernels of a core share one.
+// Returns the key of a kernel's constants. All FULLY_CONNECTED kernels for one type of activations
+// share a key.
 static const char* constants_name(const DcsrLayer* layer, const DcsrPlan* plan) {
   if (layer->op != kDcsrOpFullyConnected) return kKernelNames[plan->kernel->id];
   return layer->int16_activations ? "fully_connected_int16" : "fully_connected";
@@ -305,7 +308,7 @@ static DcsrKernelCounts* part_of(DcsrCost* cost, const char* kernel) {
   return part;
 }
 
-// The 1x1 convolutions that conv2d_im2col makes of `tiles` tiles.
+// Adds the counts of the 1x1 convolutions of `tiles` tiles of `pixels` pixels (conv2d_im2col).
 static void count_tiles(const Work* work, const DcsrPlan* plan, const DcsrLayer* tile,
                         uint64_t tiles, uint64_t pixels, DcsrCost* cost) {
   if (tiles == 0 || pixels == 0) return;
@@ -334,12 +337,12 @@ static void count_im2col(const Work* work, const DcsrPlan* plan, DcsrCost* cost)
   count_tiles(work, plan, &tile, 1, work->vectors % plan->tile_pixels, cost);
 }
 
-// The dense product; the encoding does not matter.
+// Counts the dense kernel of the layer. The counts do not depend on the encoding.
 static void count_dense(const Work* work, DcsrKernelCounts* dense) {
   const DcsrLayer* layer = work->layer;
   const bool is_int16 = layer->int16_activations;
   const uint64_t taps = (uint64_t)layer->filter_h * layer->filter_w;
-  // Vectors are not filled at the end of a row.
+  // The last vector of a row counts as a whole one.
   const uint64_t lanes = work->core_class != kDcsrClassMve ? 1 : is_int16 ? 8 : 16;
   const uint64_t outputs = work->vectors * work->rows;
   uint64_t* counts = dense->counts;
@@ -353,7 +356,7 @@ static void count_dense(const Work* work, DcsrKernelCounts* dense) {
   dense->kernel = is_int16 ? "dense_conv2d_int16" : taps == 1 ? "dense_conv1x1" : "dense_conv2d";
   counts[kDcsrCountInput] = work->vectors * work->cols;
   counts[kDcsrCountPatch] = work->vectors;
-  // With int16 activations patches are copied tap by tap, also those of a 1x1 filter.
+  // The dense int16 kernel copies patches tap by tap, including those of a 1x1 filter.
   counts[kDcsrCountPiece] = is_int16 ? work->vectors * taps : work->pieces;
 }
 

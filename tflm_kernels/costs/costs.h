@@ -1,9 +1,11 @@
-// The cost of a packed layer on a core, for the planner of the converter: the kernel, its scratch,
-// and how often the kernel does what (counts). Instructions are counts times constants of the core
-// (python/dcsr/planning). On hosts only: a firmware plans, but does not count.
+// The cost of a packed layer on a core: its kernel, its scratch, and the counts of the operations
+// of the kernel. The converter plans with it. The instructions of a layer are the sum of its
+// counts, each times a constant of the core (python/dcsr/planning/kernel_constants.json). Runs on
+// hosts only: a firmware plans, but does not count.
 //
-// The functions of this header are exported by a shared library, for ctypes. Changes go into
-// python/dcsr/planning/kernel_costs.py as well, which checks the sizes of the structures.
+// A shared library exports the functions of this header, except dcsr_planning_table(), to Python.
+// python/dcsr/planning/kernel_costs.py declares the same structures and checks the size of
+// DcsrCost. Change both together.
 
 #ifndef DCSR_TFLM_KERNELS_COSTS_COSTS_H_
 #define DCSR_TFLM_KERNELS_COSTS_COSTS_H_
@@ -17,7 +19,7 @@
 extern "C" {
 #endif
 
-// Classes of cores (planning/kernel_lists.h).
+// Classes of cores. planning/kernel_lists.h lists the cores of each.
 typedef enum {
   kDcsrClassReference,
   kDcsrClassArmv6m,
@@ -26,7 +28,8 @@ typedef enum {
   kDcsrClassCount,
 } DcsrCoreClass;
 
-// Name, and whether the constant of the count depends on the coding of the layer.
+// C(identifier, name, coded). `coded` is 1 if the constant of the count depends on the coding of
+// the layer: its encoding and the coding of its values.
 #define DCSR_ALL_COUNTS(C)                     \
   C(Layer, "layer", 0)                         \
   C(Tile, "tile", 0)                           \
@@ -56,41 +59,52 @@ typedef enum {
 typedef enum { DCSR_ALL_COUNTS(DCSR_COUNT) kDcsrCountCount } DcsrCount;
 #undef DCSR_COUNT
 
-// One kernel of a layer: its name in the constants, and its counts. A larger filter takes several.
+// The counts of one kernel that a layer runs. A layer with a larger filter runs several:
+// conv2d_im2col and the 1x1 kernels of its tiles.
 typedef struct {
-  const char* kernel;
+  const char* kernel;  // key of its constants
   uint64_t counts[kDcsrCountCount];
 } DcsrKernelCounts;
 
 enum { kDcsrMostParts = 3 };
 
 typedef struct {
-  const char* kernel;  // of the table
+  const char* kernel;  // name; one name for all FULLY_CONNECTED kernels with int8 activations
   uint64_t scratch_bytes;
   uint64_t gathers;      // vector gathers and scatters (MVE)
-  uint32_t is_portable;  // scratch is too small for the core's own kernel
-  uint32_t part_count;
+  uint32_t is_portable;  // 1: a convolution that runs a portable kernel
+  uint32_t part_count;   // number of valid `parts`
   DcsrKernelCounts parts[kDcsrMostParts];
-  DcsrKernelCounts dense;  // of the dense product of the layer (baseline/)
+  DcsrKernelCounts dense;  // counts of the dense kernel for a layer of this shape (baseline/)
 } DcsrCost;
 
-// Fills in `cost` for the packed layer in `data`, aligned to 4, on a core of the class. `budget` is
-// the scratch in bytes; UINT64_MAX for that of the layer or the default of the class.
-// Returns a DcsrStatus; `cost` is unspecified if that is not kDcsrOk.
+// Computes the cost of a packed layer on a core.
+//
+// data, size: the packed layer, aligned to 4.
+// shape:      of its activations; 1 x 1 pixels for FULLY_CONNECTED.
+// core_class: a DcsrCoreClass.
+// budget:     bytes of scratch that the kernel may request; UINT64_MAX: the budget of the layer, or
+//             the default of the class if the layer has none.
+//
+// Returns a DcsrStatus: that of parsing and validation, or kDcsrErrorHeader if `core_class` is
+// unknown, a size of `shape` is not positive, or the output has more than INT32_MAX pixels. `cost`
+// is unspecified if it is not kDcsrOk.
 int32_t dcsr_cost(const void* data, size_t size, const DcsrConvShape* shape, uint32_t core_class,
                   uint64_t budget, DcsrCost* cost);
 
-// The table of a class without run functions: what dcsr_cost() plans with.
+// Returns the table that dcsr_cost() plans with: that of the class, without run functions.
 const DcsrKernels* dcsr_planning_table(DcsrOp op, DcsrCoreClass core_class);
 
+// Returns the scratch budget in bytes of layers that have none; 0 for an unknown class.
 uint32_t dcsr_default_scratch(uint32_t core_class);
 
-// For count < dcsr_count_count(): the name, and whether it depends on the coding.
+// The number of counts, and for count < dcsr_count_count(): its name, and whether its constant
+// depends on the coding.
 uint32_t dcsr_count_count(void);
 const char* dcsr_count_name(uint32_t count);
 uint32_t dcsr_count_is_coded(uint32_t count);
 
-// sizeof(DcsrCost), for those who declare it in another language.
+// Returns sizeof(DcsrCost), to check declarations in another language.
 size_t dcsr_cost_bytes(void);
 
 #ifdef __cplusplus

@@ -1,4 +1,5 @@
-// The tables of all classes of cores, without run functions.
+// The kernel tables of all classes of cores, without run functions: a host plans with them for
+// every core.
 
 #include "tflm_kernels/costs/costs.h"
 #include "tflm_kernels/planning/kernel_lists.h"

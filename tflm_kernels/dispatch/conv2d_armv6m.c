@@ -1,3 +1,5 @@
+// Kernels of CONV_2D for Cortex-M0, M0+ and M23.
+
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/scalar/scalar.h"

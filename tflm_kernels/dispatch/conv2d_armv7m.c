@@ -1,3 +1,5 @@
+// Kernels of CONV_2D for Cortex-M3, M4, M7 and M33.
+
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/scalar/scalar.h"

@@ -1,3 +1,5 @@
+// Kernels of CONV_2D for Cortex-M55 and M85.
+
 #include "tflm_kernels/dispatch/tables.h"
 
 #if DCSR_HAS_MVE

@@ -1,3 +1,5 @@
+// Kernels of CONV_2D for any target: the portable kernels.
+
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/reference/reference.h"
 

@@ -1,3 +1,5 @@
+// Kernels of FULLY_CONNECTED for any target: the portable kernels.
+
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/reference/reference.h"
 

@@ -1,5 +1,5 @@
-// The kernel tables of every class of cores that this build can run, each in a file of its own, so
-// that a firmware links the table of its core alone.
+// The kernel tables of every class of cores that this build can run. Each table has its own file,
+// so a firmware links only the table of its core.
 
 #ifndef DCSR_TFLM_KERNELS_DISPATCH_TABLES_H_
 #define DCSR_TFLM_KERNELS_DISPATCH_TABLES_H_
@@ -28,10 +28,10 @@ extern const DcsrKernels kDcsrFullyConnectedMve;
 }
 #endif
 
-// An entry of a table, for kernel_lists.h.
+// Expands to the table entry of a kernel (kernel_lists.h).
 #define DCSR_KERNEL_ENTRY(name) {dcsr_plan_##name, dcsr_##name, kDcsrKernel_##name},
 
-// The class of the core that this build is for.
+// The table of an operator, Conv2d or FullyConnected, for the core that this build is for.
 #if DCSR_HAS_MVE
 #define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Mve
 #elif defined(__arm__) && defined(__thumb2__)

@@ -197,7 +197,7 @@ bool dcsr_decode_group(DcsrRowReader* reader, DcsrGroup* group) {
     case kDcsrEncodingBitmap:
       read_bitmap_columns(reader, group);
       break;
-    case kDcsrEncodingDense:
+    default:
       return dcsr_next_group(reader, group);
   }
   if (layer->value_coding == kDcsrValuesHuffman) {

@@ -122,7 +122,7 @@ static uint64_t bits_to_bytes(uint64_t bits) { return (bits + 7) / 8; }
 
 static bool encoding_is_valid(const Header* h) {
   if (h->encoding != kDcsrEncodingRice && h->row_length_bits != 0) return false;
-  switch (h->encoding) {
+  switch ((DcsrEncoding)h->encoding) {
     case kDcsrEncodingDense:
       return h->elements == (uint64_t)h->rows * h->cols && h->row_length_bytes == 0 &&
              h->index_parameter == 0 && h->index_bytes == 0 && h->delta_bytes == 0 &&
@@ -145,9 +145,8 @@ static bool encoding_is_valid(const Header* h) {
       return h->row_length_bytes == 0 && h->index_parameter == 0 &&
              h->index_bytes == bits_to_bytes((uint64_t)h->rows * h->cols) && h->delta_bytes == 0 &&
              h->plane_bytes == 0;
-    default:
-      return false;
   }
+  return false;
 }
 
 static bool unused_is_zero(const Header* h) {
@@ -283,9 +282,13 @@ static bool next_group_is_valid(const DcsrRowReader* reader) {
       return next_dcsr_group_is_valid(reader);
     case kDcsrEncodingOffset8:
       return next_offset8_group_is_valid(reader);
-    default:
-      return true;
+    case kDcsrEncodingDense:
+    case kDcsrEncodingRle:
+    case kDcsrEncodingRice:  // dcsr_ran_out() tells
+    case kDcsrEncodingBitmap:
+      break;
   }
+  return true;
 }
 
 static DcsrStatus validate_code(const DcsrLayer* layer) {
@@ -315,7 +318,7 @@ static bool all_positions_were_read(const DcsrRowReader* reader) {
 // Requires valid row lengths and a complete code of the values. Row lengths limit how much is read
 // from `index` of an rle layer and from `delta` of an offset8 layer.
 static DcsrStatus validate_elements(const DcsrLayer* layer) {
-  const bool any_order = layer->encoding == kDcsrEncodingOffset8;
+  const bool increase = dcsr_columns_increase(layer);
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     dcsr_next_row(&reader);
@@ -327,7 +330,7 @@ static DcsrStatus validate_elements(const DcsrLayer* layer) {
       for (uint32_t l = 0; l < group.lanes; ++l) {
         const int32_t column = group.column[l];
         if (column <= previous || column >= (int32_t)layer->cols) return kDcsrErrorIndex;
-        if (!any_order) previous = column;
+        if (increase) previous = column;
       }
       if (dcsr_ran_out(&reader.index_bits) || dcsr_ran_out(&reader.delta_bits)) {
         return kDcsrErrorIndex;

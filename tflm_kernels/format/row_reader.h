@@ -1,7 +1,8 @@
 // A cursor over the weight matrix of a layer, the same for every encoding. It
 // returns columns and weights in stored order, up to 16 elements at a time.
 // Columns increase, except in an offset8 layer, where they may have any order
-// and fillers may repeat them. Format: docs/format.md#encodings.
+// and fillers may repeat them. Format: docs/format.md#encodings. An encoding
+// has its dcsr_read_..._columns() here.
 //
 //   DcsrRowReader reader = dcsr_row_reader(layer);
 //   for (uint32_t row = 0; row < layer->rows; ++row) {
@@ -119,6 +120,11 @@ static inline uint32_t dcsr_row_length(const DcsrLayer* layer, uint32_t row) {
     default:  // dense
       return layer->cols;
   }
+}
+
+// Whether the columns of a row increase, so that no two of its elements have the same one.
+static inline bool dcsr_columns_increase(const DcsrLayer* layer) {
+  return layer->encoding != kDcsrEncodingOffset8;
 }
 
 // Number of groups of a row of `elements` elements. The last group may be partial.
@@ -306,26 +312,12 @@ static inline void dcsr_read_values(DcsrRowReader* reader, DcsrGroup* group) {
 static inline bool dcsr_next_group(DcsrRowReader* reader, DcsrGroup* group) {
   if (reader->left == 0) return false;
   group->lanes = reader->left < kDcsrGroupLanes ? reader->left : (uint32_t)kDcsrGroupLanes;
-  switch (reader->layer->encoding) {
-    case kDcsrEncodingDense:
-      dcsr_read_dense_columns(reader, group);
-      break;
-    case kDcsrEncodingDcsr:
-      dcsr_read_dcsr_columns(reader, group);
-      break;
-    case kDcsrEncodingRle:
-      dcsr_read_rle_columns(reader, group);
-      break;
-    case kDcsrEncodingOffset8:
-      dcsr_read_offset8_columns(reader, group);
-      break;
-    case kDcsrEncodingRice:
-      dcsr_read_rice_columns(reader, group);
-      break;
-    case kDcsrEncodingBitmap:
-      dcsr_read_bitmap_columns(reader, group);
-      break;
-  }
+#define DCSR_READ_COLUMNS(Name, name, number)  \
+  case kDcsrEncoding##Name:                    \
+    dcsr_read_##name##_columns(reader, group); \
+    break;
+  switch (reader->layer->encoding) { DCSR_ALL_ENCODINGS(DCSR_READ_COLUMNS) }
+#undef DCSR_READ_COLUMNS
   dcsr_read_values(reader, group);
   reader->element += group->lanes;
   reader->left -= group->lanes;

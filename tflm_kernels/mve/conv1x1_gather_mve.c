@@ -1,13 +1,15 @@
-// 1x1 convolution of few pixels with gathers on MVE (Cortex-M55, M85), any encoding; also
-// FULLY_CONNECTED with any number of batches (docs/kernels.md).
+// 1x1 convolution of few pixels with gathers on MVE (Cortex-M55, M85), any encoding. Also
+// FULLY_CONNECTED with any number of batches.
 //
 // Input:   [batches, input_height, input_width, cols], int8.
 // Output:  [batches, output_height, output_width, rows], int8.
 // Scratch: none.
+// Cycles:  docs/kernels.md#few-pixels-with-mve.
 //
-// A row is decoded once for a tile of up to 20 pixels. A group is loaded once for a chunk of up to
-// five of them. The sums of 16 rows are buffered and requantized four rows at a time, because the
-// outputs of consecutive rows are adjacent.
+// A row is decoded once for a tile of up to 20 pixels. A tile has up to four sets of up to five
+// evenly spaced pixels (`Chunk` in the code). A group is loaded once per set. The sums of 16 rows
+// are buffered and requantized four rows at a time, because the outputs of consecutive rows are
+// adjacent.
 
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/mve/mve.h"
@@ -30,23 +32,23 @@ enum {
   kMostPixels = kDcsrGatherTilePixels,
 };
 
-// Evenly spaced input pixels, consecutive in the output.
+// A set of evenly spaced input pixels. Their outputs are consecutive.
 typedef struct {
   DcsrGatherPixels pixels;
-  uint32_t count;  // of pixels
+  uint32_t count;  // number of pixels
 } Chunk;
 
 typedef struct {
   Chunk chunks[kMostChunks];
   const Chunk* end;
-  uint32_t pixels;                         // of all chunks
+  uint32_t pixels;                         // number of pixels of all sets
   int32_t sums[kBlockRows * kMostPixels];  // [row][pixels]
 } Tile;
 
 static const int32_t kZeros[kDcsrGatherPixels];
 
-// Takes the next pixels of the `left` remaining ones. Advances `next` from the first of them to the
-// pixel after the last.
+// Makes a set of up to five of the `left` remaining pixels. `next` is the first pixel of the set.
+// It becomes the pixel after the last.
 static void make_chunk(DcsrPixels* pixels, size_t left, const int8_t** next, Chunk* chunk) {
   chunk->pixels.x = *next;
   chunk->pixels.stride = 0;
@@ -62,7 +64,7 @@ static void make_chunk(DcsrPixels* pixels, size_t left, const int8_t** next, Chu
   }
 }
 
-// Sets the sums to `start` plus the products of a run. A `start` of NULL stands for zeros.
+// Sets the sums to `start` plus the products of a run. If `start` is NULL, sums start from 0.
 static void multiply_run(const DcsrOffsetRun* run, const Tile* tile, const int32_t* start,
                          int32_t* sums) {
   for (const Chunk* chunk = tile->chunks; chunk != tile->end; ++chunk) {
@@ -91,8 +93,8 @@ static void multiply_row(DcsrRowReader* reader, const Tile* tile, int32_t* sums)
   multiply_rest(reader, tile, NULL, sums);
 }
 
-// Computes the sums of one or more rows, up to the lengths at `end`. Advances `rows` past them,
-// except for its lengths.
+// Computes the sums of one or more rows, up to the row whose length is at `end`. Advances the
+// fields of `rows` past these rows, except `lengths`.
 static void multiply_rows(DcsrIndexRows* rows, const Tile* tile, DcsrRowsProduct* const* products,
                           const uint32_t* end, int32_t* sums) {
   DcsrIndexRows next;
@@ -116,11 +118,11 @@ static void multiply_plain_rows(DcsrRowReader* reader, const Tile* tile,
   reader->row += (uint32_t)(end - lengths);
 }
 
-// The most that is decoded at a time.
+// Maximum number of elements and groups that are decoded at a time.
 enum { kDecodedElements = 384, kDecodedGroups = kDecodedElements / kDcsrGroupLanes + kBlockRows };
 
-// Computes the sums of the reader's next rows, up to the lengths at `end`. Decodes as many rows at
-// a time as the buffers hold.
+// Computes the sums of the reader's next rows, up to the row whose length is at `end`. Decodes as
+// many rows at a time as fit into the buffers.
 DCSR_NOINLINE static void decode_rows(DcsrRowReader* reader, const Tile* tile,
                                       const uint32_t* lengths, const uint32_t* end, int32_t* sums) {
   int32_t base[kDecodedGroups];
@@ -137,7 +139,7 @@ DCSR_NOINLINE static void decode_rows(DcsrRowReader* reader, const Tile* tile,
     sums += done * tile->pixels;
     lengths += done;
     if (count > 0 && done == count) continue;
-    // A row that is too long, or whose beginning alone was decoded.
+    // The next row is longer than the buffers, or only its beginning was decoded.
     const int32_t* start = NULL;
     if (done < count) {
       const DcsrOffsetRun run = {(const int32_t*)(const void*)rows.index, rows.offset, rows.weight,
@@ -155,15 +157,15 @@ DCSR_NOINLINE static void decode_rows(DcsrRowReader* reader, const Tile* tile,
   }
 }
 
-// For dcsr with byte deltas: returns the lengths from the first row with planes or an escaped base
-// on.
+// Finds the first row with planes or an escaped base in dcsr with byte deltas. Returns the pointer
+// to its length, or `end` if no row has any.
 static const uint32_t* plain_rows_end(const uint8_t* index, const uint32_t* lengths,
                                       const uint32_t* end) {
   for (; lengths != end; ++lengths) {
     for (int32_t left = (int32_t)*lengths; left > 0; left -= kDcsrGroupLanes) {
       const uint32_t descriptor = dcsr_load_u16(index);
       if ((descriptor & kDcsrPlaneMask) != 0) return lengths;
-      // An escape without planes.
+      // An escaped base, without planes.
       if (descriptor == (uint32_t)kDcsrStepEscape << kDcsrStepShift) return lengths;
       index += kDcsrStepBytes;
     }

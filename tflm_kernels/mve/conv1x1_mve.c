@@ -3,6 +3,7 @@
 // Input:   [batches, input_height, input_width, cols], int8.
 // Output:  [batches, output_height, output_width, rows], int8.
 // Scratch: a block of activations, one decoded row, row lists (plan_conv1x1_mve.h).
+// Cycles:  docs/kernels.md#what-bounds-it.
 //
 // Multiplies one weight at a time with eight pixels, which are adjacent in a block x[cols][32]
 // (pictured in docs/kernels.md). Rows are decoded once, to row lists (`program` in the code), which

@@ -13,17 +13,17 @@
 extern "C" {
 #endif
 
-// A run: elements of one row in groups of 16, of which the last may be partial. Element l of a
-// group is in column base + offset[l]. The assembly uses this layout.
+// A run: elements of one row in groups of 16. The last group may be partial. Element l of a group
+// is in column base + offset[l]. The assembly uses this layout.
 typedef struct {
-  const int32_t* base;    // of each group
+  const int32_t* base;    // [groups]
   const uint8_t* offset;  // [elements]
   const int8_t* weight;   // [elements]
   uint32_t elements;
 } DcsrOffsetRun;
 
-// Groups of several rows. They are either decoded or still encoded, as offset8, or as dcsr with
-// byte deltas, no planes and no escapes. The assembly uses this layout.
+// Groups of several rows: decoded, or encoded as offset8, or as dcsr with byte deltas, without
+// planes and escapes. The assembly uses this layout.
 typedef struct {
   const uint8_t* index;  // bases (int32_t), steps or descriptors
   const uint8_t* offset;
@@ -38,12 +38,13 @@ typedef struct {
   size_t sum_stride;  // bytes from row to row of sums
 } DcsrGatherPixels;
 
-// sums[p] = start[p] + products of the run with pixel p. `start` and `sums` may be equal.
+// Computes sums[p] = start[p] + the products of the run with pixel p. `start` and `sums` may be
+// equal.
 typedef void DcsrRunProduct(const DcsrOffsetRun* run, const DcsrGatherPixels* pixels,
                             const int32_t* start, int32_t* sums);
 
-// Sums of one or more rows. `end` points past the last of their lengths. Moves the index, offset
-// and weight of `rows` past these rows, but not its lengths.
+// Computes the sums of one or more rows, without bias. `end` points past the length of the last
+// row. Moves `index`, `offset` and `weight` of `rows` past these rows, but not `lengths`.
 typedef void DcsrRowsProduct(DcsrIndexRows* rows, const DcsrGatherPixels* pixels,
                              const uint32_t* end, int32_t* sums);
 

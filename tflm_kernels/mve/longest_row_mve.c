@@ -1,4 +1,5 @@
-// The longest row with vectors, 16 rows at a time: planning reads all row lengths at every Invoke.
+// Finds the longest row with MVE (Cortex-M55, M85), 16 rows at a time if lengths are bytes.
+// Planning needs it at every Invoke.
 
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/mve/mve.h"

@@ -3,6 +3,7 @@
 // Input:   a row reader within a row, or before a row (row_reader.h).
 // Output:  offset groups: int32 base per group, uint8 offset and int8 weight per element.
 // Scratch: a DcsrRunBuffer for a run; none for whole rows.
+// Cycles:  docs/kernels.md#few-pixels-with-mve.
 //
 // A run of dcsr ends before a group whose offsets do not fit a byte, or whose base is escaped. Such
 // a group becomes a run of its own, cut into offset groups one element at a time. So does every
@@ -141,8 +142,8 @@ DCSR_NOINLINE static bool read_byte_delta_run(DcsrRowReader* reader, DcsrRunBuff
   return run->elements > 0;
 }
 
-// Distance of the line from the base in each lane, saturated to 255. VQSHRN would do, but GCC 12
-// and its assembler turn it into the rounding variant.
+// Returns the distance of the line from the base in each lane, saturated to 255. Does not use
+// VQSHRN, because GCC 12 and its assembler turn it into the rounding variant.
 static inline uint8x16_t line_of(uint32_t slope) {
   const uint16_t limited = (uint16_t)(slope < kMaxSlope ? slope : (uint32_t)kMaxSlope);
   const uint16x8_t even = vmulq_n_u16(vidupq_n_u16(0, 2), limited);
@@ -151,7 +152,7 @@ static inline uint8x16_t line_of(uint32_t slope) {
   return vqmovntq_u16(line, vshrq_n_u16(odd, kDcsrSlopeBits));
 }
 
-// Where nibbles are read from, and where their offsets and bases go.
+// Streams to read nibbles from, and arrays for their offsets and bases.
 typedef struct {
   const uint8_t* index;
   const uint8_t* delta;

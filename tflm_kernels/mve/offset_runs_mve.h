@@ -1,5 +1,5 @@
-// Decodes rows of any encoding to runs of offset groups, which are a base and byte offsets, on
-// cores with MVE. docs/kernels.md#few-pixels-with-mve.
+// Decodes rows of any encoding to runs of offset groups, on cores with MVE. An offset group is a
+// base and byte offsets. docs/kernels.md#few-pixels-with-mve.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_OFFSET_RUNS_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_OFFSET_RUNS_MVE_H_
@@ -17,7 +17,7 @@ extern "C" {
 
 enum { kDcsrRunGroups = 16 };
 
-// Holds the arrays of a run that cannot be used from the layer directly.
+// Memory for the arrays of a run that are not stored in the layer.
 typedef struct {
   int32_t base[kDcsrRunGroups];
   uint8_t offset[kDcsrRunGroups * kDcsrGroupLanes];
@@ -27,16 +27,16 @@ typedef struct {
 // Whether dcsr_read_offsets_mve() can read rows of the layer.
 bool dcsr_reads_offsets_mve(const DcsrLayer* layer);
 
-// Reads the next `elements` > 0 elements of a row of such a layer; the row has at least as many
-// left. Writes bases and offsets of groups of 16, of which the last may be partial. Stops before a
+// Reads the next `elements` > 0 elements of a row of such a layer. The row has at least as many
+// left. Writes bases and offsets of groups of 16. The last group may be partial. Stops before a
 // group whose columns are too far apart for byte offsets. Returns the number of elements read: a
 // multiple of 16, or all. Weights are not copied. Up to 15 more offsets may be written.
 uint32_t dcsr_read_offsets_mve(DcsrRowReader* reader, uint32_t elements, int32_t* base,
                                uint8_t* offset);
 
-// Reads the next `count` > 0 rows of such a layer, of `lengths` elements, one after the other.
-// Returns the number of complete rows. If it is less than `count`, the next row has begun: all but
-// the reader's `left` of its elements were read as well.
+// Reads the next `count` > 0 rows of such a layer into consecutive groups. `lengths` has the number
+// of elements of each row. Returns the number of complete rows. If it is less than `count`, the
+// reader is within the next row: all of its elements but the last reader->left were read.
 uint32_t dcsr_read_rows_offsets_mve(DcsrRowReader* reader, const uint32_t* lengths, uint32_t count,
                                     int32_t* base, uint8_t* offset);
 

@@ -44,8 +44,8 @@ static const uint64_t kZerosBefore[256] = {DCSR_ZEROS_7(UINT64_C(0))};
 #define DCSR_COUNT_8 DCSR_COUNT_6(0), DCSR_COUNT_6(1), DCSR_COUNT_6(1), DCSR_COUNT_6(2)
 static const uint8_t kZeros[256] = {DCSR_COUNT_8};
 
-// Writes the sum of the quotients up to each of the next `elements` > 0 elements of a row. The
-// quotients of a bitmap are its gaps. Up to seven more halfwords are written.
+// Writes, for each of the next `elements` > 0 elements of a row, the sum of the quotients up to it.
+// The quotients of a bitmap are its gaps. Up to seven more halfwords are written.
 static inline void read_quotients(const DcsrRowReader* reader, uint32_t elements,
                                   uint16_t* quotients) {
   const DcsrBitReader* bits = &reader->index_bits;
@@ -166,7 +166,7 @@ void dcsr_read_ones_words_mve(DcsrRowReader* reader, uint32_t elements, uint16_t
   read_quotients(reader, elements, quotients);
   Remainders remainders = begin_remainders(reader);
   const int8_t* weight = reader->weight;
-  // First, as the words overwrite the quotients.
+  // Before the words are written, because they overwrite the quotients.
   skip_elements(reader, quotients, elements);
   const uint16x8_t pitches = vdupq_n_u16((uint16_t)pitch);
   uint8_t sums[kDcsrGroupLanes];

@@ -4,6 +4,7 @@
 // Input:   the next row of a layer, any encoding.
 // Output:  its row list: addresses and weights of the nonzeros, in groups.
 // Scratch: one decoded row, dcsr_word_reader_bytes(elements of the longest row).
+// Cycles:  docs/kernels.md#what-bounds-it.
 //
 // A row is first decoded to words, one per nonzero, and then the words are grouped.
 

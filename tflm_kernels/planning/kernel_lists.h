@@ -1,6 +1,6 @@
-// All kernels, and the kernels of each class of cores in the order in which they are tried. The
-// only place that says so: dispatch/ makes tables with run functions of it, cost/ tables of
-// planners alone.
+// All kernels, and the kernels of each class of cores in the order in which they are tried. No
+// other file lists them: dispatch/ turns these lists into tables with run functions, costs/ into
+// tables of planners only.
 
 #ifndef DCSR_TFLM_KERNELS_PLANNING_KERNEL_LISTS_H_
 #define DCSR_TFLM_KERNELS_PLANNING_KERNEL_LISTS_H_
@@ -33,7 +33,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_POINTWISE_REFERENCE(K) K(fully_connected_ref)
 #define DCSR_FULLY_CONNECTED_INT16_REFERENCE(K) K(conv2d_int16_ref)
 
-// Cortex-M0, M0+ and M23: nothing but a 32-bit multiplication.
+// Cortex-M0, M0+ and M23: only a 32-bit multiplication.
 #define DCSR_CONV2D_POINTWISE_ARMV6M(K) K(conv1x1_c) K(conv1x1_ref)
 #define DCSR_CONV2D_LARGER_ARMV6M(K) K(conv2d_im2col) K(conv2d_ref)
 #define DCSR_CONV2D_INT16_ARMV6M(K) K(conv2d_int16_c) K(conv2d_int16_ref)
@@ -56,8 +56,8 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
   K(fully_connected_offset8_mve) K(fully_connected_dcsr_mve) K(fully_connected_gather_mve)
 #define DCSR_FULLY_CONNECTED_INT16_MVE(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 
-// Bytes of scratch that a kernel may request if the packed layer does not say. Define
-// DCSR_SCRATCH_BUDGET for the whole build to have another.
+// Bytes of scratch that a kernel may request if the packed layer has no budget. A build may define
+// DCSR_SCRATCH_BUDGET, for all its files, to change the default of every class.
 #ifdef DCSR_SCRATCH_BUDGET
 #define DCSR_SCRATCH_BUDGET_REFERENCE DCSR_SCRATCH_BUDGET
 #define DCSR_SCRATCH_BUDGET_ARMV6M DCSR_SCRATCH_BUDGET
@@ -70,8 +70,8 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_SCRATCH_BUDGET_MVE (48 * 1024)
 #endif
 
-// Defines the table `symbol` of a class for CONV_2D. K gives the entry of a kernel, `longest` the
-// field longest_row.
+// Defines the table `symbol` of a class for CONV_2D. K(name) expands to the entry of a kernel.
+// `longest` is the field longest_row.
 #define DCSR_DEFINE_CONV2D_KERNELS(symbol, CLASS, K, longest)                                      \
   static const DcsrKernel symbol##Pointwise[] = {DCSR_CONV2D_POINTWISE_##CLASS(K){NULL, NULL, 0}}; \
   static const DcsrKernel symbol##Larger[] = {DCSR_CONV2D_LARGER_##CLASS(K){NULL, NULL, 0}};       \

@@ -1,4 +1,4 @@
-// The choice of a kernel from a table, and helpers of the planners.
+// Chooses the kernel of a layer from a table. Also has the helpers of the planners.
 
 #include <stddef.h>
 

@@ -1,3 +1,5 @@
+// Planner of conv1x1_c (plan_conv1x1_c.h).
+
 #include "tflm_kernels/planning/plan_conv1x1_c.h"
 
 #include "tflm_kernels/planning/planners.h"

@@ -1,3 +1,6 @@
+// Planner of conv1x1_mve (plan_conv1x1_mve.h). Chooses the widest block that fits into the budget.
+// The row lists get the rest of the budget, up to the bytes that they can use.
+
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
 
 #include "tflm_kernels/planning/planners.h"
@@ -10,7 +13,7 @@ bool dcsr_plan_conv1x1_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
   const size_t longest = dcsr_request_longest_row(request);
   const size_t word_bytes = dcsr_word_reader_bytes(longest);
   const size_t least = dcsr_conv1x1_mve_row_words(longest) * sizeof(uint32_t);
-  // Pairs of nonzeros are a group, as a rule; more than that is never used.
+  // Bytes of all row lists, estimated with two nonzeros per group. The plan never requests more.
   const size_t all =
       ((size_t)layer->rows * (kDcsrMveHeaderWords + 1) + (size_t)layer->elements * 5 / 2) *
           sizeof(uint32_t) +
@@ -21,7 +24,8 @@ bool dcsr_plan_conv1x1_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
     if (x_bytes > kDcsrMveMostBlockBytes) continue;
     if (x_bytes + word_bytes + least > budget) continue;
     const size_t left = budget - x_bytes - word_bytes;
-    // A wide block is of no use if every part of the programs then needs a transposition.
+    // If the row lists do not fit at once, all blocks are transposed again for each part of them. A
+    // wide block is worth that only if the row lists get at least as many bytes as the block.
     if (width > kDcsrMveLanes && left < all && left < x_bytes) continue;
     const size_t block_bytes = dcsr_conv1x1_mve_block_bytes(layer->cols, width);
     size_t program_bytes = (left < all ? left : all) / 4 * 4;

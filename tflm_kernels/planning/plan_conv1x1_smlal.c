@@ -1,3 +1,5 @@
+// Planner of conv1x1_smlal (plan_conv1x1_smlal.h).
+
 #include "tflm_kernels/planning/plan_conv1x1_smlal.h"
 
 #include "tflm_kernels/planning/planners.h"
@@ -5,7 +7,7 @@
 bool dcsr_plan_conv1x1_smlal(DcsrPlanRequest* request, DcsrPlan* plan) {
   const uint32_t cols = request->layer->cols;
   const size_t list_bytes = dcsr_conv1x1_smlal_list_entries(cols) * kDcsrSmlalListEntryBytes;
-  // A sum for each pixel; rows of several lists have a total as well.
+  // One word per pixel for the sum of a list, and one for the total if rows may have several lists.
   const size_t sums = dcsr_conv1x1_smlal_has_one_list(cols) ? 1 : 2;
   const size_t block_bytes =
       (size_t)cols * kDcsrSmlalColumnBytes + sums * kDcsrSmlalBlockPixels * sizeof(uint32_t);

@@ -1,4 +1,9 @@
-// How conv1x1_smlal divides its scratch: list, sums, totals, activations.
+// Division of the scratch of conv1x1_smlal.
+//
+// Scratch: list of a row, ListEntry[dcsr_conv1x1_smlal_list_entries(cols)];
+//          sums of a list, uint64 [blocks][4], each of two pixels;
+//          totals of all lists, uint32 [blocks][8 pixels], only if a row may need several lists;
+//          activations of a tile, uint32 [blocks][cols][4], each of two pixels.
 
 #ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV1X1_SMLAL_H_
 #define DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV1X1_SMLAL_H_
@@ -13,15 +18,17 @@ enum {
   kDcsrSmlalBlockPixels = 8,
   kDcsrSmlalColumnBytes = kDcsrSmlalBlockPixels / 2 * 4,  // two pixels share a word
   kDcsrSmlalMostListEntries = 254,                        // 254 * 2^14 < 2^22
-  kDcsrSmlalListSlack = 2,                                // fills up to an even number, and the end
+  kDcsrSmlalListSlack = 2,                                // pads to an even number; ends the list
   kDcsrSmlalListEntryBytes = 8,
 };
 
-// Whether every row fits into one list. A group is decoded only if all of it may fit.
+// Whether every row fits into one list. A group is decoded only if the list has room for all of its
+// lanes.
 static inline bool dcsr_conv1x1_smlal_has_one_list(uint32_t cols) {
   return (size_t)cols + kDcsrGroupLanes - 1 <= kDcsrSmlalMostListEntries;
 }
 
+// Number of list entries, including the slack.
 static inline size_t dcsr_conv1x1_smlal_list_entries(uint32_t cols) {
   const size_t most = dcsr_conv1x1_smlal_has_one_list(cols) ? (size_t)cols + kDcsrGroupLanes - 1
                                                             : (size_t)kDcsrSmlalMostListEntries;

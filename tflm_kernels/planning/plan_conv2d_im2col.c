@@ -1,13 +1,15 @@
+// Planner of conv2d_im2col (plan_conv2d_im2col.h).
+
 #include "tflm_kernels/planning/plan_conv2d_im2col.h"
 
-// No core has more, and sizes cannot overflow.
+// Budgets are limited to this many bytes. No core has more, and sizes cannot overflow.
 static const size_t kMostScratch = (size_t)1 << 28;
 
-// For tiles of `pixels`; false if that does not fit into `budget`.
+// Plans tiles of `pixels` pixels. Returns false if they do not fit into `budget`.
 static bool plan_tile(DcsrPlanRequest* request, const DcsrLayer* tile, size_t pixels, size_t budget,
                       DcsrPlan* plan) {
   if (pixels > budget / request->layer->cols) return false;
-  // With all scratch that the kernel can use: it then decodes the rows once for a tile.
+  // The 1x1 kernel gets all scratch that it can use, so that it decodes the rows once per tile.
   DcsrPlanRequest inner_request = {tile, request->kernels, pixels, 4 * kMostScratch,
                                    request->longest_row};
   DcsrPlan inner;
@@ -23,14 +25,16 @@ static bool plan_tile(DcsrPlanRequest* request, const DcsrLayer* tile, size_t pi
   return true;
 }
 
-// As few tiles as possible, because each tile decodes the layer; then all of about the same size.
+// Plans as few tiles as possible, because each tile decodes the layer. All tiles have about the
+// same size.
 bool dcsr_plan_conv2d_im2col(DcsrPlanRequest* request, DcsrPlan* plan) {
   const size_t budget = request->budget < kMostScratch ? request->budget : kMostScratch;
   const size_t pixels = request->pixels;
   const DcsrLayer tile = dcsr_tile_layer(request->layer);
   if (plan_tile(request, &tile, pixels, budget, plan)) return pixels > 0;
   if (pixels <= kDcsrTileStep) return false;
-  // In steps: `fits` fit, or one is too many; `most` do not.
+  // Binary search for the largest number of steps that fits: `fits` steps fit or are 0, `most`
+  // steps do not fit.
   size_t fits = 0;
   size_t most = (pixels + kDcsrTileStep - 1) / kDcsrTileStep;
   while (most - fits > 1) {

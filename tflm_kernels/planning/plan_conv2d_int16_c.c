@@ -1,3 +1,5 @@
+// Planner of conv2d_int16_c (plan_conv2d_int16_c.h).
+
 #include "tflm_kernels/planning/plan_conv2d_int16_c.h"
 
 #include "tflm_kernels/planning/planners.h"

@@ -1,4 +1,8 @@
-// How conv2d_int16_c divides its scratch: list, sums, activations.
+// Division of the scratch of conv2d_int16_c.
+//
+// Scratch: list of a row, ListEntry[dcsr_conv2d_int16_c_list_entries(cols)];
+//          sums of a tile, int64 [blocks][4 pixels];
+//          patches of a tile, int16 [blocks][cols][4 pixels].
 
 #ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_INT16_C_H_
 #define DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_INT16_C_H_
@@ -13,7 +17,7 @@ enum {
   kDcsrInt16ListEntryBytes = 8,
 };
 
-// Entries of the list of a row, or of a part of it.
+// Number of list entries. A row that may need more is decoded in parts.
 static inline size_t dcsr_conv2d_int16_c_list_entries(uint32_t cols) {
   return cols < kDcsrInt16MostListEntries ? cols : (size_t)kDcsrInt16MostListEntries;
 }

@@ -1,4 +1,4 @@
-// FULLY_CONNECTED for cores without vectors: no kernel takes scratch.
+// Planners of the fully connected kernels without vectors. None needs scratch.
 
 #include "tflm_kernels/format/group_words.h"
 #include "tflm_kernels/planning/planners.h"

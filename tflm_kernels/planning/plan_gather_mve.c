@@ -1,4 +1,4 @@
-// Kernels that gather (MVE): none takes scratch.
+// Planners of the kernels that gather (MVE). None needs scratch.
 
 #include "tflm_kernels/planning/plan_gather_mve.h"
 
@@ -37,6 +37,6 @@ bool dcsr_plan_fully_connected_dcsr_mve(DcsrPlanRequest* request, DcsrPlan* plan
   for (uint32_t row = 0; row < layer->rows; ++row) {
     groups += (dcsr_row_length(layer, row) + kDcsrGroupLanes - 1) / kDcsrGroupLanes;
   }
-  // Escaped bases would take more.
+  // An escaped base would take additional bytes.
   return layer->index_bytes == groups * kDcsrStepBytes;
 }

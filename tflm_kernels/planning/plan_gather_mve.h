@@ -1,18 +1,19 @@
-// The limits of the kernels that gather (MVE).
+// Limits of the kernels that gather (MVE).
 
 #ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_GATHER_MVE_H_
 #define DCSR_TFLM_KERNELS_PLANNING_PLAN_GATHER_MVE_H_
 
-// Convolutions of up to so many pixels are done with gathers: measured, docs/kernels.md. Define it
-// for the whole build if its memory takes longer for a gather than for a few loads.
+// Maximum number of output pixels of a convolution that is computed with gathers. The default was
+// measured (docs/kernels.md#few-pixels-with-mve). A build for memory that is slow to gather from
+// may define a lower number, for all its files.
 #ifndef DCSR_MOST_GATHER_PIXELS
 #define DCSR_MOST_GATHER_PIXELS 36
 #endif
 
 enum {
-  kDcsrMostDecodedGatherPixels = 12,  // the same for encodings that take long to decode to offsets
-  kDcsrGatherPixels = 5,              // share the loading of a group
-  kDcsrGatherMostChunks = 4,          // of so many pixels, share the decoding of a row
+  kDcsrMostDecodedGatherPixels = 12,  // the same for all but rle and offset8 with plain values
+  kDcsrGatherPixels = 5,              // maximum number of pixels that share the loads of a group
+  kDcsrGatherMostChunks = 4,          // sets of such pixels that share the decoding of a row
   kDcsrGatherTilePixels = kDcsrGatherMostChunks * kDcsrGatherPixels,
 };
 

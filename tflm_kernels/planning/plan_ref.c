@@ -1,4 +1,4 @@
-// The portable kernels take every layer, without scratch.
+// Planners of the portable kernels. They take every layer and need no scratch.
 
 #include "tflm_kernels/planning/planners.h"
 

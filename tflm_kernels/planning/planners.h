@@ -1,5 +1,5 @@
-// Planners: whether a kernel takes a layer, and how it divides its scratch. Plain C without a test
-// of the target, so that a host plans for every core.
+// Planners decide whether a kernel takes a layer, and how it divides its scratch. They are plain C
+// that does not depend on the target, so a host can plan for every core.
 
 #ifndef DCSR_TFLM_KERNELS_PLANNING_PLANNERS_H_
 #define DCSR_TFLM_KERNELS_PLANNING_PLANNERS_H_
@@ -17,12 +17,14 @@ extern "C" {
 struct DcsrPlanRequest {
   const DcsrLayer* layer;
   const DcsrKernels* kernels;
-  size_t pixels;         // of the output, in all images; batches of a FULLY_CONNECTED
+  size_t pixels;         // output pixels of all images; FULLY_CONNECTED: batches
   size_t budget;         // bytes of scratch
   uint32_t longest_row;  // elements; 0: not counted yet
 };
 
-// One for each kernel of kernel_lists.h. A planner is in the file of its name.
+// One planner for each kernel of kernel_lists.h. dcsr_plan_<kernel> is in plan_<kernel>.c. The
+// portable kernels share plan_ref.c, the kernels that gather plan_gather_mve.c, the other fully
+// connected kernels plan_fully_connected.c.
 DcsrPlanner dcsr_plan_conv1x1_c;
 DcsrPlanner dcsr_plan_conv1x1_gather_mve;
 DcsrPlanner dcsr_plan_conv1x1_mve;
@@ -39,8 +41,8 @@ DcsrPlanner dcsr_plan_fully_connected_int16_c;
 DcsrPlanner dcsr_plan_fully_connected_offset8_mve;
 DcsrPlanner dcsr_plan_fully_connected_ref;
 
-// The first kernel of `list` that takes the request. plan->kernel is NULL if none does. Inline, as
-// planning is a part of every Invoke.
+// Plans for the first kernel of `list` that takes the request. plan->kernel is NULL if none does,
+// or if `list` is NULL. Inline because every Invoke plans.
 static inline void dcsr_plan_first(const DcsrKernel* list, DcsrPlanRequest* request,
                                    DcsrPlan* plan) {
   if (list != NULL) {
@@ -54,15 +56,16 @@ static inline void dcsr_plan_first(const DcsrKernel* list, DcsrPlanRequest* requ
   plan->kernel = NULL;
 }
 
-// Elements of the longest row. Counts them once for a request.
+// Returns the number of elements of the longest row, fillers included. Counts once per request.
 uint32_t dcsr_request_longest_row(DcsrPlanRequest* request);
 
-// The same for a layer, in plain C.
+// The same for a layer, in portable C.
 uint32_t dcsr_longest_row(const DcsrLayer* layer);
 
-// Tiles of whole blocks of `block_pixels` pixels, for kernels that decode the layer once for a
-// tile: as few tiles as `request->budget` allows, all of about the same size. Scratch is
-// `fixed_bytes` and `block_bytes` for each block of a tile. False if one block does not fit.
+// Plans tiles for kernels that decode the layer once per tile. A tile is a number of blocks of
+// `block_pixels` pixels. The plan has as few tiles as `request->budget` allows, all of about the
+// same size. Its scratch is `fixed_bytes`, plus `block_bytes` for each block of a tile. Returns
+// false if one block does not fit, or without pixels.
 bool dcsr_plan_blocks(const DcsrPlanRequest* request, size_t fixed_bytes, size_t block_bytes,
                       size_t block_pixels, DcsrPlan* plan);
 

@@ -3,6 +3,7 @@
 // Input:   [batches, input_height, input_width, cols], int8.
 // Output:  [batches, output_height, output_width, rows], int8.
 // Scratch: none.
+// Cycles:  counted in costs/costs.c.
 //
 // Decodes the matrix once for each tile of output pixels. The pixels of a tile may lie in different
 // image rows and batches.

@@ -4,6 +4,7 @@
 // Input:   [batches, input_height, input_width, channels], int8 or int16.
 // Output:  [batches, output_height, output_width, rows], of the same type.
 // Scratch: none.
+// Cycles:  counted in costs/costs.c.
 //
 // Decodes the matrix once for each tile of output pixels. A tap outside of the image reads the
 // input zero point, which counts as 0 because the bias is folded.

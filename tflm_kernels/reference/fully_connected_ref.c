@@ -3,6 +3,7 @@
 // Input:   [batches, cols], int8.
 // Output:  [batches, rows], int8.
 // Scratch: none.
+// Cycles:  counted in costs/costs.c.
 //
 // Decodes the matrix once for each tile of batches.
 

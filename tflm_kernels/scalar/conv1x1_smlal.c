@@ -3,6 +3,7 @@
 // Input:   [batches, input_height, input_width, cols], int8.
 // Output:  [batches, output_height, output_width, rows], int8.
 // Scratch: list of a row, sums, totals, a tile of activations (plan_conv1x1_smlal.h).
+// Cycles:  counted in costs/costs.c (docs/kernels.md#cores-without-mve).
 //
 // Two pixels share one 32-bit word, and so one multiplication:
 //

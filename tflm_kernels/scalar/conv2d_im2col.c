@@ -3,6 +3,7 @@
 // Input:   [batches, input_height, input_width, channels], int8.
 // Output:  [batches, output_height, output_width, rows], int8.
 // Scratch: the patches of a tile, scratch of the 1x1 kernel (plan_conv2d_im2col.h).
+// Cycles:  counted in costs/costs.c.
 //
 // Copies the patches of a tile of output pixels to scratch,
 // [pixel][filter_h][filter_w][channels]. They are the pixels of a 1x1 convolution with the same

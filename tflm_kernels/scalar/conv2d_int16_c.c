@@ -4,6 +4,7 @@
 // Input:   [batches, input_height, input_width, channels], int16.
 // Output:  [batches, output_height, output_width, rows], int16.
 // Scratch: list of a row, sums, the patches of a tile (plan_conv2d_int16_c.h).
+// Cycles:  counted in costs/costs.c (docs/kernels.md#int16-activations).
 //
 // Transposes the patches of a tile of output pixels to channel-major blocks of 4 pixels,
 // x[block][cols][4]. Taps outside of the image are set to 0. For each row the nonzeros are decoded

@@ -3,6 +3,7 @@
 // Input:   [batches, cols], int8.
 // Output:  [batches, rows], int8.
 // Scratch: none.
+// Cycles:  counted in costs/costs.c.
 //
 // One batch: elements of rle and dcsr are multiplied as they are decoded, from words of eight gaps
 // or deltas (group_words.h). Four batches: each group is decoded once, and the four sums stay in
@@ -139,7 +140,7 @@ static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* out
       while (reader.left > 0) {
         if (has_offset_groups) sum = multiply_offset_groups(&reader, x, sum);
         if (has_nibbles) sum = multiply_dcsr_groups(&reader, x, sum);
-        // A group of another encoding, the last group of the row, or one with many planes.
+        // The next group is of another encoding, the last of its row, or has many planes.
         DcsrGroup group;
         if (dcsr_decode_group(&reader, &group)) sum = multiply_group(&group, x, sum);
       }
@@ -148,7 +149,7 @@ static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* out
   }
 }
 
-// Multiplies kBlockBatches vectors.
+// Computes the outputs of kBlockBatches vectors.
 static void multiply_block(const DcsrLayer* layer, const int8_t* x, int8_t* output) {
   const size_t cols = layer->cols;
   const size_t rows = layer->rows;

@@ -4,6 +4,7 @@
 // Input:   [batches, cols], int16.
 // Output:  [batches, rows], int16.
 // Scratch: none.
+// Cycles:  counted in costs/costs.c (docs/kernels.md#int16-activations).
 //
 // The products of a group are added in 32 bits: 16 products of at most 2^22 need 27 bits. The sums
 // of groups are added in 64 bits.

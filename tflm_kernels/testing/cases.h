@@ -1,5 +1,5 @@
-// The layers that every kernel is tested with, on the host and on targets.
-// This is only a table: make_case() (layers.h) makes weights and activations.
+// A table of layers. Every kernel is tested with all of them, on the host and on targets.
+// make_case() (layers.h) makes their weights and activations.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_CASES_H_
 #define DCSR_TFLM_KERNELS_TESTING_CASES_H_
@@ -32,9 +32,9 @@ typedef enum {
 
 typedef enum {
   kBiasRandom,
-  kBiasWraps,  // close to the ends of int32: the sum wraps
-  kBiasEnds,   // sums shifted left are within 128 of the ends, multipliers 2^31 - 1, so adding the
-               // zero point wraps; needs shifts >= 0 and tiny values
+  kBiasWraps,  // close to the ends of int32, so that sums wrap
+  kBiasEnds,   // sums shifted left are within 128 of the ends and multipliers 2^31 - 1, so that
+               // adding the zero point wraps; needs shifts >= 0 and tiny values
 } CaseBias;
 
 typedef struct {
@@ -56,7 +56,7 @@ typedef struct {
   int32_t activation_min;
   int32_t activation_max;
   bool per_row;
-  int32_t shift_min;  // if both are 0, shifts are chosen so that outputs spread over int8
+  int32_t shift_min;  // if shift_min and shift_max are 0, shifts spread the outputs over int8
   int32_t shift_max;
 } DcsrCase;
 

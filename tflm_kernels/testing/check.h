@@ -1,4 +1,4 @@
-// The little that the tests need of a test framework.
+// A minimal test framework.
 //
 //   static void test_promise(void) { CHECK(a == b, "seed %u", seed); }
 //   int main(void) {
@@ -15,8 +15,8 @@
 
 static int check_failures = 0;
 
-// On failure prints the message, a printf format with its arguments, and goes
-// on.
+// Counts a failure if the condition is false, prints the message (a printf format and its
+// arguments) and continues.
 #define CHECK(condition, ...)                                         \
   do {                                                                \
     if (!(condition)) {                                               \
@@ -34,7 +34,7 @@ static int check_failures = 0;
     printf("%s %s\n", check_failures == failures_before ? "ok    " : "FAILED", #test); \
   } while (0)
 
-// Compares `count` bytes and prints the first that differs.
+// Compares `count` bytes. On a failure prints the first difference.
 static inline void check_equal(const char* context, const int8_t* expected, const int8_t* actual,
                                size_t count) {
   for (size_t i = 0; i < count; ++i) {

@@ -1,6 +1,6 @@
-// Convolutions with filters larger than 1x1. Every kernel for them is tested with all of these, on
-// the host and on targets. This is only a table: make_window_case() (layers.h) makes weights and
-// activations.
+// A table of convolutions with filters larger than 1x1. Every kernel for such filters is tested
+// with all of them, on the host and on targets. make_window_case() (layers.h) makes their weights
+// and activations.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_CONV2D_CASES_H_
 #define DCSR_TFLM_KERNELS_TESTING_CONV2D_CASES_H_

@@ -1,7 +1,7 @@
-// Whatever the bytes of a blob are: it is refused, or its kernel stays in
-// bounds and writes the whole output.
+// Fuzzes packed layers: for any bytes, a blob is refused, or its kernel stays in bounds and writes
+// the whole output.
 //
-// The command that builds it with libFuzzer is in README.md.
+// tflm_kernels/README.md has the command that builds this file with libFuzzer.
 
 #include "tflm_kernels/testing/fuzz_packed_layer.h"
 
@@ -22,20 +22,20 @@ static void* allocate(size_t size) {
   return memory;
 }
 
-// FNV-1a: shapes and activations follow from the blob.
+// FNV-1a. Shapes and activations are derived from the hash of the blob, so a blob is one test case.
 static uint32_t hash_bytes(const uint8_t* data, size_t size) {
   uint32_t hash = UINT32_C(2166136261);
   for (size_t i = 0; i < size; ++i) hash = (hash ^ data[i]) * UINT32_C(16777619);
   return hash;
 }
 
-// Pixels of the input for `output` pixels along one dimension.
+// Returns the smallest number of input pixels for `output` pixels along one dimension.
 static int32_t smallest_input(int32_t output, uint32_t stride, int64_t extent, bool same_padding) {
   return (int32_t)((output - 1) * (int64_t)stride + (same_padding ? 1 : extent));
 }
 
-// The smallest input for up to 7 x 7 output pixels: its end is the end of what
-// may be read. False if even one pixel needs more than kMaxInputBytes.
+// Makes the shape of an output of up to 7 x 7 pixels, with the smallest input for it, so that ASan
+// detects reads past its end. Returns false if even one pixel needs more than kMaxInputBytes.
 static bool make_shape(const DcsrLayer* layer, uint32_t hash, DcsrConvShape* shape) {
   const int64_t extent_h = dcsr_filter_extent(layer->filter_h, layer->dilation_h);
   const int64_t extent_w = dcsr_filter_extent(layer->filter_w, layer->dilation_w);
@@ -73,8 +73,8 @@ static void run_table(const DcsrKernels* kernels, const DcsrLayer* layer,
   free(scratch);
 }
 
-// The kernels of a class of cores: of this build, or where they all run one that follows from the
-// blob.
+// Returns the table of a class of cores. On a host the hash selects the class; on a core it is that
+// of the build.
 static const DcsrKernels* kernels_of(const DcsrLayer* layer, uint32_t hash) {
   const bool is_conv = layer->op == kDcsrOpConv2d;
 #if !defined(__arm__)
@@ -104,7 +104,7 @@ static void check_kernel(const DcsrLayer* layer, uint32_t hash) {
   int8_t* input = (int8_t*)allocate(input_size);
   for (size_t i = 0; i < input_size; ++i) input[i] = (int8_t)(hash * (uint32_t)i >> 24);
 
-  // Bytes that are not written differ between the two.
+  // A byte that the kernel does not write differs between the two outputs.
   void* first = allocate(outputs * element);
   void* second = allocate(outputs * element);
   memset(first, 0x55, outputs * element);
@@ -127,7 +127,7 @@ static void check_kernel(const DcsrLayer* layer, uint32_t hash) {
 }
 
 DcsrStatus dcsr_fuzz_packed_layer(const uint8_t* data, size_t size) {
-  // Aligned, and of exactly this size; malloc(0) may be NULL.
+  // A copy is aligned and ends at its last byte. malloc(0) may return NULL.
   uint8_t* blob = (uint8_t*)allocate(size > 0 ? size : 1);
   if (size > 0) memcpy(blob, data, size);
   DcsrLayer layer;

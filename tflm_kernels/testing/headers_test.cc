@@ -1,4 +1,4 @@
-// The headers work in C++, and their functions link.
+// Tests that the headers compile as C++ and that their functions link.
 
 #include <cstdio>
 

@@ -1,4 +1,4 @@
-// Kernels for int16 activations against a plain loop over the dense matrix.
+// Tests the kernels for int16 activations against a plain loop over the dense matrix.
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,21 +14,11 @@
 #include "tflm_kernels/testing/pack.h"
 #include "tflm_kernels/testing/run_kernel.h"
 
-static const PackOptions kPackings[] = {
-    {.encoding = kDcsrEncodingDense},
-    {.encoding = kDcsrEncodingRle},
-    {.encoding = kDcsrEncodingDcsr, .escape_every_base = true},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
-    {.encoding = kDcsrEncodingOffset8},
-    {.encoding = kDcsrEncodingRice},
-    {.encoding = kDcsrEncodingBitmap, .huffman = true},
-};
-
-// The build's default, the least, a few pixels, all.
+// Scratch budgets in bytes: 0 is the build's default, 1 is too small for most kernels, 6000 hold a
+// few pixels, the last everything.
 static const uint32_t kBudgets[] = {0, 1, 6000, UINT32_MAX};
 
 enum {
-  kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]),
   kBudgetCount = sizeof(kBudgets) / sizeof(kBudgets[0]),
   kGuardElements = 8,
   kInt16Guard = 0x5A5A,
@@ -50,7 +40,7 @@ static void run_dispatched(const DcsrLayer* layer, const Int16Case* c, int16_t* 
   run_tables(tables_of_this_core(), layer, &c->data.shape, c->input, output);
 }
 
-// On cores this is the dispatched one.
+// The kernels in C for cores. On a core they are the dispatched ones.
 #if !defined(__arm__)
 static void run_c(const DcsrLayer* layer, const Int16Case* c, int16_t* output) {
   const DcsrTables tables = {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m};
@@ -58,7 +48,7 @@ static void run_c(const DcsrLayer* layer, const Int16Case* c, int16_t* output) {
 }
 #endif
 
-// Layers of the dense encoding; others go to the reference.
+// Runs the dense baseline on layers of the dense encoding, the reference on others.
 static void run_dense_baseline(const DcsrLayer* layer, const Int16Case* c, int16_t* output) {
   if (layer->encoding != kDcsrEncodingDense) {
     run_reference(layer, c, output);
@@ -92,7 +82,7 @@ static void check_case(const DcsrCase* layer_case, const Window* window, RunInt1
   Int16Case c = make_int16_case(layer_case, window, 1);
   int16_t* expected = (int16_t*)allocate(c.data.output_size * sizeof(int16_t));
   int16_dense_oracle(&c.data, c.input, expected);
-  for (size_t i = 0; i < kPackingCount; ++i) {
+  for (size_t i = 0; i < kFewPackingCount; ++i) {
     PackedBlob blob = pack_layer(&c.data.layer, &kPackings[i]);
     char context[256];
     snprintf(context, sizeof(context), "'%s', packing %d, budget %lu", layer_case->name, (int)i,
@@ -139,13 +129,13 @@ typedef struct {
   int16_t expected;
 } Requantization;
 
-// Worked out by hand: the multiplier in 1/2^15, halves up.
+// Computed by hand. The multiplier is rounded to multiples of 1/2^15, and halves are rounded up.
 static const Requantization kRequantizations[] = {
     {1000, 1 << 30, 1, 1000},        // 16384 / 2^15 * 2
     {1001, 1 << 30, 0, 501},         // 500.5
     {-1001, 1 << 30, 0, -500},       // -500.5
     {32768, INT32_MAX, 0, 32767},    // 32767 / 2^15, not 2^15 / 2^15
-    {65536, 0x7FFF0000, -1, 32767},  // the least that saturates
+    {65536, 0x7FFF0000, -1, 32767},  // the smallest that saturates
     {65536, 0x7FFEFFFF, -1, 32767},  // rounds to 32767
     {65536, 0x7FFE7FFF, -1, 32766},  // rounds to 32766
     {INT64_C(1) << 46, 1 << 30, -31, 16384},
@@ -170,7 +160,7 @@ static void test_requantisation_rounds_once_with_15_bits(void) {
   }
 }
 
-// A table whose outputs are all clamped would prove little.
+// Tests that most outputs of the cases are not clamped. Clamped outputs would hide errors.
 static void test_cases_spread_over_int16(void) {
   size_t counted = 0;
   size_t spread = 0;

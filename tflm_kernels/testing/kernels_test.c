@@ -1,4 +1,4 @@
-// Every kernel of this build against a plain loop over the dense matrix.
+// Tests every kernel of this build against a plain loop over the dense matrix.
 
 #include "tflm_kernels/kernels.h"
 
@@ -17,37 +17,10 @@
 #include "tflm_kernels/testing/pack.h"
 #include "tflm_kernels/testing/run_kernel.h"
 
-static const PackOptions kPackings[] = {
-    {.encoding = kDcsrEncodingDense},
-    {.encoding = kDcsrEncodingRle},
-    {.encoding = kDcsrEncodingRle, .row_length_bytes = 1},
-    {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
-    {.encoding = kDcsrEncodingRle, .row_length_bytes = 4},
-    {.encoding = kDcsrEncodingDcsr},
-    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
-    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 2},
-    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4},
-    {.encoding = kDcsrEncodingDcsr, .escape_every_base = true},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true},
-    {.encoding = kDcsrEncodingOffset8},
-    {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 4, .any_order = true},
-    {.encoding = kDcsrEncodingRice},
-    {.encoding = kDcsrEncodingRice, .wide_row_lengths = true, .huffman = true, .raw_bits = 3},
-    {.encoding = kDcsrEncodingBitmap},
-    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
-    {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
-    {.encoding = kDcsrEncodingDcsr, .huffman = true, .raw_bits = 2},
-    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .huffman = true, .raw_bits = 3},
-    {.encoding = kDcsrEncodingOffset8, .any_order = true, .huffman = true, .raw_bits = 3},
-};
+enum { kSeeds = 2 };
 
-enum {
-  kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]),
-  kSeeds = 2,
-};
-
-// Scratch budgets: the build's default, the least that kernels can do with, a tile or two, all.
+// Scratch budgets in bytes: 0 is the build's default, 1 is too small for most kernels, 6000 hold
+// one or two tiles, the last everything.
 static const uint32_t kBudgets[] = {0, 1, 6000, UINT32_MAX};
 
 static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
@@ -70,7 +43,7 @@ static void run_armv7m(const DcsrLayer* layer, const CaseData* data, int8_t* out
   run_tables(tables, layer, &data->shape, data->input, output);
 }
 
-// The twin in C of conv1x1_mve.
+// Runs the twin of conv1x1_mve in C.
 static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   static const DcsrKernel kConv1x1[] = {{dcsr_plan_conv1x1_mve, dcsr_conv1x1_mve, 0},
                                         {dcsr_plan_conv1x1_ref, dcsr_conv1x1_ref, 0},
@@ -82,7 +55,7 @@ static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output
 #endif
 
 #if !defined(__arm__)
-// A firmware's own table, with one kernel: what it does not take is for no kernel.
+// A firmware's own table with one kernel. No kernel runs the layers that it does not take.
 static const DcsrKernel kOneKernel[] = {{dcsr_plan_conv1x1_smlal, dcsr_conv1x1_smlal, 0},
                                         {NULL, NULL, 0}};
 static const DcsrKernel kNoKernel[] = {{NULL, NULL, 0}};
@@ -106,13 +79,14 @@ static void run_partial(const DcsrLayer* layer, const CaseData* data, int8_t* ou
 #endif
 
 #if defined(__ARM_FEATURE_MVE)
-// Also where it is not what is chosen.
+// Runs the gather kernel, also on layers for which planning chooses another.
 static void run_gather(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   dcsr_conv1x1_gather_mve(NULL, layer, &data->shape, data->input, output, NULL);
 }
 #endif
 
-// Layers of the dense encoding with plain values; others go to the reference.
+// Runs the dense baseline on layers of the dense encoding with plain values, the reference on
+// others.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   const bool is_conv = layer->op == kDcsrOpConv2d;
   if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
@@ -160,7 +134,7 @@ static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run, uint32_t
 
 static void check_all_cases(RunKernel run, uint32_t budget) {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
-    // Once is enough for budgets, as emulated cores take their time.
+    // Other budgets get one seed, because emulated cores are slow.
     const uint64_t seeds = budget == 0 ? kSeeds : 1;
     for (uint64_t seed = 1; seed <= seeds; ++seed) check_case(&kDcsrCases[i], seed, run, budget);
   }
@@ -178,7 +152,7 @@ static void test_dispatched_kernel_equals_dense_loop(void) { check_all_budgets(r
 
 static void test_dense_baseline_equals_dense_loop(void) { check_all_cases(run_dense_baseline, 0); }
 
-// On cores these are among the dispatched ones, or of no use.
+// Not on cores: a core runs its own table as the dispatched one, and no other.
 #if !defined(__arm__)
 static void test_armv6m_kernels_equal_dense_loop(void) { check_all_budgets(run_armv6m); }
 
@@ -193,7 +167,7 @@ static void test_partial_table_equals_dense_loop(void) { check_all_cases(run_par
 static void test_gather_kernel_equals_dense_loop(void) { check_all_cases(run_gather, 0); }
 #endif
 
-// A table whose outputs are all clamped would prove little.
+// Tests that most outputs of the cases are not clamped. Clamped outputs would hide errors.
 static void test_cases_spread_over_int8(void) {
   size_t counted = 0;
   size_t spread = 0;

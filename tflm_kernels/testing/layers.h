@@ -14,7 +14,8 @@
 extern "C" {
 #endif
 
-// Each array is a malloc of its exact size, so that ASan detects accesses past its end.
+// The data of a case. Each array is a malloc of its exact size, so that ASan detects accesses past
+// its end.
 typedef struct {
   DenseLayer layer;
   DcsrConvShape shape;  // FULLY_CONNECTED: 1 x 1
@@ -34,11 +35,11 @@ CaseData make_window_case(const DcsrCase* c, const Window* window, uint64_t seed
 
 void free_case(CaseData* data);
 
-// The oracle: a plain loop over the dense matrix with TFLM's formula. It subtracts
-// the zero point from every activation and uses the bias of the model.
+// The oracle: a plain loop over the dense matrix with TFLM's formula. It subtracts the zero point
+// from every activation and uses the bias of the model. Writes data->output_size outputs.
 void dense_oracle(const CaseData* data, int8_t* output);
 
-// A case with int16 activations: `data` except for its input, bias and zero points.
+// A case with int16 activations. Its input and bias replace those of `data`; zero points are 0.
 typedef struct {
   CaseData data;
   int16_t* input;  // [data.input_size]

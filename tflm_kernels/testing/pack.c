@@ -6,6 +6,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DCSR_DEFAULT_PACKING(Name, name, number) {.encoding = kDcsrEncoding##Name},
+
+const PackOptions kPackings[] = {
+    DCSR_ALL_ENCODINGS(DCSR_DEFAULT_PACKING)
+    // The rest of the first kFewPackingCount.
+    {.encoding = kDcsrEncodingDcsr,
+     .row_length_bytes = 4,
+     .escape_every_base = true,
+     .huffman = true,
+     .raw_bits = 2},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
+    // Without Huffman codes.
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
+    {.encoding = kDcsrEncodingRle, .row_length_bytes = 4},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 2},
+    {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 4, .escape_every_base = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true},
+    {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 4, .any_order = true},
+    {.encoding = kDcsrEncodingRice, .rice_parameter = 1, .wide_row_lengths = true},
+    // With Huffman codes.
+    {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 1},
+    {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
+    {.encoding = kDcsrEncodingDcsr, .huffman = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingOffset8, .any_order = true, .huffman = true, .raw_bits = 3},
+    {.encoding = kDcsrEncodingRice,
+     .rice_parameter = 32,
+     .wide_row_lengths = true,
+     .huffman = true,
+     .raw_bits = 3},
+    {.encoding = kDcsrEncodingBitmap, .huffman = true, .equal_codes = true},
+};
+
+const size_t kPackingCount = sizeof(kPackings) / sizeof(kPackings[0]);
+
 typedef struct {
   uint8_t* data;
   size_t size;

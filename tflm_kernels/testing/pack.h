@@ -1,5 +1,6 @@
-// The encoder of the kernel tests: packs a dense weight matrix into a layer.
-// Written from docs/format.md alone. Allocates memory.
+// The encoder of the kernel tests: packs a dense weight matrix into a layer. It implements
+// docs/format.md and shares no code with the decoder. Allocates memory. Also the list of packings
+// that tests iterate over.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_PACK_H_
 #define DCSR_TFLM_KERNELS_TESTING_PACK_H_
@@ -43,7 +44,8 @@ typedef struct {
   const int64_t* int16_bias;  // [rows]; if not NULL, activations are int16 and there is no `bias`
 } DenseLayer;
 
-// How to pack a layer. All fields but the encoding are choices that the format leaves open.
+// How to pack a layer. Except for `encoding`, the fields are choices that the format leaves to the
+// encoder.
 typedef struct {
   DcsrEncoding encoding;
   uint32_t row_length_bytes;  // 1, 2, 4; 0: as few as possible
@@ -56,6 +58,16 @@ typedef struct {
   bool equal_codes;           // huffman: codes as equal in length as possible instead
   uint32_t raw_bits;          // huffman
 } PackOptions;
+
+// The packings that tests iterate over: first one of each encoding with default options, in the
+// order of DCSR_ALL_ENCODINGS; then the variants of dcsr that kernels treat differently; then the
+// others. A test that takes long for each packing takes the first kFewPackingCount.
+extern const PackOptions kPackings[];
+extern const size_t kPackingCount;
+
+#define DCSR_PLUS_ONE(Name, name, number) +1
+enum { kEncodingCount = DCSR_ALL_ENCODINGS(DCSR_PLUS_ONE), kFewPackingCount = kEncodingCount + 2 };
+#undef DCSR_PLUS_ONE
 
 typedef enum {
   kSectionHeader,

@@ -259,7 +259,7 @@ static PackedBlob make_blob(BlobKind kind) {
                             .bias = bias,
                             .multiplier = multiplier,
                             .shift = shift};
-  static const PackOptions kPackings[kBlobCount] = {
+  static const PackOptions kPackingOfKind[kBlobCount] = {
       [kDense] = {.encoding = kDcsrEncodingDense},
       [kDcsr] = {.encoding = kDcsrEncodingDcsr, .row_length_bytes = 1},
       [kDcsrEscapes] = {.encoding = kDcsrEncodingDcsr,
@@ -276,7 +276,7 @@ static PackedBlob make_blob(BlobKind kind) {
       [kBitmap] = {.encoding = kDcsrEncodingBitmap},
       [kHuffman] = {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 3},
   };
-  return pack_layer(&layer, &kPackings[kind]);
+  return pack_layer(&layer, &kPackingOfKind[kind]);
 }
 
 typedef struct {
@@ -766,7 +766,7 @@ static void test_number_of_weights_does_not_wrap(void) {
   free(data);
 }
 
-// Filter fields of a convolution with 40 columns, and what they are read as.
+// Filter fields of a convolution with 40 columns, and the expected result of the parser.
 typedef struct {
   uint8_t filter_h;
   uint8_t filter_w;

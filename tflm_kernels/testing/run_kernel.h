@@ -1,4 +1,4 @@
-// Runs a kernel and compares: what the tests of kernels for int8 layers share. Allocates.
+// Runs kernels and checks their outputs, for the tests of kernels. Allocates memory.
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_RUN_KERNEL_H_
 #define DCSR_TFLM_KERNELS_TESTING_RUN_KERNEL_H_
@@ -16,7 +16,7 @@ enum { kGuardBytes = 16, kGuard = 0x5A };
 
 typedef void (*RunKernel)(const DcsrLayer* layer, const CaseData* data, int8_t* output);
 
-// `bytes` of memory with the same content on every run; NULL if it is none.
+// Returns `bytes` bytes with the same content on every run; NULL if `bytes` is 0.
 static inline void* allocate_scratch(size_t bytes) {
   if (bytes == 0) return NULL;
   void* scratch = malloc(bytes);
@@ -25,7 +25,7 @@ static inline void* allocate_scratch(size_t bytes) {
   return scratch;
 }
 
-// The tables of both operators.
+// The kernel tables of both operators.
 typedef struct {
   const DcsrKernels* conv2d;
   const DcsrKernels* fully_connected;
@@ -36,8 +36,8 @@ static inline DcsrTables tables_of_this_core(void) {
   return tables;
 }
 
-// Plans the layer and runs the kernel in a malloc of exactly its scratch. Returns the bytes of
-// scratch. Input and output are int8 or int16.
+// Plans the layer and runs its kernel. The scratch is a malloc of its exact size, so that ASan
+// detects accesses past its end. Returns the bytes of scratch. Input and output are int8 or int16.
 static inline size_t run_tables(DcsrTables tables, const DcsrLayer* layer,
                                 const DcsrConvShape* shape, const void* input, void* output) {
   const DcsrKernels* kernels = layer->op == kDcsrOpConv2d ? tables.conv2d : tables.fully_connected;
@@ -55,7 +55,7 @@ static inline size_t run_tables(DcsrTables tables, const DcsrLayer* layer,
   return plan.scratch_bytes;
 }
 
-// Checks the output, and that nothing is written behind it.
+// Runs a kernel on an int8 layer and compares its output. Checks that nothing is written behind it.
 static inline void check_kernel(const char* context, RunKernel run, const DcsrLayer* layer,
                                 const CaseData* data, const int8_t* expected) {
   int8_t* output = (int8_t*)malloc(data->output_size + kGuardBytes);

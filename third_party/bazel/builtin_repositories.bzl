@@ -5,7 +5,7 @@ file defines a local source for each, so that the build needs only the package i
 An upstream Bazel 7 downloads the releases that it pins itself.
 """
 
-# Bazel 4 loads these files but only needs its native rules from them.
+# Bazel 4 has all rules built in. Its stand-ins for the repositories of rules give them the names that later Bazels load.
 _NATIVE_RULES = {
     "rules_cc": ("cc", [
         "cc_binary",
@@ -33,6 +33,61 @@ _NATIVE_RULES = {
         "java_toolchain",
     ]),
     "rules_proto": ("proto", ["proto_library"]),
+    "rules_python": ("python", [
+        "py_binary",
+        "py_library",
+        "py_runtime",
+        "py_test",
+    ]),
+}
+
+# Further files of the stand-ins. A .bzl file cannot define a name that it takes from Bazel, so a second file renames it.
+_NATIVE_FILES = {
+    "rules_cc": {
+        "cc/native.bzl": """\
+native_cc_common = cc_common
+native_cc_info = CcInfo
+native_cc_toolchain_config_info = CcToolchainConfigInfo
+""",
+        "cc/action_names.bzl": """\
+load("@bazel_tools//tools/build_defs/cc:action_names.bzl", _ACTION_NAMES = "ACTION_NAMES")
+
+ACTION_NAMES = _ACTION_NAMES
+""",
+        "cc/cc_toolchain_config_lib.bzl": """\
+load(
+    "@bazel_tools//tools/cpp:cc_toolchain_config_lib.bzl",
+    _feature = "feature",
+    _flag_group = "flag_group",
+    _flag_set = "flag_set",
+    _tool_path = "tool_path",
+)
+
+feature = _feature
+flag_group = _flag_group
+flag_set = _flag_set
+tool_path = _tool_path
+""",
+        "cc/toolchain_utils.bzl": """\
+load("@bazel_tools//tools/cpp:toolchain_utils.bzl", _find_cpp_toolchain = "find_cpp_toolchain")
+
+find_cpp_toolchain = _find_cpp_toolchain
+""",
+    },
+}
+_NATIVE_LOADS = {
+    "rules_cc": """\
+load(":native.bzl", "native_cc_common", "native_cc_info", "native_cc_toolchain_config_info")
+
+CcInfo = native_cc_info
+CcToolchainConfigInfo = native_cc_toolchain_config_info
+cc_common = native_cc_common
+""",
+    "rules_python": """\
+load("@bazel_tools//tools/python:toolchain.bzl", _py_runtime_pair = "py_runtime_pair")
+
+py_runtime_pair = _py_runtime_pair
+""",
 }
 
 # In Bazel 4 every test depends on these two labels. They are only run by `bazel coverage`.
@@ -89,15 +144,13 @@ def _define(rule, name, **kwargs):
 
 def _bazel_4():
     for name, (folder, rules) in _NATIVE_RULES.items():
-        _define(
-            _files_repository,
-            name,
-            files = {
-                "BUILD": "",
-                folder + "/BUILD": "",
-                folder + "/defs.bzl": "".join(["%s = native.%s\n" % (rule, rule) for rule in rules]),
-            },
-        )
+        files = {
+            "BUILD": "",
+            folder + "/BUILD": "",
+            folder + "/defs.bzl": _NATIVE_LOADS.get(name, "") + "".join(["%s = native.%s\n" % (rule, rule) for rule in rules]),
+        }
+        files.update(_NATIVE_FILES.get(name, {}))
+        _define(_files_repository, name, files = files)
     _define(
         _files_repository,
         "remote_coverage_tools",

@@ -11,7 +11,7 @@ print(sysconfig.get_config_var("SOABI"))
 """
 
 _BUILD = """\
-load("@bazel_tools//tools/python:toolchain.bzl", "py_runtime_pair")
+load("@rules_python//python:defs.bzl", "py_runtime", "py_runtime_pair")
 
 exports_files(["python.txt"])
 
@@ -26,12 +26,7 @@ py_runtime(
 py_runtime_pair(
     name = "runtime_pair",
     py3_runtime = ":runtime",
-)
-
-toolchain(
-    name = "toolchain",
-    toolchain = ":runtime_pair",
-    toolchain_type = "@bazel_tools//tools/python:toolchain_type",
+    visibility = ["//visibility:public"],
 )
 """
 
@@ -47,9 +42,9 @@ def _host_python_impl(rctx):
 
 host_python = repository_rule(
     implementation = _host_python_impl,
-    doc = """The python3 on PATH as a toolchain, `//:toolchain`.
+    doc = """The python3 on PATH as the runtime of `@dcsr//third_party/python:host_toolchain`.
 
-`//:python.txt` holds its path and, on a second line, its ABI.""",
+`//:runtime_pair` is for the toolchain. `//:python.txt` holds its path and, on a second line, its ABI.""",
     environ = ["PATH"],
     local = True,
 )

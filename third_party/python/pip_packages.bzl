@@ -4,6 +4,8 @@
 # requirements. A package that the lock has only for other Python versions exists but is empty, so that
 # BUILD files can refer to it for every Python version.
 _BUILD = """\
+load("@rules_python//python:defs.bzl", "py_library")
+
 py_library(
     name = "files",
     # Bazel 4 cannot have blanks in runfiles.

@@ -1,5 +1,7 @@
 """pytest as a Bazel test."""
 
+load("@rules_python//python:defs.bzl", "py_test")
+
 _MAIN = "//third_party/python:pytest_main.py"
 
 def pytest_test(name, srcs, deps = [], args = [], **kwargs):
@@ -16,7 +18,7 @@ def pytest_test(name, srcs, deps = [], args = [], **kwargs):
       args: further arguments for pytest.
       **kwargs: further attributes of the py_test, such as data, size and tags.
     """
-    native.py_test(
+    py_test(
         name = name,
         srcs = srcs + [_MAIN],
         main = _MAIN,

@@ -1,7 +1,8 @@
 """Bazel's toolchain configuration for the GCC of @arm_gcc."""
 
-load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
-load("@bazel_tools//tools/cpp:cc_toolchain_config_lib.bzl", "feature", "flag_group", "flag_set", "tool_path")
+load("@rules_cc//cc:action_names.bzl", "ACTION_NAMES")
+load("@rules_cc//cc:cc_toolchain_config_lib.bzl", "feature", "flag_group", "flag_set", "tool_path")
+load("@rules_cc//cc:defs.bzl", "CcToolchainConfigInfo", "cc_common")
 
 _CXX_COMPILE = [
     ACTION_NAMES.cpp_compile,
@@ -83,10 +84,8 @@ def _arm_gcc_toolchain_config_impl(ctx):
         abi_libc_version = "newlib",
         abi_version = "eabi",
         compiler = "gcc",
-        cxx_builtin_include_directories = [
-            "%%package(@%s//)%%/%s" % (ctx.label.workspace_name, path)
-            for path in includes
-        ],
+        # Relative to the package of the cc_toolchain: this holds under every name that Bazel gives the repository.
+        cxx_builtin_include_directories = includes,
         features = features,
         host_system_name = "x86_64-linux-gnu",
         target_cpu = ctx.attr.core,

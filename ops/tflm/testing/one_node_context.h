@@ -25,7 +25,7 @@ class OneNodeContext final : public MicroContext {
     outputs_ = {1, {kOutput}};
   }
 
-  // `data` is null for tensors whose content is only known at inference, as during memory planning.
+  // During memory planning the op sees `data` only for the packed layer.
   void SetTensor(int index, TfLiteType type, std::initializer_list<int> dims, int zero_point,
                  void* data) {
     TfLiteTensor& tensor = tensors_[index];

@@ -1,5 +1,5 @@
-// The adapter for TFLM's headers, compiled with each generation of the fake ones
-// (fake/fake_tflm.h): registration, results for the kernels' table of layers, and rejected models.
+// Tests the adapter for TFLM's headers: registration, results for the kernels' table of layers, and
+// rejected models. It is compiled with each generation of the fake headers (fake/fake_tflm.h).
 
 #include "ops/tflm/tflm_ops.h"
 
@@ -162,7 +162,7 @@ size_t scratch_bytes(const Fixture& fixture) {
   return plan.scratch_bytes;
 }
 
-// Prepare fails with one message and has released every tensor.
+// Checks that Prepare fails with this message only, and releases every tensor.
 void check_refused(Fixture* fixture, const char* message) {
   CHECK(fixture->context.Prepare(fixture->Op()) == kTfLiteError, "%s", message);
   CHECK(message_count == 1 && strcmp(last_message, message) == 0, "%d: '%s' instead of '%s'",
@@ -202,7 +202,7 @@ void test_refusals_are_logged_and_keep_no_tensor() {
        [](Fixture* f) { f->context.SetTensor(kOutput, kTfLiteInt8, {2, 7, 7, 6}, 9, f->output); }},
       {"DCSR_CONV_2D: memory: there is none for the state",
        [](Fixture* f) {
-         // Room for the kernel's scratch, if any, and nothing else.
+         // The arena has room only for the kernel's scratch.
          f->context.SetArena(arena, scratch_bytes(*f));
        }},
   };

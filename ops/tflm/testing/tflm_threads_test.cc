@@ -1,4 +1,4 @@
-// Interpreters in several threads that share one model, as promised by tflm_ops.h.
+// Tests that interpreters in several threads can share one model, as tflm_ops.h promises.
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-"""What the command-line tools share: working directory, exit codes, one-line errors."""
+"""Common code of the command-line tools: working directory, exit codes, one-line errors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ EXIT_OK = 0
 EXIT_DIFFERENT = 1
 EXIT_BAD_INPUT = 2
 
-# How users start a tool: "dcsr " where it is a subcommand of dcsr (main.py), else nothing.
+# Prefix of a tool's name in messages: "dcsr " if it was started as a subcommand of dcsr (main.py), else empty.
 command = ""
 
 _T = TypeVar("_T")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports errors in one line as every other error, after the usage."""
+    """Prints the usage, then the error in one line like all other errors."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -31,11 +31,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(tool: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
-    """An argument parser whose help keeps the line breaks of `description` and `epilog`."""
+    """Returns an argument parser. Its help keeps the line breaks of `description` and `epilog`."""
     return _Parser(
         prog=command + tool,
         description=description,
-        # Examples are lines that begin with the tool's name.
+        # Lines that begin with the tool's name are examples. They get the prefix.
         epilog=epilog.replace(f"\n  {tool} ", f"\n  {command}{tool} "),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -43,9 +43,9 @@ def parser(tool: str, description: str, epilog: str = "") -> argparse.ArgumentPa
 
 
 def run(tool: str, main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Runs a tool's main with the command line and exits with its exit code.
+    """Runs a tool's main() with the command line and exits with its exit code. Turns exceptions into one-line errors.
 
-    `bazel run` starts tools elsewhere and says in BUILD_WORKING_DIRECTORY where the user stands.
+    `bazel run` starts tools in another directory. BUILD_WORKING_DIRECTORY then holds the user's directory.
     """
     code: int | None = None
     try:
@@ -59,7 +59,7 @@ def run(tool: str, main: Callable[[Sequence[str]], int]) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        # Whoever read the output has enough. What was found out stays true.
+        # The reader of the output has closed it. An exit code that main() returned before stays valid.
         code = 128 + signal.SIGPIPE if code is None else code
         _discard_output()
     except (OSError, MemoryError) as error:
@@ -73,7 +73,7 @@ def run(tool: str, main: Callable[[Sequence[str]], int]) -> NoReturn:
 
 
 def _prepare_streams() -> None:
-    """Has output go nowhere where there is none, and characters that a terminal cannot show be escaped."""
+    """Replaces missing output streams by os.devnull. Makes streams escape characters that they cannot encode."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (as long as the process)
     if sys.stderr is None:
@@ -84,13 +84,13 @@ def _prepare_streams() -> None:
 
 
 def _fail(tool: str, message: str) -> int:
-    # One line, whatever names from a file the message holds.
+    # Names from a model file may contain line breaks. The message must be one line.
     print(f"{tool}: {' '.join(message.split())}", file=sys.stderr)
     return EXIT_BAD_INPUT
 
 
 def _discard_output() -> None:
-    """Keeps the interpreter from writing at its exit to an output that fails."""
+    """Redirects stdout to os.devnull, so that flushing it at exit cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -103,7 +103,7 @@ def check_distinct(outputs: Sequence[str | os.PathLike[str] | None]) -> None:
 
 
 def progress(description: str) -> Callable[[Sequence[_T]], Iterable[_T]]:
-    """A wrapper of sequences that shows a bar on a terminal's stderr while they are worked through."""
+    """Returns a wrapper of sequences that shows a progress bar on stderr during iteration, if stderr is a terminal."""
 
     def track(items: Sequence[_T]) -> Iterable[_T]:
         if not sys.stderr.isatty():

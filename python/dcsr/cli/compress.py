@@ -124,7 +124,7 @@ def main(argv: Sequence[str]) -> int:
         progress=common.progress("packing"),
     )
 
-    # The model takes its place last: once it is there, all other outputs are.
+    # The model is renamed last. If it exists, all other outputs exist too.
     with tflite.replacing(arguments.output) as temporary:
         temporary.write_bytes(result.model)
         _write_extras(arguments, result)
@@ -182,7 +182,7 @@ def _write_extras(arguments: argparse.Namespace, result: dcsr.Result) -> None:
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
-    """Raises ModelError if two outputs have the same name, or that of the C++ source is none."""
+    """Raises ModelError if two outputs are the same file, or if the suffix of the C++ source is not known."""
     if arguments.cc and Path(arguments.cc).suffix not in cc_array.SUFFIXES:
         raise ModelError(f"{arguments.cc}: expected a name ending in {', '.join(cc_array.SUFFIXES)}")
     header = Path(arguments.cc).with_suffix(".h") if arguments.cc else None
@@ -192,7 +192,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 
 
 def _note_slow_layers(result: dcsr.Result) -> None:
-    """Prints a note about packed layers that are estimated to be slower than dense."""
+    """Prints a note if packed layers are slower than dense by the estimate."""
     slow: list[tuple[str, int, int]] = []
     for row in result.layers:
         now, before = row.estimated_instructions, row.dense_instructions
@@ -211,7 +211,7 @@ def _note_slow_layers(result: dcsr.Result) -> None:
 
 
 def _warn_of_little_scratch(result: dcsr.Result) -> None:
-    """Prints a warning if scratch is too small for the core's own kernel of some layers."""
+    """Prints a warning if layers have too little scratch for the core's own kernel."""
     needed = [
         cost.least_scratch(result.cpu, decision.candidate.packed, decision.candidate.shape)
         for decision in result.decisions
@@ -226,7 +226,7 @@ def _warn_of_little_scratch(result: dcsr.Result) -> None:
 
 
 def _write_matrices(directory: Path, decisions: Sequence[Decision]) -> None:
-    """Writes one .npy for each matrix, named after its place and tensor."""
+    """Writes each matrix as an .npy file. The name holds the subgraph, the operator and the layer's name."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""decompress: gives back the dense model."""
+"""decompress: restores the dense model."""
 
 from __future__ import annotations
 

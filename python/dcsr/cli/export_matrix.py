@@ -1,4 +1,4 @@
-"""export_matrix: a weight matrix as C arrays, for tests of kernels."""
+"""export_matrix: writes a weight matrix as C arrays, for tests of kernels."""
 
 from __future__ import annotations
 
@@ -49,12 +49,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def header(matrix: NDArray[Any], name: str, seed: int) -> str:
-    """The text of the header.
+    """Returns the text of a C header with a matrix, its streams, an input and the product.
+
+    An int8 matrix also gets a packed FULLY_CONNECTED layer and its output.
 
     Args:
       matrix: int8 or int16 [rows, cols].
-      name: from which the names in the header are made.
-      seed: of the input, and of bias and zero points.
+      name: prefix of all names in the header; converted to a C identifier.
+      seed: seed of the random input, bias and zero points.
 
     Raises:
       ValueError: if the matrix cannot be encoded.
@@ -89,7 +91,7 @@ def header(matrix: NDArray[Any], name: str, seed: int) -> str:
         *(f"enum {{ {prefix}_{key} = {size} }};\n" for key, size in sizes.items()),
     ]
     for key, array in arrays.items():
-        # C has no empty arrays.
+        # C does not allow empty arrays.
         content = array if array.size else np.zeros(1, array.dtype)
         parts.append(
             f"\nstatic const {array.dtype.name}_t {prefix}_{key}[]"
@@ -101,7 +103,7 @@ def header(matrix: NDArray[Any], name: str, seed: int) -> str:
 def _layer(
     matrix: NDArray[Any], streams: encodings.Streams, product: NDArray[Any], rng: np.random.Generator
 ) -> packing.PackedLayer:
-    """A FULLY_CONNECTED layer whose outputs use the whole int8 range and clamp at times."""
+    """Returns a FULLY_CONNECTED layer whose outputs use the whole int8 range and are sometimes clamped."""
     input_zero, output_zero = (int(z) for z in rng.integers(-128, 128, 2))
     bias = np.asarray(rng.integers(-1000, 1000, matrix.shape[0]))
     largest = max(1, int(np.abs(product).max()))

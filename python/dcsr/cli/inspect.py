@@ -1,4 +1,4 @@
-"""inspect: prints the per-layer table of any .tflite model."""
+"""inspect: prints the table of layers of any .tflite model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""dcsr: the command-line tools as one command, for an installed package."""
+"""dcsr: all command-line tools as one command, for the installed package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import NoReturn
 import dcsr
 from dcsr.cli import common
 
-# Each is a module beside this one, loaded when it is called: `verify` needs the interpreter, the others do not.
+# Each tool is a module of this folder. It is imported only when it is called, because only `verify` needs the
+# interpreter.
 _TOOLS = {
     "prune": "make a dense int8 .tflite model sparse, without training",
     "compress": "pack the sparse layers of a .tflite model",

@@ -1,4 +1,4 @@
-"""matrix_metrics: how many bytes a weight matrix takes in each storage scheme."""
+"""matrix_metrics: prints the bytes of a weight matrix in each storage scheme."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from dcsr import model as tflite
 from dcsr.cli import common
 
 _DESCRIPTION = """\
-Prints the bytes that a weight matrix takes dense, as CSR, BCSR (2x2), PSR, RLE, offset8, bitmap, Rice, zlib and dCSR,
-with dCSR's parts, and the entropy bounds. The definitions are in dcsr/metrics.py."""
+Prints the bytes that a weight matrix takes dense, as CSR, BCSR (2x2) and PSR, in every encoding, with zlib and as dCSR
+with its parts, and the entropy bounds. The definitions are in dcsr/metrics.py."""
 
 _EPILOG = """\
 example:
@@ -60,10 +60,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def load_matrix(path: str) -> NDArray[Any]:
-    """The int8 or int16 matrix in a .npy file; more than two dimensions are taken as [rows, rest].
+    """Reads an int8 or int16 matrix from a .npy file. Arrays of more dimensions are reshaped to [rows, rest].
 
     Raises:
-      ModelError: if the file holds no such matrix.
+      ModelError: if the file cannot be read or does not hold such a matrix.
     """
     try:
         matrix = np.load(path, allow_pickle=False)

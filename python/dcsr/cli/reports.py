@@ -1,4 +1,4 @@
-"""The reports of compress and inspect: their options, and writing them."""
+"""The reports of compress and inspect: command-line options and output."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def write(
     arguments: argparse.Namespace, rows: Sequence[Row], models: dict[str, bytes], objective: str | None = None
 ) -> None:
-    """Writes what --report and --json ask for, with the arena that the interpreter measures.
+    """Writes the outputs of --report and --json. Measures the arena of the models in the interpreter.
 
     Args:
-      arguments: of a parser with add_arguments, and `model`, path of the input.
+      arguments: the options of add_arguments, and `model`, the path of the input.
       rows: the layers.
-      models: the files' content by what they are called in JSON: `_before` and `_after`, or just the one as "".
-      objective: of compress.
+      models: {suffix of keys in the JSON: content of the model}; the suffixes are `_before` and `_after`, or "" for a
+        single model.
+      objective: objective of compress; None for inspect.
 
     Raises:
-      ModelError: if a file cannot be read or written.
+      ModelError: if a file cannot be read or written, or if --comparison was given without --report.
     """
     if arguments.comparison and not arguments.report:
         raise ModelError(f"{arguments.comparison}: --comparison is for --report")
@@ -75,8 +76,8 @@ def write(
 
 
 def _arena_bytes(data: bytes) -> int | None:
-    """What the model uses of its arena; None, and a line on stderr, if the interpreter does not say."""
-    # Takes a while to import, and needs a library that is built for it.
+    """Returns the bytes of arena that the model uses. If it cannot be loaded, prints a line and returns None."""
+    # Imported here because it is slow to import and needs a compiled library.
     from dcsr import runtime
 
     try:
@@ -87,7 +88,7 @@ def _arena_bytes(data: bytes) -> int | None:
 
 
 def _comparison(path: str, model: str) -> list[dict[str, Any]]:
-    """The entry of a model in the file of benchmarks/tflm_compression."""
+    """Returns the entry of a model from a file that benchmarks/tflm_compression wrote."""
     try:
         entries: dict[str, list[dict[str, Any]]] = {
             entry["model"]: entry["ways"] for entry in json.loads(tflite.read_bytes(path))

@@ -23,7 +23,7 @@ exit status: 0 all outputs are identical, 1 one differs (printed with its place)
 
 
 def positive_integer(value: str) -> int:
-    """An argument of at least 1; argparse names it by this function."""
+    """Parses an argument of at least 1. argparse prints the function's name in error messages."""
     number = int(value)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{value} is not positive")
@@ -31,7 +31,7 @@ def positive_integer(value: str) -> int:
 
 
 def natural_number(value: str) -> int:
-    """An argument of at least 0."""
+    """Parses an argument of at least 0."""
     number = int(value)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")

@@ -1,10 +1,11 @@
 """Encodings of sparse matrices, one module each.
 
-Every module has NAME, CODE (its number in docs/format.md), encode(matrix) and decode(streams). Modules that store
-exactly the nonzeros may also have position_nbytes(matrix): the bytes of all streams except the values.
+Every module has NAME, CODE (its number in docs/format.md), LAYOUT, encode(matrix) and decode(streams). Modules that
+store no row lengths have row_lengths(streams). Modules that store exactly the nonzeros may have
+position_nbytes(matrix): the bytes of all streams except the values.
 
-To add an encoding: write the module, list it in `_MODULES` and describe it in docs/format.md. `VARIANTS` names the
-encodings whose parameter is fixed. Value coding is independent of the encoding: `huffman` works with all of them.
+To add an encoding, follow docs/extending.md; here it is listed in `_MODULES`. `VARIANTS` names the encodings whose
+parameter is fixed. Value coding is independent of the encoding: `huffman` works with all of them.
 """
 
 from __future__ import annotations
@@ -157,9 +158,8 @@ def row_lengths(streams: Streams) -> np.ndarray:
     """Stored elements of each row, int64 [rows], including fillers. Derived if the encoding does not store them."""
     if streams.row_lengths is not None:
         return streams.row_lengths.astype(np.int64)
-    if streams.encoding == bitmap.NAME:
-        return bitmap.row_lengths(streams)
-    return np.full(streams.rows, streams.cols, np.int64)
+    lengths: np.ndarray = REGISTRY[streams.encoding].row_lengths(streams)
+    return lengths
 
 
 def nbytes(matrix: np.ndarray, scheme: str) -> int:

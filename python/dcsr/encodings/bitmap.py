@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcsr.encodings.streams import Streams, check_matrix
+from dcsr.encodings.streams import NO_LENGTHS, Layout, Streams, check_matrix
 
 NAME = "bitmap"
 CODE = 5
+LAYOUT = Layout(("index",), row_lengths=NO_LENGTHS)
 
 
 def encode(matrix: np.ndarray) -> Streams:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from dcsr.encodings.streams import (
+    Layout,
     Streams,
     check_matrix,
     check_row_lengths,
@@ -21,6 +22,7 @@ from dcsr.encodings.streams import (
 
 NAME = "dcsr"
 CODE = 1
+LAYOUT = Layout(("index", "delta", "plane"), has_parameter=True)
 
 LANES = 16
 WIDTHS = (4, 8)  # bits of a delta in the delta stream; higher bits are in planes

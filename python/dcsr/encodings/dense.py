@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcsr.encodings.streams import Streams, check_matrix
+from dcsr.encodings.streams import NO_LENGTHS, Layout, Streams, check_matrix
 
 NAME = "dense"
 CODE = 0
+LAYOUT = Layout((), row_lengths=NO_LENGTHS, has_fillers=True)
 
 
 def encode(matrix: np.ndarray) -> Streams:
@@ -18,6 +19,11 @@ def encode(matrix: np.ndarray) -> Streams:
     """
     matrix = check_matrix(matrix)
     return Streams(NAME, *matrix.shape, values=matrix.reshape(-1))
+
+
+def row_lengths(streams: Streams) -> np.ndarray:
+    """Elements of each row, int64 [rows]: all."""
+    return np.full(streams.rows, streams.cols, np.int64)
 
 
 def decode(streams: Streams) -> np.ndarray:

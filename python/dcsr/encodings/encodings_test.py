@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from dcsr import encodings, metrics
 from dcsr.encodings import bits, dcsr, huffman, rice
+from dcsr.encodings.streams import LENGTH_BITS, LENGTH_BYTES
 from dcsr.testing.models import sparse_matrix
 
 NAMES = sorted([*encodings.REGISTRY, *encodings.VARIANTS])
 SCHEMES = sorted(encodings.SCHEMES)
 SPARSE = [name for name in NAMES if name != "dense"]
-WITH_LENGTH_BYTES = ["dcsr", "rle"]
+WITH_LENGTH_BYTES = [name for name, module in encodings.REGISTRY.items() if module.LAYOUT.row_lengths == LENGTH_BYTES]
 
 # rows, cols, sparsity
 SHAPES = [
@@ -188,13 +189,26 @@ def test_offset8_cuts_groups_that_span_more_than_255_columns():
 def test_row_lengths_are_those_of_the_matrix_and_its_fillers(name):
     matrix = sparse_matrix(np.random.default_rng(1), 20, 43, 0.8)
     matrix[[0, 7]] = 0
-    lengths = encodings.row_lengths(encodings.encode(matrix, name))
-    expected = np.full(20, 43) if name.startswith("dense") else np.count_nonzero(matrix, axis=1)
-    if name.startswith(("offset8", "rle")):
-        assert np.all(lengths >= expected) and np.all((lengths == 0) == (expected == 0))
-        expected[:] = lengths
-    assert lengths.tolist() == expected.tolist()
-    assert lengths.sum() == len(encodings.encode(matrix, name).values)
+    streams = encodings.encode(matrix, name)
+    lengths = encodings.row_lengths(streams)
+    nonzeros = np.count_nonzero(matrix, axis=1)
+    if streams.encoding == "dense":
+        assert lengths.tolist() == [43] * 20
+    elif encodings.REGISTRY[streams.encoding].LAYOUT.has_fillers:
+        assert np.all(lengths >= nonzeros) and np.all((lengths == 0) == (nonzeros == 0))
+    else:
+        assert lengths.tolist() == nonzeros.tolist()
+    assert lengths.sum() == len(streams.values)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_streams_are_those_of_the_layout(name):
+    streams = encodings.encode(sparse_matrix(np.random.default_rng(2), 20, 3000, 0.99), name)
+    layout = encodings.REGISTRY[streams.encoding].LAYOUT
+    assert [part for part in ("index", "delta", "plane") if getattr(streams, part)] == list(layout.positions)
+    assert bool(streams.row_length_bytes) == (layout.row_lengths == LENGTH_BYTES)
+    assert bool(streams.row_length_bits) == (layout.row_lengths == LENGTH_BITS)
+    assert bool(streams.index_parameter) == layout.has_parameter
 
 
 @pytest.mark.parametrize("gap,bridges", [(65535, 0), (65536, 1), (131070, 1), (131071, 2)])
@@ -472,10 +486,9 @@ def test_damaged_streams_are_refused_or_decode_within_the_matrix(seed, name, str
     assert matrix.shape == (6, 400)
 
 
-def test_registry_names_and_codes_are_those_of_the_format():
-    codes = {name: module.CODE for name, module in encodings.REGISTRY.items()}
-    assert codes == {"dense": 0, "dcsr": 1, "rle": 2, "offset8": 3, "rice": 4, "bitmap": 5}
-    for name, code in codes.items():
-        assert encodings.by_code(code).NAME == name
+def test_codes_of_the_registry_are_different():
+    """tests:format_py_test compares them with the document."""
+    for name, module in encodings.REGISTRY.items():
+        assert encodings.by_code(module.CODE).NAME == name
     with pytest.raises(ValueError):
         encodings.by_code(200)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from dcsr.encodings.streams import (
+    Layout,
     Streams,
     check_columns,
     check_matrix,
@@ -18,6 +19,7 @@ from dcsr.encodings.streams import (
 
 NAME = "offset8"
 CODE = 3
+LAYOUT = Layout(("index", "delta"), has_fillers=True)
 
 LANES = 16
 

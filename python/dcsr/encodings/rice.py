@@ -8,6 +8,8 @@ import numpy as np
 
 from dcsr.encodings import bits
 from dcsr.encodings.streams import (
+    LENGTH_BITS,
+    Layout,
     Streams,
     check_matrix,
     check_row_lengths,
@@ -19,6 +21,7 @@ from dcsr.encodings.streams import (
 
 NAME = "rice"
 CODE = 4
+LAYOUT = Layout(("index", "delta"), row_lengths=LENGTH_BITS, has_parameter=True)
 
 PARAMETERS = range(1, 33)
 _USUAL_PARAMETER = 15  # best for random positions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dcsr.encodings.streams import (
+    Layout,
     Streams,
     check_matrix,
     check_row_lengths,
@@ -18,6 +19,7 @@ from dcsr.encodings.streams import (
 
 NAME = "rle"
 CODE = 2
+LAYOUT = Layout(("index",), has_fillers=True)
 
 _MAX_GAP = 15
 

@@ -14,11 +14,33 @@ MAX_ROWS = 1 << 20
 MAX_COLS = (1 << 18) - 1
 MAX_WEIGHTS = (1 << 31) - 1
 
+# How an encoding stores row lengths: 1, 2 or 4 bytes each, packed bits, or not at all.
+LENGTH_BYTES = "bytes"
+LENGTH_BITS = "bits"
+NO_LENGTHS = "none"
+
 PLAIN = "plain"
 HUFFMAN = "huffman"
 
 # Matrix elements per block of rows. Encoding block by block bounds the memory of the index arrays.
 _BLOCK_ELEMENTS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What an encoding stores besides the values. Every module of an encoding has one as LAYOUT.
+
+    Attributes:
+      positions: the position streams that it uses, of index, delta and plane.
+      row_lengths: LENGTH_BYTES, LENGTH_BITS or NO_LENGTHS.
+      has_parameter: whether index_parameter may be other than 0.
+      has_fillers: whether elements may be zeros.
+    """
+
+    positions: tuple[str, ...]
+    row_lengths: str = LENGTH_BYTES
+    has_parameter: bool = False
+    has_fillers: bool = False
 
 
 @dataclass(frozen=True)

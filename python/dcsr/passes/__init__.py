@@ -1,12 +1,12 @@
-"""Passes: each takes a model and gives a model with the same outputs, and says what it did.
+"""Passes: each returns a changed copy of a model, with the same outputs, and a list of its changes.
 
 Modules:
-  densify: TFLite's own sparse tensors to dense ones. Cannot be undone.
-  pack: layers to custom operators with packed weights. `record.restore` undoes it.
-  strip: leaves out everything that running the model does not need. Cannot be undone.
-  record: the record that pack leaves in the model, and `restore`, which undoes pack.
+  densify: expands sparse tensors of TFLite's own format. Cannot be undone.
+  pack: replaces layers by custom operators with packed weights. `record.restore` undoes it.
+  strip: removes everything that inference does not need. Cannot be undone.
+  record: the record that pack stores in the model, and `restore`, which undoes pack.
 
-A pass copies the model that it is given. It carries out decisions and makes none: `planning` decides.
+A pass never changes its input. It carries out decisions, and `planning` makes them.
 
 May import: graph, planning, layers, packing, custom_ops and model. Never cli, api or compressing.
 """
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Done:
-    """What a pass did.
+    """The changes that a pass made.
 
     Attributes:
-      name: of the pass.
-      changes: a line for each thing that it changed; empty if it changed nothing.
-      can_be_undone: whether `decompress` gives back the model from before the pass.
+      name: name of the pass.
+      changes: one line for each change; empty if the pass changed nothing.
+      can_be_undone: whether `decompress` undoes the pass.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""Expands TFLite's own sparse tensors and removes the DENSIFY operators that read them. Cannot be undone.
+"""Expands sparse tensors of TFLite's own format and removes the DENSIFY operators that read them. Cannot be undone.
 
-The converter's EXPERIMENTAL_SPARSITY stores pruned weights in a hierarchy of dense and compressed (CSR) dimensions,
-optionally blocked, and puts a DENSIFY in front of each layer. TFLM has no such operator. The format is defined by
-SparsityParameters in schema.fbs and by FormatConverter in
+The converter's option EXPERIMENTAL_SPARSITY stores pruned weights as a hierarchy of dense and compressed (CSR)
+dimensions, optionally in blocks, and inserts a DENSIFY operator before each layer. TFLM does not have that operator.
+Sources of the format: SparsityParameters in schema.fbs, and FormatConverter in
 tensorflow/lite/kernels/internal/utils/sparsity_format_converter.cc.
 """
 
@@ -21,7 +21,7 @@ from dcsr.passes import Done
 from dcsr.schema import enum_name, schema
 
 _DENSIFY = schema.BuiltinOperator.DENSIFY
-_MAX_ELEMENTS = (1 << 31) - 1  # of a tensor of a model that fits in a file
+_MAX_ELEMENTS = (1 << 31) - 1  # a larger int8 tensor would not fit in a flatbuffer
 
 
 def is_sparse(model: schema.ModelT) -> bool:
@@ -32,17 +32,17 @@ def is_sparse(model: schema.ModelT) -> bool:
 
 
 def densify(model: schema.ModelT, name: str) -> tuple[schema.ModelT, Done]:
-    """The dense equivalent of a model.
+    """Returns the dense equivalent of a model.
 
-    Sparse tensors become constants with all their elements. DENSIFY operators, their outputs and their operator code
-    are removed; operators that read an output read the constant.
+    Replaces sparse tensors by constants with all elements. Removes the DENSIFY operators, their outputs and their
+    operator code. Operators that read such an output then read the constant.
 
     Args:
-      model: is not changed.
-      name: of the model, for error messages.
+      model: the model; it is not changed.
+      name: name of the model in error messages.
 
     Returns:
-      (the dense model, what was done).
+      (the dense model, the changes).
 
     Raises:
       ModelError: if a sparse tensor is not int8 or its parameters are damaged, or a DENSIFY has an unusual form.
@@ -57,10 +57,18 @@ def densify(model: schema.ModelT, name: str) -> tuple[schema.ModelT, Done]:
 
 
 def expand(sparsity: schema.SparsityParametersT, shape: tuple[int, ...], values: NDArray[np.int8]) -> NDArray[np.int8]:
-    """The tensor [*shape] whose stored elements are `values` [stored], in order of the traversal.
+    """Expands a sparse tensor.
+
+    Args:
+      sparsity: TFLite's parameters of the tensor.
+      shape: shape of the dense tensor.
+      values: stored elements [stored], in the order of the traversal.
+
+    Returns:
+      The dense tensor [*shape], of the type of `values`.
 
     Raises:
-      ValueError: if the parameters are not those of such a tensor.
+      ValueError: if the parameters are damaged, or do not fit the shape or the number of values.
     """
     order = indices(sparsity.traversalOrder)
     blocked = indices(sparsity.blockMap)
@@ -80,7 +88,7 @@ def expand(sparsity: schema.SparsityParametersT, shape: tuple[int, ...], values:
         raise ValueError(f"{len(levels)} dimensions described, not {dimensions}")
 
     sizes, strides = _levels(shape, order, blocked, levels)
-    # One entry for each node of the tree that has been walked so far: its place in the dense tensor.
+    # The offset in the dense tensor of each node at the current level of the tree.
     places = np.zeros(1, np.int64)
     for number, (level, size, stride) in enumerate(zip(levels, sizes, strides, strict=True)):
         if level.format == schema.DimensionType.DENSE:
@@ -104,7 +112,7 @@ def expand(sparsity: schema.SparsityParametersT, shape: tuple[int, ...], values:
 def _levels(
     shape: tuple[int, ...], order: list[int], blocked: list[int], levels: list[schema.DimensionMetadataT]
 ) -> tuple[list[int], list[int]]:
-    """Size of each level of the traversal, and the distance of its neighbours in the dense tensor.
+    """Returns (size, stride in the dense tensor) of each level of the traversal, as two lists.
 
     Raises:
       ValueError: if a block does not divide its dimension.
@@ -132,10 +140,19 @@ def _levels(
 def _csr(
     level: schema.DimensionMetadataT, number: int, nodes: int, size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Children of each of `nodes` nodes, and the index of every child in a dimension of that size.
+    """Reads a compressed level of the traversal.
+
+    Args:
+      level: segments and indices of the level.
+      number: position of the level in the traversal, for error messages.
+      nodes: number of nodes of the level above.
+      size: number of positions in this dimension.
+
+    Returns:
+      (number of children of each node, int64 [nodes]; index of each child in the dimension, int64 [children]).
 
     Raises:
-      ValueError: if they do not fit.
+      ValueError: if the segments or indices are out of range or not in order.
     """
     segments, children = (
         np.asarray([] if table is None or table.values is None else table.values, np.int64)
@@ -157,9 +174,9 @@ def _csr(
 
 
 def _expand_tensors(graph: Graph, name: str) -> list[str]:
-    """Gives each sparse tensor a buffer with all its elements; returns a line for each."""
+    """Gives each sparse tensor a buffer with all its elements. Returns a line for each tensor."""
     model = graph.model
-    contents: dict[int, bytes] = {}  # by id of the tensor
+    contents: dict[int, bytes] = {}  # {id of the tensor: all its elements}
     expanded = []
     for s, subgraph in enumerate(model.subgraphs):
         for t, tensor in enumerate(subgraph.tensors or []):
@@ -168,7 +185,7 @@ def _expand_tensors(graph: Graph, name: str) -> list[str]:
                 expanded.append(f"{_place(s, t, tensor)}: expanded to {len(contents[id(tensor)]):,} bytes")
     for buffer, tensors in graph.tensors_by_buffer().items():
         sparse = [tensor for tensor in tensors if tensor.sparsity is not None]
-        # The buffer takes the elements itself unless another tensor reads something else from it.
+        # Reuse the buffer, unless another tensor needs other content in it.
         alone = len(sparse) == len(tensors) and len({contents[id(tensor)] for tensor in sparse}) == 1
         places = {contents[id(sparse[0])]: buffer} if alone else {}
         if alone:
@@ -202,7 +219,7 @@ def _place(subgraph: int, index: int, tensor: schema.TensorT) -> str:
 
 
 def _remove_operators(graph: Graph, s: int, name: str) -> dict[int, int]:
-    """Removes the DENSIFY operators of a subgraph; returns the constant that replaces the output of each."""
+    """Removes the DENSIFY operators of a subgraph. Returns {output of a DENSIFY: constant that replaces it}."""
     model, subgraph = graph.model, graph.model.subgraphs[s]
     tensors = subgraph.tensors or []
     constant_of: dict[int, int] = {}
@@ -233,7 +250,7 @@ def _remove_operators(graph: Graph, s: int, name: str) -> dict[int, int]:
 
 
 def _same_quantization(output: schema.TensorT, constant: schema.TensorT) -> bool:
-    """Whether both have the same; a converter may give it to the constant alone."""
+    """Whether both have the same quantisation, or the output has none: a converter may set only the constant's."""
     if output.quantization is None:
         return True
     if constant.quantization is None:

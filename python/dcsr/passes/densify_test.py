@@ -1,4 +1,4 @@
-"""TFLite's own sparse tensors to dense ones. Outputs of such models are tested in //tests."""
+"""Tests the expansion of TFLite's own sparse tensors. //tests compares the outputs of such models."""
 
 import copy
 
@@ -90,7 +90,7 @@ def test_model_becomes_its_dense_equivalent(make, direct):
     layout = SparseLayout(csr=(3,)) if make is conv_model else SparseLayout()
     sparse = with_sparse_weights(dense, layout)
     if direct:
-        # As TFLite's own sparse kernels take it: the operator reads the sparse tensor itself.
+        # TFLite's own sparse kernels need no DENSIFY: the operator reads the sparse tensor itself.
         graph = sparse.subgraphs[0]
         graph.operators = graph.operators[-1:]
         graph.operators[0].inputs[1] = 1

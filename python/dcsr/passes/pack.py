@@ -1,7 +1,7 @@
 """Replaces layers by custom operators with packed weights. `record.restore` undoes it.
 
-A packed layer takes the index of its weight tensor; bias tensors that nothing else uses are removed. Parts of the
-model that do not follow from the packed layers are recorded (record.py).
+A packed layer takes the tensor index of its weights. Unused bias tensors are removed. The parts of the model that
+cannot be derived from the packed layers are recorded (record.py).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from dcsr.schema import schema
 
 
 def pack(model: schema.ModelT, decisions: Sequence[Decision]) -> tuple[schema.ModelT, Done]:
-    """A copy of the model with the decisions carried out.
+    """Packs the layers for which a candidate was chosen.
 
     Args:
-      model: is not changed.
-      decisions: one for each layer; layers without a candidate stay as they are.
+      model: the model; it is not changed.
+      decisions: one for each layer. Layers without a candidate stay unchanged.
 
     Returns:
-      (the packed model, what was done).
+      (the packed model, the changes).
     """
     graph = Graph(copy.deepcopy(model))
     chosen = [(decision, decision.candidate) for decision in decisions if decision.candidate]
@@ -72,19 +72,19 @@ def _pack_subgraph(
     """Replaces the chosen operators of a subgraph.
 
     Args:
-      graph: changed, except for its lists of tensors.
-      s: the subgraph.
-      chosen: its layers that are packed.
-      blobs: index of the buffer of each packed layer so far; gets those of this subgraph.
-      recorder: gets everything that is replaced.
+      graph: the model; it is changed except for its lists of tensors.
+      s: index of the subgraph.
+      chosen: the layers of the subgraph to pack, each with its candidate.
+      blobs: {packed layer: index of its buffer}. Equal packed layers share a buffer, so this is extended.
+      recorder: records the replaced parts.
 
     Returns:
-      The changes to the tensors of the subgraph.
+      The changes to the subgraph's tensors, for Graph.change_tensors.
     """
     edit = TensorEdit()
     subgraph = graph.model.subgraphs[s]
     kept = _tensors_in_use(graph, s, {decision.layer.position for decision, _ in chosen})
-    packed_tensors: dict[int, int] = {}  # index of the tensor of each buffer in `blobs`
+    packed_tensors: dict[int, int] = {}  # {buffer of a packed layer: tensor of this subgraph}
     for decision, candidate in chosen:
         operator = subgraph.operators[decision.layer.position]
         recorder.operator(s, decision.layer.position, operator)
@@ -112,7 +112,7 @@ def _pack_subgraph(
 
 
 def _tensors_in_use(graph: Graph, s: int, packed: set[int]) -> set[int]:
-    """Tensors of a subgraph that are still used if the operators `packed` need their activations and outputs only."""
+    """Returns the tensors in use, if the operators at the positions `packed` use only their activations and outputs."""
     used = graph.ends(s)
     for position, operator in enumerate(graph.model.subgraphs[s].operators or []):
         inputs = indices(operator.inputs)
@@ -122,7 +122,7 @@ def _tensors_in_use(graph: Graph, s: int, packed: set[int]) -> set[int]:
 
 
 def _packed_tensor(weights: schema.TensorT, blob: bytes, buffer: int) -> schema.TensorT:
-    """The tensor of a packed layer, with the name of the weights."""
+    """Returns the tensor of a packed layer, int8 [bytes]. It takes the name of the weights."""
     return schema.TensorT(
         shape=np.array([len(blob)], np.int32), type=schema.TensorType.INT8, buffer=buffer, name=weights.name
     )

@@ -1,4 +1,4 @@
-"""Packing models made for each case, and the way back. Exact outputs are tested in //tests."""
+"""Tests packing and restoring of small models. //tests compares their outputs."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_single_layer(method, make, with_bias, per_channel):
     np.testing.assert_array_equal(encodings.decode(decision.packed.streams), matrix)
     code = "DCSR_CONV_2D" if make is conv_model else "DCSR_FULLY_CONNECTED"
     assert names(compressed) == [[code]]
-    # Activations, packed layer, output; the bias is gone with its buffer.
+    # Activations, packed layer, output. The bias and its buffer are removed.
     assert len(compressed.subgraphs[0].tensors) == 3
     assert len(tflite.serialize(compressed)) < len(tflite.serialize(model))
 
@@ -175,13 +175,13 @@ def test_operators_that_agree_in_all_share_a_packed_layer():
     assert all(decision.packed for decision in decisions)
     packed = {int(op.inputs[1]) for op in compressed.subgraphs[0].operators[:2]}
     assert len(packed) == 1
-    # the empty one, the packed layer, the record
+    # The empty buffer, the packed layer, the record.
     assert len(compressed.buffers) == 3
 
 
 @pytest.mark.parametrize("same_tensor", [True, False])
 def test_shared_weights_with_different_scales(same_tensor):
-    """Two packed layers of one matrix, as the requantisation differs; both replace the weights."""
+    """The requantisation differs, so one matrix gives two packed layers. Both replace the weights."""
     builder = Builder()
     matrix = sparse_matrix(rng(), 64, 64, 0.9)
     x = builder.tensor("x", (1, 64), scale=0.1, zero_point=3)

@@ -1,8 +1,9 @@
-"""The record of replaced operators and tensors, and the pass that restores them: it undoes pack.
+"""The record of replaced operators and tensors, and the pass `restore`, which undoes pack.
 
-Pack puts everything that does not follow from a packed layer in the metadata entry `dcsr_original`
-(docs/format.md#in-the-model-file): a small model, deflated, whose subgraphs hold the replaced tensors and operators.
-Bias values follow from the folded bias, weight scales from the requantisation multipliers, and bias scales from both.
+The metadata entry `dcsr_original` holds the record (docs/format.md#in-the-model-file): a small model, compressed with
+zlib, whose subgraphs contain the replaced tensors and operators. The record omits everything that can be derived from a
+packed layer. Bias values are derived from the folded bias, weight scales from the requantisation multipliers, and bias
+scales from the input and weight scales.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from dcsr.schema import schema
 
 RECORD_NAME = b"dcsr_original"
 RECORD_VERSION = 2
-_READABLE_VERSIONS = (1, 2)  # 1 lists no single scales
-_MAX_RECORD_BYTES = 1 << 28  # of an inflated record; a larger one is an attack, not a model
+_READABLE_VERSIONS = (1, 2)  # version 1 has either all scales of a tensor or none
+_MAX_RECORD_BYTES = 1 << 28  # size of the decompressed record; no real model has a larger one
 
 
 class Recorder:
-    """Collects the record of a model's replaced parts."""
+    """Collects the replaced parts of a model."""
 
     def __init__(self, subgraphs: int) -> None:
         def empty() -> schema.SubGraphT:
@@ -41,37 +42,37 @@ class Recorder:
         )
 
     def operator(self, subgraph: int, position: int, operator: schema.OperatorT) -> None:
-        """Records an operator as it is now."""
+        """Records the present state of an operator."""
         recorded = self._record.subgraphs[subgraph]
         recorded.operators.append(copy.copy(operator))
         recorded.outputs.append(position)
 
     def has_tensor(self, subgraph: int, index: int) -> bool:
-        """Whether a tensor is recorded already."""
+        """Whether the record contains a tensor."""
         return index in self._record.subgraphs[subgraph].inputs
 
     def tensor(self, subgraph: int, index: int, tensor: schema.TensorT) -> None:
-        """Records a tensor, unless it is recorded already."""
+        """Records a tensor, unless the record contains it."""
         if not self.has_tensor(subgraph, index):
             recorded = self._record.subgraphs[subgraph]
             recorded.inputs.append(index)
             recorded.tensors.append(tensor)
 
     def offline_plan(self, entry: schema.MetadataT, content: bytes) -> None:
-        """Records the content of an offline memory plan."""
+        """Records the original content of an offline memory plan."""
         self._record.metadata.append(schema.MetadataT(name=entry.name, buffer=len(self._record.buffers)))
         self._record.buffers.append(schema.BufferT(data=byte_vector(content)))
 
     def buffers(self) -> set[int]:
-        """Buffers of the recorded tensors."""
+        """Returns the buffers of the recorded tensors."""
         return {tensor.buffer for subgraph in self._record.subgraphs for tensor in subgraph.tensors}
 
     def removed_buffers(self, dropped: list[int]) -> None:
-        """Records the indices of buffers that the model no longer has."""
+        """Records the indices of removed buffers."""
         self._record.metadataBuffer = np.array(dropped, np.int32)
 
     def attach(self, graph: Graph) -> None:
-        """Puts the record in the model's metadata."""
+        """Stores the record in the model's metadata."""
         for subgraph in self._record.subgraphs:
             if subgraph.operators:
                 subgraph.inputs = np.array(subgraph.inputs, np.int32)
@@ -80,12 +81,12 @@ class Recorder:
 
 
 def bias_record(bias: schema.TensorT, activations: schema.TensorT, weights: schema.TensorT) -> schema.TensorT:
-    """The bias tensor of a layer, for the record."""
+    """Returns the form in which a layer's bias tensor is recorded."""
     return _without_derived(bias, layer_finder.derived_bias_scale(activations, weights))
 
 
 def weights_record(subgraph: schema.SubGraphT, layer: Layer, packed: packing.PackedLayer) -> schema.TensorT:
-    """The weight tensor of a layer, for the record; its name stays with the packed layer."""
+    """Returns the form in which a layer's weight tensor is recorded. The packed tensor keeps the name."""
     operator = layer.operator
     activations, weights = (subgraph.tensors[i] for i in operator.inputs[:2])
     output = subgraph.tensors[operator.outputs[0]]
@@ -95,12 +96,14 @@ def weights_record(subgraph: schema.SubGraphT, layer: Layer, packed: packing.Pac
 
 
 def _without_derived(tensor: schema.TensorT, derived_scale: NDArray[np.float32]) -> schema.TensorT:
-    """A copy of a constant tensor without the derived part of its quantisation, which isVariable marks.
+    """Copies a constant tensor without those parts of its quantisation that can be derived.
 
-    The derived part is a scale vector equal to `derived_scale` with zero points of 0. If single scales differ
-    (converters may round the scales of channels without nonzeros otherwise), the vector holds these, and 0 for all
-    others. Ranges (min and max) are dropped as well: nothing that runs a quantised model reads them, and they cost 8
-    bytes each.
+    If the shape of the scales is that of `derived_scale` and all zero points are 0, both vectors are omitted, and
+    isVariable marks the tensor. If some scales differ (a converter may round scales of channels without nonzeros
+    differently), the vector stays, with 0 in place of each derived scale. A tensor is copied as it is if a scale of 0
+    differs.
+
+    Ranges (min and max) are always omitted: no interpreter of quantised models reads them, and each takes 8 bytes.
     """
     tensor = copy.deepcopy(tensor)
     quantization = tensor.quantization
@@ -132,17 +135,17 @@ def _put_back_derived(tensor: schema.TensorT, derived_scale: NDArray[np.float32]
 
 
 def restore(model: schema.ModelT, name: str) -> tuple[schema.ModelT, Done]:
-    """The model from before pack.
+    """Undoes pack.
 
     Args:
-      model: a compressed model; is not changed.
-      name: of the model, for error messages.
+      model: a compressed model; it is not changed.
+      name: name of the model in error messages.
 
     Returns:
-      (the dense model, what was done).
+      (the dense model, the changes).
 
     Raises:
-      ModelError: if the model has no record, or is damaged.
+      ModelError: if the model has no record or is damaged.
     """
     model = copy.deepcopy(model)
     entries = [entry for entry in model.metadata or [] if entry.name == RECORD_NAME]
@@ -157,12 +160,12 @@ def restore(model: schema.ModelT, name: str) -> tuple[schema.ModelT, Done]:
         return tflite.parse(tflite.serialize(model), name), Done("restore", tuple(changes), can_be_undone=False)
     except ModelError:
         raise
-    except Exception as error:  # a damaged record may cause any
+    except Exception as error:  # a damaged record can raise any exception
         raise ModelError(f"{name}: the record of the original is damaged ({error})") from error
 
 
 def _restore(graph: Graph, record: schema.ModelT, entry: schema.MetadataT) -> list[str]:
-    """Undoes pack on the graph; returns a line for each restored operator."""
+    """Undoes pack on the graph. Returns a line for each restored operator."""
     model = graph.model
     if record.version not in _READABLE_VERSIONS:
         raise ValueError(f"it is of version {record.version}, this tool reads {RECORD_VERSION}")
@@ -176,7 +179,7 @@ def _restore(graph: Graph, record: schema.ModelT, entry: schema.MetadataT) -> li
         for s, recorded in enumerate(record.subgraphs)
         for position in indices(recorded.outputs)
     }
-    # Pack added the buffers of packed layers behind all others.
+    # pack() appended the buffers of packed layers after all other buffers.
     count = min(model.subgraphs[s].tensors[index].buffer for s, index in packed)
     graph.restore_buffers(count, set(indices(record.metadataBuffer)), skip=packed)
 
@@ -206,7 +209,7 @@ def _restore(graph: Graph, record: schema.ModelT, entry: schema.MetadataT) -> li
 def _restored_tensors(
     subgraph: schema.SubGraphT, recorded: schema.SubGraphT, operators: dict[int, schema.OperatorT]
 ) -> tuple[list[schema.TensorT], dict[int, int]]:
-    """(tensors of a subgraph as they were, former index of each present tensor that is among them)."""
+    """Returns (original tensors of a subgraph, {present index: original index})."""
     tensors = dict(zip(indices(recorded.inputs), recorded.tensors or [], strict=True))
     exchanged = {int(operator.inputs[1]) for operator in operators.values()}
     removed = set(tensors) - exchanged
@@ -232,7 +235,7 @@ def _restore_constants(
     operator: schema.OperatorT,
     layer: Layer,
 ) -> None:
-    """Fills the weights, and the bias if it is recorded, of a restored operator from its packed layer."""
+    """Restores weights, recorded bias and their quantisation of an operator from its packed layer."""
     assert layer.packed is not None and layer.matrix is not None
     activations, weights = (tensors[i] for i in operator.inputs[:2])
     bias, output = layer_finder.bias_index(operator), tensors[operator.outputs[0]]
@@ -246,15 +249,15 @@ def _restore_constants(
 
 
 def pack_record(record: schema.ModelT) -> bytes:
-    """The bytes of a record."""
+    """Serialises and compresses a record."""
     return zlib.compress(tflite.serialize(record), 9)
 
 
 def unpack_record(data: NDArray[np.uint8]) -> schema.ModelT:
-    """The record in `data`.
+    """Decompresses and parses a record.
 
     Raises:
-      ValueError, zlib.error: if there is none.
+      ValueError, zlib.error: if `data` is not a complete zlib stream, or if it is too large.
     """
     inflater = zlib.decompressobj()
     raw = inflater.decompress(bytes(data), _MAX_RECORD_BYTES)

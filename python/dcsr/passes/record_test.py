@@ -1,4 +1,4 @@
-"""The record of replaced parts, and restoring a model from it."""
+"""Tests the record of replaced parts, and the restored model."""
 
 import zlib
 
@@ -21,7 +21,7 @@ def record_of(compressed: schema.ModelT) -> bytes:
 
 
 def with_ranges(model: schema.ModelT) -> schema.ModelT:
-    """The model with min and max for all that is quantised, as older converters write them."""
+    """Adds min and max to all quantised tensors, like older converters."""
     for index, tensor in enumerate(model.subgraphs[0].tensors):
         if tensor.quantization is not None:
             values = np.random.default_rng(index).random(len(tensor.quantization.scale)).astype(np.float32)
@@ -32,7 +32,7 @@ def with_ranges(model: schema.ModelT) -> schema.ModelT:
 @pytest.mark.parametrize("make", [fully_connected_model, conv_model])
 @pytest.mark.parametrize("ranges", [True, False])
 def test_record_has_nothing_for_each_channel(make, ranges):
-    """Scales follow from the requantisation, bit for bit, and zero points are 0; ranges are dropped."""
+    """Scales are derived from the requantisation, bit for bit. Zero points are 0. Ranges are omitted."""
     model = make(rng(), sparse_matrix(rng(), 512, 512, 0.9), per_channel=True)
     x, weights, bias = model.subgraphs[0].tensors[:3]
     weights.quantization.scale = (10 ** rng().uniform(-6, 0, 512)).astype(np.float32)
@@ -43,20 +43,20 @@ def test_record_has_nothing_for_each_channel(make, ranges):
     assert len(record_of(compressed)) < 512
     back = compressing.decompress(through_bytes(compressed), "m")
     assert_same(without_ranges(original, decisions), back)
-    # Ranges of what is not replaced stay.
+    # Tensors that are not replaced keep their ranges.
     assert (back.subgraphs[0].tensors[0].quantization.min is not None) == ranges
 
 
 def test_scales_that_do_not_follow_from_the_requantisation_are_recorded():
     model = conv_model(rng(), sparse_matrix(rng(), 64, 128, 0.9), per_channel=True)
-    # TFLM takes such a scale for 0.
+    # The multiplier of such a small scale is 0.
     model.subgraphs[0].tensors[1].quantization.scale[3] = 1e-14
     compressed, decisions = round_trip(model)
     assert decisions[0].packed and decisions[0].packed.multiplier[3] == 0
 
 
 def test_single_scales_that_differ_do_not_cost_the_others():
-    """As a converter leaves them in channels without nonzeros: a bias scale that is off by one bit."""
+    """A converter may leave a bias scale that differs in one bit, in a channel without nonzeros."""
     model = conv_model(rng(), sparse_matrix(rng(), 512, 128, 0.9), per_channel=True)
     x, weights, bias = model.subgraphs[0].tensors[:3]
     weights.quantization.scale = (10 ** rng().uniform(-6, 0, 512)).astype(np.float32)
@@ -64,7 +64,7 @@ def test_single_scales_that_differ_do_not_cost_the_others():
     length = len(record_of(round_trip(model)[0]))
     bias.quantization.scale[7] = np.nextafter(bias.quantization.scale[7], np.float32(1))
     assert len(record_of(round_trip(model)[0])) < length + 64
-    bias.quantization.scale[8] = 0  # stands for itself nevertheless
+    bias.quantization.scale[8] = 0  # 0 marks a derived scale in the record, but this scale is really 0
     round_trip(model)
 
 

@@ -1,4 +1,4 @@
-"""Leaves out everything that TFLM does not read. Cannot be undone, and a stripped model cannot be decompressed."""
+"""Removes everything that TFLM does not read. Cannot be undone, and a stripped model cannot be decompressed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dcsr.schema import schema
 
 
 def strip(model: schema.ModelT) -> tuple[schema.ModelT, Done]:
-    """A copy of the model without names, signatures, metadata, attached files, ranges, and options of our operators.
+    """Removes names, signatures, metadata, attached files, ranges, and the options of dCSR's operators.
 
-    The offline memory plan stays. Zero points that are equal for all channels become one, which TFLM takes for all.
-    Of the empty buffers one stays.
+    The offline memory plan stays. If all channels have the same zero point, one is kept: TFLM uses it for all channels.
+    One empty buffer stays.
 
     Args:
-      model: is not changed.
+      model: the model; it is not changed.
 
     Returns:
-      (the stripped model, what was done).
+      (the stripped copy, the changes).
     """
     graph = Graph(copy.deepcopy(model))
     model = graph.model

@@ -1,4 +1,4 @@
-"""A stripped model has all that running it needs, and nothing else."""
+"""Tests that a stripped model has everything that inference needs, and nothing else."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_strip_leaves_what_running_the_model_needs():
     kept = stripped.buffers[stripped.metadata[0].buffer].data
     assert np.frombuffer(bytes(kept), np.int32).tolist() == [1, 0, 3, 0, -1, 1 << 14]
     assert graph.operators[0].customOptions is None
-    # The empty one, the packed layer, the plan of the arena.
+    # The empty buffer, the packed layer, the offline memory plan.
     assert len(stripped.buffers) == 3 and stripped.buffers[0].data is None
     with pytest.raises(tflite.ModelError, match="m: has no 'dcsr_original' metadata.*--strip"):
         compressing.decompress(stripped, "m")

@@ -1,12 +1,13 @@
-"""Decides the encoding and the scratch of each layer; changes no model.
+"""Decides the encoding and the scratch of each layer. Changes no model.
 
 Modules:
   settings: objectives, methods, and the settings of a plan.
-  workload: the size of the work that a layer does in its model.
-  cost: instructions and scratch of a packed layer on a core; cost_constants holds the fitted numbers.
+  workload: pixels, batches and products of a layer.
+  kernel_costs: kernel, scratch and counts of a layer, from the kernels' own C code.
+  cost: estimated instructions and exact scratch of a layer on a core. kernel_constants.json holds the fitted constants.
   candidates: the ways to encode a layer.
-  choice: picks one candidate for each layer, or none.
-  plan_file: plans as YAML files.
+  choice: chooses one candidate for each layer, or keeps the layer dense.
+  plan_file: reads and writes plans as YAML files.
 
 May import: graph, layers, packing, encodings, custom_ops and model. Never passes.
 """

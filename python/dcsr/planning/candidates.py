@@ -22,9 +22,9 @@ class Candidate:
     """A way to encode a layer.
 
     Attributes:
-      packed: the layer with its weights in that encoding.
-      shape: of the layer's input and output.
-      estimate: of its cost on the core that is planned for.
+      packed: the packed layer.
+      shape: size of the layer's input and output.
+      estimate: estimated cost on the core of the plan.
     """
 
     packed: PackedLayer
@@ -33,12 +33,16 @@ class Candidate:
 
     @cached_property
     def blob(self) -> bytes:
-        """The bytes of the packed layer."""
+        """The serialised packed layer."""
         return packing.pack(self.packed)
 
 
 def candidates(model: schema.ModelT, layer: Layer, settings: Settings) -> list[Candidate] | str:
-    """The ways to encode a layer, at least one; or the reason why it stays dense."""
+    """Encodes a layer in all ways that the settings allow.
+
+    Returns:
+      At least one candidate, or the reason why the layer stays dense.
+    """
     if layer.obstacle:
         return layer.obstacle
     matrix = layer.matrix
@@ -55,7 +59,7 @@ def candidates(model: schema.ModelT, layer: Layer, settings: Settings) -> list[C
     found: list[Candidate] = []
     names = encodings.candidates(None if override.method == AUTO else override.method)
     for streams in encodings.encode_all(matrix, names):
-        # Candidates differ in their streams only.
+        # Candidates differ only in their streams.
         if found:
             packed = dataclasses.replace(found[0].packed, streams=streams)
         else:
@@ -68,17 +72,17 @@ def candidates(model: schema.ModelT, layer: Layer, settings: Settings) -> list[C
 
 
 def size_and_time(candidate: Candidate) -> tuple[int, float]:
-    """(bytes of the streams, estimated instructions); without an estimate infinitely many."""
+    """Returns (bytes of the streams, estimated instructions), a key for sorting. Without an estimate: infinity."""
     instructions = candidate.estimate.instructions
     return candidate.packed.streams.nbytes, np.inf if instructions is None else instructions
 
 
 def time_and_size(candidate: Candidate) -> tuple[float, int]:
-    """(estimated instructions, bytes of the streams)."""
+    """Returns (estimated instructions, bytes of the streams), a key for sorting."""
     size, instructions = size_and_time(candidate)
     return instructions, size
 
 
 def _budget(override: Override) -> int:
-    """scratch_budget of the packed layer, in which 0 stands for the kernels' default."""
+    """Returns the scratch_budget of the packed layer. 0 means the kernels' default there, so 0 bytes become 1."""
     return 0 if override.scratch is None else max(override.scratch, 1)

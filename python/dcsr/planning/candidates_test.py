@@ -1,4 +1,4 @@
-"""The encodings that a layer can have, and settings that leave it none."""
+"""Tests which encodings a layer can have, and the settings that keep it dense."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Chooses one candidate for each layer, or none: objectives, the budget of `balanced`, and layers that save nothing."""
+"""Chooses one candidate for each layer by objective. Layers that would not get smaller stay dense."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dcsr.planning.candidates import Candidate, size_and_time, time_and_size
 from dcsr.planning.settings import Settings
 from dcsr.schema import schema
 
-# `balanced` may make an inference this much longer than with the fastest encodings, to make the model smaller.
+# Budget of `balanced`: the share by which an inference may take longer than with the fastest encodings.
 BALANCED_TOLERANCE = 0.1
 
 _SAVES_NOTHING = "would not get smaller"
@@ -30,9 +30,9 @@ class Decision:
 
     Attributes:
       layer: the layer.
-      candidate: how it is packed; None if it stays dense.
-      note: why it stays dense.
-      kept_instructions: rough count of its instructions if it stays dense; None if unknown.
+      candidate: the chosen encoding; None if the layer stays dense.
+      note: reason why the layer stays dense; empty if it is packed.
+      kept_instructions: rough count of the instructions of the dense layer; None if unknown.
     """
 
     layer: Layer
@@ -47,7 +47,7 @@ class Decision:
 
     @property
     def dense_instructions(self) -> int | None:
-        """Instructions of the dense product of the layer, packed or not; None if unknown."""
+        """Instructions of the layer's dense product, whether it is packed or not; None if unknown."""
         return self.candidate.estimate.dense_instructions if self.candidate else self.kept_instructions
 
 
@@ -58,18 +58,21 @@ def decide(
     settings: Settings,
     saves: Callable[[Sequence[Decision]], bool] | None,
 ) -> list[Decision]:
-    """The decision about each layer.
+    """Decides about each layer.
 
-    The objective chooses among the candidates. Where its choice saves nothing, the smallest candidates are tried, and
-    if these save nothing either, the layers stay dense. That holds for the layers that share weights, and then for the
-    whole file, in which a record and operator codes come on top of the packed layers.
+    The objective chooses among the candidates. If its choice does not save bytes, the smallest candidate is tried. If
+    that does not save bytes either, the layer stays dense. This is checked twice: for each group of layers that share
+    weights, and for the whole file, where the record and the operator codes add to the packed layers.
 
     Args:
       model: the model.
-      layers: its layers.
-      found: the candidates of each layer, or the reason why it stays dense.
+      layers: the layers of the model.
+      found: for each layer, its candidates or the reason why it stays dense.
       settings: the settings of the plan.
-      saves: whether the file gets smaller with these decisions; None if layers are packed even if they save nothing.
+      saves: tells whether decisions make the file smaller; None to pack layers even if they save nothing.
+
+    Returns:
+      One decision for each layer, in their order.
     """
     decisions = _by_objective(model, layers, found, settings)
 
@@ -106,7 +109,7 @@ def decide(
 def _by_objective(
     model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings
 ) -> list[Decision]:
-    """The choice of the objective, in which all layers with candidates are packed."""
+    """Returns the decisions of the objective alone. They pack every layer that has candidates."""
     dense = [workload.kept_instructions(model, layer, settings.cpu) for layer in layers]
     others = sum(time for time, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
     chosen = iter(choose([c for c in found if not isinstance(c, str)], settings.objective, others))
@@ -123,17 +126,22 @@ def _dense(decision: Decision, note: str) -> Decision:
 
 
 def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 0) -> list[Candidate]:
-    """The best candidate of each layer; each layer has at least one.
+    """Chooses one candidate for each layer.
 
-    `size` takes the smallest, `speed` those with the fewest estimated instructions, `balanced` makes all layers
-    together as small as they get while the whole inference takes at most BALANCED_TOLERANCE longer than with the
-    fastest. Between equals the other measure decides, then the order. Where there are candidates with an estimate,
-    `speed` and `balanced` look at no others.
+    `size` chooses the smallest, and `speed` the one with the fewest estimated instructions. `balanced` starts from
+    `speed` and exchanges candidates for smaller ones (_make_smaller). All layers share its budget: BALANCED_TOLERANCE
+    of the instructions of the whole inference with the fastest candidates.
+
+    Ties are broken by the other measure, then by the order of the candidates. If a layer has candidates with an
+    estimate, `speed` and `balanced` ignore its other candidates.
 
     Args:
-      layers: candidates of each layer.
+      layers: the candidates of each layer, at least one for each.
       objective: one of OBJECTIVES.
-      others: instructions that the model's other operators take.
+      others: instructions of the layers that stay dense.
+
+    Returns:
+      The chosen candidate of each layer.
     """
     if objective == "size":
         return [min(layer, key=size_and_time) for layer in layers]
@@ -149,14 +157,14 @@ def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 
 
 
 def _make_smaller(chosen: list[Candidate], layers: Sequence[Sequence[Candidate]], instructions: float) -> None:
-    """Takes smaller candidates in place of the chosen ones, for so many instructions more.
+    """Exchanges chosen candidates for smaller ones, in place, within a budget of additional instructions.
 
-    First come those that save most bytes for an instruction, until none fits into what is left. Of one layer alone that
-    ends with the smallest that fits.
+    Each step takes the exchange that saves the most bytes per additional instruction, until no exchange fits the rest
+    of the budget. For a single layer, the result is the smallest candidate within the budget.
     """
 
     def exchanges() -> Iterator[tuple[int, Candidate, int, float]]:
-        """Of what can be had: layer, candidate, bytes less, instructions more."""
+        """Yields (layer, candidate, bytes saved, instructions added) of each exchange within the budget."""
         for i, layer in enumerate(layers):
             for candidate in layer:
                 saved = size_and_time(chosen[i])[0] - size_and_time(candidate)[0]
@@ -179,7 +187,7 @@ def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:
 
 
 def _other_user(model: schema.ModelT, buffer: int, group: Sequence[Decision]) -> str | None:
-    """A user of the weights in `buffer` besides the group's operators; None if there is none."""
+    """Returns a user of the weights in `buffer` other than the group's operators, for a note; None without one."""
     graph = Graph(model)
     packed_ops = {(decision.layer.subgraph, decision.layer.position) for decision in group}
     for s, subgraph in enumerate(model.subgraphs):
@@ -195,12 +203,12 @@ def _other_user(model: schema.ModelT, buffer: int, group: Sequence[Decision]) ->
 
 
 def _group_saves(model: schema.ModelT, group: Sequence[Decision]) -> bool:
-    """Whether packed layers that share their weights take fewer bytes than the tensors that they replace."""
+    """Whether packed layers that share weights are smaller than the tensors that they replace."""
     return _stored_after(group) < _stored_before(model, group)
 
 
 def _stored_before(model: schema.ModelT, group: Sequence[Decision]) -> int:
-    """Bytes of weights, bias and their quantisation, with the shared weights counted once."""
+    """Returns the bytes of weights, bias and their quantisation. Shared weights count once."""
     matrix = group[0].layer.matrix
     assert matrix is not None
     total = matrix.nbytes
@@ -222,7 +230,7 @@ def _stored_before(model: schema.ModelT, group: Sequence[Decision]) -> int:
 
 
 def _stored_after(group: Sequence[Decision]) -> int:
-    """Bytes of packed layers and options."""
+    """Returns the bytes of the packed layers and of their operators' options. Equal packed layers count once."""
     packed = [(decision.layer, decision.candidate) for decision in group if decision.candidate]
     blobs = {candidate.blob for _, candidate in packed}
     options = sum(len(custom_ops.options(candidate.packed, layer.operator)) for layer, candidate in packed)

@@ -1,4 +1,4 @@
-"""Objectives, and layers that stay dense because packing them saves nothing or their weights are in use."""
+"""Tests the objectives, and layers that stay dense because they would not get smaller or share their weights."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def add(builder: Builder, x: int, y: int, shape) -> int:
 
 
 def candidates(*sizes_and_times: tuple[int, int | None]) -> list[Candidate]:
-    """Candidates of so many bytes and estimated instructions."""
+    """Returns one candidate for each (bytes, estimated instructions)."""
     found = []
     for size, instructions in sizes_and_times:
         streams = encodings.Streams("rle", 1, 1000, np.zeros(size, np.int8))
@@ -47,7 +47,7 @@ def candidates(*sizes_and_times: tuple[int, int | None]) -> list[Candidate]:
     ],
 )
 def test_objectives(costs, size, balanced, speed):
-    """Of a layer alone."""
+    """Checks the choices for a single layer."""
     found = candidates(*costs)
     for objective, expected in (("size", size), ("balanced", balanced), ("speed", speed)):
         [chosen] = choose([found], objective)
@@ -55,7 +55,7 @@ def test_objectives(costs, size, balanced, speed):
 
 
 def test_objectives_of_many_cost_tables():
-    """By definition, on random tables."""
+    """Checks the choices against the definitions of the objectives, on random tables."""
     rng = np.random.default_rng(0)
     for _ in range(200):
         costs = rng.integers(90, 120, (rng.integers(1, 6), 2)).tolist()
@@ -68,14 +68,14 @@ def test_objectives_of_many_cost_tables():
 
 
 def test_balanced_weighs_layers_and_other_operators_against_each_other():
-    """What a tenth of the whole time buys is spent where it saves most."""
+    """The budget of 10 % of the inference is spent where it saves the most bytes per instruction."""
     slow = candidates((1000, 10000), (700, 10800), (690, 11500))
     quick = candidates((1000, 100), (500, 900))
     sizes = {
         others: [c.packed.streams.nbytes for c in choose([slow, quick], "balanced", others)]
         for others in (0, 5900, 14000, 15000)
     }
-    # 800 instructions for 500 bytes, 800 for 300, 700 for 10.
+    # Exchanges: 500 bytes for 800 instructions, 300 bytes for 800, 10 bytes for 700.
     assert sizes == {0: [1000, 500], 5900: [700, 500], 14000: [690, 500], 15000: [690, 500]}
 
 
@@ -89,7 +89,7 @@ def test_balanced_keeps_to_the_tenth():
         time = [sum(c.estimate.instructions for c in chosen) + others for chosen in (fast, balanced)]
         assert time[0] <= time[1] <= 1.1 * time[0]
         for i, layer in enumerate(layers):
-            # Nothing smaller would have fitted.
+            # No smaller candidate fits the rest of the budget.
             left = 1.1 * time[0] - time[1] + balanced[i].estimate.instructions
             smaller = [c for c in layer if c.packed.streams.nbytes < balanced[i].packed.streams.nbytes]
             assert all(c.estimate.instructions > left for c in smaller)
@@ -106,7 +106,7 @@ def compress(model: schema.ModelT, **options) -> list[Decision]:
 
 
 def test_speed_leaves_dense_what_is_faster_so(tmp_path):
-    """Also a layer that would get smaller, unless it is told how to pack it."""
+    """With `speed`, a layer that is faster dense stays dense although it would get smaller. Methods override this."""
     builder = Builder()
     x = builder.tensor("x", (1, 128), scale=0.1)
     y = builder.fully_connected(x, sparse_matrix(np.random.default_rng(3), 64, 128, 0.9), (1, 64), name="small")
@@ -125,7 +125,7 @@ def test_speed_leaves_dense_what_is_faster_so(tmp_path):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_objectives_of_larger_filters_and_int16(objective):
-    """By definition, on the estimates of all encodings."""
+    """Checks the choices against the definitions of the objectives, on the estimates of all encodings."""
     rng = np.random.default_rng(4)
     builder = Builder()
     x = builder.tensor("x", (1, 12, 12, 32), scale=0.1)
@@ -183,7 +183,7 @@ def test_tiny_layers_stay():
 
 
 @pytest.mark.parametrize("rows,cols", [(16, 16), (24, 24), (32, 32), (40, 40), (64, 64)])
-@pytest.mark.parametrize("method", ["dcsr", "dcsr8", "offset8", "rle", "rice", "rice+huffman", "bitmap"])
+@pytest.mark.parametrize("method", encodings.METHODS)
 def test_files_never_grow(rows, cols, method):
     model = through_bytes(fully_connected_model(rng(), sparse_matrix(rng(), rows, cols, 0.9)))
     compressed, _ = round_trip(model, method=method)

@@ -1,10 +1,9 @@
-"""The cost of a packed layer on a Cortex-M: instructions, estimated, and bytes of scratch, exactly; and the cost of its
-dense product.
+"""The cost of a packed layer on a Cortex-M: estimated instructions, exact scratch, and the cost of its dense product.
 
-A kernel's instructions are a sum of counts (columns transposed, elements decoded, products made), each times a constant
-of the core. The counts come from the C code that the kernels plan with (kernel_costs.py). The constants are data:
-kernel_constants.json, written by benchmarks/fit_cost_model.py, and kept_constants.json for layers that stay dense. An
-M85 is emulated by an M55 and has its constants.
+The instructions of a kernel are a sum over counts (columns transposed, elements decoded, products computed), each
+multiplied by a constant of the core. The counts come from the C code with which the kernels plan (kernel_costs.py). The
+constants are data: benchmarks/fit_cost_model.py writes kernel_constants.json, and kept_constants.json is for layers
+that stay dense. The Cortex-M85 has the constants of the M55.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from dcsr.planning.kernel_costs import Counts, KernelCosts
 
 DEFAULT_CPU = "cortex-m55"
 
-# The class of each core, by its name in toolchains/cores.bzl.
+# The class of each core. The names are those of toolchains/cores.bzl.
 _CLASSES = {
     "cortex-m0plus": kernel_costs.ARMV6M,
     "cortex-m3": kernel_costs.ARMV7M,
@@ -44,8 +43,8 @@ class Shape:
     """The size of a layer's input and output.
 
     Attributes:
-      vectors: output pixels of a convolution, in all images, or batches of a FULLY_CONNECTED.
-      input_size, output_size: (height, width) of the images of a convolution; they matter with larger filters only.
+      vectors: output pixels of a convolution in all images of a batch; batches of a FULLY_CONNECTED.
+      input_size, output_size: (height, width) of a convolution in pixels; (1, 1) for a FULLY_CONNECTED.
     """
 
     vectors: int
@@ -58,11 +57,11 @@ class Estimate:
     """The cost of a packed layer on a core.
 
     Attributes:
-      instructions: None if the core has no constants for the coding.
-      scratch_bytes: the scratch that its kernel requests.
-      dense_instructions: of the layer's dense product (tflm_kernels/baseline); None without constants for it.
+      instructions: instructions of one inference; None if the core has no constants for the coding.
+      scratch_bytes: bytes of scratch that the kernel requests.
+      dense_instructions: instructions of the layer's dense product (tflm_kernels/baseline); None without constants.
       kernel: name of the kernel that runs the layer.
-      is_portable: whether scratch is too small for the core's own kernel.
+      is_portable: whether the portable kernel runs, because the scratch is too small for the core's own kernel.
     """
 
     instructions: int | None
@@ -73,28 +72,31 @@ class Estimate:
 
     @property
     def slowdown(self) -> float:
-        """Instructions over those of the dense product; 0 if either is not known."""
+        """Instructions divided by those of the dense product; 0 if one of them is unknown."""
         return self.instructions / self.dense_instructions if self.instructions and self.dense_instructions else 0
 
 
 def coding(streams: Streams) -> str:
-    """The coding as a kernel sees it: the encoding, of dcsr with its base width, and the value coding if not plain."""
-    width = str(streams.index_parameter) if streams.encoding == "dcsr" else ""
-    values = "" if streams.value_coding == encodings.PLAIN else f"+{streams.value_coding}"
-    return streams.encoding + width + values
+    """Returns the coding by which kernels differ: the encoding or its variant, and the value coding if not plain.
+
+    Examples: "rice", "dcsr4", "rice+huffman".
+    """
+    variant = f"{streams.encoding}{streams.index_parameter}"
+    encoding = variant if variant in encodings.VARIANTS else streams.encoding
+    return encoding if streams.value_coding == encodings.PLAIN else f"{encoding}+{streams.value_coding}"
 
 
 def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape) -> Estimate:
-    """The cost of a packed layer on a core.
+    """Estimates the cost of a packed layer on a core.
 
     Args:
       cpu: one of CPUS.
       packed: the layer.
-      shape: of its input and output.
+      shape: size of its input and output.
 
     Raises:
-      KeyError: if there is no such core.
-      ModelError: if the kernels refuse the layer, or their library is missing.
+      KeyError: if the core is unknown.
+      ModelError: if the kernels reject the layer, or if their library is missing.
     """
     found = costs(cpu, packed, shape)
     constants = kernel_constants()[_measured_core(cpu)]
@@ -108,13 +110,13 @@ def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape) -> Estimate:
 
 
 def costs(cpu: str, packed: packing.PackedLayer, shape: Shape, budget: int | None = None) -> KernelCosts:
-    """The kernel of a packed layer on a core, its scratch and its counts.
+    """Determines the kernel of a packed layer on a core, its scratch and its counts.
 
     Args:
       cpu: one of CPUS.
       packed: the layer.
-      shape: of its input and output.
-      budget: bytes of scratch; None for those of the layer, or the core's default.
+      shape: size of its input and output.
+      budget: bytes of scratch; None for the budget of the layer, or the core's default if the layer has none.
 
     Raises:
       KeyError, ModelError: as estimate().
@@ -132,7 +134,15 @@ def _conv_shape(packed: packing.PackedLayer, shape: Shape) -> tuple[int, int, in
 
 
 def instructions(constants: dict[str, dict[str, float]], counts: Counts) -> int | None:
-    """The sum of the counts of kernels, each times a constant of the core; None if a constant is missing."""
+    """Estimates instructions: the sum of all counts, each multiplied by its constant.
+
+    Args:
+      constants: {kernel: {count: instructions}} of one core.
+      counts: {kernel: {count: number}} of one layer.
+
+    Returns:
+      Instructions, rounded; None if a constant is missing.
+    """
     total = 0.0
     for kernel, of_kernel in counts.items():
         known = constants.get(kernel, {})
@@ -143,7 +153,7 @@ def instructions(constants: dict[str, dict[str, float]], counts: Counts) -> int 
 
 
 def least_scratch(cpu: str, packed: packing.PackedLayer, shape: Shape) -> int:
-    """The smallest scratch budget, in bytes, with which the core's own kernel runs the layer."""
+    """Returns the smallest scratch budget, in bytes, with which the core's own kernel runs the layer."""
     low, high = 0, _MOST_SCRATCH
     while low < high:
         budget = (low + high) // 2
@@ -155,22 +165,22 @@ def least_scratch(cpu: str, packed: packing.PackedLayer, shape: Shape) -> int:
 
 
 def default_scratch(cpu: str) -> int:
-    """Bytes of scratch that a kernel may request if the packed layer does not say."""
+    """Returns the bytes of scratch that a kernel may request if the packed layer has no budget."""
     return kernel_costs.default_scratch(_CLASSES[cpu])
 
 
 def kept_instructions(cpu: str, is_depthwise: bool, outputs: int, products: int) -> int:
-    """A rough count of instructions for a convolution or FULLY_CONNECTED that stays dense, of any type and weights.
+    """Returns a rough count of instructions of a layer that stays dense, for comparison with packed layers.
 
-    It is a yardstick for the cost of packed layers, and rather too low: a line through the dense 1x1 convolutions of
-    docs/results.md#cortex-m. A product of a DEPTHWISE_CONV_2D takes at least what CMSIS-NN's takes in DS-CNN and
-    MobileNetV2 on a Cortex-M55.
+    The count tends to be too low. It is a line through the dense 1x1 convolutions of docs/results.md#cortex-m, and is
+    used for convolutions and FULLY_CONNECTED of any type. A product of a DEPTHWISE_CONV_2D counts at least as much as
+    with CMSIS-NN in DS-CNN and MobileNetV2 on a Cortex-M55.
 
     Args:
       cpu: one of CPUS.
-      is_depthwise: whether it is a DEPTHWISE_CONV_2D.
-      outputs: values that it computes.
-      products: of an output (MACs).
+      is_depthwise: whether the layer is a DEPTHWISE_CONV_2D.
+      outputs: number of output values.
+      products: products (MACs) per output value.
     """
     constants = _kept_constants()[_measured_core(cpu)]
     if is_depthwise:
@@ -179,13 +189,13 @@ def kept_instructions(cpu: str, is_depthwise: bool, outputs: int, products: int)
 
 
 def _measured_core(cpu: str) -> str:
-    """The core whose constants a core has."""
+    """Returns the core on which the constants of `cpu` were measured. The Cortex-M85 uses those of the M55."""
     return "cortex-m55" if cpu == "cortex-m85" else cpu
 
 
 @cache
 def kernel_constants() -> Constants:
-    """The fitted constants of every core."""
+    """Returns the fitted constants of every measured core."""
     found: Constants = json.loads(Path(__file__).with_name("kernel_constants.json").read_text())
     return found
 

@@ -1,4 +1,4 @@
-"""Tests the cost model: counts, scratch, and constants for every layer that the planner may ask about."""
+"""Tests the cost model: counts, scratch, and constants for every layer that the planner can meet."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ def layer(encoding="rle", op=packing.OP_CONV_2D, scratch_budget=0, **changes) ->
     return dataclasses.replace(packed, **changes)
 
 
-# The size of a layer with a larger filter, and its fields: 300 columns are 12 channels for each tap.
+# The size of a layer with a larger filter, and its fields: 300 columns are 25 taps of 12 channels.
 WINDOW_SHAPE = cost.Shape(2 * 7 * 4, (14, 9), (7, 4))
 WINDOW = {"filter_size": (5, 5), "stride": (2, 2), "dilation": (1, 1), "same_padding": True}
 WIDE_MATRIX = sparse_matrix(np.random.default_rng(1), 60, 300, 0.85)
@@ -38,7 +38,7 @@ INT16 = {"int16_activations": True, "output_zero_point": 0}
 
 
 def other_layer(encoding="rle", is_int16=False, is_window=True, scratch_budget=0) -> packing.PackedLayer:
-    """A convolution of the kinds that are not 1x1 with int8 activations."""
+    """Returns a convolution with a larger filter, int16 activations, or both."""
     return layer(
         streams=encodings.encode(WIDE_MATRIX, encoding),
         bias=np.zeros(60, np.int64 if is_int16 else np.int32),
@@ -102,7 +102,7 @@ def test_scratch_of_larger_filters_and_int16_keeps_to_the_budget(cpu, is_int16, 
 @pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (1, 2)])
 @pytest.mark.parametrize("same_padding", [False, True])
 def test_pieces_are_those_that_are_copied(stride, dilation, same_padding):
-    """Tap by tap, as conv2d_im2col.c does it."""
+    """Counts the copied pieces tap by tap, like conv2d_im2col.c."""
     size, taps, images = (11, 9), (3, 5), 2
     extent = [(t - 1) * d + 1 for t, d in zip(taps, dilation, strict=True)]
     out = [-(-(n if same_padding else n - e + 1) // s) for n, e, s in zip(size, extent, stride, strict=True)]
@@ -140,7 +140,7 @@ def test_groups_of_dcsr_are_wide_beyond_a_byte():
 
 
 def test_slowdown_is_over_the_dense_product():
-    """Few nonzeros are faster than all weights; the kernel without scratch is not, nor is int16 without vectors."""
+    """A sparse layer is faster than dense, but not with the kernel without scratch, nor with int16 without vectors."""
 
     def slowdown(cpu: str, packed: packing.PackedLayer, shape: cost.Shape) -> float:
         return cost.estimate(cpu, packed, shape).slowdown
@@ -155,16 +155,16 @@ def test_slowdown_is_over_the_dense_product():
 @pytest.mark.parametrize("cpu", cost.CPUS)
 @pytest.mark.parametrize("op", [packing.OP_CONV_2D, packing.OP_FULLY_CONNECTED])
 @pytest.mark.parametrize("budget", [0, 1])
-@pytest.mark.parametrize("vectors", [4, 50])
+@pytest.mark.parametrize("vectors", [1, 4, 50])
 def test_all_candidates_have_an_estimate(cpu, op, budget, vectors):
-    """If this fails for a new encoding or kernel: measure and fit anew (benchmarks/fit_cost_model.py)."""
+    """If this fails for a new encoding or kernel, measure and fit again (benchmarks/fit_cost_model.py)."""
     for name in encodings.candidates():
         packed, shape = layer(name, op, budget), cost.Shape(vectors)
         estimate = cost.estimate(cpu, packed, shape)
         assert estimate.instructions is not None, (name, parts_of(cpu, packed, shape))
-        # At least a tenth of an instruction for a product; 150 at most, where codes are read bit by bit for each.
+        # 0.1 to 250 instructions per product. The upper limit is for kernels that read codes bit by bit for one pixel.
         products = len(packed.streams.values) * vectors
-        assert products / 10 < estimate.instructions < 150 * products + 100_000
+        assert products / 10 < estimate.instructions < 250 * products + 100_000
 
 
 @pytest.mark.parametrize("cpu", cost.CPUS)

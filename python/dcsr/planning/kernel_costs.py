@@ -1,7 +1,7 @@
-"""The kernel, the scratch and the counts of a packed layer on a core, from the C code that the kernels plan with.
+"""The kernel, scratch and counts of a packed layer on a core, from the C code with which the kernels plan.
 
-Calls the shared library of tflm_kernels/costs (costs.h). It lies in the folder of the package, or at the path in
-DCSR_COSTS_LIBRARY.
+Calls the shared library of tflm_kernels/costs (costs.h). The library is in the folder of the package, or at the path in
+the environment variable DCSR_COSTS_LIBRARY.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _NAME = "_dcsr_costs.so"
 _MOST_PARTS = 3
 _DEFAULT_BUDGET = (1 << 64) - 1
 
-# {kernel: {count: how often}}; counts that depend on the coding of the layer are named after it ("rle element").
+# {kernel: {count: number}}. The names of counts that depend on the coding begin with it ("rle element").
 Counts = dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
 class KernelCosts:
-    """The kernel of a layer on a core, and how often it does what. Counts of 0 are left out.
+    """The kernel of a layer on a core, its scratch and its counts. Counts of 0 are omitted.
 
     Attributes:
       kernel: name of the kernel.
-      scratch_bytes: the scratch that it requests.
-      is_portable: whether scratch is too small for the core's own kernel.
-      gathers: vector gathers and scatters, on cores with vectors.
-      parts: counts by kernel: several for a larger filter, conv2d_im2col first.
-      dense: counts of the dense product of the layer.
+      scratch_bytes: bytes of scratch that the kernel requests.
+      is_portable: whether the portable kernel runs, because the scratch is too small for the core's own kernel.
+      gathers: number of vector gathers and scatters; 0 on cores without vectors.
+      parts: counts of each kernel that runs. A larger filter has several kernels, conv2d_im2col first.
+      dense: counts of the layer's dense product.
     """
 
     kernel: str
@@ -62,7 +62,7 @@ def _library() -> ctypes.CDLL:
     """Loads the library.
 
     Raises:
-      ModelError: if it is missing, or of another version.
+      ModelError: if the library is missing or of another version.
     """
     path = os.environ.get(LIBRARY_VARIABLE) or Path(__file__).parents[1] / _NAME
     if not os.path.isfile(path):
@@ -85,7 +85,7 @@ def _library() -> ctypes.CDLL:
 
 @cache
 def _cost_type(counts: int) -> Any:
-    """DcsrCost of costs.h, with so many counts."""
+    """Returns the type DcsrCost of costs.h, with the given number of counts."""
 
     class KernelCounts(ctypes.Structure):
         _fields_ = [("kernel", ctypes.c_char_p), ("counts", ctypes.c_uint64 * counts)]
@@ -106,7 +106,7 @@ def _cost_type(counts: int) -> Any:
 
 @cache
 def _count_names() -> tuple[tuple[str, bool], ...]:
-    """(name, whether it depends on the coding) of each count."""
+    """Returns (name, whether it depends on the coding) for each count."""
     library = _library()
     return tuple(
         (library.dcsr_count_name(i).decode(), bool(library.dcsr_count_is_coded(i)))
@@ -115,7 +115,7 @@ def _count_names() -> tuple[tuple[str, bool], ...]:
 
 
 def default_scratch(core_class: int) -> int:
-    """Bytes of scratch that a kernel may request if the packed layer does not say."""
+    """Returns the bytes of scratch that a kernel may request if the packed layer has no budget."""
     return int(_library().dcsr_default_scratch(core_class))
 
 
@@ -126,17 +126,18 @@ def measure(
     shape: tuple[int, int, int, int, int],
     budget: int | None = None,
 ) -> KernelCosts:
-    """The costs of a packed layer on a core.
+    """Determines the costs of a packed layer on a core.
 
     Args:
       core_class: ARMV6M, ARMV7M or MVE.
       blob: the packed layer (docs/format.md).
-      coding: the name of its coding, for the names of counts.
-      shape: batches, input height and width, output height and width; 1 x 1 for FULLY_CONNECTED.
-      budget: bytes of scratch; None for those of the packed layer, or the default of the class.
+      coding: cost.coding() of the layer, for the names of counts.
+      shape: (batches, input height, input width, output height, output width); sizes are 1 for a FULLY_CONNECTED.
+      budget: bytes of scratch; None for the budget of the packed layer, or the default of the class if it has none.
 
     Raises:
-      ModelError: if the blob is no valid packed layer, or a size of the shape is not positive or beyond int32.
+      ModelError: if the blob is not a valid packed layer, if a size of the shape is not in 1..2^31 - 1, or if the
+        library is missing.
     """
     if not all(0 < size < 1 << 31 for size in shape):
         raise ModelError(f"no kernel takes the shape {shape}")

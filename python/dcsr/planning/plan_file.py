@@ -1,4 +1,4 @@
-"""Plan files: the encoding and scratch of single layers, in YAML (docs/compressing.md#plans)."""
+"""Reads and writes plan files: the encoding and scratch of single layers, in YAML (docs/compressing.md#plans)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ _ENTRY_KEYS = {"tensor", "subgraph", "method", "scratch"}
 def read_plan(
     path: str | os.PathLike[str], model: schema.ModelT, layers: Sequence[Layer], model_name: str
 ) -> dict[tuple[int, int], Override]:
-    """The overrides of a plan file.
+    """Reads a plan file.
 
     Args:
-      path: of the file.
-      model: the model that the plan is for.
-      layers: of the model.
-      model_name: for error messages.
+      path: path of the file.
+      model: the model of the plan.
+      layers: the layers of the model.
+      model_name: name of the model in error messages.
+
+    Returns:
+      {place(layer): override} for each entry.
 
     Raises:
-      ModelError: if the file is no plan, or names a tensor that the model does not have.
+      ModelError: if the file cannot be read or is not a plan, or if an entry does not fit the model.
     """
     overrides: dict[tuple[int, int], Override] = {}
     for number, entry in enumerate(entries(path), start=1):
@@ -88,7 +91,7 @@ def _override(entry: Any, where: str) -> Override:
 def find_layer(
     entry: dict[str, Any], model: schema.ModelT, layers: Sequence[Layer], where: str, model_name: str
 ) -> Layer:
-    """The layer whose weights an entry names."""
+    """Returns the layer whose weights an entry names."""
     wanted, subgraph = entry["tensor"], entry.get("subgraph")
     if type(wanted) not in (int, str):
         raise ModelError(f"{where}: 'tensor' is a name or an index, not {wanted!r}")
@@ -103,7 +106,7 @@ def find_layer(
             return index == wanted and (subgraph is not None or s == 0)
         return wanted in (layer.name, tflite.text(model.subgraphs[s].tensors[index].name))
 
-    # Operators that share a weight tensor are one entry.
+    # One entry is for all operators that share a weight tensor.
     found = {place(layer): layer for layer in layers if matches(layer)}
     if not found:
         known = ", ".join(f"{place(layer)[1]} '{layer.name}'" for layer in layers[:4])
@@ -121,11 +124,11 @@ def find_layer(
 
 
 def plan_text(decisions: Sequence[Decision], title: str) -> str:
-    """The text of a plan file that leads to the same decisions.
+    """Returns the text of a plan file that reproduces the decisions.
 
     Args:
       decisions: one for each layer.
-      title: first line, a comment.
+      title: text of the comment in the first line.
     """
     lines = [f"# {_printable(title)}", f"version: {_PLAN_VERSION}", "tensors:"]
     seen = set()

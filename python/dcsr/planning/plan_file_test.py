@@ -1,4 +1,4 @@
-"""Plan files, read and written."""
+"""Tests reading and writing of plan files."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_plan_chooses_encoding_and_scratch_of_a_tensor(model, tmp_path, method):
     first, second, _ = compress(model, plan=path, max_scratch=9000)
     assert cost.coding(first.packed.streams) in encodings.candidates(method)
     assert first.packed.scratch_budget == 5000
-    # Although half of it is not zero.
+    # The plan allows to pack the second layer, although half of its weights are nonzero.
     if second.packed:
         assert cost.coding(second.packed.streams) in encodings.candidates(method)
         assert second.packed.scratch_budget == 9000
@@ -60,12 +60,12 @@ def test_dumped_plan_makes_the_same_choices(model, tmp_path, objective, scratch)
     again = compress(model, plan=write(tmp_path, text))
     blobs = [[d.candidate and d.candidate.blob for d in decisions] for decisions in (again, chosen)]
     assert blobs[0] == blobs[1]
-    # Without scratch it is faster as it is.
+    # Without scratch the first layer is faster dense.
     assert (chosen[0].packed is None) == (objective == "speed" and scratch == 0)
 
 
 def test_plan_names_the_scratch_that_limits_tiles(model):
-    """Less scratch means more tiles, each of which decodes the layer."""
+    """With less scratch there are more tiles. Each tile decodes the layer again."""
     found = [compress(model, max_scratch=scratch, method="rle")[0].candidate for scratch in (None, 4000, 0)]
     costs = [cost.costs("cortex-m4", candidate.packed, candidate.shape) for candidate in found]
     rows = len(found[0].packed.bias)

@@ -10,7 +10,7 @@ from dcsr.planning import cost
 
 OBJECTIVES = ("balanced", "size", "speed")
 DEFAULT_OBJECTIVE = "balanced"
-# Methods besides those of the encodings.
+# Methods that are not encodings.
 AUTO, NONE = "auto", "none"
 DEFAULT_MIN_SPARSITY = 0.6
 
@@ -21,7 +21,7 @@ class Override:
 
     Attributes:
       method: one of methods().
-      scratch: bytes that its kernel may take; None for that of the settings.
+      scratch: bytes of scratch that the kernel may use; None for max_scratch of the settings.
     """
 
     method: str = AUTO
@@ -36,9 +36,10 @@ class Settings:
       objective: one of OBJECTIVES.
       cpu: one of cost.CPUS.
       method: one of methods().
-      min_sparsity: least share of zeros of a layer that is packed; a method from a plan file overrides it.
-      max_scratch: bytes that a kernel may take; None for the kernels' default.
-      overrides: of single layers, by subgraph and index of the weight tensor.
+      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed. Does not apply to layers with an
+        encoding in the plan file.
+      max_scratch: bytes of scratch that a kernel may use; None for the kernels' default.
+      overrides: {place(layer): entry of the plan file}.
     """
 
     objective: str = DEFAULT_OBJECTIVE
@@ -49,16 +50,16 @@ class Settings:
     overrides: dict[tuple[int, int], Override] = field(default_factory=dict)
 
     def of(self, layer: Layer) -> Override:
-        """The method and scratch of a layer."""
+        """Returns the method and scratch of a layer."""
         mine = self.overrides.get(place(layer), Override(self.method))
         return mine if mine.scratch is not None else Override(mine.method, self.max_scratch)
 
 
 def methods() -> tuple[str, ...]:
-    """The values of --method: AUTO, NONE, or an encoding for all layers."""
+    """Returns the values of --method: AUTO, the encodings, NONE."""
     return (AUTO, *encodings.METHODS, NONE)
 
 
 def place(layer: Layer) -> tuple[int, int]:
-    """(subgraph, index of the weight tensor) of a layer."""
+    """Returns (subgraph, index of the weight tensor) of a layer."""
     return layer.subgraph, int(layer.operator.inputs[1])

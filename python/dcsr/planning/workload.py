@@ -1,4 +1,4 @@
-"""The size of a layer's work, from the shapes of its tensors. Unknown dimensions count as 1."""
+"""The amount of work of a layer, from the shapes of its tensors. Unknown dimensions count as 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dcsr.schema import schema
 
 
 def shape(model: schema.ModelT, layer: Layer) -> cost.Shape:
-    """The size of the input and output of a layer with a matrix."""
+    """Returns the size of the input and output of a layer. The layer must have a matrix."""
     assert layer.matrix is not None
     inputs, outputs = (_dimensions(model, layer, of) for of in (layer.operator.inputs[0], layer.operator.outputs[0]))
     vectors = max(math.prod(outputs) // layer.matrix.shape[0], 1)
@@ -20,12 +20,12 @@ def shape(model: schema.ModelT, layer: Layer) -> cost.Shape:
 
 
 def kept_instructions(model: schema.ModelT, layer: Layer, cpu: str) -> int:
-    """A rough count of a layer's instructions on a core if it is not packed."""
+    """Returns a rough count of a layer's instructions on the core `cpu` if it stays dense (cost.kept_instructions)."""
     return cost.kept_instructions(cpu, layer.is_depthwise, *outputs_and_products(model, layer))
 
 
 def outputs_and_products(model: schema.ModelT, layer: Layer) -> tuple[int, int]:
-    """Values that a layer computes, and products (MACs) of each as long as it is not packed."""
+    """Returns (number of output values, products (MACs) per output value) of the dense layer."""
     products = math.prod(map(int, layer.shape[1:]))
     if layer.is_depthwise:
         products //= layer.shape[-1]

@@ -1,4 +1,4 @@
-"""The size of a layer's work."""
+"""Tests the amount of work of a layer."""
 
 import numpy as np
 import pytest

@@ -1,1 +1,1 @@
-"""Test helpers that several folders share."""
+"""Test helpers that several folders use."""

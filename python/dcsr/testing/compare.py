@@ -13,7 +13,7 @@ from dcsr.schema import schema
 
 
 def without_ranges(model: schema.ModelT, decisions: Sequence[Decision]) -> schema.ModelT:
-    """Copies a model without the fields that decompress does not restore: min and max of replaced tensors."""
+    """Copies a model without min and max of replaced tensors, which decompress does not restore."""
     model = copy.deepcopy(model)
     for decision in decisions:
         if decision.packed:
@@ -25,7 +25,7 @@ def without_ranges(model: schema.ModelT, decisions: Sequence[Decision]) -> schem
 
 
 def assert_same(a: object, b: object, where: str = "model") -> None:
-    """Asserts that two objects of the schema's object API are equal. The message names the first difference."""
+    """Asserts that two objects of the schema's object API are equal. The message gives the first difference."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         assert isinstance(a, np.ndarray) and isinstance(b, np.ndarray), where
         assert a.dtype == b.dtype and np.array_equal(a, b), f"{where}: {a} became {b}"

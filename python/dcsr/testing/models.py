@@ -22,7 +22,10 @@ _DTYPES = {kind: dtype for dtype, kind in _TYPES.items()}
 
 
 def sparse_matrix(rng: np.random.Generator, rows: int, cols: int, sparsity: float, dtype: type = np.int8) -> np.ndarray:
-    """Random int8 or int16 [rows, cols] over the full value range; a fraction `sparsity` of the elements is zero."""
+    """Returns a random matrix [rows, cols] over the full range of int8 or int16.
+
+    A fraction `sparsity` of its elements is zero.
+    """
     info = np.iinfo(dtype)
     matrix = rng.integers(info.min, info.max, (rows, cols), dtype, endpoint=True)
     matrix[rng.random((rows, cols)) < sparsity] = 0
@@ -30,7 +33,7 @@ def sparse_matrix(rng: np.random.Generator, rows: int, cols: int, sparsity: floa
 
 
 class Builder:
-    """Builds a model tensor by tensor and operator by operator, in the current subgraph."""
+    """Builds a model. Tensors and operators are added to the current subgraph."""
 
     def __init__(self) -> None:
         self.model = schema.ModelT(
@@ -43,7 +46,7 @@ class Builder:
         self.subgraph()
 
     def subgraph(self) -> None:
-        """Starts a new subgraph."""
+        """Starts a new subgraph, which becomes the current one."""
         self._graph = schema.SubGraphT(tensors=[], operators=[], inputs=[], outputs=[], name="main")
         self.model.subgraphs.append(self._graph)
 
@@ -97,7 +100,7 @@ class Builder:
         custom_options: bytes | None = None,
         deprecated_only: bool = False,
     ) -> schema.OperatorT:
-        """Adds an operator. `deprecated_only` writes its code like converters before 2020."""
+        """Adds an operator. `deprecated_only` sets only its deprecated code, like converters before 2020."""
         wanted = (min(code, 127), 0 if deprecated_only else code, custom)
         known = [(c.deprecatedBuiltinCode, c.builtinCode, c.customCode) for c in self.model.operatorCodes]
         if wanted not in known:
@@ -224,7 +227,10 @@ def fully_connected_model(
     int16: bool = False,
     **options: object,
 ) -> schema.ModelT:
-    """A model of one FULLY_CONNECTED with random scales, zero points and bias; activations are int8 or int16."""
+    """Returns a model of one FULLY_CONNECTED with random scales, zero points and bias.
+
+    `matrix` is int8 [rows, cols]. Activations are int8, or int16 with `int16`.
+    """
     rows, cols = matrix.shape
     builder = Builder()
     x = _model_input(builder, rng, (batches, cols), int16)
@@ -250,7 +256,10 @@ def conv_model(
     int16: bool = False,
     **options: object,
 ) -> schema.ModelT:
-    """A model of one CONV_2D with random scales, zero points and bias; `matrix` is [rows, filter h * w * channels]."""
+    """Returns a model of one CONV_2D with random scales, zero points and bias.
+
+    `matrix` is int8 [rows, filter height * width * channels]. Activations are int8, or int16 with `int16`.
+    """
     channels = matrix.shape[1] // (filter_size[0] * filter_size[1])
     builder = Builder()
     x = _model_input(builder, rng, (batches, *pixels, channels), int16)
@@ -274,7 +283,7 @@ def _model_input(builder: Builder, rng: np.random.Generator, shape: Sequence[int
 def _random_quantisation(
     rng: np.random.Generator, matrix: np.ndarray, with_bias: bool, per_channel: bool, int16: bool
 ) -> dict[str, object]:
-    """Random bias, scales and output zero point of a layer. With int16 activations the scales are 256 times finer."""
+    """Draws bias, scales and output zero point of a layer. With int16 activations, outputs are 256 times finer."""
     rows, cols = matrix.shape
     steps = 256 if int16 else 1
     bias = rng.integers(-5000, 5000, rows).astype(np.int64 if int16 else np.int32) * steps if with_bias else None
@@ -294,9 +303,9 @@ class SparseLayout:
     """Layout of a tensor in TFLite's own sparse format.
 
     Attributes:
-      blocks: block size of each dimension that has blocks.
-      csr: levels of the traversal that are compressed, by position; the others are dense.
-      order: traversal order; None for the order of the dimensions, blocks last.
+      blocks: {dimension: block size} of the dimensions with blocks.
+      csr: positions of the compressed levels in the traversal; all other levels are dense.
+      order: traversal order; None for the order of the dimensions, with blocks last.
       vector: type of the segment and index vectors: Int32Vector, Uint16Vector or Uint8Vector.
     """
 
@@ -307,13 +316,13 @@ class SparseLayout:
 
 
 def sparse_form(dense: np.ndarray, layout: SparseLayout) -> tuple[schema.SparsityParametersT, np.ndarray]:
-    """Returns TFLite's sparsity parameters for `dense`, and the stored elements."""
+    """Returns (TFLite's sparsity parameters for `dense`, stored elements)."""
     rank = dense.ndim
     block_map = list(layout.blocks)
     shape = [n for d in range(rank) for n in (dense.shape[d] // layout.blocks.get(d, 1), layout.blocks.get(d, 1))]
     axes = [*(2 * d for d in range(rank)), *(2 * d + 1 for d in block_map)]
     order = layout.order or tuple(range(len(axes)))
-    # Dimensions without blocks get a block of size 1, which is squeezed out.
+    # Dimensions without blocks get a block of size 1, which squeeze() removes.
     rest = [2 * d + 1 for d in range(rank) if d not in block_map]
     nodes = [dense.reshape(shape).transpose([axes[d] for d in order] + rest).squeeze(tuple(range(len(axes), 2 * rank)))]
     sizes = nodes[0].shape
@@ -347,14 +356,14 @@ def sparse_form(dense: np.ndarray, layout: SparseLayout) -> tuple[schema.Sparsit
 
 
 def with_sparse_weights(model: schema.ModelT, layout: SparseLayout) -> schema.ModelT:
-    """Converts weights to sparse tensors with a DENSIFY each, as the converter does with EXPERIMENTAL_SPARSITY."""
+    """Converts weights to sparse tensors, each with a DENSIFY, like the converter's EXPERIMENTAL_SPARSITY."""
     model = copy.deepcopy(model)
     weighted = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.FULLY_CONNECTED)
     code = len(model.operatorCodes)
     densify = schema.BuiltinOperator.DENSIFY
     model.operatorCodes.append(schema.OperatorCodeT(deprecatedBuiltinCode=densify, builtinCode=densify, version=1))
     for subgraph in model.subgraphs:
-        outputs: dict[int, int] = {}  # output of the DENSIFY, by sparse tensor
+        outputs: dict[int, int] = {}  # {sparse tensor: output of its DENSIFY}
         operators = []
         for operator in subgraph.operators:
             if model.operatorCodes[operator.opcodeIndex].builtinCode in weighted:
@@ -378,7 +387,7 @@ def with_sparse_weights(model: schema.ModelT, layout: SparseLayout) -> schema.Mo
 
 
 def _make_sparse(model: schema.ModelT, tensor: schema.TensorT, layout: SparseLayout) -> schema.TensorT:
-    """Converts a constant int8 tensor to the sparse format, in place; returns the output of its DENSIFY."""
+    """Converts a constant int8 tensor to the sparse format, in place. Returns the output of its DENSIFY."""
     output = copy.deepcopy(tensor)
     output.buffer, output.name = 0, f"{tensor.name}/densify"
     buffer = model.buffers[tensor.buffer]
@@ -389,7 +398,7 @@ def _make_sparse(model: schema.ModelT, tensor: schema.TensorT, layout: SparseLay
 
 
 def three_convolutions() -> schema.ModelT:
-    """`first` and `second`, 1x1 with 90 % and half of the weights zero, and `third`, 3x3 with 90 %."""
+    """Returns a model of `first` (1x1, 90 % zeros), `second` (1x1, 50 % zeros) and `third` (3x3, 90 % zeros)."""
     rng = np.random.default_rng(3)
     builder = Builder()
     x = builder.tensor("x", (1, 10, 10, 64), scale=0.1)

@@ -1,4 +1,4 @@
-"""Compressing models for tests, and the assertion that decompressing gives them back."""
+"""Compresses models in tests and asserts that decompressing restores them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from dcsr.testing.compare import assert_same
 
 
 def rng() -> np.random.Generator:
-    """The generator of test data."""
+    """Returns the generator of test data. Its seed is fixed."""
     return np.random.default_rng(7)
 
 
 def through_bytes(model: schema.ModelT) -> schema.ModelT:
-    """The model as a file gives it, with numpy vectors and byte strings."""
+    """Serialises and parses a model. The result has numpy vectors and byte strings, like a model from a file."""
     return tflite.parse(tflite.serialize(model), "m")
 
 
 def round_trip(model: schema.ModelT, **options: Any) -> tuple[schema.ModelT, list[Decision]]:
-    """Compresses `model` and asserts that decompress gives it back; returns the compressed one and the decisions."""
+    """Compresses `model` and asserts that decompress restores it. Returns (compressed model, decisions)."""
     original = through_bytes(model)
     untouched = copy.deepcopy(original)
     compressed, decisions, _ = compressing.compress(original, "m", **options)

@@ -1,7 +1,6 @@
-// Not TensorFlow Lite Micro: the few declarations of it that the adapter uses, so that the adapter
-// can be compiled and run without TFLM's sources. Names, types and meanings are TFLM's; layouts,
-// values and everything else are not. The headers with TFLM's names in this folder include this
-// one.
+// A fake of TensorFlow Lite Micro, to compile and run the adapter without TFLM's sources. Declares
+// only the part that the adapter uses. Names, types and meanings are those of TFLM; layouts and
+// values are not. The headers with TFLM's names in this folder include this file.
 //
 // DCSR_FAKE_TFLM selects the namespaces:
 //   1  until autumn 2026: C types in the global namespace, classes in tflite

@@ -1,9 +1,10 @@
-// Firmware needs one include and one call to run compressed models.
+// An application of docs/embedding.md: the ops in an interpreter's resolver, the model as an array.
 
 #include <cstdio>
 #include <initializer_list>
 
 #include "ops/tflm/tflm_ops.h"
+#include "small.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 
 int main() {
@@ -14,5 +15,6 @@ int main() {
     if (registration == nullptr || registration->prepare == nullptr) return 1;
     std::printf("%s is registered\n", name);
   }
+  std::printf("the model has %u bytes\n", static_cast<unsigned>(g_small_data_size));
   return 0;
 }

@@ -1,0 +1,17 @@
+# Defines dcsr::ops, the adapter for TensorFlow Lite Micro, if DCSR_TFLM is set: to a target, or to a list of include folders
+# that are then used with DCSR_TFLM_DEFINITIONS. `root` is the folder that contains ops/.
+function(dcsr_add_ops root)
+  if(NOT DCSR_TFLM OR TARGET dcsr_ops)
+    return()
+  endif()
+  add_library(dcsr_ops STATIC ${root}/ops/tflm/tflm_ops.cc ${root}/ops/tflm/tflm_port.cc)
+  add_library(dcsr::ops ALIAS dcsr_ops)
+  target_link_libraries(dcsr_ops PUBLIC dcsr::port)
+  target_compile_options(dcsr_ops PRIVATE ${DCSR_COMPILE_OPTIONS} -fno-exceptions -fno-rtti)
+  if(TARGET "${DCSR_TFLM}")
+    target_link_libraries(dcsr_ops PUBLIC "${DCSR_TFLM}")
+  else()
+    target_include_directories(dcsr_ops SYSTEM PUBLIC ${DCSR_TFLM})
+    target_compile_definitions(dcsr_ops PUBLIC ${DCSR_TFLM_DEFINITIONS})
+  endif()
+endfunction()

@@ -1,0 +1,260 @@
+"""Follows docs/embedding.md: writes the files that it gives as they stand there, and builds and runs them.
+
+Its TensorFlow Lite Micro (TFLM) is the fake of ops/tflm/testing, in targets shaped as TFLM's own: no registry has the real source. The
+compiler for Cortex-M and the Python packages are those that this test's own Bazel has fetched, so nothing is downloaded twice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# The source tree, not the runfiles: a project depends on the whole repository.
+SOURCE = Path(__file__).resolve().parents[1]
+APP = SOURCE / "tests/embedding"
+FAKE_TFLM = SOURCE / "ops/tflm/testing/fake"
+DOCUMENT = SOURCE / "docs/embedding.md"
+
+# As TFLM's tflm_cc_library: without `includes`, so that its headers are not system headers for the compiler, with TFLM's flags.
+TFLM_BUILD = """\
+load("@rules_cc//cc:defs.bzl", "cc_library")
+
+cc_library(
+    name = "micro_framework",
+    srcs = ["micro_log.cc"],
+    hdrs = glob(["**/*.h"]),
+    copts = ["-Wall", "-fno-exceptions"],
+    defines = ["DCSR_FAKE_TFLM=1"],
+    visibility = ["//visibility:public"],
+    deps = ["//:fake_tflm"],
+)
+
+cc_library(
+    name = "op_resolvers",
+    visibility = ["//visibility:public"],
+    deps = [":micro_framework"],
+)
+"""
+TFLM_ROOT_BUILD = """\
+load("@rules_cc//cc:defs.bzl", "cc_library")
+
+cc_library(
+    name = "fake_tflm",
+    hdrs = ["fake_tflm.h"],
+    visibility = ["//visibility:public"],
+)
+"""
+MICRO_LOG = """\
+#include "tensorflow/lite/micro/micro_log.h"
+void MicroPrintf(const char*, ...) {}
+"""
+# What TFLM's headers do and our own warnings refuse.
+LAX_HEADER = """\
+#pragma once
+#if NOT_DEFINED_ANYWHERE
+#endif
+inline int Lax(int unused) { int shadow = 0; { int shadow = 1; (void)shadow; } return shadow; }
+"""
+
+KERNELS_BUILD = """
+cc_test(
+    name = "kernels_test",
+    srcs = ["kernels_test.c"],
+    deps = ["@dcsr//tflm_kernels"],
+)
+"""
+
+# A project without the tools and without the compiler for Cortex-M.
+SMALL_WORKSPACE = """\
+local_repository(name = "dcsr", path = "third_party/dcsr")
+load("@dcsr//:repositories.bzl", "dcsr_repositories")
+dcsr_repositories()
+"""
+SMALL_BUILD = """\
+load("@rules_cc//cc:defs.bzl", "cc_test")
+
+cc_test(
+    name = "ops_test",
+    srcs = ["ops_test.cc"],
+    deps = ["@dcsr//ops"],
+)
+"""
+
+
+def section(heading: str) -> str:
+    text = DOCUMENT.read_text()
+    start = text.index(f"\n## {heading}\n")
+    end = text.find("\n## ", start + 1)
+    return text[start : end if end >= 0 else len(text)]
+
+
+def block(heading: str, label: str) -> str:
+    """The indented block of a section that follows the paragraph which ends in `label`."""
+    found = re.search(rf"{re.escape(label)}\n\n((?:    .*\n|\n)+)", section(heading))
+    assert found, f"docs/embedding.md, {heading}: no block after {label!r}"
+    return re.sub(r"^    ", "", found[1], flags=re.MULTILINE).strip("\n") + "\n"
+
+
+def copy_of_the_repository(target: Path) -> None:
+    """The files that a release has: those that Git knows or, where Git is missing, all but Bazel's and Git's own."""
+    shutil.copytree(SOURCE, target, ignore=shutil.ignore_patterns("bazel-*", ".git", ".ruff_cache", "__pycache__", "dist"))
+
+
+def fake_tflm(folder: Path) -> None:
+    shutil.copytree(FAKE_TFLM, folder)
+    (folder / "WORKSPACE").touch()
+    (folder / "BUILD").write_text(TFLM_ROOT_BUILD)
+    micro = folder / "tensorflow/lite/micro"
+    (micro / "BUILD").write_text(TFLM_BUILD)
+    (micro / "micro_log.cc").write_text(MICRO_LOG)
+    resolver = micro / "micro_mutable_op_resolver.h"
+    resolver.write_text(LAX_HEADER + resolver.read_text())
+
+
+def fetched_repository(name: str, member: Path) -> Path:
+    """The folder of a repository of this test's Bazel, by one of its files. With Bzlmod its name has a prefix."""
+    found = [path for path in member.resolve().parents if re.fullmatch(rf"(.*[~+])?{name}", path.name)]
+    assert found, f"{member} is not in the repository {name}"
+    return found[-1]
+
+
+class Project:
+    """A project that depends on this repository, with a Bazel that keeps all its files in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        program = shutil.which("bazel") or shutil.which("bazelisk")
+        if program is None:
+            pytest.skip("no bazel on PATH")
+        self.root = root
+        self.folder = root / "project"
+        self._startup = [program, f"--output_user_root={root / 'bazel'}", "--host_jvm_args=-Xmx512m"]
+        self._flags: list[str] = []
+        copy_of_the_repository(self.folder / "third_party/dcsr")
+        # Its packages are not the project's.
+        (self.folder / ".bazelignore").write_text("third_party/dcsr\n")
+        fake_tflm(root / "tflm")
+        repositories = {
+            "tflm": root / "tflm",
+            "pip": fetched_repository("pip", Path(pytest.__file__)),
+            "arm_gcc": fetched_repository("arm_gcc", Path.cwd().parent / "arm_gcc/bin/arm-none-eabi-gcc"),
+        }
+        self._repositories = [f"--override_repository={name}={path}" for name, path in repositories.items()]
+
+    def write(self, files: dict[str, str]) -> None:
+        for name, text in files.items():
+            (self.folder / name).write_text(text)
+
+    def start(self) -> None:
+        # Bazel 7 needs this flag to read a WORKSPACE. Bazel 4 does not have it.
+        if self.run("info", "--noenable_bzlmod", "release", check=False).returncode == 0:
+            self._flags = ["--noenable_bzlmod"]
+
+    def run(self, command: str, *arguments: str, check: bool = True) -> str | subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("TEST_", "BUILD_"))}
+        environment |= {"HOME": str(self.root)}
+        flags = [] if command in ("shutdown", "info") else self._repositories
+        result = subprocess.run(
+            [*self._startup, command, *self._flags, *flags, *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert not check or result.returncode == 0, result.stdout
+        return result
+
+    def output(self, command: str, *arguments: str) -> str:
+        quiet = ["--jobs=2", "--symlink_prefix=/", "--color=no", "--curses=no", "--noshow_progress", "--nosandbox_debug"]
+        return self.run(command, *quiet, *arguments).stdout
+
+
+@pytest.fixture(name="documented", scope="module")
+def _documented(tmp_path_factory) -> Iterator[Project]:
+    """The project of "Bazel, WORKSPACE"."""
+    project = Project(tmp_path_factory.mktemp("documented"))
+    heading = "Bazel, WORKSPACE"
+    project.write(
+        {
+            "WORKSPACE": block(heading, "In `WORKSPACE`:"),
+            ".bazelrc": block(heading, "In `.bazelrc`:"),
+            "BUILD": block(heading, "In `BUILD`:") + KERNELS_BUILD,
+        }
+    )
+    shutil.copy(APP / "app.cc", project.folder)
+    shutil.copy(APP / "kernels_test.c", project.folder)
+    shutil.copy(SOURCE / "models/fashion_dscnn_90.tflite", project.folder / "model.tflite")
+    project.start()
+    yield project
+    project.run("shutdown")
+
+
+@pytest.fixture(name="small", scope="module")
+def _small(tmp_path_factory) -> Iterator[Project]:
+    project = Project(tmp_path_factory.mktemp("small"))
+    heading = "Bazel, WORKSPACE"
+    tflm = re.search(r"cc_library\(\n    name = \"tflm\".*?\n\)\n", block(heading, "In `BUILD`:"), re.DOTALL)
+    assert tflm
+    flags = block(heading, "In `.bazelrc`:")
+    project.write(
+        {
+            "WORKSPACE": SMALL_WORKSPACE,
+            ".bazelrc": "".join(line + "\n" for line in flags.splitlines() if "resolution" not in line),
+            "BUILD": SMALL_BUILD.replace('"cc_test")', '"cc_library", "cc_test")') + tflm[0] + KERNELS_BUILD,
+            "ops_test.cc": '#include "ops/tflm/tflm_ops.h"\n'
+            "int main() {\n"
+            "  tflite::MicroMutableOpResolver<2> resolver;\n"
+            "  return dcsr::AddDcsrOps(resolver) == kTfLiteOk ? 0 : 1;\n"
+            "}\n",
+        }
+    )
+    shutil.copy(APP / "kernels_test.c", project.folder)
+    project.start()
+    yield project
+    project.run("shutdown")
+
+
+def test_the_documented_project_builds_and_runs_on_the_host_and_on_a_core(documented):
+    output = documented.output("test", "--test_output=all", "//...")
+    assert output.count("DCSR_CONV_2D is registered") == 2
+    assert output.count("DCSR_FULLY_CONNECTED is registered") == 2
+    assert len(re.findall(r"the model has \d{4,} bytes", output)) == 2
+    assert "a packed layer is multiplied" in output
+
+
+def test_the_tools_run_from_the_documented_project(documented):
+    small = documented.folder / "again.tflite"
+    documented.output("run", "@dcsr//python:compress", "--", str(documented.folder / "model.tflite"), "-o", str(small))
+    assert "identical" in documented.output(
+        "run", "@dcsr//python:verify", "--", str(documented.folder / "model.tflite"), str(small), "--samples", "1"
+    )
+
+
+def test_our_sources_have_no_warnings_as_errors_in_a_project(small):
+    # The headers of TFLM would not pass ours (LAX_HEADER).
+    output = small.output("test", "--compilation_mode=opt", "--subcommands", "//...")
+    ours = [line for line in output.splitlines() if "/dcsr/" in line and " -c " in line]
+    assert ours
+    assert not [line for line in ours if "-Werror" in line]
+
+
+def test_without_tflm_the_ops_are_skipped_and_the_kernels_build(small):
+    unset = "--@dcsr//third_party/tflm:framework=@dcsr//third_party/tflm:none"
+    output = small.output("test", unset, "//...")
+    assert "SKIPPED" in next(line for line in output.splitlines() if line.startswith("//:ops_test"))
+    assert "PASSED" in next(line for line in output.splitlines() if line.startswith("//:kernels_test"))
+
+
+def test_the_dependency_brings_no_repository_that_was_not_asked_for(small):
+    small.output("build", "//...")
+    external = Path(small.run("info", "output_base").stdout.strip().splitlines()[-1], "external")
+    fetched = {path.name for path in external.iterdir()}
+    assert "rules_cc" in fetched
+    assert not fetched & {"arm_gcc", "pip", "pip_training", "pip_lint", "host_python"}
