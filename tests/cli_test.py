@@ -507,3 +507,66 @@ def test_matrices_that_are_none(tmp_path, tool, more):
     for name in ("float.npy", "object.npy", "archive.npz", "text.npy", "empty.npy", "none.npy"):
         assert name in error_of(run(tool, name, *more, cwd=tmp_path, code=2))
     assert not (tmp_path / "o.h").exists()
+
+
+# ------------------------------------------------------------------------------------------ prune
+
+DENSE_SPEECH = Path("models/kws/ds_cnn_s_dense.tflite").absolute()
+RECORDED = Path("models/kws/recorded.npz").absolute()
+
+
+def test_prune_compress_verify(tmp_path):
+    """The three commands of README.md."""
+    found = run(
+        "prune",
+        *(DENSE_SPEECH, "--inputs", RECORDED, "-o", "sparse.tflite", "--sparsity", ".6"),
+        *("--report", "page.html", "--json", "numbers.json", "--dump-plan", "plan.yaml"),
+        cwd=tmp_path,
+    )
+    assert "another class for" in found.stdout and "an estimate" in found.stdout
+    assert "compress it:" in found.stdout and found.stderr == ""
+    assert json.loads((tmp_path / "numbers.json").read_text())["held_out"] == 53
+    assert "</html>" in (tmp_path / "page.html").read_text()
+    assert "sparsity: 0.6" in (tmp_path / "plan.yaml").read_text()
+    run("compress", "sparse.tflite", "-o", "small.tflite", "--objective", "size", cwd=tmp_path)
+    assert (tmp_path / "small.tflite").stat().st_size < 0.75 * DENSE_SPEECH.stat().st_size
+    assert "identical" in run("verify", "sparse.tflite", "small.tflite", cwd=tmp_path).stdout
+    both = run(
+        *("compress", DENSE_SPEECH, "-o", "both.tflite", "--objective", "size", "--prune", ".6"),
+        *("--inputs", RECORDED),
+        cwd=tmp_path,
+    )
+    assert "disagreement with the dense model" in both.stdout
+    assert (tmp_path / "both.tflite").read_bytes() == (tmp_path / "small.tflite").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--inputs", "missing.npz"], "prune: missing.npz: No such file or directory"),
+        (["--inputs", "bad.npz"], "prune: bad.npz: not an .npz or .npy file of numbers"),
+        (["--inputs", "few.npz"], "prune: few.npz: has 3 samples, at least 8 are needed"),
+        (["--inputs", "shape.npz"], "prune: shape.npz: input 'serving_default_mfcc:0' wants [samples, 49, 10, 1]"),
+        (["--inputs", RECORDED, "--flash", "9"], "9 bytes cannot be reached"),
+        (["--inputs", RECORDED, "--exclude", "x"], "has no layer whose weights are tensor 'x'"),
+        (["--inputs", RECORDED, "--labels", "few.npz"], "prune: few.npz: expected a .npy with one integer"),
+        (["--inputs", RECORDED, "--pattern", "4:2"], "pattern '4:2' is neither N:M"),
+        (["--dataset", "nothing"], "--dataset nothing: unknown; known are speech_commands"),
+    ],
+)
+def test_prune_says_in_one_line_what_is_wrong(tmp_path, arguments, message):
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    np.savez(tmp_path / "few.npz", np.zeros((3, 49, 10, 1), np.int8))
+    np.savez(tmp_path / "shape.npz", np.zeros((30, 49, 11, 1), np.int8))
+    result = run("prune", DENSE_SPEECH, "-o", "sparse.tflite", *arguments, cwd=tmp_path, code=2)
+    assert message in error_of(result)
+    assert not (tmp_path / "sparse.tflite").exists()
+
+
+def test_prune_warns_of_random_inputs(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "random.npz", rng.integers(-128, 128, (96, 49, 10, 1), np.int8))
+    result = run(
+        *("prune", DENSE_SPEECH, "--inputs", "random.npz", "-o", "out.tflite", "--sparsity", ".5"), cwd=tmp_path
+    )
+    assert "warning: random.npz: the samples look like random numbers" in result.stderr

@@ -12,6 +12,7 @@ ROOT = Path.cwd()
 def test_examples_run(tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs/python.md").read_text()
     shutil.copy(ROOT / "models/fashion_dscnn_90.tflite", tmp_path / "model.tflite")
+    (tmp_path / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     examples = list(re.finditer(r"```python\n(.*?)```", text, re.DOTALL))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dcsr.api import Inspection, Result, Verification, compress, decompress, inspect, verify
+    from dcsr.api import Inspection, Pruning, Result, Verification, compress, decompress, inspect, prune, verify
     from dcsr.encodings import Streams, decode, encode
     from dcsr.model import ModelError
     from dcsr.report import Row, Totals
@@ -26,6 +26,7 @@ __all__ = [
     "Inspection",
     "Interpreter",
     "ModelError",
+    "Pruning",
     "Result",
     "Row",
     "Streams",
@@ -37,6 +38,7 @@ __all__ = [
     "decompress",
     "encode",
     "inspect",
+    "prune",
     "verify",
 ]
 
@@ -44,6 +46,7 @@ _MODULES = {
     "Inspection": "dcsr.api",
     "Interpreter": "dcsr.runtime",
     "ModelError": "dcsr.model",
+    "Pruning": "dcsr.api",
     "Result": "dcsr.api",
     "Row": "dcsr.report",
     "Streams": "dcsr.encodings",
@@ -54,6 +57,7 @@ _MODULES = {
     "decompress": "dcsr.api",
     "encode": "dcsr.encodings",
     "inspect": "dcsr.api",
+    "prune": "dcsr.api",
     "verify": "dcsr.api",
 }
 

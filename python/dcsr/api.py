@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dcsr import compressing, model_check, report
@@ -20,11 +21,13 @@ from dcsr.passes import Done
 from dcsr.passes import densify as densifying
 from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
-from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, OBJECTIVES, methods
+from dcsr.planning.settings import AUTO, DEFAULT_MIN_SPARSITY, DEFAULT_OBJECTIVE, OBJECTIVES, methods
 from dcsr.report import Row, Totals
 
 if TYPE_CHECKING:
     from dcsr import isolation
+    from dcsr.pruning.disagreement import Disagreement
+    from dcsr.pruning.session import Cost, Outcome
 
 Model: TypeAlias = bytes | str | os.PathLike[str]
 
@@ -152,6 +155,182 @@ class Verification:
             else f"different: {self.difference}"
         )
         return f"{outcome}\narena {before:,} -> {after:,} bytes ({after - before:+,})"
+
+
+@dataclass(frozen=True)
+class PrunedLayer:
+    """A layer with weights of a pruned model.
+
+    Attributes:
+      name, op, shape: weight tensor, operator, and "rows x cols" or the shape of the weights.
+      weights: their number; None if they are no int8 matrix.
+      sparsity_before, sparsity: share of zeros; None likewise.
+      note: why the layer was left alone; empty if it was pruned.
+    """
+
+    name: str
+    op: str
+    shape: str
+    weights: int | None
+    sparsity_before: float | None
+    sparsity: float | None
+    note: str
+
+
+@dataclass(frozen=True, repr=False)
+class Pruning:
+    """A pruned model and what is known about it. Printed, it is the output of the command `prune`.
+
+    Attributes:
+      model: content of the pruned .tflite file, with zeros as int8 zeros; `compress` makes it small.
+      original: content of the dense file.
+      name: of the dense model, its path if it was a file.
+      layers: all layers with weights, in the order of the model.
+      sparsity: share of zeros of all weights that could be pruned.
+      disagreement: with the dense model on inputs that were held out, one entry for each output. It is an estimate, and
+        bounds a loss of accuracy only on data like the inputs.
+      accuracy: of the dense and the pruned model on the same inputs; None without labels.
+      cost, dense_cost: of the pruned and the dense model after `compress`.
+      samples, held_out: number of inputs that the model was pruned with, and that were held out.
+      curve: outcomes at several sparsities; empty unless asked for.
+      warnings: reasons to distrust the result.
+      plan: text of a plan file that leads to the same sparsities.
+      cpu: core that instructions are estimated for.
+    """
+
+    model: bytes
+    original: bytes
+    name: str
+    layers: tuple[PrunedLayer, ...]
+    sparsity: float
+    disagreement: tuple[Disagreement, ...]
+    accuracy: tuple[float, float] | None
+    cost: Cost
+    dense_cost: Cost
+    samples: int
+    held_out: int
+    curve: tuple[Outcome, ...]
+    warnings: tuple[str, ...]
+    plan: str
+    cpu: str
+
+    def summary(self) -> list[str]:
+        """Lines about the whole model."""
+        from dcsr.pruning import summary
+
+        return summary.summary(self)
+
+    def __str__(self) -> str:
+        from dcsr.pruning import summary
+
+        return summary.text(self)
+
+    __repr__ = __str__
+
+
+def prune(
+    model: Model,
+    inputs: Mapping[str, NDArray[Any]] | Sequence[NDArray[Any]] | str | os.PathLike[str],
+    *,
+    sparsity: float | None = None,
+    max_disagreement: float | None = None,
+    flash: int | None = None,
+    max_instructions: int | None = None,
+    pattern: str | None = None,
+    objective: str = "size",
+    cpu: str = cost.DEFAULT_CPU,
+    min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    exclude: Sequence[str] = (),
+    plan: str | os.PathLike[str] | None = None,
+    holdout: float = 0.33,
+    samples: int = 1024,
+    labels: NDArray[Any] | None = None,
+    seed: int = 0,
+    curve: bool = False,
+    name: str | None = None,
+    progress: Callable[[str], Callable[[Sequence[int]], Iterable[int]]] = lambda _: iter,
+) -> Pruning:
+    """Sets weights of a dense int8 model to zero and adapts the remaining ones, without training.
+
+    The outputs of the model change. At most one of `sparsity`, `max_disagreement`, `flash` and `max_instructions` may
+    be given; without any and without a plan, `sparsity` is .7.
+
+    Args:
+      model: content or path of a .tflite file with int8 weights and int8 or int16 activations, not compressed.
+      inputs: representative inputs, without labels: an array [samples, *shape] for each input of the model, by name or
+        in order; the path of an .npz with such arrays; or that of a folder with a .npy for each sample. Float arrays
+        are quantised with the scale of the model's input. A few hundred are enough.
+      sparsity: share of zeros of all weights that can be pruned, 0..1.
+      max_disagreement: prune as far as the disagreement on the inputs that are held out allows, 0..1.
+      flash: bytes that the compressed file may take.
+      max_instructions: estimated instructions that an inference may take; implies the objective "speed".
+      pattern: "N:M" for at most N nonzeros of M neighbouring inputs, which replaces the sparsity; "RxC" for blocks of
+        R rows and C columns; None for single weights.
+      objective: of the `compress` that follows; with "speed" layers are chosen by their instructions, else by bytes.
+      cpu: core that instructions are estimated for.
+      min_sparsity: of the `compress` that follows.
+      exclude: names or indices of weight tensors that stay as they are.
+      plan: path of a plan file with the sparsity of single layers.
+      holdout: share of the inputs that the disagreement is measured on, 0..1.
+      samples: limit of the inputs that the model is pruned with.
+      labels: class of each input, to measure accuracy as well.
+      seed: of the order of the inputs.
+      curve: whether to prune to several sparsities, for `Pruning.curve`.
+      name: of the model in messages; None for its path.
+      progress: from a description to a wrapper of sequences, for progress bars.
+
+    Raises:
+      ModelError: if the model cannot be read or pruned, the inputs do not fit or are too few, or the aim cannot be
+        reached.
+      ValueError: if an argument has no such value.
+
+    Source: Optimal Brain Compression, arXiv 2208.11580.
+    """
+    from dcsr.pruning import aims
+
+    _check_one_of("objective", objective, OBJECTIVES)
+    _check_one_of("cpu", cpu, cost.CPUS)
+    for argument, value in (("min_sparsity", min_sparsity), ("holdout", holdout), ("sparsity", sparsity)):
+        if value is not None and not 0 <= value < 1:
+            raise ValueError(f"{argument} {value} is not between 0 and below 1")
+    if samples < 1:
+        raise ValueError(f"samples {samples} is not positive")
+    content, name = _read(model, name)
+    found = aims.prune(
+        content,
+        name,
+        inputs,
+        aims.Target(sparsity, max_disagreement, flash, max_instructions, pattern),
+        objective=objective,
+        cpu=cpu,
+        min_sparsity=min_sparsity,
+        exclude=exclude,
+        plan_path=plan,
+        holdout=holdout,
+        samples=samples,
+        labels=None if labels is None else np.asarray(labels),
+        seed=seed,
+        with_curve=curve,
+        progress=progress,
+    )
+    outcome, session = found.outcome, found.session
+    return Pruning(
+        model=outcome.model,
+        original=content,
+        name=name,
+        layers=tuple(PrunedLayer(*entry) for entry in found.layers),
+        sparsity=outcome.sparsity,
+        disagreement=outcome.disagreement,
+        accuracy=outcome.accuracy,
+        cost=outcome.cost,
+        dense_cost=session.dense_cost,
+        samples=session.samples,
+        held_out=session.held_out,
+        curve=tuple(found.curve),
+        warnings=tuple(found.warnings),
+        plan=found.plan,
+        cpu=cpu,
+    )
 
 
 def compress(

@@ -93,7 +93,7 @@ def compress(
         model, densified = densifying.densify(model, name)
         done.append(densified)
     layers = layer_finder.find(model)
-    _check_is_int8(layers, name)
+    check_is_int8(layers, name)
     overrides = plan_file.read_plan(plan, model, layers, name) if plan else {}
     least = default_min_sparsity(objective) if min_sparsity is None else min_sparsity
     settings = Settings(objective, cpu, method, least, max_scratch, overrides)
@@ -129,7 +129,7 @@ def decompress(model: schema.ModelT, name: str) -> schema.ModelT:
     return restore(model, name)[0]
 
 
-def _check_is_int8(layers: Sequence[Layer], name: str) -> None:
+def check_is_int8(layers: Sequence[Layer], name: str) -> None:
     """Raises ModelError if the model has layers, but none with int8 weights and int8 or int16 activations."""
     if not layers or any(layer.is_int8 for layer in layers):
         return

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dcsr import report
 from dcsr.report import Row
 
-_STYLE = """\
+STYLE = """\
 :root { color-scheme: light dark; --page: #fff; --text: #1b1f24; --soft: #5d6670; --line: #d9dee3; --card: #f5f7f9;
   --dense: #b9c2cc; --chosen: #0b6e99; --bound: #e08a1e; --good: #18794e; }
 @media (prefers-color-scheme: dark) { :root { --page: #14181c; --text: #e6e9ec; --soft: #9aa4ae; --line: #333b43;
@@ -71,7 +71,7 @@ def render(page: Page, rows: Sequence[Row]) -> str:
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-        f"<title>{title}</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n",
+        f"<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n",
         f"<p>{aim}Instructions are estimated for {html.escape(page.cpu)}.</p>\n",
         _cards(page, rows),
         _LEGEND,
@@ -173,8 +173,8 @@ def _layers(rows: Sequence[Row]) -> str:
     last = ("ratio", "instructions", "scratch")
     return "".join(
         [
-            _table("Packed layers", (*first, "encoding", "bytes", "dense", "chosen", "bound", *last), packed),
-            _table("Other layers with weights", (*first, "why", "bytes", "dense", "bound"), others),
+            table("Packed layers", (*first, "encoding", "bytes", "dense", "chosen", "bound", *last), packed),
+            table("Other layers with weights", (*first, "why", "bytes", "dense", "bound"), others),
         ]
     )
 
@@ -182,7 +182,8 @@ def _layers(rows: Sequence[Row]) -> str:
 _LEFT = {"layer", "op", "encoding", "bytes", "why", "way", "note"}
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], text: str = "") -> str:
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], text: str = "") -> str:
+    """A table below a heading and `text`, which is HTML as the cells are; nothing if there are no rows."""
     if not rows:
         return ""
     titles = "".join(f'<th class="l">{name}</th>' if name in _LEFT else f"<th>{name}</th>" for name in head)
@@ -226,7 +227,7 @@ def _comparison(ways: Sequence[Mapping[str, object]]) -> str:
         for way in ways
     ]
     text = "<p>All in one run of benchmarks/tflm_compression. Latency is that on the host, relative to dense.</p>\n"
-    return _table("Against TFLM's own compression", ("way", "flash", "arena", "latency", "note"), rows, text)
+    return table("Against TFLM's own compression", ("way", "flash", "arena", "latency", "note"), rows, text)
 
 
 def _text(value: object, form: str = "{:,}") -> str:

@@ -179,7 +179,7 @@ def pack(
     input_zero, output_zero = _zero_point(activations), _zero_point(output)
     is_int16 = _is_int16(activations)
     low, high = activation_range(_activation(operator), output.quantization.scale[0], output_zero, _limits(output))
-    bias = _bias(model, layer)
+    bias = bias_values(model, layer)
     return packing.PackedLayer(
         op=packing.OP_CONV_2D if convolution else packing.OP_FULLY_CONNECTED,
         streams=streams,
@@ -212,6 +212,16 @@ def _window(options: schema.Conv2DOptionsT, shape: NDArray[Any]) -> dict[str, An
 def bias_index(operator: schema.OperatorT) -> int:
     """Returns the tensor index of the bias; -1 if the layer has no bias."""
     return int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
+
+
+def bias_values(model: schema.ModelT, layer: Layer) -> NDArray[Any] | None:
+    """The bias of a layer without obstacle, int32 or int64 [rows]; None if there is none."""
+    index = bias_index(layer.operator)
+    if index < 0:
+        return None
+    tensor = model.subgraphs[layer.subgraph].tensors[index]
+    wanted = "<i8" if tensor.type == schema.TensorType.INT64 else "<i4"
+    return np.frombuffer(tflite.buffer_bytes(model, tensor), wanted)
 
 
 def derived_bias_scale(activations: schema.TensorT, weights: schema.TensorT) -> NDArray[Any]:
@@ -452,15 +462,6 @@ def _multipliers(
         output.quantization.scale[0],
         product_in_float=not convolution and len(scales) == 1,
     )
-
-
-def _bias(model: schema.ModelT, layer: Layer) -> NDArray[Any] | None:
-    index = bias_index(layer.operator)
-    if index < 0:
-        return None
-    tensor = model.subgraphs[layer.subgraph].tensors[index]
-    wanted = "<i8" if tensor.type == schema.TensorType.INT64 else "<i4"
-    return np.frombuffer(tflite.buffer_bytes(model, tensor), wanted)
 
 
 def _is_int16(tensor: schema.TensorT) -> bool:

@@ -54,8 +54,19 @@ MAY_IMPORT = {
     "isolation": {"model", "runtime"},
     "layerwise": {"custom_ops", "graph", "isolation", "model", "schema", "verification"},
     "verification": {"arrays", "custom_ops", "model", "schema"},
+    "pruning": BASE | {"api", "compressing", "html_report", "planning", "runtime"},
     "api": BASE
-    | {"compressing", "model_check", "passes", "planning", "isolation", "layerwise", "report", "verification"},
+    | {
+        "compressing",
+        "isolation",
+        "layerwise",
+        "model_check",
+        "passes",
+        "planning",
+        "pruning",
+        "report",
+        "verification",
+    },
     "cc_array": {"errors", "model"},
 }
 

@@ -24,6 +24,7 @@ _EPILOG = """\
 examples:
   evaluate models/kws/ds_cnn_l_90.tflite --dataset synthetic_speech
   evaluate small.tflite --dataset synthetic_speech --against models/kws/ds_cnn_l_90.tflite
+  evaluate sparse.tflite --dataset synthetic_speech --against dense.tflite        before and after `prune`
   evaluate models/mobilenetv2/mnv2_035_90.tflite --dataset fashion_mnist --samples 1000 --png confusion.png
 
 synthetic_speech is made on first use (apt-get install espeak-ng flite); fashion_mnist is a Debian package
@@ -75,7 +76,9 @@ def main(argv: Sequence[str]) -> int:
         help="second_test: another synthesiser's voices (default: %(default)s)",
     )
     parser.add_argument("--samples", type=_positive, metavar="N", help="only so many, spread over the set")
-    parser.add_argument("--against", metavar="OTHER.tflite", help="also run this one and compare every output bit")
+    parser.add_argument(
+        "--against", metavar="OTHER.tflite", help="also run this one: its accuracy, and compare every output bit"
+    )
     parser.add_argument(
         "--record",
         metavar="FILE.npz",
@@ -122,6 +125,8 @@ def main(argv: Sequence[str]) -> int:
     if options.record:
         _record(options.record, contents[options.model], inputs, labels, answers[options.model], names)
     if options.against:
+        other = measuring.accuracy(answers[options.against], labels)
+        print(f"{options.against}: accuracy {other:.4f} on the same")
         return _compare(answers[options.model], answers[options.against])
     return common.EXIT_OK
 
@@ -179,4 +184,7 @@ def _compare(first: np.ndarray, second: np.ndarray) -> int:
         return common.EXIT_OK
     different = int(np.sum(np.any(first != second, axis=1))) if first.shape == second.shape else len(first)
     print(f"different: {different:,} of {len(first):,} samples")
+    if first.shape == second.shape:
+        changed = int(np.sum(first.argmax(axis=1) != second.argmax(axis=1)))
+        print(f"another class for {changed:,} of them ({changed / len(first):.2%} of all)")
     return common.EXIT_DIFFERENT

@@ -8,8 +8,9 @@ import pytest
 
 from dcsr import compressing, runtime
 from dcsr import model as tflite
-from training import evaluate, measuring
+from training import calibration, evaluate, measuring
 from training.data import load
+from training.data.images import ImageData
 from training.data.keywords import KeywordData
 from training.errors import InputError
 
@@ -60,7 +61,9 @@ def test_other_models_answer_is_told_apart(tmp_path, capsys):
     other = tmp_path / "other.tflite"
     other.write_bytes(tflite.serialize(model))
     assert run(other, "--against", MODEL) == 1
-    assert "different: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "different: " in printed and "another class for " in printed
+    assert f"{MODEL}: accuracy " in printed
 
 
 def test_confusion_counts_labels_in_rows():
@@ -73,6 +76,17 @@ def test_recorded_samples_are_the_models_inputs(tmp_path, capsys):
     with np.load(tmp_path / "samples.npz") as new, np.load(CLIPS) as old:
         np.testing.assert_array_equal(new["inputs"], old["clips"])
     assert (tmp_path / "samples.h").read_text().count("\n    // ") == 12
+
+
+def test_training_images_are_inputs_of_prune(monkeypatch):
+    rng = np.random.default_rng(0)
+    training, test = ((rng.integers(0, 256, (n, 32, 32, 1), np.uint8), np.arange(n)) for n in (50, 5))
+    pictures = ImageData(training, test, test, 1, 2, True)
+    monkeypatch.setattr(load, "image_set", lambda *arguments: (pictures, "sha256"))
+    inputs, labels = calibration.DATASETS["fashion_mnist"]((1, 32, 32, 1))
+    np.testing.assert_array_equal(inputs, training[0][labels].astype(np.float32) / 127.5 - 1)
+    with pytest.raises(tflite.ModelError, match=r"its samples are \[32, 32, 1\], the model takes \[28, 28, 1\]"):
+        calibration.DATASETS["fashion_mnist"]((1, 28, 28, 1))
 
 
 def test_model_for_other_inputs_is_refused():

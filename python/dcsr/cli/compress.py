@@ -14,7 +14,7 @@ import numpy as np
 
 import dcsr
 from dcsr import cc_array, report
-from dcsr.cli import common, reports
+from dcsr.cli import common, prune, reports
 from dcsr.errors import ModelError
 from dcsr.files import Outputs
 from dcsr.planning import cost, settings
@@ -33,6 +33,7 @@ examples:
   compress model.tflite -o small.tflite --cpu cortex-m4 --max-scratch 16384 --report report.html
   compress model.tflite -o small.tflite --dump-plan plan.yaml       edit it, then --plan plan.yaml
   compress model.tflite -o small.tflite --cc firmware/model.cc      also firmware/model.h
+  compress dense.tflite -o small.tflite --prune .7 --inputs recorded.npz    prune a dense model first
 
 exit status: 0 done, 2 bad usage or bad input (nothing is written then)"""
 
@@ -99,6 +100,13 @@ def command_line() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cc", metavar="OUT.cc", help="also write the model as a C++ array, with OUT.h beside it")
     parser.add_argument("--numpy", metavar="DIR", help="also write the weights of every int8 layer as DIR/*.npy")
+    parser.add_argument(
+        "--prune",
+        type=prune.share,
+        metavar="S",
+        help="first set this share of the weights to zero, as the tool `prune` does with --sparsity: outputs change",
+    )
+    parser.add_argument("--inputs", metavar="X.npz|FOLDER", help="with --prune: recorded inputs")
     reports.add_arguments(parser)
     return parser
 
@@ -106,11 +114,13 @@ def command_line() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     arguments = command_line().parse_args(argv)
-    inputs = reports.inputs(arguments) + ([arguments.plan] if arguments.plan else [])
+    inputs = reports.inputs(arguments) + [path for path in (arguments.plan, arguments.inputs) if path]
     with Outputs(inputs) as outputs:
         _check_outputs(arguments, outputs)
+        pruned = _pruned(arguments)
         result = dcsr.compress(
-            arguments.model,
+            pruned.model if pruned else arguments.model,
+            name=arguments.model,
             method=arguments.method,
             min_sparsity=arguments.min_sparsity,
             objective=arguments.objective,
@@ -125,7 +135,8 @@ def main(argv: Sequence[str]) -> int:
         outputs.prepare()
         # Printed before the files appear: if stdout is full, no file is left.
         table = report.printed_table(result.layers, sys.stdout).rstrip("\n")
-        common.say(table, *result.summary(), _next_step(arguments, result))
+        before = pruned.summary() if pruned else []
+        common.say(*before, table, *result.summary(), _next_step(arguments, result))
         outputs.commit()
     _warn_of_little_scratch(result)
     _note_slow_layers(result)
@@ -134,6 +145,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _next_step(arguments: argparse.Namespace, result: dcsr.Result) -> str:
     """Returns the last line of the output: the command that verifies the result, or that nothing was packed."""
+    if arguments.prune is not None:
+        return "the outputs are those of the pruned model; `prune` writes it, to verify the compressed one against"
     if any(decision.candidate for decision in result.decisions):
         paths = common.one_line(shlex.join([arguments.model, arguments.output]))
         verify = f"{common.command}verify" if common.command else "bazel run //python:verify --"
@@ -143,6 +156,26 @@ def _next_step(arguments: argparse.Namespace, result: dcsr.Result) -> str:
     if arguments.strip:
         return "no layer was packed: the output is the input, stripped"
     return "no layer was packed: the output is the input, byte for byte"
+
+
+def _pruned(arguments: argparse.Namespace) -> dcsr.Pruning | None:
+    """The pruned model if one is asked for."""
+    if (arguments.prune is None) != (arguments.inputs is None):
+        raise ModelError("--prune S and --inputs X.npz go together")
+    if arguments.prune is None:
+        return None
+    found = dcsr.prune(
+        arguments.model,
+        arguments.inputs,
+        sparsity=arguments.prune,
+        objective=arguments.objective,
+        cpu=arguments.cpu,
+        min_sparsity=arguments.min_sparsity,
+        progress=common.progress,
+    )
+    for warning in found.warnings:
+        common.note(f"warning: {warning}")
+    return found
 
 
 def _add_extras(arguments: argparse.Namespace, result: dcsr.Result, outputs: Outputs) -> None:

@@ -13,6 +13,7 @@ from dcsr.errors import ModelError
 # Each tool is a module of this folder. It is imported only when it is called, because only `verify` needs the
 # interpreter.
 TOOLS = {
+    "prune": "make a dense int8 .tflite model sparse, without training",
     "compress": "pack the sparse layers of a .tflite model",
     "verify": "run a model and its compressed form in TFLM, compare every output bit",
     "inspect": "table of the layers of a model",

@@ -38,25 +38,34 @@ def read_plan(
     Raises:
       ModelError: if the file cannot be read or is not a plan, or if an entry does not fit the model.
     """
-    content = _read_yaml(path)
-    if not isinstance(content, dict) or content.get("version") != _PLAN_VERSION:
-        raise ModelError(f"{path}: not a plan: expected 'version: {_PLAN_VERSION}' and a list 'tensors'")
-    entries = content.get("tensors") or []
-    if unknown := set(map(str, content)) - {"version", "tensors"}:
-        raise ModelError(f"{path}: unknown key '{_quoted(sorted(unknown)[0])}'; a plan has 'version' and 'tensors'")
-    if not isinstance(entries, list):
-        raise ModelError(f"{path}: 'tensors' is not a list")
     overrides: dict[tuple[int, int], Override] = {}
-    for number, entry in enumerate(entries, start=1):
+    for number, entry in enumerate(entries(path), start=1):
         where = f"{path}: entry {number} of 'tensors'"
         override = _override(entry, where)
-        layer = _find(entry, model, layers, where, model_name)
+        layer = find_layer(entry, model, layers, where, model_name)
         if layer.obstacle and override.method not in (NONE, AUTO):
             raise ModelError(f"{where}: '{layer.name}' cannot be packed: {layer.obstacle}")
         if place(layer) in overrides:
             raise ModelError(f"{where}: '{layer.name}' has an entry already")
         overrides[place(layer)] = override
     return overrides
+
+
+def entries(path: str | os.PathLike[str]) -> list[Any]:
+    """The list 'tensors' of a plan file.
+
+    Raises:
+      ModelError: if the file is no plan.
+    """
+    content = _read_yaml(path)
+    if not isinstance(content, dict) or content.get("version") != _PLAN_VERSION:
+        raise ModelError(f"{path}: not a plan: expected 'version: {_PLAN_VERSION}' and a list 'tensors'")
+    found = content.get("tensors") or []
+    if unknown := set(map(str, content)) - {"version", "tensors"}:
+        raise ModelError(f"{path}: unknown key '{_quoted(sorted(unknown)[0])}'; a plan has 'version' and 'tensors'")
+    if not isinstance(found, list):
+        raise ModelError(f"{path}: 'tensors' is not a list")
+    return found
 
 
 def _read_yaml(path: str | os.PathLike[str]) -> Any:
@@ -105,7 +114,9 @@ def _override(entry: Any, where: str) -> Override:
     return Override(str(method), scratch)
 
 
-def _find(entry: dict[str, Any], model: schema.ModelT, layers: Sequence[Layer], where: str, model_name: str) -> Layer:
+def find_layer(
+    entry: dict[str, Any], model: schema.ModelT, layers: Sequence[Layer], where: str, model_name: str
+) -> Layer:
     """Returns the layer whose weights an entry names."""
     wanted, subgraph = entry["tensor"], entry.get("subgraph")
     if type(wanted) not in (int, str):
