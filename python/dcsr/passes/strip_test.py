@@ -5,8 +5,9 @@ import pytest
 
 from dcsr import compressing
 from dcsr import model as tflite
+from dcsr.passes.strip import strip
 from dcsr.schema import schema
-from dcsr.testing.models import conv_model, sparse_matrix
+from dcsr.testing.models import conv_model, fully_connected_model, sparse_matrix
 from dcsr.testing.round_trip import rng, through_bytes
 
 
@@ -42,3 +43,12 @@ def test_strip_keeps_one_of_equal_zero_points():
     weights = stripped.subgraphs[0].tensors[1]
     assert weights.quantization.zeroPoint.tolist() == [0]
     assert len(weights.quantization.scale) == 64
+
+
+def test_zero_points_that_differ_stay():
+    model = fully_connected_model(rng(), sparse_matrix(rng(), 3, 8, 0.0), per_channel=True)
+    weights = model.subgraphs[0].tensors[1].quantization
+    for zero_points, expected in (([0, 0, 0], [0]), ([0, 1, 0], [0, 1, 0])):
+        weights.zeroPoint = np.array(zero_points)
+        stripped, _ = strip(model)
+        assert list(stripped.subgraphs[0].tensors[1].quantization.zeroPoint) == expected
