@@ -1,6 +1,11 @@
 """Runs dcsr.cli.compress; see there."""
 
-from dcsr.cli import common
+import signal
 
 if __name__ == "__main__":
+    # Ctrl-C ends the process without a traceback until `run` has installed its handlers.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from dcsr.cli import common
+
     common.run("compress", "dcsr.cli.compress")

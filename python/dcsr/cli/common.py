@@ -159,20 +159,21 @@ def guarded(tool: str, main: str | Callable[[Sequence[str]], int], argv: Sequenc
 
 @contextlib.contextmanager
 def _ending_signals() -> Iterator[None]:
-    """Turns SIGTERM and SIGHUP into exceptions, so that temporary files and child processes are removed."""
+    """Turns SIGINT, SIGTERM and SIGHUP into exceptions, so that temporary files and child processes are removed."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         raise _Ended(number)
 
-    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in former.items():
-        if handler != signal.SIG_IGN:  # nohup
-            signal.signal(number, end)
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: end, signal.SIGHUP: end}
+    former = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
+        if former[number] != signal.SIG_IGN:  # nohup
+            signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for number, previous in former.items():
+            signal.signal(number, previous)
 
 
 def _prepare_streams() -> None:
