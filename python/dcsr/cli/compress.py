@@ -69,9 +69,9 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--min-sparsity",
         type=_share,
+        default=settings.DEFAULT_MIN_SPARSITY,
         metavar="S",
-        help="share of zero weights from which on a layer is packed, 0..1"
-        f" (default: {settings.DEFAULT_MIN_SPARSITY}; with --objective size no limit)",
+        help="share of zero weights from which on a layer is packed, 0..1 (default: %(default)s)",
     )
     parser.add_argument(
         "--objective",
