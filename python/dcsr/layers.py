@@ -380,8 +380,6 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     for role, tensor in (("input", activations), ("output", output)):
         require(_quantised(tensor), f"{role} without per-tensor quantisation")
         require(not is_int16 or _zero_point(tensor) == 0, f"int16 {role} with a zero point")
-    kind = schema.Conv2DOptionsT if code == _OP.CONV_2D else schema.FullyConnectedOptionsT
-    require(isinstance(operator.builtinOptions, kind), "no builtin options of its own type")
     sums = attributes.Sums(is_int16, has_bias=bias_index(operator) >= 0)
     option = attributes.obstacle(code, operator, sums)
     require(option is None, str(option))

@@ -61,7 +61,8 @@ def share(value: str) -> float:
     return number
 
 
-def _parser(datasets: Mapping[str, Dataset]) -> argparse.ArgumentParser:
+def command_line(datasets: Mapping[str, Dataset] | None = None) -> argparse.ArgumentParser:
+    """Returns the parser of the tool's arguments. `datasets` are those of --dataset, by name."""
     parser = common.parser("prune", _DESCRIPTION, _EPILOG)
     parser.add_argument("model", metavar="MODEL.tflite", help="dense int8 model")
     parser.add_argument("-o", "--output", metavar="OUT.tflite", required=True, help="model to write")
@@ -168,7 +169,7 @@ def main(argv: Sequence[str], datasets: Mapping[str, Dataset] | None = None) -> 
       datasets: for --dataset, by name.
     """
     datasets = datasets or {}
-    arguments = _parser(datasets).parse_args(argv)
+    arguments = command_line(datasets).parse_args(argv)
     read = [path for path in (arguments.model, arguments.inputs, arguments.labels, arguments.plan) if path]
     with Outputs(read) as outputs:
         _check_outputs(arguments, outputs)
