@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -43,7 +44,7 @@ class Case:
     Attributes:
       dense: path below the folder of models.
       dataset: name of its data set.
-      sparsity: share of zeros.
+      sparsity: share of zeros; None if the options have another aim.
       retrained: path of the model that was pruned in training; None if there is none.
       options: of prune besides --sparsity.
       objective: of compress.
@@ -52,7 +53,7 @@ class Case:
 
     dense: str
     dataset: str
-    sparsity: float
+    sparsity: float | None
     retrained: str | None
     options: tuple[str, ...] = ()
     objective: str = "size"
@@ -76,9 +77,9 @@ CASES = (
     Case(_MOBILENET, "fashion_mnist", 0.8, "mobilenetv2/mnv2_035_80.tflite"),
     Case(_MOBILENET, "fashion_mnist", 0.9, "mobilenetv2/mnv2_035_90.tflite"),
 )
-TIMED = (
-    Case(_MOBILENET, "fashion_mnist", 0.35, None, (), "speed", "cortex-m55"),
-    Case(_MOBILENET, "fashion_mnist", 0.1, None, (), "speed", "cortex-m4"),
+TIMED = tuple(
+    Case(_MOBILENET, "fashion_mnist", None, None, ("--max-disagreement", "0.03"), "speed", cpu)
+    for cpu in ("cortex-m55", "cortex-m4")
 )
 
 
@@ -117,13 +118,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--models", metavar="DIR", type=Path, required=True, help="folder like models/ of the repository"
     )
-    parser.add_argument("--only", metavar="TEXT", default="", help="only models whose name contains this")
+    parser.add_argument(
+        "--only", metavar="TEXT", default="", help="only cases with this in model or objective: ds_cnn_s, speed"
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     rows: list[Row] = []
-    for case in [case for case in CASES + TIMED if arguments.only in case.dense]:
+    for case in [case for case in CASES + TIMED if arguments.only in f"{case.dense} {case.objective}"]:
         rows += measure(case, arguments.models, rows)
-        print(f"measured {case.dense} {case.sparsity:g}", file=sys.stderr)
+        print(f"measured {case.dense} {case.sparsity or case.options}", file=sys.stderr)
     if arguments.json:
         tflite.write_file(arguments.json, json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     print("\n".join(tables(rows)))
@@ -157,7 +160,8 @@ def measure(case: Case, folder: Path, known: Sequence[Row]) -> list[Row]:
         samples = Path(temporary) / "inputs.npz"
         np.savez(samples, inputs=calibration.DATASETS[case.dataset](shape)[0])
         command = [str(path), "--inputs", str(samples), "-o", str(Path(temporary) / "pruned.tflite")]
-        command += ["--json", str(Path(temporary) / "pruned.json"), "--sparsity", str(case.sparsity), *case.options]
+        command += ["--json", str(Path(temporary) / "pruned.json"), *case.options]
+        command += [] if case.sparsity is None else ["--sparsity", str(case.sparsity)]
         command += ["--objective", case.objective, "--cpu", case.cpu]
         seconds, cpu_seconds, megabytes = as_process(command)
         data = (Path(temporary) / "pruned.tflite").read_bytes()
@@ -170,10 +174,12 @@ def measure(case: Case, folder: Path, known: Sequence[Row]) -> list[Row]:
             cpu_seconds=cpu_seconds,
             megabytes=megabytes,
             disagreement=numbers["disagreement"][0]["value"],
-            note=" ".join(case.options) if case.objective == "size" else f"--objective speed --cpu {case.cpu}",
+            note=" ".join(
+                [*(["--objective speed --cpu", case.cpu] if case.objective == "speed" else ()), *case.options]
+            ),
         )
     )
-    if case.objective == "size":
+    if case.sparsity is not None:
         positions = {layer.position for layer in layers}
         for method, share in (("magnitude, per layer", by_layer), ("magnitude, global", by_model)):
             rows.append(row(method, share(model, positions, case.sparsity)))
@@ -195,10 +201,11 @@ def as_process(arguments: Sequence[str]) -> tuple[float, float, float]:
     program = "import sys; from dcsr.cli import common, prune; common.run('prune', prune.main)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     start = time.monotonic()
-    child = os.spawnve(os.P_NOWAIT, sys.executable, [sys.executable, "-c", program, *arguments], environment)
-    _, status, usage = os.wait4(child, 0)
+    child = subprocess.Popen([sys.executable, "-c", program, *arguments], env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
     if status:
-        raise tflite.ModelError(f"prune {' '.join(arguments)}: exit status {os.waitstatus_to_exitcode(status)}")
+        raise tflite.ModelError(f"prune {' '.join(arguments)}: exit status {child.returncode}")
     return time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
