@@ -1,6 +1,6 @@
 """Runs the command-line tools on mutated models, plans and arrays, and reports every fault.
 
-    bazel run //tests:fuzz_tools -- --cases 20000 --seed 7 --keep /tmp/findings
+    bazel run //tests:fuzz_tools -- --cases 20000 --seed 7 --keep findings
 
 Each case is a number: with the seed it determines the input and the options. A case runs in a forked process that has
 all modules loaded. Faults are

@@ -28,14 +28,9 @@ def read_npy(path: AnyPath) -> NDArray[Any]:
       ModelError: if the file cannot be read, is not a .npy file of numbers, or is shorter than its shape says.
     """
     with _reported(path, "a .npy file of numbers"), open(path, "rb") as file:
-        start = file.read(4)
-        if start[:2] == b"PK":
+        if _is_archive(file):
             raise ModelError(f"{path}: an .npz archive; give one .npy of it")
-        file.seek(0)
-        _check_size(file, os.fstat(file.fileno()).st_size)
-        file.seek(0)
-        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
-        return array
+        return _array(file)
 
 
 def read_npz(path: AnyPath) -> dict[str, NDArray[Any]]:
@@ -44,7 +39,35 @@ def read_npz(path: AnyPath) -> dict[str, NDArray[Any]]:
     Raises:
       ModelError: if the file cannot be read, is not an .npz file of numbers, or expands to too many bytes.
     """
-    with _reported(path, "an .npz file of numbers"), zipfile.ZipFile(path) as archive:
+    with _reported(path, "an .npz file of numbers"):
+        return _arrays(path)
+
+
+def read(path: AnyPath) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    """Reads the array of a .npy file, or the arrays of an .npz file by name.
+
+    Raises:
+      ModelError: as `read_npy` and `read_npz`.
+    """
+    with _reported(path, "an .npz or .npy file of numbers"), open(path, "rb") as file:
+        return _arrays(path) if _is_archive(file) else _array(file)
+
+
+def _is_archive(file: IO[bytes]) -> bool:
+    start = file.read(2)
+    file.seek(0)
+    return start == b"PK"
+
+
+def _array(file: IO[bytes]) -> NDArray[Any]:
+    _check_size(file, os.fstat(file.fileno()).st_size)
+    file.seek(0)
+    array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+    return array
+
+
+def _arrays(path: AnyPath) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         limit = max(_MAX_EXPANDED_BYTES, _MAX_EXPANSION * os.path.getsize(path))
         if sum(entry.file_size for entry in entries) > limit:

@@ -96,6 +96,18 @@ class Outputs:
             if real == os.path.realpath(other) and not _is_special(path):
                 raise ModelError(f"{path}: is named for two outputs")
 
+    def check_all(self, paths: Iterable[AnyPath | None]) -> None:
+        """Checks all outputs of a call before any work is done; None stands for an output that is not wanted.
+
+        Raises:
+          ModelError: as `check`, and if two of the paths are the same file.
+        """
+        named = [path for path in paths if path]
+        for path in named:
+            self.check(path)
+            if sum(os.path.realpath(path) == os.path.realpath(other) for other in named) > 1:
+                raise ModelError(f"{path}: is named for two outputs")
+
     def folder(self, path: AnyPath) -> None:
         """Adds a folder that is created if it is missing."""
         self._folders.append(Path(path))

@@ -108,6 +108,25 @@ class Graph:
         tensors = self.model.subgraphs[subgraph].tensors or []
         return {index for index, tensor in enumerate(tensors) if tensor.buffer == buffer}
 
+    def other_user(self, buffer: int, operators: Collection[tuple[int, int]]) -> str | None:
+        """Finds a user of the weights in `buffer` besides those of some operators.
+
+        Args:
+          buffer: a buffer that holds weights.
+          operators: (subgraph, position) of operators that may read it, as their second input.
+
+        Returns:
+          The other user, as words for a note; None if there is none.
+        """
+        for s, subgraph in enumerate(self.model.subgraphs):
+            tensors = self.tensors_of_buffer(s, buffer)
+            if tensors & self.ends(s):
+                return "the model's inputs or outputs"
+            for position, number in self.consumers(s, tensors):
+                if (s, position) not in operators or number != 1:
+                    return f"operator {position} {tflite.operator_name(self.model, subgraph.operators[position])}"
+        return "the model's metadata" if buffer in self.metadata_buffers() else None
+
     def metadata_buffers(self) -> set[int]:
         """Returns the buffers to which metadata refer."""
         return {entry.buffer for entry in self.model.metadata or []} | set(indices(self.model.metadataBuffer))

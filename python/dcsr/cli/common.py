@@ -237,14 +237,6 @@ def _discard_output() -> None:
         os.close(null)
 
 
-def check_distinct(outputs: Sequence[str | os.PathLike[str] | None]) -> None:
-    """Raises ModelError if two outputs have the same name; None is none."""
-    named = [path for path in outputs if path]
-    for path in named:
-        if sum(os.path.realpath(path) == os.path.realpath(other) for other in named) > 1:
-            raise ModelError(f"{path}: is named for two outputs")
-
-
 def progress(description: str) -> Callable[[Sequence[_T]], Iterable[_T]]:
     """Returns a wrapper of sequences that shows a progress bar on stderr during iteration, if stderr is a terminal."""
 

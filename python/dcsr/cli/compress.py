@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -197,12 +196,7 @@ def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
         raise ModelError(f"{arguments.cc}: expected a name ending in {', '.join(cc_array.SUFFIXES)}")
     reports.check(arguments, outputs)
     header = Path(arguments.cc).with_suffix(".h") if arguments.cc else None
-    paths = (arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, header)
-    named = [path for path in paths if path]
-    for path in named:
-        outputs.check(path)
-        if sum(os.path.realpath(path) == os.path.realpath(other) for other in named) > 1:
-            raise ModelError(f"{path}: is named for two outputs")
+    outputs.check_all((arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, header))
 
 
 def _note_slow_layers(result: dcsr.Result) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dcsr
+from dcsr import arrays
 from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.errors import ModelError
@@ -172,7 +173,7 @@ def main(argv: Sequence[str], datasets: Mapping[str, Dataset] | None = None) -> 
     arguments = command_line(datasets).parse_args(argv)
     read = [path for path in (arguments.model, arguments.inputs, arguments.labels, arguments.plan) if path]
     with Outputs(read) as outputs:
-        _check_outputs(arguments, outputs)
+        outputs.check_all((arguments.output, arguments.report, arguments.json, arguments.dump_plan))
         result = _prune(arguments, datasets)
         outputs.add(arguments.output, result.model)
         if arguments.dump_plan:
@@ -190,14 +191,6 @@ def main(argv: Sequence[str], datasets: Mapping[str, Dataset] | None = None) -> 
     for warning in result.warnings:
         common.note(f"warning: {warning}")
     return common.EXIT_OK
-
-
-def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
-    """Raises ModelError if two outputs are the same file, or if one is an input."""
-    named = [path for path in (arguments.output, arguments.report, arguments.json, arguments.dump_plan) if path]
-    common.check_distinct(named)
-    for path in named:
-        outputs.check(path)
 
 
 def _prune(arguments: argparse.Namespace, datasets: Mapping[str, Dataset]) -> dcsr.Pruning:
@@ -258,12 +251,7 @@ def _inputs(arguments: argparse.Namespace, datasets: Mapping[str, Dataset]) -> t
 
 
 def _labels(path: str) -> Array:
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise ModelError(f"{path}: not a .npy file of numbers ({error})") from error
+    labels = arrays.read(path)
     if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ModelError(f"{path}: expected a .npy with one integer for each input")
     return labels

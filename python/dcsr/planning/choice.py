@@ -85,9 +85,10 @@ def decide(
     for number, decision in enumerate(decisions):
         if decision.candidate:
             groups.setdefault(_weights(model, decision.layer).buffer, []).append(number)
+    graph = Graph(model)
     for buffer, numbers in groups.items():
         group = [decisions[number] for number in numbers]
-        user = _other_user(model, buffer, group)
+        user = graph.other_user(buffer, {(decision.layer.subgraph, decision.layer.position) for decision in group})
         if user:
             group = [_dense(decision, f"weights also used by {user}") for decision in group]
         elif saves and not _group_saves(model, group):
@@ -214,22 +215,6 @@ def _make_smaller(chosen: list[Candidate], layers: Sequence[Sequence[Candidate]]
 
 def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:
     return model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
-
-
-def _other_user(model: schema.ModelT, buffer: int, group: Sequence[Decision]) -> str | None:
-    """Returns a user of the weights in `buffer` other than the group's operators, for a note; None without one."""
-    graph = Graph(model)
-    packed_ops = {(decision.layer.subgraph, decision.layer.position) for decision in group}
-    for s, subgraph in enumerate(model.subgraphs):
-        tensors = graph.tensors_of_buffer(s, buffer)
-        if tensors & graph.ends(s):
-            return "the model's inputs or outputs"
-        for position, number in graph.consumers(s, tensors):
-            if (s, position) not in packed_ops or number != 1:
-                return f"operator {position} {tflite.operator_name(model, subgraph.operators[position])}"
-    if buffer in graph.metadata_buffers():
-        return "the model's metadata"
-    return None
 
 
 def _group_saves(model: schema.ModelT, group: Sequence[Decision]) -> bool:

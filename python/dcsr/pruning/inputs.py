@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dcsr import arrays as arrays_of
 from dcsr import model as tflite
 from dcsr.graph import indices
 from dcsr.model import ModelError
@@ -34,17 +32,6 @@ _DTYPES = {
     schema.TensorType.INT64: np.int64,
     schema.TensorType.BOOL: np.bool_,
 }
-_UNREADABLE = (
-    ValueError,
-    AttributeError,
-    EOFError,
-    TypeError,
-    SyntaxError,
-    MemoryError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 # Neighbouring elements of recorded data are correlated; of noise they are not.
 _NOISE_CORRELATION = 0.1
 _LEAST_ELEMENTS = 16
@@ -171,16 +158,8 @@ def split(count: int, holdout: float, most: int, most_held_out: int, seed: int) 
 
 
 def _read_archive(path: Path) -> dict[str, Array]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {path.stem: loaded}
-        with loaded as archive:
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}") from error
-    except _UNREADABLE as error:
-        raise ModelError(f"{path}: not an .npz or .npy file of numbers ({error})") from error
+    found = arrays_of.read(path)
+    return found if isinstance(found, dict) else {path.stem: found}
 
 
 def _read_folder(folder: Path, inputs: Sequence[Input]) -> dict[str, Array]:

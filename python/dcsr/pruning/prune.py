@@ -129,17 +129,8 @@ def _weight_tensor(model: schema.ModelT, layer: Layer) -> schema.TensorT:
 
 def _other_user(model: schema.ModelT, buffer: int, layers: Sequence[Layer]) -> str | None:
     """A user of the weights in `buffer` that stands against changing them; None if there is none."""
-    graph = Graph(model)
-    mine = {(layer.subgraph, layer.position) for layer in layers}
-    for s, subgraph in enumerate(model.subgraphs):
-        tensors = graph.tensors_of_buffer(s, buffer)
-        if tensors & graph.ends(s):
-            return "the model's inputs or outputs"
-        for position, number in graph.consumers(s, tensors):
-            if (s, position) not in mine or number != 1:
-                return f"operator {position} {tflite.operator_name(model, subgraph.operators[position])}"
-    if buffer in graph.metadata_buffers():
-        return "the model's metadata"
+    if user := Graph(model).other_user(buffer, {(layer.subgraph, layer.position) for layer in layers}):
+        return user
     first = _weight_tensor(model, layers[0])
     for layer in layers[1:]:
         other = _weight_tensor(model, layer)
