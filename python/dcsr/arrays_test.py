@@ -26,6 +26,9 @@ def test_shape_that_the_file_does_not_hold_is_an_error(tmp_path, shape):
         archive.writestr("x.npy", header(shape) + bytes(50))
     with pytest.raises(ModelError, match=r"a\.npz: not an \.npz file of numbers"):
         arrays.read_npz(tmp_path / "a.npz")
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(ModelError, match="not an .npz or .npy file of numbers"):
+            arrays.read(tmp_path / name)
 
 
 def test_arrays_of_every_version_and_order(tmp_path):
@@ -39,6 +42,9 @@ def test_arrays_of_every_version_and_order(tmp_path):
     read = arrays.read_npz(tmp_path / "b.npz")
     assert list(read) == ["x", "y"]
     np.testing.assert_array_equal(read["x"], matrix)
+    either = arrays.read(tmp_path / "b.npz")
+    assert isinstance(either, dict) and list(either) == ["x", "y"]
+    np.testing.assert_array_equal(arrays.read(tmp_path / "two.npy"), matrix)
 
 
 def test_archive_that_expands_too_far_is_an_error(tmp_path):
