@@ -337,7 +337,7 @@ def compress(
     model: Model,
     *,
     method: str = AUTO,
-    min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    min_sparsity: float | None = None,
     objective: str = DEFAULT_OBJECTIVE,
     cpu: str = cost.DEFAULT_CPU,
     max_scratch: int | None = None,
@@ -352,7 +352,8 @@ def compress(
       model: content or path of a .tflite file.
       method: one encoding for all packed layers, `auto` (the objective chooses for each layer), or `none` (no layer is
         packed).
-      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed.
+      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed; None for 0.6, or
+        no limit with the objective `size`.
       objective: `balanced`, `size` or `speed`.
       cpu: core for the estimates of instructions and scratch, such as `cortex-m4`.
       max_scratch: largest scratch of a layer in bytes, 0..2^32 - 1; None for the kernels' default.
@@ -371,7 +372,7 @@ def compress(
     _check_one_of("method", method, methods())
     _check_one_of("objective", objective, OBJECTIVES)
     _check_one_of("cpu", cpu, cost.CPUS)
-    if not 0 <= min_sparsity <= 1:
+    if min_sparsity is not None and not 0 <= min_sparsity <= 1:
         raise ValueError(f"min_sparsity {min_sparsity} is not between 0 and 1")
     if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
         raise ValueError(f"max_scratch {max_scratch} is no number of bytes")
