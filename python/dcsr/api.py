@@ -21,7 +21,7 @@ from dcsr.passes import Done
 from dcsr.passes import densify as densifying
 from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
-from dcsr.planning.settings import AUTO, DEFAULT_MIN_SPARSITY, DEFAULT_OBJECTIVE, OBJECTIVES, methods
+from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, OBJECTIVES, methods
 from dcsr.report import Row, Totals
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def prune(
     pattern: str | None = None,
     objective: str = "size",
     cpu: str = cost.DEFAULT_CPU,
-    min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    min_sparsity: float | None = None,
     exclude: Sequence[str] = (),
     plan: str | os.PathLike[str] | None = None,
     holdout: float = 0.33,
@@ -268,7 +268,7 @@ def prune(
         R rows and C columns; None for single weights.
       objective: of the `compress` that follows; with "speed" layers are chosen by their instructions, else by bytes.
       cpu: core that instructions are estimated for.
-      min_sparsity: of the `compress` that follows.
+      min_sparsity: of the `compress` that follows; None for its default with the objective.
       exclude: names or indices of weight tensors that stay as they are.
       plan: path of a plan file with the sparsity of single layers.
       holdout: share of the inputs that the disagreement is measured on, 0..1.
