@@ -179,6 +179,10 @@ def _tensor_problem(model: schema.ModelT, tensor: schema.TensorT, packed_by_tflm
 
 def _operator_problem(model: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT) -> str | None:
     code = tflite.builtin_code(model, operator)
+    for index in indices(operator.outputs):
+        tensor = subgraph.tensors[index]
+        if not tensor.isVariable and _size(model.buffers[tensor.buffer].data):
+            return f"its output '{tflite.text(tensor.name)}' is constant, so TFLM would write into the model"
     tensors = [subgraph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
     if code in _WEIGHTED and len(operator.inputs) > 1 and operator.inputs[1] >= 0:
         weights = subgraph.tensors[operator.inputs[1]]
@@ -216,6 +220,11 @@ def _shape_problem(subgraph: schema.SubGraphT, operator: schema.OperatorT, code:
         return None if math.prod(output) == written else f"writes {written} elements to an output of shape {output}"
     if len(source) != 4 or len(weights) != 4 or len(output) != 4:
         return f"its input, weights and output have the shapes {source}, {weights}, {output}"
+    if code == _OP.DEPTHWISE_CONV_2D and hasattr(options, "depthMultiplier"):
+        # TFLM writes this many channels, whatever the shapes say.
+        channels = source[3] * options.depthMultiplier
+        if channels != weights[3]:
+            return f"its depth multiplier {options.depthMultiplier} gives {channels} channels, its filter has {weights[3]}"
     if not hasattr(options, "strideH") or min(getattr(options, name, 1) for name in _STEPS) < 1:
         return None
     sizes = []

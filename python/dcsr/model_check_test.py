@@ -7,7 +7,7 @@ from dcsr import compressing
 from dcsr import model as tflite
 from dcsr.model_check import check_model
 from dcsr.schema import schema
-from dcsr.testing.models import fully_connected_model, sparse_matrix
+from dcsr.testing.models import Builder, fully_connected_model, sparse_matrix
 from dcsr.testing.round_trip import rng
 
 
@@ -63,4 +63,30 @@ def test_constant_of_our_ops_that_is_larger_than_its_buffer_is_refused(number, k
         with pytest.raises(ValueError, match=rf"its shape \[100\] needs {100 * element_bytes}"):
             check(model)
     else:
+        check(model)
+
+
+def test_constant_output_is_refused():
+    model = packed_model()
+    graph = model.subgraphs[0]
+    model.buffers.append(schema.BufferT(data=np.zeros(64, np.uint8)))
+    graph.tensors[graph.operators[0].outputs[0]].buffer = len(model.buffers) - 1
+    with pytest.raises(ValueError, match="operator 0 DCSR_FULLY_CONNECTED: its output '.*' is constant"):
+        check(model)
+
+
+@pytest.mark.parametrize("multiplier", [0, 2, 127, -1])
+def test_wrong_depth_multiplier_is_refused(multiplier):
+    builder = Builder()
+    x = builder.tensor("x", (1, 6, 6, 8), scale=0.1)
+    weights = builder.tensor("w", (1, 3, 3, 8), data=np.ones((1, 3, 3, 8), np.int8), scale=0.1)
+    y = builder.tensor("y", (1, 6, 6, 8), scale=0.1)
+    options = schema.DepthwiseConv2DOptionsT(
+        padding=schema.Padding.SAME, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1, depthMultiplier=1
+    )
+    builder.operator(schema.BuiltinOperator.DEPTHWISE_CONV_2D, [x, weights, -1], [y], options)
+    model = builder.finish([x], [y])
+    check(model)
+    options.depthMultiplier = multiplier
+    with pytest.raises(ValueError, match=f"its depth multiplier {multiplier} gives {8 * multiplier} channels"):
         check(model)
