@@ -9,11 +9,12 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import cortex_m_layers, firmware_code
 from benchmarks.cortex_m_layers import Case
+from benchmarks.cycles import instructions, program, timings
 from dcsr import model as tflite
 from dcsr import packing
 from dcsr.cli import common
@@ -38,11 +39,14 @@ exit status: 0 done, 1 a kernel gave a wrong output or crashed, 2 bad usage, bad
 CORES = ("m0plus", "m3", "m4", "m7", "m33", "m55")
 CORES_WITH_GATHERS = ("m55",)
 GATHER_COSTS = (2, 8, 16)
+MEMORIES = ("dtcm", "cached")
+CYCLE_TITLES = ("dense cycles", "sparse cycles", "ratio")
 _MODELS_VARIABLE = "DCSR_PUBLISHED_MODELS"
 _TIMEOUT = 1800.0
 
 # Runfiles: this file is <workspace>/benchmarks/cortex_m.py.
 _WORKSPACE = Path(__file__).parent.parent
+_PLUGIN = (_WORKSPACE / "benchmarks/cycles/libcycles.so").absolute()
 _LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
 
 
@@ -79,6 +83,13 @@ def main(argv: Sequence[str]) -> int:
         help="of the layers of --layers made-up and all; 0 for the kernels' default, 1 for the portable kernel; may be"
         " repeated (default: 0)",
     )
+    parser.add_argument(
+        "--cycles",
+        action="store_true",
+        help="also estimate cycles, with data in DTCM and behind a cache (cores: "
+        + ", ".join(timings.CORES)
+        + "), by a model of the core's pipeline (docs/cycles.md)",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     models = arguments.models
@@ -95,7 +106,9 @@ def main(argv: Sequence[str]) -> int:
         return cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method, cpu, budgets)
 
     try:
-        results = [measure(core, cases_of(core)) for core in arguments.cpu or CORES]
+        results = [
+            measure(core, cases_of(core), arguments.cycles and core in timings.CORES) for core in arguments.cpu or CORES
+        ]
     except run_firmware.SimulatorMissingError as error:
         sys.stderr.write(run_firmware.INSTALL.format(missing=error))
         return common.EXIT_BAD_INPUT
@@ -108,12 +121,13 @@ def main(argv: Sequence[str]) -> int:
     return common.EXIT_OK
 
 
-def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
+def measure(core: str, cases: Sequence[Case], with_cycles: bool = False) -> dict[str, object]:
     """Runs layers on an emulated core.
 
     Args:
       core: one of CORES.
       cases: the layers.
+      with_cycles: also estimate cycles; the core must be one of timings.CORES.
 
     Returns:
       The numbers of the core that --json writes: instructions, counts, bytes of scratch, bytes of code.
@@ -124,15 +138,18 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
     """
     elf = firmware(core)
     code = firmware_code.read(elf)
-    output = _run(core, elf, cortex_m_layers.job(cases))
+    output, regions = _run(core, elf, cortex_m_layers.job(cases), with_cycles)
     lines = [[int(number) for number in match.groups()] for match in _LINE.finditer(output)]
     if [line[0] for line in lines] != list(range(len(cases))):
         raise FirmwareError(f"{core}: {len(lines)} of {len(cases)} layers were measured")
     layers = []
     dense = dense_scratch = 0
+    dense_cycles = sparse_cycles = None
     for case, (_, dense_or_0, dense_scratch_or_0, sparse, sparse_scratch) in zip(cases, lines, strict=True):
         if dense_or_0:  # 0 if the previous case had the same dense product
             dense, dense_scratch = dense_or_0, dense_scratch_or_0
+            dense_cycles = next(regions, None)
+        sparse_cycles = next(regions, None)
         kernel = _entry(case.sparse)
         costs = case.costs(f"cortex-{core}")
         gathers = costs.gathers
@@ -153,6 +170,7 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "cmsis_nn_instructions": cortex_m_layers.CMSIS_NN.get(core, {}).get(case.product),
                 "gathers": gathers,
                 "sparse_cycles": {str(cost): sparse + gathers * (cost - 1) for cost in GATHER_COSTS},
+                **({"estimated_cycles": {"dense": dense_cycles, "sparse": sparse_cycles}} if with_cycles else {}),
                 "dense_scratch": dense_scratch,
                 "sparse_scratch": sparse_scratch,
                 "dense_code": code.bytes_of(f"dcsr_dense_{kernel}"),
@@ -196,6 +214,8 @@ def tables(results: Sequence[dict]) -> list[str]:
         titles = ["layer", "weights", "sparsity", "encoding", "dense", "sparse", "ratio"]
         has_cmsis = core in cortex_m_layers.CMSIS_NN
         titles += ["CMSIS-NN"] if has_cmsis else []
+        has_cycles = "estimated_cycles" in result["layers"][0]
+        titles += [f"{title}, {memory}" for memory in MEMORIES for title in CYCLE_TITLES] if has_cycles else []
         titles += [*(f"cycles, gather {cost}" for cost in costs), "scratch", "code"]
         lines += [
             *([""] if lines else []),
@@ -214,6 +234,7 @@ def tables(results: Sequence[dict]) -> list[str]:
                 f"{layer['sparse_instructions']:,}",
                 f"{layer['ratio']:.3f}",
                 *([_over_cmsis_nn(layer)] if has_cmsis else []),
+                *(_cycles(layer["estimated_cycles"]) if has_cycles else []),
                 *(f"{layer['sparse_cycles'][cost]:,}" for cost in costs),
                 f"{layer['sparse_scratch']:,}",
                 f"{layer['sparse_code']:,}",
@@ -229,19 +250,34 @@ def _over_cmsis_nn(layer: dict) -> str:
     return f"{layer['sparse_instructions'] / dense:.3f}" if dense else "-"
 
 
-def _run(core: str, elf: Path, job: bytes) -> bytes:
-    """Runs a firmware with a job. Returns its output and also prints it on stderr."""
+def _cycles(cycles: dict[str, dict[str, int]]) -> list[str]:
+    """Returns the cells of the estimated cycles."""
+    cells = []
+    for memory in MEMORIES:
+        dense, sparse = cycles["dense"][memory], cycles["sparse"][memory]
+        cells += [f"{dense:,}", f"{sparse:,}", f"{sparse / dense:.3f}"]
+    return cells
+
+
+def _run(core: str, elf: Path, job: bytes, with_cycles: bool) -> tuple[bytes, Iterator[dict[str, int]]]:
+    """Runs a firmware with a job. Returns its output, which it also prints on stderr, and the cycles of its regions."""
     simulator = run_firmware.choose("qemu", f"cortex-{core}", str(elf), deterministic=True)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "job.bin").write_bytes(job)
+        command = list(simulator.command)
+        if with_cycles:
+            decoded = instructions.read(elf.with_suffix(".txt").read_text())
+            Path(folder, "program.bin").write_bytes(program.serialise(timings.CORES[core], decoded))
+            command += ["-plugin", f"{_PLUGIN},program=program.bin,output=cycles.txt"]
         # The firmware opens job.bin in the simulator's working directory.
-        simulator = dataclasses.replace(simulator, command=("env", f"--chdir={folder}", *simulator.command))
+        simulator = dataclasses.replace(simulator, command=("env", f"--chdir={folder}", *command))
         with contextlib.redirect_stdout(sys.stderr):
             output, problem = run_firmware.run(simulator, _TIMEOUT)
+        regions = list(program.regions(Path(folder, "cycles.txt").read_text())) if with_cycles and not problem else []
     if problem:
         said = [line for line in output.decode(errors="replace").splitlines() if not line.startswith("firmware:")]
         raise FirmwareError(f"{core}: the firmware {problem}: {'; '.join(said[-2:])}")
-    return output
+    return output, iter(regions)
 
 
 if __name__ == "__main__":
