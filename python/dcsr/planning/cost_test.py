@@ -230,7 +230,7 @@ def test_rows_that_vectors_do_not_requantise_take_longer():
         for changes in ({}, {"bias": bias}, {"shift": shift}, {"shift": shift, **zero}, {"shift": shift + 1, **zero})
     ]
     slow_rows = [parts_of("cortex-m55", packed, shape)["conv1x1_mve"].get("slow output", 0) // 100 for packed in layers]
-    assert slow_rows == [0, 2, 40, 0, 40]
+    assert slow_rows == [0, 2, 40, 40, 40]
     fast, slow = (cost.estimate("cortex-m55", packed, shape).instructions for packed in (layers[0], layers[2]))
     assert slow > 1.3 * fast
     one = layer(multiplier=np.ones(1, np.int32), shift=np.ones(1, np.int8))
