@@ -89,30 +89,30 @@ static inline uint32_t multiply_pairs(Cursor* c, uint32_t pairs) {
   uint32_t descriptors;
   int32_t step;
   uint32_t planes;
+  // The schedule is that of fully_connected_offset8_mve.c. L: on the load pipe.
   __asm__ volatile(
       "wls lr, %[pairs], 8f\n"
       "1:\n"
       "ldr %[descriptors], [%[index]], #4\n"
+      "vldrb.u8 q0, [%[delta]], #16\n"  // L
       "tst %[descriptors], #0x000f000f\n"
       "bne 2f\n"
+      "vldrb.u8 q1, [%[delta]], #16\n"  // L
       "sbfx %[step], %[descriptors], #4, #12\n"
-      "vldrb.u8 q0, [%[delta]], #16\n"
+      "vldrb.u8 q4, [%[weight]], #16\n"  // L
       "add %[x], %[x], %[step]\n"
-      "vldrb.u8 q2, [%[x], q0]\n"
-      "vldrb.u8 q1, [%[delta]], #16\n"
+      "vldrb.u8 q2, [%[x], q0]\n"  // L
       "add %[x], %[x], %[descriptors], asr #20\n"
-      "vldrb.u8 q3, [%[x], q1]\n"
-      "vldrb.u8 q0, [%[weight]], #16\n"
-      "vmladava.s8 %[sum], q2, q0\n"
-      "vldrb.u8 q1, [%[weight]], #16\n"
+      "vldrb.u8 q3, [%[x], q1]\n"  // L
+      "vmladava.s8 %[sum], q2, q4\n"
+      "vldrb.u8 q1, [%[weight]], #16\n"  // L
       "vmladava.s8 %[sum], q3, q1\n"
       "le lr, 1b\n"
       "b 8f\n"
 
-      // A pair with planes: one group after the other.
+      // A pair with planes: one group after the other. The deltas of the first are in q0.
       "2:\n"
       "sxth %[step], %[descriptors]\n"
-      "vldrb.u8 q0, [%[delta]], #16\n"
       "ands %[planes], %[step], #15\n"
       "vldrb.u8 q1, [%[weight]], #16\n"
       "add %[x], %[x], %[step], asr #4\n"
@@ -166,7 +166,7 @@ static inline uint32_t multiply_pairs(Cursor* c, uint32_t pairs) {
         [planes] "=&r"(planes), [index] "+r"(c->index), [delta] "+r"(c->delta),
         [plane] "+r"(c->plane), [weight] "+r"(c->weight), [x] "+r"(c->x)
       : [pairs] "r"(pairs)
-      : "lr", "cc", "q0", "q1", "q2", "q3", "memory");
+      : "lr", "cc", "q0", "q1", "q2", "q3", "q4", "memory");
   c->sum = sum;
   return planes;
 }
