@@ -293,6 +293,8 @@ def _with_registers(
             bases.update(address_registers[:1])
         registers = len(data)
         stores = name in _STORES or stem.startswith("vst")
+        if name == "store" and len(address_registers) > 1:
+            name = "store_indexed"
         (reads if stores else writes).update(data)
     elif name == "table_branch":
         access = Access.SCALAR
