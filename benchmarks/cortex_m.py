@@ -115,12 +115,6 @@ def main(argv: Sequence[str]) -> int:
     if models is None and os.environ.get(_MODELS_VARIABLE):
         models = Path(os.environ[_MODELS_VARIABLE])
 
-    def cases_of(core: str) -> list[Case]:
-        found = [case for case in all_cases(core) if arguments.layer is None or any(map(case.name.__contains__, arguments.layer))]
-        if not found:
-            raise tflite.ModelError(f"no layer of --layers {arguments.layers} is called {' or '.join(arguments.layer)}")
-        return found
-
     def all_cases(core: str) -> list[Case]:
         cpu = f"cortex-{core}"
         if arguments.layers == "anchors":
@@ -129,6 +123,13 @@ def main(argv: Sequence[str]) -> int:
         if arguments.layers == "made-up":
             return cortex_m_layers.made_up_layers(arguments.method, cpu, budgets)
         return cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method, cpu, budgets)
+
+    def cases_of(core: str) -> list[Case]:
+        texts = arguments.layer or [""]
+        found = [case for case in all_cases(core) if any(text in case.name for text in texts)]
+        if not found:
+            raise tflite.ModelError(f"no layer of --layers {arguments.layers} has a name with {' or '.join(texts)}")
+        return found
 
     try:
         results = [measure(core, cases_of(core), arguments.cycles) for core in arguments.cpu or CORES]
@@ -264,7 +265,15 @@ def tables(results: Sequence[dict]) -> list[str]:
         core = result["core"]
         costs = [str(cost) for cost in GATHER_COSTS] if core in CORES_WITH_GATHERS else []
         is_own = result["dense"] == "own"
-        titles = ["layer", "weights", "sparsity", "encoding", "dense" if is_own else "CMSIS-NN's dense", "sparse", "ratio"]
+        titles = [
+            "layer",
+            "weights",
+            "sparsity",
+            "encoding",
+            "dense" if is_own else "CMSIS-NN's dense",
+            "sparse",
+            "ratio",
+        ]
         has_cmsis = core in cortex_m_layers.CMSIS_NN and is_own
         titles += ["CMSIS-NN"] if has_cmsis else []
         has_cycles = "estimated_cycles" in result["layers"][0]

@@ -115,7 +115,8 @@ void pipeline_step(Pipeline* pipeline, const Instruction* instruction, uint32_t 
   cycle = larger(cycle, when_ready(pipeline, instruction->reads, 0));
   cycle = larger(cycle, when_ready(pipeline, instruction->early, core->early_cycles));
   if (instruction->pipe != 0) cycle = larger(cycle, pipeline->free[instruction->pipe]);
-  pipeline->issued = cycle == pipeline->cycle && pipeline->previous != NULL ? pipeline->issued + 1 : 1;
+  pipeline->issued =
+      cycle == pipeline->cycle && pipeline->previous != NULL ? pipeline->issued + 1 : 1;
   pipeline->cycle = cycle;
   pipeline->previous = instruction;
 
@@ -127,7 +128,8 @@ void pipeline_step(Pipeline* pipeline, const Instruction* instruction, uint32_t 
   pipeline->next = cycle + instruction->issue + longer;
   pipeline->next_memory = cycle + instruction->issue_memory + longer;
   if (instruction->kind != kKindPlain || is_taken) {
-    delay(pipeline, branch_cycles(core, instruction, is_taken, next_address < instruction->address));
+    delay(pipeline,
+          branch_cycles(core, instruction, is_taken, next_address < instruction->address));
     pipeline->previous = NULL;
   }
 }

@@ -93,7 +93,6 @@ def unknown(core: timings.Core, decoded: Iterable[Decoded]) -> Sequence[str]:
     return sorted({one.text for one in decoded if one.kind == Kind.UNKNOWN or one.name not in core.classes})
 
 
-
 def regions(output: str) -> Iterator[dict[str, int]]:
     """Reads the plugin's output: for each region instructions and cycles, {"instructions", "dtcm", "cached"}.
 

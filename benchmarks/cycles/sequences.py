@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.cycles import instructions, program, timings
 from benchmarks.cycles.instructions import Decoded
 
-_LIBRARY = Path(__file__).with_name("libpipeline.so")
+_LIBRARY = Path(__file__).with_name("_dcsr_pipeline.so")
 _PIPELINE_BYTES = 4096  # enough for struct Pipeline of pipeline.h
 MEMORIES = ("dtcm", "cached")
 CODE = 0x10000000
@@ -31,7 +31,7 @@ class Instructions:
 
 
 def parse(text: str, start: int = CODE) -> Instructions:
-    """Reads one instruction a line, as objdump prints it. Addresses that it accesses follow an @: `ldr r0, [r1] @ 64`."""
+    """Reads one instruction a line, as objdump prints it. An @ precedes the addresses that it accesses."""
     decoded: list[Decoded] = []
     accesses = []
     address = start
@@ -68,7 +68,9 @@ def cycles(core: str, text: str, executed: Sequence[int] | None = None, memory: 
         next_address = one.address + one.size if following is None else sequence.decoded[following].address
         accesses = sequence.accesses[index]
         array = (ctypes.c_uint32 * max(len(accesses), 1))(*accesses)
-        library.pipeline_step(pipeline, packed[index], ctypes.c_uint32(next_address), array, ctypes.c_size_t(len(accesses)))
+        library.pipeline_step(
+            pipeline, packed[index], ctypes.c_uint32(next_address), array, ctypes.c_size_t(len(accesses))
+        )
     return int(library.pipeline_cycles(pipeline))
 
 
