@@ -169,7 +169,8 @@ def decode(address: int, raw: str, mnemonic: str, operands: str) -> Decoded:
     Args:
       address: its address.
       raw: its halfwords in hexadecimal.
-      mnemonic, operands: as objdump prints them.
+      mnemonic: as objdump prints it, with suffixes.
+      operands: likewise, without comments.
     """
     size = 2 * len(raw.split())
     text = f"{mnemonic} {operands}".strip()
@@ -235,7 +236,6 @@ def _vector_class(mnemonic: str, operands: str) -> str:
 def _numbers(text: str) -> list[int]:
     """Returns the registers in an operand, in order, with ranges."""
 
-
     def spelled_out(match: re.Match[str]) -> str:
         kind, first, last = match.groups()
         return ", ".join(f"{kind}{i}" for i in range(int(first), int(last) + 1))
@@ -293,6 +293,8 @@ def _with_registers(
             bases.update(address_registers[:1])
         registers = len(data)
         stores = name in _STORES or stem.startswith("vst")
+        if name == "store" and len(address_registers) > 1:
+            name = "store_indexed"
         (reads if stores else writes).update(data)
     elif name == "table_branch":
         access = Access.SCALAR
@@ -306,7 +308,9 @@ def _with_registers(
         results = 1
         if re.match(r"[us]m(ull|lal|laal|aal|lsld)", stem) or name == "long_shift" or re.match("vr?mlal", stem):
             results = 2
-        if re.match(r"vaddlv", stem) or (stem == "vmov" and re.match(r"(?:r\d+|ip|lr|sl|fp), (?:r\d+|ip|lr|sl|fp),", operands)):
+        if re.match(r"vaddlv", stem) or (
+            stem == "vmov" and re.match(r"(?:r\d+|ip|lr|sl|fp), (?:r\d+|ip|lr|sl|fp),", operands)
+        ):
             results = 2
         if _FLAGS_ONLY.match(stem) or stem.startswith("vctp"):
             results = 0
@@ -347,9 +351,7 @@ def _with_registers(
     elif reads_pc and bare == "mov" and parts[0] == "pc":
         kind = Kind.INDIRECT
     immediate = len(parts) > 1 and parts[-1].startswith("#")
-    is_light = size == 2 and (
-        name in ("nop", "branch", "move") or (name == "add" and immediate)
-    )
+    is_light = size == 2 and (name in ("nop", "branch", "move") or (name == "add" and immediate))
     return Decoded(
         address,
         size,

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { kPairs = 1, kLight = 2, kWordBytes = 4, kWideBytes = 4, kVectorCycles = 2 };
+enum { kPairs = 1, kLight = 2, kWordBytes = 4, kWideBytes = 4 };
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
@@ -68,14 +68,11 @@ static uint32_t busy_cycles(const Pipeline* pipeline, const Instruction* instruc
 }
 
 // Cycles that pass between a branch and the next instruction, except the branch's own.
-static uint32_t branch_cycles(Pipeline* pipeline, const Instruction* instruction, bool is_taken,
+static uint32_t branch_cycles(const Core* core, const Instruction* instruction, bool is_taken,
                               bool is_backward) {
-  const Core* core = pipeline->core;
   switch (instruction->kind) {
-    case kKindBranch:
-      return core->taken;
     case kKindConditional:
-      if (is_taken != is_backward) return core->mispredicted;
+      if (core->predicts && is_taken != is_backward) return core->mispredicted;
       return is_taken ? core->taken : 0;
     case kKindIndirect:
       return is_taken ? core->indirect : 0;
@@ -84,6 +81,11 @@ static uint32_t branch_cycles(Pipeline* pipeline, const Instruction* instruction
     default:
       return is_taken ? core->taken : 0;
   }
+}
+
+static void delay(Pipeline* pipeline, uint32_t cycles) {
+  pipeline->next += cycles;
+  pipeline->next_memory += cycles;
 }
 
 void pipeline_start(Pipeline* pipeline, const Core* core, Memory memory) {
@@ -97,18 +99,24 @@ void pipeline_step(Pipeline* pipeline, const Instruction* instruction, uint32_t 
   const Core* core = pipeline->core;
   const uint32_t end = instruction->address + instruction->size;
   const bool is_taken = next_address != end;
+  const bool is_target = pipeline->is_target;
+  pipeline->is_target = is_taken;
   if (instruction->kind == kKindLoopEnd) {
     if (pipeline->loop_end == instruction->address) return;
     pipeline->loop_end = instruction->address;
   }
   if (instruction->kind == kKindLoopStart) pipeline->loop_end = 0;
+  if (is_target && instruction->size == kWideBytes && instruction->address % kWideBytes != 0) {
+    delay(pipeline, core->misaligned_target);
+  }
 
   uint64_t cycle = instruction->is_memory ? pipeline->next_memory : pipeline->next;
   if (can_pair(pipeline, instruction)) cycle = pipeline->cycle;
   cycle = larger(cycle, when_ready(pipeline, instruction->reads, 0));
   cycle = larger(cycle, when_ready(pipeline, instruction->early, core->early_cycles));
   if (instruction->pipe != 0) cycle = larger(cycle, pipeline->free[instruction->pipe]);
-  pipeline->issued = cycle == pipeline->cycle && pipeline->previous != NULL ? pipeline->issued + 1 : 1;
+  pipeline->issued =
+      cycle == pipeline->cycle && pipeline->previous != NULL ? pipeline->issued + 1 : 1;
   pipeline->cycle = cycle;
   pipeline->previous = instruction;
 
@@ -120,12 +128,12 @@ void pipeline_step(Pipeline* pipeline, const Instruction* instruction, uint32_t 
   pipeline->next = cycle + instruction->issue + longer;
   pipeline->next_memory = cycle + instruction->issue_memory + longer;
   if (instruction->kind != kKindPlain || is_taken) {
-    const uint32_t extra =
-        branch_cycles(pipeline, instruction, is_taken, next_address < instruction->address);
-    pipeline->next += extra;
-    pipeline->next_memory += extra;
+    delay(pipeline,
+          branch_cycles(core, instruction, is_taken, next_address < instruction->address));
     pipeline->previous = NULL;
   }
 }
 
 uint64_t pipeline_cycles(const Pipeline* pipeline) { return pipeline->next; }
+
+size_t pipeline_bytes(void) { return sizeof(Pipeline); }

@@ -51,28 +51,31 @@ typedef struct {
   uint8_t kind;
   uint8_t access;
   uint8_t pipe;
-  uint8_t busy;           // cycles on the pipe
-  uint8_t latency;        // cycles until a dependent instruction may issue
-  uint8_t issue;          // cycles until the next instruction may issue
-  uint8_t issue_memory;   // the same if the next one is a single load or store
-  uint8_t is_memory;      // a single load or store
-  uint8_t pairs;          // bit 0: may issue in a cycle with another one, 1: and is the light half of a pair
+  uint8_t busy;          // cycles on the pipe
+  uint8_t latency;       // cycles until a dependent instruction may issue
+  uint8_t issue;         // cycles until the next instruction may issue
+  uint8_t issue_memory;  // the same if the next one is a single load or store
+  uint8_t is_memory;     // a single load or store
+  uint8_t
+      pairs;  // bit 0: may issue in a cycle with another one, 1: and is the light half of a pair
   uint8_t unused[2];
 } Instruction;
 
 // Numbers of a core, in cycles. The layout is that of program.py.
 typedef struct {
-  uint32_t width;            // instructions that may issue in a cycle, 1 or 2
-  uint32_t needs_light;      // of a pair, one must be light
-  uint32_t early_cycles;     // Instruction.early
-  uint32_t taken;            // extra cycles of a taken direct branch
-  uint32_t mispredicted;     // of a conditional branch against its static prediction: backward is taken
-  uint32_t indirect;         // of a branch to an address in a register
-  uint32_t load_pc;          // of a branch to an address from memory
-  uint32_t misaligned_target;  // of a branch to an instruction of 4 bytes that is not at a multiple of 4
+  uint32_t width;         // instructions that may issue in a cycle, 1 or 2
+  uint32_t needs_light;   // of a pair, one must be light
+  uint32_t early_cycles;  // Instruction.early
+  uint32_t taken;         // extra cycles of a taken direct branch
+  uint32_t predicts;      // whether conditional branches are predicted: backward ones are taken
+  uint32_t mispredicted;  // extra cycles of a conditional branch that was predicted wrongly
+  uint32_t indirect;      // of a branch to an address in a register
+  uint32_t load_pc;       // of a branch to an address from memory
+  uint32_t
+      misaligned_target;  // of a branch to an instruction of 4 bytes that is not at a multiple of 4
   uint32_t code_begin, code_end;  // memory of the code
-  uint32_t code_vector;      // cycles of a vector load from there
-  uint32_t accesses;         // elements of a gather in a cycle, data in DTCM
+  uint32_t code_vector;           // cycles of a vector load from there
+  uint32_t accesses;              // elements of a gather in a cycle, data in DTCM
 } Core;
 
 typedef enum { kMemoryDtcm, kMemoryCached, kMemories } Memory;
@@ -87,7 +90,8 @@ typedef struct {
   uint64_t free[kPipes];
   uint32_t issued;  // instructions in `cycle`
   const Instruction* previous;
-  uint32_t loop_end;  // address of the last LE; 0 after the start of a loop
+  uint32_t loop_end;   // address of the last LE; 0 after the start of a loop
+  uint32_t is_target;  // whether the next instruction is the target of a taken branch
 } Pipeline;
 
 // Starts at cycle 0 with all registers ready.
@@ -103,6 +107,9 @@ void pipeline_step(Pipeline* pipeline, const Instruction* instruction, uint32_t 
 
 // Cycles since the start.
 uint64_t pipeline_cycles(const Pipeline* pipeline);
+
+// sizeof(Pipeline), for other languages.
+size_t pipeline_bytes(void);
 
 #ifdef __cplusplus
 }

@@ -2,11 +2,12 @@
 //
 //   qemu-system-arm ... -plugin FILE,program=PROGRAM,output=OUTPUT
 //
-// program.py writes PROGRAM: a header, the numbers of the core, and the instructions of the firmware
-// in the order of their addresses. For each measured region of the firmware (cycle_counter_mark() in
-// cortex_m_bench.c) that is not empty, OUTPUT gets a line:
+// program.py writes PROGRAM: a header, the numbers of the core, and the instructions of the
+// firmware in the order of their addresses. For each measured region of the firmware
+// (cycle_counter_mark() in cortex_m_bench.c) that is not empty, OUTPUT gets a line:
 //
-//   cycles: <instructions> <cycles, data in DTCM> <cycles, data behind a cache> <unknown instructions>
+//   cycles: <instructions> <cycles, data in DTCM> <cycles, data behind a cache> <unknown
+//   instructions>
 
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -30,7 +31,8 @@ typedef struct {
 } ProgramHeader;
 
 EXPORTED extern int qemu_plugin_version;
-EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info, int argc, char** argv);
+EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info, int argc,
+                                 char** argv);
 
 // QEMU reads it after loading the library. Its value is set when the library is loaded.
 int qemu_plugin_version;
@@ -50,7 +52,8 @@ static uint32_t accesses[kMaxAccesses];
 static size_t access_count;
 
 // An instruction outside of the program, for example in a vector table's handler.
-static const Instruction kOutside = {.kind = kKindUnknown, .size = 4, .issue = 1, .issue_memory = 1};
+static const Instruction kOutside = {
+    .kind = kKindUnknown, .size = 4, .issue = 1, .issue_memory = 1};
 
 // QEMU 7.2 to 8.2 accept version 1 only, later ones 2 and more. The scoreboard came with version 2.
 __attribute__((constructor)) static void choose_version(void) {
@@ -147,7 +150,8 @@ static bool read_program(const char* path) {
   }
   ProgramHeader header;
   bool is_good = fread(&header, sizeof(header), 1, file) == 1 && header.magic == kMagic &&
-                 header.core_bytes == sizeof(Core) && header.instruction_bytes == sizeof(Instruction);
+                 header.core_bytes == sizeof(Core) &&
+                 header.instruction_bytes == sizeof(Instruction);
   if (is_good) {
     program_size = header.instructions;
     program = (Instruction*)calloc(program_size, sizeof(Instruction));

@@ -11,7 +11,7 @@ from benchmarks.cycles.instructions import Access, Decoded, Kind
 # The layouts of pipeline.h and plugin.c.
 _HEADER = struct.Struct("<4s3I")
 _MAGIC = b"DYCC"
-_CORE = struct.Struct("<12I")
+_CORE = struct.Struct("<13I")
 _INSTRUCTION = struct.Struct("<5I10B2x")
 _PAIRS, _LIGHT = 1, 2
 
@@ -34,6 +34,7 @@ def pack_core(core: timings.Core) -> bytes:
         core.needs_light,
         core.early_cycles,
         core.taken,
+        core.predicts,
         core.mispredicted,
         core.indirect,
         core.load_pc,
@@ -78,7 +79,7 @@ def pack(core: timings.Core, decoded: Decoded) -> bytes:
         latency,
         issue,
         issue_memory,
-        decoded.access == Access.SCALAR and decoded.name in ("load", "store"),
+        decoded.access == Access.SCALAR and decoded.name in ("load", "store", "store_indexed"),
         pairs,
     )
 
@@ -90,7 +91,6 @@ def _set(registers: Iterable[int]) -> int:
 def unknown(core: timings.Core, decoded: Iterable[Decoded]) -> Sequence[str]:
     """Returns the texts of the instructions that the core's table does not have."""
     return sorted({one.text for one in decoded if one.kind == Kind.UNKNOWN or one.name not in core.classes})
-
 
 
 def regions(output: str) -> Iterator[dict[str, int]]:

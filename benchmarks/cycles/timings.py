@@ -48,7 +48,8 @@ class Core:
     pairs_narrow: bool = False
     early_cycles: int = 0
     taken: int = 1
-    mispredicted: int = 2
+    predicts: bool = False
+    mispredicted: int = 0
     indirect: int = 2
     load_pc: int = 2
     misaligned_target: int = 0
@@ -83,6 +84,7 @@ _M55 = Core(
         "load": _TWO,
         "load_double": _TWO,
         "store": _PLAIN,
+        "store_indexed": _PLAIN,
         "store_double": _PLAIN,
         "load_multiple": Timing(latency=2, issue=0, registers_in_cycle=2),
         "store_multiple": Timing(issue=0, registers_in_cycle=2),
@@ -114,6 +116,7 @@ _M55 = Core(
     pairs_narrow=True,
     early_cycles=4,
     taken=1,
+    predicts=True,
     mispredicted=2,
     indirect=2,
     load_pc=3,
@@ -124,4 +127,111 @@ _M55 = Core(
     shifted_latency=2,
 )
 
-CORES = {"m55": _M55}
+# One instruction at a time, its result ready for the next one. A load takes two cycles, one less before another load or
+# store. `1 + N` for several registers.
+_IN_TURN = {
+    **_SINGLE,
+    "multiply": _PLAIN,
+    "load": Timing(latency=2, issue=2, issue_memory=1),
+    "store": _PLAIN,
+    "store_indexed": Timing(issue=2),
+    "load_double": Timing(latency=2, registers_in_cycle=1),
+    "store_double": Timing(registers_in_cycle=1),
+    "load_multiple": Timing(latency=2, registers_in_cycle=1),
+    "store_multiple": Timing(registers_in_cycle=1),
+    "table_branch": Timing(latency=2, issue=2),
+    "divide": Timing(latency=7, issue=7),
+}
+# Only newlib's printf uses the floating-point unit.
+_FLOAT = {
+    "float": Timing(latency=2),
+    "float_slow": Timing(latency=14, issue=14),
+    "float_load": Timing(latency=2, registers_in_cycle=1),
+    "float_store": Timing(registers_in_cycle=1),
+}
+
+_M0PLUS = Core(
+    classes={
+        **_SINGLE,
+        "multiply": _PLAIN,
+        "load": Timing(latency=2, issue=2),
+        "store": Timing(issue=2),
+        "store_indexed": Timing(issue=2),
+        "load_multiple": Timing(latency=2, registers_in_cycle=1),
+        "store_multiple": Timing(registers_in_cycle=1),
+        "call": Timing(issue=2),
+    },
+    taken=1,
+    indirect=1,
+    load_pc=2,
+)
+
+_REFILL = {"taken": 2, "indirect": 2, "load_pc": 2, "misaligned_target": 1}
+
+_M3 = Core(
+    classes={
+        **_IN_TURN,
+        "multiply_add": Timing(latency=2, issue=2),
+        "multiply_long": Timing(latency=3, issue=3),
+        "multiply_long_add": Timing(latency=4, issue=4),
+    },
+    **_REFILL,
+)
+
+_M4 = Core(
+    classes={
+        **_IN_TURN,
+        **_FLOAT,
+        "multiply_add": _PLAIN,
+        "multiply_long": _PLAIN,
+        "multiply_long_add": _PLAIN,
+    },
+    **_REFILL,
+)
+
+_M33 = Core(
+    classes={
+        **_IN_TURN,
+        **_FLOAT,
+        "multiply_add": _TWO,
+        "multiply_long": _PLAIN,
+        "multiply_long_add": _TWO,
+        "load": _TWO,
+        "store_indexed": _PLAIN,
+        "load_multiple": Timing(latency=2, issue=0, registers_in_cycle=1),
+        "store_multiple": Timing(issue=0, registers_in_cycle=1),
+    },
+    **_REFILL,
+)
+
+_M7 = Core(
+    classes={
+        **_SINGLE,
+        **_FLOAT,
+        "multiply": Timing(MULTIPLY, latency=2),
+        "multiply_add": Timing(MULTIPLY, latency=2),
+        "multiply_long": Timing(MULTIPLY, latency=2),
+        "multiply_long_add": Timing(MULTIPLY, latency=2),
+        "divide": Timing(latency=7, issue=7),
+        "load": _TWO,
+        "store": Timing(MEMORY),
+        "store_indexed": Timing(MEMORY),
+        "load_double": Timing(MEMORY, latency=2),
+        "store_double": Timing(MEMORY),
+        "load_multiple": Timing(MEMORY, latency=2, issue=0, registers_in_cycle=2),
+        "store_multiple": Timing(MEMORY, issue=0, registers_in_cycle=2),
+        "table_branch": Timing(latency=2, issue=2),
+        "branch": Timing(BRANCH),
+        "compare_branch": Timing(BRANCH),
+        "call": Timing(BRANCH),
+        "branch_register": Timing(BRANCH),
+    },
+    width=2,
+    taken=0,
+    predicts=True,
+    mispredicted=6,
+    indirect=2,
+    load_pc=4,
+)
+
+CORES = {"m0plus": _M0PLUS, "m3": _M3, "m4": _M4, "m7": _M7, "m33": _M33, "m55": _M55}
