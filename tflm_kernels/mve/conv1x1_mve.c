@@ -244,11 +244,12 @@ __asm__(
     // every second cycle, so neighbours should differ.
 
     // M and I alternate: a sum is shifted to hi while the remainder of the one before is kept. The
-    // last hi is on the stack.
+    // last hi is on the stack. The last remainder is left to the next group, which has nothing else
+    // to do until its addresses are loaded (dcsr_mve_keep).
     ".macro dcsr_mve_flush n\n"
     ".if \\n == 4\n"
-    "vqdmlah.s16 q4, q0, r3\n"  // M
     "vldrw.32 q7, [sp]\n"       // L
+    "vqdmlah.s16 q4, q0, r3\n"  // M
     "vqdmlah.s16 q5, q1, r3\n"  // M
     "vbic.i16 q0, #0xff00\n"    // I
     "vqdmlah.s16 q6, q2, r3\n"  // M
@@ -256,15 +257,12 @@ __asm__(
     "vqdmlah.s16 q7, q3, r3\n"  // M
     "vbic.i16 q2, #0xff00\n"    // I
     "vstrw.32 q7, [sp]\n"       // L
-    "vbic.i16 q3, #0xff00\n"    // I
     ".elseif \\n == 2\n"
     "vqdmlah.s16 q2, q0, r3\n"
     "vbic.i16 q0, #0xff00\n"
     "vqdmlah.s16 q3, q1, r3\n"
-    "vbic.i16 q1, #0xff00\n"
     ".else\n"
     "vqdmlah.s16 q1, q0, r3\n"
-    "vbic.i16 q0, #0xff00\n"
     ".endif\n"
     "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
@@ -393,7 +391,9 @@ __asm__(
     // copy of all vectors, one after the other; the last hi takes q4, the offsets take q5, after
     // the odd sums of the first two vectors have left them.
     ".macro dcsr_mve_requantize4\n"
-    "vqdmlah.s16 q5, q1, r3\n"    // M
+    "mov.w r6, #1\n"
+    "vqdmlah.s16 q5, q1, r3\n"  // M
+    "ldrd r4, r5, [sp, #16]\n"
     "vqdmlah.s16 q4, q0, r3\n"    // M
     "vsli.16 q1, q5, #8\n"        // I
     "vqdmulh.s16 q5, q5, r3\n"    // M
@@ -407,6 +407,7 @@ __asm__(
     "vqrdmulh.s32 q0, q0, r10\n"  // M
     "vsri.32 q4, q7, #16\n"       // I
     "vqrdmulh.s32 q0, q0, r11\n"  // M
+    "add r0, r1, r5\n"
     "vqrdmulh.s32 q4, q4, r10\n"  // M
     "vqmovnb.s32 q0, q0\n"        // I
     "vqrdmulh.s32 q4, q4, r11\n"  // M
@@ -447,10 +448,9 @@ __asm__(
     "vqrdmulh.s32 q4, q4, r11\n"  // M
     "vqmovnt.s32 q2, q6\n"        // I
     "vstrb.16 q0, [r1, q5]\n"     // L
-    "add r0, r1, r5\n"
-    "vqmovnt.s32 q3, q4\n"     // I
-    "vstrb.16 q1, [r0, q5]\n"  // L
-    "vqadd.s16 q2, q2, r4\n"   // I
+    "vqmovnt.s32 q3, q4\n"        // I
+    "vstrb.16 q1, [r0, q5]\n"     // L
+    "vqadd.s16 q2, q2, r4\n"      // I
     "add r0, r0, r5\n"
     "vqmovnb.s16 q2, q2\n"     // I
     "ldm lr!, {r8-r12}\n"      // the header of the next row
@@ -464,11 +464,11 @@ __asm__(
 
     // The end of a row. Loads the header of the next one.
     ".macro dcsr_mve_end n, full\n"
-    "ldrd r4, r5, [sp, #16]\n"
-    "mov.w r6, #1\n"
     ".if \\n == 4 && !\\full\n"
     "dcsr_mve_requantize4\n"
     ".else\n"
+    "ldrd r4, r5, [sp, #16]\n"
+    "mov.w r6, #1\n"
     "mov.w r0, r1\n"
     ".if \\n == 4\n"
     "dcsr_mve_requantize2 q0, q4, q1, q5, q7, \\full\n"
@@ -486,37 +486,74 @@ __asm__(
     "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 
+    ".macro dcsr_mve_keep n\n"
+    ".if \\n == 4\n"
+    "vbic.i16 q3, #0xff00\n"
+    ".elseif \\n == 2\n"
+    "vbic.i16 q1, #0xff00\n"
+    ".else\n"
+    "vbic.i16 q0, #0xff00\n"
+    ".endif\n"
+    ".endm\n"
+
     // A group of `k` nonzeros: label `k`, and label 10 + k for the last group of a row, which jumps
     // to the end without a flush. `next` receives the number of the next group. It is empty for the
-    // last group.
+    // last group. The second half of a group is loaded before the last nonzero of the first half,
+    // whose registers it spares, so that the addresses are there in time; only six nonzeros need
+    // all registers.
     ".macro dcsr_mve_one n, next:vararg\n"
     "ldm lr!, {r4, r5 \\next}\n"
+    "dcsr_mve_keep \\n\n"
     "dcsr_mve_multiply \\n, r4, r5\n"
     ".endm\n"
     ".macro dcsr_mve_two n, next:vararg\n"
     "ldm lr!, {r4-r7 \\next}\n"
+    "dcsr_mve_keep \\n\n"
     "dcsr_mve_multiply \\n, r4, r6\n"
     "dcsr_mve_multiply \\n, r5, r7\n"
     ".endm\n"
     ".macro dcsr_mve_three n, next:vararg\n"
     "ldm lr!, {r4-r9 \\next}\n"
+    "dcsr_mve_keep \\n\n"
     "dcsr_mve_multiply \\n, r4, r7\n"
     "dcsr_mve_multiply \\n, r5, r8\n"
     "dcsr_mve_multiply \\n, r6, r9\n"
     ".endm\n"
+    ".macro dcsr_mve_second_one n, next:vararg\n"
+    "ldm lr!, {r4, r5 \\next}\n"
+    "dcsr_mve_multiply \\n, r6, r9\n"
+    "dcsr_mve_multiply \\n, r4, r5\n"
+    ".endm\n"
+    ".macro dcsr_mve_second_two n, next:vararg\n"
+    "ldm lr!, {r4, r5, r7, r8 \\next}\n"
+    "dcsr_mve_multiply \\n, r6, r9\n"
+    "dcsr_mve_multiply \\n, r4, r7\n"
+    "dcsr_mve_multiply \\n, r5, r8\n"
+    ".endm\n"
+    ".macro dcsr_mve_second_three n, next:vararg\n"
+    "dcsr_mve_multiply \\n, r6, r9\n"
+    "ldm lr!, {r4-r9 \\next}\n"
+    "dcsr_mve_multiply \\n, r4, r7\n"
+    "dcsr_mve_multiply \\n, r5, r8\n"
+    "dcsr_mve_multiply \\n, r6, r9\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_half n, three\n"
+    ".if \\three\n"
+    "ldm lr!, {r4-r9}\n"
+    "dcsr_mve_keep \\n\n"
+    "dcsr_mve_multiply \\n, r4, r7\n"
+    "dcsr_mve_multiply \\n, r5, r8\n"
+    ".endif\n"
+    ".endm\n"
     ".macro dcsr_mve_group n, k, rest, three\n"
     ".p2align 2\n"
     "\\k\\():\n"
-    ".if \\three\n"
-    "dcsr_mve_three \\n\n"
-    ".endif\n"
+    "dcsr_mve_first_half \\n, \\three\n"
     "\\rest \\n, , r12\n"
     "dcsr_mve_flush \\n\n"
     ".p2align 2\n"
     "1\\k\\():\n"
-    ".if \\three\n"
-    "dcsr_mve_three \\n\n"
-    ".endif\n"
+    "dcsr_mve_first_half \\n, \\three\n"
     "\\rest \\n\n"
     "ldr pc, [r2]\n"
     ".endm\n"
@@ -544,10 +581,10 @@ __asm__(
     // the bias: lo from r8 by its first multiplication, hi from r9 between the loads (L) and
     // multiplications (M), as VDUP is on I.
     ".macro dcsr_mve_multiply_first address, weight, low, high\n"
-    "vdup.16 q7, \\weight\n"            // I
-    "vldrb.s16 q0, [\\address]\n"       // L
-    "vmlas.u16 q0, q7, \\low\n"         // M
     "vdup.16 q4, \\high\n"              // I
+    "vldrb.s16 q0, [\\address]\n"       // L
+    "vdup.16 q7, \\weight\n"            // I
+    "vmlas.u16 q0, q7, \\low\n"         // M
     "vldrb.s16 q1, [\\address, #8]\n"   // L
     "vmlas.u16 q1, q7, \\low\n"         // M
     "vdup.16 q5, \\high\n"              // I
@@ -567,27 +604,28 @@ __asm__(
     "dcsr_mve_multiply 4, r5, r7\n"
     ".endm\n"
     // Moves the bias out of the registers of two weights.
-    ".macro dcsr_mve_first_three n, next:vararg\n"
-    "mov.w r12, r8\n"
-    "mov.w r0, r9\n"
+    ".macro dcsr_mve_first_first_half\n"
+    "mov r12, r8\n"
+    "mov r0, r9\n"
     "ldm lr!, {r4-r9}\n"
     "dcsr_mve_multiply_first r4, r7, r12, r0\n"
     "dcsr_mve_multiply 4, r5, r8\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_three n, next:vararg\n"
+    "dcsr_mve_first_first_half\n"
     "dcsr_mve_multiply 4, r6, r9\n"
-    ".ifnb \\next\n"
     "ldr r12, [lr], #4\n"
-    ".endif\n"
     ".endm\n"
     ".macro dcsr_mve_first_group k, rest, three, bias\n"
     ".p2align 2\n"
     "4\\k\\():\n"
     ".if \\three\n"
-    "dcsr_mve_first_three 4\n"
+    "dcsr_mve_first_first_half\n"
     ".endif\n"
     "\\rest 4, , r12\n"
     // A flush whose last hi is still the bias.
-    "vqdmlah.s16 q4, q0, r3\n"  // M
     "vdup.16 q7, \\bias\n"      // I
+    "vqdmlah.s16 q4, q0, r3\n"  // M
     "vqdmlah.s16 q5, q1, r3\n"  // M
     "vbic.i16 q0, #0xff00\n"    // I
     "vqdmlah.s16 q6, q2, r3\n"  // M
@@ -595,7 +633,6 @@ __asm__(
     "vqdmlah.s16 q7, q3, r3\n"  // M
     "vbic.i16 q2, #0xff00\n"    // I
     "vstrw.32 q7, [sp]\n"       // L
-    "vbic.i16 q3, #0xff00\n"    // I
     "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 
@@ -648,16 +685,16 @@ __asm__(
     "dcsr_mve_group \\n, 1, dcsr_mve_one, 0\n"
     "dcsr_mve_group \\n, 2, dcsr_mve_two, 0\n"
     "dcsr_mve_group \\n, 3, dcsr_mve_three, 0\n"
-    "dcsr_mve_group \\n, 4, dcsr_mve_one, 1\n"
-    "dcsr_mve_group \\n, 5, dcsr_mve_two, 1\n"
-    "dcsr_mve_group \\n, 6, dcsr_mve_three, 1\n"
+    "dcsr_mve_group \\n, 4, dcsr_mve_second_one, 1\n"
+    "dcsr_mve_group \\n, 5, dcsr_mve_second_two, 1\n"
+    "dcsr_mve_group \\n, 6, dcsr_mve_second_three, 1\n"
     ".if \\n == 4\n"
     "dcsr_mve_first_group 1, dcsr_mve_first_one, 0, r9\n"
     "dcsr_mve_first_group 2, dcsr_mve_first_two, 0, r9\n"
     "dcsr_mve_first_group 3, dcsr_mve_first_three, 0, r0\n"
-    "dcsr_mve_first_group 4, dcsr_mve_one, 1, r0\n"
-    "dcsr_mve_first_group 5, dcsr_mve_two, 1, r0\n"
-    "dcsr_mve_first_group 6, dcsr_mve_three, 1, r0\n"
+    "dcsr_mve_first_group 4, dcsr_mve_second_one, 1, r0\n"
+    "dcsr_mve_first_group 5, dcsr_mve_second_two, 1, r0\n"
+    "dcsr_mve_first_group 6, dcsr_mve_second_three, 1, r0\n"
     ".endif\n"
     ".p2align 2\n"
     "7:\n"
