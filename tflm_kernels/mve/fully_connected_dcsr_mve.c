@@ -92,6 +92,7 @@ static inline uint32_t multiply_pairs(Cursor* c, uint32_t pairs) {
   // The schedule is that of fully_connected_offset8_mve.c. L: on the load pipe.
   __asm__ volatile(
       "wls lr, %[pairs], 8f\n"
+      ".p2align 2\n"
       "1:\n"
       "ldr %[descriptors], [%[index]], #4\n"
       "vldrb.u8 q0, [%[delta]], #16\n"  // L
@@ -216,13 +217,15 @@ void dcsr_fully_connected_dcsr_mve(const DcsrPlan* plan, const DcsrLayer* layer,
   int8_t* output = (int8_t*)output_data;
   Cursor cursor = {layer->index, layer->delta, layer->plane, layer->values, input, 0};
   int32_t sums[kBlockRows];
+  uint32_t lengths[kBlockRows];
   for (uint32_t row = 0; row < layer->rows; row += kBlockRows) {
     const uint32_t left = layer->rows - row;
     const uint32_t count = left < kBlockRows ? left : (uint32_t)kBlockRows;
+    dcsr_row_lengths(layer, row, count, lengths);
     for (uint32_t r = 0; r < count; ++r) {
       cursor.x = input;
       cursor.sum = 0;
-      multiply_row(&cursor, dcsr_row_length(layer, row + r));
+      multiply_row(&cursor, lengths[r]);
       sums[r] = cursor.sum;
     }
     dcsr_requantize_rows_mve(layer, row, count, sums, 1, output + row);

@@ -31,6 +31,7 @@ static inline int32_t multiply_row(const uint8_t* index, const uint8_t* offset,
   // after a gather is free if it is not on L: the next column, and the first product.
   __asm__ volatile(
       "wls lr, %[pairs], 2f\n"
+      ".p2align 2\n"
       "1:\n"
       "vldrb.u8 q0, [%[offset]], #16\n"  // L
       "ldr %[steps], [%[index]], #4\n"
@@ -46,6 +47,7 @@ static inline int32_t multiply_row(const uint8_t* index, const uint8_t* offset,
       "le lr, 1b\n"
       "2:\n"
       "wlstp.8 lr, %[rest], 4f\n"
+      ".p2align 2\n"
       "3:\n"
       "vldrb.u8 q0, [%[offset]], #16\n"  // L
       "ldrh %[steps], [%[index]], #2\n"
@@ -74,11 +76,13 @@ void dcsr_fully_connected_offset8_mve(const DcsrPlan* plan, const DcsrLayer* lay
   const uint8_t* offset = layer->delta;
   const int8_t* weight = layer->values;
   int32_t sums[kBlockRows];
+  uint32_t lengths[kBlockRows];
   for (uint32_t row = 0; row < layer->rows; row += kBlockRows) {
     const uint32_t left = layer->rows - row;
     const uint32_t count = left < kBlockRows ? left : (uint32_t)kBlockRows;
+    dcsr_row_lengths(layer, row, count, lengths);
     for (uint32_t r = 0; r < count; ++r) {
-      const uint32_t length = dcsr_row_length(layer, row + r);
+      const uint32_t length = lengths[r];
       sums[r] = multiply_row(index, offset, weight, input, length);
       index += (length + kDcsrGroupLanes - 1) / kDcsrGroupLanes * kDcsrStepBytes;
       offset += length;

@@ -195,7 +195,7 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
                      "ldr r0, [sp]\n"                                  \
                      "stm r0, {r1, r3, r5}\n"                          \
                      "add sp, sp, #16\n"                               \
-                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");  \
+                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");                    \
   }
 
 #define DCSR_PRODUCTS(count)                                         \

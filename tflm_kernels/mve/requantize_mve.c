@@ -12,6 +12,7 @@
 #if DCSR_HAS_MVE
 
 #include <arm_mve.h>
+#include <stdbool.h>
 
 // The scales of four rows, one per lane.
 typedef struct {
@@ -21,7 +22,7 @@ typedef struct {
 } RowScales;
 
 // Loads the scales of rows from `row` on. Lanes not in `lanes` have no row.
-static RowScales row_scales(const DcsrLayer* layer, uint32_t row, mve_pred16_t lanes) {
+static inline RowScales row_scales(const DcsrLayer* layer, uint32_t row, mve_pred16_t lanes) {
   RowScales scales;
   scales.bias = vldrwq_z_s32(layer->bias + row, lanes);
   if (layer->requantize_stride != 0) {
@@ -34,22 +35,24 @@ static RowScales row_scales(const DcsrLayer* layer, uint32_t row, mve_pred16_t l
   return scales;
 }
 
-// Requantizes the rows of `lanes`, up to four, for `pixels` pixels. Shifts may have any sign.
-static void requantize_any_four_rows(const DcsrLayer* layer, const RowScales* scales,
-                                     mve_pred16_t lanes, const int32_t* sums, uint32_t pixels,
-                                     int8_t* output) {
+// Requantizes the rows of `lanes`, up to four from `row` on, for `pixels` pixels. Shifts may have
+// any sign.
+DCSR_NOINLINE static void requantize_any_four_rows(const DcsrLayer* layer, uint32_t row,
+                                                   mve_pred16_t lanes, const int32_t* sums,
+                                                   uint32_t pixels, int8_t* output) {
+  const RowScales scales = row_scales(layer, row, lanes);
   const uint32x4_t row_offset = vmulq_n_u32(vidupq_n_u32(0, 1), pixels);
   const int32x4_t zero = vdupq_n_s32(0);
-  const int32x4_t left = vmaxq_s32(scales->shift, zero);
-  const int32x4_t right = vminq_s32(scales->shift, zero);
+  const int32x4_t left = vmaxq_s32(scales.shift, zero);
+  const int32x4_t right = vminq_s32(scales.shift, zero);
   const int32x4_t min = vdupq_n_s32(layer->activation_min);
   const int32x4_t max = vdupq_n_s32(layer->activation_max);
   for (const int32_t* end = sums + pixels; sums != end; ++sums) {
     int32x4_t sum = vldrwq_gather_shifted_offset_s32(sums, row_offset);
-    sum = vshlq_s32(vaddq_s32(sum, scales->bias), left);
+    sum = vshlq_s32(vaddq_s32(sum, scales.bias), left);
     // VQRDMULH doubles, multiplies, rounds and takes the upper half, which is h of the arithmetic.
     // Multipliers are not negative, so it never saturates.
-    const int32x4_t high = vqrdmulhq_s32(sum, scales->multiplier);
+    const int32x4_t high = vqrdmulhq_s32(sum, scales.multiplier);
     // VRSHL rounds halves up. Halves of negative numbers have to round away from zero, so 1 is
     // subtracted first, unless there is no shift to the right.
     const int32x4_t nudge = vshrq_n_s32(vandq_s32(high, right), 31);
@@ -70,10 +73,11 @@ static void requantize_any_four_rows(const DcsrLayer* layer, const RowScales* sc
 // Each iteration ends the computation of a pixel and begins that of the next one, so that
 // multiplications (M) and integer instructions (I) alternate, and none waits for its operands. L:
 // loads and stores. q0 is between both multiplications.
-static void requantize_right_four_rows(const DcsrLayer* layer, const RowScales* scales,
-                                       mve_pred16_t lanes, const int32_t* sums, uint32_t pixels,
-                                       int8_t* output) {
-  const int32x4_t factor = vshlq_s32(vdupq_n_s32(1), vaddq_n_s32(scales->shift, 31));
+static inline void requantize_right_four_rows(const DcsrLayer* layer, uint32_t row,
+                                              mve_pred16_t lanes, const int32_t* sums,
+                                              uint32_t pixels, int8_t* output) {
+  const RowScales scales = row_scales(layer, row, lanes);
+  const int32x4_t factor = vshlq_s32(vdupq_n_s32(1), vaddq_n_s32(scales.shift, 31));
   // Addresses of the sums of the pixel before.
   uint32x4_t address = vmulq_n_u32(vidupq_n_u32(0, 4), pixels);
   address = vaddq_n_u32(address, (uint32_t)(uintptr_t)sums - (uint32_t)sizeof(*sums));
@@ -88,6 +92,7 @@ static void requantize_right_four_rows(const DcsrLayer* layer, const RowScales* 
       "vadd.i32 %q[next], %q[next], %q[bias]\n"
       "vqrdmulh.s32 %q[current], %q[next], %q[multiplier]\n"
       "wls lr, %[more], 2f\n"
+      ".p2align 2\n"
       "1:\n"
       "vldrw.u32 %q[next], [%q[address], #4]!\n"             // L
       "vqdmlah.s32 %q[current], %q[current], %[one]\n"       // M
@@ -110,21 +115,32 @@ static void requantize_right_four_rows(const DcsrLayer* layer, const RowScales* 
       "vmint.s32 %q[current], %q[current], %q[max]\n"
       "vstrbt.32 %q[current], [%[output]]\n"
       : [current] "=&w"(current), [next] "=&w"(next), [address] "+w"(address), [output] "+l"(output)
-      : [bias] "w"(scales->bias), [multiplier] "w"(scales->multiplier), [factor] "w"(factor),
+      : [bias] "w"(scales.bias), [multiplier] "w"(scales.multiplier), [factor] "w"(factor),
         [min] "w"(min), [max] "w"(max), [one] "r"(1), [zero_point] "r"(layer->output_zero_point),
         [rows] "r"(layer->rows), [lanes] "r"((uint32_t)lanes), [more] "r"(pixels - 1)
       : "lr", "p0", "memory");
 }
 
+// Whether the shifts of `count` rows from `row` on are all below 0.
+static bool shift_to_the_right(const DcsrLayer* layer, uint32_t row, uint32_t count) {
+  if (layer->requantize_stride == 0) return layer->shift[0] < 0;
+  int8x16_t highest = vdupq_n_s8(INT8_MIN);
+  for (uint32_t r = 0; r < count; r += 16) {
+    const mve_pred16_t lanes = vctp8q(count - r);
+    highest = vmaxq_m_s8(highest, highest, vldrbq_z_s8(layer->shift + row + r, lanes), lanes);
+  }
+  return vmaxvq_s8(INT8_MIN, highest) < 0;
+}
+
 void dcsr_requantize_rows_mve(const DcsrLayer* layer, uint32_t row, uint32_t count,
                               const int32_t* sums, uint32_t pixels, int8_t* output) {
+  const bool only_right = shift_to_the_right(layer, row, count);
   for (uint32_t r = 0; r < count; r += 4) {
     const mve_pred16_t lanes = vctp32q(count - r);
-    const RowScales scales = row_scales(layer, row + r, lanes);
-    if (vmaxvq_p_s32(INT8_MIN, scales.shift, lanes) < 0) {
-      requantize_right_four_rows(layer, &scales, lanes, sums, pixels, output);
+    if (only_right) {
+      requantize_right_four_rows(layer, row + r, lanes, sums, pixels, output);
     } else {
-      requantize_any_four_rows(layer, &scales, lanes, sums, pixels, output);
+      requantize_any_four_rows(layer, row + r, lanes, sums, pixels, output);
     }
     output += 4;
     sums += 4 * pixels;
