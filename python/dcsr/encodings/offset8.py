@@ -193,7 +193,8 @@ def _apart(order: np.ndarray, sums: np.ndarray, columns: np.ndarray) -> np.ndarr
     A Cortex-M55 gathers two bytes a cycle from its DTCM, unless they are in different words of the same bank.
 
     Args:
-        order, sums: of _fewest_sums().
+        order: order of the elements of each window.
+        sums: number of the sum of each element in this order.
         columns: column of each element, int64 [windows, elements].
     """
     windows, elements = order.shape
