@@ -230,7 +230,7 @@ def test_rows_that_vectors_do_not_requantise_take_longer():
         for changes in ({}, {"bias": bias}, {"shift": shift}, {"shift": shift, **zero}, {"shift": shift + 1, **zero})
     ]
     slow_rows = [parts_of("cortex-m55", packed, shape)["conv1x1_mve"].get("slow output", 0) // 100 for packed in layers]
-    assert slow_rows == [0, 2, 40, 0, 40]
+    assert slow_rows == [0, 2, 40, 40, 40]
     fast, slow = (cost.estimate("cortex-m55", packed, shape).instructions for packed in (layers[0], layers[2]))
     assert slow > 1.3 * fast
     one = layer(multiplier=np.ones(1, np.int32), shift=np.ones(1, np.int8))
@@ -279,8 +279,8 @@ def test_kept_instructions_are_near_those_counted(cpu):
     counted = {
         "cortex-m0plus": (98_455_079, 40_118_803, 3_383_831),
         "cortex-m3": (47_913_868, 19_245_834, 1_539_031),
-        "cortex-m55": (3_961_776, 1_717_968, 181_022),
-        "cortex-m85": (3_961_776, 1_717_968, 181_022),
+        "cortex-m55": (3_671_386, 1_611_842, 175_336),
+        "cortex-m85": (3_671_386, 1_611_842, 175_336),
     }.get(cpu, (23_199_540, 9_715_511, 890_640))
     for (outputs, products), count in zip(((69_000, 276), (43_000, 172), (8_000, 64)), counted, strict=True):
         assert cost.kept(cpu, False, outputs, products).instructions == pytest.approx(count, rel=0.06)
@@ -319,7 +319,7 @@ def test_gathers_take_more_cycles_behind_a_cache():
 def test_kept_cycles_are_near_those_estimated_of_dense_kernels():
     """docs/results.md#cortex-m, dense cycles: 276x276@250, 172x172@250, 64x64@125."""
     for (outputs, products), count in zip(
-        ((69_000, 276), (43_000, 172), (8_000, 64)), (4_217_155, 1_877_147, 210_638), strict=True
+        ((69_000, 276), (43_000, 172), (8_000, 64)), (3_725_811, 1_720_479, 203_513), strict=True
     ):
         kept = cost.kept("cortex-m55", False, outputs, products)
         assert kept.cycles == pytest.approx(count, rel=0.06)

@@ -17,7 +17,7 @@ from dcsr import model as tflite
 from dcsr.layers import Layer
 from dcsr.model import ModelError
 from dcsr.planning import cost
-from dcsr.planning.settings import place
+from dcsr.planning.settings import default_min_sparsity, place
 from dcsr.pruning import inputs as representative
 from dcsr.pruning import plan
 from dcsr.pruning import prune as pruning
@@ -95,7 +95,7 @@ def prune(
     objective: str,
     cpu: str,
     memory: str,
-    min_sparsity: float,
+    min_sparsity: float | None,
     exclude: Sequence[str],
     plan_path: str | os.PathLike[str] | None,
     holdout: float,
@@ -132,11 +132,12 @@ def prune(
         raise ModelError(f"{samples_of.where}: has {len(samples_of)} samples, but there are {len(labels)} labels")
     if any(value is not None for value in times):
         objective = "speed"
+    least = default_min_sparsity(objective) if min_sparsity is None else min_sparsity
     session = Session(
         content,
         name,
         samples_of,
-        Aim(min_sparsity, objective, cpu, pattern, memory),
+        Aim(least, objective, cpu, pattern, memory),
         holdout=holdout,
         seed=seed,
         most_samples=samples,
