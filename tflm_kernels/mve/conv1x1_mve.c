@@ -243,20 +243,24 @@ __asm__(
     // instruction: multiplication, integer, loads and stores. A pipe takes a vector instruction
     // every second cycle, so neighbours should differ.
 
-    // M and I alternate: a sum is shifted to hi while the remainder of the one before is kept. The
-    // last hi is on the stack. The last remainder is left to the next group, which has nothing else
-    // to do until its addresses are loaded (dcsr_mve_keep).
-    ".macro dcsr_mve_flush n\n"
-    ".if \\n == 4\n"
-    "vldrw.32 q7, [sp]\n"       // L
+    // M alternates with I and L: a sum is shifted to hi while the remainder of the one before is
+    // kept. The last hi is on the stack: it is first, so that it can be stored in the middle. The
+    // remainder of q2 is left to the next group, which has nothing else to do until its addresses
+    // are loaded (dcsr_mve_keep).
+    ".macro dcsr_mve_flush_loaded\n"
+    "vqdmlah.s16 q7, q3, r3\n"  // M
+    "vbic.i16 q3, #0xff00\n"    // I
     "vqdmlah.s16 q4, q0, r3\n"  // M
+    "vstrw.32 q7, [sp]\n"       // L
     "vqdmlah.s16 q5, q1, r3\n"  // M
     "vbic.i16 q0, #0xff00\n"    // I
     "vqdmlah.s16 q6, q2, r3\n"  // M
     "vbic.i16 q1, #0xff00\n"    // I
-    "vqdmlah.s16 q7, q3, r3\n"  // M
-    "vbic.i16 q2, #0xff00\n"    // I
-    "vstrw.32 q7, [sp]\n"       // L
+    ".endm\n"
+    ".macro dcsr_mve_flush n\n"
+    ".if \\n == 4\n"
+    "vldrw.32 q7, [sp]\n"  // L
+    "dcsr_mve_flush_loaded\n"
     ".elseif \\n == 2\n"
     "vqdmlah.s16 q2, q0, r3\n"
     "vbic.i16 q0, #0xff00\n"
@@ -456,8 +460,8 @@ __asm__(
     "ldm lr!, {r8-r12}\n"      // the header of the next row
     "vqadd.s16 q3, q3, r4\n"   // I
     "vstrb.16 q2, [r0, q5]\n"  // L
+    "vqmovnb.s16 q3, q3\n"     // I
     "add r0, r0, r5\n"
-    "vqmovnb.s16 q3, q3\n"  // I
     "add r1, r1, #1\n"
     "vstrb.16 q3, [r0, q5]\n"  // L
     ".endm\n"
@@ -488,7 +492,7 @@ __asm__(
 
     ".macro dcsr_mve_keep n\n"
     ".if \\n == 4\n"
-    "vbic.i16 q3, #0xff00\n"
+    "vbic.i16 q2, #0xff00\n"
     ".elseif \\n == 2\n"
     "vbic.i16 q1, #0xff00\n"
     ".else\n"
@@ -624,15 +628,8 @@ __asm__(
     ".endif\n"
     "\\rest 4, , r12\n"
     // A flush whose last hi is still the bias.
-    "vdup.16 q7, \\bias\n"      // I
-    "vqdmlah.s16 q4, q0, r3\n"  // M
-    "vqdmlah.s16 q5, q1, r3\n"  // M
-    "vbic.i16 q0, #0xff00\n"    // I
-    "vqdmlah.s16 q6, q2, r3\n"  // M
-    "vbic.i16 q1, #0xff00\n"    // I
-    "vqdmlah.s16 q7, q3, r3\n"  // M
-    "vbic.i16 q2, #0xff00\n"    // I
-    "vstrw.32 q7, [sp]\n"       // L
+    "vdup.16 q7, \\bias\n"
+    "dcsr_mve_flush_loaded\n"
     "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 

@@ -197,32 +197,27 @@ def _apart(order: np.ndarray, sums: np.ndarray, columns: np.ndarray) -> np.ndarr
         sums: number of the sum of each element in this order.
         columns: column of each element, int64 [windows, elements].
     """
-    windows, elements = order.shape
-    all_windows = np.arange(windows)
+    elements = order.shape[1]
     word = np.take_along_axis(columns, order, axis=1) // _BANK_BYTES
-    # Sorted by bank, an element and the one half of the sum further rarely share a bank: pair these. A sum that begins
-    # in the second lane of a pair keeps its first element out of this.
-    lane = np.broadcast_to(np.arange(elements), order.shape)
-    size = np.zeros((windows, elements + 1), np.int64)
-    np.add.at(size, (all_windows[:, None], sums), 1)
-    begin = np.cumsum(size, axis=1) - size
-    begin, size = np.take_along_axis(begin, sums, axis=1), np.take_along_axis(size, sums, axis=1)
-    begin, size = begin + begin % 2, size - begin % 2
-    by_bank = np.lexsort((word % _BANKS, lane >= begin, sums))
-    half = (size + 1) // 2
-    at = lane - begin
-    paired = np.where(at % 2 == 0, at // 2, half + at // 2)
-    by_bank = np.take_along_axis(by_bank, np.where(at < 0, lane, begin + paired), axis=1)
-    order, word = np.take_along_axis(order, by_bank, axis=1), np.take_along_axis(word, by_bank, axis=1)
-    for lane in range(1, elements, 2):
-        before = word[:, lane - 1, None]
-        fits = (word == before) | (word % _BANKS != before % _BANKS)
-        fits &= sums == sums[:, lane, None]
-        fits[:, :lane] = False
-        taken = np.where(fits.any(axis=1), np.argmax(fits, axis=1), lane)
+    order = order.copy()
+    # An element that conflicts with its partner is exchanged with another one of its sum, if that suits both pairs.
+    partners = np.arange(elements) ^ 1
+    for lane in range(elements):
+        partner = word[:, lane ^ 1, None]
+        left = np.flatnonzero(_conflicts(word[:, lane, None], partner)[:, 0])
+        some = word[left]
+        suits = ~_conflicts(some, partner[left]) & ~_conflicts(some[:, lane, None], some[:, partners])
+        suits &= sums[left] == sums[left, lane, None]
+        suits[:, [lane, lane ^ 1]] = False
+        found = suits.any(axis=1)
+        left, other = left[found], np.argmax(suits[found], axis=1)
         for array in (order, word):
-            array[all_windows, taken], array[:, lane] = array[:, lane].copy(), array[all_windows, taken]
+            array[left, other], array[left, lane] = array[left, lane], array[left, other]
     return order
+
+
+def _conflicts(word: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return (word != other) & (word % _BANKS == other % _BANKS)
 
 
 def _group_starts(lengths: np.ndarray, columns: np.ndarray, row: np.ndarray, cols: int) -> np.ndarray:
