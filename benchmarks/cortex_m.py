@@ -7,13 +7,15 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import cortex_m_layers, firmware_code
 from benchmarks.cortex_m_layers import Case
+from benchmarks.cycles import instructions, program, timings
 from dcsr import model as tflite
 from dcsr import packing
 from dcsr.cli import common
@@ -22,8 +24,13 @@ from toolchains.simulator import run_firmware
 
 _DESCRIPTION = """\
 Runs layers once with the dense and once with the sparse kernels in QEMU, checks that both outputs are right, and
-prints a Markdown table for each core: retired instructions, estimated cycles, scratch and code bytes. Two runs
-print the same."""
+prints a Markdown table for each core: retired instructions, scratch and code bytes. With --cycles, a plugin of QEMU
+passes the executed instructions and their addresses through a model of the core's pipeline (docs/cycles.md), and the
+table also has cycles: with data in the tightly coupled memory (DTCM), and with data behind a cache. They differ for
+gathers only, so cores without vectors have one column. Two runs print the same.
+
+The dense product is CMSIS-NN's if the benchmark is built with it (docs/cortex_m.md#cmsis), else our own; the column
+says which. "CMSIS-NN" is the ratio to recorded instructions of CMSIS-NN's dense product."""
 
 _EPILOG = """\
 examples:
@@ -31,23 +38,35 @@ examples:
   cortex_m --models DIR                the same with the weights of the published models
   cortex_m --layers made-up            layers with larger filters and int16 activations
   cortex_m --models DIR --layers all   every sparse layer of all models below DIR, and the made-up ones
+  cortex_m --cpu m55 --cycles --layer 276x276 --layer 12x16560
+                                       cycles of the layers whose name contains one of the texts
 
-exit status: 0 done, 1 a kernel gave a wrong output or crashed, 2 bad usage, bad input or no QEMU"""
+exit status: 0 done, 1 a kernel gave a wrong output or crashed, or an instruction has no timing, 2 bad usage, bad input,
+no QEMU, or --cycles with a QEMU without plugins"""
 
 # Without the M85: it runs the code of the M55 and is emulated as one.
 CORES = ("m0plus", "m3", "m4", "m7", "m33", "m55")
 CORES_WITH_GATHERS = ("m55",)
 GATHER_COSTS = (2, 8, 16)
+# Where the data is, and what the tables call it.
+MEMORIES = {"dtcm": "DTCM", "cached": "cached"}
 _MODELS_VARIABLE = "DCSR_PUBLISHED_MODELS"
 _TIMEOUT = 1800.0
+# The firmware's own count is off by a few instructions, and by an interrupt every 2^24 ticks.
+_COUNTER_ERROR = 50
 
 # Runfiles: this file is <workspace>/benchmarks/cortex_m.py.
 _WORKSPACE = Path(__file__).parent.parent
+_PLUGIN = (_WORKSPACE / "benchmarks/cycles/libcycles.so").absolute()
 _LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
 
 
 class FirmwareError(Exception):
     """An output of the firmware was wrong, or the firmware did not finish."""
+
+
+class NoPluginsError(Exception):
+    """QEMU cannot load the plugin that estimates cycles."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,6 +84,12 @@ def main(argv: Sequence[str]) -> int:
         " models (without --models those of the repository's) and the made-up ones (default: %(default)s)",
     )
     parser.add_argument(
+        "--layer",
+        action="append",
+        metavar="TEXT",
+        help="of these, only layers whose name contains the text, such as 96x576@36; may be repeated",
+    )
+    parser.add_argument(
         "--method",
         choices=cortex_m_layers.METHODS,
         default="speed",
@@ -79,13 +104,18 @@ def main(argv: Sequence[str]) -> int:
         help="of the layers of --layers made-up and all; 0 for the kernels' default, 1 for the portable kernel; may be"
         " repeated (default: 0)",
     )
+    parser.add_argument(
+        "--cycles",
+        action="store_true",
+        help="also estimate cycles by a model of the core's pipeline; needs a QEMU with plugins, 7.2 or later",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     models = arguments.models
     if models is None and os.environ.get(_MODELS_VARIABLE):
         models = Path(os.environ[_MODELS_VARIABLE])
 
-    def cases_of(core: str) -> list[Case]:
+    def all_cases(core: str) -> list[Case]:
         cpu = f"cortex-{core}"
         if arguments.layers == "anchors":
             return cortex_m_layers.anchors(models, arguments.method, cpu)
@@ -94,12 +124,22 @@ def main(argv: Sequence[str]) -> int:
             return cortex_m_layers.made_up_layers(arguments.method, cpu, budgets)
         return cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method, cpu, budgets)
 
+    def cases_of(core: str) -> list[Case]:
+        texts = arguments.layer or [""]
+        found = [case for case in all_cases(core) if any(text in case.name for text in texts)]
+        if not found:
+            raise tflite.ModelError(f"no layer of --layers {arguments.layers} has a name with {' or '.join(texts)}")
+        return found
+
     try:
-        results = [measure(core, cases_of(core)) for core in arguments.cpu or CORES]
+        results = [measure(core, cases_of(core), arguments.cycles) for core in arguments.cpu or CORES]
     except run_firmware.SimulatorMissingError as error:
         sys.stderr.write(run_firmware.INSTALL.format(missing=error))
         return common.EXIT_BAD_INPUT
-    except FirmwareError as error:
+    except NoPluginsError as error:
+        print(f"cortex_m: {error}", file=sys.stderr)
+        return common.EXIT_BAD_INPUT
+    except (FirmwareError, program.UnknownInstructionError) as error:
         print(f"cortex_m: {error}", file=sys.stderr)
         return common.EXIT_DIFFERENT
     if arguments.json:
@@ -108,31 +148,36 @@ def main(argv: Sequence[str]) -> int:
     return common.EXIT_OK
 
 
-def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
+def measure(core: str, cases: Sequence[Case], with_cycles: bool = False) -> dict[str, object]:
     """Runs layers on an emulated core.
 
     Args:
       core: one of CORES.
       cases: the layers.
+      with_cycles: also estimate cycles.
 
     Returns:
       The numbers of the core that --json writes: instructions, counts, bytes of scratch, bytes of code.
 
     Raises:
       FirmwareError: if an output is wrong or the firmware crashed.
+      NoPluginsError, program.UnknownInstructionError: if cycles cannot be estimated.
       run_firmware.SimulatorMissingError: if QEMU is missing.
     """
     elf = firmware(core)
     code = firmware_code.read(elf)
-    output = _run(core, elf, cortex_m_layers.job(cases))
+    output, regions = _run(core, elf, cortex_m_layers.job(cases), with_cycles)
     lines = [[int(number) for number in match.groups()] for match in _LINE.finditer(output)]
     if [line[0] for line in lines] != list(range(len(cases))):
         raise FirmwareError(f"{core}: {len(lines)} of {len(cases)} layers were measured")
     layers = []
     dense = dense_scratch = 0
+    dense_cycles: dict[str, int] = {}
     for case, (_, dense_or_0, dense_scratch_or_0, sparse, sparse_scratch) in zip(cases, lines, strict=True):
         if dense_or_0:  # 0 if the previous case had the same dense product
             dense, dense_scratch = dense_or_0, dense_scratch_or_0
+            dense_cycles = _region(regions, dense_or_0) if with_cycles else {}
+        sparse_cycles = _region(regions, sparse) if with_cycles else {}
         kernel = _entry(case.sparse)
         costs = case.costs(f"cortex-{core}")
         gathers = costs.gathers
@@ -153,15 +198,41 @@ def measure(core: str, cases: Sequence[Case]) -> dict[str, object]:
                 "cmsis_nn_instructions": cortex_m_layers.CMSIS_NN.get(core, {}).get(case.product),
                 "gathers": gathers,
                 "sparse_cycles": {str(cost): sparse + gathers * (cost - 1) for cost in GATHER_COSTS},
+                **({"estimated_cycles": {"dense": dense_cycles, "sparse": sparse_cycles}} if with_cycles else {}),
                 "dense_scratch": dense_scratch,
                 "sparse_scratch": sparse_scratch,
                 "dense_code": code.bytes_of(f"dcsr_dense_{kernel}"),
                 "sparse_code": code.bytes_of(*_sparse_roots(case.sparse, code)),
             }
         )
+    if with_cycles and next(regions, None) is not None:
+        raise FirmwareError(f"{core}: the plugin saw more regions than the firmware measured")
     reading = code.bytes_of("dcsr_layer_parse", "dcsr_layer_validate")
     functions = {f.name: f.size for f in code.functions.values() if f.name.startswith("dcsr_")}
-    return {"core": core, "layers": layers, "parse_code": reading, "functions": functions}
+    has_cmsis_nn = "dcsr_dense_conv1x1_cmsis_nn" in code.addresses
+    return {
+        "core": core,
+        "dense": "CMSIS-NN" if has_cmsis_nn else "own",
+        "layers": layers,
+        "parse_code": reading,
+        "functions": functions,
+    }
+
+
+def _region(regions: Iterator[dict[str, int]], instructions: int) -> dict[str, int]:
+    """Returns the next region that the plugin saw.
+
+    Args:
+      regions: of the plugin.
+      instructions: of the region as the firmware counted them.
+
+    Raises:
+      FirmwareError: if there is no region, or the plugin saw another number of instructions.
+    """
+    region = next(regions, None)
+    if region is None or abs(region["instructions"] - instructions) > _COUNTER_ERROR + instructions // 1000:
+        raise FirmwareError(f"the firmware counted {instructions} instructions, the plugin {region}")
+    return region
 
 
 def _entry(packed: packing.PackedLayer) -> str:
@@ -193,9 +264,25 @@ def tables(results: Sequence[dict]) -> list[str]:
     for result in results:
         core = result["core"]
         costs = [str(cost) for cost in GATHER_COSTS] if core in CORES_WITH_GATHERS else []
-        titles = ["layer", "weights", "sparsity", "encoding", "dense", "sparse", "ratio"]
-        has_cmsis = core in cortex_m_layers.CMSIS_NN
+        is_own = result["dense"] == "own"
+        titles = [
+            "layer",
+            "weights",
+            "sparsity",
+            "encoding",
+            "dense" if is_own else "CMSIS-NN's dense",
+            "sparse",
+            "ratio",
+        ]
+        has_cmsis = core in cortex_m_layers.CMSIS_NN and is_own
         titles += ["CMSIS-NN"] if has_cmsis else []
+        has_cycles = "estimated_cycles" in result["layers"][0]
+        memories = [memory for memory in MEMORIES if memory == "dtcm" or core in CORES_WITH_GATHERS]
+        for memory in memories if has_cycles else ():
+            where = f", {MEMORIES[memory]}" if len(memories) > 1 else ""
+            titles += [f"{title}{where}" for title in ("dense cycles", "sparse cycles", "ratio of cycles")]
+        # Without a model of the pipeline: an instruction a cycle, and this many for a gather.
+        costs = [] if has_cycles else costs
         titles += [*(f"cycles, gather {cost}" for cost in costs), "scratch", "code"]
         lines += [
             *([""] if lines else []),
@@ -214,6 +301,7 @@ def tables(results: Sequence[dict]) -> list[str]:
                 f"{layer['sparse_instructions']:,}",
                 f"{layer['ratio']:.3f}",
                 *([_over_cmsis_nn(layer)] if has_cmsis else []),
+                *(_cycles(layer["estimated_cycles"], memories) if has_cycles else []),
                 *(f"{layer['sparse_cycles'][cost]:,}" for cost in costs),
                 f"{layer['sparse_scratch']:,}",
                 f"{layer['sparse_code']:,}",
@@ -229,19 +317,49 @@ def _over_cmsis_nn(layer: dict) -> str:
     return f"{layer['sparse_instructions'] / dense:.3f}" if dense else "-"
 
 
-def _run(core: str, elf: Path, job: bytes) -> bytes:
-    """Runs a firmware with a job. Returns its output and also prints it on stderr."""
+def _cycles(cycles: dict[str, dict[str, int]], memories: Sequence[str]) -> list[str]:
+    """Returns the cells of the estimated cycles."""
+    cells = []
+    for memory in memories:
+        dense, sparse = cycles["dense"][memory], cycles["sparse"][memory]
+        cells += [f"{dense:,}", f"{sparse:,}", f"{sparse / dense:.3f}"]
+    return cells
+
+
+def _run(core: str, elf: Path, job: bytes, with_cycles: bool) -> tuple[bytes, Iterator[dict[str, int]]]:
+    """Runs a firmware with a job. Returns its output, which it also prints on stderr, and the cycles of its regions."""
     simulator = run_firmware.choose("qemu", f"cortex-{core}", str(elf), deterministic=True)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "job.bin").write_bytes(job)
+        command = list(simulator.command)
+        if with_cycles:
+            _check_plugins(simulator.command[0])
+            decoded = instructions.read(elf.with_suffix(".txt").read_text())
+            Path(folder, "program.bin").write_bytes(program.serialise(timings.CORES[core], decoded))
+            command += ["-plugin", f"{_PLUGIN},program=program.bin,output=cycles.txt"]
         # The firmware opens job.bin in the simulator's working directory.
-        simulator = dataclasses.replace(simulator, command=("env", f"--chdir={folder}", *simulator.command))
+        simulator = dataclasses.replace(simulator, command=("env", f"--chdir={folder}", *command))
         with contextlib.redirect_stdout(sys.stderr):
             output, problem = run_firmware.run(simulator, _TIMEOUT)
+        regions = list(program.regions(Path(folder, "cycles.txt").read_text())) if with_cycles and not problem else []
     if problem:
         said = [line for line in output.decode(errors="replace").splitlines() if not line.startswith("firmware:")]
         raise FirmwareError(f"{core}: the firmware {problem}: {'; '.join(said[-2:])}")
-    return output
+    return output, iter(regions)
+
+
+def _check_plugins(qemu: str) -> None:
+    """Checks that QEMU can load plugins.
+
+    Raises:
+      NoPluginsError: if it cannot.
+    """
+    options = subprocess.run([qemu, "-help"], check=False, capture_output=True, text=True).stdout
+    if "\n-plugin" not in options:
+        raise NoPluginsError(
+            f"--cycles needs a QEMU that loads plugins, and {qemu} was built without them; that of Debian 12 or later"
+            " (apt-get install qemu-system-arm) does"
+        )
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import pytest
 
 from benchmarks import cortex_m, cortex_m_layers, firmware_code
+from benchmarks.cycles import program, timings
 from dcsr import encodings
 from dcsr.planning import cost
 
@@ -63,6 +65,62 @@ def test_layers_of_all_kinds_are_measured(core):
         # At most 16 products per instruction.
         assert layer["dense_instructions"] > case.matrix.size * case.work_shape.vectors / 16
         assert layer["sparse_code"] > 100
+
+
+@pytest.mark.parametrize("cycles_core", cortex_m.CORES)
+def test_cycles_are_of_the_measured_products(cycles_core):
+    cases = cortex_m_layers.anchors(None, "every", f"cortex-{cycles_core}", SMALL)
+    with_cycles, again = (cortex_m.measure(cycles_core, cases, with_cycles=True) for _ in range(2))
+    assert with_cycles == again
+    plain = cortex_m.measure(cycles_core, cases)
+    for layer, same in zip(with_cycles["layers"], plain["layers"], strict=True):
+        estimated = layer.pop("estimated_cycles")
+        assert layer == same
+        for product in ("dense", "sparse"):
+            # The firmware counts a few instructions more or less (cycle_counter.h).
+            assert abs(estimated[product]["instructions"] - layer[f"{product}_instructions"]) <= 3
+            # An M7 issues two instructions in a cycle. No product takes four cycles for each.
+            assert 0.5 < estimated[product]["dtcm"] / estimated[product]["instructions"] < 4
+            assert estimated[product]["cached"] >= estimated[product]["dtcm"]
+            assert (estimated[product]["cached"] == estimated[product]["dtcm"]) or cycles_core == "m55"
+
+
+def test_gathers_cost_more_behind_a_cache():
+    anchor = cortex_m_layers.Anchor(4, 2000, None, 0.9, None)
+    [case] = cortex_m_layers.anchors(None, "offset8", "cortex-m55", [anchor])
+    [layer] = cortex_m.measure("m55", [case], with_cycles=True)["layers"]
+    sparse = layer["estimated_cycles"]["sparse"]
+    # Gathers of 16 bytes: 16 cycles in place of 8.
+    assert layer["gathers"] > 10
+    assert 4 * layer["gathers"] < sparse["cached"] - sparse["dtcm"] <= 8 * layer["gathers"]
+
+
+def test_instruction_without_timing_is_an_error(monkeypatch):
+    m55 = timings.CORES["m55"]
+    without = {name: timing for name, timing in m55.classes.items() if name != "vector_multiply"}
+    monkeypatch.setitem(timings.CORES, "m55", dataclasses.replace(m55, classes=without))
+    cases = cortex_m_layers.anchors(None, "offset8", "cortex-m55", SMALL[2:])
+    with pytest.raises(program.UnknownInstructionError, match="have no timing"):
+        cortex_m.measure("m55", cases, with_cycles=True)
+
+
+def test_qemu_without_plugins_is_named(monkeypatch, tmp_path):
+    qemu = tmp_path / "qemu-system-arm"
+    qemu.write_text("#!/bin/sh\necho '-machine board'\n")
+    qemu.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    cases = cortex_m_layers.anchors(None, "offset8", "cortex-m55", SMALL[2:])
+    with pytest.raises(cortex_m.NoPluginsError, match="qemu-system-arm was built without them"):
+        cortex_m.measure("m55", cases, with_cycles=True)
+
+
+def test_tables_name_the_memories_and_the_baseline():
+    cases = cortex_m_layers.anchors(None, "speed", "cortex-m55", SMALL[:1])
+    result = cortex_m.measure("m55", cases, with_cycles=True)
+    header = next(line for line in cortex_m.tables([result]) if line.startswith("| layer"))
+    assert "| dense cycles, DTCM | sparse cycles, DTCM | ratio of cycles, DTCM | dense cycles, cached |" in header
+    header = next(line for line in cortex_m.tables([{**result, "dense": "CMSIS-NN"}]) if line.startswith("| layer"))
+    assert "| CMSIS-NN's dense | sparse |" in header
 
 
 def test_dense_product_is_run_once_for_a_layer(core):

@@ -1,4 +1,4 @@
-"""fit_cost_model: fits the constants of python/dcsr/planning/cost.py to the instructions that cortex_m counted."""
+"""fit_cost_model: fits the constants of python/dcsr/planning/cost.py to the instructions and cycles of cortex_m."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ import numpy as np
 from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.planning import cost
-from dcsr.planning.choice import BALANCED_TOLERANCE
 from dcsr.planning.kernel_costs import Counts
+from dcsr.planning.settings import BALANCED_TOLERANCE
 
 _DESCRIPTION = """\
-Fits the constants of the planner's cost model (python/dcsr/planning/kernel_constants.json) to the instructions of
-layers on emulated cores: least squares of the relative error, no constant below 0. Prints the errors on those layers,
-and on layers that are held out of the fit, as Markdown tables for docs/results.md. A further table shows what the
-planner's choices by these estimates cost. A kernel or coding of a core that was not measured gets no constants."""
+Fits the constants of the planner's cost model (python/dcsr/planning/) to layers on emulated cores: those of
+kernel_constants.json to instructions, and those of cycle_constants.json to cycles, with data in DTCM and behind a
+cache, of the cores that the planner compares by cycles. Least squares of the relative error, no constant below 0.
+Prints the errors on those layers, and on layers that are held out of the fit, as Markdown tables for docs/results.md. A
+further table shows what the planner's choices by these estimates cost. A kernel or coding of a core that was not
+measured gets no constants."""
 
 _EPILOG = """\
 example, all of it (a few minutes):
   cortex_m --models DIR --layers all --method every --scratch-budget 0 --scratch-budget 1 --scratch-budget 9000
-      --scratch-budget 30000 --json all.json
+      --scratch-budget 30000 --cycles --json all.json
   fit_cost_model all.json -o python/dcsr/planning/kernel_constants.json
+      --cycles python/dcsr/planning/cycle_constants.json
 
 exit status: 0 done, 2 bad usage or bad input"""
 
@@ -35,28 +38,60 @@ def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     parser = common.parser("fit_cost_model", _DESCRIPTION, _EPILOG)
     parser.add_argument("measured", metavar="MEASURED.json", nargs="+", help="what cortex_m --json wrote")
-    parser.add_argument("-o", "--output", metavar="FILE.json", help="constants to write")
+    parser.add_argument("-o", "--output", metavar="FILE.json", help="constants to write, in instructions")
+    parser.add_argument("--cycles", metavar="FILE.json", help="constants to write, in cycles")
     arguments = parser.parse_args(argv)
-    measured: dict[str, list[Sample]] = defaultdict(list)
-    for path in arguments.measured:
-        for core, samples in read(path).items():
-            measured[core] += samples
+    measured = _read_all(arguments.measured)
     if not any(measured.values()):
         raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
+    constants = fit_all(measured)
+    lines = tables(constants, measured)
+    in_cycles: dict[str, dict[str, cost.KernelConstants]] = defaultdict(dict)
+    for memory in cost.MEMORIES:
+        with_cycles = _read_all(arguments.measured, memory)
+        of_memory = fit_all(with_cycles)
+        planned = {core: samples for core, samples in with_cycles.items() if core in cost.CYCLE_CPUS}
+        for core in planned:
+            in_cycles[core][memory] = of_memory[core]
+        if planned:
+            lines += ["", f"Cycles, {memory}:", "", *tables(of_memory, planned)]
+    if arguments.cycles and not in_cycles:
+        raise tflite.ModelError(f"{arguments.measured[0]}: has no cycles of a core that the planner compares by them")
+    if arguments.output:
+        tflite.write_file(arguments.output, json.dumps(constants, indent=1) + "\n")
+    if arguments.cycles:
+        tflite.write_file(arguments.cycles, json.dumps(in_cycles, indent=1) + "\n")
+    print("\n".join(lines))
+    return common.EXIT_OK
+
+
+def _read_all(paths: Sequence[str], memory: str | None = None) -> dict[str, list[Sample]]:
+    """Returns the samples of all files, as read()."""
+    measured: dict[str, list[Sample]] = defaultdict(list)
+    for path in paths:
+        for core, samples in read(path, memory).items():
+            measured[core] += samples
+    return measured
+
+
+def fit_all(measured: dict[str, list[Sample]]) -> dict[str, cost.KernelConstants]:
+    """Returns the fitted constants of each core."""
     constants = {core: fit(fitted(measured[core])) for core in sorted(measured, key=list(cost.CPUS).index)}
     # With few pixels, which do not fill a vector, an M55 runs kernels of the M33. No published layer does that, so
     # kernels that were not measured on the M55 get the constants of the M33.
     if constants.keys() >= {"cortex-m33", "cortex-m55"}:
         for kernel, values in constants["cortex-m33"].items():
             constants["cortex-m55"].setdefault(kernel, values)
-    if arguments.output:
-        tflite.write_file(arguments.output, json.dumps(constants, indent=1) + "\n")
+    return constants
+
+
+def tables(constants: dict[str, cost.KernelConstants], measured: dict[str, list[Sample]]) -> list[str]:
+    """Returns the Markdown tables of the errors and of the choices."""
     held_out = {core: [sample for sample in samples if sample.is_held_out] for core, samples in measured.items()}
     lines = error_table(constants, {core: fitted(samples) for core, samples in measured.items()})
     if any(held_out.values()):
         lines += ["", "Held out:", "", *error_table(constants, held_out)]
-    print("\n".join([*lines, "", *choice_table(constants, measured)]))
-    return common.EXIT_OK
+    return [*lines, "", *choice_table(constants, measured)]
 
 
 @dataclass(frozen=True)
@@ -68,7 +103,7 @@ class Sample:
       coding: coding of the weights (cost.coding).
       counts, dense_counts: counts of the kernels of the sparse and of the dense product.
       packed_bytes: bytes of the encoded weights.
-      instructions, dense_instructions: measured instructions of both products.
+      time, dense_time: measured instructions or cycles of both products.
       is_held_out: whether the layer is excluded from the fit.
     """
 
@@ -77,8 +112,8 @@ class Sample:
     counts: Counts
     dense_counts: Counts
     packed_bytes: int
-    instructions: int
-    dense_instructions: int
+    time: int
+    dense_time: int
     is_held_out: bool = False
 
 
@@ -89,11 +124,18 @@ def fitted(samples: Sequence[Sample]) -> list[Sample]:
 
 def dense(samples: Sequence[Sample]) -> list[Sample]:
     """Returns one sample for each dense product."""
-    return list({(sample.name.split(",")[0], sample.dense_instructions): sample for sample in samples}.values())
+    return list({(sample.name.split(",")[0], sample.dense_time): sample for sample in samples}.values())
 
 
-def read(path: str) -> dict[str, list[Sample]]:
-    """Reads a file that cortex_m wrote. Returns {core: samples}.
+def read(path: str, memory: str | None = None) -> dict[str, list[Sample]]:
+    """Reads a file that cortex_m wrote.
+
+    Args:
+      path: of the file.
+      memory: one of cost.MEMORIES, for cycles; None for instructions.
+
+    Returns:
+      {core: samples}; cores without cycles have none if a memory is given.
 
     Raises:
       tflite.ModelError: if the file cannot be read or is not such a file.
@@ -108,13 +150,14 @@ def read(path: str) -> dict[str, list[Sample]]:
                     layer["counts"],
                     layer["dense_counts"],
                     layer["packed_bytes"],
-                    layer["sparse_instructions"],
-                    layer["dense_instructions"],
+                    layer["estimated_cycles"]["sparse"][memory] if memory else layer["sparse_instructions"],
+                    layer["estimated_cycles"]["dense"][memory] if memory else layer["dense_instructions"],
                     bool(layer.get("held_out")),
                 )
                 for layer in result["layers"]
             ]
             for result in results
+            if memory is None or all("estimated_cycles" in layer for layer in result["layers"])
         }
     except OSError as error:
         raise tflite.ModelError(f"{path}: {error.strerror or error}") from error
@@ -131,13 +174,13 @@ def fit(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
       samples: layers measured on the core.
 
     Returns:
-      {kernel: {count: instructions}}.
+      {kernel: {count: instructions or cycles}}.
     """
-    rows = [(sample.counts, sample.instructions) for sample in samples]
-    rows += [(sample.dense_counts, sample.dense_instructions) for sample in dense(samples)]
+    rows = [(sample.counts, sample.time) for sample in samples]
+    rows += [(sample.dense_counts, sample.dense_time) for sample in dense(samples)]
     names = list(dict.fromkeys((kernel, name) for counts, _ in rows for kernel in counts for name in counts[kernel]))
     matrix = np.array([[counts.get(kernel, {}).get(name, 0) for kernel, name in names] for counts, _ in rows], float)
-    matrix /= np.array([[instructions] for _, instructions in rows], float)
+    matrix /= np.array([[time] for _, time in rows], float)
     # QR reduces the system to one equation per constant. The solution is the same.
     q, r = np.linalg.qr(matrix)
     solution = non_negative_least_squares(r, q.T @ np.ones(len(rows)))
@@ -190,12 +233,12 @@ def error_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) -
     ]
     for core, samples in measured.items():
         errors: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        rows = [(sample.counts, sample.coding, sample.instructions) for sample in samples]
-        rows += [(sample.dense_counts, "dense", sample.dense_instructions) for sample in dense(samples)]
-        for counts, coding, instructions in rows:
-            estimate = cost.instructions(constants[core], counts)
+        rows = [(sample.counts, sample.coding, sample.time) for sample in samples]
+        rows += [(sample.dense_counts, "dense", sample.dense_time) for sample in dense(samples)]
+        for counts, coding, time in rows:
+            estimate = cost.time(constants[core], counts)
             assert estimate is not None, counts
-            errors[next(iter(counts))][coding].append(abs(estimate / instructions - 1))
+            errors[next(iter(counts))][coding].append(abs(estimate / time - 1))
         for kernel, by_coding in sorted(errors.items()):
             values = np.concatenate(list(by_coding.values()))
             worst = max(by_coding, key=lambda coding: np.median(by_coding[coding]))
@@ -224,7 +267,7 @@ def choice_table(constants: dict[str, dict], measured: dict[str, list[Sample]]) 
                 limit = min(times) * (1 + BALANCED_TOLERANCE if objective == "balanced" else 1)
                 allowed = [sample for sample, time in zip(group, times, strict=True) if time <= limit]
                 chosen = min(allowed, key=lambda sample: sample.packed_bytes)
-                slower.append(chosen.instructions / min(sample.instructions for sample in group) - 1)
+                slower.append(chosen.time / min(sample.time for sample in group) - 1)
                 chosen_bytes += chosen.packed_bytes
                 least_bytes += min(sample.packed_bytes for sample in group)
             cells = [core, str(len(groups)), objective, f"{np.median(slower):.1%}", f"{max(slower):.1%}"]
@@ -243,7 +286,7 @@ def _same_layers(samples: Sequence[Sample]) -> list[list[Sample]]:
 
 
 def _estimate(constants: dict[str, dict], core: str, sample: Sample) -> float:
-    estimate = cost.instructions(constants[core], sample.counts)
+    estimate = cost.time(constants[core], sample.counts)
     assert estimate is not None
     return estimate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def larger_filters() -> list[Sample]:
     for number in range(60):
         coding, costs, size = layer_costs(rng, (3, 3), budget=100_000)
         assert list(costs.parts) == ["conv2d_im2col", "conv1x1_smlal"]
-        counted = cost.instructions({"conv2d_im2col": IM2COL, "conv1x1_smlal": CONSTANTS}, costs.parts)
+        counted = cost.time({"conv2d_im2col": IM2COL, "conv1x1_smlal": CONSTANTS}, costs.parts)
         dense = 5000 + 4 * costs.dense["dense_conv2d"]["product"]
         made.append(Sample(f"3x3 {number}", coding, costs.parts, costs.dense, size, counted, dense))
     return made
@@ -150,8 +151,8 @@ def as_json(found: list[Sample]) -> list[dict]:
             "encoding": sample.coding,
             "counts": sample.counts,
             "dense_counts": sample.dense_counts,
-            "sparse_instructions": sample.instructions,
-            "dense_instructions": sample.dense_instructions,
+            "sparse_instructions": sample.time,
+            "dense_instructions": sample.dense_time,
         }
         for sample in found
     ]
@@ -165,6 +166,32 @@ def test_file_holds_the_fit(tmp_path, capsys):
     assert constants.keys() == {"cortex-m4"}
     assert constants["cortex-m4"]["conv1x1_smlal"].keys() >= {"row block", "rle element"}
     assert "| cortex-m4 | conv1x1 smlal | " in capsys.readouterr().out
+
+
+def test_cycles_are_fitted_for_each_memory(tmp_path, capsys):
+    layers = as_json(samples(CONSTANTS))
+    for layer in layers:
+        layer["estimated_cycles"] = {
+            product: {"dtcm": 2 * layer[f"{product}_instructions"], "cached": 3 * layer[f"{product}_instructions"]}
+            for product in ("dense", "sparse")
+        }
+    (tmp_path / "m.json").write_text(json.dumps([{"core": "m55", "layers": layers}]))
+    outputs = [str(tmp_path / name) for name in ("constants.json", "cycles.json")]
+    fit_cost_model.main([str(tmp_path / "m.json"), "-o", outputs[0], "--cycles", outputs[1]])
+    instructions, cycles = (json.loads(Path(path).read_text())["cortex-m55"] for path in outputs)
+    assert list(cycles) == ["dtcm", "cached"]
+    for name, value in instructions["conv1x1_smlal"].items():
+        assert cycles["dtcm"]["conv1x1_smlal"][name] == pytest.approx(2 * value, rel=1e-3, abs=1e-2)
+        assert cycles["cached"]["conv1x1_smlal"][name] == pytest.approx(3 * value, rel=1e-3, abs=1e-2)
+    printed = capsys.readouterr().out
+    assert "Cycles, dtcm:" in printed and "Cycles, cached:" in printed
+
+
+def test_missing_cycles_are_an_error(tmp_path):
+    (tmp_path / "m.json").write_text(json.dumps([{"core": "m55", "layers": as_json(samples(CONSTANTS))}]))
+    with pytest.raises(tflite.ModelError, match="has no cycles of a core that the planner compares by them"):
+        fit_cost_model.main([str(tmp_path / "m.json"), "--cycles", str(tmp_path / "cycles.json")])
+    assert not (tmp_path / "cycles.json").exists()
 
 
 def test_choices_are_judged_by_the_counts():

@@ -230,7 +230,7 @@ def zeros(content: bytes, names: set[str]) -> float:
 
 def times(compressed: dcsr.Result) -> tuple[int, int]:
     """(estimated instructions of all layers with weights, of the same if none were packed)."""
-    now = [d.candidate.estimate.instructions if d.candidate else d.kept_instructions for d in compressed.decisions]
+    now = [d.instructions for d in compressed.decisions]
     dense = [d.dense_instructions for d in compressed.decisions]
     return sum(value or 0 for value in now), sum(value or 0 for value in dense)
 

@@ -134,7 +134,7 @@ def test_package_has_the_plugin_and_no_test(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {"dcsr/_dcsr_ops_wheel.so", "dcsr/_dcsr_costs.so", "dcsr/py.typed"} <= set(names)
-    assert "dcsr/planning/kernel_constants.json" in names
+    assert {"dcsr/planning/kernel_constants.json", "dcsr/planning/cycle_constants.json"} <= set(names)
     assert {"dcsr/passes/pack.py", "dcsr/planning/choice.py", "dcsr/pruning/prune.py"} <= set(names)
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not [name for name in names if "_test" in name or "/testing/" in name]

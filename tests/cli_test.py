@@ -90,7 +90,7 @@ def test_compress_inspect_verify_decompress(dense):
 
 LAYER_KEYS = {
     *("name", "op", "rows", "cols", "nonzeros", "dense_bytes", "packed_bytes", "encoding", "bound_bytes"),
-    *("estimated_instructions", "dense_instructions", "scratch_bytes"),
+    *("estimated_instructions", "dense_instructions", "estimated_cycles", "dense_cycles", "scratch_bytes"),
 }
 
 
@@ -101,12 +101,13 @@ def test_reports_have_the_same_numbers_and_the_measured_arena(dense):
     compressed, inspected = (json.loads((cwd / name).read_text()) for name in ("c.json", "i.json"))
     for report in (compressed, inspected):
         assert report["layers"][0].keys() >= LAYER_KEYS
-        assert report["total"]["estimated_instructions"] == sum(
-            layer["estimated_instructions"] or 0 for layer in report["layers"]
-        )
-        assert report["total"]["other_instructions"] == sum(
-            layer["dense_instructions"] for layer in report["layers"] if layer["layer_bytes"] is None
-        )
+        for unit in ("instructions", "cycles"):
+            assert report["total"][f"estimated_{unit}"] == sum(
+                layer[f"estimated_{unit}"] or 0 for layer in report["layers"]
+            )
+            assert report["total"][f"other_{unit}"] == sum(
+                layer[f"dense_{unit}"] for layer in report["layers"] if layer["layer_bytes"] is None
+            )
     for before, after in zip(compressed["layers"], inspected["layers"], strict=True):
         for key in LAYER_KEYS - {"op"}:
             assert before[key] == after[key], key
@@ -115,7 +116,7 @@ def test_reports_have_the_same_numbers_and_the_measured_arena(dense):
     assert f"arena {total['arena_bytes_before']:,} -> {total['arena_bytes_after']:,} bytes" in verified
     assert inspected["total"]["arena_bytes"] == total["arena_bytes_after"]
     page = (cwd / "c.html").read_text()
-    for number in (total["file_bytes_after"], total["arena_bytes_after"], total["estimated_instructions"]):
+    for number in (total["file_bytes_after"], total["arena_bytes_after"], total["estimated_cycles"]):
         assert f"<b>{number:,}</b>" in page
     assert "http" not in page and "http" not in (cwd / "i.html").read_text()
 
@@ -129,22 +130,40 @@ OTHER_KINDS = {
 
 
 @pytest.mark.parametrize("kind", OTHER_KINDS)
-def test_every_kind_of_layer_has_instructions_and_scratch(tmp_path, kind):
+def test_every_kind_of_layer_has_time_and_scratch(tmp_path, kind):
     """Reports show the scratch that the layer uses, not the budget, and warn of layers that became slower."""
     (tmp_path / "m.tflite").write_bytes(tflite.serialize(OTHER_KINDS[kind](np.random.default_rng(0))))
-    result = run("compress", "m.tflite", "-o", "o.tflite", "--json", "c.json", cwd=tmp_path)
+    small = ("compress", "m.tflite", "-o", "o.tflite", "--objective", "size")
+    result = run(*small, "--json", "c.json", cwd=tmp_path)
     run("inspect", "o.tflite", "--json", "i.json", cwd=tmp_path)
     ((before,), (after,)) = (json.loads((tmp_path / name).read_text())["layers"] for name in ("c.json", "i.json"))
     assert {key: before[key] for key in LAYER_KEYS - {"op"}} == {key: after[key] for key in LAYER_KEYS - {"op"}}
-    assert f"{before['estimated_instructions']:,}" in result.stdout
+    assert f"{before['estimated_cycles']:,}" in result.stdout and " cycles on cortex-m55" in result.stdout
+    in_instructions = run(*small, "--cpu", "cortex-m4", cwd=tmp_path)
+    assert " instructions on cortex-m4" in in_instructions.stdout and "cycles" not in in_instructions.stdout
     assert (before["scratch_bytes"] > 0) == ("fully connected" not in kind)
     assert before["scratch_bytes"] < 49152
-    slower = before["estimated_instructions"] > before["dense_instructions"]
+    slower = before["estimated_cycles"] > before["dense_cycles"]
     assert slower == ("int16" in kind) == ("1 packed layer is estimated to be slower than dense" in result.stderr)
     fast = run("compress", "m.tflite", "-o", "f.tflite", "--objective", "speed", "--json", "f.json", cwd=tmp_path)
     (layer,) = json.loads((tmp_path / "f.json").read_text())["layers"]
     assert (layer["note"] == "faster dense on cortex-m55") == slower
     assert "slower than dense" not in fast.stderr
+
+
+def test_memory_changes_the_estimate_of_gathers(tmp_path):
+    """FULLY_CONNECTED gathers on a core with vectors."""
+    model = fully_connected_model(np.random.default_rng(0), sparse_matrix(np.random.default_rng(0), 100, 300, 0.9))
+    (tmp_path / "m.tflite").write_bytes(tflite.serialize(model))
+    cycles = {}
+    for memory in ("dtcm", "cached"):
+        options = ("--objective", "size", "--memory", memory, "--json", "c.json")
+        run("compress", "m.tflite", "-o", f"{memory}.tflite", *options, cwd=tmp_path)
+        run("inspect", f"{memory}.tflite", "--memory", memory, "--json", "i.json", cwd=tmp_path)
+        found = [json.loads((tmp_path / name).read_text())["layers"][0] for name in ("c.json", "i.json")]
+        assert found[0]["estimated_cycles"] == found[1]["estimated_cycles"]
+        cycles[memory] = found[0]["estimated_cycles"]
+    assert 1.02 < cycles["cached"] / cycles["dtcm"] < 2
 
 
 def test_report_with_a_comparison(dense):

@@ -80,7 +80,7 @@ class Result:
         return report.summary(self.layers, self.bytes_before, self.bytes_after, self.cpu)
 
     def __str__(self) -> str:
-        return report.table(self.layers) + "\n".join(self.summary())
+        return report.table(self.layers, self.cpu) + "\n".join(self.summary())
 
     __repr__ = __str__
 
@@ -115,7 +115,7 @@ class Inspection:
         return lines
 
     def __str__(self) -> str:
-        return report.table(self.layers) + "\n".join(self.summary())
+        return report.table(self.layers, self.cpu) + "\n".join(self.summary())
 
     __repr__ = __str__
 
@@ -195,7 +195,7 @@ class Pruning:
       curve: outcomes at several sparsities; empty unless asked for.
       warnings: reasons to distrust the result.
       plan: text of a plan file that leads to the same sparsities.
-      cpu: core that instructions are estimated for.
+      cpu: core that time is estimated for.
     """
 
     model: bytes
@@ -236,9 +236,11 @@ def prune(
     max_disagreement: float | None = None,
     flash: int | None = None,
     max_instructions: int | None = None,
+    max_cycles: int | None = None,
     pattern: str | None = None,
     objective: str = "size",
     cpu: str = cost.DEFAULT_CPU,
+    memory: str = cost.DEFAULT_MEMORY,
     min_sparsity: float | None = None,
     exclude: Sequence[str] = (),
     plan: str | os.PathLike[str] | None = None,
@@ -252,8 +254,8 @@ def prune(
 ) -> Pruning:
     """Sets weights of a dense int8 model to zero and adapts the remaining ones, without training.
 
-    The outputs of the model change. At most one of `sparsity`, `max_disagreement`, `flash` and `max_instructions` may
-    be given; without any and without a plan, `sparsity` is .7.
+    The outputs of the model change. At most one of `sparsity`, `max_disagreement`, `flash`, `max_instructions` and
+    `max_cycles` may be given; without any and without a plan, `sparsity` is .7.
 
     Args:
       model: content or path of a .tflite file with int8 weights and int8 or int16 activations, not compressed.
@@ -264,10 +266,12 @@ def prune(
       max_disagreement: prune as far as the disagreement on the inputs that are held out allows, 0..1.
       flash: bytes that the compressed file may take.
       max_instructions: estimated instructions that an inference may take; implies the objective "speed".
+      max_cycles: estimated cycles that an inference may take, likewise; for a Cortex-M55 or M85.
       pattern: "N:M" for at most N nonzeros of M neighbouring inputs, which replaces the sparsity; "RxC" for blocks of
         R rows and C columns; None for single weights.
-      objective: of the `compress` that follows; with "speed" layers are chosen by their instructions, else by bytes.
-      cpu: core that instructions are estimated for.
+      objective: of the `compress` that follows; with "speed" layers are chosen by their time, else by bytes.
+      cpu: core that time is estimated for.
+      memory: where the firmware has the data, `dtcm` or `cached`, for the estimates of cycles.
       min_sparsity: of the `compress` that follows; None for its default with the objective.
       exclude: names or indices of weight tensors that stay as they are.
       plan: path of a plan file with the sparsity of single layers.
@@ -290,6 +294,7 @@ def prune(
 
     _check_one_of("objective", objective, OBJECTIVES)
     _check_one_of("cpu", cpu, cost.CPUS)
+    _check_one_of("memory", memory, cost.MEMORIES)
     for argument, value in (("min_sparsity", min_sparsity), ("holdout", holdout), ("sparsity", sparsity)):
         if value is not None and not 0 <= value < 1:
             raise ValueError(f"{argument} {value} is not between 0 and below 1")
@@ -300,9 +305,10 @@ def prune(
         content,
         name,
         inputs,
-        aims.Target(sparsity, max_disagreement, flash, max_instructions, pattern),
+        aims.Target(sparsity, max_disagreement, flash, max_instructions, pattern, max_cycles),
         objective=objective,
         cpu=cpu,
+        memory=memory,
         min_sparsity=min_sparsity,
         exclude=exclude,
         plan_path=plan,
@@ -340,6 +346,7 @@ def compress(
     min_sparsity: float | None = None,
     objective: str = DEFAULT_OBJECTIVE,
     cpu: str = cost.DEFAULT_CPU,
+    memory: str = cost.DEFAULT_MEMORY,
     max_scratch: int | None = None,
     plan: str | os.PathLike[str] | None = None,
     strip: bool = False,
@@ -355,7 +362,9 @@ def compress(
       min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed; None for 0.6, or
         no limit with the objective `size`.
       objective: `balanced`, `size` or `speed`.
-      cpu: core for the estimates of instructions and scratch, such as `cortex-m4`.
+      cpu: core for the estimates of time and scratch, such as `cortex-m4`: cycles on a Cortex-M55 or M85, on others
+        instructions.
+      memory: where the firmware has the data, `dtcm` or `cached`, for the estimates of cycles.
       max_scratch: largest scratch of a layer in bytes, 0..2^32 - 1; None for the kernels' default.
       plan: path of a plan file. It overrides the other arguments for the tensors it names.
       strip: whether to remove everything that inference does not need. `decompress` cannot restore a stripped model.
@@ -372,6 +381,7 @@ def compress(
     _check_one_of("method", method, methods())
     _check_one_of("objective", objective, OBJECTIVES)
     _check_one_of("cpu", cpu, cost.CPUS)
+    _check_one_of("memory", memory, cost.MEMORIES)
     if min_sparsity is not None and not 0 <= min_sparsity <= 1:
         raise ValueError(f"min_sparsity {min_sparsity} is not between 0 and 1")
     if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
@@ -387,6 +397,7 @@ def compress(
         min_sparsity=min_sparsity,
         objective=objective,
         cpu=cpu,
+        memory=memory,
         max_scratch=max_scratch,
         plan=plan,
         strip=strip,
@@ -431,12 +442,15 @@ def decompress(model: Model, *, name: str | None = None) -> bytes:
     return tflite.serialize(compressing.decompress(tflite.parse(data, name), name))
 
 
-def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU, name: str | None = None) -> Inspection:
+def inspect(
+    model: Model, *, cpu: str = cost.DEFAULT_CPU, memory: str = cost.DEFAULT_MEMORY, name: str | None = None
+) -> Inspection:
     """Measures the layers of a model, compressed or not.
 
     Args:
       model: content or path of a .tflite file.
-      cpu: core for the estimates of instructions and scratch.
+      cpu: core for the estimates of time and scratch.
+      memory: where the firmware has the data, `dtcm` or `cached`, for the estimates of cycles.
       name: name of the model in messages; None for its path.
 
     Returns:
@@ -444,9 +458,10 @@ def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU, name: str | None = Non
 
     Raises:
       ModelError: if the model cannot be read.
-      ValueError: if the core is unknown.
+      ValueError: if the core or the memory is unknown.
     """
     _check_one_of("cpu", cpu, cost.CPUS)
+    _check_one_of("memory", memory, cost.MEMORIES)
     data, name = _read(model, name)
     parsed = tflite.parse(data, name)
     if densifying.is_sparse(parsed):
@@ -455,7 +470,7 @@ def inspect(model: Model, *, cpu: str = cost.DEFAULT_CPU, name: str | None = Non
         layers = layer_finder.find(parsed)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
-    rows = [report.inspected_row(parsed, layer, cpu) for layer in layers]
+    rows = [report.inspected_row(parsed, layer, cpu, memory) for layer in layers]
     # Packed layers in the same buffer are stored once.
     buffers = [
         parsed.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]].buffer if layer.packed else None

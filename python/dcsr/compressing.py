@@ -50,6 +50,7 @@ def compress(
     objective: str = DEFAULT_OBJECTIVE,
     cpu: str = cost.DEFAULT_CPU,
     max_scratch: int | None = None,
+    memory: str = cost.DEFAULT_MEMORY,
     plan: str | os.PathLike[str] | None = None,
     smaller_only: bool = True,
     strip: bool = False,
@@ -68,8 +69,9 @@ def compress(
       min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed; None for
         settings.default_min_sparsity(objective).
       objective: one of settings.OBJECTIVES.
-      cpu: core for the estimates of instructions and scratch, one of cost.CPUS.
+      cpu: core for the estimates of time and scratch, one of cost.CPUS.
       max_scratch: largest scratch of a layer in bytes; None for the kernels' default.
+      memory: where the firmware has the data, one of cost.MEMORIES, for the estimates of cycles.
       plan: path of a plan file. It overrides the other settings for the tensors it names.
       smaller_only: whether layers that would not get smaller stay dense.
       strip: whether to remove everything that inference does not need (passes/strip.py). A stripped model cannot be
@@ -96,7 +98,7 @@ def compress(
     check_is_int8(layers, name)
     overrides = plan_file.read_plan(plan, model, layers, name) if plan else {}
     least = default_min_sparsity(objective) if min_sparsity is None else min_sparsity
-    settings = Settings(objective, cpu, method, least, max_scratch, overrides)
+    settings = Settings(objective, cpu, method, least, max_scratch, memory, overrides)
     encoded: Encoded = {}
     found = [candidates(model, layer, settings, encoded) for layer in progress(layers)]
     before = len(tflite.serialize(model))

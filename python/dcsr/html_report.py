@@ -72,10 +72,10 @@ def render(page: Page, rows: Sequence[Row]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
         f"<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n",
-        f"<p>{aim}Instructions are estimated for {html.escape(page.cpu)}.</p>\n",
+        f"<p>{aim}{report.time_unit(page.cpu).capitalize()} are estimated for {html.escape(page.cpu)}.</p>\n",
         _cards(page, rows),
         _LEGEND,
-        _layers(rows),
+        _layers(rows, report.time_unit(page.cpu)),
         _comparison(page.comparison),
         "</body>\n</html>\n",
     ]
@@ -101,11 +101,11 @@ def _cards(page: Page, rows: Sequence[Row]) -> str:
                 "headers, bias and requantisation of packed layers",
             )
         )
-        instructions = total.estimated_instructions
+        unit = report.time_unit(page.cpu)
         cards.append(
             (
-                "packed layers, instructions",
-                "-" if instructions is None else f"{instructions:,}",
+                f"packed layers, {unit}",
+                _text(total.estimated_time(unit)),
                 f"estimated; scratch up to {total.scratch_bytes:,} bytes",
             )
         )
@@ -127,7 +127,7 @@ def _change(label: str, values: Sequence[int | None], note: str = "") -> tuple[s
     return label, _text(values[-1]), "; ".join(notes)
 
 
-def _layers(rows: Sequence[Row]) -> str:
+def _layers(rows: Sequence[Row], unit: str) -> str:
     """Returns one table of the packed layers and one of the others. All bars share one scale."""
     most = max((row.dense_bytes or 0 for row in rows), default=0)
     several = len({row.subgraph for row in rows}) > 1
@@ -152,7 +152,7 @@ def _layers(rows: Sequence[Row]) -> str:
             f"<td>{_text(row.packed_bytes)}</td>",
             f"<td>{_text(row.bound_bytes)}</td>",
             f"<td>{_text(_ratio(row), '{:.3f}')}</td>",
-            f"<td>{_text(row.estimated_instructions)}</td>",
+            f"<td>{_text(row.estimated_time(unit))}</td>",
             f"<td>{_text(row.scratch_bytes)}</td>",
         ]
         for row in rows
@@ -170,7 +170,7 @@ def _layers(rows: Sequence[Row]) -> str:
         if row.layer_bytes is None
     ]
     first = ("#", "layer", "op", "rows × cols", "sparsity")
-    last = ("ratio", "instructions", "scratch")
+    last = ("ratio", unit, "scratch")
     return "".join(
         [
             table("Packed layers", (*first, "encoding", "bytes", "dense", "chosen", "bound", *last), packed),

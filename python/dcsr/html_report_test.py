@@ -78,12 +78,13 @@ def test_names_in_attributes_cannot_end_them(rows, name):
 
 def test_bars_and_numbers_are_those_of_the_rows(text, rows):
     packed = rows[0]
-    for number in (packed.dense_bytes, packed.packed_bytes, packed.bound_bytes, packed.estimated_instructions):
+    for number in (packed.dense_bytes, packed.packed_bytes, packed.bound_bytes, packed.estimated_cycles):
         assert f"<td>{number:,}</td>" in text
     widths = [float(width) for width in re.findall(r'class="\w+" x="0" y="\d+" width="([\d.]+)"', text)]
     shares = [100 * size / packed.dense_bytes for size in (packed.dense_bytes, packed.packed_bytes, packed.bound_bytes)]
     assert widths[:3] == pytest.approx(shares, abs=0.01)
     assert "from 20,000, -75.0%" in text
+    assert "Cycles are estimated for cortex-m55." in text and "packed layers, cycles" in text
     assert "<td>1,234</td><td>-</td><td>1.50</td>" in text
 
 

@@ -50,6 +50,8 @@ class Row:
         or if the core has no constants for its coding.
       dense_instructions: instructions of the layer's dense product; a rough count if the layer is not packed. None if
         unknown.
+      estimated_cycles, dense_cycles: the same in cycles; None also on cores for which cycles are not estimated
+        (cost.CYCLE_CPUS).
       scratch_bytes: bytes of scratch that the core's kernel requests; None if the layer is not packed.
       note: reason why the layer is not packed; empty if it is packed.
       constant_bytes: bytes of the constants of an operator that is not a layer; None for layers.
@@ -76,6 +78,8 @@ class Row:
     coding: str
     estimated_instructions: int | None
     dense_instructions: int | None
+    estimated_cycles: int | None
+    dense_cycles: int | None
     scratch_bytes: int | None
     note: str
     constant_bytes: int | None = None
@@ -87,6 +91,14 @@ class Row:
     def sparsity(self) -> float | None:
         """Share of zero weights, 0..1; None if there is no int8 matrix."""
         return 1 - self.nonzeros / self.dense_bytes if self.dense_bytes and self.nonzeros is not None else None
+
+    def estimated_time(self, unit: str) -> int | None:
+        """Returns estimated_cycles or estimated_instructions; `unit` is cost.unit() of the core."""
+        return self.estimated_cycles if unit == cost.CYCLES else self.estimated_instructions
+
+    def dense_time(self, unit: str) -> int | None:
+        """Returns dense_cycles or dense_instructions."""
+        return self.dense_cycles if unit == cost.CYCLES else self.dense_instructions
 
     @property
     def overhead_bits(self) -> float | None:
@@ -104,6 +116,7 @@ class Totals:
       nonzeros, dense_bytes, packed_bytes, layer_bytes, bound_bytes: sums of the fields of Row.
       estimated_instructions: instructions of the packed layers; None if a layer has no estimate.
       other_instructions: rough count of the layers with weights that are not packed; None if one is unknown.
+      estimated_cycles, other_cycles: the same in cycles; None also on cores for which cycles are not estimated.
       scratch_bytes: largest scratch of a layer in bytes. All layers use the same scratch, one after the other.
     """
 
@@ -114,7 +127,22 @@ class Totals:
     bound_bytes: int
     estimated_instructions: int | None
     other_instructions: int | None
+    estimated_cycles: int | None
+    other_cycles: int | None
     scratch_bytes: int
+
+    def estimated_time(self, unit: str) -> int | None:
+        """Returns estimated_cycles or estimated_instructions; `unit` is cost.unit() of the core."""
+        return self.estimated_cycles if unit == cost.CYCLES else self.estimated_instructions
+
+    def other_time(self, unit: str) -> int | None:
+        """Returns other_cycles or other_instructions."""
+        return self.other_cycles if unit == cost.CYCLES else self.other_instructions
+
+
+def time_unit(cpu: str) -> str:
+    """Returns the unit of times on a core: "cycles" or "instructions"."""
+    return cost.unit(cpu)
 
 
 def row(decision: Decision) -> Row:
@@ -138,19 +166,23 @@ def row(decision: Decision) -> Row:
         coding=cost.coding(packed.streams) if packed else "dense",
         estimated_instructions=candidate.estimate.instructions if candidate else None,
         dense_instructions=decision.dense_instructions,
+        estimated_cycles=candidate.estimate.cycles if candidate else None,
+        dense_cycles=decision.dense_cycles,
         scratch_bytes=candidate.estimate.scratch_bytes if candidate else None,
         note=printable(decision.note),
         caveat=(layer.caveat or "") if candidate else "",
     )
 
 
-def inspected_row(model: schema.ModelT, layer: Layer, cpu: str) -> Row:
-    """Returns the figures of a layer as the model holds it, packed or not. Its cost is estimated for the core `cpu`."""
-    kept = workload.kept_instructions(model, layer, cpu)
+def inspected_row(model: schema.ModelT, layer: Layer, cpu: str, memory: str) -> Row:
+    """Returns the figures of a layer as the model holds it, packed or not.
+
+    Its cost is estimated for the core `cpu`, with the data in `memory`.
+    """
     if layer.packed is None:
-        return row(Decision(layer, note=layer.obstacle or "", kept_instructions=kept))
+        return row(Decision(layer, note=layer.obstacle or "", kept=workload.kept(model, layer, cpu)))
     shape = workload.shape(model, layer)
-    inspected = row(Decision(layer, Candidate(layer.packed, shape, cost.estimate(cpu, layer.packed, shape))))
+    inspected = row(Decision(layer, Candidate(layer.packed, shape, cost.estimate(cpu, layer.packed, shape, memory))))
     # The size in the file, because another encoder may have written the layer.
     tensor = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
     return replace(inspected, layer_bytes=len(tflite.buffer_bytes(model, tensor)))
@@ -160,7 +192,7 @@ def other_row(other: layer_finder.OtherOperator) -> Row:
     """Returns the row of an operator that holds constants but is not a layer that could be packed."""
     nothing: dict[str, Any] = dict.fromkeys(
         ["rows", "cols", "nonzeros", "dense_bytes", "packed_bytes", "layer_bytes", "bound_bytes"]
-        + ["estimated_instructions", "dense_instructions", "scratch_bytes"]
+        + ["estimated_instructions", "dense_instructions", "estimated_cycles", "dense_cycles", "scratch_bytes"]
     )
     return Row(
         subgraph=other.subgraph,
@@ -210,25 +242,26 @@ def complete(model: schema.ModelT, rows: Sequence[Row], stored: Sequence[Hashabl
     return tuple(sorted(marked, key=lambda entry: (entry.subgraph, entry.operator)))
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Formats the rows as lines of plain text, with a header."""
-    return _table(rows, io.StringIO())
+def table(rows: Sequence[Row], cpu: str) -> str:
+    """Formats the rows as lines of plain text, with a header that names the unit of the core's time."""
+    return _table(rows, cpu, io.StringIO())
 
 
-def printed_table(rows: Sequence[Row], file: IO[str]) -> str:
+def printed_table(rows: Sequence[Row], cpu: str, file: IO[str]) -> str:
     """Formats the rows as lines for printing to `file`. The header is bold on a terminal."""
-    return _table(rows, file)
+    return _table(rows, cpu, file)
 
 
-def _table(rows: Sequence[Row], file: IO[str]) -> str:
+def _table(rows: Sequence[Row], cpu: str, file: IO[str]) -> str:
     """Formats the rows as lines, with the styles that `file` can show."""
     # Imported here because importing rich is slow.
     from rich.console import Console
     from rich.table import Table
 
+    unit = cost.unit(cpu)
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for title, justify in _COLUMNS:
-        grid.add_column(title, justify=justify, no_wrap=True)
+        grid.add_column(unit if title == _TIME else title, justify=justify, no_wrap=True)
     if not any(entry.note or entry.shares_weights_of for entry in rows):
         grid.columns[-1].header = ""
     subgraphs = len({entry.subgraph for entry in rows}) > 1
@@ -252,7 +285,7 @@ def _table(rows: Sequence[Row], file: IO[str]) -> str:
             _or_dash(entry.packed_bytes, "{:,}"),
             _or_dash(entry.overhead_bits, "{:.2f}"),
             _or_dash(entry.layer_bytes, "{:,}"),
-            _or_dash(entry.estimated_instructions, "{:,}"),
+            _or_dash(entry.estimated_time(unit), "{:,}"),
             _or_dash(entry.scratch_bytes, "{:,}"),
             note,
         )
@@ -263,6 +296,7 @@ def _table(rows: Sequence[Row], file: IO[str]) -> str:
     return "".join(line.rstrip() + "\n" for line in capture.get().splitlines())
 
 
+_TIME = "time"  # the table has the unit in its place
 _COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
     ("#", "right"),
     ("layer", "left"),
@@ -274,7 +308,7 @@ _COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
     ("after", "right"),
     ("bits/nz", "right"),
     ("layer", "right"),
-    ("instructions", "right"),
+    (_TIME, "right"),
     ("scratch", "right"),
     ("kept dense: why", "left"),
 ]
@@ -324,9 +358,11 @@ def layer_summary(rows: Sequence[Row], cpu: str) -> list[str]:
         return []
     dense, packed, bound = total.dense_bytes, total.packed_bytes, total.bound_bytes
     phrases = [f"layers {dense:,} -> {packed:,} ({packed / dense:.3f}; bound {bound / dense:.3f})"]
-    if total.estimated_instructions is not None:
-        phrases.append(f"about {total.estimated_instructions:,} instructions on {cpu}")
-        phrases.append(f"other layers about {total.other_instructions:,}")
+    unit = cost.unit(cpu)
+    time = total.estimated_time(unit)
+    if time is not None:
+        phrases.append(f"about {time:,} {unit} on {cpu}")
+        phrases.append(f"other layers about {total.other_time(unit):,}")
     return phrases
 
 
@@ -341,16 +377,17 @@ def totals(rows: Sequence[Row]) -> Totals:
         places = {(entry.subgraph, entry.operator) for entry in packed}
         return sum(getattr(entry, name) for entry in packed if entry.shares_weights_of not in places)
 
-    instructions = [entry.estimated_instructions for entry in packed]
-    others = [entry.dense_instructions for entry in rows if entry.layer_bytes is None and entry.constant_bytes is None]
+    others = [entry for entry in rows if entry.layer_bytes is None and entry.constant_bytes is None]
     return Totals(
         nonzeros=total_of_weights("nonzeros"),
         dense_bytes=total_of_weights("dense_bytes"),
         packed_bytes=total_stored("packed_bytes"),
         layer_bytes=total_stored("layer_bytes"),
         bound_bytes=total_of_weights("bound_bytes"),
-        estimated_instructions=_sum_if_known(instructions),
-        other_instructions=_sum_if_known(others),
+        estimated_instructions=_sum_if_known([entry.estimated_instructions for entry in packed]),
+        other_instructions=_sum_if_known([entry.dense_instructions for entry in others]),
+        estimated_cycles=_sum_if_known([entry.estimated_cycles for entry in packed]),
+        other_cycles=_sum_if_known([entry.dense_cycles for entry in others]),
         scratch_bytes=max((entry.scratch_bytes or 0 for entry in packed), default=0),
     )
 

@@ -58,11 +58,10 @@ static void read_elements(const DcsrLayer* layer, Work* work) {
 
 static uint64_t count_slow_rows(const DcsrLayer* layer) {
   if (layer->int16_activations) return 0;
-  const bool full = dcsr_conv1x1_mve_rounds_in_full(layer);
   uint64_t slow = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
     const int32_t shift = layer->shift[row * layer->requantize_stride];
-    slow += dcsr_conv1x1_mve_requantizes(layer->bias[row], shift, full) ? 0 : 1;
+    slow += dcsr_conv1x1_mve_requantizes(layer->bias[row], shift) ? 0 : 1;
   }
   return slow;
 }

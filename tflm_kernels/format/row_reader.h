@@ -122,6 +122,19 @@ static inline uint32_t dcsr_row_length(const DcsrLayer* layer, uint32_t row) {
   }
 }
 
+// Writes the lengths of `count` rows from `row` on. The most frequent cases take few instructions.
+static inline void dcsr_row_lengths(const DcsrLayer* layer, uint32_t row, uint32_t count,
+                                    uint32_t* lengths) {
+  const uint8_t* p = layer->row_length + (size_t)row * layer->row_length_bytes;
+  if (layer->row_length_bytes == 1) {
+    for (uint32_t r = 0; r < count; ++r) lengths[r] = p[r];
+  } else if (layer->row_length_bytes == 2) {
+    for (uint32_t r = 0; r < count; ++r) lengths[r] = dcsr_load_u16(p + 2 * r);
+  } else {
+    for (uint32_t r = 0; r < count; ++r) lengths[r] = dcsr_row_length(layer, row + r);
+  }
+}
+
 // Whether the columns of a row increase, so that no two of its elements have the same one.
 static inline bool dcsr_columns_increase(const DcsrLayer* layer) {
   return layer->encoding != kDcsrEncodingOffset8;

@@ -186,7 +186,7 @@ static void multiply_block(DcsrRowReader* reader, uint32_t count, Tile* tile) {
     return;
   }
   uint32_t lengths[kBlockRows];
-  for (uint32_t r = 0; r < count; ++r) lengths[r] = dcsr_row_length(layer, reader->row + r);
+  dcsr_row_lengths(layer, reader->row, count, lengths);
   const uint32_t* end = lengths + count;
   if (is_decoded) {
     decode_rows(reader, tile, lengths, end, sums);

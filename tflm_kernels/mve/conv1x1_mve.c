@@ -48,7 +48,7 @@ typedef struct {
   int32_t bias_low;  // the row's number if `code` is kSlowRow
   int32_t bias_high;
   int32_t multiplier;
-  int32_t shift;
+  uint32_t right_factor;  // 2^(31 - right shift)
   uint32_t code;
 } RowHeader;
 
@@ -67,8 +67,8 @@ typedef struct {
   int32_t zero_point;
   uint32_t output_step;     // bytes of eight pixels
   uint16_t offset[kLanes];  // of the outputs of eight pixels
-  int16_t min[kLanes];
-  int16_t max[kLanes];
+  int8_t min[2 * kLanes];
+  int8_t max[2 * kLanes];
   uint32_t full;  // 0: skip the rounding of halves below zero, and clamping
 } LayerArguments;
 
@@ -219,9 +219,9 @@ _Static_assert(offsetof(LayerArguments, full) == 56, "");
 // kSlowRow.
 //
 // Registers: r0 output of eight pixels, r1 output of the row, r2 code table, r3 128, r4-r9
-// addresses and weights of a group, r10 multiplier, r11 shift, r12 number of the next group, lr row
-// list. Vectors: lo from q0 on, then hi; q7 is temporary. Stack: the last of four hi, the
-// arguments.
+// addresses and weights of a group, r10 multiplier, r11 2^(31 - right shift), r12 number of the
+// next group, lr row list. Vectors: lo from q0 on, then hi; q7 is temporary. Stack: the last of
+// four hi, the arguments.
 __asm__(
     ".syntax unified\n"
     ".macro dcsr_mve_multiply n, address, weight\n"
@@ -239,130 +239,327 @@ __asm__(
     ".endif\n"
     ".endm\n"
 
+    // Schedules: docs/kernels.md#schedules. Each comment M, I or L names the pipe of a vector
+    // instruction: multiplication, integer, loads and stores. A pipe takes a vector instruction
+    // every second cycle, so neighbours should differ.
+
+    // M alternates with I and L: a sum is shifted to hi while the remainder of the one before is
+    // kept. The last hi is on the stack: it is first, so that it can be stored in the middle. The
+    // remainder of q2 is left to the next group, which has nothing else to do until its addresses
+    // are loaded (dcsr_mve_keep).
+    ".macro dcsr_mve_flush_loaded\n"
+    "vqdmlah.s16 q7, q3, r3\n"  // M
+    "vbic.i16 q3, #0xff00\n"    // I
+    "vqdmlah.s16 q4, q0, r3\n"  // M
+    "vstrw.32 q7, [sp]\n"       // L
+    "vqdmlah.s16 q5, q1, r3\n"  // M
+    "vbic.i16 q0, #0xff00\n"    // I
+    "vqdmlah.s16 q6, q2, r3\n"  // M
+    "vbic.i16 q1, #0xff00\n"    // I
+    ".endm\n"
     ".macro dcsr_mve_flush n\n"
     ".if \\n == 4\n"
-    "vldrw.32 q7, [sp]\n"
-    "vqdmlah.s16 q4, q0, r3\n"
-    "vqdmlah.s16 q5, q1, r3\n"
-    "vqdmlah.s16 q6, q2, r3\n"
-    "vqdmlah.s16 q7, q3, r3\n"
-    "vbic.i16 q0, #0xff00\n"
-    "vbic.i16 q1, #0xff00\n"
-    "vbic.i16 q2, #0xff00\n"
-    "vbic.i16 q3, #0xff00\n"
-    "vstrw.32 q7, [sp]\n"
+    "vldrw.32 q7, [sp]\n"  // L
+    "dcsr_mve_flush_loaded\n"
     ".elseif \\n == 2\n"
     "vqdmlah.s16 q2, q0, r3\n"
-    "vqdmlah.s16 q3, q1, r3\n"
     "vbic.i16 q0, #0xff00\n"
-    "vbic.i16 q1, #0xff00\n"
+    "vqdmlah.s16 q3, q1, r3\n"
     ".else\n"
     "vqdmlah.s16 q1, q0, r3\n"
-    "vbic.i16 q0, #0xff00\n"
     ".endif\n"
     "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 
-    // Stores the outputs of eight pixels: the first eight at r1, later ones at r0 + r5. r4 is the
-    // zero point.
-    ".macro dcsr_mve_requantize lo, hi, t, offsets, first, full\n"
-    // Even sums in lo, odd ones in hi.
-    "vsli.16 \\lo, \\hi, #8\n"
-    "vshr.s16 \\hi, \\hi, #8\n"
-    "vmov \\t, \\lo\n"
-    "vsli.32 \\lo, \\hi, #16\n"
-    "vsri.32 \\hi, \\t, #16\n"
-    "vqrdmulh.s32 \\lo, \\lo, r10\n"
-    "vqrdmulh.s32 \\hi, \\hi, r10\n"
+    // Requantization of eight sums, lo and hi, to eight outputs in lo:
+    //
+    //   vqdmlah.s16  hi, lo, r3      M  hi += lo >> 8: the last group leaves lo without a flush
+    //   vsli.16      lo, hi, #8      I  lower halves of the sums
+    //   vqdmulh.s16  hi, hi, r3      M  upper halves, hi >> 8; VSHR does the same on I
+    //   vmul.i32     t, lo, r6       M  a copy
+    //   vsli.32      lo, hi, #16     I  even sums
+    //   vsri.32      hi, t, #16      I  odd sums
+    //   vqrdmulh.s32 lo, lo, r10     M  both by the multiplier
+    //   vqdmlah.s32  lo, lo, r6      M  both: subtracts 1 from negative numbers, only if `full`
+    //   vqrdmulh.s32 lo, lo, r11     M  both by 2^(31 - right shift)
+    //   vqmovnb.s32  lo, lo          I
+    //   vqmovnt.s32  lo, hi          I
+    //   vqadd.s16    lo, lo, r4      I  zero point
+    //   vqmovnb.s16  lo, lo          I  then clamps, if `full`
+    //
+    // r3 128, r4 zero point, r5 bytes of eight outputs, r6 1, r10 multiplier, r11 2^(31 - shift). A
+    // number n below zero needs n - 1 in place of n, as VQRDMULH rounds halves up, and TFLM away
+    // from zero. VQDMLAH by 1 adds the upper half of 2 * n, which is -1 or 0.
+
+    // Requantizes two vectors, and stores at r0 and r0 + r5. The multiplications of one vector run
+    // beside the narrowing of the other.
+    ".macro dcsr_mve_requantize2 lo0, hi0, lo1, hi1, t, full\n"
+    "vqdmlah.s16 \\hi0, \\lo0, r3\n"  // M
+    "vqdmlah.s16 \\hi1, \\lo1, r3\n"  // M
+    "vsli.16 \\lo0, \\hi0, #8\n"      // I
     ".if \\full\n"
-    "vshr.s32 \\t, \\lo, #31\n"
-    "vadd.i32 \\lo, \\lo, \\t\n"
-    "vshr.s32 \\t, \\hi, #31\n"
-    "vadd.i32 \\hi, \\hi, \\t\n"
-    ".endif\n"
-    "vrshl.s32 \\lo, r11\n"
-    "vrshl.s32 \\hi, r11\n"
-    "vqmovnb.s32 \\lo, \\lo\n"
-    "vqmovnt.s32 \\lo, \\hi\n"
-    "vqadd.s16 \\lo, \\lo, r4\n"
-    ".if \\full\n"
-    "vldrh.16 \\t, [sp, #40]\n"
-    "vmax.s16 \\lo, \\lo, \\t\n"
-    "vldrh.16 \\t, [sp, #56]\n"
-    "vmin.s16 \\lo, \\lo, \\t\n"
-    ".endif\n"
-    "vqmovnb.s16 \\lo, \\lo\n"
-    ".if \\first\n"
-    "vldrh.16 \\offsets, [sp, #24]\n"
-    "vstrb.16 \\lo, [r1, \\offsets]\n"
+    "vshr.s16 \\hi0, \\hi0, #8\n"  // I
     ".else\n"
-    "add r0, r5\n"
-    "vstrb.16 \\lo, [r0, \\offsets]\n"
+    "vqdmulh.s16 \\hi0, \\hi0, r3\n"  // M
+    ".endif\n"
+    "vmul.i32 \\t, \\lo0, r6\n"         // M
+    "vsli.32 \\lo0, \\hi0, #16\n"       // I
+    "vqrdmulh.s32 \\lo0, \\lo0, r10\n"  // M
+    "vsri.32 \\hi0, \\t, #16\n"         // I
+    ".if \\full\n"
+    "vqdmlah.s32 \\lo0, \\lo0, r6\n"  // M
+    ".endif\n"
+    "vsli.16 \\lo1, \\hi1, #8\n"        // I
+    "vmul.i32 \\t, \\lo1, r6\n"         // M
+    "vshr.s16 \\hi1, \\hi1, #8\n"       // I
+    "vqrdmulh.s32 \\lo0, \\lo0, r11\n"  // M
+    "vsli.32 \\lo1, \\hi1, #16\n"       // I
+    "vqrdmulh.s32 \\hi0, \\hi0, r10\n"  // M
+    "vsri.32 \\hi1, \\t, #16\n"         // I
+    ".if \\full\n"
+    "vqdmlah.s32 \\hi0, \\hi0, r6\n"  // M
+    ".endif\n"
+    "vqmovnb.s32 \\lo0, \\lo0\n"        // I
+    "vqrdmulh.s32 \\hi0, \\hi0, r11\n"  // M
+    "vldrh.16 \\t, [sp, #24]\n"         // L
+    "vqrdmulh.s32 \\lo1, \\lo1, r10\n"  // M
+    "vqmovnt.s32 \\lo0, \\hi0\n"        // I
+    ".if \\full\n"
+    "vqdmlah.s32 \\lo1, \\lo1, r6\n"  // M
+    "vldrb.8 \\hi0, [sp, #40]\n"      // L
+    ".endif\n"
+    "vqrdmulh.s32 \\lo1, \\lo1, r11\n"  // M
+    "vqadd.s16 \\lo0, \\lo0, r4\n"      // I
+    "vqrdmulh.s32 \\hi1, \\hi1, r10\n"  // M
+    "vqmovnb.s32 \\lo1, \\lo1\n"        // I
+    ".if \\full\n"
+    "vqdmlah.s32 \\hi1, \\hi1, r6\n"  // M
+    ".endif\n"
+    "vqmovnb.s16 \\lo0, \\lo0\n"        // I
+    "vqrdmulh.s32 \\hi1, \\hi1, r11\n"  // M
+    ".if \\full\n"
+    // Clamps both vectors in one: those of lo1 are the upper bytes of its halfwords.
+    "vqmovnt.s32 \\lo1, \\hi1\n"     // I
+    "vldrb.8 \\hi1, [sp, #56]\n"     // L
+    "vqadd.s16 \\lo1, \\lo1, r4\n"   // I
+    "vqmovnt.s16 \\lo0, \\lo1\n"     // I
+    "vmax.s8 \\lo0, \\lo0, \\hi0\n"  // I
+    "vmin.s8 \\lo0, \\lo0, \\hi1\n"  // I
+    "vstrb.16 \\lo0, [r0, \\t]\n"    // L
+    "vshr.u16 \\lo0, \\lo0, #8\n"    // I
+    "add r0, r0, r5\n"
+    "vstrb.16 \\lo0, [r0, \\t]\n"  // L
+    ".else\n"
+    "vstrb.16 \\lo0, [r0, \\t]\n"  // L
+    "vqmovnt.s32 \\lo1, \\hi1\n"   // I
+    "add r0, r0, r5\n"
+    "vqadd.s16 \\lo1, \\lo1, r4\n"  // I
+    "vqmovnb.s16 \\lo1, \\lo1\n"    // I
+    "vstrb.16 \\lo1, [r0, \\t]\n"   // L
     ".endif\n"
     ".endm\n"
 
-    // Flushes the lo that the last group left. An empty row leaves nothing.
-    ".macro dcsr_mve_end n, full\n"
-    "mov r0, r1\n"
-    "ldrd r4, r5, [sp, #16]\n"
-    ".if \\n == 4\n"
-    "vqdmlah.s16 q4, q0, r3\n"
-    "vqdmlah.s16 q5, q1, r3\n"
-    "vqdmlah.s16 q6, q2, r3\n"
-    "dcsr_mve_requantize q0, q4, q7, q7, 1, \\full\n"
-    "dcsr_mve_requantize q1, q5, q0, q7, 0, \\full\n"
-    "dcsr_mve_requantize q2, q6, q0, q7, 0, \\full\n"
-    "vldrw.32 q4, [sp]\n"
-    "vqdmlah.s16 q4, q3, r3\n"
-    "dcsr_mve_requantize q3, q4, q0, q7, 0, \\full\n"
-    ".elseif \\n == 2\n"
-    "vqdmlah.s16 q2, q0, r3\n"
-    "vqdmlah.s16 q3, q1, r3\n"
-    "dcsr_mve_requantize q0, q2, q6, q7, 1, \\full\n"
-    "dcsr_mve_requantize q1, q3, q6, q7, 0, \\full\n"
-    ".else\n"
-    "vqdmlah.s16 q1, q0, r3\n"
-    "dcsr_mve_requantize q0, q1, q6, q7, 1, \\full\n"
+    // The same for one vector, without anything to run beside it.
+    ".macro dcsr_mve_requantize1 lo, hi, t, full\n"
+    "vqdmlah.s16 \\hi, \\lo, r3\n"
+    "vsli.16 \\lo, \\hi, #8\n"
+    "vqdmulh.s16 \\hi, \\hi, r3\n"
+    "vmul.i32 \\t, \\lo, r6\n"
+    "vsli.32 \\lo, \\hi, #16\n"
+    "vqrdmulh.s32 \\lo, \\lo, r10\n"
+    "vsri.32 \\hi, \\t, #16\n"
+    "vqrdmulh.s32 \\hi, \\hi, r10\n"
+    ".if \\full\n"
+    "vqdmlah.s32 \\lo, \\lo, r6\n"
+    "vqdmlah.s32 \\hi, \\hi, r6\n"
     ".endif\n"
-    "adds r1, #1\n"
+    "vqrdmulh.s32 \\lo, \\lo, r11\n"
+    "vldrh.16 \\t, [sp, #24]\n"
+    "vqrdmulh.s32 \\hi, \\hi, r11\n"
+    "vqmovnb.s32 \\lo, \\lo\n"
+    "vqmovnt.s32 \\lo, \\hi\n"
+    "vqadd.s16 \\lo, \\lo, r4\n"
+    "vqmovnb.s16 \\lo, \\lo\n"
+    ".if \\full\n"
+    "vldrb.8 \\hi, [sp, #40]\n"
+    "vmax.s8 \\lo, \\lo, \\hi\n"
+    "vldrb.8 \\hi, [sp, #56]\n"
+    "vmin.s8 \\lo, \\lo, \\hi\n"
+    ".endif\n"
+    "vstrb.16 \\lo, [r0, \\t]\n"
+    ".endm\n"
+
+    // Requantizes four vectors without `full`: the sums of q0 to q3, the last hi on the stack. M
+    // and I have 28 instructions each, which alternate. While the products of a vector are on M,
+    // the one before it is narrowed and the one after it is put together on I. Registers: q7 is the
+    // copy of all vectors, one after the other; the last hi takes q4, the offsets take q5, after
+    // the odd sums of the first two vectors have left them.
+    ".macro dcsr_mve_requantize4\n"
+    "mov.w r6, #1\n"
+    "vqdmlah.s16 q5, q1, r3\n"  // M
+    "ldrd r4, r5, [sp, #16]\n"
+    "vqdmlah.s16 q4, q0, r3\n"    // M
+    "vsli.16 q1, q5, #8\n"        // I
+    "vqdmulh.s16 q5, q5, r3\n"    // M
+    "vsli.16 q0, q4, #8\n"        // I
+    "vmul.i32 q7, q1, r6\n"       // M
+    "vsli.32 q1, q5, #16\n"       // I
+    "vqdmulh.s16 q4, q4, r3\n"    // M
+    "vsri.32 q5, q7, #16\n"       // I
+    "vmul.i32 q7, q0, r6\n"       // M
+    "vsli.32 q0, q4, #16\n"       // I
+    "vqrdmulh.s32 q0, q0, r10\n"  // M
+    "vsri.32 q4, q7, #16\n"       // I
+    "vqrdmulh.s32 q0, q0, r11\n"  // M
+    "add r0, r1, r5\n"
+    "vqrdmulh.s32 q4, q4, r10\n"  // M
+    "vqmovnb.s32 q0, q0\n"        // I
+    "vqrdmulh.s32 q4, q4, r11\n"  // M
+    "vqdmlah.s16 q6, q2, r3\n"    // M
+    "vqmovnt.s32 q0, q4\n"        // I
+    "vqrdmulh.s32 q1, q1, r10\n"  // M
+    "vsli.16 q2, q6, #8\n"        // I
+    "vqdmulh.s16 q6, q6, r3\n"    // M
+    "vldrw.32 q4, [sp]\n"         // L
+    "vmul.i32 q7, q2, r6\n"       // M
+    "vsli.32 q2, q6, #16\n"       // I
+    "vqdmlah.s16 q4, q3, r3\n"    // M
+    "vsri.32 q6, q7, #16\n"       // I
+    "vqrdmulh.s32 q2, q2, r10\n"  // M
+    "vsli.16 q3, q4, #8\n"        // I
+    "vmul.i32 q7, q3, r6\n"       // M
+    "vqadd.s16 q0, q0, r4\n"      // I
+    "vqdmulh.s16 q4, q4, r3\n"    // M
+    "vqmovnb.s16 q0, q0\n"        // I
+    "vqrdmulh.s32 q1, q1, r11\n"  // M
+    "vsli.32 q3, q4, #16\n"       // I
+    "vqrdmulh.s32 q2, q2, r11\n"  // M
+    "vqmovnb.s32 q1, q1\n"        // I
+    "vqrdmulh.s32 q5, q5, r10\n"  // M
+    "vsri.32 q4, q7, #16\n"       // I
+    "vqrdmulh.s32 q5, q5, r11\n"  // M
+    "vqmovnb.s32 q2, q2\n"        // I
+    "vqrdmulh.s32 q3, q3, r10\n"  // M
+    "vqmovnt.s32 q1, q5\n"        // I
+    "vqrdmulh.s32 q6, q6, r10\n"  // M
+    "vldrh.16 q5, [sp, #24]\n"    // L
+    "vqrdmulh.s32 q3, q3, r11\n"  // M
+    "vqadd.s16 q1, q1, r4\n"      // I
+    "vqrdmulh.s32 q6, q6, r11\n"  // M
+    "vqmovnb.s32 q3, q3\n"        // I
+    "vqrdmulh.s32 q4, q4, r10\n"  // M
+    "vqmovnb.s16 q1, q1\n"        // I
+    "vqrdmulh.s32 q4, q4, r11\n"  // M
+    "vqmovnt.s32 q2, q6\n"        // I
+    "vstrb.16 q0, [r1, q5]\n"     // L
+    "vqmovnt.s32 q3, q4\n"        // I
+    "vstrb.16 q1, [r0, q5]\n"     // L
+    "vqadd.s16 q2, q2, r4\n"      // I
+    "add r0, r0, r5\n"
+    "vqmovnb.s16 q2, q2\n"     // I
+    "ldm lr!, {r8-r12}\n"      // the header of the next row
+    "vqadd.s16 q3, q3, r4\n"   // I
+    "vstrb.16 q2, [r0, q5]\n"  // L
+    "vqmovnb.s16 q3, q3\n"     // I
+    "add r0, r0, r5\n"
+    "add r1, r1, #1\n"
+    "vstrb.16 q3, [r0, q5]\n"  // L
+    ".endm\n"
+
+    // The end of a row. Loads the header of the next one.
+    ".macro dcsr_mve_end n, full\n"
+    ".if \\n == 4 && !\\full\n"
+    "dcsr_mve_requantize4\n"
+    ".else\n"
+    "ldrd r4, r5, [sp, #16]\n"
+    "mov.w r6, #1\n"
+    "mov.w r0, r1\n"
+    ".if \\n == 4\n"
+    "dcsr_mve_requantize2 q0, q4, q1, q5, q7, \\full\n"
+    "vldrw.32 q0, [sp]\n"
+    "add r0, r0, r5\n"
+    "dcsr_mve_requantize2 q2, q6, q3, q0, q7, \\full\n"
+    ".elseif \\n == 2\n"
+    "dcsr_mve_requantize2 q0, q2, q1, q3, q7, \\full\n"
+    ".else\n"
+    "dcsr_mve_requantize1 q0, q1, q7, \\full\n"
+    ".endif\n"
+    "ldm lr!, {r8-r12}\n"
+    "add r1, r1, #1\n"
+    ".endif\n"
+    "ldr pc, [r2, r12, lsl #2]\n"
+    ".endm\n"
+
+    ".macro dcsr_mve_keep n\n"
+    ".if \\n == 4\n"
+    "vbic.i16 q2, #0xff00\n"
+    ".elseif \\n == 2\n"
+    "vbic.i16 q1, #0xff00\n"
+    ".else\n"
+    "vbic.i16 q0, #0xff00\n"
+    ".endif\n"
     ".endm\n"
 
     // A group of `k` nonzeros: label `k`, and label 10 + k for the last group of a row, which jumps
     // to the end without a flush. `next` receives the number of the next group. It is empty for the
-    // last group.
+    // last group. The second half of a group is loaded before the last nonzero of the first half,
+    // whose registers it spares, so that the addresses are there in time; only six nonzeros need
+    // all registers.
     ".macro dcsr_mve_one n, next:vararg\n"
     "ldm lr!, {r4, r5 \\next}\n"
+    "dcsr_mve_keep \\n\n"
     "dcsr_mve_multiply \\n, r4, r5\n"
     ".endm\n"
     ".macro dcsr_mve_two n, next:vararg\n"
     "ldm lr!, {r4-r7 \\next}\n"
+    "dcsr_mve_keep \\n\n"
     "dcsr_mve_multiply \\n, r4, r6\n"
     "dcsr_mve_multiply \\n, r5, r7\n"
     ".endm\n"
     ".macro dcsr_mve_three n, next:vararg\n"
     "ldm lr!, {r4-r9 \\next}\n"
+    "dcsr_mve_keep \\n\n"
     "dcsr_mve_multiply \\n, r4, r7\n"
     "dcsr_mve_multiply \\n, r5, r8\n"
     "dcsr_mve_multiply \\n, r6, r9\n"
     ".endm\n"
-    ".macro dcsr_mve_group n, k, rest, three\n"
-    "\\k\\():\n"
+    ".macro dcsr_mve_second_one n, next:vararg\n"
+    "ldm lr!, {r4, r5 \\next}\n"
+    "dcsr_mve_multiply \\n, r6, r9\n"
+    "dcsr_mve_multiply \\n, r4, r5\n"
+    ".endm\n"
+    ".macro dcsr_mve_second_two n, next:vararg\n"
+    "ldm lr!, {r4, r5, r7, r8 \\next}\n"
+    "dcsr_mve_multiply \\n, r6, r9\n"
+    "dcsr_mve_multiply \\n, r4, r7\n"
+    "dcsr_mve_multiply \\n, r5, r8\n"
+    ".endm\n"
+    ".macro dcsr_mve_second_three n, next:vararg\n"
+    "dcsr_mve_multiply \\n, r6, r9\n"
+    "ldm lr!, {r4-r9 \\next}\n"
+    "dcsr_mve_multiply \\n, r4, r7\n"
+    "dcsr_mve_multiply \\n, r5, r8\n"
+    "dcsr_mve_multiply \\n, r6, r9\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_half n, three\n"
     ".if \\three\n"
-    "dcsr_mve_three \\n\n"
+    "ldm lr!, {r4-r9}\n"
+    "dcsr_mve_keep \\n\n"
+    "dcsr_mve_multiply \\n, r4, r7\n"
+    "dcsr_mve_multiply \\n, r5, r8\n"
     ".endif\n"
+    ".endm\n"
+    ".macro dcsr_mve_group n, k, rest, three\n"
+    ".p2align 2\n"
+    "\\k\\():\n"
+    "dcsr_mve_first_half \\n, \\three\n"
     "\\rest \\n, , r12\n"
     "dcsr_mve_flush \\n\n"
+    ".p2align 2\n"
     "1\\k\\():\n"
-    ".if \\three\n"
-    "dcsr_mve_three \\n\n"
-    ".endif\n"
+    "dcsr_mve_first_half \\n, \\three\n"
     "\\rest \\n\n"
     "ldr pc, [r2]\n"
-    ".endm\n"
-
-    ".macro dcsr_mve_begin\n"
-    "ldm lr!, {r8-r12}\n"
-    "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 
     ".macro dcsr_mve_clear n\n"
@@ -384,67 +581,55 @@ __asm__(
     ".endif\n"
     ".endm\n"
 
-    // The same for the first of several groups of a row, in blocks of 32 pixels. It initialises the
-    // sums, with the bias from r8 and r9.
-    ".macro dcsr_mve_multiply_first address, weight\n"
-    "vdup.16 q7, \\weight\n"
-    "vldrb.s16 q0, [\\address]\n"
-    "vldrb.s16 q1, [\\address, #8]\n"
-    "vldrb.s16 q2, [\\address, #16]\n"
-    "vldrb.s16 q3, [\\address, #24]\n"
-    "vmlas.u16 q0, q7, r8\n"
-    "vmlas.u16 q1, q7, r8\n"
-    "vmlas.u16 q2, q7, r8\n"
-    "vmlas.u16 q3, q7, r8\n"
+    // The first of several groups of a row, in blocks of 32 pixels. It initialises the sums with
+    // the bias: lo from r8 by its first multiplication, hi from r9 between the loads (L) and
+    // multiplications (M), as VDUP is on I.
+    ".macro dcsr_mve_multiply_first address, weight, low, high\n"
+    "vdup.16 q4, \\high\n"              // I
+    "vldrb.s16 q0, [\\address]\n"       // L
+    "vdup.16 q7, \\weight\n"            // I
+    "vmlas.u16 q0, q7, \\low\n"         // M
+    "vldrb.s16 q1, [\\address, #8]\n"   // L
+    "vmlas.u16 q1, q7, \\low\n"         // M
+    "vdup.16 q5, \\high\n"              // I
+    "vldrb.s16 q2, [\\address, #16]\n"  // L
+    "vmlas.u16 q2, q7, \\low\n"         // M
+    "vdup.16 q6, \\high\n"              // I
+    "vldrb.s16 q3, [\\address, #24]\n"  // L
+    "vmlas.u16 q3, q7, \\low\n"         // M
     ".endm\n"
     ".macro dcsr_mve_first_one n, next:vararg\n"
     "ldm lr!, {r4, r5 \\next}\n"
-    "dcsr_mve_multiply_first r4, r5\n"
+    "dcsr_mve_multiply_first r4, r5, r8, r9\n"
     ".endm\n"
     ".macro dcsr_mve_first_two n, next:vararg\n"
     "ldm lr!, {r4-r7 \\next}\n"
-    "dcsr_mve_multiply_first r4, r6\n"
+    "dcsr_mve_multiply_first r4, r6, r8, r9\n"
     "dcsr_mve_multiply 4, r5, r7\n"
     ".endm\n"
     // Moves the bias out of the registers of two weights.
-    ".macro dcsr_mve_first_three n, next:vararg\n"
+    ".macro dcsr_mve_first_first_half\n"
     "mov r12, r8\n"
     "mov r0, r9\n"
     "ldm lr!, {r4-r9}\n"
-    "vdup.16 q7, r7\n"
-    "vldrb.s16 q0, [r4]\n"
-    "vldrb.s16 q1, [r4, #8]\n"
-    "vldrb.s16 q2, [r4, #16]\n"
-    "vldrb.s16 q3, [r4, #24]\n"
-    "vmlas.u16 q0, q7, r12\n"
-    "vmlas.u16 q1, q7, r12\n"
-    "vmlas.u16 q2, q7, r12\n"
-    "vmlas.u16 q3, q7, r12\n"
+    "dcsr_mve_multiply_first r4, r7, r12, r0\n"
     "dcsr_mve_multiply 4, r5, r8\n"
+    ".endm\n"
+    ".macro dcsr_mve_first_three n, next:vararg\n"
+    "dcsr_mve_first_first_half\n"
     "dcsr_mve_multiply 4, r6, r9\n"
-    ".ifnb \\next\n"
     "ldr r12, [lr], #4\n"
-    ".endif\n"
     ".endm\n"
     ".macro dcsr_mve_first_group k, rest, three, bias\n"
+    ".p2align 2\n"
     "4\\k\\():\n"
     ".if \\three\n"
-    "dcsr_mve_first_three 4\n"
+    "dcsr_mve_first_first_half\n"
     ".endif\n"
     "\\rest 4, , r12\n"
-    "vshr.s16 q4, q0, #8\n"
-    "vshr.s16 q5, q1, #8\n"
-    "vshr.s16 q6, q2, #8\n"
-    "vshr.s16 q7, q3, #8\n"
-    "vadd.i16 q4, q4, \\bias\n"
-    "vadd.i16 q5, q5, \\bias\n"
-    "vadd.i16 q6, q6, \\bias\n"
-    "vadd.i16 q7, q7, \\bias\n"
-    "vbic.i16 q0, #0xff00\n"
-    "vbic.i16 q1, #0xff00\n"
-    "vbic.i16 q2, #0xff00\n"
-    "vbic.i16 q3, #0xff00\n"
-    "vstrw.32 q7, [sp]\n"
+    // A flush whose last hi is still the bias.
+    "vdup.16 q7, \\bias\n"
+    "dcsr_mve_flush_loaded\n"
     "ldr pc, [r2, r12, lsl #2]\n"
     ".endm\n"
 
@@ -486,32 +671,34 @@ __asm__(
     "adr r2, 31f\n"
     "20:\n"
     "movs r3, #128\n"
-    "dcsr_mve_begin\n"
+    "ldm lr!, {r8-r12}\n"
+    "ldr pc, [r2, r12, lsl #2]\n"
     // A row with at most one group.
+    ".p2align 2\n"
     "21:\n"
     "dcsr_mve_clear \\n\n"
-    "sub r12, #16\n"
+    "sub r12, r12, #16\n"
     "ldr pc, [r2, r12, lsl #2]\n"
     "dcsr_mve_group \\n, 1, dcsr_mve_one, 0\n"
     "dcsr_mve_group \\n, 2, dcsr_mve_two, 0\n"
     "dcsr_mve_group \\n, 3, dcsr_mve_three, 0\n"
-    "dcsr_mve_group \\n, 4, dcsr_mve_one, 1\n"
-    "dcsr_mve_group \\n, 5, dcsr_mve_two, 1\n"
-    "dcsr_mve_group \\n, 6, dcsr_mve_three, 1\n"
+    "dcsr_mve_group \\n, 4, dcsr_mve_second_one, 1\n"
+    "dcsr_mve_group \\n, 5, dcsr_mve_second_two, 1\n"
+    "dcsr_mve_group \\n, 6, dcsr_mve_second_three, 1\n"
     ".if \\n == 4\n"
     "dcsr_mve_first_group 1, dcsr_mve_first_one, 0, r9\n"
     "dcsr_mve_first_group 2, dcsr_mve_first_two, 0, r9\n"
     "dcsr_mve_first_group 3, dcsr_mve_first_three, 0, r0\n"
-    "dcsr_mve_first_group 4, dcsr_mve_one, 1, r0\n"
-    "dcsr_mve_first_group 5, dcsr_mve_two, 1, r0\n"
-    "dcsr_mve_first_group 6, dcsr_mve_three, 1, r0\n"
+    "dcsr_mve_first_group 4, dcsr_mve_second_one, 1, r0\n"
+    "dcsr_mve_first_group 5, dcsr_mve_second_two, 1, r0\n"
+    "dcsr_mve_first_group 6, dcsr_mve_second_three, 1, r0\n"
     ".endif\n"
+    ".p2align 2\n"
     "7:\n"
     "dcsr_mve_end \\n, 0\n"
-    "dcsr_mve_begin\n"
+    ".p2align 2\n"
     "8:\n"
     "dcsr_mve_end \\n, 1\n"
-    "dcsr_mve_begin\n"
     "9:\n"
     "mov r0, lr\n"
     "add sp, #76\n"
@@ -620,19 +807,20 @@ static uint32_t count_groups(const uint32_t* program) {
 
 // Appends the row list of the next row.
 static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint32_t elements,
-                            bool full, uint32_t* program) {
+                            uint32_t* program) {
   const uint32_t row = reader->row.row;
   const uint32_t i = row * layer->requantize_stride;
   const int32_t bias = layer->bias[row];
+  const int32_t shift = layer->shift[i];
   RowHeader* header = (RowHeader*)(void*)program;
   header->bias_low = bias & 0xFF;
   header->bias_high = bias >> 8;
   header->multiplier = layer->multiplier[i];
-  header->shift = layer->shift[i];
+  header->right_factor = shift < 0 ? UINT32_C(1) << (31 + shift) : 0;
   uint32_t* end = dcsr_next_row_program(reader, elements, &header->code);
   // Whether hi and lo hold every possible sum in int16 lanes.
   const bool has_high_part =
-      dcsr_conv1x1_mve_requantizes(bias, header->shift, full) &&
+      dcsr_conv1x1_mve_requantizes(bias, shift) &&
       (elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups);
   if (DCSR_HAS_MVE && has_high_part) {
     header->code += kFirstGroup;
@@ -650,9 +838,9 @@ static LayerArguments make_arguments(const DcsrLayer* layer) {
   arguments.output_step = layer->rows * kLanes;
   for (uint32_t i = 0; i < kLanes; ++i) {
     arguments.offset[i] = (uint16_t)(layer->rows * i);
-    arguments.min[i] = (int16_t)layer->activation_min;
-    arguments.max[i] = (int16_t)layer->activation_max;
   }
+  memset(arguments.min, layer->activation_min, sizeof(arguments.min));
+  memset(arguments.max, layer->activation_max, sizeof(arguments.max));
   arguments.full = dcsr_conv1x1_mve_rounds_in_full(layer);
   return arguments;
 }
@@ -679,7 +867,7 @@ void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrCo
     while (reader.row.row < layer->rows) {
       const uint32_t elements = dcsr_next_row_elements(&reader);
       if ((size_t)(programs_end - program) < dcsr_conv1x1_mve_row_words(elements)) break;
-      program = append_row(layer, &reader, elements, arguments.full != 0, program);
+      program = append_row(layer, &reader, elements, program);
     }
     program[kHeaderWords - 1] = kEndOfRows;
     for (size_t first = 0; first < pixels;) {

@@ -89,30 +89,31 @@ static inline uint32_t multiply_pairs(Cursor* c, uint32_t pairs) {
   uint32_t descriptors;
   int32_t step;
   uint32_t planes;
+  // The schedule is that of fully_connected_offset8_mve.c. L: on the load pipe.
   __asm__ volatile(
       "wls lr, %[pairs], 8f\n"
+      ".p2align 2\n"
       "1:\n"
       "ldr %[descriptors], [%[index]], #4\n"
+      "vldrb.u8 q0, [%[delta]], #16\n"  // L
       "tst %[descriptors], #0x000f000f\n"
       "bne 2f\n"
+      "vldrb.u8 q1, [%[delta]], #16\n"  // L
       "sbfx %[step], %[descriptors], #4, #12\n"
-      "vldrb.u8 q0, [%[delta]], #16\n"
+      "vldrb.u8 q4, [%[weight]], #16\n"  // L
       "add %[x], %[x], %[step]\n"
-      "vldrb.u8 q2, [%[x], q0]\n"
-      "vldrb.u8 q1, [%[delta]], #16\n"
+      "vldrb.u8 q2, [%[x], q0]\n"  // L
       "add %[x], %[x], %[descriptors], asr #20\n"
-      "vldrb.u8 q3, [%[x], q1]\n"
-      "vldrb.u8 q0, [%[weight]], #16\n"
-      "vmladava.s8 %[sum], q2, q0\n"
-      "vldrb.u8 q1, [%[weight]], #16\n"
+      "vldrb.u8 q3, [%[x], q1]\n"  // L
+      "vmladava.s8 %[sum], q2, q4\n"
+      "vldrb.u8 q1, [%[weight]], #16\n"  // L
       "vmladava.s8 %[sum], q3, q1\n"
       "le lr, 1b\n"
       "b 8f\n"
 
-      // A pair with planes: one group after the other.
+      // A pair with planes: one group after the other. The deltas of the first are in q0.
       "2:\n"
       "sxth %[step], %[descriptors]\n"
-      "vldrb.u8 q0, [%[delta]], #16\n"
       "ands %[planes], %[step], #15\n"
       "vldrb.u8 q1, [%[weight]], #16\n"
       "add %[x], %[x], %[step], asr #4\n"
@@ -166,7 +167,7 @@ static inline uint32_t multiply_pairs(Cursor* c, uint32_t pairs) {
         [planes] "=&r"(planes), [index] "+r"(c->index), [delta] "+r"(c->delta),
         [plane] "+r"(c->plane), [weight] "+r"(c->weight), [x] "+r"(c->x)
       : [pairs] "r"(pairs)
-      : "lr", "cc", "q0", "q1", "q2", "q3", "memory");
+      : "lr", "cc", "q0", "q1", "q2", "q3", "q4", "memory");
   c->sum = sum;
   return planes;
 }
@@ -216,13 +217,15 @@ void dcsr_fully_connected_dcsr_mve(const DcsrPlan* plan, const DcsrLayer* layer,
   int8_t* output = (int8_t*)output_data;
   Cursor cursor = {layer->index, layer->delta, layer->plane, layer->values, input, 0};
   int32_t sums[kBlockRows];
+  uint32_t lengths[kBlockRows];
   for (uint32_t row = 0; row < layer->rows; row += kBlockRows) {
     const uint32_t left = layer->rows - row;
     const uint32_t count = left < kBlockRows ? left : (uint32_t)kBlockRows;
+    dcsr_row_lengths(layer, row, count, lengths);
     for (uint32_t r = 0; r < count; ++r) {
       cursor.x = input;
       cursor.sum = 0;
-      multiply_row(&cursor, dcsr_row_length(layer, row + r));
+      multiply_row(&cursor, lengths[r]);
       sums[r] = cursor.sum;
     }
     dcsr_requantize_rows_mve(layer, row, count, sums, 1, output + row);

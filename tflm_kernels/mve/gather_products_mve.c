@@ -29,24 +29,28 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
 // base's column, or x; r9: the same for a further pixel; r12: address of the sums; r7: address of
 // the next row's length.
 
-// Reads the next group, whose index entry is a base, a step or a descriptor.
+// Reads the next group, whose index entry is a base, a step or a descriptor. Loads of vectors take
+// the load pipe for 2 cycles, so scalars stand between them. The offsets are loaded first: the
+// gather waits until 4 cycles after them. Instructions of 2 bytes would move those after them off
+// the 4 bytes boundary, hence ADD.W.
 #define DCSR_NEXT_BASE       \
+  "vldrb.u8 q0, [r3], #16\n" \
   "ldr r9, [r1], #4\n"       \
-  "vldrb.u8 q0, [r3], #16\n" \
-  "add r9, r9, r11\n"        \
-  "vldrb.u8 q1, [r5], #16\n"
+  "vldrb.u8 q1, [r5], #16\n" \
+  "add.w r9, r9, r11\n"
 #define DCSR_NEXT_STEP       \
-  "ldrh r9, [r1], #2\n"      \
   "vldrb.u8 q0, [r3], #16\n" \
-  "add r11, r11, r9\n"       \
-  "vldrb.u8 q1, [r5], #16\n"
-#define DCSR_NEXT_DESCRIPTOR   \
-  "ldrsh r9, [r1], #2\n"       \
-  "vldrb.u8 q0, [r3], #16\n"   \
-  "add r11, r11, r9, asr #4\n" \
-  "vldrb.u8 q1, [r5], #16\n"
+  "ldrh r9, [r1], #2\n"      \
+  "vldrb.u8 q1, [r5], #16\n" \
+  "add.w r11, r11, r9\n"
+#define DCSR_NEXT_DESCRIPTOR \
+  "vldrb.u8 q0, [r3], #16\n" \
+  "ldrsh r9, [r1], #2\n"     \
+  "vldrb.u8 q1, [r5], #16\n" \
+  "add.w r11, r11, r9, asr #4\n"
 
-// Adds the products of the group. The result of a gather is used two instructions later.
+// Adds the products of the group. A gather takes the load pipe for 8 cycles or more. The address of
+// the next one is computed beside it, and its result is multiplied beside the next one.
 #define DCSR_GATHER_1(first) \
   "vldrb.u8 q2, [" first     \
   ", q0]\n"                  \
@@ -54,7 +58,7 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
 #define DCSR_GATHER_2(first) \
   "vldrb.u8 q2, [" first     \
   ", q0]\n"                  \
-  "add r9, " first           \
+  "add.w r9, " first         \
   ", r10\n"                  \
   "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r0, q2, q1\n" \
@@ -62,45 +66,66 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
 #define DCSR_GATHER_3(first) \
   "vldrb.u8 q2, [" first     \
   ", q0]\n"                  \
-  "add r9, " first           \
+  "add.w r9, " first         \
   ", r10\n"                  \
   "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r0, q2, q1\n" \
-  "add r9, r9, r10\n"        \
+  "add.w r9, r9, r10\n"      \
   "vldrb.u8 q2, [r9, q0]\n"  \
   "vmladava.s8 r2, q3, q1\n" \
   "vmladava.s8 r4, q2, q1\n"
 #define DCSR_GATHER_4(first) \
   "vldrb.u8 q2, [" first     \
   ", q0]\n"                  \
-  "add r9, " first           \
+  "add.w r9, " first         \
   ", r10\n"                  \
   "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r0, q2, q1\n" \
-  "add r9, r9, r10\n"        \
+  "add.w r9, r9, r10\n"      \
   "vldrb.u8 q2, [r9, q0]\n"  \
   "vmladava.s8 r2, q3, q1\n" \
-  "add r9, r9, r10\n"        \
+  "add.w r9, r9, r10\n"      \
   "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r4, q2, q1\n" \
   "vmladava.s8 r6, q3, q1\n"
 #define DCSR_GATHER_5(first) \
   "vldrb.u8 q2, [" first     \
   ", q0]\n"                  \
-  "add r9, " first           \
+  "add.w r9, " first         \
   ", r10\n"                  \
   "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r0, q2, q1\n" \
-  "add r9, r9, r10\n"        \
+  "add.w r9, r9, r10\n"      \
   "vldrb.u8 q2, [r9, q0]\n"  \
   "vmladava.s8 r2, q3, q1\n" \
-  "add r9, r9, r10\n"        \
+  "add.w r9, r9, r10\n"      \
   "vldrb.u8 q3, [r9, q0]\n"  \
   "vmladava.s8 r4, q2, q1\n" \
-  "add r9, r9, r10\n"        \
+  "add.w r9, r9, r10\n"      \
   "vldrb.u8 q2, [r9, q0]\n"  \
   "vmladava.s8 r6, q3, q1\n" \
   "vmladava.s8 r8, q2, q1\n"
+
+// Sets the sums to 0. Two instructions of 2 bytes may share a cycle.
+#define DCSR_ZERO_1 "mov.w r0, #0\n"
+#define DCSR_ZERO_2 \
+  "movs r0, #0\n"   \
+  "movs r2, #0\n"
+#define DCSR_ZERO_3 \
+  "movs r0, #0\n"   \
+  "movs r2, #0\n"   \
+  "mov.w r4, #0\n"
+#define DCSR_ZERO_4 \
+  "movs r0, #0\n"   \
+  "movs r2, #0\n"   \
+  "movs r4, #0\n"   \
+  "movs r6, #0\n"
+#define DCSR_ZERO_5 \
+  "movs r0, #0\n"   \
+  "movs r2, #0\n"   \
+  "movs r4, #0\n"   \
+  "movs r6, #0\n"   \
+  "mov.w r8, #0\n"
 
 // LDM and STM need at least two registers.
 #define DCSR_LOAD_1(base) "ldr r0, [" base "]\n"
@@ -133,50 +158,44 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
                      "pop {r4, r5, r6, r8, r9, r10, r11, pc}\n");                  \
   }
 
-// Stack: rows, end, sum_stride, x, zeros. The last group of a row advances offset and weight by 16
-// even if it is partial; the code after the loop moves them back. `first` is the register with the
-// address of the base's column in the first pixel.
+// Stack: rows, end, sum_stride, x. The last group of a row advances offset and weight by 16 even if
+// it is partial; the code after the loop moves them back. Each value is loaded some instructions
+// before its use. `first` is the register with the address of the base's column in the first pixel.
 #define DCSR_ROWS_PRODUCT(name, next, first, count)                                         \
   __attribute__((naked)) static void name##_##count(                                        \
       DcsrIndexRows* rows __attribute__((unused)),                                          \
       const DcsrGatherPixels* pixels __attribute__((unused)),                               \
       const uint32_t* end __attribute__((unused)), int32_t* sums __attribute__((unused))) { \
-    __asm__ volatile("push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"      \
-                     "mov r12, r3\n"                                      \
-                     "ldm r1, {r10, r11}\n"                               \
-                     "ldr r4, [r1, #8]\n"                                 \
-                     "mov r5, #0\n"                                       \
-                     "push {r5}\n"                                        \
-                     "push {r5}\n"                                        \
-                     "push {r5}\n"                                        \
-                     "push {r5}\n"                                        \
-                     "push {r5}\n"                                        \
-                     "push {r0, r2, r4, r11}\n"                           \
-                     "ldm r0, {r1, r3, r5, r7}\n"                         \
-                     "1:\n"                                               \
-                     "ldr lr, [r7], #4\n"                                 \
-                     "add r9, sp, #16\n"                                  \
-                     DCSR_LOAD_##count("r9")                              \
-                     "ldr r11, [sp, #12]\n"                               \
-                     "wlstp.8 lr, lr, 3f\n"                               \
-                     "2:\n"                                               \
-                     next DCSR_GATHER_##count(first)                      \
-                     "letp lr, 2b\n"                                      \
-                     "ldr r9, [r7, #-4]\n"                                \
-                     "rsb r9, r9, #0\n"                                   \
-                     "and r9, r9, #15\n"                                  \
-                     "sub r3, r3, r9\n"                                   \
-                     "sub r5, r5, r9\n"                                   \
-                     "3:\n"                                               \
-                     DCSR_STORE_##count                                   \
-                     "ldrd r9, r11, [sp, #4]\n"                           \
-                     "add r12, r12, r11\n"                                \
-                     "cmp r7, r9\n"                                       \
-                     "bne 1b\n"                                           \
-                     "ldr r0, [sp]\n"                                     \
-                     "stm r0, {r1, r3, r5}\n"                             \
-                     "add sp, sp, #36\n"                                  \
-                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");                 \
+    __asm__ volatile("push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"   \
+                     "mov r12, r3\n"                                   \
+                     "ldm r1, {r10, r11}\n"                            \
+                     "ldr r4, [r1, #8]\n"                              \
+                     "push {r0, r2, r4, r11}\n"                        \
+                     "ldm r0, {r1, r3, r5, r7}\n"                      \
+                     ".p2align 2\n"                                    \
+                     "1:\n"                                            \
+                     "ldr lr, [r7], #4\n"                              \
+                     DCSR_ZERO_##count                                 \
+                     "ldr.w r11, [sp, #12]\n"                          \
+                     "wlstp.8 lr, lr, 3f\n"                            \
+                     "2:\n"                                            \
+                     next DCSR_GATHER_##count(first)                   \
+                     "letp lr, 2b\n"                                   \
+                     "3:\n"                                            \
+                     "ldr r9, [r7, #-4]\n"                             \
+                     "ldrd lr, r11, [sp, #4]\n"                        \
+                     DCSR_STORE_##count                                \
+                     "add.w r12, r12, r11\n"                           \
+                     "rsb r9, r9, #0\n"                                \
+                     "and r9, r9, #15\n"                               \
+                     "sub.w r3, r3, r9\n"                              \
+                     "sub.w r5, r5, r9\n"                              \
+                     "cmp r7, lr\n"                                    \
+                     "bne 1b\n"                                        \
+                     "ldr r0, [sp]\n"                                  \
+                     "stm r0, {r1, r3, r5}\n"                          \
+                     "add sp, sp, #16\n"                               \
+                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");                    \
   }
 
 #define DCSR_PRODUCTS(count)                                         \

@@ -48,21 +48,22 @@ static int32_t read_rle_rows(const uint8_t* index, uint32_t element, const uint3
   const uint8x16_t last_eight = vld1q_u8(kLastEight);
   const uint8_t* gaps;
   uint32_t t, length;
-  // Prefix sums within four lanes, then eight, then all sixteen.
+  // Prefix sums within four lanes, then eight, then all sixteen. Each multiplication waits for the
+  // one before, so the base is stored and the column advanced meanwhile.
 #define DCSR_SUM_GAPS                   \
   "vmul.i32 q0, q0, %[ones]\n"          \
+  "str %[column], [%[base]], #4\n"      \
   "vmov.u8 %[t], q0[3]\n"               \
+  "add %[column], %[column], #1\n"      \
   "vmla.u8 q0, %q[second_four], %[t]\n" \
   "vmov.u8 %[t], q0[11]\n"              \
   "vmla.u8 q0, %q[last_four], %[t]\n"   \
   "vmov.u8 %[t], q0[7]\n"               \
   "vmla.u8 q0, %q[last_eight], %[t]\n"  \
-  "str %[column], [%[base]], #4\n"      \
   "vadd.i8 q0, q0, %q[lane]\n"          \
   "vmov.u8 %[t], q0[15]\n"              \
   "vstrb.8 q0, [%[offset]], #16\n"      \
-  "add %[column], %[column], %[t]\n"    \
-  "add %[column], %[column], #1\n"
+  "add %[column], %[column], %[t]\n"
   __asm__ volatile(
       "1:\n"
       "ldr %[length], [%[lengths]], #4\n"

@@ -62,9 +62,9 @@ static inline void read_quotients(const DcsrRowReader* reader, uint32_t elements
       "vldrb.u16 q0, [%[entry]]\n"
       "ldrb %[ones], [%[byte]], #1\n"
       "vadd.i16 q0, q0, %[zeros]\n"
-      "add %[zeros], %[zeros], %[count]\n"
       "vstrh.16 q0, [%[out]], #16\n"
       "sub %[out], %[out], %[count], lsl #1\n"
+      "add %[zeros], %[zeros], %[count]\n"
       "cmp %[out], %[end]\n"
       "blo 1b\n"
       : [entry] "=&l"(entry), [count] "=&r"(count), [byte] "+r"(byte), [out] "+r"(out),

@@ -62,12 +62,10 @@ static inline bool dcsr_conv1x1_mve_rounds_in_full(const DcsrLayer* layer) {
   return clamps || layer->output_zero_point != layer->activation_min;
 }
 
-// Whether bias and shift of a row allow requantization with vectors. `full` is the result of
-// dcsr_conv1x1_mve_rounds_in_full(). The correction for halves below zero needs a shift to the
-// right: with a shift of 0 nothing is rounded.
-static inline bool dcsr_conv1x1_mve_requantizes(int32_t bias, int32_t shift, bool full) {
-  return shift + (full ? 1 : 0) <= 0 && bias >= -kDcsrMveMostHighBias &&
-         bias < kDcsrMveMostHighBias;
+// Whether bias and shift of a row allow requantization with vectors. They multiply by 2^(31 - right
+// shift), which needs a shift to the right, by at least 1.
+static inline bool dcsr_conv1x1_mve_requantizes(int32_t bias, int32_t shift) {
+  return shift < 0 && bias >= -kDcsrMveMostHighBias && bias < kDcsrMveMostHighBias;
 }
 
 #endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV1X1_MVE_H_

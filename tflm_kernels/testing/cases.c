@@ -97,6 +97,12 @@ const DcsrCase kDcsrCases[] = {
     {"bias of 2^30, 32000 columns", DCSR_CONV(2, 32000, 1, 1, 2, 1, 1), kPatternRandom, 1000, kValuesHighest, kBias30, 0, 0, -128, 127, true, -22, -21},
     {"shifts around -24, zero point -128", DCSR_CONV(14, 2000, 1, 2, 4, 1, 1), kPatternRandom, 1000, kValuesLowest, kBias29, 0, -128, -128, 127, true, -27, -21},
     {"shifts -1 and 0", DCSR_CONV(20, 50, 1, 3, 5, 1, 1), kPatternRandom, 200, kValuesTiny, kBiasRandom, -4, 2, -128, 127, true, -1, 0},
+    {"shifts to the right, 40 pixels", DCSR_CONV(64, 50, 1, 5, 8, 1, 1), kPatternRandom, 300, kValuesRandom, kBiasRandom, 3, 5, -128, 127, true, -31, 0},
+    {"shifts to the right, 40 pixels, relu", DCSR_CONV(64, 50, 1, 5, 8, 1, 1), kPatternRandom, 300, kValuesRandom, kBiasRandom, 3, -128, -128, 127, true, -31, 0},
+    {"shifts to the right, fully connected", DCSR_FC(64, 50, 1), kPatternRandom, 300, kValuesRandom, kBiasRandom, 3, 5, -128, 127, true, -31, -1},
+    {"halves, 40 pixels", DCSR_CONV(32, 50, 1, 5, 8, 1, 1), kPatternRandom, 100, kValuesTiny, kBiasRandom, -4, 2, -30, 41, true, -4, -1},
+    {"halves, 24 pixels", DCSR_CONV(32, 50, 1, 3, 8, 1, 1), kPatternRandom, 100, kValuesTiny, kBiasRandom, -4, 2, -128, 127, true, -4, -1},
+    {"halves, 9 pixels", DCSR_CONV(32, 50, 1, 3, 3, 1, 1), kPatternRandom, 100, kValuesTiny, kBiasRandom, -4, 2, -128, 127, true, -4, -1},
     {"shifts -1 and 0, fully connected", DCSR_FC(40, 50, 2), kPatternRandom, 200, kValuesTiny, kBiasRandom, -4, 2, -128, 127, true, -1, 0},
     {"zero point wraps below, one for all", DCSR_FC(22, 50, 2), kPatternRandom, 100, kValuesTiny, kBiasEnds, 4, -128, -128, 127, false, 0, 1},
 };

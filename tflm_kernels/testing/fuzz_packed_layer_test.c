@@ -18,7 +18,7 @@
 enum {
   kSeeds = 60000,
   kSeedsPerLine = 10000,
-  kMaxBlobs = 4000,
+  kMaxBlobs = 6000,
   kMaxBlobBytes = 4096,
   kMaxMutations = 4,
   kStatusCount = kDcsrErrorValues + 1,

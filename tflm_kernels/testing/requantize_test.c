@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/mve/requantize_mve.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/random.h"
@@ -127,7 +129,68 @@ static void test_zero_point_is_added_modulo_2_to_the_32(void) {
   }
 }
 
+#if DCSR_HAS_MVE
+enum { kRows = 7, kPixels = 3 };
+
+// Requantizes kRows rows with the given shifts, and kPixels sums each.
+static bool check_rows(const int32_t* sums, const int32_t* multiplier, const int8_t* shift) {
+  static const int32_t kBias[kRows + 1] = {0, 1, -1, 5, -77, 0, INT32_MAX, 0};
+  DcsrLayer layer;
+  memset(&layer, 0, sizeof(layer));
+  layer.rows = kRows;
+  layer.bias = kBias;
+  layer.multiplier = multiplier;
+  layer.shift = shift;
+  layer.requantize_stride = 1;
+  layer.output_zero_point = -3;
+  layer.activation_min = -100;
+  layer.activation_max = 90;
+  int8_t output[kPixels * kRows + 1];
+  memset(output, 0x5A, sizeof(output));
+  dcsr_requantize_rows_mve(&layer, 0, kRows, sums, kPixels, output);
+  for (uint32_t r = 0; r < kRows; ++r) {
+    for (uint32_t p = 0; p < kPixels; ++p) {
+      const uint32_t sum = (uint32_t)sums[r * kPixels + p] + (uint32_t)kBias[r];
+      const int8_t expected = dcsr_requantize(&layer, r, sum);
+      const int8_t actual = output[p * kRows + r];
+      CHECK(actual == expected, "sum %ld, multiplier %ld, shift %d: expected %d, is %d", (long)sum,
+            (long)multiplier[r], shift[r], expected, actual);
+      if (actual != expected) return false;
+    }
+  }
+  CHECK(output[kPixels * kRows] == 0x5A, "the byte behind the output");
+  return true;
+}
+
+static void test_vectors_equal_the_scalar_function(void) {
+  int32_t edges[192];
+  const size_t count = make_edges(edges);
+  Random random = {2};
+  for (int32_t i = 0; i < 200000; ++i) {
+    int32_t sums[(kRows + 1) * kPixels];
+    int32_t multiplier[kRows + 1];
+    int8_t shift[kRows + 1];
+    // In one of four, some rows are not shifted to the right, so that all take the general way.
+    const int32_t most = i % 4 == 0 ? 2 : -1;
+    for (uint32_t r = 0; r <= kRows; ++r) {
+      shift[r] = (int8_t)random_between(&random, random_below(&random, 2) ? -31 : -8, most);
+      // A multiplier of 2^30 gives halves.
+      multiplier[r] = random_below(&random, 2) ? 1 << 30 : (int32_t)(random_u32(&random) >> 1);
+      for (uint32_t p = 0; p < kPixels; ++p) {
+        const int32_t any = (int32_t)random_u32(&random) >> random_below(&random, 32);
+        sums[r * kPixels + p] =
+            random_below(&random, 2) ? any : edges[random_below(&random, (uint32_t)count)];
+      }
+    }
+    if (!check_rows(sums, multiplier, shift)) return;
+  }
+}
+#endif
+
 int main(void) {
+#if DCSR_HAS_MVE
+  RUN_TEST(test_vectors_equal_the_scalar_function);
+#endif
   RUN_TEST(test_known_values);
   RUN_TEST(test_equals_formula_at_edges);
   RUN_TEST(test_equals_formula_at_random_values);

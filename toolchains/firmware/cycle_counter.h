@@ -31,6 +31,13 @@ uint64_t cycle_counter_read(void);
 // instructions are included, and every 2^24 ticks those of an interrupt.
 uint64_t cycle_counter_instructions(uint64_t ticks);
 
+// Marks the region whose cycles //benchmarks/cycles estimates. Each mark is one instruction, a hint
+// that every core executes as NOP and no compiler emits. A region must not contain another one.
+static inline void cycle_counter_mark_begin(void) {
+  __asm__ volatile(".inst.n 0xbf80" ::: "memory");
+}
+static inline void cycle_counter_mark_end(void) { __asm__ volatile(".inst.n 0xbf90" ::: "memory"); }
+
 #ifdef __cplusplus
 }
 #endif

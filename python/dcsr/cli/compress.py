@@ -78,7 +78,7 @@ def command_line() -> argparse.ArgumentParser:
         default=settings.DEFAULT_OBJECTIVE,
         help="what auto aims at: the smallest layers, the fastest, or balanced, the smallest with which an inference"
         " is estimated to take at most 10 %% longer than with the fastest; with speed a layer that is faster dense"
-        " stays so (default: %(default)s)",
+        " stays so, with balanced only one with int16 activations on a core with vectors (default: %(default)s)",
     )
     parser.add_argument(
         "--max-scratch",
@@ -124,6 +124,7 @@ def main(argv: Sequence[str]) -> int:
             min_sparsity=arguments.min_sparsity,
             objective=arguments.objective,
             cpu=arguments.cpu,
+            memory=arguments.memory,
             max_scratch=arguments.max_scratch,
             plan=arguments.plan,
             strip=arguments.strip,
@@ -133,7 +134,7 @@ def main(argv: Sequence[str]) -> int:
         _add_extras(arguments, result, outputs)
         outputs.prepare()
         # Printed before the files appear: if stdout is full, no file is left.
-        table = report.printed_table(result.layers, sys.stdout).rstrip("\n")
+        table = report.printed_table(result.layers, result.cpu, sys.stdout).rstrip("\n")
         before = pruned.summary() if pruned else []
         common.say(*before, table, *result.summary(), _next_step(arguments, result))
         outputs.commit()
@@ -169,6 +170,7 @@ def _pruned(arguments: argparse.Namespace) -> dcsr.Pruning | None:
         sparsity=arguments.prune,
         objective=arguments.objective,
         cpu=arguments.cpu,
+        memory=arguments.memory,
         min_sparsity=arguments.min_sparsity,
         progress=common.progress,
     )
@@ -201,9 +203,10 @@ def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
 
 def _note_slow_layers(result: dcsr.Result) -> None:
     """Prints a note if packed layers are slower than dense by the estimate."""
+    unit = cost.unit(result.cpu)
     slow: list[tuple[str, int, int]] = []
     for row in result.layers:
-        now, before = row.estimated_instructions, row.dense_instructions
+        now, before = row.estimated_time(unit), row.dense_time(unit)
         if now and before and now > before:
             slow.append((row.name, now, before))
     if slow:
@@ -212,7 +215,7 @@ def _note_slow_layers(result: dcsr.Result) -> None:
         layers = "1 packed layer is" if len(slow) == 1 else f"{len(slow)} packed layers are"
         common.note(
             f"note: {layers} estimated to be slower than dense on {result.cpu}: {total_now:,} instead of"
-            f" {total_before:,} instructions, most of all '{report.shortened(worst)}'; --objective speed avoids"
+            f" {total_before:,} {unit}, most of all '{report.shortened(worst)}'; --objective speed avoids"
             " that"
         )
 

@@ -14,7 +14,7 @@ from dcsr.files import Outputs
 _DESCRIPTION = """\
 Prints the layers with weights of a model, compressed or not: operator, shape, sparsity, encoding, bytes of the
 weights dense (before) and as stored (after), the bits stored for each nonzero besides its value, and for packed layers
-the estimated instructions and the scratch on a core. TFLite's own sparse tensors are shown as the dense ones that they
+the estimated time and the scratch on a core. TFLite's own sparse tensors are shown as the dense ones that they
 stand for."""
 
 _EPILOG = """\
@@ -38,9 +38,11 @@ def main(argv: Sequence[str]) -> int:
     arguments = command_line().parse_args(argv)
     with Outputs(reports.inputs(arguments)) as outputs:
         reports.check(arguments, outputs)
-        inspection = dcsr.inspect(arguments.model, cpu=arguments.cpu)
+        inspection = dcsr.inspect(arguments.model, cpu=arguments.cpu, memory=arguments.memory)
         reports.add(outputs, arguments, inspection.layers, {"": inspection.model})
         outputs.prepare()
-        common.say(report.printed_table(inspection.layers, sys.stdout).rstrip("\n"), *inspection.summary())
+        common.say(
+            report.printed_table(inspection.layers, arguments.cpu, sys.stdout).rstrip("\n"), *inspection.summary()
+        )
         outputs.commit()
     return common.EXIT_OK

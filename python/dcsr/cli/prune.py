@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import dcsr
 from dcsr import arrays
 from dcsr import model as tflite
-from dcsr.cli import common
+from dcsr.cli import common, reports
 from dcsr.errors import ModelError
 from dcsr.files import Outputs
 from dcsr.planning import cost, settings
@@ -30,7 +30,7 @@ Sets most weights of a dense int8 .tflite model to zero and adapts the remaining
 hundred recorded inputs without labels. The result is a normal .tflite model, which `compress` then makes small.
 
 Layers: CONV_2D and FULLY_CONNECTED with int8 weights; DEPTHWISE_CONV_2D stays as it is. The zeros are shared out
-between the layers so that the model's outputs change least for the bytes (or, with --objective speed, the instructions)
+between the layers so that the model's outputs change least for the bytes (or, with --objective speed, the time)
 that `compress` saves. A layer that would not get cheaper stays dense.
 
 A third of the inputs is held out. On these the pruned model is compared with the dense one: the disagreement is an
@@ -99,6 +99,12 @@ def command_line(datasets: Mapping[str, Dataset] | None = None) -> argparse.Argu
         metavar="N",
         help="prune until an inference is estimated to take at most so many; implies --objective speed",
     )
+    aim.add_argument(
+        "--max-cycles",
+        type=common.positive_integer,
+        metavar="N",
+        help="the same in cycles, which are estimated for cortex-m55 and m85",
+    )
     parser.add_argument(
         "--pattern",
         metavar="N:M|RxC",
@@ -109,15 +115,16 @@ def command_line(datasets: Mapping[str, Dataset] | None = None) -> argparse.Argu
         "--objective",
         choices=settings.OBJECTIVES,
         default="size",
-        help="that `compress` will get; with speed, layers are chosen by instructions instead of bytes"
-        " (default: %(default)s)",
+        help="that `compress` will get; with speed, layers are chosen by time instead of bytes (default: %(default)s)",
     )
     parser.add_argument(
         "--cpu",
         choices=cost.CPUS,
         default=cost.DEFAULT_CPU,
-        help="core that instructions are estimated for (default: %(default)s)",
+        help="core that time is estimated for: cycles on cortex-m55 and m85, instructions on others"
+        " (default: %(default)s)",
     )
+    reports.add_memory(parser)
     parser.add_argument(
         "--min-sparsity",
         type=share,
@@ -203,9 +210,11 @@ def _prune(arguments: argparse.Namespace, datasets: Mapping[str, Dataset]) -> dc
             max_disagreement=arguments.max_disagreement,
             flash=arguments.flash,
             max_instructions=arguments.max_instructions,
+            max_cycles=arguments.max_cycles,
             pattern=arguments.pattern,
             objective=arguments.objective,
             cpu=arguments.cpu,
+            memory=arguments.memory,
             min_sparsity=arguments.min_sparsity,
             exclude=arguments.exclude,
             plan=arguments.plan,
@@ -224,9 +233,12 @@ def _next_step(arguments: argparse.Namespace) -> str:
     """Returns the last line of the output: the command that compresses the model."""
     compress = f"{common.command}compress" if common.command else "bazel run //python:compress --"
     small = Path(arguments.output).with_suffix(".small.tflite")
-    options = ["--objective", "speed" if arguments.max_instructions else arguments.objective]
+    is_limited = arguments.max_instructions or arguments.max_cycles
+    options = ["--objective", "speed" if is_limited else arguments.objective]
     if arguments.cpu != cost.DEFAULT_CPU:
         options += ["--cpu", arguments.cpu]
+    if arguments.memory != cost.DEFAULT_MEMORY:
+        options += ["--memory", arguments.memory]
     if arguments.min_sparsity is not None:
         options += ["--min-sparsity", f"{arguments.min_sparsity:g}"]
     command = shlex.join([arguments.output, "-o", str(small), *options])

@@ -18,13 +18,15 @@ from dcsr.report import Row
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds --cpu, --report, --json, --comparison and --timeout."""
+    """Adds --cpu, --memory, --report, --json, --comparison and --timeout."""
     parser.add_argument(
         "--cpu",
         choices=cost.CPUS,
         default=cost.DEFAULT_CPU,
-        help="core that instructions and scratch are estimated for (default: %(default)s)",
+        help="core that time and scratch are estimated for: cycles on cortex-m55 and m85, instructions on others"
+        " (default: %(default)s)",
     )
+    add_memory(parser)
     parser.add_argument(
         "--report", metavar="REPORT.html", help="also write the table as a page with bars, for a browser"
     )
@@ -35,6 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --report: what benchmarks/tflm_compression --json wrote, to be shown for this model",
     )
     common.add_timeout(parser)
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """Adds --memory."""
+    parser.add_argument(
+        "--memory",
+        choices=cost.MEMORIES,
+        default=cost.DEFAULT_MEMORY,
+        help="where the firmware has activations, scratch and weights, for estimates of cycles: in the tightly coupled"
+        " memory, or behind a cache, where gathers take longer (default: %(default)s)",
+    )
 
 
 def inputs(arguments: argparse.Namespace) -> list[str]:

@@ -166,6 +166,26 @@ def test_dcsr_refuses_another_width():
         dcsr.encode(np.ones((2, 2), np.int8), width=5)
 
 
+def test_offset8_neighbours_are_rarely_in_different_words_of_a_memory_bank():
+    random = np.random.default_rng(1)
+    matrix = np.where(random.random((100, 320)) < 0.1, random.integers(-60, 60, (100, 320)), 0).astype(np.int8)
+    streams = encodings.encode(matrix, "offset8")
+    steps = iter(np.frombuffer(streams.index, "<u2").tolist())
+    offsets = iter(np.frombuffer(streams.delta, np.uint8).tolist())
+    pairs = conflicts = before = 0
+    for length in streams.row_lengths.tolist():
+        base = 0
+        for lane in range(length):
+            base += next(steps) if lane % 16 == 0 else 0
+            word = (base + next(offsets)) // 4
+            if lane % 2:
+                pairs += 1
+                conflicts += word != before and word % 4 == before % 4
+            before = word
+    # A random order has 25 %.
+    assert conflicts < 0.08 * pairs
+
+
 def test_offset8_cuts_groups_that_span_more_than_255_columns():
     matrix = np.zeros((2, 600), np.int8)
     matrix[0, [3, 258, 259, 400, 599]] = [1, 2, 3, 4, 5]

@@ -30,12 +30,17 @@ _MAX_STEP = 65535
 _MOST_MAGNITUDE = 254
 _MOST_SUMMED = 6
 
+# Memory banks of a Cortex-M55's DTCM (docs/cycles.md).
+_BANK_BYTES = 4
+_BANKS = 4
+
 
 def encode(matrix: np.ndarray) -> Streams:
     """Encodes `matrix` (int8 or int16 [rows, cols]).
 
     Columns ascend from group to group, or from pair to pair of groups. Within a group or pair, the elements are ordered
-    such that vector kernels for convolutions need the fewest carries (docs/kernels.md).
+    such that vector kernels for convolutions need the fewest carries (docs/kernels.md). Among such orders, neighbours
+    that are gathered together are in different memory banks.
 
     Raises:
       ValueError: see streams.check_matrix.
@@ -138,16 +143,22 @@ def _order(
     row = np.repeat(np.arange(len(sizes)), sizes)
     magnitudes = np.full((len(sizes), 2 * LANES), -1, np.int64)
     magnitudes[row, in_window] = np.abs(values[taken].astype(np.int64))
-    order = _fewest_sums(magnitudes)[row, in_window]
+    order, sums = _fewest_sums(magnitudes)
+    columns = np.zeros((len(sizes), 2 * LANES), np.int64)
+    columns[row, in_window] = offsets[taken] + base[first][row]
+    order = _apart(order, sums, columns)[row, in_window]
     source = taken[np.repeat(np.cumsum(sizes) - sizes, sizes) + order]
     offsets[taken], values[taken] = offsets[source], values[source]
 
 
-def _fewest_sums(magnitudes: np.ndarray) -> np.ndarray:
+def _fewest_sums(magnitudes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Orders the elements of each window such that they fit into few sums of neighbours. Best fit, largest first.
 
     Args:
         magnitudes: int64 [windows, elements]; -1 after the last element of a window.
+
+    Returns:
+        The order of the elements, and the number of the sum of each in this order.
     """
     windows, elements = magnitudes.shape
     by_size = np.argsort(-magnitudes, axis=1, kind="stable")
@@ -172,7 +183,41 @@ def _fewest_sums(magnitudes: np.ndarray) -> np.ndarray:
     rank = np.argsort(np.argsort(-sums, axis=1, kind="stable"), axis=1, kind="stable")
     key = np.take_along_axis(rank, chosen, axis=1)
     key[sorted_sizes < 0] = elements
-    return np.take_along_axis(by_size, np.argsort(key, axis=1, kind="stable"), axis=1)
+    in_sums = np.argsort(key, axis=1, kind="stable")
+    return np.take_along_axis(by_size, in_sums, axis=1), np.take_along_axis(key, in_sums, axis=1)
+
+
+def _apart(order: np.ndarray, sums: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Reorders elements within their sums such that the two elements of a pair of lanes are in different banks.
+
+    A Cortex-M55 gathers two bytes a cycle from its DTCM, unless they are in different words of the same bank.
+
+    Args:
+        order: order of the elements of each window.
+        sums: number of the sum of each element in this order.
+        columns: column of each element, int64 [windows, elements].
+    """
+    elements = order.shape[1]
+    word = np.take_along_axis(columns, order, axis=1) // _BANK_BYTES
+    order = order.copy()
+    # An element that conflicts with its partner is exchanged with another one of its sum, if that suits both pairs.
+    partners = np.arange(elements) ^ 1
+    for lane in range(elements):
+        partner = word[:, lane ^ 1, None]
+        left = np.flatnonzero(_conflicts(word[:, lane, None], partner)[:, 0])
+        some = word[left]
+        suits = ~_conflicts(some, partner[left]) & ~_conflicts(some[:, lane, None], some[:, partners])
+        suits &= sums[left] == sums[left, lane, None]
+        suits[:, [lane, lane ^ 1]] = False
+        found = suits.any(axis=1)
+        left, other = left[found], np.argmax(suits[found], axis=1)
+        for array in (order, word):
+            array[left, other], array[left, lane] = array[left, lane], array[left, other]
+    return order
+
+
+def _conflicts(word: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return (word != other) & (word % _BANKS == other % _BANKS)
 
 
 def _group_starts(lengths: np.ndarray, columns: np.ndarray, row: np.ndarray, cols: int) -> np.ndarray:

@@ -46,7 +46,7 @@ def test_single_layer(method, make, with_bias, per_channel):
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_int16_activations(make, with_bias):
     matrix = sparse_matrix(rng(), 40, 200, 0.9)
-    compressed, (decision,) = round_trip(make(rng(), matrix, int16=True, with_bias=with_bias))
+    compressed, (decision,) = round_trip(make(rng(), matrix, int16=True, with_bias=with_bias), objective="size")
     assert decision.packed.int16_activations and decision.packed.bias.dtype == np.int64
     assert decision.layer.op.endswith(", int16")
     (layer,) = layers.find(compressed)

@@ -15,7 +15,7 @@ from dcsr.encodings import Streams
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
 from dcsr.planning import cost, workload
-from dcsr.planning.settings import AUTO, NONE, Override, Settings, place
+from dcsr.planning.settings import AUTO, BALANCED_TOLERANCE, NONE, Override, Settings, place
 from dcsr.schema import schema
 
 # Begins the reason of layers that are not sparse enough.
@@ -86,23 +86,37 @@ def candidates(
             packed = dataclasses.replace(found[0].packed, streams=streams)
         else:
             packed = layer_finder.pack(model, layer, streams, _budget(override))
-        found.append(Candidate(packed, shape, cost.estimate(settings.cpu, packed, shape)))
+        found.append(Candidate(packed, shape, cost.estimate(settings.cpu, packed, shape, settings.memory)))
     fastest = min(found, key=time_and_size)
-    if settings.objective == "speed" and override.method == AUTO and fastest.estimate.slowdown > 1:
+    if override.method == AUTO and fastest.estimate.slowdown > _largest_slowdown(settings, found[0].packed):
         return f"faster dense on {settings.cpu}"
     return found
 
 
+def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:
+    """Returns the time, relative to the dense product's, up to which an objective packs a layer.
+
+    No kernel for int16 activations uses vectors, so that on a core with vectors a packed layer may be several times
+    slower than a dense one. `balanced` leaves such a layer dense if it gets slower by more than a tenth. Everywhere
+    else it packs for the bytes.
+    """
+    if settings.objective == "speed":
+        return 1
+    if settings.objective == "balanced" and packed.int16_activations and cost.unit(settings.cpu) == cost.CYCLES:
+        return 1 + BALANCED_TOLERANCE
+    return np.inf
+
+
 def size_and_time(candidate: Candidate) -> tuple[int, float]:
-    """Returns (bytes of the streams, estimated instructions), a key for sorting. Without an estimate: infinity."""
-    instructions = candidate.estimate.instructions
-    return candidate.packed.streams.nbytes, np.inf if instructions is None else instructions
+    """Returns (bytes of the streams, estimated time), a key for sorting. Without an estimate: infinity."""
+    time = candidate.estimate.time
+    return candidate.packed.streams.nbytes, np.inf if time is None else time
 
 
 def time_and_size(candidate: Candidate) -> tuple[float, int]:
-    """Returns (estimated instructions, bytes of the streams), a key for sorting."""
-    size, instructions = size_and_time(candidate)
-    return instructions, size
+    """Returns (estimated time, bytes of the streams), a key for sorting."""
+    size, time = size_and_time(candidate)
+    return time, size
 
 
 def _budget(override: Override) -> int:

@@ -13,13 +13,10 @@ from dcsr import model as tflite
 from dcsr.graph import Graph, length
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
-from dcsr.planning import workload
+from dcsr.planning import cost, workload
 from dcsr.planning.candidates import Candidate, size_and_time, time_and_size
-from dcsr.planning.settings import AUTO, Settings
+from dcsr.planning.settings import AUTO, BALANCED_TOLERANCE, Settings
 from dcsr.schema import schema
-
-# Budget of `balanced`: the share by which an inference may take longer than with the fastest encodings.
-BALANCED_TOLERANCE = 0.1
 
 # Limit of `size` for packed layers that are slower than dense: dense inferences of the whole model per share of the
 # model's weights saved. 100 allows the time of one inference for each percent.
@@ -36,13 +33,13 @@ class Decision:
       layer: the layer.
       candidate: the chosen encoding; None if the layer stays dense.
       note: reason why the layer stays dense; empty if it is packed.
-      kept_instructions: rough count of the instructions of the dense layer; None if unknown.
+      kept: rough count of the dense layer; None if unknown.
     """
 
     layer: Layer
     candidate: Candidate | None = None
     note: str = ""
-    kept_instructions: int | None = None
+    kept: cost.Kept | None = None
 
     @property
     def packed(self) -> PackedLayer | None:
@@ -52,7 +49,26 @@ class Decision:
     @property
     def dense_instructions(self) -> int | None:
         """Instructions of the layer's dense product, whether it is packed or not; None if unknown."""
-        return self.candidate.estimate.dense_instructions if self.candidate else self.kept_instructions
+        if self.candidate:
+            return self.candidate.estimate.dense_instructions
+        return self.kept.instructions if self.kept else None
+
+    @property
+    def dense_cycles(self) -> int | None:
+        """Cycles of the layer's dense product, whether it is packed or not; None if unknown."""
+        if self.candidate:
+            return self.candidate.estimate.dense_cycles
+        return self.kept.cycles if self.kept else None
+
+    @property
+    def instructions(self) -> int | None:
+        """Instructions of the layer as it was decided; None if unknown."""
+        return self.candidate.estimate.instructions if self.candidate else self.dense_instructions
+
+    @property
+    def cycles(self) -> int | None:
+        """Cycles of the layer as it was decided; None if unknown."""
+        return self.candidate.estimate.cycles if self.candidate else self.dense_cycles
 
 
 def decide(
@@ -120,10 +136,10 @@ def _by_objective(
     Layers with equal packed layers store them once, so they get the same encoding: they count as one layer, which runs
     several times.
     """
-    dense = [workload.kept_instructions(model, layer, settings.cpu) for layer in layers]
+    dense = [workload.kept(model, layer, settings.cpu) for layer in layers]
     if settings.objective == "size":
-        found = _worth_their_time(layers, found, settings, dense)
-    others = sum(time for time, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
+        found = _worth_their_time(layers, found, settings, sum(kept.time for kept in dense))
+    others = sum(kept.time for kept, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
     groups = _equal_layers(found)
     merged = [_together([candidates for _, candidates in group]) for group in groups]
     chosen: dict[int, Candidate] = {}
@@ -131,13 +147,13 @@ def _by_objective(
         way = next(i for i, candidate in enumerate(ways) if candidate is choice)
         chosen.update((number, candidates[way]) for number, candidates in group)
     return [
-        Decision(layer, chosen.get(number), candidates if isinstance(candidates, str) else "", time)
-        for number, (layer, candidates, time) in enumerate(zip(layers, found, dense, strict=True))
+        Decision(layer, chosen.get(number), candidates if isinstance(candidates, str) else "", kept)
+        for number, (layer, candidates, kept) in enumerate(zip(layers, found, dense, strict=True))
     ]
 
 
 def _worth_their_time(
-    layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings, dense: Sequence[int]
+    layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings, dense_time: int
 ) -> list[list[Candidate] | str]:
     """Removes the candidates that cost `size` too much time for the bytes that they save.
 
@@ -145,15 +161,15 @@ def _worth_their_time(
     multiplied by the share of the model's weights that it saves. Encodings that the user has named are not limited.
     """
     weights = sum(layer.matrix.nbytes for layer in layers if layer.matrix is not None)
-    per_byte = MOST_TIME_PER_SAVING * sum(dense) / max(weights, 1)
+    per_byte = MOST_TIME_PER_SAVING * dense_time / max(weights, 1)
 
     def is_worth(layer: Layer, candidate: Candidate) -> bool:
         estimate = candidate.estimate
         if estimate.slowdown <= 1:
             return True
-        assert layer.matrix is not None and estimate.instructions and estimate.dense_instructions
+        assert layer.matrix is not None and estimate.time and estimate.dense_time
         saved = layer.matrix.nbytes - candidate.packed.streams.nbytes
-        return estimate.instructions - estimate.dense_instructions <= per_byte * saved
+        return estimate.time - estimate.dense_time <= per_byte * saved
 
     result: list[list[Candidate] | str] = []
     for layer, candidates in zip(layers, found, strict=True):
@@ -177,14 +193,21 @@ def _equal_layers(found: Sequence[list[Candidate] | str]) -> list[list[tuple[int
 
 
 def _together(users: Sequence[list[Candidate]]) -> list[Candidate]:
-    """Returns the candidates of layers that share their packed layer: the bytes of one, the instructions of all."""
+    """Returns the candidates of layers that share their packed layer: the bytes of one, the time of all."""
     merged = []
     for ways in zip(*users, strict=True):
-        times = [way.estimate.instructions for way in ways]
-        known = [time for time in times if time is not None]
-        total = sum(known) if len(known) == len(times) else None
-        merged.append(dataclasses.replace(ways[0], estimate=dataclasses.replace(ways[0].estimate, instructions=total)))
+        estimate = dataclasses.replace(
+            ways[0].estimate,
+            instructions=_sum_if_known([way.estimate.instructions for way in ways]),
+            cycles=_sum_if_known([way.estimate.cycles for way in ways]),
+        )
+        merged.append(dataclasses.replace(ways[0], estimate=estimate))
     return merged
+
+
+def _sum_if_known(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def _dense(decision: Decision, note: str) -> Decision:
@@ -194,9 +217,9 @@ def _dense(decision: Decision, note: str) -> Decision:
 def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 0) -> list[Candidate]:
     """Chooses one candidate for each layer.
 
-    `size` chooses the smallest, and `speed` the one with the fewest estimated instructions. `balanced` starts from
-    `speed` and exchanges candidates for smaller ones (_make_smaller). All layers share its budget: BALANCED_TOLERANCE
-    of the instructions of the whole inference with the fastest candidates.
+    `size` chooses the smallest, and `speed` the one with the least estimated time, in the unit of the core (cost.unit).
+    `balanced` starts from `speed` and exchanges candidates for smaller ones (_make_smaller). All layers share its
+    budget: BALANCED_TOLERANCE of the time of the whole inference with the fastest candidates.
 
     Ties are broken by the other measure, then by the order of the candidates. If a layer has candidates with an
     estimate, `speed` and `balanced` ignore its other candidates.
@@ -204,14 +227,14 @@ def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 
     Args:
       layers: the candidates of each layer, at least one for each.
       objective: one of OBJECTIVES.
-      others: instructions of the layers that stay dense.
+      others: time of the layers that stay dense.
 
     Returns:
       The chosen candidate of each layer.
     """
     if objective == "size":
         return [min(layer, key=size_and_time) for layer in layers]
-    timed = [[candidate for candidate in layer if candidate.estimate.instructions is not None] for layer in layers]
+    timed = [[candidate for candidate in layer if candidate.estimate.time is not None] for layer in layers]
     chosen = [
         min(with_estimate, key=time_and_size) if with_estimate else min(layer, key=size_and_time)
         for layer, with_estimate in zip(layers, timed, strict=True)
@@ -222,20 +245,20 @@ def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 
     return chosen
 
 
-def _make_smaller(chosen: list[Candidate], layers: Sequence[Sequence[Candidate]], instructions: float) -> None:
-    """Exchanges chosen candidates for smaller ones, in place, within a budget of additional instructions.
+def _make_smaller(chosen: list[Candidate], layers: Sequence[Sequence[Candidate]], budget: float) -> None:
+    """Exchanges chosen candidates for smaller ones, in place, within a budget of additional time.
 
-    Each step takes the exchange that saves the most bytes per additional instruction, until no exchange fits the rest
-    of the budget. For a single layer, the result is the smallest candidate within the budget.
+    Each step takes the exchange that saves the most bytes per additional time, until no exchange fits the rest of the
+    budget. For a single layer, the result is the smallest candidate within the budget.
     """
 
     def exchanges() -> Iterator[tuple[int, Candidate, int, float]]:
-        """Yields (layer, candidate, bytes saved, instructions added) of each exchange within the budget."""
+        """Yields (layer, candidate, bytes saved, time added) of each exchange within the budget."""
         for i, layer in enumerate(layers):
             for candidate in layer:
                 saved = size_and_time(chosen[i])[0] - size_and_time(candidate)[0]
                 more = time_and_size(candidate)[0] - time_and_size(chosen[i])[0]
-                if saved > 0 and more <= instructions:
+                if saved > 0 and more <= budget:
                     yield i, candidate, saved, more
 
     def rate(exchange: tuple[int, Candidate, int, float]) -> tuple[float, int]:
@@ -245,7 +268,7 @@ def _make_smaller(chosen: list[Candidate], layers: Sequence[Sequence[Candidate]]
     while found := list(exchanges()):
         i, candidate, _, more = max(found, key=rate)
         chosen[i] = candidate
-        instructions -= more
+        budget -= more
 
 
 def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:

@@ -176,6 +176,33 @@ def test_objectives_of_larger_filters_and_int16(objective):
         assert size == min(size for size, time in found.values() if time <= 1.1 * min(times))
 
 
+def int16_convolution(sparsity: float = 0.7) -> schema.ModelT:
+    """Returns a 1x1 convolution with int16 activations."""
+    builder = Builder()
+    x = builder.tensor("x", (1, 12, 12, 64), np.int16, scale=0.1)
+    y = builder.conv_2d(x, sparse_matrix(rng(), 64, 64, sparsity), output_zero_point=0, name="int16")
+    return builder.finish([x], [y])
+
+
+def test_int16_stays_dense_on_a_core_with_vectors_if_it_gets_slower():
+    """They have no vector kernel for packed int16. `balanced` is the default."""
+    for cpu in ("cortex-m55", "cortex-m85"):
+        for options in ({}, {"objective": "balanced"}, {"objective": "speed"}):
+            (decision,) = compress(int16_convolution(), cpu=cpu, **options)
+            assert decision.packed is None
+            assert decision.note == f"faster dense on {cpu}"
+        (decision,) = compress(int16_convolution(), cpu=cpu, method="rice")
+        assert decision.candidate.estimate.slowdown > 1.1
+        (decision,) = compress(int16_convolution(), cpu=cpu, objective="size")
+        assert decision.packed is not None
+        # With more zeros it is not slower.
+        (decision,) = compress(int16_convolution(0.95), cpu=cpu)
+        assert decision.candidate.estimate.slowdown < 1
+    for cpu in set(cost.CPUS) - set(cost.CYCLE_CPUS):
+        (decision,) = compress(int16_convolution(), cpu=cpu)
+        assert decision.packed is not None
+
+
 def test_weights_that_another_operator_uses_stay():
     builder = Builder()
     matrix = sparse_matrix(rng(), 64, 64, 0.9)

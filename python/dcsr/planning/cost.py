@@ -1,9 +1,10 @@
-"""The cost of a packed layer on a Cortex-M: estimated instructions, exact scratch, and the cost of its dense product.
+"""The cost of a packed layer on a Cortex-M: estimated time, exact scratch, and the cost of its dense product.
 
-The instructions of a kernel are a sum over counts (columns transposed, elements decoded, products computed), each
-multiplied by a constant of the core. The counts come from the C code with which the kernels plan (kernel_costs.py). The
-constants are data: benchmarks/fit_cost_model.py writes kernel_constants.json, and kept_constants.json is for layers
-that stay dense. The Cortex-M85 has the constants of the M55.
+The time of a kernel is a sum over counts (columns transposed, elements decoded, products computed), each multiplied by
+a constant of the core. The counts come from the C code with which the kernels plan (kernel_costs.py). The constants are
+data. benchmarks/fit_cost_model.py writes kernel_constants.json (instructions on all cores) and cycle_constants.json
+(cycles on the cores of CYCLE_CPUS, for each memory); kept_constants.json is for layers that stay dense. The planner
+compares cycles where there are some, else instructions. The Cortex-M85 has the constants of the M55.
 """
 
 from __future__ import annotations
@@ -32,8 +33,19 @@ _CLASSES = {
 }
 CPUS = tuple(_CLASSES)
 
-# {core: {kernel: {count: instructions}}}
-Constants = dict[str, dict[str, dict[str, float]]]
+# Cores whose time is estimated in cycles: docs/cycles.md has a model of their pipeline that was compared with silicon.
+CYCLE_CPUS = ("cortex-m55", "cortex-m85")
+INSTRUCTIONS, CYCLES = "instructions", "cycles"
+
+# Where a firmware has activations, scratch and weights: in the tightly coupled memory, or behind a cache. Only gathers
+# differ.
+MEMORIES = ("dtcm", "cached")
+DEFAULT_MEMORY = "dtcm"
+
+# {kernel: {count: instructions or cycles}} of one core
+KernelConstants = dict[str, dict[str, float]]
+# {core: constants}
+Constants = dict[str, KernelConstants]
 
 _MOST_SCRATCH = 1 << 30
 
@@ -62,6 +74,8 @@ class Estimate:
       dense_instructions: instructions of the layer's dense product (tflm_kernels/baseline); None without constants.
       kernel: name of the kernel that runs the layer.
       is_portable: whether the portable kernel runs, because the scratch is too small for the core's own kernel.
+      cycles, dense_cycles: cycles of both; None if the core is not one of CYCLE_CPUS, or without constants.
+      unit: unit of `time`: CYCLES or INSTRUCTIONS.
     """
 
     instructions: int | None
@@ -69,11 +83,47 @@ class Estimate:
     dense_instructions: int | None = None
     kernel: str = ""
     is_portable: bool = False
+    cycles: int | None = None
+    dense_cycles: int | None = None
+    unit: str = INSTRUCTIONS
+
+    @property
+    def time(self) -> int | None:
+        """Cycles or instructions of one inference, in the unit of the core."""
+        return self.cycles if self.unit == CYCLES else self.instructions
+
+    @property
+    def dense_time(self) -> int | None:
+        """The same of the dense product."""
+        return self.dense_cycles if self.unit == CYCLES else self.dense_instructions
 
     @property
     def slowdown(self) -> float:
-        """Instructions divided by those of the dense product; 0 if one of them is unknown."""
-        return self.instructions / self.dense_instructions if self.instructions and self.dense_instructions else 0
+        """Time divided by that of the dense product; 0 if one of them is unknown."""
+        return self.time / self.dense_time if self.time and self.dense_time else 0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A rough count of a layer that stays dense.
+
+    Attributes:
+      instructions: of one inference.
+      cycles: likewise; None if the core is not one of CYCLE_CPUS.
+    """
+
+    instructions: int
+    cycles: int | None = None
+
+    @property
+    def time(self) -> int:
+        """Cycles or instructions, in the unit of the core."""
+        return self.instructions if self.cycles is None else self.cycles
+
+
+def unit(cpu: str) -> str:
+    """Returns the unit in which the time of the core is estimated: CYCLES or INSTRUCTIONS."""
+    return CYCLES if cpu in CYCLE_CPUS else INSTRUCTIONS
 
 
 def coding(streams: Streams) -> str:
@@ -86,13 +136,14 @@ def coding(streams: Streams) -> str:
     return encoding if streams.value_coding == encodings.PLAIN else f"{encoding}+{streams.value_coding}"
 
 
-def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape) -> Estimate:
+def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape, memory: str = DEFAULT_MEMORY) -> Estimate:
     """Estimates the cost of a packed layer on a core.
 
     Args:
       cpu: one of CPUS.
       packed: the layer.
       shape: size of its input and output.
+      memory: one of MEMORIES. Makes no difference to instructions.
 
     Raises:
       KeyError: if the core is unknown.
@@ -100,12 +151,16 @@ def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape) -> Estimate:
     """
     found = costs(cpu, packed, shape)
     constants = kernel_constants()[_measured_core(cpu)]
+    of_cycles = cycle_constants(cpu, memory) if cpu in CYCLE_CPUS else {}
     return Estimate(
-        instructions(constants, found.parts),
+        time(constants, found.parts),
         found.scratch_bytes,
-        instructions(constants, found.dense),
+        time(constants, found.dense),
         found.kernel,
         found.is_portable,
+        time(of_cycles, found.parts),
+        time(of_cycles, found.dense),
+        unit(cpu),
     )
 
 
@@ -133,15 +188,15 @@ def _conv_shape(packed: packing.PackedLayer, shape: Shape) -> tuple[int, int, in
     return (max(shape.vectors // (height * width), 1), *shape.input_size, height, width)
 
 
-def instructions(constants: dict[str, dict[str, float]], counts: Counts) -> int | None:
-    """Estimates instructions: the sum of all counts, each multiplied by its constant.
+def time(constants: KernelConstants, counts: Counts) -> int | None:
+    """Estimates instructions or cycles: the sum of all counts, each multiplied by its constant.
 
     Args:
-      constants: {kernel: {count: instructions}} of one core.
+      constants: {kernel: {count: instructions or cycles}} of one core.
       counts: {kernel: {count: number}} of one layer.
 
     Returns:
-      Instructions, rounded; None if a constant is missing.
+      Instructions or cycles, rounded; None if a constant is missing.
     """
     total = 0.0
     for kernel, of_kernel in counts.items():
@@ -169,12 +224,13 @@ def default_scratch(cpu: str) -> int:
     return kernel_costs.default_scratch(_CLASSES[cpu])
 
 
-def kept_instructions(cpu: str, is_depthwise: bool, outputs: int, products: int) -> int:
-    """Returns a rough count of instructions of a layer that stays dense, for comparison with packed layers.
+def kept(cpu: str, is_depthwise: bool, outputs: int, products: int) -> Kept:
+    """Returns a rough count of a layer that stays dense, for comparison with packed layers.
 
     The count tends to be too low. It is a line through the dense 1x1 convolutions of docs/results.md#cortex-m, and is
-    used for convolutions and FULLY_CONNECTED of any type. A product of a DEPTHWISE_CONV_2D counts at least as much as
-    with CMSIS-NN in DS-CNN and MobileNetV2 on a Cortex-M55.
+    used for convolutions and FULLY_CONNECTED of any type. A product of a DEPTHWISE_CONV_2D counts at least as many
+    instructions as with CMSIS-NN in DS-CNN and MobileNetV2 on a Cortex-M55, and as many cycles as CMSIS-NN's first one
+    in MobileNetV2 on an Alif E8 (docs/cycles.md#against-silicon).
 
     Args:
       cpu: one of CPUS.
@@ -182,10 +238,14 @@ def kept_instructions(cpu: str, is_depthwise: bool, outputs: int, products: int)
       outputs: number of output values.
       products: products (MACs) per output value.
     """
+
+    def count(constants: dict[str, float]) -> int:
+        if is_depthwise:
+            return round(outputs * products * constants["depthwise product"])
+        return round(outputs * (constants["output"] + products * constants["product"]))
+
     constants = _kept_constants()[_measured_core(cpu)]
-    if is_depthwise:
-        return round(outputs * products * constants["depthwise product"])
-    return round(outputs * (constants["output"] + products * constants["product"]))
+    return Kept(count(constants[INSTRUCTIONS]), count(constants[CYCLES]) if cpu in CYCLE_CPUS else None)
 
 
 def _measured_core(cpu: str) -> str:
@@ -195,12 +255,33 @@ def _measured_core(cpu: str) -> str:
 
 @cache
 def kernel_constants() -> Constants:
-    """Returns the fitted constants of every measured core."""
+    """Returns the fitted constants of every measured core, in instructions."""
     found: Constants = json.loads(Path(__file__).with_name("kernel_constants.json").read_text())
     return found
 
 
+def cycle_constants(cpu: str, memory: str) -> KernelConstants:
+    """Returns the fitted constants of a core in cycles.
+
+    Args:
+      cpu: one of CYCLE_CPUS.
+      memory: one of MEMORIES.
+    """
+    return all_cycle_constants()[_measured_core(cpu)][memory]
+
+
 @cache
-def _kept_constants() -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = json.loads(Path(__file__).with_name("kept_constants.json").read_text())
+def all_cycle_constants() -> dict[str, dict[str, KernelConstants]]:
+    """Returns {core: {memory: constants in cycles}} of every measured core."""
+    found: dict[str, dict[str, KernelConstants]] = json.loads(
+        Path(__file__).with_name("cycle_constants.json").read_text()
+    )
+    return found
+
+
+@cache
+def _kept_constants() -> dict[str, dict[str, dict[str, float]]]:
+    found: dict[str, dict[str, dict[str, float]]] = json.loads(
+        Path(__file__).with_name("kept_constants.json").read_text()
+    )
     return found

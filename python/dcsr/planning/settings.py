@@ -10,6 +10,8 @@ from dcsr.planning import cost
 
 OBJECTIVES = ("balanced", "size", "speed")
 DEFAULT_OBJECTIVE = "balanced"
+# Budget of `balanced`: the share by which an inference may take longer than with the fastest encodings.
+BALANCED_TOLERANCE = 0.1
 # Methods that are not encodings.
 AUTO, NONE = "auto", "none"
 DEFAULT_MIN_SPARSITY = 0.6  # of the objectives that weigh time
@@ -39,6 +41,7 @@ class Settings:
       min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed. Does not apply to layers with an
         encoding in the plan file.
       max_scratch: bytes of scratch that a kernel may use; None for the kernels' default.
+      memory: one of cost.MEMORIES, for the estimates of cycles.
       overrides: {place(layer): entry of the plan file}.
     """
 
@@ -47,6 +50,7 @@ class Settings:
     method: str = AUTO
     min_sparsity: float = 0
     max_scratch: int | None = None
+    memory: str = cost.DEFAULT_MEMORY
     overrides: dict[tuple[int, int], Override] = field(default_factory=dict)
 
     def of(self, layer: Layer) -> Override:

@@ -19,9 +19,9 @@ def shape(model: schema.ModelT, layer: Layer) -> cost.Shape:
     return cost.Shape(vectors, (inputs[1], inputs[2]), (outputs[1], outputs[2]))
 
 
-def kept_instructions(model: schema.ModelT, layer: Layer, cpu: str) -> int:
-    """Returns a rough count of a layer's instructions on the core `cpu` if it stays dense (cost.kept_instructions)."""
-    return cost.kept_instructions(cpu, layer.is_depthwise, *outputs_and_products(model, layer))
+def kept(model: schema.ModelT, layer: Layer, cpu: str) -> cost.Kept:
+    """Returns a rough count of a layer on the core `cpu` if it stays dense (cost.kept)."""
+    return cost.kept(cpu, layer.is_depthwise, *outputs_and_products(model, layer))
 
 
 def outputs_and_products(model: schema.ModelT, layer: Layer) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import Layer
 from dcsr.model import ModelError
+from dcsr.planning import cost
 from dcsr.planning.settings import default_min_sparsity, place
 from dcsr.pruning import inputs as representative
 from dcsr.pruning import plan
@@ -31,10 +32,10 @@ DEFAULT_SPARSITY = 0.7
 
 @dataclass(frozen=True)
 class Target:
-    """How far to prune; at most one of the first four is given.
+    """How far to prune; at most one of all but the pattern is given.
 
     Attributes:
-      sparsity, max_disagreement, flash, max_instructions, pattern: as of `dcsr.prune`.
+      sparsity, max_disagreement, flash, max_instructions, pattern, max_cycles: as of `dcsr.prune`.
     """
 
     sparsity: float | None = None
@@ -42,6 +43,7 @@ class Target:
     flash: int | None = None
     max_instructions: int | None = None
     pattern: str | None = None
+    max_cycles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def prune(
     *,
     objective: str,
     cpu: str,
+    memory: str,
     min_sparsity: float | None,
     exclude: Sequence[str],
     plan_path: str | os.PathLike[str] | None,
@@ -103,12 +106,16 @@ def prune(
     progress: Progress,
 ) -> Found:
     """Prunes a model; arguments and errors are those of `dcsr.prune`."""
-    wanted = [target.sparsity, target.max_disagreement, target.flash, target.max_instructions]
+    times = [target.max_instructions, target.max_cycles]
+    wanted = [target.sparsity, target.max_disagreement, target.flash, *times]
     pattern = parse_pattern(target.pattern)
     if sum(value is not None for value in wanted) + bool(pattern.group) > 1:
         raise ValueError(
-            "only one of sparsity, max_disagreement, flash, max_instructions and an N:M pattern can be given"
+            "only one of sparsity, max_disagreement, flash, max_instructions, max_cycles and an N:M pattern can be"
+            " given"
         )
+    if target.max_cycles is not None and cost.unit(cpu) != cost.CYCLES:
+        raise ValueError(f"max_cycles: the cycles of {cpu} are not estimated; limit its instructions")
     if pattern.group and (plan_path or with_curve):
         raise ValueError("an N:M pattern fixes the sparsity: neither a plan nor a curve goes with it")
     model = tflite.parse(content, name)
@@ -123,14 +130,14 @@ def prune(
     samples_of = representative.load(given, model, name)
     if labels is not None and len(labels) != len(samples_of):
         raise ModelError(f"{samples_of.where}: has {len(samples_of)} samples, but there are {len(labels)} labels")
-    if target.max_instructions is not None:
+    if any(value is not None for value in times):
         objective = "speed"
     least = default_min_sparsity(objective) if min_sparsity is None else min_sparsity
     session = Session(
         content,
         name,
         samples_of,
-        Aim(least, objective, cpu, pattern),
+        Aim(least, objective, cpu, pattern, memory),
         holdout=holdout,
         seed=seed,
         most_samples=samples,
@@ -145,6 +152,8 @@ def prune(
         outcome = session.at_flash(target.flash)
     elif target.max_instructions is not None:
         outcome = session.at_instructions(target.max_instructions)
+    elif target.max_cycles is not None:
+        outcome = session.at_cycles(target.max_cycles)
     elif pattern.group:
         outcome = session.outcome(None)
     elif target.sparsity is None and fixed:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcsr import html_report
+from dcsr.planning import cost
 from dcsr.pruning import summary
 
 if TYPE_CHECKING:
@@ -51,9 +52,11 @@ def _cards(pruning: Pruning) -> str:
         ("zeros", f"{pruning.sparsity:.1%}", "of the weights that can be pruned"),
         ("flash after compress", f"{after.flash:,}", f"bytes; dense {dense.flash:,}"),
     ]
-    if after.instructions and after.dense_instructions:
-        note = f"estimated on {pruning.cpu}; dense {after.dense_instructions:,}"
-        cards.append(("instructions of an inference", f"{after.instructions:,}", note))
+    unit = cost.unit(pruning.cpu)
+    time, dense_time = after.time(unit), after.dense_time(unit)
+    if time and dense_time:
+        note = f"estimated on {pruning.cpu}; dense {dense_time:,}"
+        cards.append((f"{unit} of an inference", f"{time:,}", note))
     for entry in pruning.disagreement:
         value = f"{entry.value:.2%}" if entry.kind == "class" else f"{entry.value:.4f}"
         what = "another class" if entry.kind == "class" else "normalised error"
@@ -73,20 +76,22 @@ def _curve(pruning: Pruning) -> str:
     if not points:
         return ""
     plots = [_plot(pruning, points, "flash after compress, bytes", lambda outcome: outcome.cost.flash)]
-    if all(outcome.cost.instructions for outcome in points):
-        label = f"instructions of an inference on {pruning.cpu}, estimated"
-        plots.append(_plot(pruning, points, label, lambda outcome: outcome.cost.instructions or 0))
+    unit = cost.unit(pruning.cpu)
+    times = [outcome.cost.time(unit) for outcome in points]
+    if all(times):
+        label = f"{unit} of an inference on {pruning.cpu}, estimated"
+        plots.append(_plot(pruning, points, label, lambda outcome: outcome.cost.time(unit) or 0))
     rows = [
         [
             f"<td>{outcome.sparsity:.1%}</td>",
             f"<td>{_worst(outcome):.4f}</td>",
             f"<td>{'-' if outcome.accuracy is None else f'{outcome.accuracy[1]:.2%}'}</td>",
             f"<td>{outcome.cost.flash:,}</td>",
-            f"<td>{'-' if outcome.cost.instructions is None else f'{outcome.cost.instructions:,}'}</td>",
+            f"<td>{'-' if time is None else f'{time:,}'}</td>",
         ]
-        for outcome in points
+        for outcome, time in zip(points, times, strict=True)
     ]
-    head = ("zeros", "disagreement", "accuracy", "flash", "instructions")
+    head = ("zeros", "disagreement", "accuracy", "flash", unit)
     drawn = "".join(plots)
     text = f'<p>The ring is the model that was written.</p>\n<div class="plots">\n{drawn}</div>\n'
     return html_report.table("Disagreement against flash and time", head, rows, text)

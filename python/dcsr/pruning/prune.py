@@ -20,6 +20,7 @@ from dcsr.layers import Layer
 from dcsr.model import ModelError
 from dcsr.planning import workload
 from dcsr.planning.candidates import Candidate, candidates
+from dcsr.planning.cost import DEFAULT_MEMORY
 from dcsr.planning.settings import Settings
 from dcsr.pruning import allocation, layerwise, obs, patch
 from dcsr.pruning.forward import Network, Values, Weights, patches
@@ -48,15 +49,17 @@ class Aim:
 
     Attributes:
       min_sparsity: of `compress`: a layer with fewer zeros stays dense, so that zeros in it are of no use.
-      objective: of `compress`; with "speed" the layers share instructions out, else bytes.
-      cpu: core that instructions are estimated for.
+      objective: of `compress`; with "speed" the layers share time out, else bytes.
+      cpu: core that time is estimated for.
       pattern: of the masks.
+      memory: of `compress`.
     """
 
     min_sparsity: float
     objective: str
     cpu: str
     pattern: Pattern = field(default_factory=Pattern)
+    memory: str = DEFAULT_MEMORY
 
 
 @dataclass(frozen=True)
@@ -313,17 +316,17 @@ def _for_layer(network: Network, position: int, old: Weights, new: Weights, mean
 
 
 def _cost(model: schema.ModelT, layer: Layer, matrix: Array, aim: Aim) -> tuple[float, bool]:
-    """(bytes or instructions of what compress makes of a layer with this matrix, whether it packs the layer)."""
-    settings = Settings(aim.objective, aim.cpu, min_sparsity=aim.min_sparsity)
+    """(bytes or time of what compress makes of a layer with this matrix, whether it packs the layer)."""
+    settings = Settings(aim.objective, aim.cpu, min_sparsity=aim.min_sparsity, memory=aim.memory)
     found = candidates(model, dataclasses.replace(layer, matrix=matrix), settings)
     stored = _stored(model, layer)
     if aim.objective == "speed":
-        dense = float(workload.kept_instructions(model, layer, aim.cpu))
+        dense = float(workload.kept(model, layer, aim.cpu).time)
         if isinstance(found, str):
             return dense, False
-        best = min(found, key=lambda c: c.estimate.instructions or math.inf)
-        dense = float(best.estimate.dense_instructions or dense)
-        return (dense, False) if _packed_bytes(best) >= stored else (float(best.estimate.instructions or dense), True)
+        best = min(found, key=lambda c: c.estimate.time or math.inf)
+        dense = float(best.estimate.dense_time or dense)
+        return (dense, False) if _packed_bytes(best) >= stored else (float(best.estimate.time or dense), True)
     if isinstance(found, str):
         return float(stored), False
     smallest = min(map(_packed_bytes, found))

@@ -13,6 +13,7 @@ from dcsr import compressing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.model import ModelError
+from dcsr.planning.cost import CYCLES
 from dcsr.pruning import blas, disagreement, prune
 from dcsr.pruning.disagreement import Disagreement
 from dcsr.pruning.forward import Network, Weights, checked_network, interpreted_outputs
@@ -42,11 +43,22 @@ class Cost:
       flash: bytes of the compressed file.
       instructions: estimated, of all layers with weights; None without an estimate for one.
       dense_instructions: likewise if no layer were packed.
+      cycles, dense_cycles: likewise; None also on cores for which cycles are not estimated.
     """
 
     flash: int
     instructions: int | None
     dense_instructions: int | None
+    cycles: int | None
+    dense_cycles: int | None
+
+    def time(self, unit: str) -> int | None:
+        """Returns cycles or instructions; `unit` is cost.unit() of the core."""
+        return self.cycles if unit == CYCLES else self.instructions
+
+    def dense_time(self, unit: str) -> int | None:
+        """Returns the same if no layer were packed."""
+        return self.dense_cycles if unit == CYCLES else self.dense_instructions
 
 
 @dataclass(frozen=True)
@@ -203,6 +215,10 @@ class Session:
         """Prunes as little as makes an inference take at most `most` estimated instructions."""
         return self._within("instructions", most, lambda cost: cost.instructions, "estimated instructions")
 
+    def at_cycles(self, most: int) -> Outcome:
+        """Prunes as little as makes an inference take at most `most` estimated cycles."""
+        return self._within("cycles", most, lambda cost: cost.cycles, "estimated cycles")
+
     def curve(self, sparsities: Sequence[float] = CURVE) -> list[Outcome]:
         """The outcomes at several sparsities, without those that cannot be reached or are equal."""
         found: list[Outcome] = []
@@ -316,14 +332,20 @@ class Session:
     def _cost(self, model: schema.ModelT) -> Cost:
         aim = self._aim
         found = compressing.compress(
-            model, self._name, min_sparsity=aim.min_sparsity, objective=aim.objective, cpu=aim.cpu
+            model,
+            self._name,
+            min_sparsity=aim.min_sparsity,
+            objective=aim.objective,
+            cpu=aim.cpu,
+            memory=aim.memory,
         )
-        times = [
-            decision.candidate.estimate.instructions if decision.candidate else decision.kept_instructions
-            for decision in found.decisions
-        ]
-        dense = [decision.dense_instructions for decision in found.decisions]
-        return Cost(len(tflite.serialize(found.model)), _total(times), _total(dense))
+        return Cost(
+            len(tflite.serialize(found.model)),
+            _total([decision.instructions for decision in found.decisions]),
+            _total([decision.dense_instructions for decision in found.decisions]),
+            _total([decision.cycles for decision in found.decisions]),
+            _total([decision.dense_cycles for decision in found.decisions]),
+        )
 
 
 def _total(values: Sequence[int | None]) -> int | None:

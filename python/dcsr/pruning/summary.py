@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from dcsr.planning import cost
+
 if TYPE_CHECKING:
     from dcsr.api import Pruning
 
@@ -28,11 +30,10 @@ def summary(pruning: Pruning) -> list[str]:
     dense, after = pruning.dense_cost, pruning.cost
     lines = [f"sparsity {pruning.sparsity:.1%} of the weights that can be pruned, with {pruning.samples} inputs"]
     line = f"flash after compress {dense.flash:,} -> {after.flash:,} bytes ({after.flash / dense.flash - 1:+.1%})"
-    if after.instructions and after.dense_instructions:
-        line += (
-            f"   about {after.dense_instructions:,} -> {after.instructions:,} instructions on {pruning.cpu}"
-            f" ({after.instructions / after.dense_instructions - 1:+.1%})"
-        )
+    unit = cost.unit(pruning.cpu)
+    time, dense_time = after.time(unit), after.dense_time(unit)
+    if time and dense_time:
+        line += f"   about {dense_time:,} -> {time:,} {unit} on {pruning.cpu} ({time / dense_time - 1:+.1%})"
     lines.append(line)
     for entry in pruning.disagreement:
         lines.append(f"disagreement with the dense model, held-out inputs: {entry} ({CAUTION})")
@@ -42,12 +43,13 @@ def summary(pruning: Pruning) -> list[str]:
         before, now = pruning.accuracy
         lines.append(f"accuracy on the {pruning.held_out} held-out inputs: {before:.2%} -> {now:.2%}")
     if pruning.curve:
-        lines.append("sparsity  disagreement        flash  instructions")
+        lines.append("sparsity  disagreement        flash  " + unit.rjust(12))
         for outcome in pruning.curve:
             worst = max((entry.value for entry in outcome.disagreement), default=None)
             shown = "-" if worst is None else f"{worst:.2%}"
-            time = "-" if outcome.cost.instructions is None else f"{outcome.cost.instructions:,}"
-            lines.append(f"{outcome.sparsity:8.1%}  {shown:>12}  {outcome.cost.flash:>11,}  {time:>12}")
+            of_point = outcome.cost.time(unit)
+            shown_time = "-" if of_point is None else f"{of_point:,}"
+            lines.append(f"{outcome.sparsity:8.1%}  {shown:>12}  {outcome.cost.flash:>11,}  {shown_time:>12}")
     return lines
 
 

@@ -1,0 +1,150 @@
+// Requantization of the sums of four rows at a time, with MVE (Cortex-M55, M85).
+//
+// Input:   int32 sums [rows][pixels].
+// Output:  [pixels][rows of the layer], int8.
+// Scratch: none.
+// Cycles:  12 for four outputs (docs/kernels.md#schedules).
+
+#include "tflm_kernels/mve/requantize_mve.h"
+
+#include "tflm_kernels/common/compiler.h"
+
+#if DCSR_HAS_MVE
+
+#include <arm_mve.h>
+#include <stdbool.h>
+
+// The scales of four rows, one per lane.
+typedef struct {
+  int32x4_t bias;
+  int32x4_t multiplier;
+  int32x4_t shift;
+} RowScales;
+
+// Loads the scales of rows from `row` on. Lanes not in `lanes` have no row.
+static inline RowScales row_scales(const DcsrLayer* layer, uint32_t row, mve_pred16_t lanes) {
+  RowScales scales;
+  scales.bias = vldrwq_z_s32(layer->bias + row, lanes);
+  if (layer->requantize_stride != 0) {
+    scales.multiplier = vldrwq_z_s32(layer->multiplier + row, lanes);
+    scales.shift = vldrbq_z_s32(layer->shift + row, lanes);
+  } else {
+    scales.multiplier = vdupq_n_s32(layer->multiplier[0]);
+    scales.shift = vdupq_n_s32(layer->shift[0]);
+  }
+  return scales;
+}
+
+// Requantizes the rows of `lanes`, up to four from `row` on, for `pixels` pixels. Shifts may have
+// any sign.
+DCSR_NOINLINE static void requantize_any_four_rows(const DcsrLayer* layer, uint32_t row,
+                                                   mve_pred16_t lanes, const int32_t* sums,
+                                                   uint32_t pixels, int8_t* output) {
+  const RowScales scales = row_scales(layer, row, lanes);
+  const uint32x4_t row_offset = vmulq_n_u32(vidupq_n_u32(0, 1), pixels);
+  const int32x4_t zero = vdupq_n_s32(0);
+  const int32x4_t left = vmaxq_s32(scales.shift, zero);
+  const int32x4_t right = vminq_s32(scales.shift, zero);
+  const int32x4_t min = vdupq_n_s32(layer->activation_min);
+  const int32x4_t max = vdupq_n_s32(layer->activation_max);
+  for (const int32_t* end = sums + pixels; sums != end; ++sums) {
+    int32x4_t sum = vldrwq_gather_shifted_offset_s32(sums, row_offset);
+    sum = vshlq_s32(vaddq_s32(sum, scales.bias), left);
+    // VQRDMULH doubles, multiplies, rounds and takes the upper half, which is h of the arithmetic.
+    // Multipliers are not negative, so it never saturates.
+    const int32x4_t high = vqrdmulhq_s32(sum, scales.multiplier);
+    // VRSHL rounds halves up. Halves of negative numbers have to round away from zero, so 1 is
+    // subtracted first, unless there is no shift to the right.
+    const int32x4_t nudge = vshrq_n_s32(vandq_s32(high, right), 31);
+    int32x4_t result = vrshlq_s32(vaddq_s32(high, nudge), right);
+    result = vaddq_n_s32(result, layer->output_zero_point);
+    vstrbq_p_s32(output, vminq_s32(vmaxq_s32(result, min), max), lanes);
+    output += layer->rows;
+  }
+}
+
+// The same if all shifts are below 0, that is, to the right.
+//
+// The shift is a multiplication by 2^(31 + shift), as VQRDMULH computes (2 * h * 2^(31 + shift) +
+// 2^31) >> 32, which is h * 2^shift with halves rounded up. Halves of negative numbers have to
+// round away from zero, so 1 is subtracted first: VQDMLAH by 1 adds (2 * h) >> 32, which is -1 or
+// 0. It saturates for h = -2^31, which is not a half.
+//
+// Each iteration ends the computation of a pixel and begins that of the next one, so that
+// multiplications (M) and integer instructions (I) alternate, and none waits for its operands. L:
+// loads and stores. q0 is between both multiplications.
+static inline void requantize_right_four_rows(const DcsrLayer* layer, uint32_t row,
+                                              mve_pred16_t lanes, const int32_t* sums,
+                                              uint32_t pixels, int8_t* output) {
+  const RowScales scales = row_scales(layer, row, lanes);
+  const int32x4_t factor = vshlq_s32(vdupq_n_s32(1), vaddq_n_s32(scales.shift, 31));
+  // Addresses of the sums of the pixel before.
+  uint32x4_t address = vmulq_n_u32(vidupq_n_u32(0, 4), pixels);
+  address = vaddq_n_u32(address, (uint32_t)(uintptr_t)sums - (uint32_t)sizeof(*sums));
+  const int32x4_t min = vdupq_n_s32(layer->activation_min);
+  const int32x4_t max = vdupq_n_s32(layer->activation_max);
+  int32x4_t current;
+  int32x4_t next;
+  _Static_assert(sizeof(*sums) == 4, "the number in the assembly");
+  __asm__ volatile(
+      "vldrw.u32 %q[next], [%q[address], #4]!\n"
+      "vmsr p0, %[lanes]\n"
+      "vadd.i32 %q[next], %q[next], %q[bias]\n"
+      "vqrdmulh.s32 %q[current], %q[next], %q[multiplier]\n"
+      "wls lr, %[more], 2f\n"
+      ".p2align 2\n"
+      "1:\n"
+      "vldrw.u32 %q[next], [%q[address], #4]!\n"             // L
+      "vqdmlah.s32 %q[current], %q[current], %[one]\n"       // M
+      "vadd.i32 %q[next], %q[next], %q[bias]\n"              // I
+      "vqrdmulh.s32 %q[current], %q[current], %q[factor]\n"  // M
+      "vadd.i32 %q[current], %q[current], %[zero_point]\n"   // I
+      "vmax.s32 %q[current], %q[current], %q[min]\n"         // I
+      "vpstt\n"
+      "vmint.s32 %q[current], %q[current], %q[max]\n"  // I
+      "vstrbt.32 %q[current], [%[output]]\n"           // L
+      "add %[output], %[output], %[rows]\n"
+      "vqrdmulh.s32 %q[current], %q[next], %q[multiplier]\n"  // M
+      "le lr, 1b\n"
+      "2:\n"
+      "vqdmlah.s32 %q[current], %q[current], %[one]\n"
+      "vqrdmulh.s32 %q[current], %q[current], %q[factor]\n"
+      "vadd.i32 %q[current], %q[current], %[zero_point]\n"
+      "vmax.s32 %q[current], %q[current], %q[min]\n"
+      "vpstt\n"
+      "vmint.s32 %q[current], %q[current], %q[max]\n"
+      "vstrbt.32 %q[current], [%[output]]\n"
+      : [current] "=&w"(current), [next] "=&w"(next), [address] "+w"(address), [output] "+l"(output)
+      : [bias] "w"(scales.bias), [multiplier] "w"(scales.multiplier), [factor] "w"(factor),
+        [min] "w"(min), [max] "w"(max), [one] "r"(1), [zero_point] "r"(layer->output_zero_point),
+        [rows] "r"(layer->rows), [lanes] "r"((uint32_t)lanes), [more] "r"(pixels - 1)
+      : "lr", "p0", "memory");
+}
+
+// Whether the shifts of `count` rows from `row` on are all below 0.
+static bool shift_to_the_right(const DcsrLayer* layer, uint32_t row, uint32_t count) {
+  if (layer->requantize_stride == 0) return layer->shift[0] < 0;
+  int8x16_t highest = vdupq_n_s8(INT8_MIN);
+  for (uint32_t r = 0; r < count; r += 16) {
+    const mve_pred16_t lanes = vctp8q(count - r);
+    highest = vmaxq_m_s8(highest, highest, vldrbq_z_s8(layer->shift + row + r, lanes), lanes);
+  }
+  return vmaxvq_s8(INT8_MIN, highest) < 0;
+}
+
+void dcsr_requantize_rows_mve(const DcsrLayer* layer, uint32_t row, uint32_t count,
+                              const int32_t* sums, uint32_t pixels, int8_t* output) {
+  const bool only_right = shift_to_the_right(layer, row, count);
+  for (uint32_t r = 0; r < count; r += 4) {
+    const mve_pred16_t lanes = vctp32q(count - r);
+    if (only_right) {
+      requantize_right_four_rows(layer, row + r, lanes, sums, pixels, output);
+    } else {
+      requantize_any_four_rows(layer, row + r, lanes, sums, pixels, output);
+    }
+    output += 4;
+    sums += 4 * pixels;
+  }
+}
+
+#endif  // DCSR_HAS_MVE
