@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 FLAGS = 24
 VPR = 25
@@ -256,114 +256,145 @@ _FLAGS_ONLY = re.compile("cmp|cmn|tst|teq|vcmpe?|vpt")
 # The destination is an operand too.
 _ACCUMULATES = re.compile(
     r"movt|bfi|bfc|vq?r?d?ml[as]|vr?mlal|v(max|min)a?v|vaddl?va|vfm[as]|vsli|vsri|vq?movu?n|vq?r?shru?n|vabav"
+    r"|[us]mlal|umaal|smlsld"
 )
+_TWO_RESULTS = re.compile(r"[us]m(ull|lal|laal|aal|lsld)|umaal|vr?mlal|vaddlv")
+_TWO_SCALARS = re.compile(r"(?:r\d+|ip|lr|sl|fp), (?:r\d+|ip|lr|sl|fp),")
+_READS_FLAGS = re.compile("adc|sbc|rrx|c(sel|set|inc|inv|neg|sinc|sinv|sneg)|it")
+_SHIFTED = re.compile(", (?:lsl|lsr|asr|ror) #[1-9]|, rrx")
 _MEMORY_CLASS = re.compile("load|store|gather")
+_SEPARATOR = re.compile(r", (?![^\[{]*[\]}])")  # between operands, not within [] or {}
+
+
+@dataclass
+class _Registers:
+    """The registers of an instruction; the fields are those of Decoded."""
+
+    reads: set[int] = field(default_factory=set)
+    writes: set[int] = field(default_factory=set)
+    offsets: set[int] = field(default_factory=set)
+    bases: set[int] = field(default_factory=set)
+    access: Access = Access.NONE
+    registers: int = 0
 
 
 def _with_registers(
     address: int, size: int, text: str, name: str, mnemonic: str, operands: str, is_conditional: bool
 ) -> Decoded:
+    """Returns the instruction of a class with its registers and its kind."""
     stem = mnemonic.split(".")[0]
-    kind = Kind.PLAIN
-    reads: set[int] = set()
-    writes: set[int] = set()
-    offsets: set[int] = set()
-    bases: set[int] = set()
-    access = Access.NONE
-    registers = 0
-    parts = re.split(r", (?![^\[{]*[\]}])", operands) if operands else []
-    memory = None if name == "table_branch" or not _MEMORY_CLASS.search(name) else _ADDRESS.search(operands)
-    if name in ("load_multiple", "store_multiple") or (name in ("float_load", "float_store") and "{" in operands):
-        access = Access.SCALAR
-        listed = _numbers(operands[operands.index("{") :])
-        base = _numbers(operands[: operands.index("{")]) or [13]
-        registers = len(listed) * (2 if re.search(r"{d\d", operands) else 1)
-        reads.update(base)
-        if "!" in operands or stem.startswith(("pop", "push", "vpop", "vpush")):
-            bases.update(base)
-        (writes if "load" in name else reads).update(listed)
-    elif memory:
-        is_vector = name.startswith("vector")
-        access = Access.GATHER if name == "vector_gather" else Access.VECTOR if is_vector else Access.SCALAR
-        data = _numbers(operands[: memory.start()])
-        address_registers = _numbers(memory[1])
-        offsets = {number for number in address_registers if number >= _VECTORS}
-        reads.update(number for number in address_registers if number < _VECTORS)
-        if memory[2] or memory[3]:
-            bases.update(address_registers[:1])
-        registers = len(data)
-        stores = name in _STORES or stem.startswith("vst")
-        if name == "store" and len(address_registers) > 1:
-            name = "store_indexed"
-        (reads if stores else writes).update(data)
-    elif name == "table_branch":
-        access = Access.SCALAR
-        reads.update(_numbers(operands))
-    elif name in ("loop_start", "loop_end"):
-        kind = Kind.LOOP_START if name == "loop_start" else Kind.LOOP_END
-        reads.update(_numbers(operands) if kind == Kind.LOOP_START else ())
-    elif name in ("branch", "call", "branch_register", "compare_branch"):
-        reads.update(_numbers(operands) if name in ("branch_register", "compare_branch") else ())
-    elif parts:
-        results = 1
-        if re.match(r"[us]m(ull|lal|laal|aal|lsld)", stem) or name == "long_shift" or re.match("vr?mlal", stem):
-            results = 2
-        if re.match(r"vaddlv", stem) or (
-            stem == "vmov" and re.match(r"(?:r\d+|ip|lr|sl|fp), (?:r\d+|ip|lr|sl|fp),", operands)
-        ):
-            results = 2
-        if _FLAGS_ONLY.match(stem) or stem.startswith("vctp"):
-            results = 0
-        listed = [_numbers(part) for part in parts]
-        for index, numbers in enumerate(listed):
-            (writes if index < results else reads).update(numbers)
-        accumulates = _ACCUMULATES.match(stem) or re.match("[us]mlal|umaal|smlsld", stem) or name == "long_shift"
-        # Two operands: "adds r0, #1", "vbic.i16 q0, #255", "vrshl.s32 q0, r1", but not "mov r0, r1".
-        in_place = name in ("add", "alu", "vector_round") and not stem.startswith(("neg", "rev"))
-        if accumulates or (len(parts) == 2 and (in_place or re.match("vbic|vorr|vshl", stem))):
-            reads.update(writes)
-        if stem.startswith("vidup") or stem.startswith(("vddup", "viwdup", "vdwdup")):
-            bases.update(number for number in reads if number < _VECTORS)
     bare = re.sub(_CONDITION + "$", "", stem) if is_conditional else stem
-    if bare.endswith("s") and name in ("move", "add", "alu", "multiply") or _FLAGS_ONLY.match(bare):
-        bases.add(VPR if name == "vector_compare" else FLAGS)
-    if name == "vector_control" and stem.startswith("vctp"):
-        writes.add(VPR)
-    if is_conditional or re.match("adc|sbc|rrx|c(sel|set|inc|inv|neg|sinc|sinv|sneg)|it", bare):
-        reads.add(FLAGS)
-    if name.startswith("vector") and re.match("vpst|vpsel|vpnot", stem):
-        reads.add(VPR)
-    writes.discard(_PC)
-    reads_pc = _PC in reads
-    reads.discard(_PC)
-    writes_pc = bool(parts) and name in ("load", "load_multiple") and re.search(r"\bpc\b", operands.split("[")[0])
-    if name == "branch":
-        kind = Kind.CONDITIONAL if is_conditional else Kind.BRANCH
-    elif name == "call":
-        kind = Kind.BRANCH
-        bases.add(14)
-    elif name == "compare_branch":
-        kind = Kind.CONDITIONAL
-    elif name == "branch_register":
-        kind = Kind.INDIRECT
-    elif writes_pc or name == "table_branch":
-        kind = Kind.LOAD_PC
-    elif reads_pc and bare == "mov" and parts[0] == "pc":
-        kind = Kind.INDIRECT
+    parts = _SEPARATOR.split(operands) if operands else []
+    memory = _ADDRESS.search(operands) if _MEMORY_CLASS.search(name) else None
+    if name in ("load_multiple", "store_multiple") or (name in ("float_load", "float_store") and "{" in operands):
+        found = _of_multiple(name, stem, operands)
+    elif memory:
+        found = _of_memory(name, stem, operands, memory)
+        if name == "store" and len(_numbers(memory[1])) > 1:
+            name = "store_indexed"
+    elif name in ("table_branch", "loop_start", "branch_register", "compare_branch"):
+        found = _Registers(reads=set(_numbers(operands)))
+    elif name in ("loop_end", "branch", "call"):
+        found = _Registers()
+    else:
+        found = _of_operation(name, stem, parts)
+    _add_flags(found, name, bare, is_conditional)
+    kind = _kind(name, is_conditional, _PC in found.writes)
+    found.writes.discard(_PC)
+    found.reads.discard(_PC)
     immediate = len(parts) > 1 and parts[-1].startswith("#")
-    is_light = size == 2 and (name in ("nop", "branch", "move") or (name == "add" and immediate))
     return Decoded(
         address,
         size,
         text,
         name,
         kind,
-        frozenset(reads),
-        frozenset(writes),
-        frozenset(offsets),
-        frozenset(bases),
-        access,
-        registers,
-        shifts=re.search(r", (?:lsl|lsr|asr|ror) #[1-9]|, rrx", operands) is not None and memory is None,
-        is_light=is_light,
+        frozenset(found.reads),
+        frozenset(found.writes),
+        frozenset(found.offsets),
+        frozenset(found.bases),
+        found.access,
+        found.registers,
+        shifts=memory is None and _SHIFTED.search(operands) is not None,
+        is_light=size == 2 and (name in ("nop", "branch", "move") or (name == "add" and immediate)),
     )
+
+
+def _of_multiple(name: str, stem: str, operands: str) -> _Registers:
+    """Returns the registers of a load or store with a list: "ldmia r0!, {r1, r2}"."""
+    begin = operands.index("{")
+    listed = set(_numbers(operands[begin:]))
+    base = set(_numbers(operands[:begin])) or {_NAMES["sp"]}
+    found = _Registers(reads=set(base), access=Access.SCALAR)
+    if "!" in operands or stem.startswith(("pop", "push", "vpop", "vpush")):
+        found.bases = base
+    (found.writes if "load" in name else found.reads).update(listed)
+    found.registers = len(_numbers(operands[begin:])) * (2 if operands[begin + 1] == "d" else 1)
+    return found
+
+
+def _of_memory(name: str, stem: str, operands: str, memory: re.Match[str]) -> _Registers:
+    """Returns the registers of a load or store: "ldr r0, [r1, r2]", "vldrb.u8 q0, [r1, q2]", "str r0, [r1], #4"."""
+    data = _numbers(operands[: memory.start()])
+    in_address = _numbers(memory[1])
+    access = Access.VECTOR if name.startswith("vector") else Access.SCALAR
+    found = _Registers(access=Access.GATHER if name == "vector_gather" else access, registers=len(data))
+    found.offsets = {number for number in in_address if number >= _VECTORS}
+    found.reads = {number for number in in_address if number < _VECTORS}
+    has_write_back = memory[2] or memory[3]
+    if has_write_back:
+        found.bases.update(in_address[:1])
+    (found.reads if name in _STORES or stem.startswith("vst") else found.writes).update(data)
+    return found
+
+
+def _of_operation(name: str, stem: str, parts: Sequence[str]) -> _Registers:
+    """Returns the registers of an instruction without memory: "adds r0, r1, #1", "vmla.s16 q0, q1, r2"."""
+    results = 1
+    if name == "long_shift" or _TWO_RESULTS.match(stem) or (stem == "vmov" and _TWO_SCALARS.match(", ".join(parts))):
+        results = 2
+    elif _FLAGS_ONLY.match(stem) or stem.startswith("vctp"):
+        results = 0
+    found = _Registers()
+    for index, part in enumerate(parts):
+        (found.writes if index < results else found.reads).update(_numbers(part))
+    # Two operands: "adds r0, #1", "vbic.i16 q0, #255", "vrshl.s32 q0, r1", but not "mov r0, r1".
+    in_place = name in ("add", "alu", "vector_round") and not stem.startswith(("neg", "rev"))
+    if (
+        name == "long_shift"
+        or _ACCUMULATES.match(stem)
+        or (len(parts) == 2 and (in_place or re.match("vbic|vorr|vshl", stem)))
+    ):
+        found.reads.update(found.writes)
+    if stem.startswith(("vidup", "vddup", "viwdup", "vdwdup")):
+        found.bases.update(number for number in found.reads if number < _VECTORS)
+    return found
+
+
+def _add_flags(found: _Registers, name: str, bare: str, is_conditional: bool) -> None:
+    """Adds the flags and the VPR."""
+    if (bare.endswith("s") and name in ("move", "add", "alu", "multiply")) or _FLAGS_ONLY.match(bare):
+        found.bases.add(VPR if name == "vector_compare" else FLAGS)
+    if bare.startswith("vctp"):
+        found.writes.add(VPR)
+    if is_conditional or _READS_FLAGS.match(bare):
+        found.reads.add(FLAGS)
+    if re.match("vpst|vpsel|vpnot", bare):
+        found.reads.add(VPR)
+    if name == "call":
+        found.bases.add(_NAMES["lr"])
+
+
+def _kind(name: str, is_conditional: bool, writes_pc: bool) -> Kind:
+    kinds = {
+        "call": Kind.BRANCH,
+        "compare_branch": Kind.CONDITIONAL,
+        "branch_register": Kind.INDIRECT,
+        "table_branch": Kind.LOAD_PC,
+        "loop_start": Kind.LOOP_START,
+        "loop_end": Kind.LOOP_END,
+        "branch": Kind.CONDITIONAL if is_conditional else Kind.BRANCH,
+    }
+    if writes_pc:
+        return Kind.LOAD_PC if _MEMORY_CLASS.search(name) else Kind.INDIRECT
+    return kinds.get(name, Kind.PLAIN)
