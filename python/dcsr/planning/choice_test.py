@@ -184,20 +184,18 @@ def int16_convolution(sparsity: float = 0.7) -> schema.ModelT:
     return builder.finish([x], [y])
 
 
-def test_int16_stays_dense_on_a_core_with_vectors_if_it_gets_slower():
+def test_int16_stays_dense_on_a_core_with_vectors():
     """They have no vector kernel for packed int16. `balanced` is the default."""
     for cpu in ("cortex-m55", "cortex-m85"):
         for options in ({}, {"objective": "balanced"}, {"objective": "speed"}):
-            (decision,) = compress(int16_convolution(), cpu=cpu, **options)
-            assert decision.packed is None
-            assert decision.note == f"faster dense on {cpu}"
+            for zeros in (0.9, 0.97):
+                (decision,) = compress(int16_convolution(zeros), cpu=cpu, **options)
+                assert decision.packed is None
+                assert decision.note == f"faster dense on {cpu}"
         (decision,) = compress(int16_convolution(), cpu=cpu, method="rice")
         assert decision.candidate.estimate.slowdown > 1.1
         (decision,) = compress(int16_convolution(), cpu=cpu, objective="size")
         assert decision.packed is not None
-        # With more zeros it is not slower.
-        (decision,) = compress(int16_convolution(0.95), cpu=cpu)
-        assert decision.candidate.estimate.slowdown < 1
     for cpu in set(cost.CPUS) - set(cost.CYCLE_CPUS):
         (decision,) = compress(int16_convolution(), cpu=cpu)
         assert decision.packed is not None
