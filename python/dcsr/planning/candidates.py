@@ -96,8 +96,8 @@ def candidates(
 def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:
     """Returns the time, relative to the dense product's, up to which an objective packs a layer.
 
-    No kernel for int16 activations uses vectors. On a core with vectors, kernels as good as CMSIS-NN's run the dense
-    layer several times faster, and the estimate's own dense product has no vectors either. Only `size` packs there.
+    No packed kernel for int16 activations uses vectors. On a core with vectors the dense kernels do, and are up to six
+    times as fast. Only `size` packs such a layer there.
     """
     if settings.objective != "size" and packed.int16_activations and cost.unit(settings.cpu) == cost.CYCLES:
         return 0
