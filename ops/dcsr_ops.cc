@@ -11,21 +11,26 @@ namespace {
 
 constexpr int32_t kActivations = 0;
 constexpr int32_t kPackedLayer = 1;
+constexpr int32_t kSharedRows = 2;  // optional
 constexpr int32_t kInputs = 2;
+constexpr int32_t kInputsWithSharedRows = 3;
 constexpr int32_t kOutputs = 1;
 
 constexpr char kInput[] = "input";
 constexpr char kPacked[] = "packed layer";
+constexpr char kShared[] = "shared rows";
 constexpr char kOutput[] = "output";
 constexpr char kMemory[] = "memory";
 
 constexpr char kWrongType[] = "its type is not that of the packed layer's activations";
 
+constexpr char kNoState[] = "there is none for the state";
+
 constexpr int32_t kNoScratch = -1;
 
 // State that Prepare passes to Invoke. Invoke parses the packed layer again. Parsing takes constant
 // time, and a stored DcsrLayer would be much larger than this state. The shape is stored because
-// Prepare has checked it.
+// Prepare has checked it. The bias, multipliers and shifts of a layer with shared rows follow it.
 struct State {
   int32_t scratch;
   int32_t batches;
@@ -33,6 +38,8 @@ struct State {
   int32_t width;
 };
 static_assert(sizeof(State) == kStateBytes);
+
+void* DerivedRows(void* state) { return static_cast<State*>(state) + 1; }
 
 // A node and the name of its op, for log messages.
 struct Node {
@@ -48,7 +55,15 @@ struct Node {
 struct Tensors {
   TensorInfo input;
   TensorInfo packed;
+  TensorInfo shared;
+  bool has_shared;
   TensorInfo output;
+};
+
+// A layer during Prepare.
+struct Layer {
+  DcsrLayer view;
+  void* state;  // kStateBytes and the derived rows; null if the layer has its own rows
 };
 
 // Returns the number of elements, or 0 if a dimension is not positive or the product exceeds int32.
@@ -74,33 +89,65 @@ bool CheckTensor(const Node& node, const char* name, const TensorInfo& tensor) {
   return true;
 }
 
+bool CheckConstant(const Node& node, const char* name, const TensorInfo& tensor) {
+  if (tensor.type != TensorType::kInt8) return node.Fail(name, "is not int8");
+  if (!CheckTensor(node, name, tensor)) return false;
+  return tensor.constant_data != nullptr || node.Fail(name, "is not constant");
+}
+
 bool GetTensors(const Node& node, Tensors* tensors) {
   Port* port = node.port;
-  if (port->InputCount() != kInputs) {
-    return node.Fail("inputs", "are not two: activations and packed layer");
+  const int32_t inputs = port->InputCount();
+  if (inputs != kInputs && inputs != kInputsWithSharedRows) {
+    return node.Fail("inputs", "are not two or three: activations, packed layer, shared rows");
   }
   if (port->OutputCount() != kOutputs) return node.Fail("outputs", "are not one");
   if (!port->GetInput(kActivations, &tensors->input))
     return node.Fail(kInput, "is missing or unreadable");
   if (!port->GetInput(kPackedLayer, &tensors->packed))
     return node.Fail(kPacked, "is missing or unreadable");
+  tensors->has_shared = inputs == kInputsWithSharedRows;
+  if (tensors->has_shared && !port->GetInput(kSharedRows, &tensors->shared)) {
+    return node.Fail(kShared, "is missing or unreadable");
+  }
   if (!port->GetOutput(0, &tensors->output)) return node.Fail(kOutput, "is missing or unreadable");
 
   if (!CheckTensor(node, kInput, tensors->input)) return false;
-  if (tensors->packed.type != TensorType::kInt8) return node.Fail(kPacked, "is not int8");
-  if (!CheckTensor(node, kPacked, tensors->packed)) return false;
+  if (!CheckConstant(node, kPacked, tensors->packed)) return false;
+  if (tensors->has_shared && !CheckConstant(node, kShared, tensors->shared)) return false;
   if (!CheckTensor(node, kOutput, tensors->output)) return false;
   // Inference would overwrite the model.
   if (tensors->output.constant_data != nullptr) return node.Fail(kOutput, "is constant");
   return true;
 }
 
-bool GetLayer(const Node& node, DcsrOp op, const Tensors& tensors, DcsrLayer* layer) {
+// Allocates the state, because the rows that validation derives follow it.
+bool GetLayerWithSharedRows(const Node& node, const Tensors& tensors, Layer* layer) {
   const TensorInfo& packed = tensors.packed;
-  if (packed.constant_data == nullptr) return node.Fail(kPacked, "is not constant");
-  DcsrStatus status = dcsr_layer_parse(packed.constant_data, packed.bytes, layer);
-  if (status == kDcsrOk) status = dcsr_layer_validate(layer);
+  const TensorInfo& shared = tensors.shared;
+  DcsrSharedRows rows;
+  DcsrStatus status =
+      dcsr_shared_layer_parse(packed.constant_data, packed.bytes, shared.constant_data,
+                              shared.bytes, &layer->view, &rows);
   if (status != kDcsrOk) return node.Fail(kPacked, dcsr_status_string(status));
+  layer->state = node.port->AllocateState(sizeof(State) + dcsr_derived_rows_bytes(&layer->view));
+  if (layer->state == nullptr) return node.Fail(kMemory, kNoState);
+  status = dcsr_shared_layer_validate(&layer->view, &rows, DerivedRows(layer->state));
+  return status == kDcsrOk || node.Fail(kPacked, dcsr_status_string(status));
+}
+
+bool GetOwnLayer(const Node& node, const TensorInfo& packed, Layer* layer) {
+  layer->state = nullptr;
+  DcsrStatus status = dcsr_layer_parse(packed.constant_data, packed.bytes, &layer->view);
+  if (status == kDcsrOk) status = dcsr_layer_validate(&layer->view);
+  return status == kDcsrOk || node.Fail(kPacked, dcsr_status_string(status));
+}
+
+bool GetLayer(const Node& node, DcsrOp op, const Tensors& tensors, Layer* prepared) {
+  const bool is_valid = tensors.has_shared ? GetLayerWithSharedRows(node, tensors, prepared)
+                                           : GetOwnLayer(node, tensors.packed, prepared);
+  if (!is_valid) return false;
+  const DcsrLayer* layer = &prepared->view;
   if (layer->op != op) return node.Fail(kPacked, "belongs to another op");
   const TensorType type = layer->int16_activations ? TensorType::kInt16 : TensorType::kInt8;
   if (tensors.input.type != type) return node.Fail(kInput, kWrongType);
@@ -165,15 +212,16 @@ DcsrPlan PlanLayer(const DcsrKernels* kernels, const DcsrLayer& layer, const Dcs
   return plan;
 }
 
-bool KeepState(const Node& node, State state, const DcsrPlan& plan) {
+bool KeepState(const Node& node, const Layer& layer, State state, const DcsrPlan& plan) {
   if (plan.kernel == nullptr) return node.Fail(kPacked, "needs a kernel that this build lacks");
   const size_t scratch_bytes = plan.scratch_bytes;
   state.scratch = kNoScratch;
   if (scratch_bytes > 0 && !node.port->RequestScratch(scratch_bytes, &state.scratch)) {
     return node.Fail(kMemory, "there is none for the scratch buffer");
   }
-  void* memory = node.port->AllocateState(sizeof(State));
-  if (memory == nullptr) return node.Fail(kMemory, "there is none for the state");
+  void* memory = layer.state;
+  if (memory == nullptr) memory = node.port->AllocateState(sizeof(State));
+  if (memory == nullptr) return node.Fail(kMemory, kNoState);
   *static_cast<State*>(memory) = state;
   return true;
 }
@@ -198,8 +246,17 @@ bool GetCall(const Node& node, Call* call) {
 
   const void* packed = port->InputData(kPackedLayer);
   if (packed == nullptr) return node.Fail(kPacked, "has no data");
-  // Prepare has checked that the packed layer fits its tensor.
-  const DcsrStatus status = dcsr_layer_parse(packed, SIZE_MAX, &call->layer);
+  // Prepare has checked that the packed layer fits its tensors.
+  DcsrStatus status;
+  if (port->InputCount() == kInputsWithSharedRows) {
+    const void* shared = port->InputData(kSharedRows);
+    if (shared == nullptr) return node.Fail(kShared, "has no data");
+    DcsrSharedRows rows;
+    status = dcsr_shared_layer_parse(packed, SIZE_MAX, shared, SIZE_MAX, &call->layer, &rows);
+    if (status == kDcsrOk) dcsr_use_derived_rows(&call->layer, DerivedRows(port->State()));
+  } else {
+    status = dcsr_layer_parse(packed, SIZE_MAX, &call->layer);
+  }
   if (status != kDcsrOk) return node.Fail(kPacked, dcsr_status_string(status));
 
   call->scratch = nullptr;
@@ -215,13 +272,14 @@ bool GetCall(const Node& node, Call* call) {
 bool PrepareConv2d(Port* port) {
   const Node node = {port, kConv2dName};
   Tensors tensors;
-  DcsrLayer layer;
+  Layer layer;
   DcsrConvShape shape;
   if (!GetTensors(node, &tensors)) return false;
   if (!GetLayer(node, kDcsrOpConv2d, tensors, &layer)) return false;
-  if (!CheckConv2dShape(node, tensors, layer, &shape)) return false;
-  return KeepState(node, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
-                   PlanLayer(dcsr_conv2d_kernels(), layer, shape));
+  if (!CheckConv2dShape(node, tensors, layer.view, &shape)) return false;
+  return KeepState(node, layer,
+                   {kNoScratch, shape.batches, shape.input_height, shape.input_width},
+                   PlanLayer(dcsr_conv2d_kernels(), layer.view, shape));
 }
 
 bool InvokeConv2d(Port* port) {
@@ -239,14 +297,14 @@ bool InvokeConv2d(Port* port) {
 bool PrepareFullyConnected(Port* port) {
   const Node node = {port, kFullyConnectedName};
   Tensors tensors;
-  DcsrLayer layer;
+  Layer layer;
   int32_t batches;
   if (!GetTensors(node, &tensors)) return false;
   if (!GetLayer(node, kDcsrOpFullyConnected, tensors, &layer)) return false;
-  if (!CheckFullyConnectedShape(node, tensors, layer, &batches)) return false;
+  if (!CheckFullyConnectedShape(node, tensors, layer.view, &batches)) return false;
   return KeepState(
-      node, {kNoScratch, batches, 1, 1},
-      PlanLayer(dcsr_fully_connected_kernels(), layer, dcsr_fully_connected_shape(batches)));
+      node, layer, {kNoScratch, batches, 1, 1},
+      PlanLayer(dcsr_fully_connected_kernels(), layer.view, dcsr_fully_connected_shape(batches)));
 }
 
 bool InvokeFullyConnected(Port* port) {

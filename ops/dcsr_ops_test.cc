@@ -233,11 +233,10 @@ struct Refusal {
 };
 
 constexpr Refusal kRefusals[] = {
-    {&kConv, "inputs: are not two: activations and packed layer",
+    {&kConv, "inputs: are not two or three: activations, packed layer, shared rows",
      [](Fixture* f) { f->input_count = 1; }},
-    {&kConv, "inputs: are not two: activations and packed layer",
-     [](Fixture* f) { f->input_count = 3; }},
-    {&kFullyConnected, "inputs: are not two: activations and packed layer",
+    {&kConv, "packed layer: is of an unknown version", [](Fixture* f) { f->input_count = 3; }},
+    {&kFullyConnected, "inputs: are not two or three: activations, packed layer, shared rows",
      [](Fixture* f) { f->input_count = 0; }},
     {&kConv, "outputs: are not one", [](Fixture* f) { f->output_count = 0; }},
     {&kFullyConnected, "outputs: are not one", [](Fixture* f) { f->output_count = 2; }},

@@ -347,7 +347,7 @@ def outputs(*indices):
     ("spoil", "reason"),
     [
         (inputs(0), "inputs"),
-        (inputs(0, 1, 1), "inputs"),
+        (inputs(0, 1, 1), "packed layer: is of an unknown version"),
         (inputs(), "inputs"),
         (outputs(), "outputs"),
         (outputs(2, 2), "outputs"),

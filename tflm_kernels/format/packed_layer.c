@@ -13,6 +13,7 @@
 #include "tflm_kernels/format/bit_reader.h"
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/format/streams.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "packed layers are little-endian, and this target is not"
@@ -23,9 +24,8 @@ enum {
   kFlagInt16 = 2,
   kFlagSamePadding = 4,
   kFlags = kFlagPerRow | kFlagInt16 | kFlagSamePadding,
-  kMinShift = -31,
-  kMaxShift = 30,
-  kMaxInt16Shift = 7,
+  kFlagBias = 8,  // shared rows only
+  kRatioBytes = 8,
   kMaxBase = 1 << 24,
 };
 
@@ -149,8 +149,23 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-static bool unused_is_zero(const Header* h) {
-  return (h->flags & ~kFlags) == 0 && h->reserved == 0;
+static bool unused_is_zero(const Header* h, uint32_t flags) {
+  return (h->flags & ~flags) == 0 && h->reserved == 0;
+}
+
+// Reads and checks the header. `flags` are those that `version` defines.
+static DcsrStatus read_header(const void* data, size_t size, uint8_t version, uint32_t flags,
+                              Header* h) {
+  if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
+  if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
+  memcpy(h, data, sizeof(*h));
+  if (memcmp(h->magic, "dCSR", sizeof(h->magic)) != 0) return kDcsrErrorMagic;
+  if (h->version != version) return kDcsrErrorVersion;
+  if (!geometry_is_valid(h) || !quantization_is_valid(h) || !encoding_is_valid(h) ||
+      !value_coding_is_valid(h) || !unused_is_zero(h, flags)) {
+    return kDcsrErrorHeader;
+  }
+  return kDcsrOk;
 }
 
 // Returns the offset of a section of `bytes` bytes and moves *end past it.
@@ -160,17 +175,75 @@ static uint64_t append_section(uint64_t* end, uint64_t bytes) {
   return offset;
 }
 
+static uint32_t value_bytes(const Header* h) {
+  return h->value_coding == kDcsrValuesPlain ? h->elements : h->value_bytes;
+}
+
+// The offsets of the sections from row_length on.
+typedef struct {
+  uint64_t row_length;
+  uint64_t index;
+  uint64_t delta;
+  uint64_t plane;
+  uint64_t values;
+} Streams;
+
+static Streams append_streams(uint64_t* end, const Header* h) {
+  const uint64_t rows = h->rows;
+  Streams streams;
+  streams.row_length =
+      append_section(end, rows * h->row_length_bytes + bits_to_bytes(rows * h->row_length_bits));
+  streams.index = append_section(end, h->index_bytes);
+  streams.delta = append_section(end, h->delta_bytes);
+  streams.plane = append_section(end, h->plane_bytes);
+  streams.values = append_section(end, value_bytes(h));
+  return streams;
+}
+
+// Sets all fields but bias, multiplier and shift. The streams are within the blob at `base`.
+static void set_layer(const Header* h, const uint8_t* base, const Streams* streams,
+                      DcsrLayer* layer) {
+  layer->op = (DcsrOp)h->op;
+  layer->encoding = (DcsrEncoding)h->encoding;
+  layer->value_coding = (DcsrValueCoding)h->value_coding;
+  layer->rows = h->rows;
+  layer->cols = h->cols;
+  layer->elements = h->elements;
+  layer->input_zero_point = h->input_zero_point;
+  layer->output_zero_point = h->output_zero_point;
+  layer->activation_min = h->activation_min;
+  layer->activation_max = h->activation_max;
+  layer->stride_h = h->stride_h;
+  layer->stride_w = h->stride_w;
+  const bool is_1x1 = has_1x1_filter(h);
+  layer->filter_h = is_1x1 ? 1 : h->filter_h;
+  layer->filter_w = is_1x1 ? 1 : h->filter_w;
+  layer->dilation_h = is_1x1 ? 1 : h->dilation_h;
+  layer->dilation_w = is_1x1 ? 1 : h->dilation_w;
+  layer->same_padding = (h->flags & kFlagSamePadding) != 0;
+  layer->int16_activations = is_int16(h);
+  layer->channels = h->cols / (layer->filter_h * layer->filter_w);
+  layer->requantize_stride = (h->flags & kFlagPerRow) != 0 ? 1 : 0;
+  layer->row_length_bytes = h->row_length_bytes;
+  layer->row_length_bits = h->row_length_bits;
+  layer->index_parameter = h->index_parameter;
+  layer->raw_bits = h->raw_bits;
+  layer->index_bytes = h->index_bytes;
+  layer->delta_bytes = h->delta_bytes;
+  layer->plane_bytes = h->plane_bytes;
+  layer->value_bytes = value_bytes(h);
+  layer->scratch_budget = h->scratch_budget;
+  layer->row_length = base + streams->row_length;
+  layer->index = base + streams->index;
+  layer->delta = base + streams->delta;
+  layer->plane = base + streams->plane;
+  layer->values = (const int8_t*)(base + streams->values);
+}
+
 DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
-  if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
-  if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   Header h;
-  memcpy(&h, data, sizeof(h));
-  if (memcmp(h.magic, "dCSR", sizeof(h.magic)) != 0) return kDcsrErrorMagic;
-  if (h.version != kDcsrFormatVersion) return kDcsrErrorVersion;
-  if (!geometry_is_valid(&h) || !quantization_is_valid(&h) || !encoding_is_valid(&h) ||
-      !value_coding_is_valid(&h) || !unused_is_zero(&h)) {
-    return kDcsrErrorHeader;
-  }
+  const DcsrStatus status = read_header(data, size, kDcsrFormatVersion, kFlags, &h);
+  if (status != kDcsrOk) return status;
 
   const bool per_row = (h.flags & kFlagPerRow) != 0;
   const uint64_t rows = h.rows;
@@ -178,64 +251,56 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   const uint64_t bias = append_section(&end, rows * (is_int16(&h) ? 8 : 4));
   const uint64_t multiplier = append_section(&end, per_row ? rows * 4 : 4);
   const uint64_t shift = append_section(&end, per_row ? rows : 1);
-  const uint64_t row_length =
-      append_section(&end, rows * h.row_length_bytes + bits_to_bytes(rows * h.row_length_bits));
-  const uint64_t index = append_section(&end, h.index_bytes);
-  const uint64_t delta = append_section(&end, h.delta_bytes);
-  const uint64_t plane = append_section(&end, h.plane_bytes);
-  const uint32_t value_bytes = h.value_coding == kDcsrValuesPlain ? h.elements : h.value_bytes;
-  const uint64_t values = append_section(&end, value_bytes);
+  const Streams streams = append_streams(&end, &h);
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
   // From here on all offsets are below `size` and fit a size_t.
   const uint8_t* base = (const uint8_t*)data;
-  layer->op = (DcsrOp)h.op;
-  layer->encoding = (DcsrEncoding)h.encoding;
-  layer->value_coding = (DcsrValueCoding)h.value_coding;
-  layer->rows = h.rows;
-  layer->cols = h.cols;
-  layer->elements = h.elements;
-  layer->input_zero_point = h.input_zero_point;
-  layer->output_zero_point = h.output_zero_point;
-  layer->activation_min = h.activation_min;
-  layer->activation_max = h.activation_max;
-  layer->stride_h = h.stride_h;
-  layer->stride_w = h.stride_w;
-  const bool is_1x1 = has_1x1_filter(&h);
-  layer->filter_h = is_1x1 ? 1 : h.filter_h;
-  layer->filter_w = is_1x1 ? 1 : h.filter_w;
-  layer->dilation_h = is_1x1 ? 1 : h.dilation_h;
-  layer->dilation_w = is_1x1 ? 1 : h.dilation_w;
-  layer->same_padding = (h.flags & kFlagSamePadding) != 0;
-  layer->int16_activations = is_int16(&h);
-  layer->channels = h.cols / (layer->filter_h * layer->filter_w);
-  layer->requantize_stride = per_row ? 1 : 0;
-  layer->row_length_bytes = h.row_length_bytes;
-  layer->row_length_bits = h.row_length_bits;
-  layer->index_parameter = h.index_parameter;
-  layer->raw_bits = h.raw_bits;
-  layer->index_bytes = h.index_bytes;
-  layer->delta_bytes = h.delta_bytes;
-  layer->plane_bytes = h.plane_bytes;
-  layer->value_bytes = value_bytes;
-  layer->scratch_budget = h.scratch_budget;
+  set_layer(&h, base, &streams, layer);
   layer->bias = (const int32_t*)(const void*)(base + bias);
   layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
   layer->shift = (const int8_t*)(base + shift);
-  layer->row_length = base + row_length;
-  layer->index = base + index;
-  layer->delta = base + delta;
-  layer->plane = base + plane;
-  layer->values = (const int8_t*)(base + values);
   return kDcsrOk;
+}
+
+DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
+                                   size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows) {
+  Header h;
+  const DcsrStatus status =
+      read_header(data, size, kDcsrFormatVersionSharedRows, kFlags | kFlagBias, &h);
+  if (status != kDcsrOk) return status;
+  if ((uintptr_t)shared % 4 != 0) return kDcsrErrorAlignment;
+
+  const uint64_t count = h.rows;
+  const bool has_bias = (h.flags & kFlagBias) != 0;
+  uint64_t end = kDcsrHeaderBytes;
+  const uint64_t ratio = append_section(&end, kRatioBytes);
+  const uint64_t bias = append_section(&end, has_bias ? count * (is_int16(&h) ? 8 : 4) : 0);
+  if (end != h.total_bytes) return kDcsrErrorSections;
+  if (end > size) return kDcsrErrorTruncated;
+
+  uint64_t shared_end = 0;
+  const uint64_t scale = append_section(&shared_end, (h.flags & kFlagPerRow) != 0 ? count * 4 : 4);
+  const Streams streams = append_streams(&shared_end, &h);
+  if (shared_end > shared_size) return kDcsrErrorTruncated;
+
+  const uint8_t* base = (const uint8_t*)data;
+  set_layer(&h, (const uint8_t*)shared, &streams, layer);
+  rows->weight_scale = (const uint32_t*)(const void*)((const uint8_t*)shared + scale);
+  rows->ratio_low = dcsr_load_u32(base + ratio);
+  rows->ratio_high = dcsr_load_u16(base + ratio + 4);
+  rows->ratio_exponent = (int16_t)dcsr_load_u16(base + ratio + 6);
+  rows->bias = has_bias ? base + bias : NULL;
+  // A mantissa of fewer than 48 bits could give a multiplier below 2^30.
+  return rows->ratio_high >> 15 != 0 ? kDcsrOk : kDcsrErrorHeader;
 }
 
 static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
-  const int32_t max_shift = layer->int16_activations ? kMaxInt16Shift : kMaxShift;
+  const int32_t max_shift = layer->int16_activations ? kDcsrMaxInt16Shift : kDcsrMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    if (layer->multiplier[i] < 0 || layer->shift[i] < kMinShift || layer->shift[i] > max_shift) {
+    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift || layer->shift[i] > max_shift) {
       return kDcsrErrorRequantize;
     }
   }
@@ -344,15 +409,19 @@ static DcsrStatus validate_elements(const DcsrLayer* layer) {
   return all_values_were_read ? kDcsrOk : kDcsrErrorValues;
 }
 
-DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
-  DcsrStatus status = validate_requantize(layer);
-  if (status == kDcsrOk) status = validate_code(layer);
+DcsrStatus dcsr_streams_validate(const DcsrLayer* layer) {
+  DcsrStatus status = validate_code(layer);
   const bool has_no_streams =
       layer->encoding == kDcsrEncodingDense && layer->value_coding == kDcsrValuesPlain;
   if (status != kDcsrOk || has_no_streams) return status;
   status = validate_row_lengths(layer);
   if (status != kDcsrOk) return status;
   return validate_elements(layer);
+}
+
+DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
+  const DcsrStatus status = validate_requantize(layer);
+  return status == kDcsrOk ? dcsr_streams_validate(layer) : status;
 }
 
 const char* dcsr_status_string(DcsrStatus status) {
