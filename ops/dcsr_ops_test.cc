@@ -97,6 +97,38 @@ struct Fixture {
   }
 };
 
+// A valid node with shared rows. The weight scale of row r is 2^-(5 + r % 4), input and output have
+// the same scale.
+struct SharedFixture : Fixture {
+  SharedBlobs blobs;
+
+  SharedFixture(const DcsrCase& layer_case, DcsrEncoding encoding)
+      : Fixture(layer_case, encoding) {
+    constexpr uint32_t kRows = 16;
+    uint32_t weight_scale[kRows];
+    if (data.layer.rows > kRows) abort();
+    for (uint32_t r = 0; r < data.layer.rows; ++r) {
+      const uint32_t exponent = 5 + r % 4;
+      weight_scale[r] = (127 - exponent) << 23;
+      data.multiplier[r] = 1 << 30;
+      data.shift[r] = static_cast<int8_t>(1 - static_cast<int>(exponent));
+    }
+    dense_oracle(&data, expected);
+    PackOptions options = {};
+    options.encoding = encoding;
+    const SharedScales scales = {weight_scale, uint64_t{1} << 47, 1, true};
+    blobs = pack_shared_layer(&data.layer, &options, &scales);
+    inputs[1] = ConstantTensor(blobs.own.data, blobs.own.size);
+    inputs[2] = ConstantTensor(blobs.shared.data, blobs.shared.size);
+    input_count = 3;
+  }
+
+  SharedFixture(const SharedFixture&) = delete;
+  SharedFixture& operator=(const SharedFixture&) = delete;
+
+  ~SharedFixture() { free_shared_blobs(&blobs); }
+};
+
 constexpr DcsrCase kConv = {
     "conv", kDcsrOpConv2d, 6,           15,  2, 7,    13,  1,    2, kPatternRandom,
     400,    kValuesRandom, kBiasRandom, -20, 8, -128, 127, true, 0, 0};
@@ -476,6 +508,81 @@ void test_invoke_with_a_damaged_packed_layer_fails() {
   }
 }
 
+void test_layers_with_shared_rows_equal_dense_loop() {
+  for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
+    for (int encoding = 0; encoding < kEncodingCount; ++encoding) {
+      SharedFixture fixture(*layer_case, static_cast<DcsrEncoding>(encoding));
+      TestRunner runner = fixture.MakeRunner();
+      const DcsrOp op = layer_case->op;
+      memset(fixture.output, 0x55, fixture.data.output_size);
+      CHECK(Prepare(op, &runner), "%s", runner.log());
+      CHECK(runner.state_bytes() == kStateBytes + 9 * fixture.data.layer.rows, "%lu bytes",
+            static_cast<unsigned long>(runner.state_bytes()));
+      for (int i = 0; i < 2; ++i) {
+        CHECK(Invoke(op, &runner), "%s", runner.log());
+        check_equal(layer_case->name, fixture.expected, fixture.output, fixture.data.output_size);
+      }
+    }
+  }
+}
+
+constexpr struct {
+  const char* message;
+  void (*spoil)(SharedFixture*);
+} kSharedRefusals[] = {
+    {"packed layer: is of an unknown version", [](SharedFixture* f) { f->input_count = 2; }},
+    {"inputs: are not two or three: activations, packed layer, shared rows",
+     [](SharedFixture* f) { f->input_count = 4; }},
+    {"shared rows: is missing or unreadable",
+     [](SharedFixture* f) { f->inputs[2].is_missing = true; }},
+    {"shared rows: is not int8",
+     [](SharedFixture* f) { f->inputs[2].info.type = TensorType::kInt16; }},
+    {"shared rows: has an impossible shape", [](SharedFixture* f) { ++f->inputs[2].info.bytes; }},
+    {"shared rows: is not constant",
+     [](SharedFixture* f) { f->inputs[2].info.constant_data = nullptr; }},
+    {"packed layer: is truncated",
+     [](SharedFixture* f) {
+       f->inputs[2] = ConstantTensor(f->blobs.shared.data, f->blobs.shared.size - 4);
+     }},
+    {"packed layer: is not aligned to 4 bytes",
+     [](SharedFixture* f) {
+       f->inputs[2] = ConstantTensor(f->blobs.shared.data + 1, f->blobs.shared.size - 1);
+     }},
+    {"packed layer: a multiplier or shift is out of range",
+     [](SharedFixture* f) { f->blobs.shared.data[3] |= 0x80; }},
+    {"packed layer: its row lengths do not add up",
+     [](SharedFixture* f) { f->blobs.shared.data[f->blobs.shared.offset[kSectionRowLength]] = 99; }},
+    {"input: its zero point is not that of the packed layer",
+     [](SharedFixture* f) { ++f->inputs[0].info.zero_point; }},
+    {"memory: there is none for the state", [](SharedFixture* f) { f->arena_bytes = 60; }},
+};
+
+void test_each_refusal_of_shared_rows_has_its_message() {
+  for (const auto& refusal : kSharedRefusals) {
+    SharedFixture fixture(kConv, kDcsrEncodingDcsr);
+    refusal.spoil(&fixture);
+    check_refused(fixture, kConv, refusal.message);
+  }
+}
+
+void test_invoke_without_shared_rows_or_with_a_damaged_layer_fails() {
+  SharedFixture fixture(kConv, kDcsrEncodingDcsr);
+  {
+    TestRunner runner = fixture.MakeRunner();
+    CHECK(PrepareConv2d(&runner), "%s", runner.log());
+    fixture.inputs[2].data = nullptr;
+    CHECK(!InvokeConv2d(&runner), "no shared rows");
+    CHECK(strcmp(runner.log(), "DCSR_CONV_2D: shared rows: has no data") == 0, "%s", runner.log());
+    fixture.inputs[2].data = fixture.blobs.shared.data;
+  }
+  TestRunner runner = fixture.MakeRunner();
+  CHECK(PrepareConv2d(&runner), "%s", runner.log());
+  fixture.blobs.own.data[4] = kDcsrFormatVersion;
+  CHECK(!InvokeConv2d(&runner), "version 1");
+  CHECK(strcmp(runner.log(), "DCSR_CONV_2D: packed layer: is of an unknown version") == 0, "%s",
+        runner.log());
+}
+
 }  // namespace
 }  // namespace dcsr
 
@@ -490,5 +597,8 @@ int main() {
   RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);
   RUN_TEST(test_invoke_without_prepare_or_data_fails);
   RUN_TEST(test_invoke_with_a_damaged_packed_layer_fails);
+  RUN_TEST(test_layers_with_shared_rows_equal_dense_loop);
+  RUN_TEST(test_each_refusal_of_shared_rows_has_its_message);
+  RUN_TEST(test_invoke_without_shared_rows_or_with_a_damaged_layer_fails);
   return check_exit_status();
 }

@@ -271,8 +271,9 @@ def derived_weight_scale(
 ) -> NDArray[Any]:
     """Derives the weight scales from a layer's multipliers, float32 [multipliers].
 
-    Shared rows hold the scales themselves. Multipliers have 31 significant bits and float32 has 24, so most scales follow exactly from them. Two cases can give a
-    different scale: a multiplier of 0, and a product of scales that TFLM rounds to float first (layer_multipliers).
+    Shared rows hold the scales themselves. Multipliers have 31 significant bits and float32 has 24, so most scales
+    follow exactly from them. Two cases can give a different scale: a multiplier of 0, and a product of scales that TFLM
+    rounds to float first (layer_multipliers).
     """
     if packed.shared is not None:
         return packed.shared.weight_scale

@@ -57,7 +57,7 @@ class Row:
         for a layer whose weights no other layer has. Sums count the weights once.
       stored_with: (subgraph, operator) of the first layer whose packed layer is the same and is stored once; None for
         that layer itself, and for all others. Sums count the packed layer once.
-      shared_bytes: bytes of the shared rows, which are in layer_bytes; 0 if the layer has its own rows or is not packed.
+      shared_bytes: bytes of the shared rows, a part of layer_bytes; 0 if the layer has its own rows or is not packed.
       shares_rows_with: (subgraph, operator) of the first layer with the same shared rows, which are stored once; None
         for that layer itself, and for all others. Sums count the shared rows once.
       caveat: how the dense layer differs in older versions of TFLM; empty if it does not, or if it is not packed.

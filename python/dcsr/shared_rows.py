@@ -39,7 +39,9 @@ def multipliers(
     """Derives multipliers and shifts with the integer arithmetic of tflm_kernels/format/shared_rows.c.
 
     Args:
-      weight_scale, ratio, exponent: see SharedRows.
+      weight_scale: see SharedRows.
+      ratio: see SharedRows.
+      exponent: see SharedRows.
       max_shift: largest shift.
 
     Returns:
@@ -79,8 +81,9 @@ def find_ratio(
     """Finds the ratio from which `multipliers` derives the wanted multipliers and shifts, bit for bit.
 
     Args:
-      input_scale, output_scale: positive float32.
+      input_scale: scale of the input, positive.
       weight_scale: float32 [rows] or [1].
+      output_scale: scale of the output, positive.
       wanted: (multipliers, shifts), of the shape of weight_scale.
       max_shift: see multipliers().
 
