@@ -16,6 +16,15 @@ constexpr int32_t kInputs = 2;
 constexpr int32_t kInputsWithSharedRows = 3;
 constexpr int32_t kOutputs = 1;
 
+// Without shared rows a firmware is smaller: docs/embedding.md#shared-rows.
+#ifdef DCSR_NO_SHARED_ROWS
+constexpr bool kReadsSharedRows = false;
+constexpr char kWrongInputs[] = "are not two: activations and packed layer (no shared rows)";
+#else
+constexpr bool kReadsSharedRows = true;
+constexpr char kWrongInputs[] = "are not two or three: activations, packed layer, shared rows";
+#endif
+
 constexpr char kInput[] = "input";
 constexpr char kPacked[] = "packed layer";
 constexpr char kShared[] = "shared rows";
@@ -98,23 +107,23 @@ bool CheckConstant(const Node& node, const char* name, const TensorInfo& tensor)
 bool GetTensors(const Node& node, Tensors* tensors) {
   Port* port = node.port;
   const int32_t inputs = port->InputCount();
-  if (inputs != kInputs && inputs != kInputsWithSharedRows) {
-    return node.Fail("inputs", "are not two or three: activations, packed layer, shared rows");
-  }
+  tensors->has_shared = kReadsSharedRows && inputs == kInputsWithSharedRows;
+  if (inputs != kInputs && !tensors->has_shared) return node.Fail("inputs", kWrongInputs);
   if (port->OutputCount() != kOutputs) return node.Fail("outputs", "are not one");
   if (!port->GetInput(kActivations, &tensors->input))
     return node.Fail(kInput, "is missing or unreadable");
   if (!port->GetInput(kPackedLayer, &tensors->packed))
     return node.Fail(kPacked, "is missing or unreadable");
-  tensors->has_shared = inputs == kInputsWithSharedRows;
-  if (tensors->has_shared && !port->GetInput(kSharedRows, &tensors->shared)) {
+  if (kReadsSharedRows && tensors->has_shared && !port->GetInput(kSharedRows, &tensors->shared)) {
     return node.Fail(kShared, "is missing or unreadable");
   }
   if (!port->GetOutput(0, &tensors->output)) return node.Fail(kOutput, "is missing or unreadable");
 
   if (!CheckTensor(node, kInput, tensors->input)) return false;
   if (!CheckConstant(node, kPacked, tensors->packed)) return false;
-  if (tensors->has_shared && !CheckConstant(node, kShared, tensors->shared)) return false;
+  if (kReadsSharedRows && tensors->has_shared && !CheckConstant(node, kShared, tensors->shared)) {
+    return false;
+  }
   if (!CheckTensor(node, kOutput, tensors->output)) return false;
   // Inference would overwrite the model.
   if (tensors->output.constant_data != nullptr) return node.Fail(kOutput, "is constant");
@@ -126,9 +135,8 @@ bool GetLayerWithSharedRows(const Node& node, const Tensors& tensors, Layer* lay
   const TensorInfo& packed = tensors.packed;
   const TensorInfo& shared = tensors.shared;
   DcsrSharedRows rows;
-  DcsrStatus status =
-      dcsr_shared_layer_parse(packed.constant_data, packed.bytes, shared.constant_data,
-                              shared.bytes, &layer->view, &rows);
+  DcsrStatus status = dcsr_shared_layer_parse(
+      packed.constant_data, packed.bytes, shared.constant_data, shared.bytes, &layer->view, &rows);
   if (status != kDcsrOk) return node.Fail(kPacked, dcsr_status_string(status));
   layer->state = node.port->AllocateState(sizeof(State) + dcsr_derived_rows_bytes(&layer->view));
   if (layer->state == nullptr) return node.Fail(kMemory, kNoState);
@@ -144,8 +152,9 @@ bool GetOwnLayer(const Node& node, const TensorInfo& packed, Layer* layer) {
 }
 
 bool GetLayer(const Node& node, DcsrOp op, const Tensors& tensors, Layer* prepared) {
-  const bool is_valid = tensors.has_shared ? GetLayerWithSharedRows(node, tensors, prepared)
-                                           : GetOwnLayer(node, tensors.packed, prepared);
+  const bool is_valid = kReadsSharedRows && tensors.has_shared
+                            ? GetLayerWithSharedRows(node, tensors, prepared)
+                            : GetOwnLayer(node, tensors.packed, prepared);
   if (!is_valid) return false;
   const DcsrLayer* layer = &prepared->view;
   if (layer->op != op) return node.Fail(kPacked, "belongs to another op");
@@ -248,7 +257,7 @@ bool GetCall(const Node& node, Call* call) {
   if (packed == nullptr) return node.Fail(kPacked, "has no data");
   // Prepare has checked that the packed layer fits its tensors.
   DcsrStatus status;
-  if (port->InputCount() == kInputsWithSharedRows) {
+  if (kReadsSharedRows && port->InputCount() == kInputsWithSharedRows) {
     const void* shared = port->InputData(kSharedRows);
     if (shared == nullptr) return node.Fail(kShared, "has no data");
     DcsrSharedRows rows;
@@ -277,8 +286,7 @@ bool PrepareConv2d(Port* port) {
   if (!GetTensors(node, &tensors)) return false;
   if (!GetLayer(node, kDcsrOpConv2d, tensors, &layer)) return false;
   if (!CheckConv2dShape(node, tensors, layer.view, &shape)) return false;
-  return KeepState(node, layer,
-                   {kNoScratch, shape.batches, shape.input_height, shape.input_width},
+  return KeepState(node, layer, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
                    PlanLayer(dcsr_conv2d_kernels(), layer.view, shape));
 }
 

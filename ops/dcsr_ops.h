@@ -13,8 +13,8 @@
 //
 // The Prepare functions validate the model, including the bytes of the packed layer, so that the
 // Invoke functions never leave their buffers. They request kStateBytes of persistent memory and the
-// kernel's scratch. With shared rows, the persistent memory also holds bias, multiplier and shift of
-// each row, 9 bytes (13 with int16 activations), which Prepare derives.
+// kernel's scratch. With shared rows, the persistent memory also holds bias, multiplier and shift
+// of each row, 9 bytes (13 with int16 activations), which Prepare derives.
 //
 // Each function logs the reason before it returns false.
 

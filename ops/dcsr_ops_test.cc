@@ -16,6 +16,16 @@
 namespace dcsr {
 namespace {
 
+#ifdef DCSR_NO_SHARED_ROWS
+constexpr bool kReadsSharedRows = false;
+constexpr char kWrongInputs[] =
+    "inputs: are not two: activations and packed layer (no shared rows)";
+#else
+constexpr bool kReadsSharedRows = true;
+constexpr char kWrongInputs[] =
+    "inputs: are not two or three: activations, packed layer, shared rows";
+#endif
+
 alignas(16) uint8_t arena[1 << 20];
 
 bool Prepare(DcsrOp op, Port* port) {
@@ -102,8 +112,7 @@ struct Fixture {
 struct SharedFixture : Fixture {
   SharedBlobs blobs;
 
-  SharedFixture(const DcsrCase& layer_case, DcsrEncoding encoding)
-      : Fixture(layer_case, encoding) {
+  SharedFixture(const DcsrCase& layer_case, DcsrEncoding encoding) : Fixture(layer_case, encoding) {
     constexpr uint32_t kRows = 16;
     uint32_t weight_scale[kRows];
     if (data.layer.rows > kRows) abort();
@@ -265,11 +274,10 @@ struct Refusal {
 };
 
 constexpr Refusal kRefusals[] = {
-    {&kConv, "inputs: are not two or three: activations, packed layer, shared rows",
-     [](Fixture* f) { f->input_count = 1; }},
-    {&kConv, "packed layer: is of an unknown version", [](Fixture* f) { f->input_count = 3; }},
-    {&kFullyConnected, "inputs: are not two or three: activations, packed layer, shared rows",
-     [](Fixture* f) { f->input_count = 0; }},
+    {&kConv, kWrongInputs, [](Fixture* f) { f->input_count = 1; }},
+    {&kConv, kReadsSharedRows ? "packed layer: is of an unknown version" : kWrongInputs,
+     [](Fixture* f) { f->input_count = 3; }},
+    {&kFullyConnected, kWrongInputs, [](Fixture* f) { f->input_count = 0; }},
     {&kConv, "outputs: are not one", [](Fixture* f) { f->output_count = 0; }},
     {&kFullyConnected, "outputs: are not one", [](Fixture* f) { f->output_count = 2; }},
     {&kConv, "input: is missing or unreadable", [](Fixture* f) { f->inputs[0].is_missing = true; }},
@@ -531,8 +539,7 @@ constexpr struct {
   void (*spoil)(SharedFixture*);
 } kSharedRefusals[] = {
     {"packed layer: is of an unknown version", [](SharedFixture* f) { f->input_count = 2; }},
-    {"inputs: are not two or three: activations, packed layer, shared rows",
-     [](SharedFixture* f) { f->input_count = 4; }},
+    {kWrongInputs, [](SharedFixture* f) { f->input_count = 4; }},
     {"shared rows: is missing or unreadable",
      [](SharedFixture* f) { f->inputs[2].is_missing = true; }},
     {"shared rows: is not int8",
@@ -551,7 +558,9 @@ constexpr struct {
     {"packed layer: a multiplier or shift is out of range",
      [](SharedFixture* f) { f->blobs.shared.data[3] |= 0x80; }},
     {"packed layer: its row lengths do not add up",
-     [](SharedFixture* f) { f->blobs.shared.data[f->blobs.shared.offset[kSectionRowLength]] = 99; }},
+     [](SharedFixture* f) {
+       f->blobs.shared.data[f->blobs.shared.offset[kSectionRowLength]] = 99;
+     }},
     {"input: its zero point is not that of the packed layer",
      [](SharedFixture* f) { ++f->inputs[0].info.zero_point; }},
     {"memory: there is none for the state", [](SharedFixture* f) { f->arena_bytes = 60; }},
@@ -583,6 +592,11 @@ void test_invoke_without_shared_rows_or_with_a_damaged_layer_fails() {
         runner.log());
 }
 
+void test_a_build_without_shared_rows_refuses_them() {
+  SharedFixture fixture(kFullyConnected, kDcsrEncodingRice);
+  check_refused(fixture, kFullyConnected, kWrongInputs);
+}
+
 }  // namespace
 }  // namespace dcsr
 
@@ -597,8 +611,12 @@ int main() {
   RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);
   RUN_TEST(test_invoke_without_prepare_or_data_fails);
   RUN_TEST(test_invoke_with_a_damaged_packed_layer_fails);
-  RUN_TEST(test_layers_with_shared_rows_equal_dense_loop);
-  RUN_TEST(test_each_refusal_of_shared_rows_has_its_message);
-  RUN_TEST(test_invoke_without_shared_rows_or_with_a_damaged_layer_fails);
+  if (kReadsSharedRows) {
+    RUN_TEST(test_layers_with_shared_rows_equal_dense_loop);
+    RUN_TEST(test_each_refusal_of_shared_rows_has_its_message);
+    RUN_TEST(test_invoke_without_shared_rows_or_with_a_damaged_layer_fails);
+  } else {
+    RUN_TEST(test_a_build_without_shared_rows_refuses_them);
+  }
   return check_exit_status();
 }

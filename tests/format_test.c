@@ -90,8 +90,8 @@ static int check(const char* name, const void* blob, size_t blob_bytes, const vo
   return 0;
 }
 
-static int check_refused(const char* name, const void* blob, size_t blob_bytes,
-                         const void* shared, size_t shared_bytes, DcsrStatus expected) {
+static int check_refused(const char* name, const void* blob, size_t blob_bytes, const void* shared,
+                         size_t shared_bytes, DcsrStatus expected) {
   DcsrLayer layer;
   const DcsrStatus status = open_layer(blob, blob_bytes, shared, shared_bytes, &layer);
   if (status == expected) return 0;
@@ -106,7 +106,8 @@ int main(void) {
   for (size_t i = 0; i < count; ++i) {
     failures +=
         check(format_vectors[i].name, format_vectors[i].layer, format_vectors[i].layer_bytes,
-              format_vectors[i].shared, format_vectors[i].shared_bytes, format_vectors[i].output, format_vectors[i].output_bytes);
+              format_vectors[i].shared, format_vectors[i].shared_bytes, format_vectors[i].output,
+              format_vectors[i].output_bytes);
   }
   const size_t refused_count = sizeof(format_refused) / sizeof(format_refused[0]);
   uint32_t seen = 0;  // a bit for each status

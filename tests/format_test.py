@@ -93,8 +93,6 @@ def test_changed_vector_is_refused(refused):
 def test_shared_rows_give_the_multipliers_of_tflm(vector):
     layer = packing.unpack(vector.layer, vector.shared)
     scales = np.array([0.01, 0.02, 0, 0.03] if vector.name == "shared" else [0.01], np.float32)
-    expected = requantize.layer_multipliers(
-        np.float32(0.05), scales, np.float32(0.04), product_in_float=False
-    )
+    expected = requantize.layer_multipliers(np.float32(0.05), scales, np.float32(0.04), product_in_float=False)
     assert np.array_equal(layer.shared.weight_scale, scales)
     assert all(map(np.array_equal, (layer.multiplier, layer.shift), expected))

@@ -205,7 +205,8 @@ _EXPLANATIONS = {
     "bitmap": "The matrix of vector dcsr as FULLY_CONNECTED.",
     "huffman": "A rice layer with Huffman-coded values of two raw bits. Row 0 has 1 in columns 0, 3 .. 597, except for"
     " 2, -1, 127, -128, 2, 2, -1 in columns 0, 3 .. 18. Row 1 has 2 in column 599.",
-    "shared": "Vector rice with shared rows: weight scales 0.01, 0.02, 0 and 0.03, input scale 0.05, output scale 0.04.",
+    "shared": "Vector rice with shared rows: weight scales 0.01, 0.02, 0 and 0.03, input scale 0.05, output scale"
+    " 0.04.",
     "shared_int16": "Vector int16 with shared rows, one weight scale of 0.01, and without bias.",
     "huffman_dcsr": "Vector dcsr with Huffman-coded values of four raw bits.",
 }
@@ -377,8 +378,8 @@ def document() -> str:
     parts.append(
         "\n## Blobs to refuse\n\n"
         "Each row changes a vector: `OFFSET: BYTES` overwrites bytes at a decimal offset, `size: N` keeps the first N"
-        " bytes. After `shared`\nit changes the shared rows. A reader must refuse the result. The status is that of the C"
-        " reader (`dcsr_layer_parse`, then `dcsr_layer_validate`;\nwith shared rows `dcsr_shared_layer_parse` and"
+        " bytes. After `shared`\nit changes the shared rows. A reader must refuse the result. The status is that of"
+        " the C reader (`dcsr_layer_parse`, then `dcsr_layer_validate`;\nwith shared rows `dcsr_shared_layer_parse` and"
         " `dcsr_shared_layer_validate`).\n\n| vector | change | status | reason |\n|---|---|---|---|\n"
     )
     parts += [f"| {r.vector} | `{r.change}` | `{r.status}` | {r.reason} |\n" for r in _REFUSED]

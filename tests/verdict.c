@@ -22,8 +22,8 @@ static DcsrStatus open_shared(const void* blob, size_t bytes, const void* shared
   return *has_room ? dcsr_shared_layer_validate(layer, &rows, derived) : kDcsrOk;
 }
 
-// Parses and validates `blob`, aligned to 4, of `bytes` bytes, with the shared rows `shared` if that
-// is not NULL. If both return kDcsrOk, decodes the weights to `matrix` [rows * cols]; at most
+// Parses and validates `blob`, aligned to 4, of `bytes` bytes, with the shared rows `shared` if
+// that is not NULL. If both return kDcsrOk, decodes the weights to `matrix` [rows * cols]; at most
 // `capacity` bytes. The derived rows are then in `derived`, at most `derived_capacity` bytes.
 // Returns the DcsrStatus; kRepeatedColumn if two nonzeros of a row share a column, which only
 // offset8 can express; kNoRoom if the matrix or the derived rows have too many bytes.

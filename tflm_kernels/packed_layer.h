@@ -141,8 +141,8 @@ typedef struct {
 } DcsrSharedRows;
 
 // dcsr_layer_parse() for a layer of version 2, whose streams are in `shared`, a second blob of
-// `shared_size` bytes. `shared` is aligned to 4 and may be longer than the streams. The fields bias,
-// multiplier and shift of `layer` are unspecified until one of the functions below sets them.
+// `shared_size` bytes. `shared` is aligned to 4 and may be longer than the streams. The fields
+// bias, multiplier and shift of `layer` are unspecified until one of the functions below sets them.
 DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
                                    size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows);
 
@@ -153,7 +153,7 @@ size_t dcsr_derived_rows_bytes(const DcsrLayer* layer);
 
 // dcsr_layer_validate() for a layer with shared rows. Derives its bias, multipliers and shifts, as
 // TFLM does from the scales, in `memory`: dcsr_derived_rows_bytes(layer) bytes, aligned to 4, which
-// the layer uses from then on. Takes about twice the time of dcsr_layer_validate().
+// the layer uses from then on.
 DcsrStatus dcsr_shared_layer_validate(DcsrLayer* layer, const DcsrSharedRows* rows, void* memory);
 
 // Gives a parsed layer the memory that dcsr_shared_layer_validate() has filled for the same blobs.

@@ -10,10 +10,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/format/bit_reader.h"
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
-#include "tflm_kernels/format/streams.h"
+#include "tflm_kernels/format/row_sums.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "packed layers are little-endian, and this target is not"
@@ -154,8 +155,8 @@ static bool unused_is_zero(const Header* h, uint32_t flags) {
 }
 
 // Reads and checks the header. `flags` are those that `version` defines.
-static DcsrStatus read_header(const void* data, size_t size, uint8_t version, uint32_t flags,
-                              Header* h) {
+DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint8_t version,
+                                            uint32_t flags, Header* h) {
   if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
   if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   memcpy(h, data, sizeof(*h));
@@ -188,7 +189,7 @@ typedef struct {
   uint64_t values;
 } Streams;
 
-static Streams append_streams(uint64_t* end, const Header* h) {
+DCSR_NOINLINE static Streams append_streams(uint64_t* end, const Header* h) {
   const uint64_t rows = h->rows;
   Streams streams;
   streams.row_length =
@@ -201,8 +202,8 @@ static Streams append_streams(uint64_t* end, const Header* h) {
 }
 
 // Sets all fields but bias, multiplier and shift. The streams are within the blob at `base`.
-static void set_layer(const Header* h, const uint8_t* base, const Streams* streams,
-                      DcsrLayer* layer) {
+DCSR_NOINLINE static void set_layer(const Header* h, const uint8_t* base, const Streams* streams,
+                                    DcsrLayer* layer) {
   layer->op = (DcsrOp)h->op;
   layer->encoding = (DcsrEncoding)h->encoding;
   layer->value_coding = (DcsrValueCoding)h->value_coding;
@@ -300,7 +301,8 @@ static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
   const int32_t max_shift = layer->int16_activations ? kDcsrMaxInt16Shift : kDcsrMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift || layer->shift[i] > max_shift) {
+    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift ||
+        layer->shift[i] > max_shift) {
       return kDcsrErrorRequantize;
     }
   }
@@ -380,14 +382,15 @@ static bool all_positions_were_read(const DcsrRowReader* reader) {
   return true;
 }
 
-// Requires valid row lengths and a complete code of the values. Row lengths limit how much is read
-// from `index` of an rle layer and from `delta` of an offset8 layer.
-static DcsrStatus validate_elements(const DcsrLayer* layer) {
+// Requires valid row lengths and a complete code of the values. Sets `sums` unless it is NULL. Row
+// lengths limit how much is read from `index` of an rle layer and from `delta` of an offset8 layer.
+static DcsrStatus validate_elements(const DcsrLayer* layer, uint32_t* sums) {
   const bool increase = dcsr_columns_increase(layer);
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     dcsr_next_row(&reader);
     int32_t previous = -1;
+    uint32_t sum = 0;
     while (reader.left > 0) {
       if (!next_group_is_valid(&reader)) return kDcsrErrorIndex;
       DcsrGroup group;
@@ -396,12 +399,14 @@ static DcsrStatus validate_elements(const DcsrLayer* layer) {
         const int32_t column = group.column[l];
         if (column <= previous || column >= (int32_t)layer->cols) return kDcsrErrorIndex;
         if (increase) previous = column;
+        sum += (uint32_t)(int32_t)group.weight[l];
       }
       if (dcsr_ran_out(&reader.index_bits) || dcsr_ran_out(&reader.delta_bits)) {
         return kDcsrErrorIndex;
       }
       if (dcsr_ran_out(&reader.value_bits)) return kDcsrErrorValues;
     }
+    if (sums != NULL) sums[row] = sum;
   }
   if (!all_positions_were_read(&reader)) return kDcsrErrorIndex;
   const bool all_values_were_read =
@@ -409,19 +414,19 @@ static DcsrStatus validate_elements(const DcsrLayer* layer) {
   return all_values_were_read ? kDcsrOk : kDcsrErrorValues;
 }
 
-DcsrStatus dcsr_streams_validate(const DcsrLayer* layer) {
-  DcsrStatus status = validate_code(layer);
+DcsrStatus dcsr_layer_validate_and_sum(const DcsrLayer* layer, uint32_t* sums) {
+  DcsrStatus status = validate_requantize(layer);
+  if (status == kDcsrOk) status = validate_code(layer);
   const bool has_no_streams =
       layer->encoding == kDcsrEncodingDense && layer->value_coding == kDcsrValuesPlain;
-  if (status != kDcsrOk || has_no_streams) return status;
+  if (status != kDcsrOk || (has_no_streams && sums == NULL)) return status;
   status = validate_row_lengths(layer);
   if (status != kDcsrOk) return status;
-  return validate_elements(layer);
+  return validate_elements(layer, sums);
 }
 
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
-  const DcsrStatus status = validate_requantize(layer);
-  return status == kDcsrOk ? dcsr_streams_validate(layer) : status;
+  return dcsr_layer_validate_and_sum(layer, NULL);
 }
 
 const char* dcsr_status_string(DcsrStatus status) {

@@ -2,8 +2,7 @@
 //
 // All arithmetic is on integers, so that a firmware needs no floating point.
 
-#include "tflm_kernels/format/row_reader.h"
-#include "tflm_kernels/format/streams.h"
+#include "tflm_kernels/format/row_sums.h"
 #include "tflm_kernels/packed_layer.h"
 
 enum {
@@ -31,8 +30,8 @@ void dcsr_use_derived_rows(DcsrLayer* layer, const void* memory) {
   layer->shift = (const int8_t*)(multiplier + requantize_count(layer) * sizeof(int32_t));
 }
 
-// TFLM's QuantizeMultiplier of weight scale times ratio. Returns false if the weight scale is neither
-// 0 nor a positive normal number, or the product too large.
+// TFLM's QuantizeMultiplier of weight scale times ratio. Returns false if the weight scale is
+// neither 0 nor a positive normal number, or the product too large.
 static bool derive_multiplier(const DcsrLayer* layer, const DcsrSharedRows* rows, uint32_t scale,
                               int32_t* multiplier, int8_t* shift) {
   *multiplier = 0;
@@ -40,8 +39,8 @@ static bool derive_multiplier(const DcsrLayer* layer, const DcsrSharedRows* rows
   if (scale == 0) return true;
   const uint32_t exponent = scale >> kFloatBits;
   if (exponent == 0 || exponent > kMaxFloatExponent) return false;
-  const uint64_t significand =
-      (scale & ((UINT32_C(1) << kFloatBits) - 1)) | UINT32_C(1) << kFloatBits;
+  const uint64_t significand = (scale & ((UINT32_C(1) << kFloatBits) - 1)) | UINT32_C(1)
+                                                                                 << kFloatBits;
 
   // The product of 24 and 48 bits, without its lowest 24: 47 or 48 bits.
   const uint32_t ratio_low = rows->ratio_low & 0xFFFFFF;
@@ -62,22 +61,12 @@ static bool derive_multiplier(const DcsrLayer* layer, const DcsrSharedRows* rows
   return true;
 }
 
-// Sums wrap.
-static uint32_t sum_of_next_row(DcsrRowReader* reader) {
-  uint32_t sum = 0;
-  DcsrGroup group;
-  dcsr_next_row(reader);
-  while (dcsr_next_group(reader, &group)) {
-    for (uint32_t l = 0; l < group.lanes; ++l) sum += (uint32_t)(int32_t)group.weight[l];
-  }
-  return sum;
-}
-
-static void derive_bias(const DcsrLayer* layer, const int32_t* original, int32_t* bias) {
-  DcsrRowReader reader = dcsr_row_reader(layer);
+// `bias` holds the sum of each row before, and the folded bias afterwards. Sums wrap.
+static void fold_bias(const DcsrLayer* layer, const int32_t* original, int32_t* bias) {
+  const uint32_t zero_point = (uint32_t)layer->input_zero_point;
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    const uint32_t of_zero_point = (uint32_t)layer->input_zero_point * sum_of_next_row(&reader);
-    bias[row] = (int32_t)((original == NULL ? 0 : (uint32_t)original[row]) - of_zero_point);
+    const uint32_t unfolded = original == NULL ? 0 : (uint32_t)original[row];
+    bias[row] = (int32_t)(unfolded - zero_point * (uint32_t)bias[row]);
   }
 }
 
@@ -89,21 +78,22 @@ static void copy_bias(const DcsrLayer* layer, const DcsrInt64* original, DcsrInt
 }
 
 DcsrStatus dcsr_shared_layer_validate(DcsrLayer* layer, const DcsrSharedRows* rows, void* memory) {
-  const DcsrStatus status = dcsr_streams_validate(layer);
-  if (status != kDcsrOk) return status;
   dcsr_use_derived_rows(layer, memory);
-  int32_t* multiplier = (int32_t*)(void*)((uint8_t*)memory + bias_bytes(layer));
   const uint32_t count = requantize_count(layer);
+  int32_t* multiplier = (int32_t*)(void*)((uint8_t*)memory + bias_bytes(layer));
   int8_t* shift = (int8_t*)(multiplier + count);
   for (uint32_t i = 0; i < count; ++i) {
     if (!derive_multiplier(layer, rows, rows->weight_scale[i], &multiplier[i], &shift[i])) {
       return kDcsrErrorRequantize;
     }
   }
+  uint32_t* sums = layer->int16_activations ? NULL : (uint32_t*)memory;
+  const DcsrStatus status = dcsr_layer_validate_and_sum(layer, sums);
+  if (status != kDcsrOk) return status;
   if (layer->int16_activations) {
     copy_bias(layer, (const DcsrInt64*)rows->bias, (DcsrInt64*)memory);
   } else {
-    derive_bias(layer, (const int32_t*)rows->bias, (int32_t*)memory);
+    fold_bias(layer, (const int32_t*)rows->bias, (int32_t*)memory);
   }
   return kDcsrOk;
 }

@@ -154,8 +154,7 @@ static DcsrStatus fuzz_shared_rows(const uint8_t* own, size_t own_size, const ui
                                    size_t shared_size, uint32_t hash) {
   DcsrLayer layer;
   DcsrSharedRows rows;
-  DcsrStatus status =
-      dcsr_shared_layer_parse(own, own_size, shared, shared_size, &layer, &rows);
+  DcsrStatus status = dcsr_shared_layer_parse(own, own_size, shared, shared_size, &layer, &rows);
   if (status != kDcsrOk) return status;
   void* memory = allocate(dcsr_derived_rows_bytes(&layer));
   status = dcsr_shared_layer_validate(&layer, &rows, memory);
@@ -164,8 +163,8 @@ static DcsrStatus fuzz_shared_rows(const uint8_t* own, size_t own_size, const ui
   return status;
 }
 
-// Returns the bytes of the first tensor of a layer with shared rows, by its header; `size` if it has
-// its own rows, or is longer.
+// Returns the bytes of the first tensor of a layer with shared rows, by its header; `size` if it
+// has its own rows, or is longer.
 static size_t own_bytes(const uint8_t* data, size_t size) {
   uint32_t total_bytes;
   if (size < kDcsrHeaderBytes || data[kVersionOffset] != kDcsrFormatVersionSharedRows) return size;

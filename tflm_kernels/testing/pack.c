@@ -564,7 +564,8 @@ SharedBlobs pack_shared_layer(const DenseLayer* layer, const PackOptions* option
   const uint32_t count = layer->per_row ? layer->rows : 1;
   for (uint32_t r = 0; r < count; ++r) append(&shared, scales->weight_scale[r], 4);
   for (int section = kSectionRowLength; section < kSectionCount; ++section) {
-    blobs.shared.offset[section] = whole.offset[section] - whole.offset[kSectionRowLength] + shared.size;
+    blobs.shared.offset[section] =
+        whole.offset[section] - whole.offset[kSectionRowLength] + shared.size;
   }
   for (size_t i = whole.offset[kSectionRowLength]; i < whole.size; ++i) {
     append(&shared, whole.data[i], 1);

@@ -148,8 +148,9 @@ static void test_every_layer_equals_dense_loop(void) {
 }
 
 // A FULLY_CONNECTED [4, 20] with a multiplier for each row.
-static const DcsrCase kSmall = {"small",        kDcsrOpFullyConnected, 4, 20, 1,    1,   1,    1, 1,
-                                kPatternRandom, 400, kValuesRandom, kBiasRandom, -20, 8, -128, 127, true, 0, 0};
+static const DcsrCase kSmall = {
+    "small", kDcsrOpFullyConnected, 4,           20,  1, 1,    1,   1,    1, kPatternRandom,
+    400,     kValuesRandom,         kBiasRandom, -20, 8, -128, 127, true, 0, 0};
 
 static void test_int16_bias_is_not_folded(void) {
   const Window none = {0, 0, 0, 0, false};
@@ -208,8 +209,8 @@ static void test_rounding_and_range_of_multipliers(void) {
     int8_t shift;
   } cases[] = {
       {kFloatOne, kOne, 1, kDcsrOk, 1 << 30, 1},
-      {kFloatOne, kOne + (1 << 15), 1, kDcsrOk, 1 << 30, 1},         // below a half
-      {kFloatOne, kOne + (1 << 16), 1, kDcsrOk, (1 << 30) + 1, 1},   // a half is rounded up
+      {kFloatOne, kOne + (1 << 15), 1, kDcsrOk, 1 << 30, 1},        // below a half
+      {kFloatOne, kOne + (1 << 16), 1, kDcsrOk, (1 << 30) + 1, 1},  // a half is rounded up
       {kFloatOne, kOne + (1 << 16) - 1, 1, kDcsrOk, 1 << 30, 1},
       {kFloatOne, (UINT64_C(1) << 48) - 1, 1, kDcsrOk, 1 << 30, 2},  // 2^31 becomes 2^30
       {kFloatOne | 0x7FFFFF, (UINT64_C(1) << 48) - 1, 1, kDcsrOk, 0x7FFFFF80, 2},
@@ -222,7 +223,7 @@ static void test_rounding_and_range_of_multipliers(void) {
       {0, kOne, 32767, kDcsrOk, 0, 0},
       {UINT32_C(1) << 23, kOne, 100, kDcsrOk, 1 << 30, -26},  // the smallest normal number
       {(UINT32_C(1) << 23) - 1, kOne, 100, kDcsrErrorRequantize, 0, 0},
-      {0x7F7FFFFF, kOne, -100, kDcsrOk, 0x7FFFFF80, 27},  // the largest float32
+      {0x7F7FFFFF, kOne, -100, kDcsrOk, 0x7FFFFF80, 27},     // the largest float32
       {0x7F800000, kOne, -100, kDcsrErrorRequantize, 0, 0},  // infinite
       {0x80000000 | kFloatOne, kOne, 1, kDcsrErrorRequantize, 0, 0},
       {0x80000000, kOne, 1, kDcsrErrorRequantize, 0, 0},
@@ -232,8 +233,8 @@ static void test_rounding_and_range_of_multipliers(void) {
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
     int32_t multiplier = 0;
     int8_t shift = 0;
-    const DcsrStatus status = derive(cases[i].weight_scale, cases[i].ratio, cases[i].exponent,
-                                     &multiplier, &shift);
+    const DcsrStatus status =
+        derive(cases[i].weight_scale, cases[i].ratio, cases[i].exponent, &multiplier, &shift);
     CHECK(status == cases[i].status, "%u: %s", (unsigned)i, dcsr_status_string(status));
     CHECK(multiplier == cases[i].multiplier && shift == cases[i].shift, "%u: %d, shift %d",
           (unsigned)i, (int)multiplier, shift);
@@ -249,8 +250,8 @@ static void test_every_shorter_blob_is_truncated(void) {
     DcsrLayer layer;
     DcsrSharedRows rows;
     for (size_t size = 0; size <= blobs.own.size; ++size) {
-      const DcsrStatus status = dcsr_shared_layer_parse(
-          blobs.own.data, size, blobs.shared.data, blobs.shared.size, &layer, &rows);
+      const DcsrStatus status = dcsr_shared_layer_parse(blobs.own.data, size, blobs.shared.data,
+                                                        blobs.shared.size, &layer, &rows);
       CHECK(status == (size == blobs.own.size ? kDcsrOk : kDcsrErrorTruncated), "%u bytes: %s",
             (unsigned)size, dcsr_status_string(status));
     }
@@ -275,10 +276,10 @@ static void test_each_corruption_has_its_status(void) {
     uint8_t value;
     DcsrStatus status;
   } corruptions[] = {
-      {false, 0, 'D', kDcsrErrorMagic},     {false, 4, 1, kDcsrErrorVersion},
-      {false, 4, 3, kDcsrErrorVersion},     {false, 8, 92, kDcsrErrorSections},
-      {false, 34, 0x19, kDcsrErrorHeader},  {false, 34, 1, kDcsrErrorSections},
-      {false, 39, 1, kDcsrErrorHeader},     {false, 69, 0x7F, kDcsrErrorHeader},
+      {false, 0, 'D', kDcsrErrorMagic},      {false, 4, 1, kDcsrErrorVersion},
+      {false, 4, 3, kDcsrErrorVersion},      {false, 8, 92, kDcsrErrorSections},
+      {false, 34, 0x19, kDcsrErrorHeader},   {false, 34, 1, kDcsrErrorSections},
+      {false, 39, 1, kDcsrErrorHeader},      {false, 69, 0x7F, kDcsrErrorHeader},
       {true, 3, 0x80, kDcsrErrorRequantize}, {true, 16, 255, kDcsrErrorRowLength},
   };
   for (size_t i = 0; i < sizeof(corruptions) / sizeof(corruptions[0]); ++i) {

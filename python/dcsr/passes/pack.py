@@ -1,7 +1,7 @@
 """Replaces layers by custom operators with packed weights. `record.restore` undoes it.
 
-A packed layer, or its shared rows, take the tensor index of its weights. Unused bias tensors are removed. The parts of the model that
-cannot be derived from the packed layers are recorded (record.py).
+A packed layer, or its shared rows if it has them, takes the tensor index of its weights. Unused bias tensors are
+removed. The parts of the model that cannot be derived from the packed layers are recorded (record.py).
 """
 
 from __future__ import annotations

@@ -417,8 +417,9 @@ def unrolled_lstm(
 ) -> schema.ModelT:
     """Returns an LSTM with int8 activations that is unrolled in time, as converters write it.
 
-    All steps use the same two weight tensors, [4 * units, inputs] and [4 * units, units], a fraction `zeros` of which is
-    zero. The scales of activations differ from step to step. The input is [1, steps * inputs], the output [1, units].
+    All steps use the same two weight tensors, [4 * units, inputs] and [4 * units, units]. A fraction `zeros` of the
+    weights is zero. The scales of activations differ from step to step. The input is [1, steps * inputs], the output
+    [1, units].
     """
     op, rng = schema.BuiltinOperator, np.random.default_rng(12)
     builder = Builder()
