@@ -47,9 +47,10 @@ _WHY_NOT_CUSTOM = {"ethos-u": "compiled by Vela; compile with Vela after compres
 _INT16_SUFFIX = ", int16"
 _INT16_BIAS_LIMIT = 1 << 46
 # Limit of the elements of all packed layers of a model, counted for each operator: so many, and so many times the bytes
-# of its buffers.
+# of its buffers. Streams that are decoded already count less.
 _MAX_DECODED = 1 << 24
 _MAX_EXPANSION = 200
+_KNOWN_IS_CHEAPER = 4
 _MAX_RANK = 8  # of the custom ops: ops/port.h
 _MISREAD_BIAS = ": TFLM reads its int32 bias as int64, so outputs are undefined"
 _MADE_UP_NAMES = ("tfl.pseudo_", "arith.constant")
@@ -311,13 +312,15 @@ def others(model: schema.ModelT) -> list[OtherOperator]:
 
 
 class _Decoder:
-    """Decodes the packed layers of a model, each once, and limits their total size."""
+    """Decodes the packed layers of a model, each and all shared rows once, and limits their total size."""
 
     def __init__(self, model: schema.ModelT) -> None:
         self._model = model
         stored = sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers)
         self._left = _MAX_DECODED + _MAX_EXPANSION * stored
-        self._known: dict[tuple[int, ...], tuple[packing.PackedLayer, NDArray[Any]]] = {}
+        self._layers: dict[tuple[int, ...], packing.PackedLayer] = {}  # by the buffers of their tensors
+        self._shared: packing.Known = {}
+        self._matrices: dict[int, NDArray[Any]] = {}  # by the id() of their streams, which the other two keep
 
     def decode(self, tensors: Sequence[schema.TensorT]) -> tuple[packing.PackedLayer, NDArray[Any]]:
         """Returns the packed layer in a tensor, or in two if it has shared rows, and its matrix [rows, cols].
@@ -326,16 +329,19 @@ class _Decoder:
           ValueError: if the layer is damaged, or if the model's layers have too many elements for its size.
         """
         key = tuple(tensor.buffer for tensor in tensors)
-        if key in self._known:
-            packed = self._known[key][0]
-        else:
-            packed = packing.unpack(*(tflite.buffer_bytes(self._model, tensor) for tensor in tensors))
-        self._left -= packed.streams.rows * packed.streams.cols
+        if key not in self._layers:
+            contents = [tflite.buffer_bytes(self._model, tensor) for tensor in tensors]
+            layer, shared = contents if len(contents) > 1 else (contents[0], None)
+            self._layers[key] = packing.unpack(layer, shared, self._shared)
+        packed = self._layers[key]
+        streams = packed.streams
+        is_known = id(streams) in self._matrices
+        self._left -= streams.rows * streams.cols // (_KNOWN_IS_CHEAPER if is_known else 1)
         if self._left < 0:
             raise ValueError("the packed layers have too many elements for the size of the model")
-        if key not in self._known:
-            self._known[key] = packed, encodings.decode(packed.streams)
-        return self._known[key]
+        if not is_known:
+            self._matrices[id(streams)] = encodings.decode(streams)
+        return packed, self._matrices[id(streams)]
 
 
 def _packed_layer(

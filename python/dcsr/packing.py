@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import struct
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ MAX_STRIDE = 255  # also the limit of filter sizes and dilations
 
 _HEADER = struct.Struct("<4s4B4I4h7Bx5I4B")
 _UNUSED_BYTE = 39  # has to be 0
+# The header fields that describe the streams and their place: encoding and value_coding, rows to elements, flags to
+# plane_bytes, value_bytes.
+_OF_STREAMS = (slice(6, 8), slice(12, 24), slice(34, 52), slice(56, 60))
 _FLAG_PER_ROW = 1
 _FLAG_INT16 = 2
 _FLAG_SAME_PADDING = 4
@@ -342,12 +345,18 @@ def _read_header(data: bytes, version: int) -> tuple[_Header, Any]:
     return header, module
 
 
-def unpack(data: bytes, shared: bytes | None = None) -> PackedLayer:
+# {(header fields of the streams, shared rows): streams}
+Known: TypeAlias = dict[tuple[bytes, bytes], Streams]
+
+
+def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None) -> PackedLayer:
     """Parses a packed layer. Decodes Huffman-coded values, but no positions (encodings.decode does).
 
     Args:
       data: the packed layer; bytes behind it are ignored.
       shared: the tensor with its shared rows, likewise; None if the operator has no such tensor.
+      known: the streams of shared rows that were read so far; these are added. Layers with the same shared rows then
+        have the same object.
 
     Raises:
       ValueError: if `data` is not a packed layer of a version that this reader knows, if its header or sections are
@@ -376,7 +385,11 @@ def unpack(data: bytes, shared: bytes | None = None) -> PackedLayer:
         if rows.ratio >> RATIO_BITS - 1 == 0:
             raise ValueError("a header field of the packed layer is out of range")
         multiplier_array, shift_array = multipliers(rows.weight_scale, rows.ratio, exponent, highest_shift)
-        streams = _streams(header, module, sections)
+        key = b"".join(data[part] for part in _OF_STREAMS), shared
+        known = {} if known is None else known
+        if key not in known:
+            known[key] = _streams(header, module, sections)
+        streams = known[key]
         bias_array = (
             int16_bias(rows.bias, header.rows)
             if header.is_int16

@@ -103,9 +103,11 @@ def find_ratio(
         if multiplier:
             significand = bits & ((1 << _FLOAT_BITS) - 1) | 1 << _FLOAT_BITS
             drop = shift + _FLOAT_BIAS + 40 - (bits >> _FLOAT_BITS) - exponent
-            if drop < 1:
+            if drop < 2:
                 return None
-            low = max(low, -(-((2 * multiplier - 1) << (drop - 1)) // significand))
+            # Below 2^30 a product is rounded at a bit less: it has to round to 2^31, which becomes 2^30.
+            below = 1 if multiplier == 1 << 30 else 2
+            low = max(low, -(-((4 * multiplier - below) << (drop - 2)) // significand))
             high = min(high, (((2 * multiplier + 1) << (drop - 1)) - 1) // significand)
     if low > high:
         return None

@@ -41,6 +41,19 @@ def test_product_that_tflm_rounds_to_float(seed):
         assert all(map(np.array_equal, shared_rows.multipliers(weight_scale, *found, MAX_SHIFT), wanted))
 
 
+def test_multipliers_that_tflm_rounds_up_to_a_power_of_two():
+    """The quotient of the scales is a little below 2^-7 and 2^-8, TFLM's is not."""
+    powers = 0
+    for step in range(400):
+        scales = np.float32(0.1), np.array([0.01], np.float32), np.float32(0.1 + step * 0.001)
+        wanted = layer_multipliers(*scales, product_in_float=True)
+        found = shared_rows.find_ratio(*scales, wanted, MAX_SHIFT)
+        assert found is not None, step
+        assert all(map(np.array_equal, shared_rows.multipliers(scales[1], *found, MAX_SHIFT), wanted))
+        powers += int(wanted[0][0]) == 1 << 30
+    assert powers == 2
+
+
 def test_scales_of_all_sizes():
     sizes = [np.float32(2.0**-126), np.float32(1e-30), np.float32(1e-4), np.float32(1), np.float32(3e38)]
     checked = 0
@@ -146,3 +159,26 @@ def test_layer_without_its_shared_rows_or_with_those_of_another_is_refused():
     other = dataclasses.replace(layer, streams=encodings.encode(np.ones((9, 100), np.int8), "rice"))
     with pytest.raises(ValueError):
         packing.unpack(data, packing.pack_shared(other))
+
+
+def test_streams_are_read_once():
+    known: packing.Known = {}
+    layer = layer_with_shared_rows("rice+huffman", int16=False, has_bias=True, per_row=True)
+    data, shared = packing.pack(layer), packing.pack_shared(layer)
+    other = bytearray(data)
+    other[24] = 0xFB  # input zero point -5
+    first, second = packing.unpack(data, shared, known), packing.unpack(bytes(other), shared, known)
+    assert second.streams is first.streams and not np.array_equal(second.bias, first.bias)
+    # Every other change of the header that is valid, and describes the streams, gives other streams.
+    for offset in [6, 7, *range(12, 24), *range(34, 52), *range(56, 60)]:
+        for value in range(256):
+            changed = bytearray(data)
+            changed[offset] = value
+            try:
+                alone = packing.unpack(bytes(changed), shared)
+            except ValueError:
+                continue
+            again = packing.unpack(bytes(changed), shared, known)
+            assert again.streams.nbytes == alone.streams.nbytes
+            assert np.array_equal(again.streams.values, alone.streams.values)
+            assert np.array_equal(again.bias, alone.bias)
