@@ -336,6 +336,10 @@ def assert_rows_are_shared(model: schema.ModelT, layers: int, tensors: int) -> N
     assert dcsr.verify(dense, result.model)
     restored = dcsr.decompress(result.model)
     assert dcsr.compress(restored, objective="size").model == result.model
+    stripped = dcsr.compress(dense, objective="size", strip=True).model
+    assert len(stripped) < len(result.model)
+    assert all(stripped.count(blob) == 1 for blob in shared)
+    assert dcsr.verify(dense, stripped)
 
 
 @pytest.mark.parametrize("per_channel", [True, False])
