@@ -68,7 +68,7 @@ def _keywords(size: str, sparsity: float, retrained: str | None, *options: str) 
 
 _MOBILENET = "mobilenetv2/mnv2_035_dense.tflite"
 CASES = (
-    _keywords("s", 0.5, None, "--min-sparsity", "0.3"),
+    _keywords("s", 0.5, None),
     _keywords("s", 0.7, "70"),
     _keywords("m", 0.7, "70"),
     _keywords("m", 0.8, "80"),
@@ -145,10 +145,7 @@ def measure(case: Case, folder: Path, known: Sequence[Row]) -> list[Row]:
 
     def row(method: str, data: bytes, **more: object) -> Row:
         answers = measuring.outputs(data, inputs, f"{name}, {method}")
-        minimum = (
-            float(case.options[case.options.index("--min-sparsity") + 1]) if "--min-sparsity" in case.options else 0.6
-        )
-        compressed = dcsr.compress(data, objective=case.objective, cpu=case.cpu, min_sparsity=minimum)
+        compressed = dcsr.compress(data, objective=case.objective, cpu=case.cpu)
         share = None if method == "dense" else zeros(data, {layer.name for layer in layers})
         accuracy = measuring.accuracy(answers, labels)
         return Row(name, method, share, accuracy, compressed.bytes_after, times(compressed), **more)  # type: ignore[arg-type]

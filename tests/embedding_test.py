@@ -182,6 +182,9 @@ class Project:
             "--noshow_progress",
             "--nosandbox_debug",
         ]
+        # As tools/bazel does for the repository itself.
+        if Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").total >= 4 << 30:
+            quiet.append("--sandbox_base=/dev/shm")
         return self.run(command, *quiet, *arguments).stdout
 
 

@@ -21,7 +21,7 @@ from dcsr.passes import Done
 from dcsr.passes import densify as densifying
 from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
-from dcsr.planning.settings import AUTO, DEFAULT_MIN_SPARSITY, DEFAULT_OBJECTIVE, OBJECTIVES, methods
+from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, OBJECTIVES, methods
 from dcsr.report import Row, Totals
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def prune(
     pattern: str | None = None,
     objective: str = "size",
     cpu: str = cost.DEFAULT_CPU,
-    min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    min_sparsity: float | None = None,
     exclude: Sequence[str] = (),
     plan: str | os.PathLike[str] | None = None,
     holdout: float = 0.33,
@@ -268,7 +268,7 @@ def prune(
         R rows and C columns; None for single weights.
       objective: of the `compress` that follows; with "speed" layers are chosen by their instructions, else by bytes.
       cpu: core that instructions are estimated for.
-      min_sparsity: of the `compress` that follows.
+      min_sparsity: of the `compress` that follows; None for its default with the objective.
       exclude: names or indices of weight tensors that stay as they are.
       plan: path of a plan file with the sparsity of single layers.
       holdout: share of the inputs that the disagreement is measured on, 0..1.
@@ -337,7 +337,7 @@ def compress(
     model: Model,
     *,
     method: str = AUTO,
-    min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    min_sparsity: float | None = None,
     objective: str = DEFAULT_OBJECTIVE,
     cpu: str = cost.DEFAULT_CPU,
     max_scratch: int | None = None,
@@ -352,7 +352,8 @@ def compress(
       model: content or path of a .tflite file.
       method: one encoding for all packed layers, `auto` (the objective chooses for each layer), or `none` (no layer is
         packed).
-      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed.
+      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed; None for 0.6, or
+        no limit with the objective `size`.
       objective: `balanced`, `size` or `speed`.
       cpu: core for the estimates of instructions and scratch, such as `cortex-m4`.
       max_scratch: largest scratch of a layer in bytes, 0..2^32 - 1; None for the kernels' default.
@@ -371,7 +372,7 @@ def compress(
     _check_one_of("method", method, methods())
     _check_one_of("objective", objective, OBJECTIVES)
     _check_one_of("cpu", cpu, cost.CPUS)
-    if not 0 <= min_sparsity <= 1:
+    if min_sparsity is not None and not 0 <= min_sparsity <= 1:
         raise ValueError(f"min_sparsity {min_sparsity} is not between 0 and 1")
     if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
         raise ValueError(f"max_scratch {max_scratch} is no number of bytes")

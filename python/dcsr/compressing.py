@@ -21,7 +21,7 @@ from dcsr.passes.strip import strip as strip_model
 from dcsr.planning import cost, plan_file
 from dcsr.planning.candidates import Encoded, candidates
 from dcsr.planning.choice import Decision, decide
-from dcsr.planning.settings import AUTO, DEFAULT_MIN_SPARSITY, DEFAULT_OBJECTIVE, Settings
+from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, Settings, default_min_sparsity
 from dcsr.schema import schema
 
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
@@ -46,7 +46,7 @@ def compress(
     name: str,
     *,
     method: str = AUTO,
-    min_sparsity: float = DEFAULT_MIN_SPARSITY,
+    min_sparsity: float | None = None,
     objective: str = DEFAULT_OBJECTIVE,
     cpu: str = cost.DEFAULT_CPU,
     max_scratch: int | None = None,
@@ -65,7 +65,8 @@ def compress(
       name: name of the model in error messages.
       method: one of settings.methods(): one encoding for all layers, `auto` (the planner chooses), or `none` (no layer
         is packed).
-      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed.
+      min_sparsity: smallest share of zero weights, 0..1, with which a layer is packed; None for
+        settings.default_min_sparsity(objective).
       objective: one of settings.OBJECTIVES.
       cpu: core for the estimates of instructions and scratch, one of cost.CPUS.
       max_scratch: largest scratch of a layer in bytes; None for the kernels' default.
@@ -94,7 +95,8 @@ def compress(
     layers = layer_finder.find(model)
     check_is_int8(layers, name)
     overrides = plan_file.read_plan(plan, model, layers, name) if plan else {}
-    settings = Settings(objective, cpu, method, min_sparsity, max_scratch, overrides)
+    least = default_min_sparsity(objective) if min_sparsity is None else min_sparsity
+    settings = Settings(objective, cpu, method, least, max_scratch, overrides)
     encoded: Encoded = {}
     found = [candidates(model, layer, settings, encoded) for layer in progress(layers)]
     before = len(tflite.serialize(model))

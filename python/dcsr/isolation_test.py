@@ -70,6 +70,16 @@ def test_a_crash_names_the_operator():
     assert ours() == before
 
 
+def test_a_crash_is_an_exception_of_prune():
+    model = with_convolutions(channels=8)
+    inputs = verification.inputs_of(model, "m")
+    samples = [sample[0][0] for sample in verification.random_samples(inputs, 12, 0)]
+    before = ours()
+    with pytest.raises(dcsr.ModelError, match=r"the interpreter crashes \(SIGFPE\).* at operator 2 CONV_2D"):
+        dcsr.prune(tflite.serialize(model), [np.stack(samples)[:, np.newaxis]])
+    assert ours() == before
+
+
 def test_a_loop_ends_with_its_operator():
     data = tflite.serialize(slow(200))
     start = time.monotonic()

@@ -122,6 +122,21 @@ def test_summary_says_what_min_sparsity_leaves():
     assert not [line for line in result.summary() if line.startswith("--min-sparsity")]
 
 
+def test_objective_size_packs_every_layer_that_gets_smaller():
+    builder = Builder()
+    rng = np.random.default_rng(0)
+    x = builder.tensor("x", (1, 200), scale=0.1)
+    y = builder.fully_connected(x, sparse_matrix(rng, 100, 200, 0.5), (1, 100), name="half")
+    z = builder.fully_connected(y, sparse_matrix(rng, 100, 100, 0.0), (1, 100), name="full")
+    data = tflite.serialize(builder.finish([x], [z]))
+    size, balanced = (dcsr.compress(data, objective=objective) for objective in ("size", "balanced"))
+    assert [bool(row.layer_bytes) for row in size.layers] == [True, False]
+    assert size.layers[1].note == "would not get smaller"
+    assert not any(row.layer_bytes for row in balanced.layers)
+    assert dcsr.compress(data, objective="size", min_sparsity=0.6).model == data
+    assert dcsr.verify(data, size.model, samples=3).identical
+
+
 def test_names_of_quantisation_aware_models_are_told_apart():
     end = "/LastValueQuant/FakeQuantWithMinMaxVarsPerChannel"
     names = [f"model/quant_conv_{n}/Conv2D{end}" for n in range(3)]

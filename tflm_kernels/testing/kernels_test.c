@@ -21,7 +21,8 @@ enum { kSeeds = 2 };
 
 // Scratch budgets in bytes: 0 is the build's default, 1 is too small for most kernels, 6000 hold
 // one or two tiles, the last everything.
-static const uint32_t kBudgets[] = {0, 1, 6000, UINT32_MAX};
+enum { kBudgetCount = 4 };
+static const uint32_t kBudgets[kBudgetCount] = {0, 1, 6000, UINT32_MAX};
 
 static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   DcsrRun* run = layer->op == kDcsrOpConv2d ? dcsr_conv1x1_ref : dcsr_fully_connected_ref;
@@ -105,7 +106,50 @@ static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int
   free(scratch);
 }
 
-static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run, uint32_t budget) {
+// A kernel, or the kernels that planning chooses from a table.
+typedef struct {
+  const char* name;
+  RunKernel run;
+  bool every_budget;  // planning depends on the budget
+} KernelUnderTest;
+
+static const KernelUnderTest kKernels[] = {
+    {"reference", run_reference, false},
+    {"dispatched", run_dispatched, true},
+    {"dense baseline", run_dense_baseline, false},
+#if defined(__ARM_FEATURE_MVE)
+    {"gather", run_gather, false},
+#endif
+// A core runs its own table, and no other.
+#if !defined(__arm__)
+    {"ARMv6-M", run_armv6m, true},
+    {"ARMv7-M", run_armv7m, true},
+    {"partial table", run_partial, false},
+    {"MVE", run_mve, true},
+#endif
+};
+
+static void check_blob(const char* context, const PackedBlob* blob, const CaseData* data,
+                       bool every_budget, const int8_t* expected) {
+  DcsrLayer layer;
+  DcsrStatus status = dcsr_layer_parse(blob->data, blob->size, &layer);
+  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  CHECK(status == kDcsrOk, "%s: %s", context, dcsr_status_string(status));
+  if (status != kDcsrOk) return;
+  for (size_t k = 0; k < sizeof(kKernels) / sizeof(kKernels[0]); ++k) {
+    const KernelUnderTest* kernel = &kKernels[k];
+    const size_t budgets = every_budget && kernel->every_budget ? kBudgetCount : 1;
+    for (size_t b = 0; b < budgets; ++b) {
+      char with_kernel[320];
+      snprintf(with_kernel, sizeof(with_kernel), "%s, %s, budget %lu", context, kernel->name,
+               (unsigned long)kBudgets[b]);
+      layer.scratch_budget = kBudgets[b];
+      check_kernel(with_kernel, kernel->run, &layer, data, expected);
+    }
+  }
+}
+
+static void check_case(const DcsrCase* c, uint64_t seed) {
   CaseData data = make_case(c, seed);
   int8_t* expected = (int8_t*)malloc(data.output_size);
   if (expected == NULL) abort();
@@ -116,56 +160,22 @@ static void check_case(const DcsrCase* c, uint64_t seed, RunKernel run, uint32_t
     PackedBlob blob = pack_layer(&data.layer, packing);
     char context[256];
     snprintf(context, sizeof(context),
-             "'%s' [%u x %u, %d x %d x %d], seed %u, budget %lu, encoding %d, packing %u", c->name,
+             "'%s' [%u x %u, %d x %d x %d], seed %u, encoding %d, packing %u", c->name,
              (unsigned)c->rows, (unsigned)c->cols, (int)c->batches, (int)c->input_height,
-             (int)c->input_width, (unsigned)seed, (unsigned long)budget, (int)packing->encoding,
-             (unsigned)i);
-    DcsrLayer layer;
-    DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
-    if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
-    CHECK(status == kDcsrOk, "%s: %s", context, dcsr_status_string(status));
-    layer.scratch_budget = budget;
-    if (status == kDcsrOk) check_kernel(context, run, &layer, &data, expected);
+             (int)c->input_width, (unsigned)seed, (int)packing->encoding, (unsigned)i);
+    // One seed with all budgets, because emulated cores are slow.
+    check_blob(context, &blob, &data, seed == 1, expected);
     free_packed_blob(&blob);
   }
   free(expected);
   free_case(&data);
 }
 
-static void check_all_cases(RunKernel run, uint32_t budget) {
+static void test_kernels_equal_dense_loop(void) {
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
-    // Other budgets get one seed, because emulated cores are slow.
-    const uint64_t seeds = budget == 0 ? kSeeds : 1;
-    for (uint64_t seed = 1; seed <= seeds; ++seed) check_case(&kDcsrCases[i], seed, run, budget);
+    for (uint64_t seed = 1; seed <= kSeeds; ++seed) check_case(&kDcsrCases[i], seed);
   }
 }
-
-static void check_all_budgets(RunKernel run) {
-  for (size_t i = 0; i < sizeof(kBudgets) / sizeof(kBudgets[0]); ++i) {
-    check_all_cases(run, kBudgets[i]);
-  }
-}
-
-static void test_reference_equals_dense_loop(void) { check_all_cases(run_reference, 0); }
-
-static void test_dispatched_kernel_equals_dense_loop(void) { check_all_budgets(run_dispatched); }
-
-static void test_dense_baseline_equals_dense_loop(void) { check_all_cases(run_dense_baseline, 0); }
-
-// Not on cores: a core runs its own table as the dispatched one, and no other.
-#if !defined(__arm__)
-static void test_armv6m_kernels_equal_dense_loop(void) { check_all_budgets(run_armv6m); }
-
-static void test_armv7m_kernels_equal_dense_loop(void) { check_all_budgets(run_armv7m); }
-
-static void test_mve_kernels_equal_dense_loop(void) { check_all_budgets(run_mve); }
-
-static void test_partial_table_equals_dense_loop(void) { check_all_cases(run_partial, 0); }
-#endif
-
-#if defined(__ARM_FEATURE_MVE)
-static void test_gather_kernel_equals_dense_loop(void) { check_all_cases(run_gather, 0); }
-#endif
 
 // Tests that most outputs of the cases are not clamped. Clamped outputs would hide errors.
 static void test_cases_spread_over_int8(void) {
@@ -190,18 +200,7 @@ static void test_cases_spread_over_int8(void) {
 }
 
 int main(void) {
-  RUN_TEST(test_reference_equals_dense_loop);
-  RUN_TEST(test_dispatched_kernel_equals_dense_loop);
-  RUN_TEST(test_dense_baseline_equals_dense_loop);
-#if defined(__ARM_FEATURE_MVE)
-  RUN_TEST(test_gather_kernel_equals_dense_loop);
-#endif
-#if !defined(__arm__)
-  RUN_TEST(test_armv6m_kernels_equal_dense_loop);
-  RUN_TEST(test_armv7m_kernels_equal_dense_loop);
-  RUN_TEST(test_partial_table_equals_dense_loop);
-  RUN_TEST(test_mve_kernels_equal_dense_loop);
-#endif
+  RUN_TEST(test_kernels_equal_dense_loop);
   RUN_TEST(test_cases_spread_over_int8);
   return check_exit_status();
 }

@@ -68,9 +68,9 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--min-sparsity",
         type=_share,
-        default=settings.DEFAULT_MIN_SPARSITY,
         metavar="S",
-        help="share of zero weights from which on a layer is packed, 0..1 (default: %(default)s)",
+        help="share of zero weights from which on a layer is packed, 0..1"
+        f" (default: {settings.DEFAULT_MIN_SPARSITY}; with --objective size no limit)",
     )
     parser.add_argument(
         "--objective",

@@ -121,9 +121,9 @@ def command_line(datasets: Mapping[str, Dataset] | None = None) -> argparse.Argu
     parser.add_argument(
         "--min-sparsity",
         type=share,
-        default=settings.DEFAULT_MIN_SPARSITY,
         metavar="S",
-        help="that `compress` will get: layers with fewer zeros stay dense (default: %(default)s)",
+        help="that `compress` will get: layers with fewer zeros stay dense"
+        f" (default: {settings.DEFAULT_MIN_SPARSITY}; with --objective size no limit)",
     )
     parser.add_argument(
         "--exclude",
@@ -227,7 +227,7 @@ def _next_step(arguments: argparse.Namespace) -> str:
     options = ["--objective", "speed" if arguments.max_instructions else arguments.objective]
     if arguments.cpu != cost.DEFAULT_CPU:
         options += ["--cpu", arguments.cpu]
-    if arguments.min_sparsity != settings.DEFAULT_MIN_SPARSITY:
+    if arguments.min_sparsity is not None:
         options += ["--min-sparsity", f"{arguments.min_sparsity:g}"]
     command = shlex.join([arguments.output, "-o", str(small), *options])
     return f"compress it:  {compress} {common.one_line(command)}"

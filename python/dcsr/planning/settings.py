@@ -12,7 +12,7 @@ OBJECTIVES = ("balanced", "size", "speed")
 DEFAULT_OBJECTIVE = "balanced"
 # Methods that are not encodings.
 AUTO, NONE = "auto", "none"
-DEFAULT_MIN_SPARSITY = 0.6
+DEFAULT_MIN_SPARSITY = 0.6  # of the objectives that weigh time
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Settings:
         """Returns the method and scratch of a layer."""
         mine = self.overrides.get(place(layer), Override(self.method))
         return mine if mine.scratch is not None else Override(mine.method, self.max_scratch)
+
+
+def default_min_sparsity(objective: str) -> float:
+    """Returns the default of min_sparsity. `size` has no limit: it packs every layer that gets smaller."""
+    return 0.0 if objective == "size" else DEFAULT_MIN_SPARSITY
 
 
 def methods() -> tuple[str, ...]:

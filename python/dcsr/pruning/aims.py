@@ -16,7 +16,7 @@ from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import Layer
 from dcsr.model import ModelError
-from dcsr.planning.settings import place
+from dcsr.planning.settings import default_min_sparsity, place
 from dcsr.pruning import inputs as representative
 from dcsr.pruning import plan
 from dcsr.pruning import prune as pruning
@@ -92,7 +92,7 @@ def prune(
     *,
     objective: str,
     cpu: str,
-    min_sparsity: float,
+    min_sparsity: float | None,
     exclude: Sequence[str],
     plan_path: str | os.PathLike[str] | None,
     holdout: float,
@@ -125,11 +125,12 @@ def prune(
         raise ModelError(f"{samples_of.where}: has {len(samples_of)} samples, but there are {len(labels)} labels")
     if target.max_instructions is not None:
         objective = "speed"
+    least = default_min_sparsity(objective) if min_sparsity is None else min_sparsity
     session = Session(
         content,
         name,
         samples_of,
-        Aim(min_sparsity, objective, cpu, pattern),
+        Aim(least, objective, cpu, pattern),
         holdout=holdout,
         seed=seed,
         most_samples=samples,

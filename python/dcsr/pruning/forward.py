@@ -230,7 +230,7 @@ class Network:
 
     def _interpreted(self, position: int, weights: Weights | None = None) -> Step:
         """The operator in the TFLM interpreter."""
-        from dcsr import runtime
+        from dcsr import isolation
 
         graph, operator = self._graph, self._graph.operators[position]
         kind = tflite.operator_name(self.model, operator)
@@ -250,7 +250,7 @@ class Network:
         def step(values: Values) -> None:
             if not interpreters:
                 try:
-                    interpreters.append(runtime.Interpreter.from_bytes(tflite.serialize(model)))
+                    interpreters.append(isolation.IsolatedInterpreter(tflite.serialize(model)))
                 except (RuntimeError, ValueError) as error:
                     raise ModelError(f"{where}: the TFLM interpreter refuses the operator alone: {error}") from error
             interpreter = interpreters[0]
@@ -338,18 +338,23 @@ def interpreted_outputs(
     Raises:
       ModelError: if the interpreter refuses the model or fails.
     """
-    from dcsr import runtime
+    from dcsr import isolation
 
     count = len(model.subgraphs[0].outputs)
+    given: list[Array] | None = None
     try:
-        interpreter = runtime.Interpreter.from_bytes(content)
-        results: list[list[Array]] = [[] for _ in range(count)]
-        for number in track(range(len(samples[0]))):
-            for index, array in enumerate(samples):
-                interpreter.set_input(np.ascontiguousarray(array[number]), index)
-            interpreter.invoke()
-            for output in range(count):
-                results[output].append(np.array(interpreter.get_output(output)))
+        with isolation.IsolatedInterpreter(content) as interpreter:
+            results: list[list[Array]] = [[] for _ in range(count)]
+            for number in track(range(len(samples[0]))):
+                given = [np.ascontiguousarray(array[number]) for array in samples]
+                for index, array in enumerate(given):
+                    interpreter.set_input(array, index)
+                interpreter.invoke()
+                for output in range(count):
+                    results[output].append(np.array(interpreter.get_output(output)))
+    except isolation.InterpreterDied as death:
+        place = isolation.place_of_death(content, given, death)
+        raise ModelError(f"{name}: {death}{place}") from death
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
     return [np.stack(found) for found in results]
