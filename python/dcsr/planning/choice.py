@@ -165,8 +165,7 @@ def _with_shared_rows(
     """Replaces the candidates of layers that share weights by candidates with shared rows, if that saves bytes.
 
     Layers whose packed layers are equal store them once anyway. Layers with another encoding in the plan, or with other
-    weight scales, do not belong together. All layers of a group keep their own rows if the derived multipliers of one
-    would not be exact.
+    weight scales, do not belong together. A layer keeps its own rows if its derived multipliers would not be exact.
     """
     groups: dict[tuple[object, ...], dict[int, list[Candidate]]] = {}
     for number, (layer, candidates) in enumerate(zip(layers, found, strict=True)):
@@ -186,7 +185,7 @@ def _with_shared_rows(
 def _shared(
     model: schema.ModelT, layers: Sequence[Layer], own: Mapping[int, list[Candidate]]
 ) -> dict[int, list[Candidate]]:
-    """Returns the candidates of a group with shared rows; an empty dictionary if these are not exact or not smaller.
+    """Returns the candidates of a group, with shared rows where they are exact; an empty dictionary if not smaller.
 
     Args:
       model: the model.
@@ -196,10 +195,10 @@ def _shared(
     shared: dict[int, list[Candidate]] = {}
     for number, candidates in own.items():
         packed = layer_finder.share_rows(model, layers[number], candidates[0].packed)
-        if packed is None:
-            return {}
         shared[number] = [
-            dataclasses.replace(way, packed=dataclasses.replace(packed, streams=way.packed.streams))
+            way
+            if packed is None
+            else dataclasses.replace(way, packed=dataclasses.replace(packed, streams=way.packed.streams))
             for way in candidates
         ]
     before, after = (_stored([min(ways, key=size_and_time) for ways in of.values()]) for of in (own, shared))

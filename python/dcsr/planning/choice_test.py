@@ -243,7 +243,7 @@ def test_rows_are_not_shared_if_that_is_larger():
     assert [decision.candidate.shared_blob for decision in decisions] == [None, None]
 
 
-def test_layers_keep_their_rows_if_one_multiplier_is_not_derived_exactly(monkeypatch):
+def test_a_layer_keeps_its_rows_if_a_multiplier_is_not_derived_exactly(monkeypatch):
     model = through_bytes(unrolled(6, rows=128, scales=[0.3, 0.4, 0.5, 0.6, 0.7, 0.8]))
     exact = layer_finder.share_rows
 
@@ -251,11 +251,14 @@ def test_layers_keep_their_rows_if_one_multiplier_is_not_derived_exactly(monkeyp
         return None if layer.position == 4 else exact(model, layer, packed)
 
     monkeypatch.setattr(layer_finder, "share_rows", one_is_not)
+    _, decisions = round_trip(model, objective="size")
+    assert [decision.candidate.shared_blob is None for decision in decisions] == [False] * 4 + [True, False]
+    assert len({decision.candidate.blob for decision in decisions}) == 6
+    monkeypatch.setattr(layer_finder, "share_rows", lambda model, layer, packed: None)
     _, decisions = round_trip(model)
     assert [decision.note for decision in decisions] == ["would not get smaller: 6 operators share the weights"] * 6
     _, decisions = round_trip(model, smaller_only=False)
     assert [decision.candidate.shared_blob for decision in decisions] == [None] * 6
-    assert len({decision.candidate.blob for decision in decisions}) == 6
 
 
 def test_equal_layers_are_chosen_together():
