@@ -243,16 +243,19 @@ def test_rows_are_not_shared_if_that_is_larger():
     assert [decision.candidate.shared_blob for decision in decisions] == [None, None]
 
 
-def test_a_layer_keeps_its_rows_if_a_multiplier_is_not_derived_exactly(monkeypatch):
+@pytest.mark.parametrize("inexact", [0, 4])
+def test_a_layer_keeps_its_rows_if_a_multiplier_is_not_derived_exactly(monkeypatch, inexact):
     model = through_bytes(unrolled(6, rows=128, scales=[0.3, 0.4, 0.5, 0.6, 0.7, 0.8]))
     exact = layer_finder.share_rows
 
     def one_is_not(model, layer, packed):
-        return None if layer.position == 4 else exact(model, layer, packed)
+        return None if layer.position == inexact else exact(model, layer, packed)
 
     monkeypatch.setattr(layer_finder, "share_rows", one_is_not)
     _, decisions = round_trip(model, objective="size")
-    assert [decision.candidate.shared_blob is None for decision in decisions] == [False] * 4 + [True, False]
+    assert [decision.candidate.shared_blob is None for decision in decisions] == [
+        position == inexact for position in range(6)
+    ]
     assert len({decision.candidate.blob for decision in decisions}) == 6
     monkeypatch.setattr(layer_finder, "share_rows", lambda model, layer, packed: None)
     _, decisions = round_trip(model)
