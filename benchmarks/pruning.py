@@ -193,17 +193,32 @@ def test_set(name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]
     return images.normalised(pixels, shape[1] // images.SIDE), labels
 
 
+# The peak of the memory comes from /proc: that of wait4() is at least the memory of this process at the fork.
+_PROGRAM = """
+import re, sys
+from pathlib import Path
+from dcsr.cli import common, prune
+peak = sys.argv.pop()
+try:
+    common.run("prune", prune.main)
+finally:
+    Path(peak).write_text(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
 def as_process(arguments: Sequence[str]) -> tuple[float, float, float]:
     """(seconds, seconds of the processor, peak megabytes) of the command prune."""
-    program = "import sys; from dcsr.cli import common, prune; common.run('prune', prune.main)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    start = time.monotonic()
-    child = subprocess.Popen([sys.executable, "-c", program, *arguments], env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if status:
-        raise tflite.ModelError(f"prune {' '.join(arguments)}: exit status {child.returncode}")
-    return time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    with tempfile.TemporaryDirectory() as temporary:
+        peak = Path(temporary) / "peak"
+        command = [sys.executable, "-c", _PROGRAM, *arguments, str(peak)]
+        start = time.monotonic()
+        child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if status:
+            raise tflite.ModelError(f"prune {' '.join(arguments)}: exit status {child.returncode}")
+        return time.monotonic() - start, usage.ru_utime + usage.ru_stime, int(peak.read_text()) / 1024
 
 
 def zeros(content: bytes, names: set[str]) -> float:

@@ -131,7 +131,7 @@ def test_objective_size_packs_every_layer_that_gets_smaller():
     data = tflite.serialize(builder.finish([x], [z]))
     size, balanced = (dcsr.compress(data, objective=objective) for objective in ("size", "balanced"))
     assert [bool(row.layer_bytes) for row in size.layers] == [True, False]
-    assert size.layers[1].note == "would not get smaller"
+    assert size.layers[1].note == "faster dense on cortex-m55, by more than the saving is worth"
     assert not any(row.layer_bytes for row in balanced.layers)
     assert dcsr.compress(data, objective="size", min_sparsity=0.6).model == data
     assert dcsr.verify(data, size.model, samples=3).identical

@@ -17,11 +17,15 @@ from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
 from dcsr.planning import workload
 from dcsr.planning.candidates import Candidate, size_and_time, time_and_size
-from dcsr.planning.settings import Settings
+from dcsr.planning.settings import AUTO, Settings
 from dcsr.schema import schema
 
 # Budget of `balanced`: the share by which an inference may take longer than with the fastest encodings.
 BALANCED_TOLERANCE = 0.1
+
+# Limit of `size` for packed layers that are slower than dense: dense inferences of the whole model per share of the
+# model's weights saved. 100 allows the time of one inference for each percent.
+MOST_TIME_PER_SAVING = 100
 
 _SAVES_NOTHING = "would not get smaller"
 _TENSOR_BYTES = 80  # of a constant tensor and its buffer in the file, besides its content
@@ -118,12 +122,43 @@ def _by_objective(
 ) -> list[Decision]:
     """Returns the decisions of the objective alone. They pack every layer that has candidates."""
     dense = [workload.kept_instructions(model, layer, settings.cpu) for layer in layers]
+    if settings.objective == "size":
+        found = _worth_their_time(layers, found, settings, dense)
     others = sum(time for time, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
     chosen = _choose_together(found, settings.objective, others)
     return [
         Decision(layer, chosen.get(number), candidates if isinstance(candidates, str) else "", time)
         for number, (layer, candidates, time) in enumerate(zip(layers, found, dense, strict=True))
     ]
+
+
+def _worth_their_time(
+    layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings, dense: Sequence[int]
+) -> list[list[Candidate] | str]:
+    """Removes the candidates that cost `size` too much time for the bytes that they save.
+
+    A candidate that is slower than the dense product may add MOST_TIME_PER_SAVING times the model's dense time,
+    multiplied by the share of the model's weights that it saves. Encodings that the user has named are not limited.
+    """
+    weights = sum(layer.matrix.nbytes for layer in layers if layer.matrix is not None)
+    per_byte = MOST_TIME_PER_SAVING * sum(dense) / max(weights, 1)
+
+    def is_worth(layer: Layer, candidate: Candidate) -> bool:
+        estimate = candidate.estimate
+        if estimate.slowdown <= 1:
+            return True
+        assert layer.matrix is not None and estimate.instructions and estimate.dense_instructions
+        saved = layer.matrix.nbytes - candidate.packed.streams.nbytes
+        return estimate.instructions - estimate.dense_instructions <= per_byte * saved
+
+    result: list[list[Candidate] | str] = []
+    for layer, candidates in zip(layers, found, strict=True):
+        if isinstance(candidates, str) or settings.of(layer).method != AUTO:
+            result.append(candidates)
+        else:
+            worth = [candidate for candidate in candidates if is_worth(layer, candidate)]
+            result.append(worth or f"faster dense on {settings.cpu}, by more than the saving is worth")
+    return result
 
 
 def _choose_together(found: Sequence[list[Candidate] | str], objective: str, others: int = 0) -> dict[int, Candidate]:

@@ -136,6 +136,23 @@ def test_speed_leaves_dense_what_is_faster_so(tmp_path):
         assert compress(model, **options)[0].packed, options
 
 
+@pytest.mark.parametrize(("zeros", "is_packed"), [(0.02, False), (0.3, False), (0.9, True)])
+def test_size_does_not_buy_few_bytes_with_much_time(zeros, is_packed):
+    """A filter of 5x5 runs in scalar code on the M55, and most of the weights are elsewhere."""
+    rng = np.random.default_rng(5)
+    builder = Builder()
+    x = builder.tensor("x", (1, 12, 12, 16), scale=0.1)
+    y = builder.conv_2d(x, sparse_matrix(rng, 16, 400, zeros), filter_size=(5, 5))
+    z = builder.fully_connected(y, sparse_matrix(rng, 200, 2304, 0.9), (1, 200))
+    model = builder.finish([x], [z])
+    first, second = compress(model, objective="size")
+    assert (first.packed is not None) == is_packed and second.packed
+    if not is_packed:
+        assert first.note == "faster dense on cortex-m55, by more than the saving is worth"
+    if zeros > 0.1:
+        assert all(decision.packed for decision in compress(model, objective="size", method="rice+huffman"))
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_objectives_of_larger_filters_and_int16(objective):
     """Checks the choices against the definitions of the objectives, on the estimates of all encodings."""
