@@ -33,11 +33,20 @@ inline constexpr char kFullyConnectedName[] = "DCSR_FULLY_CONNECTED";
 // Bytes of persistent memory of a node, besides those of derived rows.
 inline constexpr size_t kStateBytes = 16;
 
+// These refuse a node with shared rows.
 [[nodiscard]] bool PrepareConv2d(Port* port);
 [[nodiscard]] bool InvokeConv2d(Port* port);
 
 [[nodiscard]] bool PrepareFullyConnected(Port* port);
 [[nodiscard]] bool InvokeFullyConnected(Port* port);
+
+// These also take nodes with shared rows. They are separate functions, so that the linker leaves
+// the reader of shared rows out of a firmware that does not register them.
+[[nodiscard]] bool PrepareConv2dWithSharedRows(Port* port);
+[[nodiscard]] bool InvokeConv2dWithSharedRows(Port* port);
+
+[[nodiscard]] bool PrepareFullyConnectedWithSharedRows(Port* port);
+[[nodiscard]] bool InvokeFullyConnectedWithSharedRows(Port* port);
 
 }  // namespace dcsr
 

@@ -16,24 +16,30 @@
 namespace dcsr {
 namespace {
 
-#ifdef DCSR_NO_SHARED_ROWS
-constexpr bool kReadsSharedRows = false;
-constexpr char kWrongInputs[] =
-    "inputs: are not two: activations and packed layer (no shared rows)";
-#else
-constexpr bool kReadsSharedRows = true;
-constexpr char kWrongInputs[] =
-    "inputs: are not two or three: activations, packed layer, shared rows";
-#endif
-
 alignas(16) uint8_t arena[1 << 20];
 
+// Which of the two registrations the tests use.
+bool with_shared_rows = false;
+
 bool Prepare(DcsrOp op, Port* port) {
+  if (with_shared_rows) {
+    return op == kDcsrOpConv2d ? PrepareConv2dWithSharedRows(port)
+                               : PrepareFullyConnectedWithSharedRows(port);
+  }
   return op == kDcsrOpConv2d ? PrepareConv2d(port) : PrepareFullyConnected(port);
 }
 
 bool Invoke(DcsrOp op, Port* port) {
+  if (with_shared_rows) {
+    return op == kDcsrOpConv2d ? InvokeConv2dWithSharedRows(port)
+                               : InvokeFullyConnectedWithSharedRows(port);
+  }
   return op == kDcsrOpConv2d ? InvokeConv2d(port) : InvokeFullyConnected(port);
+}
+
+const char* WrongInputs() {
+  return with_shared_rows ? "inputs: are not two or three: activations, packed layer, shared rows"
+                          : "inputs: are not two: shared rows need AddDcsrOpsWithSharedRows";
 }
 
 // A valid node that tests then modify.
@@ -242,7 +248,7 @@ void test_fully_connected_takes_inputs_and_outputs_of_any_rank() {
       output.dims[rank - 1] = 7;
     }
     TestRunner runner = fixture.MakeRunner();
-    CHECK(PrepareFullyConnected(&runner) && InvokeFullyConnected(&runner), "rank %d: %s", rank,
+    CHECK(Prepare(kDcsrOpFullyConnected, &runner) && Invoke(kDcsrOpFullyConnected, &runner), "rank %d: %s", rank,
           runner.log());
     check_equal("rank", fixture.expected, fixture.output, fixture.data.output_size);
   }
@@ -274,10 +280,6 @@ struct Refusal {
 };
 
 constexpr Refusal kRefusals[] = {
-    {&kConv, kWrongInputs, [](Fixture* f) { f->input_count = 1; }},
-    {&kConv, kReadsSharedRows ? "packed layer: is of an unknown version" : kWrongInputs,
-     [](Fixture* f) { f->input_count = 3; }},
-    {&kFullyConnected, kWrongInputs, [](Fixture* f) { f->input_count = 0; }},
     {&kConv, "outputs: are not one", [](Fixture* f) { f->output_count = 0; }},
     {&kFullyConnected, "outputs: are not one", [](Fixture* f) { f->output_count = 2; }},
     {&kConv, "input: is missing or unreadable", [](Fixture* f) { f->inputs[0].is_missing = true; }},
@@ -449,6 +451,19 @@ constexpr BadLayer kBadLayers[] = {
     {kDcsrErrorIndex, SpoilSection<kSectionIndex, 15>},
 };
 
+void test_wrong_numbers_of_inputs_are_refused() {
+  for (const int32_t count : {0, 1, 3, 4}) {
+    for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
+      Fixture fixture(*layer_case, kDcsrEncodingDcsr);
+      fixture.input_count = count;
+      // The packed layer has its own rows.
+      const bool is_version = with_shared_rows && count == 3;
+      check_refused(fixture, *layer_case,
+                    is_version ? "packed layer: is of an unknown version" : WrongInputs());
+    }
+  }
+}
+
 void test_invalid_packed_layer_is_refused_with_the_status() {
   for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
     for (const BadLayer& bad : kBadLayers) {
@@ -469,7 +484,7 @@ void test_bytes_behind_the_packed_layer_are_ignored() {
   memcpy(larger, fixture.blob.data, fixture.blob.size);
   fixture.inputs[1] = ConstantTensor(larger, sizeof(larger));
   TestRunner runner = fixture.MakeRunner();
-  CHECK(PrepareConv2d(&runner) && InvokeConv2d(&runner), "%s", runner.log());
+  CHECK(Prepare(kDcsrOpConv2d, &runner) && Invoke(kDcsrOpConv2d, &runner), "%s", runner.log());
   check_equal("larger", fixture.expected, fixture.output, fixture.data.output_size);
 }
 
@@ -477,9 +492,9 @@ void test_invoke_without_prepare_or_data_fails() {
   Fixture fixture(kConv, kDcsrEncodingDcsr);
   {
     TestRunner runner = fixture.MakeRunner();
-    CHECK(!InvokeConv2d(&runner), "not prepared");
+    CHECK(!Invoke(kDcsrOpConv2d, &runner), "not prepared");
     CHECK(strcmp(runner.log(), "DCSR_CONV_2D: node: was not prepared") == 0, "%s", runner.log());
-    CHECK(!InvokeFullyConnected(&runner), "not prepared");
+    CHECK(!Invoke(kDcsrOpFullyConnected, &runner), "not prepared");
     CHECK(strcmp(runner.log(), "DCSR_FULLY_CONNECTED: node: was not prepared") == 0, "%s",
           runner.log());
   }
@@ -491,10 +506,10 @@ void test_invoke_without_prepare_or_data_fails() {
   };
   for (int i = 0; i < 3; ++i) {
     TestRunner runner = fixture.MakeRunner();
-    CHECK(PrepareConv2d(&runner), "%s", runner.log());
+    CHECK(Prepare(kDcsrOpConv2d, &runner), "%s", runner.log());
     void* const data = tensors[i]->data;
     tensors[i]->data = nullptr;
-    CHECK(!InvokeConv2d(&runner), "%s", messages[i]);
+    CHECK(!Invoke(kDcsrOpConv2d, &runner), "%s", messages[i]);
     CHECK(strcmp(runner.log(), messages[i]) == 0, "%s", runner.log());
     tensors[i]->data = data;
   }
@@ -506,9 +521,9 @@ void test_invoke_with_a_damaged_packed_layer_fails() {
     Fixture fixture(*layer_case, kDcsrEncodingDcsr);
     const bool is_conv = layer_case == &kConv;
     TestRunner runner = fixture.MakeRunner();
-    CHECK(is_conv ? PrepareConv2d(&runner) : PrepareFullyConnected(&runner), "%s", runner.log());
+    CHECK(Prepare(layer_case->op, &runner), "%s", runner.log());
     fixture.SetByte(0, 'D');
-    CHECK(!(is_conv ? InvokeConv2d(&runner) : InvokeFullyConnected(&runner)), "damaged");
+    CHECK(!Invoke(layer_case->op, &runner), "damaged");
     char message[120];
     snprintf(message, sizeof(message), "%s: packed layer: %s",
              is_conv ? kConv2dName : kFullyConnectedName, dcsr_status_string(kDcsrErrorMagic));
@@ -539,7 +554,6 @@ constexpr struct {
   void (*spoil)(SharedFixture*);
 } kSharedRefusals[] = {
     {"packed layer: is of an unknown version", [](SharedFixture* f) { f->input_count = 2; }},
-    {kWrongInputs, [](SharedFixture* f) { f->input_count = 4; }},
     {"shared rows: is missing or unreadable",
      [](SharedFixture* f) { f->inputs[2].is_missing = true; }},
     {"shared rows: is not int8",
@@ -578,23 +592,25 @@ void test_invoke_without_shared_rows_or_with_a_damaged_layer_fails() {
   SharedFixture fixture(kConv, kDcsrEncodingDcsr);
   {
     TestRunner runner = fixture.MakeRunner();
-    CHECK(PrepareConv2d(&runner), "%s", runner.log());
+    CHECK(Prepare(kDcsrOpConv2d, &runner), "%s", runner.log());
     fixture.inputs[2].data = nullptr;
-    CHECK(!InvokeConv2d(&runner), "no shared rows");
+    CHECK(!Invoke(kDcsrOpConv2d, &runner), "no shared rows");
     CHECK(strcmp(runner.log(), "DCSR_CONV_2D: shared rows: has no data") == 0, "%s", runner.log());
     fixture.inputs[2].data = fixture.blobs.shared.data;
   }
   TestRunner runner = fixture.MakeRunner();
-  CHECK(PrepareConv2d(&runner), "%s", runner.log());
+  CHECK(Prepare(kDcsrOpConv2d, &runner), "%s", runner.log());
   fixture.blobs.own.data[4] = kDcsrFormatVersion;
-  CHECK(!InvokeConv2d(&runner), "version 1");
+  CHECK(!Invoke(kDcsrOpConv2d, &runner), "version 1");
   CHECK(strcmp(runner.log(), "DCSR_CONV_2D: packed layer: is of an unknown version") == 0, "%s",
         runner.log());
 }
 
-void test_a_build_without_shared_rows_refuses_them() {
-  SharedFixture fixture(kFullyConnected, kDcsrEncodingRice);
-  check_refused(fixture, kFullyConnected, kWrongInputs);
+void test_ops_without_shared_rows_name_those_with_them() {
+  for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
+    SharedFixture fixture(*layer_case, kDcsrEncodingRice);
+    check_refused(fixture, *layer_case, WrongInputs());
+  }
 }
 
 }  // namespace
@@ -602,21 +618,23 @@ void test_a_build_without_shared_rows_refuses_them() {
 
 int main() {
   using namespace dcsr;  // NOLINT: RUN_TEST prints the bare name.
-  RUN_TEST(test_every_layer_equals_dense_loop);
-  RUN_TEST(test_every_layer_with_int16_activations_equals_dense_loop);
-  RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
-  RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);
-  RUN_TEST(test_each_refusal_has_its_message);
-  RUN_TEST(test_invalid_packed_layer_is_refused_with_the_status);
-  RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);
-  RUN_TEST(test_invoke_without_prepare_or_data_fails);
-  RUN_TEST(test_invoke_with_a_damaged_packed_layer_fails);
-  if (kReadsSharedRows) {
-    RUN_TEST(test_layers_with_shared_rows_equal_dense_loop);
-    RUN_TEST(test_each_refusal_of_shared_rows_has_its_message);
-    RUN_TEST(test_invoke_without_shared_rows_or_with_a_damaged_layer_fails);
-  } else {
-    RUN_TEST(test_a_build_without_shared_rows_refuses_them);
+  for (const bool shared : {false, true}) {
+    with_shared_rows = shared;
+    RUN_TEST(test_every_layer_equals_dense_loop);
+    RUN_TEST(test_every_layer_with_int16_activations_equals_dense_loop);
+    RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
+    RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);
+    RUN_TEST(test_each_refusal_has_its_message);
+    RUN_TEST(test_wrong_numbers_of_inputs_are_refused);
+    RUN_TEST(test_invalid_packed_layer_is_refused_with_the_status);
+    RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);
+    RUN_TEST(test_invoke_without_prepare_or_data_fails);
+    RUN_TEST(test_invoke_with_a_damaged_packed_layer_fails);
   }
+  RUN_TEST(test_layers_with_shared_rows_equal_dense_loop);
+  RUN_TEST(test_each_refusal_of_shared_rows_has_its_message);
+  RUN_TEST(test_invoke_without_shared_rows_or_with_a_damaged_layer_fails);
+  with_shared_rows = false;
+  RUN_TEST(test_ops_without_shared_rows_name_those_with_them);
   return check_exit_status();
 }

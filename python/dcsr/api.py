@@ -110,6 +110,7 @@ class Inspection:
         lines = [f"file {len(self.model):,} bytes, {len(self.layers) - others} layers with weights"]
         if others:
             lines[0] += f", {others} other operator{'s' * (others > 1)} with constants"
+        lines += report.registration(self.layers)
         if phrases := report.layer_summary(self.layers, self.cpu):
             lines.append("   ".join(phrases))
         return lines

@@ -110,6 +110,7 @@ class Totals:
       estimated_instructions: instructions of the packed layers; None if a layer has no estimate.
       other_instructions: rough count of the layers with weights that are not packed; None if one is unknown.
       scratch_bytes: largest scratch of a layer in bytes. All layers use the same scratch, one after the other.
+      layers_with_shared_rows: number of layers for which the firmware has to register AddDcsrOpsWithSharedRows().
     """
 
     nonzeros: int
@@ -120,6 +121,7 @@ class Totals:
     estimated_instructions: int | None
     other_instructions: int | None
     scratch_bytes: int
+    layers_with_shared_rows: int
 
 
 def row(decision: Decision) -> Row:
@@ -312,8 +314,18 @@ def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]
         lines.append(f"{sum(others):,} bytes of constants in {operators} stay as they are")
     caveats = Counter(entry.caveat for entry in rows if entry.caveat)
     lines += [f"packed layers, {count}: {caveat}" for caveat, count in caveats.most_common()]
+    lines += registration(rows)
     line = f"flash {before:,} -> {after:,} bytes ({(after - before) / before:+.1%})"
     return [*lines, "   ".join([line, *layer_summary(rows, cpu)])]
+
+
+def registration(rows: Sequence[Row]) -> list[str]:
+    """Returns a line with the registration that the firmware needs for shared rows; an empty list without them."""
+    count = totals(rows).layers_with_shared_rows
+    if not count:
+        return []
+    layers = "1 layer has" if count == 1 else f"{count} layers have"
+    return [f"the firmware registers the ops with dcsr::AddDcsrOpsWithSharedRows: {layers} shared rows"]
 
 
 def _left_on_the_table(rows: Sequence[Row]) -> list[str]:
@@ -371,6 +383,7 @@ def totals(rows: Sequence[Row]) -> Totals:
         estimated_instructions=_sum_if_known(instructions),
         other_instructions=_sum_if_known(others),
         scratch_bytes=max((entry.scratch_bytes or 0 for entry in packed), default=0),
+        layers_with_shared_rows=sum(entry.shared_bytes > 0 for entry in packed),
     )
 
 

@@ -81,6 +81,7 @@ def test_equal_packed_layers_are_counted_once():
         assert [row.stored_with for row in found.layers] == [None, (0, 0), (0, 0), (0, 0)]
         assert found.totals.layer_bytes == found.layers[0].layer_bytes
         assert found.totals.dense_bytes == 7200
+        assert found.totals.layers_with_shared_rows == 0 and "AddDcsrOps" not in str(found)
     assert result.totals == inspection.totals
 
 
@@ -101,6 +102,9 @@ def test_shared_rows_are_counted_once():
         assert found.totals.layer_bytes == sum(own) + found.layers[0].shared_bytes
         assert found.totals.packed_bytes == found.layers[0].packed_bytes
         assert str(found).count("weights of #0, stored once") == 2
+        assert found.totals.layers_with_shared_rows == 3
+        line = "the firmware registers the ops with dcsr::AddDcsrOpsWithSharedRows: 3 layers have shared rows"
+        assert found.summary().count(line) == 1
     assert result.totals == inspection.totals
     assert [row.name for row in inspection.layers] == [row.name for row in result.layers]
 

@@ -14,7 +14,7 @@
 #include "tflm_kernels/format/bit_reader.h"
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
-#include "tflm_kernels/format/row_sums.h"
+#include "tflm_kernels/format/shift_range.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "packed layers are little-endian, and this target is not"
@@ -24,8 +24,7 @@ enum {
   kFlagPerRow = 1,
   kFlagInt16 = 2,
   kFlagSamePadding = 4,
-  kFlags = kFlagPerRow | kFlagInt16 | kFlagSamePadding,
-  kFlagBias = 8,  // shared rows only
+  kFlagBias = 8,  // version 2
   kRatioBytes = 8,
   kMaxBase = 1 << 24,
 };
@@ -150,20 +149,20 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-static bool unused_is_zero(const Header* h, uint32_t flags) {
-  return (h->flags & ~flags) == 0 && h->reserved == 0;
+// Version 1 defines the flags 1, 2 and 4; version 2 also 8.
+static bool unused_is_zero(const Header* h) {
+  return h->flags < 8 * h->version && h->reserved == 0;
 }
 
-// Reads and checks the header. `flags` are those that `version` defines.
-DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint8_t version,
-                                            uint32_t flags, Header* h) {
+// Reads a header of this version and checks it.
+DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint32_t version, Header* h) {
   if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
   if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   memcpy(h, data, sizeof(*h));
   if (memcmp(h->magic, "dCSR", sizeof(h->magic)) != 0) return kDcsrErrorMagic;
   if (h->version != version) return kDcsrErrorVersion;
   if (!geometry_is_valid(h) || !quantization_is_valid(h) || !encoding_is_valid(h) ||
-      !value_coding_is_valid(h) || !unused_is_zero(h, flags)) {
+      !value_coding_is_valid(h) || !unused_is_zero(h)) {
     return kDcsrErrorHeader;
   }
   return kDcsrOk;
@@ -176,34 +175,23 @@ static uint64_t append_section(uint64_t* end, uint64_t bytes) {
   return offset;
 }
 
-static uint32_t value_bytes(const Header* h) {
-  return h->value_coding == kDcsrValuesPlain ? h->elements : h->value_bytes;
-}
-
-// The offsets of the sections from row_length on.
-typedef struct {
-  uint64_t row_length;
-  uint64_t index;
-  uint64_t delta;
-  uint64_t plane;
-  uint64_t values;
-} Streams;
-
-DCSR_NOINLINE static Streams append_streams(uint64_t* end, const Header* h) {
+// Sets all fields but bias, multiplier and shift. The streams are in the blob of `size` bytes at
+// `base`, from offset `begin` on. Returns the offset behind them. If that exceeds `size`, the fields
+// are unspecified.
+DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, size_t size,
+                                        uint32_t begin, DcsrLayer* layer) {
+  uint64_t end = begin;
   const uint64_t rows = h->rows;
-  Streams streams;
-  streams.row_length =
-      append_section(end, rows * h->row_length_bytes + bits_to_bytes(rows * h->row_length_bits));
-  streams.index = append_section(end, h->index_bytes);
-  streams.delta = append_section(end, h->delta_bytes);
-  streams.plane = append_section(end, h->plane_bytes);
-  streams.values = append_section(end, value_bytes(h));
-  return streams;
-}
+  const uint64_t row_length =
+      append_section(&end, rows * h->row_length_bytes + bits_to_bytes(rows * h->row_length_bits));
+  const uint64_t index = append_section(&end, h->index_bytes);
+  const uint64_t delta = append_section(&end, h->delta_bytes);
+  const uint64_t plane = append_section(&end, h->plane_bytes);
+  const uint32_t value_bytes = h->value_coding == kDcsrValuesPlain ? h->elements : h->value_bytes;
+  const uint64_t values = append_section(&end, value_bytes);
+  if (end > size) return end;
 
-// Sets all fields but bias, multiplier and shift. The streams are within the blob at `base`.
-DCSR_NOINLINE static void set_layer(const Header* h, const uint8_t* base, const Streams* streams,
-                                    DcsrLayer* layer) {
+  // From here on all offsets are below `size` and fit a size_t.
   layer->op = (DcsrOp)h->op;
   layer->encoding = (DcsrEncoding)h->encoding;
   layer->value_coding = (DcsrValueCoding)h->value_coding;
@@ -232,33 +220,31 @@ DCSR_NOINLINE static void set_layer(const Header* h, const uint8_t* base, const 
   layer->index_bytes = h->index_bytes;
   layer->delta_bytes = h->delta_bytes;
   layer->plane_bytes = h->plane_bytes;
-  layer->value_bytes = value_bytes(h);
+  layer->value_bytes = value_bytes;
   layer->scratch_budget = h->scratch_budget;
-  layer->row_length = base + streams->row_length;
-  layer->index = base + streams->index;
-  layer->delta = base + streams->delta;
-  layer->plane = base + streams->plane;
-  layer->values = (const int8_t*)(base + streams->values);
+  layer->row_length = base + row_length;
+  layer->index = base + index;
+  layer->delta = base + delta;
+  layer->plane = base + plane;
+  layer->values = (const int8_t*)(base + values);
+  return end;
 }
 
 DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   Header h;
-  const DcsrStatus status = read_header(data, size, kDcsrFormatVersion, kFlags, &h);
+  const DcsrStatus status = read_header(data, size, kDcsrFormatVersion, &h);
   if (status != kDcsrOk) return status;
 
-  const bool per_row = (h.flags & kFlagPerRow) != 0;
-  const uint64_t rows = h.rows;
-  uint64_t end = kDcsrHeaderBytes;
-  const uint64_t bias = append_section(&end, rows * (is_int16(&h) ? 8 : 4));
-  const uint64_t multiplier = append_section(&end, per_row ? rows * 4 : 4);
-  const uint64_t shift = append_section(&end, per_row ? rows : 1);
-  const Streams streams = append_streams(&end, &h);
+  // These sections have less than 2^24 bytes, and their sizes are multiples of 4 before padding.
+  const uint32_t count = (h.flags & kFlagPerRow) != 0 ? h.rows : 1;
+  const uint32_t bias = kDcsrHeaderBytes;
+  const uint32_t multiplier = bias + h.rows * (is_int16(&h) ? 8 : 4);
+  const uint32_t shift = multiplier + count * 4;
+  const uint8_t* base = (const uint8_t*)data;
+  const uint64_t end = set_layer(&h, base, size, shift + (count + 3) / 4 * 4, layer);
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
-  // From here on all offsets are below `size` and fit a size_t.
-  const uint8_t* base = (const uint8_t*)data;
-  set_layer(&h, base, &streams, layer);
   layer->bias = (const int32_t*)(const void*)(base + bias);
   layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
   layer->shift = (const int8_t*)(base + shift);
@@ -269,7 +255,7 @@ DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* sh
                                    size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows) {
   Header h;
   const DcsrStatus status =
-      read_header(data, size, kDcsrFormatVersionSharedRows, kFlags | kFlagBias, &h);
+      read_header(data, size, kDcsrFormatVersionSharedRows, &h);
   if (status != kDcsrOk) return status;
   if ((uintptr_t)shared % 4 != 0) return kDcsrErrorAlignment;
 
@@ -281,14 +267,11 @@ DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* sh
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
-  uint64_t shared_end = 0;
-  const uint64_t scale = append_section(&shared_end, (h.flags & kFlagPerRow) != 0 ? count * 4 : 4);
-  const Streams streams = append_streams(&shared_end, &h);
-  if (shared_end > shared_size) return kDcsrErrorTruncated;
+  const uint32_t scale_bytes = (h.flags & kFlagPerRow) != 0 ? h.rows * 4 : 4;
+  if (set_layer(&h, (const uint8_t*)shared, shared_size, scale_bytes, layer) > shared_size) return kDcsrErrorTruncated;
 
   const uint8_t* base = (const uint8_t*)data;
-  set_layer(&h, (const uint8_t*)shared, &streams, layer);
-  rows->weight_scale = (const uint32_t*)(const void*)((const uint8_t*)shared + scale);
+  rows->weight_scale = (const uint32_t*)(const void*)(shared);
   rows->ratio_low = dcsr_load_u32(base + ratio);
   rows->ratio_high = dcsr_load_u16(base + ratio + 4);
   rows->ratio_exponent = (int16_t)dcsr_load_u16(base + ratio + 6);
@@ -301,8 +284,7 @@ static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
   const int32_t max_shift = layer->int16_activations ? kDcsrMaxInt16Shift : kDcsrMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift ||
-        layer->shift[i] > max_shift) {
+    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift || layer->shift[i] > max_shift) {
       return kDcsrErrorRequantize;
     }
   }
@@ -382,15 +364,14 @@ static bool all_positions_were_read(const DcsrRowReader* reader) {
   return true;
 }
 
-// Requires valid row lengths and a complete code of the values. Sets `sums` unless it is NULL. Row
-// lengths limit how much is read from `index` of an rle layer and from `delta` of an offset8 layer.
-static DcsrStatus validate_elements(const DcsrLayer* layer, uint32_t* sums) {
+// Requires valid row lengths and a complete code of the values. Row lengths limit how much is read
+// from `index` of an rle layer and from `delta` of an offset8 layer.
+static DcsrStatus validate_elements(const DcsrLayer* layer) {
   const bool increase = dcsr_columns_increase(layer);
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     dcsr_next_row(&reader);
     int32_t previous = -1;
-    uint32_t sum = 0;
     while (reader.left > 0) {
       if (!next_group_is_valid(&reader)) return kDcsrErrorIndex;
       DcsrGroup group;
@@ -399,14 +380,12 @@ static DcsrStatus validate_elements(const DcsrLayer* layer, uint32_t* sums) {
         const int32_t column = group.column[l];
         if (column <= previous || column >= (int32_t)layer->cols) return kDcsrErrorIndex;
         if (increase) previous = column;
-        sum += (uint32_t)(int32_t)group.weight[l];
       }
       if (dcsr_ran_out(&reader.index_bits) || dcsr_ran_out(&reader.delta_bits)) {
         return kDcsrErrorIndex;
       }
       if (dcsr_ran_out(&reader.value_bits)) return kDcsrErrorValues;
     }
-    if (sums != NULL) sums[row] = sum;
   }
   if (!all_positions_were_read(&reader)) return kDcsrErrorIndex;
   const bool all_values_were_read =
@@ -414,19 +393,15 @@ static DcsrStatus validate_elements(const DcsrLayer* layer, uint32_t* sums) {
   return all_values_were_read ? kDcsrOk : kDcsrErrorValues;
 }
 
-DcsrStatus dcsr_layer_validate_and_sum(const DcsrLayer* layer, uint32_t* sums) {
+DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
   DcsrStatus status = validate_requantize(layer);
   if (status == kDcsrOk) status = validate_code(layer);
   const bool has_no_streams =
       layer->encoding == kDcsrEncodingDense && layer->value_coding == kDcsrValuesPlain;
-  if (status != kDcsrOk || (has_no_streams && sums == NULL)) return status;
+  if (status != kDcsrOk || has_no_streams) return status;
   status = validate_row_lengths(layer);
   if (status != kDcsrOk) return status;
-  return validate_elements(layer, sums);
-}
-
-DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
-  return dcsr_layer_validate_and_sum(layer, NULL);
+  return validate_elements(layer);
 }
 
 const char* dcsr_status_string(DcsrStatus status) {

@@ -2,7 +2,9 @@
 //
 // All arithmetic is on integers, so that a firmware needs no floating point.
 
-#include "tflm_kernels/format/row_sums.h"
+#include "tflm_kernels/format/group_decoder.h"
+#include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/format/shift_range.h"
 #include "tflm_kernels/packed_layer.h"
 
 enum {
@@ -61,12 +63,19 @@ static bool derive_multiplier(const DcsrLayer* layer, const DcsrSharedRows* rows
   return true;
 }
 
-// `bias` holds the sum of each row before, and the folded bias afterwards. Sums wrap.
+// Requires valid streams. Sums wrap.
 static void fold_bias(const DcsrLayer* layer, const int32_t* original, int32_t* bias) {
   const uint32_t zero_point = (uint32_t)layer->input_zero_point;
+  DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
+    uint32_t sum = 0;
+    dcsr_next_row(&reader);
+    DcsrGroup group;
+    while (dcsr_decode_group(&reader, &group)) {
+      for (uint32_t l = 0; l < group.lanes; ++l) sum += (uint32_t)(int32_t)group.weight[l];
+    }
     const uint32_t unfolded = original == NULL ? 0 : (uint32_t)original[row];
-    bias[row] = (int32_t)(unfolded - zero_point * (uint32_t)bias[row]);
+    bias[row] = (int32_t)(unfolded - zero_point * sum);
   }
 }
 
@@ -87,8 +96,7 @@ DcsrStatus dcsr_shared_layer_validate(DcsrLayer* layer, const DcsrSharedRows* ro
       return kDcsrErrorRequantize;
     }
   }
-  uint32_t* sums = layer->int16_activations ? NULL : (uint32_t*)memory;
-  const DcsrStatus status = dcsr_layer_validate_and_sum(layer, sums);
+  const DcsrStatus status = dcsr_layer_validate(layer);
   if (status != kDcsrOk) return status;
   if (layer->int16_activations) {
     copy_bias(layer, (const DcsrInt64*)rows->bias, (DcsrInt64*)memory);
