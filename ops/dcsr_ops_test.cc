@@ -248,8 +248,8 @@ void test_fully_connected_takes_inputs_and_outputs_of_any_rank() {
       output.dims[rank - 1] = 7;
     }
     TestRunner runner = fixture.MakeRunner();
-    CHECK(Prepare(kDcsrOpFullyConnected, &runner) && Invoke(kDcsrOpFullyConnected, &runner), "rank %d: %s", rank,
-          runner.log());
+    CHECK(Prepare(kDcsrOpFullyConnected, &runner) && Invoke(kDcsrOpFullyConnected, &runner),
+          "rank %d: %s", rank, runner.log());
     check_equal("rank", fixture.expected, fixture.output, fixture.data.output_size);
   }
 }

@@ -26,7 +26,8 @@ class AnyRows {
     Port* port = node.port;
     if (port->InputCount() == kInputs) return OwnRows::Validate(node, packed, layer);
     TensorInfo shared;
-    if (!port->GetInput(kSharedRows, &shared)) return node.Fail(kShared, "is missing or unreadable");
+    if (!port->GetInput(kSharedRows, &shared))
+      return node.Fail(kShared, "is missing or unreadable");
     if (shared.type != TensorType::kInt8) return node.Fail(kShared, "is not int8");
     if (!CheckTensor(node, kShared, shared)) return false;
     if (shared.constant_data == nullptr) return node.Fail(kShared, "is not constant");

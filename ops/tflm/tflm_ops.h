@@ -29,7 +29,8 @@ tflm::Registration Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS();
 
 namespace tflm {
 
-// The parameters are not const: early versions of AddCustom() require that, although they only copy.
+// The parameters are not const: early versions of AddCustom() require that, although they only
+// copy.
 template <unsigned int N>
 Status AddOps(MicroMutableOpResolver<N>& resolver, Registration conv2d,
               Registration fully_connected) {

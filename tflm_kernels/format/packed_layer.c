@@ -155,7 +155,8 @@ static bool unused_is_zero(const Header* h) {
 }
 
 // Reads a header of this version and checks it.
-DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint32_t version, Header* h) {
+DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint32_t version,
+                                            Header* h) {
   if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
   if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   memcpy(h, data, sizeof(*h));
@@ -176,8 +177,8 @@ static uint64_t append_section(uint64_t* end, uint64_t bytes) {
 }
 
 // Sets all fields but bias, multiplier and shift. The streams are in the blob of `size` bytes at
-// `base`, from offset `begin` on. Returns the offset behind them. If that exceeds `size`, the fields
-// are unspecified.
+// `base`, from offset `begin` on. Returns the offset behind them. If that exceeds `size`, the
+// fields are unspecified.
 DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, size_t size,
                                         uint32_t begin, DcsrLayer* layer) {
   uint64_t end = begin;
@@ -254,8 +255,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
 DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
                                    size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows) {
   Header h;
-  const DcsrStatus status =
-      read_header(data, size, kDcsrFormatVersionSharedRows, &h);
+  const DcsrStatus status = read_header(data, size, kDcsrFormatVersionSharedRows, &h);
   if (status != kDcsrOk) return status;
   if ((uintptr_t)shared % 4 != 0) return kDcsrErrorAlignment;
 
@@ -268,7 +268,8 @@ DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* sh
   if (end > size) return kDcsrErrorTruncated;
 
   const uint32_t scale_bytes = (h.flags & kFlagPerRow) != 0 ? h.rows * 4 : 4;
-  if (set_layer(&h, (const uint8_t*)shared, shared_size, scale_bytes, layer) > shared_size) return kDcsrErrorTruncated;
+  if (set_layer(&h, (const uint8_t*)shared, shared_size, scale_bytes, layer) > shared_size)
+    return kDcsrErrorTruncated;
 
   const uint8_t* base = (const uint8_t*)data;
   rows->weight_scale = (const uint32_t*)(const void*)(shared);
@@ -284,7 +285,8 @@ static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
   const int32_t max_shift = layer->int16_activations ? kDcsrMaxInt16Shift : kDcsrMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift || layer->shift[i] > max_shift) {
+    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift ||
+        layer->shift[i] > max_shift) {
       return kDcsrErrorRequantize;
     }
   }
