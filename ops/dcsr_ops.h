@@ -1,10 +1,11 @@
 // The custom ops DCSR_CONV_2D and DCSR_FULLY_CONNECTED, independent of the interpreter (port.h).
 //
-// Both ops have two inputs and one output:
+// Both ops have two or three inputs and one output:
 //
 //             DCSR_CONV_2D                                   DCSR_FULLY_CONNECTED
 //   input 0   [batches, height, width, channels]             batches * cols elements, any shape
 //   input 1   the packed layer (docs/format.md), constant, int8
+//   input 2   only with shared rows (version 2): the streams, constant, int8
 //   output 0  [batches, output height, output width, rows]   batches * rows elements, [..., rows]
 //
 // Input 0 and the output are int8 or int16, the type of the packed layer's activations, and have
@@ -12,7 +13,8 @@
 //
 // The Prepare functions validate the model, including the bytes of the packed layer, so that the
 // Invoke functions never leave their buffers. They request kStateBytes of persistent memory and the
-// kernel's scratch.
+// kernel's scratch. With shared rows, the persistent memory also holds bias, multiplier and shift
+// of each row, 9 bytes (13 with int16 activations), which Prepare derives.
 //
 // Each function logs the reason before it returns false.
 
@@ -28,14 +30,23 @@ namespace dcsr {
 inline constexpr char kConv2dName[] = "DCSR_CONV_2D";
 inline constexpr char kFullyConnectedName[] = "DCSR_FULLY_CONNECTED";
 
-// Bytes of persistent memory of a node.
+// Bytes of persistent memory of a node, besides those of derived rows.
 inline constexpr size_t kStateBytes = 16;
 
+// These refuse a node with shared rows.
 [[nodiscard]] bool PrepareConv2d(Port* port);
 [[nodiscard]] bool InvokeConv2d(Port* port);
 
 [[nodiscard]] bool PrepareFullyConnected(Port* port);
 [[nodiscard]] bool InvokeFullyConnected(Port* port);
+
+// These also take nodes with shared rows. They are separate functions, so that the linker leaves
+// the reader of shared rows out of a firmware that does not register them.
+[[nodiscard]] bool PrepareConv2dWithSharedRows(Port* port);
+[[nodiscard]] bool InvokeConv2dWithSharedRows(Port* port);
+
+[[nodiscard]] bool PrepareFullyConnectedWithSharedRows(Port* port);
+[[nodiscard]] bool InvokeFullyConnectedWithSharedRows(Port* port);
 
 }  // namespace dcsr
 

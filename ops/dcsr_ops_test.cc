@@ -18,12 +18,28 @@ namespace {
 
 alignas(16) uint8_t arena[1 << 20];
 
+// Which of the two registrations the tests use.
+bool with_shared_rows = false;
+
 bool Prepare(DcsrOp op, Port* port) {
+  if (with_shared_rows) {
+    return op == kDcsrOpConv2d ? PrepareConv2dWithSharedRows(port)
+                               : PrepareFullyConnectedWithSharedRows(port);
+  }
   return op == kDcsrOpConv2d ? PrepareConv2d(port) : PrepareFullyConnected(port);
 }
 
 bool Invoke(DcsrOp op, Port* port) {
+  if (with_shared_rows) {
+    return op == kDcsrOpConv2d ? InvokeConv2dWithSharedRows(port)
+                               : InvokeFullyConnectedWithSharedRows(port);
+  }
   return op == kDcsrOpConv2d ? InvokeConv2d(port) : InvokeFullyConnected(port);
+}
+
+const char* WrongInputs() {
+  return with_shared_rows ? "inputs: are not two or three: activations, packed layer, shared rows"
+                          : "inputs: are not two: shared rows need AddDcsrOpsWithSharedRows";
 }
 
 // A valid node that tests then modify.
@@ -95,6 +111,37 @@ struct Fixture {
     const uint8_t fields[] = {height, width, 1, 1};
     memcpy(blob.data + 60, fields, sizeof(fields));
   }
+};
+
+// A valid node with shared rows. The weight scale of row r is 2^-(5 + r % 4), input and output have
+// the same scale.
+struct SharedFixture : Fixture {
+  SharedBlobs blobs;
+
+  SharedFixture(const DcsrCase& layer_case, DcsrEncoding encoding) : Fixture(layer_case, encoding) {
+    constexpr uint32_t kRows = 16;
+    uint32_t weight_scale[kRows];
+    if (data.layer.rows > kRows) abort();
+    for (uint32_t r = 0; r < data.layer.rows; ++r) {
+      const uint32_t exponent = 5 + r % 4;
+      weight_scale[r] = (127 - exponent) << 23;
+      data.multiplier[r] = 1 << 30;
+      data.shift[r] = static_cast<int8_t>(1 - static_cast<int>(exponent));
+    }
+    dense_oracle(&data, expected);
+    PackOptions options = {};
+    options.encoding = encoding;
+    const SharedScales scales = {weight_scale, uint64_t{1} << 47, 1, true};
+    blobs = pack_shared_layer(&data.layer, &options, &scales);
+    inputs[1] = ConstantTensor(blobs.own.data, blobs.own.size);
+    inputs[2] = ConstantTensor(blobs.shared.data, blobs.shared.size);
+    input_count = 3;
+  }
+
+  SharedFixture(const SharedFixture&) = delete;
+  SharedFixture& operator=(const SharedFixture&) = delete;
+
+  ~SharedFixture() { free_shared_blobs(&blobs); }
 };
 
 constexpr DcsrCase kConv = {
@@ -201,8 +248,8 @@ void test_fully_connected_takes_inputs_and_outputs_of_any_rank() {
       output.dims[rank - 1] = 7;
     }
     TestRunner runner = fixture.MakeRunner();
-    CHECK(PrepareFullyConnected(&runner) && InvokeFullyConnected(&runner), "rank %d: %s", rank,
-          runner.log());
+    CHECK(Prepare(kDcsrOpFullyConnected, &runner) && Invoke(kDcsrOpFullyConnected, &runner),
+          "rank %d: %s", rank, runner.log());
     check_equal("rank", fixture.expected, fixture.output, fixture.data.output_size);
   }
 }
@@ -233,12 +280,6 @@ struct Refusal {
 };
 
 constexpr Refusal kRefusals[] = {
-    {&kConv, "inputs: are not two: activations and packed layer",
-     [](Fixture* f) { f->input_count = 1; }},
-    {&kConv, "inputs: are not two: activations and packed layer",
-     [](Fixture* f) { f->input_count = 3; }},
-    {&kFullyConnected, "inputs: are not two: activations and packed layer",
-     [](Fixture* f) { f->input_count = 0; }},
     {&kConv, "outputs: are not one", [](Fixture* f) { f->output_count = 0; }},
     {&kFullyConnected, "outputs: are not one", [](Fixture* f) { f->output_count = 2; }},
     {&kConv, "input: is missing or unreadable", [](Fixture* f) { f->inputs[0].is_missing = true; }},
@@ -410,6 +451,19 @@ constexpr BadLayer kBadLayers[] = {
     {kDcsrErrorIndex, SpoilSection<kSectionIndex, 15>},
 };
 
+void test_wrong_numbers_of_inputs_are_refused() {
+  for (const int32_t count : {0, 1, 3, 4}) {
+    for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
+      Fixture fixture(*layer_case, kDcsrEncodingDcsr);
+      fixture.input_count = count;
+      // The packed layer has its own rows.
+      const bool is_version = with_shared_rows && count == 3;
+      check_refused(fixture, *layer_case,
+                    is_version ? "packed layer: is of an unknown version" : WrongInputs());
+    }
+  }
+}
+
 void test_invalid_packed_layer_is_refused_with_the_status() {
   for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
     for (const BadLayer& bad : kBadLayers) {
@@ -430,7 +484,7 @@ void test_bytes_behind_the_packed_layer_are_ignored() {
   memcpy(larger, fixture.blob.data, fixture.blob.size);
   fixture.inputs[1] = ConstantTensor(larger, sizeof(larger));
   TestRunner runner = fixture.MakeRunner();
-  CHECK(PrepareConv2d(&runner) && InvokeConv2d(&runner), "%s", runner.log());
+  CHECK(Prepare(kDcsrOpConv2d, &runner) && Invoke(kDcsrOpConv2d, &runner), "%s", runner.log());
   check_equal("larger", fixture.expected, fixture.output, fixture.data.output_size);
 }
 
@@ -438,9 +492,9 @@ void test_invoke_without_prepare_or_data_fails() {
   Fixture fixture(kConv, kDcsrEncodingDcsr);
   {
     TestRunner runner = fixture.MakeRunner();
-    CHECK(!InvokeConv2d(&runner), "not prepared");
+    CHECK(!Invoke(kDcsrOpConv2d, &runner), "not prepared");
     CHECK(strcmp(runner.log(), "DCSR_CONV_2D: node: was not prepared") == 0, "%s", runner.log());
-    CHECK(!InvokeFullyConnected(&runner), "not prepared");
+    CHECK(!Invoke(kDcsrOpFullyConnected, &runner), "not prepared");
     CHECK(strcmp(runner.log(), "DCSR_FULLY_CONNECTED: node: was not prepared") == 0, "%s",
           runner.log());
   }
@@ -452,10 +506,10 @@ void test_invoke_without_prepare_or_data_fails() {
   };
   for (int i = 0; i < 3; ++i) {
     TestRunner runner = fixture.MakeRunner();
-    CHECK(PrepareConv2d(&runner), "%s", runner.log());
+    CHECK(Prepare(kDcsrOpConv2d, &runner), "%s", runner.log());
     void* const data = tensors[i]->data;
     tensors[i]->data = nullptr;
-    CHECK(!InvokeConv2d(&runner), "%s", messages[i]);
+    CHECK(!Invoke(kDcsrOpConv2d, &runner), "%s", messages[i]);
     CHECK(strcmp(runner.log(), messages[i]) == 0, "%s", runner.log());
     tensors[i]->data = data;
   }
@@ -467,13 +521,95 @@ void test_invoke_with_a_damaged_packed_layer_fails() {
     Fixture fixture(*layer_case, kDcsrEncodingDcsr);
     const bool is_conv = layer_case == &kConv;
     TestRunner runner = fixture.MakeRunner();
-    CHECK(is_conv ? PrepareConv2d(&runner) : PrepareFullyConnected(&runner), "%s", runner.log());
+    CHECK(Prepare(layer_case->op, &runner), "%s", runner.log());
     fixture.SetByte(0, 'D');
-    CHECK(!(is_conv ? InvokeConv2d(&runner) : InvokeFullyConnected(&runner)), "damaged");
+    CHECK(!Invoke(layer_case->op, &runner), "damaged");
     char message[120];
     snprintf(message, sizeof(message), "%s: packed layer: %s",
              is_conv ? kConv2dName : kFullyConnectedName, dcsr_status_string(kDcsrErrorMagic));
     CHECK(strcmp(runner.log(), message) == 0, "%s", runner.log());
+  }
+}
+
+void test_layers_with_shared_rows_equal_dense_loop() {
+  for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
+    for (int encoding = 0; encoding < kEncodingCount; ++encoding) {
+      SharedFixture fixture(*layer_case, static_cast<DcsrEncoding>(encoding));
+      TestRunner runner = fixture.MakeRunner();
+      const DcsrOp op = layer_case->op;
+      memset(fixture.output, 0x55, fixture.data.output_size);
+      CHECK(Prepare(op, &runner), "%s", runner.log());
+      CHECK(runner.state_bytes() == kStateBytes + 9 * fixture.data.layer.rows, "%lu bytes",
+            static_cast<unsigned long>(runner.state_bytes()));
+      for (int i = 0; i < 2; ++i) {
+        CHECK(Invoke(op, &runner), "%s", runner.log());
+        check_equal(layer_case->name, fixture.expected, fixture.output, fixture.data.output_size);
+      }
+    }
+  }
+}
+
+constexpr struct {
+  const char* message;
+  void (*spoil)(SharedFixture*);
+} kSharedRefusals[] = {
+    {"packed layer: is of an unknown version", [](SharedFixture* f) { f->input_count = 2; }},
+    {"shared rows: is missing or unreadable",
+     [](SharedFixture* f) { f->inputs[2].is_missing = true; }},
+    {"shared rows: is not int8",
+     [](SharedFixture* f) { f->inputs[2].info.type = TensorType::kInt16; }},
+    {"shared rows: has an impossible shape", [](SharedFixture* f) { ++f->inputs[2].info.bytes; }},
+    {"shared rows: is not constant",
+     [](SharedFixture* f) { f->inputs[2].info.constant_data = nullptr; }},
+    {"packed layer: is truncated",
+     [](SharedFixture* f) {
+       f->inputs[2] = ConstantTensor(f->blobs.shared.data, f->blobs.shared.size - 4);
+     }},
+    {"packed layer: is not aligned to 4 bytes",
+     [](SharedFixture* f) {
+       f->inputs[2] = ConstantTensor(f->blobs.shared.data + 1, f->blobs.shared.size - 1);
+     }},
+    {"packed layer: a multiplier or shift is out of range",
+     [](SharedFixture* f) { f->blobs.shared.data[3] |= 0x80; }},
+    {"packed layer: its row lengths do not add up",
+     [](SharedFixture* f) {
+       f->blobs.shared.data[f->blobs.shared.offset[kSectionRowLength]] = 99;
+     }},
+    {"input: its zero point is not that of the packed layer",
+     [](SharedFixture* f) { ++f->inputs[0].info.zero_point; }},
+    {"memory: there is none for the state", [](SharedFixture* f) { f->arena_bytes = 60; }},
+};
+
+void test_each_refusal_of_shared_rows_has_its_message() {
+  for (const auto& refusal : kSharedRefusals) {
+    SharedFixture fixture(kConv, kDcsrEncodingDcsr);
+    refusal.spoil(&fixture);
+    check_refused(fixture, kConv, refusal.message);
+  }
+}
+
+void test_invoke_without_shared_rows_or_with_a_damaged_layer_fails() {
+  SharedFixture fixture(kConv, kDcsrEncodingDcsr);
+  {
+    TestRunner runner = fixture.MakeRunner();
+    CHECK(Prepare(kDcsrOpConv2d, &runner), "%s", runner.log());
+    fixture.inputs[2].data = nullptr;
+    CHECK(!Invoke(kDcsrOpConv2d, &runner), "no shared rows");
+    CHECK(strcmp(runner.log(), "DCSR_CONV_2D: shared rows: has no data") == 0, "%s", runner.log());
+    fixture.inputs[2].data = fixture.blobs.shared.data;
+  }
+  TestRunner runner = fixture.MakeRunner();
+  CHECK(Prepare(kDcsrOpConv2d, &runner), "%s", runner.log());
+  fixture.blobs.own.data[4] = kDcsrFormatVersion;
+  CHECK(!Invoke(kDcsrOpConv2d, &runner), "version 1");
+  CHECK(strcmp(runner.log(), "DCSR_CONV_2D: packed layer: is of an unknown version") == 0, "%s",
+        runner.log());
+}
+
+void test_ops_without_shared_rows_name_those_with_them() {
+  for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
+    SharedFixture fixture(*layer_case, kDcsrEncodingRice);
+    check_refused(fixture, *layer_case, WrongInputs());
   }
 }
 
@@ -482,14 +618,23 @@ void test_invoke_with_a_damaged_packed_layer_fails() {
 
 int main() {
   using namespace dcsr;  // NOLINT: RUN_TEST prints the bare name.
-  RUN_TEST(test_every_layer_equals_dense_loop);
-  RUN_TEST(test_every_layer_with_int16_activations_equals_dense_loop);
-  RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
-  RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);
-  RUN_TEST(test_each_refusal_has_its_message);
-  RUN_TEST(test_invalid_packed_layer_is_refused_with_the_status);
-  RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);
-  RUN_TEST(test_invoke_without_prepare_or_data_fails);
-  RUN_TEST(test_invoke_with_a_damaged_packed_layer_fails);
+  for (const bool shared : {false, true}) {
+    with_shared_rows = shared;
+    RUN_TEST(test_every_layer_equals_dense_loop);
+    RUN_TEST(test_every_layer_with_int16_activations_equals_dense_loop);
+    RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
+    RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);
+    RUN_TEST(test_each_refusal_has_its_message);
+    RUN_TEST(test_wrong_numbers_of_inputs_are_refused);
+    RUN_TEST(test_invalid_packed_layer_is_refused_with_the_status);
+    RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);
+    RUN_TEST(test_invoke_without_prepare_or_data_fails);
+    RUN_TEST(test_invoke_with_a_damaged_packed_layer_fails);
+  }
+  RUN_TEST(test_layers_with_shared_rows_equal_dense_loop);
+  RUN_TEST(test_each_refusal_of_shared_rows_has_its_message);
+  RUN_TEST(test_invoke_without_shared_rows_or_with_a_damaged_layer_fails);
+  with_shared_rows = false;
+  RUN_TEST(test_ops_without_shared_rows_name_those_with_them);
   return check_exit_status();
 }

@@ -42,9 +42,10 @@ class Port {
   // English text.
   virtual void LogError(const char* op, const char* subject, const char* cause) = 0;
 
+  virtual int32_t InputCount() const = 0;
+
   // Callable during memory planning.
 
-  virtual int32_t InputCount() const = 0;
   virtual int32_t OutputCount() const = 0;
   // Returns false if the model has no such tensor, or memory to read it is exhausted.
   virtual bool GetInput(int32_t index, TensorInfo* info) = 0;

@@ -20,6 +20,7 @@ from dcsr.testing.models import (
     SparseLayout,
     conv_model,
     fully_connected_model,
+    siamese,
     sparse_matrix,
     with_sparse_weights,
 )
@@ -86,6 +87,19 @@ def test_compress_inspect_verify_decompress(dense):
     assert_same(tflite.read(dense), tflite.read(cwd / "back.tflite"))
     run("compress", "back.tflite", "-o", "again.tflite", cwd=cwd)
     assert (cwd / "again.tflite").read_bytes() == (cwd / "small.tflite").read_bytes()
+
+
+def test_tools_and_header_name_the_registration_that_shared_rows_need(tmp_path):
+    twins = tflite.serialize(siamese(convolution=False, int16=False, per_channel=True))
+    (tmp_path / "twins.tflite").write_bytes(twins)
+    options = ["--objective", "size", "--cc", "small.cc", "--json", "c.json"]
+    compressed = run("compress", "twins.tflite", "-o", "small.tflite", *options, cwd=tmp_path).stdout
+    inspected = run("inspect", "small.tflite", cwd=tmp_path).stdout
+    count = json.loads((tmp_path / "c.json").read_text())["total"]["layers_with_shared_rows"]
+    assert count > 1
+    line = f"the firmware registers the ops with dcsr::AddDcsrOpsWithSharedRows: {count} layers have shared rows\n"
+    assert compressed.count(line) == inspected.count(line) == 1
+    assert f"// {line}" in (tmp_path / "small.h").read_text()
 
 
 LAYER_KEYS = {

@@ -30,7 +30,7 @@ KERNELS = {
     for path in (ROOT / "tflm_kernels").glob("*/*.c")
     if path.parent.name not in NOT_FOR_FIRMWARE
 }
-OPS = {"ops/dcsr_ops.cc", "ops/tflm/tflm_ops.cc", "ops/tflm/tflm_port.cc"}
+OPS = {"ops/dcsr_ops.cc", "ops/dcsr_ops_with_shared_rows.cc", "ops/tflm/tflm_ops.cc", "ops/tflm/tflm_port.cc"}
 
 APP = """\
 #include "ops/tflm/tflm_ops.h"

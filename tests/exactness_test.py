@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dcsr
 from dcsr import compressing, encodings, runtime
 from dcsr import model as tflite
 from dcsr.schema import schema
@@ -13,7 +14,9 @@ from dcsr.testing.models import (
     SparseLayout,
     conv_model,
     fully_connected_model,
+    siamese,
     sparse_matrix,
+    unrolled_lstm,
     with_sparse_weights,
 )
 
@@ -306,6 +309,54 @@ def test_layers_that_share_weights():
     z = builder.fully_connected(y, weights, (1, 64), name="b")
     w = builder.conv_2d(_reshaped(builder, z, (1, 1, 1, 64)), sparse_matrix(rng, 8, 64, 0.7), name="c")
     assert_exact(builder.finish([x], [w]), 6, packed_layers=3)
+
+
+def assert_rows_are_shared(model: schema.ModelT, layers: int, tensors: int) -> None:
+    """Asserts that the smallest form of the model has all its layers packed, with shared rows, and is smaller.
+
+    Args:
+      model: the dense model.
+      layers: number of layers.
+      tensors: number of weight tensors, which is that of the shared rows.
+    """
+    dense = tflite.serialize(model)
+    result = dcsr.compress(dense, objective="size")
+    found = [decision.candidate for decision in result.decisions]
+    assert len(found) == layers and all(candidate and candidate.shared_blob for candidate in found)
+    shared = {candidate.shared_blob for candidate in found}
+    assert len(shared) == tensors
+    assert all(result.model.count(blob) == 1 for blob in shared)
+    of_layers = {candidate.blob for candidate in found}
+    assert result.totals.layer_bytes == sum(map(len, shared)) + sum(map(len, of_layers))
+    # The streams, and no copy of them for each layer.
+    streams = {candidate.shared_blob: candidate.packed.streams.nbytes for candidate in found}
+    assert result.totals.packed_bytes == sum(streams.values())
+    assert len(result.model) < len(dense) and result.totals.layer_bytes < result.totals.dense_bytes
+    assert dcsr.inspect(result.model).totals == result.totals
+    assert dcsr.verify(dense, result.model)
+    restored = dcsr.decompress(result.model)
+    assert dcsr.compress(restored, objective="size").model == result.model
+    stripped = dcsr.compress(dense, objective="size", strip=True).model
+    assert len(stripped) < len(result.model)
+    assert all(stripped.count(blob) == 1 for blob in shared)
+    assert dcsr.verify(dense, stripped)
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_unrolled_lstm(per_channel):
+    """12 layers of 128 rows share two weight tensors, but no two of them have the same scales."""
+    model = unrolled_lstm(per_channel=per_channel)
+    assert_exact(model, 12, packed_layers=12)
+    assert_rows_are_shared(model, layers=12, tensors=2)
+
+
+@pytest.mark.parametrize("convolution", [True, False])
+@pytest.mark.parametrize("int16", [True, False])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_branches_that_share_weights(convolution, int16, per_channel):
+    model = siamese(convolution=convolution, int16=int16, per_channel=per_channel)
+    assert_exact(model, 21, packed_layers=2)
+    assert_rows_are_shared(model, layers=2, tensors=1)
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,31 @@ static int check_int16(const char* name, const DcsrLayer* layer, const uint8_t* 
   return 0;
 }
 
-static int check(const char* name, const void* blob, size_t blob_bytes, const uint8_t* output,
-                 size_t output_bytes) {
+// Memory of derived rows, of the largest vector.
+static uint32_t derived_rows[13 * kMaxRows / 4];
+
+// Parses and validates a layer, with shared rows if `shared` is not NULL.
+static DcsrStatus open_layer(const void* blob, size_t blob_bytes, const void* shared,
+                             size_t shared_bytes, DcsrLayer* layer) {
+  if (shared == NULL) {
+    const DcsrStatus status = dcsr_layer_parse(blob, blob_bytes, layer);
+    return status == kDcsrOk ? dcsr_layer_validate(layer) : status;
+  }
+  DcsrSharedRows rows;
+  const DcsrStatus status =
+      dcsr_shared_layer_parse(blob, blob_bytes, shared, shared_bytes, layer, &rows);
+  if (status != kDcsrOk) return status;
+  if (dcsr_derived_rows_bytes(layer) > sizeof(derived_rows)) {
+    printf("a vector has too many rows\n");
+    return kDcsrErrorHeader;
+  }
+  return dcsr_shared_layer_validate(layer, &rows, derived_rows);
+}
+
+static int check(const char* name, const void* blob, size_t blob_bytes, const void* shared,
+                 size_t shared_bytes, const uint8_t* output, size_t output_bytes) {
   DcsrLayer layer;
-  DcsrStatus status = dcsr_layer_parse(blob, blob_bytes, &layer);
-  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  const DcsrStatus status = open_layer(blob, blob_bytes, shared, shared_bytes, &layer);
   if (status != kDcsrOk || layer.cols > kMaxCols ||
       layer.rows * (layer.int16_activations ? 2 : 1) != output_bytes) {
     printf("%s: %s\n", name, dcsr_status_string(status));
@@ -70,11 +90,10 @@ static int check(const char* name, const void* blob, size_t blob_bytes, const ui
   return 0;
 }
 
-static int check_refused(const char* name, const void* blob, size_t blob_bytes,
-                         DcsrStatus expected) {
+static int check_refused(const char* name, const void* blob, size_t blob_bytes, const void* shared,
+                         size_t shared_bytes, DcsrStatus expected) {
   DcsrLayer layer;
-  DcsrStatus status = dcsr_layer_parse(blob, blob_bytes, &layer);
-  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  const DcsrStatus status = open_layer(blob, blob_bytes, shared, shared_bytes, &layer);
   if (status == expected) return 0;
   printf("%s: status %d (%s), the document has %d\n", name, (int)status, dcsr_status_string(status),
          (int)expected);
@@ -87,13 +106,15 @@ int main(void) {
   for (size_t i = 0; i < count; ++i) {
     failures +=
         check(format_vectors[i].name, format_vectors[i].layer, format_vectors[i].layer_bytes,
-              format_vectors[i].output, format_vectors[i].output_bytes);
+              format_vectors[i].shared, format_vectors[i].shared_bytes, format_vectors[i].output,
+              format_vectors[i].output_bytes);
   }
   const size_t refused_count = sizeof(format_refused) / sizeof(format_refused[0]);
   uint32_t seen = 0;  // a bit for each status
   for (size_t i = 0; i < refused_count; ++i) {
     failures += check_refused(format_refused[i].name, format_refused[i].blob,
-                              format_refused[i].blob_bytes, format_refused[i].status);
+                              format_refused[i].blob_bytes, format_refused[i].shared,
+                              format_refused[i].shared_bytes, format_refused[i].status);
     seen |= UINT32_C(1) << format_refused[i].status;
   }
   for (uint32_t status = kDcsrErrorTruncated; status <= kDcsrErrorValues; ++status) {

@@ -7,7 +7,7 @@ import format_vectors
 import numpy as np
 import pytest
 
-from dcsr import encodings, packing
+from dcsr import encodings, packing, requantize
 
 DOCUMENT = Path("docs/format.md").read_text()
 VECTORS = format_vectors.load(DOCUMENT)
@@ -34,7 +34,7 @@ def matrices() -> dict[str, np.ndarray]:
     for column, value in {0: 2, 3: -1, 6: 127, 9: -128, 12: 2, 15: 2, 18: -1}.items():
         skewed[0][column] = value
     skewed[1][599] = 2
-    of_small = ("dcsr", "filter", "int16", "rle", "rice", "bitmap", "huffman_dcsr")
+    of_small = ("dcsr", "filter", "int16", "rle", "rice", "bitmap", "huffman_dcsr", "shared", "shared_int16")
     of_wide = ("dcsr_escape", "dcsr_bytes", "offset8")
     found = {name: small for name in of_small} | {name: wide for name in of_wide}
     found |= {"dense": [row[:5] for row in small[:2]], "huffman": skewed}
@@ -62,7 +62,7 @@ def test_every_encoding_has_a_section(name):
 
 
 def test_every_encoding_has_a_vector():
-    streams = [packing.unpack(v.layer).streams for v in VECTORS]
+    streams = [packing.unpack(v.layer, v.shared).streams for v in VECTORS]
     assert {s.encoding for s in streams} == set(encodings.REGISTRY)
     assert {s.value_coding for s in streams} == set(encodings.VALUE_CODINGS)
     assert {s.raw_bits for s in streams if s.codes} == {2, 4}
@@ -70,7 +70,7 @@ def test_every_encoding_has_a_vector():
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v.name)
 def test_vector_decodes_and_computes(vector):
-    layer = packing.unpack(vector.layer)
+    layer = packing.unpack(vector.layer, vector.shared)
     assert np.array_equal(encodings.decode(layer.streams), MATRICES[vector.name])
     outputs = packing.run(layer, format_vectors.activations(layer))[1]
     assert outputs.tobytes() == vector.output
@@ -83,7 +83,16 @@ def test_every_row_of_the_table_is_read():
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda r: f"{r.vector} {r.change}")
 def test_changed_vector_is_refused(refused):
     (vector,) = [v for v in VECTORS if v.name == refused.vector]
-    blob = refused.apply(vector.layer)
-    assert blob != vector.layer
+    layer, shared = refused.apply(vector)
+    assert (layer, shared) != (vector.layer, vector.shared)
     with pytest.raises(ValueError, match="."):
-        encodings.decode(packing.unpack(blob).streams)
+        encodings.decode(packing.unpack(layer, shared).streams)
+
+
+@pytest.mark.parametrize("vector", [v for v in VECTORS if v.shared], ids=lambda v: v.name)
+def test_shared_rows_give_the_multipliers_of_tflm(vector):
+    layer = packing.unpack(vector.layer, vector.shared)
+    scales = np.array([0.01, 0.02, 0, 0.03] if vector.name == "shared" else [0.01], np.float32)
+    expected = requantize.layer_multipliers(np.float32(0.05), scales, np.float32(0.04), product_in_float=False)
+    assert np.array_equal(layer.shared.weight_scale, scales)
+    assert all(map(np.array_equal, (layer.multiplier, layer.shift), expected))

@@ -13,15 +13,27 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import cc_array, encodings, packing
+from dcsr import cc_array, encodings, packing, shared_rows
+from dcsr.requantize import layer_multipliers
+
+# Of the vectors with shared rows.
+INPUT_SCALE, OUTPUT_SCALE = np.float32(0.05), np.float32(0.04)
 
 
 @dataclass(frozen=True)
 class Vector:
-    """A packed layer and what it computes for its `activations`."""
+    """A packed layer and what it computes for its `activations`.
+
+    Attributes:
+      name: its name in the document.
+      layer: the packed layer.
+      shared: its shared rows; None if it has its own.
+      output: the output.
+    """
 
     name: str
     layer: bytes
+    shared: bytes | None
     output: bytes
 
 
@@ -31,8 +43,9 @@ class Refused:
 
     Attributes:
       vector: name of the vector.
-      change: "OFFSET: BYTES" writes hexadecimal bytes at a decimal offset; "size: N" keeps the first N bytes.
-      status: what dcsr_layer_parse() or, after kDcsrOk, dcsr_layer_validate() returns.
+      change: "OFFSET: BYTES" writes hexadecimal bytes at a decimal offset; "size: N" keeps the first N bytes. After
+        "shared ", the change is to the shared rows.
+      status: what parsing or, after kDcsrOk, validation in C returns.
       reason: for the reader of the document.
     """
 
@@ -41,23 +54,28 @@ class Refused:
     status: str
     reason: str
 
-    def apply(self, layer: bytes) -> bytes:
-        """The changed blob.
+    def apply(self, vector: Vector) -> tuple[bytes, bytes | None]:
+        """Returns the changed (packed layer, shared rows) of the vector."""
+        change = self.change.removeprefix("shared ")
+        if change == self.change:
+            return _changed(vector.layer, change), vector.shared
+        assert vector.shared is not None
+        return vector.layer, _changed(vector.shared, change)
 
-        Args:
-          layer: the vector's packed layer.
-        """
-        place, _, value = self.change.partition(": ")
-        if place == "size":
-            return layer[: int(value)]
-        changed = bytearray(layer)
-        new = bytes.fromhex(value)
-        changed[int(place) : int(place) + len(new)] = new
-        return bytes(changed)
+
+def _changed(data: bytes, change: str) -> bytes:
+    place, _, value = change.partition(": ")
+    if place == "size":
+        return data[: int(value)]
+    changed = bytearray(data)
+    new = bytes.fromhex(value)
+    changed[int(place) : int(place) + len(new)] = new
+    return bytes(changed)
 
 
 _BLOCK = re.compile(
-    r"^### Vector (?P<name>\w+)\n.*?^layer\n\n```\n(?P<layer>.*?)```\n\noutput\n\n```\n(?P<output>.*?)```",
+    r"^### Vector (?P<name>\w+)\n.*?^layer\n\n```\n(?P<layer>.*?)```\n\n"
+    r"(shared\n\n```\n(?P<shared>.*?)```\n\n)?output\n\n```\n(?P<output>.*?)```",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -73,7 +91,12 @@ def activations(layer: packing.PackedLayer) -> np.ndarray:
 def load(document: str) -> list[Vector]:
     """The vectors in the text of docs/format.md."""
     return [
-        Vector(match["name"], bytes.fromhex(match["layer"]), bytes.fromhex(match["output"]))
+        Vector(
+            match["name"],
+            bytes.fromhex(match["layer"]),
+            bytes.fromhex(match["shared"]) if match["shared"] else None,
+            bytes.fromhex(match["output"]),
+        )
         for match in _BLOCK.finditer(document)
     ]
 
@@ -119,6 +142,9 @@ def layers() -> dict[str, packing.PackedLayer]:
         "huffman": _layer(skewed, "rice+huffman", packing.OP_FULLY_CONNECTED, (1, 1)),
         "huffman_dcsr": _layer(small, "dcsr+huffman", packing.OP_CONV_2D, (1, 2)),
     }
+    found["shared"] = _with_shared_rows(found["rice"], [0.01, 0.02, 0.0, 0.03], np.arange(4) * 1000 - 500)
+    found["shared_int16"] = dataclasses.replace(found["int16"], bias=packing.int16_bias(None, 4))
+    found["shared_int16"] = _with_shared_rows(found["shared_int16"], [0.01], None)
     # Every other encoding has the matrix of rle.
     named = {layer.streams.encoding for layer in found.values()}
     for name in encodings.REGISTRY:
@@ -148,6 +174,19 @@ def _layer(
     )
 
 
+def _with_shared_rows(
+    layer: packing.PackedLayer, weight_scale: list[float], bias: np.ndarray | None
+) -> packing.PackedLayer:
+    """Returns the layer with shared rows and with multipliers and shifts that follow from the scales."""
+    scale = np.array(weight_scale, np.float32)
+    multiplier, shift = layer_multipliers(INPUT_SCALE, scale, OUTPUT_SCALE, product_in_float=False)
+    found = shared_rows.find_ratio(INPUT_SCALE, scale, OUTPUT_SCALE, (multiplier, shift), 7)
+    assert found is not None
+    return dataclasses.replace(
+        layer, multiplier=multiplier, shift=shift, shared=shared_rows.SharedRows(scale, *found, bias)
+    )
+
+
 _EXPLANATIONS = {
     "dcsr": "A CONV_2D with stride (1, 2), requantized per row. Row 0 has 1, -2, 3, -128 in columns 0, 1, 18, 39. Row 1"
     " is empty. Row 2 has -9 .. 8 in columns 3, 5 .. 37, except for 127 in column 21. Row 3 is -1 in every column.",
@@ -166,6 +205,9 @@ _EXPLANATIONS = {
     "bitmap": "The matrix of vector dcsr as FULLY_CONNECTED.",
     "huffman": "A rice layer with Huffman-coded values of two raw bits. Row 0 has 1 in columns 0, 3 .. 597, except for"
     " 2, -1, 127, -128, 2, 2, -1 in columns 0, 3 .. 18. Row 1 has 2 in column 599.",
+    "shared": "Vector rice with shared rows: weight scales 0.01, 0.02, 0 and 0.03, input scale 0.05, output scale"
+    " 0.04.",
+    "shared_int16": "Vector int16 with shared rows, one weight scale of 0.01, and without bias.",
     "huffman_dcsr": "Vector dcsr with Huffman-coded values of four raw bits.",
 }
 
@@ -297,6 +339,24 @@ _REFUSED = [
     Refused("huffman", "241: 09", "kDcsrErrorValues", "huffman: a code of 9 bits"),
     Refused("huffman", "168: ff ff ff ff", "kDcsrErrorValues", "huffman: the codes end too early"),
     Refused("huffman", "56: 6e", "kDcsrErrorValues", "huffman: the codes have a byte left over"),
+    Refused("shared", "size: 63", "kDcsrErrorTruncated", "shorter than a header"),
+    Refused("shared", "size: 84", "kDcsrErrorTruncated", "shared rows: shorter than `total_bytes`"),
+    Refused("shared", "shared size: 0", "kDcsrErrorTruncated", "shared rows: empty"),
+    Refused("shared", "shared size: 96", "kDcsrErrorTruncated", "shared rows: shorter than the streams"),
+    Refused("shared", "4: 01", "kDcsrErrorVersion", "version 1 with shared rows"),
+    Refused("shared", "4: 03", "kDcsrErrorVersion", "version 3"),
+    Refused("shared", "8: 5c", "kDcsrErrorSections", "shared rows: `total_bytes` is 4 more than the sections take"),
+    Refused("shared", "34: 01", "kDcsrErrorSections", "shared rows: a bias section without its flag"),
+    Refused("dcsr", "34: 09", "kDcsrErrorHeader", "bias flag of shared rows in version 1"),
+    Refused("shared", "34: 19", "kDcsrErrorHeader", "shared rows: reserved flag"),
+    Refused("shared", "69: 7f", "kDcsrErrorHeader", "shared rows: a ratio below 2^47"),
+    Refused("shared", "70: ff 7f", "kDcsrErrorRequantize", "shared rows: a shift above 30"),
+    Refused("shared_int16", "70: 0f", "kDcsrErrorRequantize", "shared rows: shift 8 with int16 activations"),
+    Refused("shared", "shared 3: bc", "kDcsrErrorRequantize", "shared rows: a negative weight scale"),
+    Refused("shared", "shared 0: 00 00 80 7f", "kDcsrErrorRequantize", "shared rows: an infinite weight scale"),
+    Refused("shared", "shared 8: 01", "kDcsrErrorRequantize", "shared rows: a weight scale that is not normal"),
+    Refused("shared", "shared 16: ff", "kDcsrErrorRowLength", "shared rows: row lengths do not add up"),
+    Refused("shared", "shared 20: 00", "kDcsrErrorIndex", "shared rows: a quotient above cols >> k"),
     Refused("huffman", "38: 01", "kDcsrErrorValues", "huffman: 1 raw bit, but a table of lengths for 2"),
 ]
 
@@ -306,21 +366,21 @@ def document() -> str:
     parts = [
         "## Test vectors\n\n"
         "All vectors have input zero point -5, output zero point 7 and the clamp -100 .. 127. The bias of row r is"
-        " 1000 r - 500 before folding.\n`layer` is the packed layer. `output` is its output for the input (one"
-        " batch, or one output pixel) x[c] = (37 c + 11) mod 256 - 128.\n"
+        " 1000 r - 500 before folding.\n`layer` is the packed layer, and `shared` are its shared rows. `output` is its"
+        " output for the input (one batch, or one output pixel)\nx[c] = (37 c + 11) mod 256 - 128.\n"
     ]
     for name, layer in layers().items():
         output = packing.run(layer, activations(layer))[1]
         explanation = _EXPLANATIONS.get(name, _EXPLANATIONS["rle"])
-        parts.append(
-            f"\n### Vector {name}\n\n{explanation}\n\nlayer\n\n```\n{_dump(packing.pack(layer))}```\n\n"
-            f"output\n\n```\n{_dump(output.tobytes())}```\n"
-        )
+        blocks = {"layer": packing.pack(layer), "shared": packing.pack_shared(layer), "output": output.tobytes()}
+        parts.append(f"\n### Vector {name}\n\n{explanation}\n")
+        parts += [f"\n{key}\n\n```\n{_dump(data)}```\n" for key, data in blocks.items() if data is not None]
     parts.append(
         "\n## Blobs to refuse\n\n"
         "Each row changes a vector: `OFFSET: BYTES` overwrites bytes at a decimal offset, `size: N` keeps the first N"
-        " bytes. A reader must refuse\nthe result. The status is that of the C reader (`dcsr_layer_parse`, then"
-        " `dcsr_layer_validate`).\n\n| vector | change | status | reason |\n|---|---|---|---|\n"
+        " bytes. After `shared`\nit changes the shared rows. A reader must refuse the result. The status is that of"
+        " the C reader (`dcsr_layer_parse`, then `dcsr_layer_validate`;\nwith shared rows `dcsr_shared_layer_parse` and"
+        " `dcsr_shared_layer_validate`).\n\n| vector | change | status | reason |\n|---|---|---|---|\n"
     )
     parts += [f"| {r.vector} | `{r.change}` | `{r.status}` | {r.reason} |\n" for r in _REFUSED]
     return "".join(parts)
@@ -329,37 +389,50 @@ def document() -> str:
 def header(vectors: list[Vector], refused: list[Refused]) -> str:
     """A C header with all vectors and all blobs to refuse."""
     parts = [
-        "// The test vectors of docs/format.md. Generated; do not edit.\n\n#include <stdint.h>\n\n"
+        "// The test vectors of docs/format.md. Generated; do not edit.\n\n#include <stddef.h>\n#include <stdint.h>\n\n"
         '#include "tflm_kernels/packed_layer.h"\n'
     ]
     for vector in vectors:
-        for key, data in (("layer", vector.layer), ("output", vector.output)):
-            parts.append(
-                f"\n_Alignas(4) static const uint8_t {vector.name}_{key}[] = {{\n"
-                f"{cc_array.values(np.frombuffer(data, np.uint8))}}};\n"
-            )
+        for key, data in (("layer", vector.layer), ("shared", vector.shared), ("output", vector.output)):
+            if data is not None:
+                parts.append(_array(f"{vector.name}_{key}", data))
     rows = "".join(
-        f'    {{"{v.name}", {v.name}_layer, sizeof({v.name}_layer), {v.name}_output, sizeof({v.name}_output)}},\n'
+        f'    {{"{v.name}", {_view(f"{v.name}_layer", v.layer)}, {_view(f"{v.name}_shared", v.shared)},'
+        f" {_view(f'{v.name}_output', v.output)}}},\n"
         for v in vectors
     )
     parts.append(
         "\nstatic const struct {\n  const char* name;\n  const uint8_t* layer;\n  uint32_t layer_bytes;\n"
+        "  const uint8_t* shared;  // NULL if the layer has its own rows\n  uint32_t shared_bytes;\n"
         f"  const uint8_t* output;\n  uint32_t output_bytes;\n}} format_vectors[] = {{\n{rows}}};\n"
     )
-    layers_by_name = {v.name: v.layer for v in vectors}
-    blobs = [r.apply(layers_by_name[r.vector]) for r in refused]
-    for i, blob in enumerate(blobs):
-        data = np.frombuffer(blob or bytes(1), np.uint8)  # C has no empty arrays
-        parts.append(f"\n_Alignas(4) static const uint8_t refused_{i}[] = {{\n{cc_array.values(data)}}};\n")
+    vectors_by_name = {v.name: v for v in vectors}
+    blobs = [r.apply(vectors_by_name[r.vector]) for r in refused]
+    for i, (layer, shared) in enumerate(blobs):
+        parts.append(_array(f"refused_{i}", layer))
+        if shared is not None:
+            parts.append(_array(f"refused_shared_{i}", shared))
     rows = "".join(
-        f'    {{"{r.vector} {r.change}", refused_{i}, {len(blob)}, {r.status}}},\n'
-        for i, (r, blob) in enumerate(zip(refused, blobs, strict=True))
+        f'    {{"{r.vector} {r.change}", {_view(f"refused_{i}", layer)}, {_view(f"refused_shared_{i}", shared)},'
+        f" {r.status}}},\n"
+        for i, (r, (layer, shared)) in enumerate(zip(refused, blobs, strict=True))
     )
     parts.append(
         "\nstatic const struct {\n  const char* name;\n  const uint8_t* blob;\n  uint32_t blob_bytes;\n"
+        "  const uint8_t* shared;\n  uint32_t shared_bytes;\n"
         f"  DcsrStatus status;\n}} format_refused[] = {{\n{rows}}};\n"
     )
     return "".join(parts)
+
+
+def _array(name: str, data: bytes) -> str:
+    values = cc_array.values(np.frombuffer(data or bytes(1), np.uint8))  # C has no empty arrays
+    return f"\n_Alignas(4) static const uint8_t {name}[] = {{\n{values}}};\n"
+
+
+def _view(name: str, data: bytes | None) -> str:
+    """Returns the initialisers of a pointer and a size."""
+    return "NULL, 0" if data is None else f"{name}, {len(data)}"
 
 
 def _dump(data: bytes) -> str:

@@ -42,6 +42,7 @@ from dcsr.testing.models import (
     SparseLayout,
     conv_model,
     fully_connected_model,
+    siamese,
     sparse_matrix,
     with_sparse_weights,
 )
@@ -122,10 +123,11 @@ def generated() -> list[bytes]:
     y = wide.fully_connected(x, sparse(50, 60), (1, 50), bias=rng.integers(-99, 99, 50), output_zero_point=0)
     models.append(wide.finish([x], [y]))
 
+    models.append(siamese(convolution=True, int16=False, per_channel=True))  # with shared rows
     models += [conv_model(rng, sparse(16, 40)), fully_connected_model(rng, sparse(40, 90))]
     models.append(with_sparse_weights(fully_connected_model(rng, sparse(64, 128)), SparseLayout(blocks={1: 4})))
     found = [tflite.serialize(model) for model in models]
-    found += [dcsr.compress(data, objective="size").model for data in found[:3]]
+    found += [dcsr.compress(data, objective="size").model for data in found[:4]]
     return [*found, dcsr.compress(found[0], strip=True).model]
 
 

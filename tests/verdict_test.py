@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections import Counter
 from pathlib import Path
+from typing import TypeAlias
 
 import format_vectors
 import numpy as np
@@ -21,92 +22,120 @@ CAPACITY = 1 << 22
 INTERESTING = [0, 1, 2, 4, 15, 16, 17, 0x7F, 0x80, 0xFF, 0x100, 0x7FF, 0x800, 0x7FFF, 0x8000, 0xFFFF]
 INTERESTING += [0x3FFFF, 0x40000, 1 << 20, 1 << 24, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFC, 0xFFFFFFFF]
 
+# A packed layer, and its shared rows or None.
+Blobs: TypeAlias = tuple[bytes, bytes | None]
+
 LIBRARY = ctypes.CDLL(str(Path("tests/_dcsr_verdict.so").resolve()))
 MATRIX = np.zeros(CAPACITY, np.int8)
+DERIVED = np.zeros(13 << 20, np.uint8)  # of as many rows as a layer can have
 
 
-def c_verdict(blob: bytes) -> tuple[int, np.ndarray]:
+def _aligned(data: bytes | None) -> ctypes.Array[ctypes.c_uint32] | None:
+    if data is None:
+        return None
+    aligned = (ctypes.c_uint32 * (len(data) // 4 + 1))()
+    ctypes.memmove(aligned, data, len(data))
+    return aligned
+
+
+def c_verdict(blobs: Blobs) -> tuple[int, np.ndarray]:
     """Returns (status of tests/verdict.c, its matrix in the first elements of an int8 array)."""
-    aligned = (ctypes.c_uint32 * (len(blob) // 4 + 1))()
-    ctypes.memmove(aligned, blob, len(blob))
-    pointer = MATRIX.ctypes.data_as(ctypes.c_void_p)
-    status = LIBRARY.dcsr_verdict(aligned, ctypes.c_size_t(len(blob)), pointer, ctypes.c_size_t(CAPACITY))
-    return status, MATRIX
+    arguments: list[object] = []
+    for data in blobs:
+        arguments += [_aligned(data), ctypes.c_size_t(len(data or b""))]
+    for array in (MATRIX, DERIVED):
+        arguments += [array.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(array.nbytes)]
+    return LIBRARY.dcsr_verdict(*arguments), MATRIX
 
 
-def python_verdict(blob: bytes) -> tuple[packing.PackedLayer, np.ndarray] | None:
-    """Returns (layer, matrix); None if Python refuses the blob."""
+def python_verdict(blobs: Blobs) -> tuple[packing.PackedLayer, np.ndarray] | None:
+    """Returns (layer, matrix); None if Python refuses the blobs."""
     try:
-        layer = packing.unpack(blob)
+        layer = packing.unpack(*blobs)
         return layer, encodings.decode(layer.streams)
     except ValueError:
         return None
 
 
-def compare(blob: bytes, what: str) -> int:
+def compare(blobs: Blobs, what: str) -> int:
     """Asserts that both readers agree. Returns the status of the C reader."""
-    status, weights = c_verdict(blob)
-    accepted = python_verdict(blob)
+    status, weights = c_verdict(blobs)
+    accepted = python_verdict(blobs)
     if status == REPEATED_COLUMN:
         # docs/format.md#offset8: a decoder that rebuilds the matrix refuses what a kernel need not refuse.
         assert accepted is None, f"{what}: Python accepts two nonzeros in a column"
         return status
     assert (accepted is not None) == (status == OK), f"{what}: status {status} in C, Python accepts: {accepted}"
     if accepted is not None:
-        matrix = accepted[1]
+        layer, matrix = accepted
         assert np.array_equal(weights[: matrix.size], matrix.reshape(-1)), f"{what}: the matrices differ"
+        if layer.shared is not None:
+            rows = layer.bias.tobytes() + layer.multiplier.tobytes() + layer.shift.tobytes()
+            assert DERIVED[: len(rows)].tobytes() == rows, f"{what}: the derived rows differ"
     return status
 
 
-def seeds() -> dict[str, bytes]:
+def pack(layer: packing.PackedLayer) -> Blobs:
+    return packing.pack(layer), packing.pack_shared(layer)
+
+
+def seeds() -> dict[str, Blobs]:
     """Returns the test vectors of docs/format.md, and a small layer in every scheme and coding of values."""
-    found = {name: packing.pack(layer) for name, layer in format_vectors.layers().items()}
+    found = {name: pack(layer) for name, layer in format_vectors.layers().items()}
     rng = np.random.default_rng(3)
     template = format_vectors.layers()["dcsr"]
     for scheme in encodings.SCHEMES:
         matrix = sparse_matrix(rng, 4, 90, 0.7)
         streams = encodings.encode(matrix, scheme)
-        found[f"random {scheme}"] = packing.pack(
+        found[f"random {scheme}"] = pack(
             packing.PackedLayer(**{**vars(template), "streams": streams, "stride": (1, 1), "filter_size": (1, 1)})
         )
     return found
 
 
 SEEDS = seeds()
+TENSORS = [(name, number) for name, blobs in SEEDS.items() for number in range(2) if blobs[number] is not None]
+
+
+def replaced(blobs: Blobs, number: int, content: bytes | bytearray) -> Blobs:
+    """Returns the blobs with another content of one of them."""
+    layer, shared = (bytes(content) if n == number else blob for n, blob in enumerate(blobs))
+    assert layer is not None
+    return layer, shared
 
 
 def test_the_library_decodes():
-    for name, blob in SEEDS.items():
-        assert compare(blob, name) == OK
+    for name, blobs in SEEDS.items():
+        assert compare(blobs, name) == OK
 
 
 @pytest.mark.parametrize("name", SEEDS)
 def test_every_value_of_every_header_byte(name):
-    blob = SEEDS[name]
+    blob = SEEDS[name][0]
     values = sorted({v for v in range(256) if v < 40 or v % 16 in (0, 15) or v > 250})
     for offset in range(packing.HEADER_BYTES):
         for value in values:
             changed = bytearray(blob)
             changed[offset] = value
-            compare(bytes(changed), f"{name}, byte {offset} = {value}")
+            compare(replaced(SEEDS[name], 0, changed), f"{name}, byte {offset} = {value}")
 
 
-@pytest.mark.parametrize("name", SEEDS)
-def test_every_bit_of_the_sections(name):
-    blob = SEEDS[name]
-    for offset in range(packing.HEADER_BYTES, len(blob)):
+@pytest.mark.parametrize("name,number", TENSORS)
+def test_every_bit_of_the_sections(name, number):
+    blob = SEEDS[name][number]
+    for offset in range(0 if number else packing.HEADER_BYTES, len(blob)):
         for bit in range(8):
             changed = bytearray(blob)
             changed[offset] ^= 1 << bit
-            compare(bytes(changed), f"{name}, byte {offset}, bit {bit}")
+            compare(replaced(SEEDS[name], number, changed), f"{name}, tensor {number}, byte {offset}, bit {bit}")
 
 
-@pytest.mark.parametrize("name", SEEDS)
-def test_every_size(name):
-    blob = SEEDS[name]
+@pytest.mark.parametrize("name,number", TENSORS)
+def test_every_size(name, number):
+    blob = SEEDS[name][number]
     for size in range(len(blob)):
-        assert compare(blob[:size], f"{name}, {size} bytes") != OK
-    assert compare(blob + bytes(5), f"{name}, longer") == OK
+        assert compare(replaced(SEEDS[name], number, blob[:size]), f"{name}, tensor {number}, {size} bytes") != OK
+    assert compare(replaced(SEEDS[name], number, blob + bytes(5)), f"{name}, tensor {number} longer") == OK
 
 
 def mutate(blob: bytes, rng: np.random.Generator) -> bytes:
@@ -129,6 +158,9 @@ def mutate(blob: bytes, rng: np.random.Generator) -> bytes:
 def test_random_mutations(name):
     rng = np.random.default_rng(sum(name.encode()))
     seen: Counter[int] = Counter()
-    for number in range(1500):
-        seen[compare(mutate(SEEDS[name], rng), f"{name}, mutation {number}")] += 1
+    blobs = SEEDS[name]
+    for mutation in range(1500):
+        number = mutation % 2 if blobs[1] is not None else 0
+        changed = replaced(blobs, number, mutate(blobs[number], rng))
+        seen[compare(changed, f"{name}, mutation {mutation}")] += 1
     assert seen[OK] > 20 and len(seen) > 4, seen

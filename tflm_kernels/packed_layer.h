@@ -25,6 +25,7 @@ extern "C" {
 
 enum {
   kDcsrFormatVersion = 1,
+  kDcsrFormatVersionSharedRows = 2,
   kDcsrHeaderBytes = 64,
   kDcsrMaxRows = 1 << 20,
   kDcsrMaxCols = (1 << 18) - 1,
@@ -127,6 +128,36 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer);
 
 // Checks all streams of a parsed layer, in time proportional to the size of the layer.
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer);
+
+// The parts of a layer with shared rows (version 2) from which bias, multiplier and shift are
+// derived. Pointers point into the layer's two tensors.
+typedef struct {
+  const uint32_t* weight_scale;  // [rows] or [1], bits of a float32; shared
+  // input scale / output scale = (ratio_high * 2^32 + ratio_low) * 2^(ratio_exponent - 48)
+  uint32_t ratio_low;
+  uint16_t ratio_high;
+  int16_t ratio_exponent;
+  const void* bias;  // [rows], int32, or DcsrInt64 if int16_activations; not folded; NULL: all 0
+} DcsrSharedRows;
+
+// dcsr_layer_parse() for a layer of version 2, whose streams are in `shared`, a second blob of
+// `shared_size` bytes. `shared` is aligned to 4 and may be longer than the streams. The fields
+// bias, multiplier and shift of `layer` are unspecified until one of the functions below sets them.
+DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
+                                   size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows);
+
+// Returns the bytes of the memory in which a layer with shared rows has its bias, multipliers and
+// shifts: 9 for each row, or 13 with int16 activations; if all rows have one multiplier, 4 or 8 for
+// each row and 5.
+size_t dcsr_derived_rows_bytes(const DcsrLayer* layer);
+
+// dcsr_layer_validate() for a layer with shared rows. Derives its bias, multipliers and shifts, as
+// TFLM does from the scales, in `memory`: dcsr_derived_rows_bytes(layer) bytes, aligned to 4, which
+// the layer uses from then on.
+DcsrStatus dcsr_shared_layer_validate(DcsrLayer* layer, const DcsrSharedRows* rows, void* memory);
+
+// Gives a parsed layer the memory that dcsr_shared_layer_validate() has filled for the same blobs.
+void dcsr_use_derived_rows(DcsrLayer* layer, const void* memory);
 
 // Describes the status as a lower-case English phrase about the packed layer. Never NULL.
 const char* dcsr_status_string(DcsrStatus status);

@@ -23,12 +23,14 @@ ROOMS = ("dispatch", "format", "mve", "planning", "reference", "scalar")
 FLAGS = ("-std=c11", "-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 # The largest vector has 276 bytes. Longer blobs hardly reach other code, but take longer.
 MAX_BLOB_BYTES = 2048
-_VECTOR = re.compile(r"^layer\n\n```\n(.*?)```", re.MULTILINE | re.DOTALL)
+_VECTOR = re.compile(
+    r"^layer\n\n```\n(?P<layer>.*?)```(\n\nshared\n\n```\n(?P<shared>.*?)```)?", re.MULTILINE | re.DOTALL
+)
 
 
 def vectors(document: str) -> list[bytes]:
-    """Returns the packed layers in the text of docs/format.md."""
-    return [bytes.fromhex(dump) for dump in _VECTOR.findall(document)]
+    """Returns the packed layers in the text of docs/format.md, each followed by its shared rows if it has them."""
+    return [bytes.fromhex(match["layer"] + (match["shared"] or "")) for match in _VECTOR.finditer(document)]
 
 
 def compile_fuzzer(clang: Path, root: Path, output: Path) -> None:

@@ -27,4 +27,14 @@ tflm::Registration Register_DCSR_FULLY_CONNECTED() {
                                    tflm::Call<InvokeFullyConnected>);
 }
 
+tflm::Registration Register_DCSR_CONV_2D_WITH_SHARED_ROWS() {
+  return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareConv2dWithSharedRows>,
+                                   tflm::Call<InvokeConv2dWithSharedRows>);
+}
+
+tflm::Registration Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS() {
+  return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareFullyConnectedWithSharedRows>,
+                                   tflm::Call<InvokeFullyConnectedWithSharedRows>);
+}
+
 }  // namespace dcsr

@@ -23,16 +23,36 @@ namespace dcsr {
 tflm::Registration Register_DCSR_CONV_2D();
 tflm::Registration Register_DCSR_FULLY_CONNECTED();
 
+// The same for models with shared rows as well (docs/embedding.md#shared-rows).
+tflm::Registration Register_DCSR_CONV_2D_WITH_SHARED_ROWS();
+tflm::Registration Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS();
+
+namespace tflm {
+
+// The parameters are not const: early versions of AddCustom() require that, although they only
+// copy.
+template <unsigned int N>
+Status AddOps(MicroMutableOpResolver<N>& resolver, Registration conv2d,
+              Registration fully_connected) {
+  const Status status = resolver.AddCustom(kConv2dName, &conv2d);
+  if (status != kOk) return status;
+  return resolver.AddCustom(kFullyConnectedName, &fully_connected);
+}
+
+}  // namespace tflm
+
 // Adds both ops. Returns kTfLiteError, after a message of the resolver, if it has no room for two
 // ops or already has one of them.
 template <unsigned int N>
 tflm::Status AddDcsrOps(tflm::MicroMutableOpResolver<N>& resolver) {
-  // Not const: early versions of AddCustom() require that, although they only copy.
-  tflm::Registration conv2d = Register_DCSR_CONV_2D();
-  tflm::Registration fully_connected = Register_DCSR_FULLY_CONNECTED();
-  const tflm::Status status = resolver.AddCustom(kConv2dName, &conv2d);
-  if (status != tflm::kOk) return status;
-  return resolver.AddCustom(kFullyConnectedName, &fully_connected);
+  return tflm::AddOps(resolver, Register_DCSR_CONV_2D(), Register_DCSR_FULLY_CONNECTED());
+}
+
+// AddDcsrOps() for models with shared rows as well: `compress` says which models have them.
+template <unsigned int N>
+tflm::Status AddDcsrOpsWithSharedRows(tflm::MicroMutableOpResolver<N>& resolver) {
+  return tflm::AddOps(resolver, Register_DCSR_CONV_2D_WITH_SHARED_ROWS(),
+                      Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS());
 }
 
 }  // namespace dcsr

@@ -43,12 +43,22 @@ struct Callbacks {
   }
 
   static constexpr Registration kConv2d = {
-      nullptr, nullptr,        Call<PrepareConv2d>, Call<InvokeConv2d>,
-      nullptr, kBuiltinCustom, dcsr::kConv2dName,
+      nullptr,
+      nullptr,
+      Call<PrepareConv2dWithSharedRows>,
+      Call<InvokeConv2dWithSharedRows>,
+      nullptr,
+      kBuiltinCustom,
+      dcsr::kConv2dName,
   };
   static constexpr Registration kFullyConnected = {
-      nullptr, nullptr,        Call<PrepareFullyConnected>, Call<InvokeFullyConnected>,
-      nullptr, kBuiltinCustom, dcsr::kFullyConnectedName,
+      nullptr,
+      nullptr,
+      Call<PrepareFullyConnectedWithSharedRows>,
+      Call<InvokeFullyConnectedWithSharedRows>,
+      nullptr,
+      kBuiltinCustom,
+      dcsr::kFullyConnectedName,
   };
 };
 

@@ -110,6 +110,7 @@ class Inspection:
         lines = [f"file {len(self.model):,} bytes, {len(self.layers) - others} layers with weights"]
         if others:
             lines[0] += f", {others} other operator{'s' * (others > 1)} with constants"
+        lines += report.registration(self.layers)
         if phrases := report.layer_summary(self.layers, self.cpu):
             lines.append("   ".join(phrases))
         return lines
@@ -414,7 +415,8 @@ def compress(
         layers=report.complete(
             shown,
             [report.row(decision) for decision in decisions],
-            [decision.candidate.blob if decision.candidate else None for decision in decisions],
+            [decision.layer.weights for decision in decisions],
+            [_contents(decision) for decision in decisions],
         ),
         objective=objective,
         cpu=cpu,
@@ -471,12 +473,23 @@ def inspect(
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
     rows = [report.inspected_row(parsed, layer, cpu, memory) for layer in layers]
-    # Packed layers in the same buffer are stored once.
+    # Tensors of packed layers in the same buffer are stored once.
     buffers = [
-        parsed.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]].buffer if layer.packed else None
+        [parsed.subgraphs[layer.subgraph].tensors[index].buffer for index in layer.operator.inputs[1:]]
+        if layer.packed
+        else []
         for layer in layers
     ]
-    return Inspection(data, report.complete(parsed, rows, buffers), cpu)
+    weights = [layer.weights for layer in layers]
+    return Inspection(data, report.complete(parsed, rows, weights, buffers), cpu)
+
+
+def _contents(decision: Decision) -> list[bytes]:
+    """Returns the tensors of a packed layer: the layer, and its shared rows if it has them. Empty for a dense layer."""
+    candidate = decision.candidate
+    if candidate is None:
+        return []
+    return [candidate.blob] if candidate.shared_blob is None else [candidate.blob, candidate.shared_blob]
 
 
 def verify(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +18,12 @@ from dcsr.requantize import (
     INT8_RANGE,
     INT16_RANGE,
     MAX_INT16_SHIFT,
+    MAX_SHIFT,
     activation_range,
     layer_multipliers,
 )
 from dcsr.schema import enum_name, schema
+from dcsr.shared_rows import SharedRows, find_ratio
 
 _OP = schema.BuiltinOperator
 _WEIGHTED = {
@@ -43,9 +47,10 @@ _WHY_NOT_CUSTOM = {"ethos-u": "compiled by Vela; compile with Vela after compres
 _INT16_SUFFIX = ", int16"
 _INT16_BIAS_LIMIT = 1 << 46
 # Limit of the elements of all packed layers of a model, counted for each operator: so many, and so many times the bytes
-# of its buffers.
+# of its buffers. Streams that are decoded already count less.
 _MAX_DECODED = 1 << 24
 _MAX_EXPANSION = 200
+_KNOWN_IS_CHEAPER = 4
 _MAX_RANK = 8  # of the custom ops: ops/port.h
 _MISREAD_BIAS = ": TFLM reads its int32 bias as int64, so outputs are undefined"
 _MADE_UP_NAMES = ("tfl.pseudo_", "arith.constant")
@@ -79,6 +84,12 @@ class Layer:
     obstacle: str | None = None
     caveat: str | None = None
     is_int8: bool = False
+
+    @property
+    def weights(self) -> int:
+        """Index of the tensor with the weights, dense or encoded."""
+        is_shared = self.packed is not None and self.packed.shared is not None
+        return int(self.operator.inputs[2 if is_shared else 1])
 
     @property
     def is_depthwise(self) -> bool:
@@ -197,6 +208,31 @@ def pack(
     )
 
 
+def share_rows(model: schema.ModelT, layer: Layer, packed: packing.PackedLayer) -> packing.PackedLayer | None:
+    """Returns the packed layer with shared rows: its bias, multipliers and shifts follow from the scales.
+
+    Args:
+      model: the model of the layer.
+      layer: a layer without obstacle.
+      packed: the packed layer with its own rows.
+
+    Returns:
+      The same layer with shared rows; None if the derived multipliers or shifts would not be those of TFLM.
+    """
+    subgraph, operator = model.subgraphs[layer.subgraph], layer.operator
+    activations, weights = (subgraph.tensors[i] for i in operator.inputs[:2])
+    output = subgraph.tensors[operator.outputs[0]]
+    scale = np.asarray(weights.quantization.scale, np.float32)
+    max_shift = MAX_INT16_SHIFT if packed.int16_activations else MAX_SHIFT
+    wanted = packed.multiplier, packed.shift
+    found = find_ratio(activations.quantization.scale[0], scale, output.quantization.scale[0], wanted, max_shift)
+    if found is None:
+        return None
+    bias = bias_values(model, layer)
+    stored = bias if bias is not None and np.any(bias) else None
+    return dataclasses.replace(packed, shared=SharedRows(scale, *found, stored))
+
+
 def _window(options: schema.Conv2DOptionsT, shape: NDArray[Any]) -> dict[str, Any]:
     """Returns the fields of PackedLayer that describe the filter. `shape` is the shape of the weights."""
     filter_size = (int(shape[1]), int(shape[2]))
@@ -236,9 +272,12 @@ def derived_weight_scale(
 ) -> NDArray[Any]:
     """Derives the weight scales from a layer's multipliers, float32 [multipliers].
 
-    Multipliers have 31 significant bits and float32 has 24, so most scales follow exactly. Two cases can give a
-    different scale: a multiplier of 0, and a product of scales that TFLM rounds to float first (layer_multipliers).
+    Shared rows hold the scales themselves. Multipliers have 31 significant bits and float32 has 24, so most scales
+    follow exactly from them. Two cases can give a different scale: a multiplier of 0, and a product of scales that TFLM
+    rounds to float first (layer_multipliers).
     """
+    if packed.shared is not None:
+        return packed.shared.weight_scale
     real = np.ldexp(packed.multiplier.astype(np.float64), packed.shift.astype(np.int32) - 31)
     product = real * float(output.quantization.scale[0])
     return (product / float(activations.quantization.scale[0])).astype(np.float32)
@@ -273,27 +312,36 @@ def others(model: schema.ModelT) -> list[OtherOperator]:
 
 
 class _Decoder:
-    """Decodes the packed layers of a model, each once, and limits their total size."""
+    """Decodes the packed layers of a model, each and all shared rows once, and limits their total size."""
 
     def __init__(self, model: schema.ModelT) -> None:
         self._model = model
         stored = sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers)
         self._left = _MAX_DECODED + _MAX_EXPANSION * stored
-        self._known: dict[int, tuple[packing.PackedLayer, NDArray[Any]]] = {}
+        self._layers: dict[tuple[int, ...], packing.PackedLayer] = {}  # by the buffers of their tensors
+        self._shared: packing.Known = {}
+        self._matrices: dict[int, NDArray[Any]] = {}  # by the id() of their streams, which the other two keep
 
-    def decode(self, buffer: int, data: bytes) -> tuple[packing.PackedLayer, NDArray[Any]]:
-        """Returns the packed layer in a buffer and its matrix [rows, cols].
+    def decode(self, tensors: Sequence[schema.TensorT]) -> tuple[packing.PackedLayer, NDArray[Any]]:
+        """Returns the packed layer in a tensor, or in two if it has shared rows, and its matrix [rows, cols].
 
         Raises:
           ValueError: if the layer is damaged, or if the model's layers have too many elements for its size.
         """
-        packed = self._known[buffer][0] if buffer in self._known else packing.unpack(data)
-        self._left -= packed.streams.rows * packed.streams.cols
+        key = tuple(tensor.buffer for tensor in tensors)
+        if key not in self._layers:
+            contents = [tflite.buffer_bytes(self._model, tensor) for tensor in tensors]
+            layer, shared = contents if len(contents) > 1 else (contents[0], None)
+            self._layers[key] = packing.unpack(layer, shared, self._shared)
+        packed = self._layers[key]
+        streams = packed.streams
+        is_known = id(streams) in self._matrices
+        self._left -= streams.rows * streams.cols // (_KNOWN_IS_CHEAPER if is_known else 1)
         if self._left < 0:
             raise ValueError("the packed layers have too many elements for the size of the model")
-        if buffer not in self._known:
-            self._known[buffer] = packed, encodings.decode(packed.streams)
-        return self._known[buffer]
+        if not is_known:
+            self._matrices[id(streams)] = encodings.decode(streams)
+        return packed, self._matrices[id(streams)]
 
 
 def _packed_layer(
@@ -301,15 +349,18 @@ def _packed_layer(
 ) -> Layer:
     where = f"subgraph {s}, operator {o} {custom}"
     tensors = model.subgraphs[s].tensors
-    if operator.inputs is None or len(operator.inputs) != 2 or min(operator.inputs) < 0 or len(operator.outputs) != 1:
-        raise tflite.ModelError(f"{where}: expected the inputs (activations, packed layer) and one output")
-    tensor = tensors[operator.inputs[1]]
+    inputs = [] if operator.inputs is None else list(map(int, operator.inputs))
+    if len(inputs) not in (2, 3) or min(inputs) < 0 or len(operator.outputs) != 1:
+        raise tflite.ModelError(
+            f"{where}: expected the inputs (activations, packed layer) or (activations, packed layer, shared rows), and"
+            " one output"
+        )
     try:
-        packed, matrix = decoder.decode(tensor.buffer, tflite.buffer_bytes(model, tensor))
+        packed, matrix = decoder.decode([tensors[index] for index in inputs[1:]])
     except ValueError as error:
-        name = tflite.text(tensor.name)
+        name = tflite.text(tensors[inputs[-1]].name)
         raise tflite.ModelError(f"{where}: tensor '{name}': {error}") from error
-    name = _layer_name(model, s, operator)
+    name = _layer_name(model, s, operator, inputs[-1])
     if packed.op == packing.OP_CONV_2D:
         custom += " {}x{}".format(*packed.filter_size)
     if packed.int16_activations:
@@ -325,7 +376,7 @@ def _dense_layer(model: schema.ModelT, s: int, o: int, operator: schema.Operator
         op += f" {shape[1]}x{shape[2]}"
     if _is_int16(model.subgraphs[s].tensors[operator.inputs[0]]):
         op += _INT16_SUFFIX
-    layer = Layer(s, o, operator, _layer_name(model, s, operator), op, shape)
+    layer = Layer(s, o, operator, _layer_name(model, s, operator, int(operator.inputs[1])), op, shape)
     try:
         _check(model, layer, code)
     except _Obstacle as obstacle:
@@ -333,10 +384,10 @@ def _dense_layer(model: schema.ModelT, s: int, o: int, operator: schema.Operator
     return layer
 
 
-def _layer_name(model: schema.ModelT, s: int, operator: schema.OperatorT) -> str:
-    """Returns the name of the weight tensor; the name of the output if the converter generated the former."""
+def _layer_name(model: schema.ModelT, s: int, operator: schema.OperatorT, weights: int) -> str:
+    """Returns the name of the tensor `weights`; the name of the output if the converter generated the former."""
     tensors = model.subgraphs[s].tensors
-    name = tflite.text(tensors[operator.inputs[1]].name)
+    name = tflite.text(tensors[weights].name)
     if name and not name.startswith(_MADE_UP_NAMES):
         return name
     # The output of a fused operator lists the names of all its parts. The name of the product is the last.

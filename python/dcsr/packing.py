@@ -1,11 +1,15 @@
-"""Serialises and parses packed layers (docs/format.md): one constant tensor with all data that a kernel needs."""
+"""Serialises and parses packed layers (docs/format.md): one constant tensor with all data that a kernel needs.
+
+The streams of a layer with shared rows are in a second tensor, which other layers read, too.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import struct
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +18,11 @@ from dcsr import encodings
 from dcsr.encodings import Streams, bits, huffman
 from dcsr.encodings.streams import LENGTH_BITS, LENGTH_BYTES, Layout
 from dcsr.requantize import INT8_RANGE, INT16_RANGE, MAX_INT16_SHIFT, MAX_SHIFT, requantize, requantize_int16
+from dcsr.shared_rows import RATIO_BITS, SharedRows, multipliers
 
 MAGIC = b"dCSR"
 VERSION = 1
+VERSION_SHARED_ROWS = 2
 HEADER_BYTES = 64
 OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
@@ -24,10 +30,15 @@ MAX_STRIDE = 255  # also the limit of filter sizes and dilations
 
 _HEADER = struct.Struct("<4s4B4I4h7Bx5I4B")
 _UNUSED_BYTE = 39  # has to be 0
+# The header fields that describe the streams and their place: encoding and value_coding, rows to elements, flags to
+# plane_bytes, value_bytes.
+_OF_STREAMS = (slice(6, 8), slice(12, 24), slice(34, 52), slice(56, 60))
 _FLAG_PER_ROW = 1
 _FLAG_INT16 = 2
 _FLAG_SAME_PADDING = 4
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING
+_FLAG_BIAS = 8  # with shared rows
+_RATIO = struct.Struct("<IHh")
 _MAX_ROW_LENGTH_BITS = 18
 _POSITIONS = ("index", "delta", "plane")
 
@@ -49,6 +60,7 @@ class PackedLayer:
       filter_size, dilation: (vertical, horizontal) of a convolution, else (1, 1).
       same_padding: whether a convolution pads its input; always False for a 1x1 filter, which never pads.
       int16_activations: True if input and output are int16, False if they are int8.
+      shared: the parts from which bias, multiplier and shift are derived, if the layer has shared rows; else None.
     """
 
     op: int
@@ -66,6 +78,12 @@ class PackedLayer:
     dilation: tuple[int, int] = (1, 1)
     same_padding: bool = False
     int16_activations: bool = False
+    shared: SharedRows | None = None
+
+    @property
+    def with_own_rows(self) -> PackedLayer:
+        """The same layer with its bias, multipliers, shifts and streams in one tensor."""
+        return dataclasses.replace(self, shared=None)
 
 
 def int16_bias(bias: NDArray[Any] | None, rows: int) -> NDArray[Any]:
@@ -84,7 +102,10 @@ def fold_bias(bias: NDArray[Any] | None, matrix: NDArray[Any], input_zero_point:
     Returns:
       bias - input_zero_point * row sums, modulo 2^32, int32 [rows].
     """
-    sums = matrix.sum(axis=1, dtype=np.int64)
+    return _fold(bias, matrix.sum(axis=1, dtype=np.int64), input_zero_point)
+
+
+def _fold(bias: NDArray[Any] | None, sums: NDArray[Any], input_zero_point: int) -> NDArray[Any]:
     original = np.zeros_like(sums) if bias is None else bias.astype(np.int64)
     folded: NDArray[np.int64] = original - input_zero_point * sums
     return folded.astype(np.int32)
@@ -98,7 +119,7 @@ def unfold_bias(layer: PackedLayer, matrix: NDArray[Any]) -> NDArray[Any]:
 
 
 def pack(layer: PackedLayer) -> bytes:
-    """Serialises a layer in the format of docs/format.md.
+    """Serialises a layer in the format of docs/format.md; with shared rows, all but the tensor of `pack_shared`.
 
     Raises:
       ValueError: if the weights are not int8.
@@ -106,20 +127,24 @@ def pack(layer: PackedLayer) -> bytes:
     streams = layer.streams
     if streams.values.dtype != np.int8:
         raise ValueError(f"a packed layer holds int8 weights, not {streams.values.dtype}")
-    sections = [
-        layer.bias.astype("<i8" if layer.int16_activations else "<i4").tobytes(),
-        layer.multiplier.astype("<i4").tobytes(),
-        layer.shift.astype(np.int8).tobytes(),
-        _pack_row_lengths(streams),
-        streams.index,
-        streams.delta,
-        streams.plane,
-        streams.values.tobytes() if streams.value_coding == encodings.PLAIN else streams.codes,
-    ]
-    body = b"".join(section + bytes(-len(section) % 4) for section in sections)
+    bias_type = "<i8" if layer.int16_activations else "<i4"
+    if layer.shared is None:
+        sections = [
+            layer.bias.astype(bias_type).tobytes(),
+            layer.multiplier.astype("<i4").tobytes(),
+            layer.shift.astype(np.int8).tobytes(),
+            *_stream_sections(streams),
+        ]
+    else:
+        ratio, bias = layer.shared.ratio, layer.shared.bias
+        sections = [
+            _RATIO.pack(ratio & 0xFFFFFFFF, ratio >> 32, layer.shared.exponent),
+            b"" if bias is None else bias.astype(bias_type).tobytes(),
+        ]
+    body = _padded(sections)
     header = _HEADER.pack(
         MAGIC,
-        VERSION,
+        VERSION if layer.shared is None else VERSION_SHARED_ROWS,
         layer.op,
         encodings.REGISTRY[streams.encoding].CODE,
         encodings.VALUE_CODINGS.index(streams.value_coding),
@@ -134,7 +159,8 @@ def pack(layer: PackedLayer) -> bytes:
         *layer.stride,
         (_FLAG_PER_ROW if len(layer.multiplier) == streams.rows and streams.rows > 1 else 0)
         | (_FLAG_INT16 if layer.int16_activations else 0)
-        | (_FLAG_SAME_PADDING if layer.same_padding else 0),
+        | (_FLAG_SAME_PADDING if layer.same_padding else 0)
+        | (_FLAG_BIAS if layer.shared is not None and layer.shared.bias is not None else 0),
         streams.row_length_bytes,
         streams.index_parameter,
         streams.row_length_bits or 0,
@@ -147,6 +173,27 @@ def pack(layer: PackedLayer) -> bytes:
         *((0, 0, 0, 0) if layer.filter_size == (1, 1) else (*layer.filter_size, *layer.dilation)),
     )
     return header + body
+
+
+def pack_shared(layer: PackedLayer) -> bytes | None:
+    """Serialises the tensor with the shared rows of a layer; None if it has its own rows."""
+    if layer.shared is None:
+        return None
+    return _padded([layer.shared.weight_scale.astype("<f4").tobytes(), *_stream_sections(layer.streams)])
+
+
+def _stream_sections(streams: Streams) -> list[bytes]:
+    return [
+        _pack_row_lengths(streams),
+        streams.index,
+        streams.delta,
+        streams.plane,
+        streams.values.tobytes() if streams.value_coding == encodings.PLAIN else streams.codes,
+    ]
+
+
+def _padded(sections: list[bytes]) -> bytes:
+    return b"".join(section + bytes(-len(section) % 4) for section in sections)
 
 
 def _pack_row_lengths(streams: Streams) -> bytes:
@@ -210,6 +257,15 @@ class _Header(NamedTuple):
         return bool(self.flags & _FLAG_INT16)
 
     @property
+    def has_shared_rows(self) -> bool:
+        return self.version == VERSION_SHARED_ROWS
+
+    @property
+    def multipliers(self) -> int:
+        """The number of multipliers, shifts and weight scales."""
+        return self.rows if self.flags & _FLAG_PER_ROW else 1
+
+    @property
     def position_bytes(self) -> tuple[int, int, int]:
         return self.index_bytes, self.delta_bytes, self.plane_bytes
 
@@ -220,7 +276,7 @@ class _Header(NamedTuple):
         return not (
             self.op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
             or self.value_coding >= len(encodings.VALUE_CODINGS)
-            or self.flags & ~_FLAGS
+            or self.flags & ~(_FLAGS | (_FLAG_BIAS if self.has_shared_rows else 0))
             or self.row_length_bytes not in ((1, 2, 4) if layout.row_lengths == LENGTH_BYTES else (0,))
             or self.row_length_bits > (_MAX_ROW_LENGTH_BITS if packs_lengths else 0)
             or (not self.is_huffman_coded and (self.raw_bits or self.code_bytes))
@@ -239,77 +295,110 @@ class _Header(NamedTuple):
         )
 
 
-def _sections(data: bytes, header: _Header) -> list[bytes]:
-    """Returns bias, multipliers, shifts, row lengths, index, delta, plane and values, without their padding.
-
-    Raises:
-      ValueError: if the sizes that the header gives are not those of `data`.
-    """
-    multipliers = header.rows if header.flags & _FLAG_PER_ROW else 1
-    sizes = [
-        (8 if header.is_int16 else 4) * header.rows,
-        4 * multipliers,
-        multipliers,
+def _stream_sizes(header: _Header) -> list[int]:
+    """Returns the bytes of row lengths, index, delta, plane and values."""
+    return [
         header.row_length_bytes * header.rows + (header.row_length_bits * header.rows + 7) // 8,
         *header.position_bytes,
         header.code_bytes if header.is_huffman_coded else header.elements,
     ]
-    padded = [size + -size % 4 for size in sizes]
-    if HEADER_BYTES + sum(padded) != header.total_bytes or header.total_bytes > len(data):
+
+
+def _sections(data: bytes, sizes: list[int], start: int, end: int | None) -> list[bytes]:
+    """Returns the sections with these sizes, without their padding.
+
+    Args:
+      data: the tensor.
+      sizes: bytes of the sections.
+      start: offset of the first section.
+      end: offset of the end of the last one; None if it is not known.
+
+    Raises:
+      ValueError: if the sections do not end at `end`, or after the end of `data`.
+    """
+    starts = list(itertools.accumulate((size + -size % 4 for size in sizes), initial=start))
+    if starts[-1] > len(data) or (end is not None and starts[-1] != end):
         raise ValueError("the sections of the packed layer do not fit its size")
-    starts = itertools.accumulate(padded, initial=HEADER_BYTES)
-    return [data[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+    return [data[begin : begin + size] for begin, size in zip(starts, sizes, strict=False)]
 
 
-def unpack(data: bytes) -> PackedLayer:
+def _read_header(data: bytes, version: int) -> tuple[_Header, Any]:
+    """Returns the header of a packed layer and the module of its encoding. Raises ValueError as `unpack`."""
+    if len(data) < HEADER_BYTES or data[:4] != MAGIC:
+        raise ValueError("not a packed layer")
+    header = _Header._make(_HEADER.unpack_from(data))
+    if header.version not in (VERSION, VERSION_SHARED_ROWS):
+        raise ValueError(
+            f"packed layer of version {header.version}; this is a reader of versions {VERSION} and"
+            f" {VERSION_SHARED_ROWS}"
+        )
+    if header.version != version:
+        raise ValueError(
+            "the packed layer has shared rows, but no tensor with them"
+            if header.has_shared_rows
+            else "the packed layer has no shared rows, but there is a tensor with them"
+        )
+    module = encodings.by_code(header.encoding)
+    encodings.check_shape(header.rows, header.cols)
+    if data[_UNUSED_BYTE] or not header.is_valid(module.LAYOUT):
+        raise ValueError("a header field of the packed layer is out of range")
+    return header, module
+
+
+# {(header fields of the streams, shared rows): streams}
+Known: TypeAlias = dict[tuple[bytes, bytes], Streams]
+
+
+def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None) -> PackedLayer:
     """Parses a packed layer. Decodes Huffman-coded values, but no positions (encodings.decode does).
 
     Args:
       data: the packed layer; bytes behind it are ignored.
+      shared: the tensor with its shared rows, likewise; None if the operator has no such tensor.
+      known: the streams of shared rows that were read so far; these are added. Layers with the same shared rows then
+        have the same object.
 
     Raises:
-      ValueError: if `data` is not a packed layer of this version, or if its header or sections are invalid.
+      ValueError: if `data` is not a packed layer of a version that this reader knows, if its header or sections are
+        invalid, or if `shared` is missing or superfluous.
     """
-    if len(data) < HEADER_BYTES or data[:4] != MAGIC:
-        raise ValueError("not a packed layer")
-    header = _Header._make(_HEADER.unpack_from(data))
-    if header.version != VERSION:
-        raise ValueError(f"packed layer of version {header.version}; this is a reader of version {VERSION}")
-    module = encodings.by_code(header.encoding)
-    encodings.check_shape(header.rows, header.cols)
-    layout: Layout = module.LAYOUT
-    if data[_UNUSED_BYTE] or not header.is_valid(layout):
-        raise ValueError("a header field of the packed layer is out of range")
-
-    bias, multiplier, shift, lengths, index, delta, plane, values = _sections(data, header)
-    multiplier_array = np.frombuffer(multiplier, "<i4").astype(np.int32)
-    shift_array = np.frombuffer(shift, np.int8)
+    header, module = _read_header(data, VERSION if shared is None else VERSION_SHARED_ROWS)
+    bias_size, bias_type = (8, "<i8") if header.is_int16 else (4, "<i4")
     highest_shift = MAX_INT16_SHIFT if header.is_int16 else MAX_SHIFT
-    if multiplier_array.min() < 0 or shift_array.min() < -31 or shift_array.max() > highest_shift:
-        raise ValueError("a multiplier or shift of the packed layer is out of range")
-    length_bits = header.row_length_bits if layout.row_lengths == LENGTH_BITS else None
+    rows: SharedRows | None = None
+    if shared is None:
+        sizes = [bias_size * header.rows, 4 * header.multipliers, header.multipliers]
+        sections = _sections(data, sizes + _stream_sizes(header), HEADER_BYTES, header.total_bytes)
+        bias_array = _array(sections[0], bias_type)
+        multiplier_array, shift_array = _array(sections[1], "<i4"), _array(sections[2], "i1")
+        if multiplier_array.min() < 0 or shift_array.min() < -31 or shift_array.max() > highest_shift:
+            raise ValueError("a multiplier or shift of the packed layer is out of range")
+        streams = _streams(header, module, sections[3:])
+    else:
+        sizes = [_RATIO.size, bias_size * header.rows if header.flags & _FLAG_BIAS else 0]
+        ratio_section, bias_section = _sections(data, sizes, HEADER_BYTES, header.total_bytes)
+        scale, *sections = _sections(shared, [4 * header.multipliers, *_stream_sizes(header)], 0, None)
+        low, high, exponent = _RATIO.unpack(ratio_section)
+        rows = SharedRows(
+            _array(scale, "<f4"), high << 32 | low, exponent, _array(bias_section, bias_type) if bias_section else None
+        )
+        if rows.ratio >> RATIO_BITS - 1 == 0:
+            raise ValueError("a header field of the packed layer is out of range")
+        multiplier_array, shift_array = multipliers(rows.weight_scale, rows.ratio, exponent, highest_shift)
+        key = b"".join(data[part] for part in _OF_STREAMS), shared
+        known = {} if known is None else known
+        if key not in known:
+            known[key] = _streams(header, module, sections)
+        streams = known[key]
+        bias_array = (
+            int16_bias(rows.bias, header.rows)
+            if header.is_int16
+            else _fold(rows.bias, _row_sums(streams), header.input_zero_point)
+        )
     return PackedLayer(
         op=header.op,
-        streams=Streams(
-            module.NAME,
-            header.rows,
-            header.cols,
-            values=huffman.decode(values, header.elements, header.raw_bits)
-            if header.is_huffman_coded
-            else np.frombuffer(values, np.int8),
-            row_lengths=_unpack_row_lengths(lengths, header.rows, header.row_length_bytes, length_bits),
-            index=index,
-            delta=delta,
-            plane=plane,
-            index_parameter=header.index_parameter,
-            row_length_bits=length_bits,
-            value_coding=encodings.VALUE_CODINGS[header.value_coding],
-            codes=values if header.is_huffman_coded else b"",
-            raw_bits=header.raw_bits,
-        ),
-        bias=np.frombuffer(bias, "<i8").astype(np.int64)
-        if header.is_int16
-        else np.frombuffer(bias, "<i4").astype(np.int32),
+        streams=streams,
+        bias=bias_array,
         multiplier=multiplier_array,
         shift=shift_array,
         input_zero_point=header.input_zero_point,
@@ -322,6 +411,50 @@ def unpack(data: bytes) -> PackedLayer:
         dilation=header.window[2:] if any(header.window) else (1, 1),
         same_padding=bool(header.flags & _FLAG_SAME_PADDING),
         int16_activations=header.is_int16,
+        shared=rows,
+    )
+
+
+def _row_sums(streams: Streams) -> NDArray[Any]:
+    """Returns the sum of the values of each row, int64 [rows].
+
+    Raises:
+      ValueError: if the row lengths do not add up to the number of values.
+    """
+    ends = np.cumsum(encodings.row_lengths(streams))
+    if ends[-1] != len(streams.values):
+        raise ValueError("the row lengths of the packed layer do not add up")
+    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(streams.values, dtype=np.int64)])[ends]
+    return np.diff(sums, prepend=np.int64(0))
+
+
+def _array(section: bytes, dtype: str) -> NDArray[Any]:
+    """Returns a section of little-endian numbers in the byte order of the machine."""
+    stored: NDArray[Any] = np.frombuffer(section, dtype)
+    return stored.astype(stored.dtype.newbyteorder("="))
+
+
+def _streams(header: _Header, module: Any, sections: list[bytes]) -> Streams:
+    """Makes the streams from the sections row lengths, index, delta, plane and values. Decodes Huffman-coded values."""
+    lengths, index, delta, plane, values = sections
+    layout: Layout = module.LAYOUT
+    length_bits = header.row_length_bits if layout.row_lengths == LENGTH_BITS else None
+    return Streams(
+        module.NAME,
+        header.rows,
+        header.cols,
+        values=huffman.decode(values, header.elements, header.raw_bits)
+        if header.is_huffman_coded
+        else np.frombuffer(values, np.int8),
+        row_lengths=_unpack_row_lengths(lengths, header.rows, header.row_length_bytes, length_bits),
+        index=index,
+        delta=delta,
+        plane=plane,
+        index_parameter=header.index_parameter,
+        row_length_bits=length_bits,
+        value_coding=encodings.VALUE_CODINGS[header.value_coding],
+        codes=values if header.is_huffman_coded else b"",
+        raw_bits=header.raw_bits,
     )
 
 

@@ -59,6 +59,9 @@ class Row:
         for a layer whose weights no other layer has. Sums count the weights once.
       stored_with: (subgraph, operator) of the first layer whose packed layer is the same and is stored once; None for
         that layer itself, and for all others. Sums count the packed layer once.
+      shared_bytes: bytes of the shared rows, a part of layer_bytes; 0 if the layer has its own rows or is not packed.
+      shares_rows_with: (subgraph, operator) of the first layer with the same shared rows, which are stored once; None
+        for that layer itself, and for all others. Sums count the shared rows once.
       caveat: how the dense layer differs in older versions of TFLM; empty if it does not, or if it is not packed.
     """
 
@@ -85,6 +88,8 @@ class Row:
     constant_bytes: int | None = None
     shares_weights_of: tuple[int, int] | None = None
     stored_with: tuple[int, int] | None = None
+    shared_bytes: int = 0
+    shares_rows_with: tuple[int, int] | None = None
     caveat: str = ""
 
     @property
@@ -118,6 +123,7 @@ class Totals:
       other_instructions: rough count of the layers with weights that are not packed; None if one is unknown.
       estimated_cycles, other_cycles: the same in cycles; None also on cores for which cycles are not estimated.
       scratch_bytes: largest scratch of a layer in bytes. All layers use the same scratch, one after the other.
+      layers_with_shared_rows: number of layers for which the firmware has to register AddDcsrOpsWithSharedRows().
     """
 
     nonzeros: int
@@ -130,6 +136,7 @@ class Totals:
     estimated_cycles: int | None
     other_cycles: int | None
     scratch_bytes: int
+    layers_with_shared_rows: int
 
     def estimated_time(self, unit: str) -> int | None:
         """Returns estimated_cycles or estimated_instructions; `unit` is cost.unit() of the core."""
@@ -149,6 +156,7 @@ def row(decision: Decision) -> Row:
     """Returns the figures of a layer after planning."""
     layer, candidate, matrix = decision.layer, decision.candidate, decision.layer.matrix
     packed = decision.packed
+    shared_bytes = len(candidate.shared_blob or b"") if candidate else 0
     return Row(
         subgraph=layer.subgraph,
         operator=layer.position,
@@ -160,7 +168,7 @@ def row(decision: Decision) -> Row:
         nonzeros=None if matrix is None else int(np.count_nonzero(matrix)),
         dense_bytes=None if matrix is None else matrix.nbytes,
         packed_bytes=packed.streams.nbytes if packed else None if matrix is None else matrix.nbytes,
-        layer_bytes=len(candidate.blob) if candidate else None,
+        layer_bytes=len(candidate.blob) + shared_bytes if candidate else None,
         bound_bytes=None if matrix is None else int(np.ceil(metrics.bounds(matrix)[0])),
         encoding=packed.streams.scheme if packed else "dense",
         coding=cost.coding(packed.streams) if packed else "dense",
@@ -170,6 +178,7 @@ def row(decision: Decision) -> Row:
         dense_cycles=decision.dense_cycles,
         scratch_bytes=candidate.estimate.scratch_bytes if candidate else None,
         note=printable(decision.note),
+        shared_bytes=shared_bytes,
         caveat=(layer.caveat or "") if candidate else "",
     )
 
@@ -183,9 +192,10 @@ def inspected_row(model: schema.ModelT, layer: Layer, cpu: str, memory: str) -> 
         return row(Decision(layer, note=layer.obstacle or "", kept=workload.kept(model, layer, cpu)))
     shape = workload.shape(model, layer)
     inspected = row(Decision(layer, Candidate(layer.packed, shape, cost.estimate(cpu, layer.packed, shape, memory))))
-    # The size in the file, because another encoder may have written the layer.
-    tensor = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
-    return replace(inspected, layer_bytes=len(tflite.buffer_bytes(model, tensor)))
+    # The sizes in the file, because another encoder may have written the layer.
+    tensors = model.subgraphs[layer.subgraph].tensors
+    sizes = [len(tflite.buffer_bytes(model, tensors[index])) for index in layer.operator.inputs[1:]]
+    return replace(inspected, layer_bytes=sum(sizes), shared_bytes=sum(sizes[1:]))
 
 
 def other_row(other: layer_finder.OtherOperator) -> Row:
@@ -208,13 +218,17 @@ def other_row(other: layer_finder.OtherOperator) -> Row:
     )
 
 
-def complete(model: schema.ModelT, rows: Sequence[Row], stored: Sequence[Hashable | None]) -> tuple[Row, ...]:
+def complete(
+    model: schema.ModelT, rows: Sequence[Row], weights: Sequence[int], stored: Sequence[Sequence[Hashable]]
+) -> tuple[Row, ...]:
     """Adds the rows of operators that are not layers, and marks the layers that share weights.
 
     Args:
-      model: the model of the rows, before packing.
+      model: the model of the rows.
       rows: the rows of its layers.
-      stored: for each row, something that is equal for packed layers that are stored once; None for dense layers.
+      weights: for each row, the index of the tensor with the weights.
+      stored: for each row, an identifier of each tensor of its packed layer: the packed layer, then the shared rows if
+        it has them. Equal identifiers are stored once. Empty for dense layers.
 
     Returns:
       All rows in the order of the model.
@@ -222,17 +236,19 @@ def complete(model: schema.ModelT, rows: Sequence[Row], stored: Sequence[Hashabl
     first: dict[int, tuple[int, int]] = {}
     first_stored: dict[Hashable, tuple[int, int]] = {}
     marked = []
-    for entry, content in zip(rows, stored, strict=True):
-        subgraph = model.subgraphs[entry.subgraph]
-        buffer = subgraph.tensors[subgraph.operators[entry.operator].inputs[1]].buffer
+    for entry, tensor, contents in zip(rows, weights, stored, strict=True):
+        buffer = model.subgraphs[entry.subgraph].tensors[tensor].buffer
         place = (entry.subgraph, entry.operator)
         owner = first.setdefault(buffer, place) if entry.rows is not None else place
-        same = place if content is None else first_stored.setdefault(content, place)
+        # A packed layer is the same if all its tensors are.
+        same = first_stored.setdefault(tuple(contents), place) if contents else place
+        shared = first_stored.setdefault(contents[1], place) if len(contents) > 1 else place
         marked.append(
             replace(
                 entry,
                 shares_weights_of=None if owner == place else owner,
                 stored_with=None if same == place else same,
+                shares_rows_with=None if shared == place else shared,
             )
         )
     for other in layer_finder.others(model):
@@ -274,6 +290,8 @@ def _table(rows: Sequence[Row], cpu: str, file: IO[str]) -> str:
         note = entry.note
         if entry.shares_weights_of:
             note = f"{note + '; ' if note else ''}weights of #{place(*entry.shares_weights_of)}"
+            if entry.stored_with or entry.shares_rows_with:
+                note += ", stored once"
         grid.add_row(
             place(entry.subgraph, entry.operator),
             name,
@@ -330,8 +348,18 @@ def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]
         lines.append(f"{sum(others):,} bytes of constants in {operators} stay as they are")
     caveats = Counter(entry.caveat for entry in rows if entry.caveat)
     lines += [f"packed layers, {count}: {caveat}" for caveat, count in caveats.most_common()]
+    lines += registration(rows)
     line = f"flash {before:,} -> {after:,} bytes ({(after - before) / before:+.1%})"
     return [*lines, "   ".join([line, *layer_summary(rows, cpu)])]
+
+
+def registration(rows: Sequence[Row]) -> list[str]:
+    """Returns a line with the registration that the firmware needs for shared rows; an empty list without them."""
+    count = totals(rows).layers_with_shared_rows
+    if not count:
+        return []
+    layers = "1 layer has" if count == 1 else f"{count} layers have"
+    return [f"the firmware registers the ops with dcsr::AddDcsrOpsWithSharedRows: {layers} shared rows"]
 
 
 def _left_on_the_table(rows: Sequence[Row]) -> list[str]:
@@ -370,8 +398,9 @@ def totals(rows: Sequence[Row]) -> Totals:
     """Sums over the packed layers."""
     packed = [entry for entry in rows if entry.layer_bytes is not None]
 
-    def total_stored(name: str) -> int:
-        return sum(getattr(entry, name) for entry in packed if not entry.stored_with)
+    def layer_bytes(entry: Row) -> int:
+        assert entry.layer_bytes is not None
+        return entry.layer_bytes - (entry.shared_bytes if entry.shares_rows_with else 0)
 
     def total_of_weights(name: str) -> int:
         places = {(entry.subgraph, entry.operator) for entry in packed}
@@ -381,14 +410,17 @@ def totals(rows: Sequence[Row]) -> Totals:
     return Totals(
         nonzeros=total_of_weights("nonzeros"),
         dense_bytes=total_of_weights("dense_bytes"),
-        packed_bytes=total_stored("packed_bytes"),
-        layer_bytes=total_stored("layer_bytes"),
+        packed_bytes=sum(
+            entry.packed_bytes or 0 for entry in packed if not (entry.stored_with or entry.shares_rows_with)
+        ),
+        layer_bytes=sum(layer_bytes(entry) for entry in packed if not entry.stored_with),
         bound_bytes=total_of_weights("bound_bytes"),
         estimated_instructions=_sum_if_known([entry.estimated_instructions for entry in packed]),
         other_instructions=_sum_if_known([entry.dense_instructions for entry in others]),
         estimated_cycles=_sum_if_known([entry.estimated_cycles for entry in packed]),
         other_cycles=_sum_if_known([entry.dense_cycles for entry in others]),
         scratch_bytes=max((entry.scratch_bytes or 0 for entry in packed), default=0),
+        layers_with_shared_rows=sum(entry.shared_bytes > 0 for entry in packed),
     )
 
 

@@ -82,12 +82,32 @@ def test_equal_packed_layers_are_counted_once():
         assert [row.stored_with for row in found.layers] == [None, (0, 0), (0, 0), (0, 0)]
         assert found.totals.layer_bytes == found.layers[0].layer_bytes
         assert found.totals.dense_bytes == 7200
+        assert found.totals.layers_with_shared_rows == 0 and "AddDcsrOps" not in str(found)
     assert result.totals == inspection.totals
 
 
 def test_reason_names_the_operators_that_share_weights():
-    result = dcsr.compress(with_shared_weights(0.7))
+    result = dcsr.compress(with_shared_weights(0.1), min_sparsity=0)
     assert {row.note for row in result.layers} == {"would not get smaller: 3 operators share the weights"}
+
+
+def test_shared_rows_are_counted_once():
+    result = dcsr.compress(with_shared_weights(0.7))
+    inspection = dcsr.inspect(result.model)
+    for found in (result, inspection):
+        assert [row.shares_rows_with for row in found.layers] == [None, (0, 0), (0, 0)]
+        assert [row.shares_weights_of for row in found.layers] == [None, (0, 0), (0, 0)]
+        assert [row.stored_with for row in found.layers] == [None] * 3
+        own = [row.layer_bytes - row.shared_bytes for row in found.layers]
+        assert own == [72 + 4 * 64] * 3 and len({row.shared_bytes for row in found.layers}) == 1
+        assert found.totals.layer_bytes == sum(own) + found.layers[0].shared_bytes
+        assert found.totals.packed_bytes == found.layers[0].packed_bytes
+        assert str(found).count("weights of #0, stored once") == 2
+        assert found.totals.layers_with_shared_rows == 3
+        line = "the firmware registers the ops with dcsr::AddDcsrOpsWithSharedRows: 3 layers have shared rows"
+        assert found.summary().count(line) == 1
+    assert result.totals == inspection.totals
+    assert [row.name for row in inspection.layers] == [row.name for row in result.layers]
 
 
 def test_summary_says_what_min_sparsity_leaves():

@@ -26,6 +26,7 @@ BASE = {
     "packing",
     "requantize",
     "schema",
+    "shared_rows",
     "structure",
 }
 # The rooms that each room may import besides itself.
@@ -39,11 +40,12 @@ MAY_IMPORT = {
     "metrics": {"encodings"},
     "structure": {"schema"},
     "model": {"errors", "files", "schema", "structure"},
-    "packing": {"encodings", "requantize"},
+    "packing": {"encodings", "requantize", "shared_rows"},
+    "shared_rows": set(),
     "graph": {"model", "schema"},
     "custom_ops": {"model", "packing", "schema"},
     "attributes": {"packing", "requantize", "schema"},
-    "layers": {"attributes", "custom_ops", "encodings", "model", "packing", "requantize", "schema"},
+    "layers": {"attributes", "custom_ops", "encodings", "model", "packing", "requantize", "schema", "shared_rows"},
     "planning": BASE,
     "passes": BASE | {"planning"},
     "compressing": BASE | {"planning", "passes"},
@@ -54,7 +56,7 @@ MAY_IMPORT = {
     "isolation": {"model", "runtime"},
     "layerwise": {"custom_ops", "graph", "isolation", "model", "schema", "verification"},
     "verification": {"arrays", "custom_ops", "model", "schema"},
-    "pruning": BASE | {"api", "arrays", "compressing", "html_report", "planning", "runtime"},
+    "pruning": BASE | {"api", "arrays", "compressing", "html_report", "isolation", "planning", "runtime"},
     "api": BASE
     | {
         "compressing",

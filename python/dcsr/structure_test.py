@@ -98,7 +98,7 @@ def test_packed_layers_with_too_many_elements_are_refused():
     x = builder.tensor("x", (1, 1 << 17), scale=1.0)
     weights = builder.tensor("w", (len(blob),), data=np.frombuffer(blob, np.int8))
     outputs = []
-    for _ in range(40):
+    for _ in range(160):
         outputs.append(builder.tensor("y", (1, 4), scale=1.0))
         code = CUSTOM_CODES[packing.OP_FULLY_CONNECTED]
         builder.operator(schema.BuiltinOperator.CUSTOM, [x, weights], [outputs[-1]], custom=code)

@@ -10,7 +10,8 @@
 #define DCSR_HAS_MVE 0
 #endif
 
-// Keeps loops in separate functions that would spill registers in one.
+// Keeps loops in separate functions that would spill registers in one, and stores code once that
+// several functions use.
 #if defined(__GNUC__)
 #define DCSR_NOINLINE __attribute__((noinline))
 #else

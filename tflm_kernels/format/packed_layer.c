@@ -10,9 +10,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/format/bit_reader.h"
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
+#include "tflm_kernels/format/shift_range.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "packed layers are little-endian, and this target is not"
@@ -22,10 +24,8 @@ enum {
   kFlagPerRow = 1,
   kFlagInt16 = 2,
   kFlagSamePadding = 4,
-  kFlags = kFlagPerRow | kFlagInt16 | kFlagSamePadding,
-  kMinShift = -31,
-  kMaxShift = 30,
-  kMaxInt16Shift = 7,
+  kFlagBias = 8,  // version 2
+  kRatioBytes = 8,
   kMaxBase = 1 << 24,
 };
 
@@ -149,8 +149,24 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
+// Version 1 defines the flags 1, 2 and 4; version 2 also 8.
 static bool unused_is_zero(const Header* h) {
-  return (h->flags & ~kFlags) == 0 && h->reserved == 0;
+  return h->flags < 8 * h->version && h->reserved == 0;
+}
+
+// Reads a header of this version and checks it.
+DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint32_t version,
+                                            Header* h) {
+  if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
+  if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
+  memcpy(h, data, sizeof(*h));
+  if (memcmp(h->magic, "dCSR", sizeof(h->magic)) != 0) return kDcsrErrorMagic;
+  if (h->version != version) return kDcsrErrorVersion;
+  if (!geometry_is_valid(h) || !quantization_is_valid(h) || !encoding_is_valid(h) ||
+      !value_coding_is_valid(h) || !unused_is_zero(h)) {
+    return kDcsrErrorHeader;
+  }
+  return kDcsrOk;
 }
 
 // Returns the offset of a section of `bytes` bytes and moves *end past it.
@@ -160,82 +176,117 @@ static uint64_t append_section(uint64_t* end, uint64_t bytes) {
   return offset;
 }
 
-DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
-  if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
-  if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
-  Header h;
-  memcpy(&h, data, sizeof(h));
-  if (memcmp(h.magic, "dCSR", sizeof(h.magic)) != 0) return kDcsrErrorMagic;
-  if (h.version != kDcsrFormatVersion) return kDcsrErrorVersion;
-  if (!geometry_is_valid(&h) || !quantization_is_valid(&h) || !encoding_is_valid(&h) ||
-      !value_coding_is_valid(&h) || !unused_is_zero(&h)) {
-    return kDcsrErrorHeader;
-  }
-
-  const bool per_row = (h.flags & kFlagPerRow) != 0;
-  const uint64_t rows = h.rows;
-  uint64_t end = kDcsrHeaderBytes;
-  const uint64_t bias = append_section(&end, rows * (is_int16(&h) ? 8 : 4));
-  const uint64_t multiplier = append_section(&end, per_row ? rows * 4 : 4);
-  const uint64_t shift = append_section(&end, per_row ? rows : 1);
+// Sets all fields but bias, multiplier and shift. The streams are in the blob of `size` bytes at
+// `base`, from offset `begin` on. Returns the offset behind them. If that exceeds `size`, the
+// fields are unspecified.
+DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, size_t size,
+                                        uint32_t begin, DcsrLayer* layer) {
+  uint64_t end = begin;
+  const uint64_t rows = h->rows;
   const uint64_t row_length =
-      append_section(&end, rows * h.row_length_bytes + bits_to_bytes(rows * h.row_length_bits));
-  const uint64_t index = append_section(&end, h.index_bytes);
-  const uint64_t delta = append_section(&end, h.delta_bytes);
-  const uint64_t plane = append_section(&end, h.plane_bytes);
-  const uint32_t value_bytes = h.value_coding == kDcsrValuesPlain ? h.elements : h.value_bytes;
+      append_section(&end, rows * h->row_length_bytes + bits_to_bytes(rows * h->row_length_bits));
+  const uint64_t index = append_section(&end, h->index_bytes);
+  const uint64_t delta = append_section(&end, h->delta_bytes);
+  const uint64_t plane = append_section(&end, h->plane_bytes);
+  const uint32_t value_bytes = h->value_coding == kDcsrValuesPlain ? h->elements : h->value_bytes;
   const uint64_t values = append_section(&end, value_bytes);
-  if (end != h.total_bytes) return kDcsrErrorSections;
-  if (end > size) return kDcsrErrorTruncated;
+  if (end > size) return end;
 
   // From here on all offsets are below `size` and fit a size_t.
-  const uint8_t* base = (const uint8_t*)data;
-  layer->op = (DcsrOp)h.op;
-  layer->encoding = (DcsrEncoding)h.encoding;
-  layer->value_coding = (DcsrValueCoding)h.value_coding;
-  layer->rows = h.rows;
-  layer->cols = h.cols;
-  layer->elements = h.elements;
-  layer->input_zero_point = h.input_zero_point;
-  layer->output_zero_point = h.output_zero_point;
-  layer->activation_min = h.activation_min;
-  layer->activation_max = h.activation_max;
-  layer->stride_h = h.stride_h;
-  layer->stride_w = h.stride_w;
-  const bool is_1x1 = has_1x1_filter(&h);
-  layer->filter_h = is_1x1 ? 1 : h.filter_h;
-  layer->filter_w = is_1x1 ? 1 : h.filter_w;
-  layer->dilation_h = is_1x1 ? 1 : h.dilation_h;
-  layer->dilation_w = is_1x1 ? 1 : h.dilation_w;
-  layer->same_padding = (h.flags & kFlagSamePadding) != 0;
-  layer->int16_activations = is_int16(&h);
-  layer->channels = h.cols / (layer->filter_h * layer->filter_w);
-  layer->requantize_stride = per_row ? 1 : 0;
-  layer->row_length_bytes = h.row_length_bytes;
-  layer->row_length_bits = h.row_length_bits;
-  layer->index_parameter = h.index_parameter;
-  layer->raw_bits = h.raw_bits;
-  layer->index_bytes = h.index_bytes;
-  layer->delta_bytes = h.delta_bytes;
-  layer->plane_bytes = h.plane_bytes;
+  layer->op = (DcsrOp)h->op;
+  layer->encoding = (DcsrEncoding)h->encoding;
+  layer->value_coding = (DcsrValueCoding)h->value_coding;
+  layer->rows = h->rows;
+  layer->cols = h->cols;
+  layer->elements = h->elements;
+  layer->input_zero_point = h->input_zero_point;
+  layer->output_zero_point = h->output_zero_point;
+  layer->activation_min = h->activation_min;
+  layer->activation_max = h->activation_max;
+  layer->stride_h = h->stride_h;
+  layer->stride_w = h->stride_w;
+  const bool is_1x1 = has_1x1_filter(h);
+  layer->filter_h = is_1x1 ? 1 : h->filter_h;
+  layer->filter_w = is_1x1 ? 1 : h->filter_w;
+  layer->dilation_h = is_1x1 ? 1 : h->dilation_h;
+  layer->dilation_w = is_1x1 ? 1 : h->dilation_w;
+  layer->same_padding = (h->flags & kFlagSamePadding) != 0;
+  layer->int16_activations = is_int16(h);
+  layer->channels = h->cols / (layer->filter_h * layer->filter_w);
+  layer->requantize_stride = (h->flags & kFlagPerRow) != 0 ? 1 : 0;
+  layer->row_length_bytes = h->row_length_bytes;
+  layer->row_length_bits = h->row_length_bits;
+  layer->index_parameter = h->index_parameter;
+  layer->raw_bits = h->raw_bits;
+  layer->index_bytes = h->index_bytes;
+  layer->delta_bytes = h->delta_bytes;
+  layer->plane_bytes = h->plane_bytes;
   layer->value_bytes = value_bytes;
-  layer->scratch_budget = h.scratch_budget;
-  layer->bias = (const int32_t*)(const void*)(base + bias);
-  layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
-  layer->shift = (const int8_t*)(base + shift);
+  layer->scratch_budget = h->scratch_budget;
   layer->row_length = base + row_length;
   layer->index = base + index;
   layer->delta = base + delta;
   layer->plane = base + plane;
   layer->values = (const int8_t*)(base + values);
+  return end;
+}
+
+DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
+  Header h;
+  const DcsrStatus status = read_header(data, size, kDcsrFormatVersion, &h);
+  if (status != kDcsrOk) return status;
+
+  // These sections have less than 2^24 bytes, and their sizes are multiples of 4 before padding.
+  const uint32_t count = (h.flags & kFlagPerRow) != 0 ? h.rows : 1;
+  const uint32_t bias = kDcsrHeaderBytes;
+  const uint32_t multiplier = bias + h.rows * (is_int16(&h) ? 8 : 4);
+  const uint32_t shift = multiplier + count * 4;
+  const uint8_t* base = (const uint8_t*)data;
+  const uint64_t end = set_layer(&h, base, size, shift + (count + 3) / 4 * 4, layer);
+  if (end != h.total_bytes) return kDcsrErrorSections;
+  if (end > size) return kDcsrErrorTruncated;
+
+  layer->bias = (const int32_t*)(const void*)(base + bias);
+  layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
+  layer->shift = (const int8_t*)(base + shift);
   return kDcsrOk;
+}
+
+DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
+                                   size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows) {
+  Header h;
+  const DcsrStatus status = read_header(data, size, kDcsrFormatVersionSharedRows, &h);
+  if (status != kDcsrOk) return status;
+  if ((uintptr_t)shared % 4 != 0) return kDcsrErrorAlignment;
+
+  const uint64_t count = h.rows;
+  const bool has_bias = (h.flags & kFlagBias) != 0;
+  uint64_t end = kDcsrHeaderBytes;
+  const uint64_t ratio = append_section(&end, kRatioBytes);
+  const uint64_t bias = append_section(&end, has_bias ? count * (is_int16(&h) ? 8 : 4) : 0);
+  if (end != h.total_bytes) return kDcsrErrorSections;
+  if (end > size) return kDcsrErrorTruncated;
+
+  const uint32_t scale_bytes = (h.flags & kFlagPerRow) != 0 ? h.rows * 4 : 4;
+  if (set_layer(&h, (const uint8_t*)shared, shared_size, scale_bytes, layer) > shared_size)
+    return kDcsrErrorTruncated;
+
+  const uint8_t* base = (const uint8_t*)data;
+  rows->weight_scale = (const uint32_t*)(const void*)(shared);
+  rows->ratio_low = dcsr_load_u32(base + ratio);
+  rows->ratio_high = dcsr_load_u16(base + ratio + 4);
+  rows->ratio_exponent = (int16_t)dcsr_load_u16(base + ratio + 6);
+  rows->bias = has_bias ? base + bias : NULL;
+  // A mantissa of fewer than 48 bits could give a multiplier below 2^30.
+  return rows->ratio_high >> 15 != 0 ? kDcsrOk : kDcsrErrorHeader;
 }
 
 static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
-  const int32_t max_shift = layer->int16_activations ? kMaxInt16Shift : kMaxShift;
+  const int32_t max_shift = layer->int16_activations ? kDcsrMaxInt16Shift : kDcsrMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    if (layer->multiplier[i] < 0 || layer->shift[i] < kMinShift || layer->shift[i] > max_shift) {
+    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift ||
+        layer->shift[i] > max_shift) {
       return kDcsrErrorRequantize;
     }
   }

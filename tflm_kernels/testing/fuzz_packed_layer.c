@@ -14,7 +14,11 @@
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/kernels.h"
 
-enum { kMaxInputBytes = 1 << 18 };
+enum {
+  kMaxInputBytes = 1 << 18,
+  kVersionOffset = 4,
+  kTotalBytesOffset = 8,
+};
 
 static void* allocate(size_t size) {
   void* memory = malloc(size);
@@ -131,15 +135,56 @@ static void check_kernel(const DcsrLayer* layer, uint32_t hash) {
   free(input);
 }
 
-DcsrStatus dcsr_fuzz_packed_layer(const uint8_t* data, size_t size) {
-  // A copy is aligned and ends at its last byte. malloc(0) may return NULL.
-  uint8_t* blob = (uint8_t*)allocate(size > 0 ? size : 1);
-  if (size > 0) memcpy(blob, data, size);
+// Returns a copy, which is aligned and ends at its last byte. malloc(0) may return NULL.
+static uint8_t* copy_of(const uint8_t* data, size_t size) {
+  uint8_t* copy = (uint8_t*)allocate(size > 0 ? size : 1);
+  if (size > 0) memcpy(copy, data, size);
+  return copy;
+}
+
+static DcsrStatus fuzz_own_rows(const uint8_t* blob, size_t size, uint32_t hash) {
   DcsrLayer layer;
   DcsrStatus status = dcsr_layer_parse(blob, size, &layer);
   if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
-  if (status == kDcsrOk) check_kernel(&layer, hash_bytes(data, size));
-  free(blob);
+  if (status == kDcsrOk) check_kernel(&layer, hash);
+  return status;
+}
+
+static DcsrStatus fuzz_shared_rows(const uint8_t* own, size_t own_size, const uint8_t* shared,
+                                   size_t shared_size, uint32_t hash) {
+  DcsrLayer layer;
+  DcsrSharedRows rows;
+  DcsrStatus status = dcsr_shared_layer_parse(own, own_size, shared, shared_size, &layer, &rows);
+  if (status != kDcsrOk) return status;
+  void* memory = allocate(dcsr_derived_rows_bytes(&layer));
+  status = dcsr_shared_layer_validate(&layer, &rows, memory);
+  if (status == kDcsrOk) check_kernel(&layer, hash);
+  free(memory);
+  return status;
+}
+
+// Returns the bytes of the first tensor of a layer with shared rows, by its header; `size` if it
+// has its own rows, or is longer.
+static size_t own_bytes(const uint8_t* data, size_t size) {
+  uint32_t total_bytes;
+  if (size < kDcsrHeaderBytes || data[kVersionOffset] != kDcsrFormatVersionSharedRows) return size;
+  memcpy(&total_bytes, data + kTotalBytesOffset, sizeof(total_bytes));
+  return total_bytes < size ? total_bytes : size;
+}
+
+DcsrStatus dcsr_fuzz_packed_layer(const uint8_t* data, size_t size) {
+  const size_t own_size = own_bytes(data, size);
+  const uint32_t hash = hash_bytes(data, size);
+  uint8_t* own = copy_of(data, own_size);
+  DcsrStatus status;
+  if (own_size > kVersionOffset && own[kVersionOffset] == kDcsrFormatVersionSharedRows) {
+    uint8_t* shared = copy_of(data + own_size, size - own_size);
+    status = fuzz_shared_rows(own, own_size, shared, size - own_size, hash);
+    free(shared);
+  } else {
+    status = fuzz_own_rows(own, own_size, hash);
+  }
+  free(own);
   return status;
 }
 

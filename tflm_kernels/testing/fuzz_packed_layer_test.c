@@ -40,13 +40,40 @@ static void add_blobs(const DenseLayer* layer) {
   }
 }
 
+// Adds the layer with shared rows: its two tensors, one after the other.
+static void add_shared_blobs(const DenseLayer* layer) {
+  static uint32_t weight_scale[1 << 12];
+  const uint32_t count = layer->per_row ? layer->rows : 1;
+  CHECK(count <= sizeof(weight_scale) / sizeof(weight_scale[0]), "%u rows", (unsigned)count);
+  // From 2^-9 on.
+  for (uint32_t i = 0; i < count; ++i) weight_scale[i] = UINT32_C(118) << 23 | i << 9;
+  for (size_t k = 0; k < kFewPackingCount; ++k) {
+    if (blob_count == kMaxBlobs) break;
+    const SharedScales scales = {weight_scale, UINT64_C(3) << 46, 0, k % 2 == 0};
+    SharedBlobs blobs_of_layer = pack_shared_layer(layer, &kPackings[k], &scales);
+    const PackedBlob* own = &blobs_of_layer.own;
+    const PackedBlob* shared = &blobs_of_layer.shared;
+    PackedBlob both = {NULL, own->size + shared->size, {0}, {{0}, {0}, {0}, 0, 0}};
+    if (both.size <= kMaxBlobBytes) {
+      both.data = (uint8_t*)malloc(both.size);
+      if (both.data == NULL) abort();
+      memcpy(both.data, own->data, own->size);
+      memcpy(both.data + own->size, shared->data, shared->size);
+      blobs[blob_count++] = both;
+    }
+    free_shared_blobs(&blobs_of_layer);
+  }
+}
+
 static void add_case(const DcsrCase* c, const Window* window) {
   if ((uint64_t)c->rows * c->cols > 32768) return;
   Int16Case int16_case = make_int16_case(c, window, 1);
   add_blobs(&int16_case.data.layer);
+  add_shared_blobs(&int16_case.data.layer);
   free_int16_case(&int16_case);
   CaseData data = make_window_case(c, window, 1);
   add_blobs(&data.layer);
+  add_shared_blobs(&data.layer);
   free_case(&data);
 }
 

@@ -466,6 +466,14 @@ static bool has_row_length_bytes(const PackOptions* options) {
          options->encoding != kDcsrEncodingBitmap;
 }
 
+static void finish_blob(Bytes* out, PackedBlob* blob) {
+  blob->size = out->size;
+  blob->data = (uint8_t*)malloc(out->size);
+  if (blob->data == NULL) abort();
+  memcpy(blob->data, out->data, out->size);
+  free(out->data);
+}
+
 PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
   PackedBlob blob;
   memset(&blob, 0, sizeof(blob));
@@ -520,13 +528,57 @@ PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
     out.data[8 + i] = (uint8_t)(out.size >> (8 * i));
   }
 
-  blob.size = out.size;
-  blob.data = (uint8_t*)malloc(out.size);
-  if (blob.data == NULL) abort();
-  memcpy(blob.data, out.data, out.size);
-  free(out.data);
+  finish_blob(&out, &blob);
   free_streams(&streams);
   return blob;
+}
+
+static void append_original_bias(Bytes* out, const DenseLayer* layer, uint32_t row) {
+  if (layer->int16_bias != NULL) {
+    append_bias(out, layer, row);
+  } else {
+    append(out, (uint32_t)layer->bias[row], 4);
+  }
+}
+
+SharedBlobs pack_shared_layer(const DenseLayer* layer, const PackOptions* options,
+                              const SharedScales* scales) {
+  SharedBlobs blobs;
+  memset(&blobs, 0, sizeof(blobs));
+  // Header and streams are those of the layer with its own rows.
+  PackedBlob whole = pack_layer(layer, options);
+  Bytes own = {NULL, 0, 0};
+  for (uint32_t i = 0; i < kDcsrHeaderBytes; ++i) append(&own, whole.data[i], 1);
+  append(&own, (uint32_t)scales->ratio, 4);
+  append(&own, (uint32_t)(scales->ratio >> 32), 2);
+  append(&own, (uint32_t)(uint16_t)scales->exponent, 2);
+  for (uint32_t r = 0; r < layer->rows && scales->has_bias; ++r) {
+    append_original_bias(&own, layer, r);
+  }
+  own.data[4] = kDcsrFormatVersionSharedRows;
+  own.data[34] = (uint8_t)(own.data[34] | (scales->has_bias ? 8 : 0));
+  for (uint32_t i = 0; i < 4; ++i) own.data[8 + i] = (uint8_t)(own.size >> (8 * i));
+  blobs.own.offset[kSectionBias] = kDcsrHeaderBytes + 8;
+
+  Bytes shared = {NULL, 0, 0};
+  const uint32_t count = layer->per_row ? layer->rows : 1;
+  for (uint32_t r = 0; r < count; ++r) append(&shared, scales->weight_scale[r], 4);
+  for (int section = kSectionRowLength; section < kSectionCount; ++section) {
+    blobs.shared.offset[section] =
+        whole.offset[section] - whole.offset[kSectionRowLength] + shared.size;
+  }
+  for (size_t i = whole.offset[kSectionRowLength]; i < whole.size; ++i) {
+    append(&shared, whole.data[i], 1);
+  }
+  finish_blob(&own, &blobs.own);
+  finish_blob(&shared, &blobs.shared);
+  free_packed_blob(&whole);
+  return blobs;
+}
+
+void free_shared_blobs(SharedBlobs* blobs) {
+  free_packed_blob(&blobs->own);
+  free_packed_blob(&blobs->shared);
 }
 
 bool pack_row_length_fits(const DenseLayer* layer, const PackOptions* options) {

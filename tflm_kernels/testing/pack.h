@@ -100,6 +100,27 @@ typedef struct {
 
 PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options);
 
+// The scales of a layer with shared rows, as docs/format.md#shared-rows stores them.
+typedef struct {
+  const uint32_t* weight_scale;  // [rows] or [1], bits of a float32
+  uint64_t ratio;
+  int16_t exponent;
+  bool has_bias;  // store the layer's bias, else 0
+} SharedScales;
+
+// A layer with shared rows.
+typedef struct {
+  PackedBlob own;
+  PackedBlob shared;
+} SharedBlobs;
+
+// Packs a layer with shared rows. Its multipliers and shifts are ignored, and its bias without
+// has_bias.
+SharedBlobs pack_shared_layer(const DenseLayer* layer, const PackOptions* options,
+                              const SharedScales* scales);
+
+void free_shared_blobs(SharedBlobs* blobs);
+
 // Whether row_length_bytes can hold the length of every row.
 bool pack_row_length_fits(const DenseLayer* layer, const PackOptions* options);
 

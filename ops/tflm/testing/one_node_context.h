@@ -55,6 +55,8 @@ class OneNodeContext final : public MicroContext {
 
   // Marks an optional input as omitted by the model.
   void OmitInput(int index) { inputs_.data[index] = -1; }
+  // Gives the node a tensor as its third input.
+  void AddThirdInput(int index) { inputs_ = {3, {inputs_.data[0], inputs_.data[1], index}}; }
   void AllowScratch(bool allowed) { scratch_allowed_ = allowed; }
   void AllowTensors(bool allowed) { tensors_allowed_ = allowed; }
 

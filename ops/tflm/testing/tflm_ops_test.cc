@@ -215,6 +215,28 @@ void test_refusals_are_logged_and_keep_no_tensor() {
   }
 }
 
+// Prepare names the registration that a node with a third input needs, and that takes it.
+void test_shared_rows_need_their_own_registration() {
+  Fixture fixture(make_case(&kConv, 1));
+  fixture.context.AddThirdInput(kPackedLayer);
+  check_refused(&fixture,
+                "DCSR_CONV_2D: inputs: are not two: shared rows need AddDcsrOpsWithSharedRows");
+
+  MicroMutableOpResolver<2> resolver;
+  CHECK(AddDcsrOpsWithSharedRows(resolver) == kTfLiteOk, "with shared rows");
+  CHECK(AddDcsrOpsWithSharedRows(resolver) == kTfLiteError, "twice");
+  const TFLMRegistration& op = OpOf(resolver, kDcsrOpConv2d);
+  CHECK(op.prepare != fixture.Op().prepare && op.invoke != fixture.Op().invoke, "CONV_2D");
+  const TFLMRegistration& other = OpOf(resolver, kDcsrOpFullyConnected);
+  CHECK(other.prepare != OpOf(fixture.resolver, kDcsrOpFullyConnected).prepare, "FULLY_CONNECTED");
+  message_count = 0;
+  // The node has a packed layer of version 1.
+  CHECK(fixture.context.Prepare(op) == kTfLiteError, "version 1");
+  CHECK(strcmp(last_message, "DCSR_CONV_2D: packed layer: is of an unknown version") == 0, "%s",
+        last_message);
+  CHECK(fixture.context.tensors_not_given_back() == 0, "tensors");
+}
+
 void test_refused_scratch_is_an_error() {
   int checked = 0;
   for (size_t i = 0; i < kDcsrCaseCount; ++i) {
@@ -242,6 +264,7 @@ int main() {
   RUN_TEST(test_resolver_without_room_and_second_registration_are_errors);
   RUN_TEST(test_registrations_are_of_the_headers_types);
   RUN_TEST(test_refusals_are_logged_and_keep_no_tensor);
+  RUN_TEST(test_shared_rows_need_their_own_registration);
   RUN_TEST(test_refused_scratch_is_an_error);
   return check_exit_status();
 }

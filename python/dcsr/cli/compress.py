@@ -188,7 +188,8 @@ def _add_extras(arguments: argparse.Namespace, result: dcsr.Result, outputs: Out
     if arguments.dump_plan:
         outputs.add(arguments.dump_plan, result.plan())
     if arguments.cc:
-        for path, text in cc_array.sources(Path(arguments.cc), result.model, source=arguments.output).items():
+        notes = report.registration(result.layers)
+        for path, text in cc_array.sources(Path(arguments.cc), result.model, arguments.output, notes).items():
             outputs.add(path, text)
 
 

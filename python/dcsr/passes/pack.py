@@ -1,7 +1,7 @@
 """Replaces layers by custom operators with packed weights. `record.restore` undoes it.
 
-A packed layer takes the tensor index of its weights. Unused bias tensors are removed. The parts of the model that
-cannot be derived from the packed layers are recorded (record.py).
+A packed layer, or its shared rows if it has them, takes the tensor index of its weights. Unused bias tensors are
+removed. The parts of the model that cannot be derived from the packed layers are recorded (record.py).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _pack_subgraph(
       graph: the model; it is changed except for its lists of tensors.
       s: index of the subgraph.
       chosen: the layers of the subgraph to pack, each with its candidate.
-      blobs: {packed layer: index of its buffer}. Equal packed layers share a buffer, so this is extended.
+      blobs: {packed layer or shared rows: index of its buffer}. Equal ones share a buffer, so this is extended.
       recorder: records the replaced parts.
 
     Returns:
@@ -97,17 +97,21 @@ def _pack_subgraph(
             activations = subgraph.tensors[operator.inputs[0]]
             recorder.tensor(s, bias, bias_record(subgraph.tensors[bias], activations, original))
 
-        blob = candidate.blob
-        if blob not in blobs:
-            blobs[blob] = graph.add_buffer(blob)
-        buffer = blobs[blob]
-        if is_first_use:
-            edit.replaced[weights] = _packed_tensor(original, blob, buffer)
-            packed_tensors[buffer] = weights
-        elif buffer not in packed_tensors:
-            packed_tensors[buffer] = len(subgraph.tensors) + len(edit.added)
-            edit.added.append(_packed_tensor(original, blob, buffer))
-        _replace_operator(graph, operator, packed_tensors[buffer], decision, candidate)
+        tensors = []
+        shared = candidate.shared_blob
+        for blob in [candidate.blob] if shared is None else [candidate.blob, shared]:
+            if blob not in blobs:
+                blobs[blob] = graph.add_buffer(blob)
+            buffer = blobs[blob]
+            has_streams = shared is None or blob is shared
+            if has_streams and is_first_use:
+                edit.replaced[weights] = _packed_tensor(original.name, blob, buffer)
+                packed_tensors[buffer] = weights
+            elif buffer not in packed_tensors:
+                packed_tensors[buffer] = len(subgraph.tensors) + len(edit.added)
+                edit.added.append(_packed_tensor(original.name if has_streams else None, blob, buffer))
+            tensors.append(packed_tensors[buffer])
+        _replace_operator(graph, operator, tensors, decision, candidate)
     return edit
 
 
@@ -121,19 +125,17 @@ def _tensors_in_use(graph: Graph, s: int, packed: set[int]) -> set[int]:
     return used
 
 
-def _packed_tensor(weights: schema.TensorT, blob: bytes, buffer: int) -> schema.TensorT:
-    """Returns the tensor of a packed layer, int8 [bytes]. It takes the name of the weights."""
-    return schema.TensorT(
-        shape=np.array([len(blob)], np.int32), type=schema.TensorType.INT8, buffer=buffer, name=weights.name
-    )
+def _packed_tensor(name: bytes | None, blob: bytes, buffer: int) -> schema.TensorT:
+    """Returns the tensor of a packed layer or of shared rows, int8 [bytes]."""
+    return schema.TensorT(shape=np.array([len(blob)], np.int32), type=schema.TensorType.INT8, buffer=buffer, name=name)
 
 
 def _replace_operator(
-    graph: Graph, operator: schema.OperatorT, packed_tensor: int, decision: Decision, candidate: Candidate
+    graph: Graph, operator: schema.OperatorT, tensors: list[int], decision: Decision, candidate: Candidate
 ) -> None:
     packed = candidate.packed
     operator.opcodeIndex = graph.custom_code(custom_ops.CUSTOM_CODES[packed.op])
-    operator.inputs = np.array([operator.inputs[0], packed_tensor], np.int32)
+    operator.inputs = np.array([operator.inputs[0], *tensors], np.int32)
     operator.builtinOptionsType = schema.BuiltinOptions.NONE
     operator.customOptions = byte_vector(custom_ops.options(packed, decision.layer.operator))
     operator.builtinOptions = None

@@ -179,11 +179,12 @@ def _restore(
 
     model.metadata = [e for e in model.metadata if e is not entry] or None
     packed = {
-        (s, int(model.subgraphs[s].operators[position].inputs[1]))
+        (s, index)
         for s, recorded in enumerate(record.subgraphs)
         for position in indices(recorded.outputs)
+        for index in _packed_tensors(model.subgraphs[s].operators[position])
     }
-    # pack() appended the buffers of packed layers after all other buffers.
+    # pack() appended the buffers of packed layers and shared rows after all other buffers.
     count = min(model.subgraphs[s].tensors[index].buffer for s, index in packed)
     graph.restore_buffers(count, set(indices(record.metadataBuffer)), skip=packed)
 
@@ -210,6 +211,11 @@ def _restore(
     return [f"subgraph {s}, operator {p}: {tflite.operator_name(model, o)}" for (s, p), o in operators.items()]
 
 
+def _packed_tensors(operator: schema.OperatorT) -> list[int]:
+    """Returns the tensors of a packed layer and its shared rows."""
+    return indices(operator.inputs)[1:]
+
+
 def _restored_tensors(
     subgraph: schema.SubGraphT, recorded: schema.SubGraphT, operators: dict[int, schema.OperatorT]
 ) -> tuple[list[schema.TensorT], dict[int, int]]:
@@ -217,7 +223,7 @@ def _restored_tensors(
     tensors = dict(zip(indices(recorded.inputs), recorded.tensors or [], strict=True))
     exchanged = {int(operator.inputs[1]) for operator in operators.values()}
     removed = set(tensors) - exchanged
-    packed = {int(subgraph.operators[position].inputs[1]) for position in operators}
+    packed = {index for position in operators for index in _packed_tensors(subgraph.operators[position])}
     added = len(packed) - len(exchanged)
     total = len(subgraph.tensors or []) - added + len(removed)
     mapping = dict(enumerate(index for index in range(total) if index not in removed))

@@ -38,8 +38,13 @@ class Candidate:
 
     @cached_property
     def blob(self) -> bytes:
-        """The serialised packed layer."""
+        """The serialised packed layer; with shared rows, all but these."""
         return packing.pack(self.packed)
+
+    @cached_property
+    def shared_blob(self) -> bytes | None:
+        """The serialised shared rows; None if the layer has its own rows."""
+        return packing.pack_shared(self.packed)
 
 
 Encoded: TypeAlias = dict[tuple[int, tuple[int, ...], str], list[Streams]]

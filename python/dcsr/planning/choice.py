@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from dcsr import custom_ops
 from dcsr import layers as layer_finder
@@ -23,6 +25,7 @@ from dcsr.schema import schema
 MOST_TIME_PER_SAVING = 100
 
 _SAVES_NOTHING = "would not get smaller"
+_TENSOR_BYTES = 80  # of a constant tensor and its buffer in the file, besides its content
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ def decide(
     that does not save bytes either, the layer stays dense. This is checked twice: for each group of layers that share
     weights, and for the whole file, where the record and the operator codes add to the packed layers.
 
+    Layers that share weights get shared rows if that makes them smaller, so that the streams are stored once.
+
     Args:
       model: the model.
       layers: the layers of the model.
@@ -94,12 +99,12 @@ def decide(
     Returns:
       One decision for each layer, in their order.
     """
+    found = _with_shared_rows(model, layers, found)
     decisions = _by_objective(model, layers, found, settings)
+    smallest_candidates = _choose_together(found, "size")
 
     def smallest(number: int) -> Decision:
-        candidates = found[number]
-        assert not isinstance(candidates, str)
-        return dataclasses.replace(decisions[number], candidate=min(candidates, key=size_and_time))
+        return dataclasses.replace(decisions[number], candidate=smallest_candidates[number])
 
     groups: dict[int, list[int]] = {}
     for number, decision in enumerate(decisions):
@@ -131,21 +136,12 @@ def decide(
 def _by_objective(
     model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings
 ) -> list[Decision]:
-    """Returns the decisions of the objective alone. They pack every layer that has candidates.
-
-    Layers with equal packed layers store them once, so they get the same encoding: they count as one layer, which runs
-    several times.
-    """
+    """Returns the decisions of the objective alone. They pack every layer that has candidates."""
     dense = [workload.kept(model, layer, settings.cpu) for layer in layers]
     if settings.objective == "size":
         found = _worth_their_time(layers, found, settings, sum(kept.time for kept in dense))
     others = sum(kept.time for kept, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
-    groups = _equal_layers(found)
-    merged = [_together([candidates for _, candidates in group]) for group in groups]
-    chosen: dict[int, Candidate] = {}
-    for group, ways, choice in zip(groups, merged, choose(merged, settings.objective, others), strict=True):
-        way = next(i for i, candidate in enumerate(ways) if candidate is choice)
-        chosen.update((number, candidates[way]) for number, candidates in group)
+    chosen = _choose_together(found, settings.objective, others)
     return [
         Decision(layer, chosen.get(number), candidates if isinstance(candidates, str) else "", kept)
         for number, (layer, candidates, kept) in enumerate(zip(layers, found, dense, strict=True))
@@ -181,19 +177,87 @@ def _worth_their_time(
     return result
 
 
-def _equal_layers(found: Sequence[list[Candidate] | str]) -> list[list[tuple[int, list[Candidate]]]]:
-    """Groups the layers with candidates: those whose candidates have equal packed layers. Returns their numbers."""
+def _choose_together(found: Sequence[list[Candidate] | str], objective: str, others: int = 0) -> dict[int, Candidate]:
+    """Chooses a candidate for each layer that has candidates (see `choose`). Returns {number of the layer: candidate}.
+
+    Layers whose streams are stored once get the same encoding: they count as one layer, which runs several times.
+    """
+    groups = _layers_with_common_streams(found)
+    merged = [_together([candidates for _, candidates in group]) for group in groups]
+    chosen: dict[int, Candidate] = {}
+    for group, ways, choice in zip(groups, merged, choose(merged, objective, others), strict=True):
+        way = next(i for i, candidate in enumerate(ways) if candidate is choice)
+        chosen.update((number, candidates[way]) for number, candidates in group)
+    return chosen
+
+
+def _layers_with_common_streams(found: Sequence[list[Candidate] | str]) -> list[list[tuple[int, list[Candidate]]]]:
+    """Groups the layers with candidates: those with the same shared rows, or with equal packed layers.
+
+    Returns:
+      (number, candidates) of the layers of each group.
+    """
     groups: dict[tuple[bytes, ...], list[tuple[int, list[Candidate]]]] = {}
     for number, candidates in enumerate(found):
         if not isinstance(candidates, str):
             # Candidates differ only in their streams, so equal first ones mean equal matrices and settings.
-            key = (candidates[0].blob, *(candidate.packed.streams.scheme.encode() for candidate in candidates))
+            key = (candidates[0].shared_blob or candidates[0].blob, *_schemes(candidates))
             groups.setdefault(key, []).append((number, candidates))
     return list(groups.values())
 
 
+def _schemes(candidates: Sequence[Candidate]) -> tuple[bytes, ...]:
+    return tuple(candidate.packed.streams.scheme.encode() for candidate in candidates)
+
+
+def _with_shared_rows(
+    model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str]
+) -> list[list[Candidate] | str]:
+    """Replaces the candidates of layers that share weights by candidates with shared rows, if that saves bytes.
+
+    Layers whose packed layers are equal store them once anyway. Layers with another encoding in the plan, or with other
+    weight scales, do not belong together. A layer keeps its own rows if its derived multipliers would not be exact.
+    """
+    groups: dict[tuple[object, ...], dict[int, list[Candidate]]] = {}
+    for number, (layer, candidates) in enumerate(zip(layers, found, strict=True)):
+        if not isinstance(candidates, str):
+            weights = _weights(model, layer)
+            scales = np.asarray(weights.quantization.scale, np.float32).tobytes()
+            key = (weights.buffer, candidates[0].packed.streams.rows, scales, _schemes(candidates))
+            groups.setdefault(key, {})[number] = candidates
+    replaced = list(found)
+    for own in groups.values():
+        if len({candidates[0].blob for candidates in own.values()}) > 1:
+            for number, shared in _shared(model, layers, own).items():
+                replaced[number] = shared
+    return replaced
+
+
+def _shared(
+    model: schema.ModelT, layers: Sequence[Layer], own: Mapping[int, list[Candidate]]
+) -> dict[int, list[Candidate]]:
+    """Returns the candidates of a group, with shared rows where they are exact; an empty dictionary if not smaller.
+
+    Args:
+      model: the model.
+      layers: the layers of the model.
+      own: {number of a layer: its candidates with own rows}.
+    """
+    shared: dict[int, list[Candidate]] = {}
+    for number, candidates in own.items():
+        packed = layer_finder.share_rows(model, layers[number], candidates[0].packed)
+        shared[number] = [
+            way
+            if packed is None
+            else dataclasses.replace(way, packed=dataclasses.replace(packed, streams=way.packed.streams))
+            for way in candidates
+        ]
+    before, after = (_stored([min(ways, key=size_and_time) for ways in of.values()]) for of in (own, shared))
+    return shared if after + _TENSOR_BYTES < before else {}
+
+
 def _together(users: Sequence[list[Candidate]]) -> list[Candidate]:
-    """Returns the candidates of layers that share their packed layer: the bytes of one, the time of all."""
+    """Returns the candidates of layers whose streams are stored once: the bytes of one, the time of all."""
     merged = []
     for ways in zip(*users, strict=True):
         estimate = dataclasses.replace(
@@ -303,8 +367,13 @@ def _stored_before(model: schema.ModelT, group: Sequence[Decision]) -> int:
 
 
 def _stored_after(group: Sequence[Decision]) -> int:
-    """Returns the bytes of the packed layers and of their operators' options. Equal packed layers count once."""
+    """Returns the bytes of the packed layers and of their operators' options."""
     packed = [(decision.layer, decision.candidate) for decision in group if decision.candidate]
-    blobs = {candidate.blob for _, candidate in packed}
     options = sum(len(custom_ops.options(candidate.packed, layer.operator)) for layer, candidate in packed)
-    return sum(map(len, blobs)) + options
+    return _stored([candidate for _, candidate in packed]) + options
+
+
+def _stored(candidates: Sequence[Candidate]) -> int:
+    """Returns the bytes of packed layers and shared rows. Equal ones count once."""
+    blobs = {candidate.blob for candidate in candidates} | {candidate.shared_blob or b"" for candidate in candidates}
+    return sum(map(len, blobs))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dcsr import compressing, encodings, packing
+from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.planning import cost
 from dcsr.planning.candidates import Candidate
@@ -258,13 +259,51 @@ def test_steps_with_equal_quantisation_share_one_packed_layer(objective):
     assert len(tflite.serialize(compressed)) < len(tflite.serialize(model)) - 1000
 
 
-def test_steps_with_different_quantisation_need_a_packed_layer_each():
-    """Bias, multiplier and shift are in the packed layer: 64 + 9 bytes for each row, and the streams again."""
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_steps_with_different_quantisation_share_rows(objective):
+    """Each step has a packed layer of 72 bytes. The streams are stored once, beside the scale of each row."""
     model = through_bytes(unrolled(6, rows=128, scales=[0.3, 0.4, 0.5, 0.6, 0.7, 0.8]))
+    method = {"method": "rice"} if objective == "speed" else {}
+    compressed, decisions = round_trip(model, objective=objective, **method)
+    found = [decision.candidate for decision in decisions]
+    assert [len(candidate.blob) for candidate in found] == [72] * 6
+    assert len({candidate.blob for candidate in found}) == 6
+    (shared,) = {candidate.shared_blob for candidate in found}
+    assert len(shared) - found[0].packed.streams.nbytes in range(4, 20)  # one scale for all rows, padding
+    operators = compressed.subgraphs[0].operators
+    assert len({int(operator.inputs[1]) for operator in operators}) == 6
+    assert {int(operator.inputs[2]) for operator in operators} == {1}  # the weights' place
+    contents = [bytes(buffer.data) for buffer in compressed.buffers if buffer.data is not None]
+    assert contents.count(shared) == 1
+    assert len(tflite.serialize(compressed)) < len(tflite.serialize(model)) - 5000
+
+
+def test_rows_are_not_shared_if_that_is_larger():
+    """Small layers: the additional tensor costs more than the streams that are stored once."""
+    model = through_bytes(unrolled(2, rows=4, scales=[0.3, 0.4]))
+    _, decisions = round_trip(model, smaller_only=False)
+    assert [decision.candidate.shared_blob for decision in decisions] == [None, None]
+
+
+@pytest.mark.parametrize("inexact", [0, 4])
+def test_a_layer_keeps_its_rows_if_a_multiplier_is_not_derived_exactly(monkeypatch, inexact):
+    model = through_bytes(unrolled(6, rows=128, scales=[0.3, 0.4, 0.5, 0.6, 0.7, 0.8]))
+    exact = layer_finder.share_rows
+
+    def one_is_not(model, layer, packed):
+        return None if layer.position == inexact else exact(model, layer, packed)
+
+    monkeypatch.setattr(layer_finder, "share_rows", one_is_not)
+    _, decisions = round_trip(model, objective="size")
+    assert [decision.candidate.shared_blob is None for decision in decisions] == [
+        position == inexact for position in range(6)
+    ]
+    assert len({decision.candidate.blob for decision in decisions}) == 6
+    monkeypatch.setattr(layer_finder, "share_rows", lambda model, layer, packed: None)
     _, decisions = round_trip(model)
     assert [decision.note for decision in decisions] == ["would not get smaller: 6 operators share the weights"] * 6
     _, decisions = round_trip(model, smaller_only=False)
-    assert len({decision.candidate.blob for decision in decisions}) == 6
+    assert [decision.candidate.shared_blob for decision in decisions] == [None] * 6
 
 
 def test_equal_layers_are_chosen_together():

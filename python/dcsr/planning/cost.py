@@ -176,9 +176,9 @@ def costs(cpu: str, packed: packing.PackedLayer, shape: Shape, budget: int | Non
     Raises:
       KeyError, ModelError: as estimate().
     """
-    return kernel_costs.measure(
-        _CLASSES[cpu], packing.pack(packed), coding(packed.streams), _conv_shape(packed, shape), budget
-    )
+    # Kernels cannot tell shared rows from own ones.
+    blob = packing.pack(packed.with_own_rows)
+    return kernel_costs.measure(_CLASSES[cpu], blob, coding(packed.streams), _conv_shape(packed, shape), budget)
 
 
 def _conv_shape(packed: packing.PackedLayer, shape: Shape) -> tuple[int, int, int, int, int]:

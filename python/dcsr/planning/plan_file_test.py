@@ -9,7 +9,7 @@ from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
 from dcsr.planning.settings import OBJECTIVES
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, sparse_matrix, three_convolutions
+from dcsr.testing.models import Builder, sparse_matrix, three_convolutions, unrolled_lstm
 from dcsr.testing.round_trip import through_bytes
 
 
@@ -62,6 +62,24 @@ def test_dumped_plan_makes_the_same_choices(model, tmp_path, objective, scratch)
     assert blobs[0] == blobs[1]
     # Without scratch the first layer is faster dense.
     assert (chosen[0].packed is None) == (objective == "speed" and scratch == 0)
+
+
+@pytest.mark.parametrize("objective", ["size", "balanced"])
+def test_dumped_plan_of_layers_with_shared_rows(tmp_path, objective):
+    shared = unrolled_lstm(steps=3)
+    chosen = compress(shared, objective=objective)
+    assert all(decision.candidate and decision.candidate.shared_blob for decision in chosen)
+    again = compress(shared, plan=write(tmp_path, plan_file.plan_text(chosen, "a title")))
+    blobs = [[(d.candidate.blob, d.candidate.shared_blob) for d in decisions] for decisions in (again, chosen)]
+    assert blobs[0] == blobs[1]
+
+
+def test_plan_for_one_of_two_weight_tensors_with_shared_rows(tmp_path):
+    text = "version: 1\ntensors: [{tensor: kernel, method: rle}, {tensor: recurrent_kernel, method: none}]"
+    decisions = compress(unrolled_lstm(), plan=write(tmp_path, text))
+    codings = [d.packed and (cost.coding(d.packed.streams), d.packed.shared is not None) for d in decisions]
+    assert codings == [("rle", True), None] * 6
+    assert {d.note for d in decisions} == {"", "left out by the plan"}
 
 
 def test_plan_names_the_scratch_that_limits_tiles(model):

@@ -122,6 +122,10 @@ class Builder:
         self._graph.operators.append(operator)
         return operator
 
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        """Returns the shape of a tensor of the current subgraph."""
+        return tuple(int(d) for d in self._graph.tensors[tensor].shape)
+
     def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> schema.ModelT:
         """Sets the inputs and outputs of the current subgraph and returns the model."""
         self._graph.inputs = np.array(inputs, np.int32)
@@ -406,3 +410,97 @@ def three_convolutions() -> schema.ModelT:
     z = builder.conv_2d(y, sparse_matrix(rng, 80, 96, 0.5), name="second")
     w = builder.conv_2d(z, sparse_matrix(rng, 64, 720, 0.9), filter_size=(3, 3), name="third")
     return builder.finish([x], [w])
+
+
+def unrolled_lstm(
+    *, steps: int = 6, inputs: int = 24, units: int = 32, zeros: float = 0.85, per_channel: bool = True
+) -> schema.ModelT:
+    """Returns an LSTM with int8 activations that is unrolled in time, as converters write it.
+
+    All steps use the same two weight tensors, [4 * units, inputs] and [4 * units, units]. A fraction `zeros` of the
+    weights is zero. The scales of activations differ from step to step. The input is [1, steps * inputs], the output
+    [1, units].
+    """
+    op, rng = schema.BuiltinOperator, np.random.default_rng(12)
+    builder = Builder()
+    gates = 4 * units
+
+    def weights(name: str, cols: int) -> int:
+        scale = rng.uniform(0.004, 0.009, gates if per_channel else 1)
+        return builder.tensor(name, (gates, cols), data=sparse_matrix(rng, gates, cols, zeros), scale=scale)
+
+    def result(name: str, width: int, scale: float, zero_point: int = 0) -> int:
+        return builder.tensor(name, (1, width), scale=scale, zero_point=zero_point)
+
+    def split(name: str, x: int, parts: int, width: int, scale: float, zero_point: int) -> list[int]:
+        axis = builder.tensor(f"{name}/axis", (), np.int32, data=np.int32(1))
+        outputs = [result(f"{name}/{part}", width, scale, zero_point) for part in range(parts)]
+        builder.operator(op.SPLIT, [axis, x], outputs, schema.SplitOptionsT(numSplits=parts))
+        return outputs
+
+    def unary(code: int, name: str, x: int, scale: float, zero_point: int) -> int:
+        output = result(name, units, scale, zero_point)
+        builder.operator(code, [x], [output])
+        return output
+
+    def binary(code: int, options: object, name: str, x: int, y: int, width: int, scale: float, zero_point: int) -> int:
+        output = result(name, width, scale, zero_point)
+        builder.operator(code, [x, y], [output], options)
+        return output
+
+    kernel, recurrent = weights("kernel", inputs), weights("recurrent_kernel", units)
+    bias = rng.integers(-2000, 2000, gates).astype(np.int32)
+    x = builder.tensor("x", (1, steps * inputs), scale=0.03, zero_point=5)
+    h = c = builder.tensor("zeros", (1, units), data=np.zeros(units, np.int8), scale=1 / 128)
+    for step, of_step in enumerate(split("x", x, steps, inputs, 0.03, 5)):
+        name = f"step{step}"
+        scales, zero_points = rng.uniform(0.05, 0.2, 4), rng.integers(-20, 20, 4)
+        products = [
+            builder.fully_connected(
+                activations,
+                shared,
+                (1, gates),
+                bias=of_product,
+                output_scale=scales[number],
+                output_zero_point=int(zero_points[number]),
+                name=f"{name}/product{number}",
+            )
+            for number, (activations, shared, of_product) in enumerate([(of_step, kernel, bias), (h, recurrent, None)])
+        ]
+        summed = binary(op.ADD, schema.AddOptionsT(), f"{name}/sum", *products, gates, scales[2], int(zero_points[2]))
+        i, f, g, o = split(name, summed, 4, units, scales[2], int(zero_points[2]))
+        i, f, o = (unary(op.LOGISTIC, f"{name}/gate", gate, 1 / 256, -128) for gate in (i, f, o))
+        g = unary(op.TANH, f"{name}/candidate", g, 1 / 128, 0)
+        kept = binary(op.MUL, schema.MulOptionsT(), f"{name}/kept", f, c, units, 0.02, 0)
+        added = binary(op.MUL, schema.MulOptionsT(), f"{name}/added", i, g, units, 1 / 128, 0)
+        c = binary(op.ADD, schema.AddOptionsT(), f"{name}/state", kept, added, units, scales[3] / 5, 0)
+        squashed = unary(op.TANH, f"{name}/squashed", c, 1 / 128, 0)
+        h = binary(op.MUL, schema.MulOptionsT(), f"{name}/output", o, squashed, units, scales[3] / 12, 1)
+    return builder.finish([x], [h])
+
+
+def siamese(*, convolution: bool, int16: bool, per_channel: bool) -> schema.ModelT:
+    """Returns a model of two branches with the same weights but other scales, biases and zero points.
+
+    Each branch has one layer: a 3x3 CONV_2D of an image [1, 5, 4, 12], or a FULLY_CONNECTED of a vector [1, 96].
+    """
+    rng = np.random.default_rng(21)
+    builder = Builder()
+    rows, shape = 40, (1, 5, 4, 12) if convolution else (1, 96)
+    dtype, bias_type = (np.int16, np.int64) if int16 else (np.int8, np.int32)
+    matrix = sparse_matrix(rng, rows, 9 * shape[-1] if convolution else shape[-1], 0.85)
+    scale = rng.uniform(0.004, 0.02, rows if per_channel else 1)
+    weights = builder.tensor("w", (rows, 3, 3, shape[-1]) if convolution else matrix.shape, data=matrix, scale=scale)
+    x = builder.tensor("x", shape, dtype, scale=0.013, zero_point=0 if int16 else -7)
+    outputs = []
+    for branch, y_scale in enumerate((0.7, 0.9)):
+        zero_point = 0 if int16 else branch - 5
+        bias = rng.integers(-500, 500, rows).astype(bias_type)
+        options = {"bias": bias, "output_scale": y_scale, "output_zero_point": zero_point, "name": f"branch{branch}"}
+        if convolution:
+            outputs.append(builder.conv_2d(x, weights, filter_size=(3, 3), **options))
+        else:
+            outputs.append(builder.fully_connected(x, weights, (1, rows), **options))
+    total = builder.tensor("sum", builder.shape(outputs[0]), dtype, scale=1.1, zero_point=0 if int16 else 2)
+    builder.operator(schema.BuiltinOperator.ADD, outputs, [total], schema.AddOptionsT(potScaleInt16=False))
+    return builder.finish([x], [total])
