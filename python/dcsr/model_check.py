@@ -224,7 +224,9 @@ def _shape_problem(subgraph: schema.SubGraphT, operator: schema.OperatorT, code:
         # TFLM writes this many channels, whatever the shapes say.
         channels = source[3] * options.depthMultiplier
         if channels != weights[3]:
-            return f"its depth multiplier {options.depthMultiplier} gives {channels} channels, its filter has {weights[3]}"
+            return (
+                f"its depth multiplier {options.depthMultiplier} gives {channels} channels, its filter has {weights[3]}"
+            )
     if not hasattr(options, "strideH") or min(getattr(options, name, 1) for name in _STEPS) < 1:
         return None
     sizes = []
