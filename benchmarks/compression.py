@@ -66,7 +66,8 @@ def measure(path: Path, runs: int) -> dict[str, object]:
     for objective in OBJECTIVES:
         compressed, decisions, _ = compressing.compress(model, str(path), objective=objective)
         rows = [report.row(decision) for decision in decisions]
-        result = tflite.serialize(compressed)
+        # If nothing is packed, the tool's output is its input.
+        result = tflite.serialize(compressed) if any(decision.packed for decision in decisions) else data
         numbers[f"file_{objective}"] = len(result)
         numbers[f"layers_{objective}"] = asdict(report.totals(rows))
         numbers[f"arena_{objective}"] = runtime.arena_used_bytes(result)

@@ -15,6 +15,7 @@ import numpy as np
 from tflite_micro import compression
 from tflite_micro.tensorflow.lite.micro.compression import spec
 
+import dcsr
 from dcsr import compressing, runtime, verification
 from dcsr import model as tflite
 from dcsr.cli import common
@@ -72,10 +73,7 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
         "TFLM pruning": lambda: through_tflm(data, packed_layers(model, str(path)), spec.PruningCompression()),
     }
     for objective in OBJECTIVES:
-        ways[f"dCSR {objective}"] = lambda objective=objective: (
-            tflite.serialize(compressing.compress(model, str(path), objective=objective)[0]),
-            "",
-        )
+        ways[f"dCSR {objective}"] = lambda objective=objective: (dcsr.compress(data, objective=objective).model, "")
     inputs = verification.inputs_of(model, str(path))
     sample = verification.random_samples(inputs, 1, seed=0)[0]
     outputs = len(model.subgraphs[0].outputs)
