@@ -18,6 +18,7 @@ import dcsr
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.cli import common
+from dcsr.planning import cost
 from dcsr.pruning import forward, prune
 from training import calibration, measuring
 from training.data import cache, images, load
@@ -93,7 +94,7 @@ class Row:
       sparsity: share of zeros of the layers that may be pruned; None if it is dense.
       accuracy: on the whole test set.
       flash: bytes after compress.
-      instructions: (estimated, dense) of an inference.
+      time: (estimated, dense) of an inference, in the unit of the core (planning.cost.unit).
       seconds, cpu_seconds, megabytes: of the process; None for other methods.
       disagreement: that prune printed, on inputs that it held out.
       note: options.
@@ -104,7 +105,7 @@ class Row:
     sparsity: float | None
     accuracy: float
     flash: int
-    instructions: tuple[int, int]
+    time: tuple[int, int]
     seconds: float | None = None
     cpu_seconds: float | None = None
     megabytes: float | None = None
@@ -229,9 +230,10 @@ def zeros(content: bytes, names: set[str]) -> float:
 
 
 def times(compressed: dcsr.Result) -> tuple[int, int]:
-    """(estimated instructions of all layers with weights, of the same if none were packed)."""
-    now = [d.instructions for d in compressed.decisions]
-    dense = [d.dense_instructions for d in compressed.decisions]
+    """(estimated time of all layers with weights, of the same if none were packed), in the unit of the core."""
+    in_cycles = cost.unit(compressed.cpu) == cost.CYCLES
+    now = [d.cycles if in_cycles else d.instructions for d in compressed.decisions]
+    dense = [d.dense_cycles if in_cycles else d.dense_instructions for d in compressed.decisions]
     return sum(value or 0 for value in now), sum(value or 0 for value in dense)
 
 
@@ -284,11 +286,11 @@ def tables(rows: Sequence[Row]) -> list[str]:
     if timed:
         lines += [
             "",
-            "| model | options | zeros | accuracy | instructions | dense | |",
+            "| model | options | zeros | accuracy | time | dense | |",
             "|---|---|---:|---:|---:|---:|---:|",
         ]
         for row in timed:
-            now, dense = row.instructions
+            now, dense = row.time
             lines.append(
                 f"| {row.model} | `{row.note}` | {row.sparsity:.1%} | {row.accuracy:.2%} | {now:,} | {dense:,} |"
                 f" {now / dense - 1:+.1%} |"

@@ -13,7 +13,7 @@ import pytest
 from dcsr import compressing, encodings, runtime, verification
 from dcsr import model as tflite
 from dcsr.passes.record import RECORD_NAME
-from dcsr.planning.settings import OBJECTIVES
+from dcsr.planning.settings import DEFAULT_MIN_SPARSITY, OBJECTIVES
 from dcsr.testing.compare import assert_same, without_ranges
 
 OWN = [Path("models/fashion_dscnn_90.tflite")]
@@ -127,7 +127,9 @@ def test_all_published_models_are_there():
 @pytest.mark.parametrize("path", PUBLISHED or [pytest.param(None, marks=needs_published)], ids=str)
 def test_expected_layers_are_packed_and_smaller_than_the_paper_s(path):
     model = tflite.read(path)
-    _, decisions, _ = compressing.compress(model, str(path), method="dcsr", objective="size")
+    _, decisions, _ = compressing.compress(
+        model, str(path), method="dcsr", objective="size", min_sparsity=DEFAULT_MIN_SPARSITY
+    )
     packed = [decision for decision in decisions if decision.packed]
     expected = LAYERS.get(path.stem, LAYERS.get(path.stem.rsplit("_", 1)[0]))
     assert expected is not None, "a model that the table does not know"

@@ -100,7 +100,10 @@ def decide(
       One decision for each layer, in their order.
     """
     found = _with_shared_rows(model, layers, found)
-    decisions = _by_objective(model, layers, found, settings)
+    dense = [workload.kept(model, layer, settings.cpu) for layer in layers]
+    if settings.objective == "size":
+        found = _worth_their_time(model, layers, found, settings, sum(kept.time for kept in dense))
+    decisions = _by_objective(layers, found, settings, dense)
     smallest_candidates = _choose_together(found, "size")
 
     def smallest(number: int) -> Decision:
@@ -134,12 +137,12 @@ def decide(
 
 
 def _by_objective(
-    model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings
+    layers: Sequence[Layer],
+    found: Sequence[list[Candidate] | str],
+    settings: Settings,
+    dense: Sequence[cost.Kept],
 ) -> list[Decision]:
     """Returns the decisions of the objective alone. They pack every layer that has candidates."""
-    dense = [workload.kept(model, layer, settings.cpu) for layer in layers]
-    if settings.objective == "size":
-        found = _worth_their_time(layers, found, settings, sum(kept.time for kept in dense))
     others = sum(kept.time for kept, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
     chosen = _choose_together(found, settings.objective, others)
     return [
@@ -149,31 +152,39 @@ def _by_objective(
 
 
 def _worth_their_time(
-    layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings, dense_time: int
+    model: schema.ModelT,
+    layers: Sequence[Layer],
+    found: Sequence[list[Candidate] | str],
+    settings: Settings,
+    dense_time: int,
 ) -> list[list[Candidate] | str]:
     """Removes the candidates that cost `size` too much time for the bytes that they save.
 
     A candidate that is slower than the dense product may add MOST_TIME_PER_SAVING times the model's dense time,
-    multiplied by the share of the model's weights that it saves. Encodings that the user has named are not limited.
+    multiplied by the share of the model's weights that it saves. Layers whose streams are stored once count as one: the
+    bytes of one, the time of all. Encodings that the user has named are not limited.
     """
-    weights = sum(layer.matrix.nbytes for layer in layers if layer.matrix is not None)
-    per_byte = MOST_TIME_PER_SAVING * dense_time / max(weights, 1)
+    matrices = {_weights(model, layer).buffer: layer.matrix for layer in layers if layer.matrix is not None}
+    per_byte = MOST_TIME_PER_SAVING * dense_time / max(sum(matrix.nbytes for matrix in matrices.values()), 1)
 
-    def is_worth(layer: Layer, candidate: Candidate) -> bool:
-        estimate = candidate.estimate
-        if estimate.slowdown <= 1:
-            return True
-        assert layer.matrix is not None and estimate.time and estimate.dense_time
-        saved = layer.matrix.nbytes - candidate.packed.streams.nbytes
-        return estimate.time - estimate.dense_time <= per_byte * saved
+    def is_worth(numbers: Sequence[int], ways: Sequence[Candidate]) -> bool:
+        added = sum((way.estimate.time or 0) - (way.estimate.dense_time or 0) for way in ways if way.estimate.slowdown)
+        matrix = layers[numbers[0]].matrix
+        assert matrix is not None
+        group = [Decision(layers[number], way) for number, way in zip(numbers, ways, strict=True)]
+        # The quantization of dense weights, which packing drops too, is no reason to be slower.
+        saved = min(matrix.nbytes - ways[0].packed.streams.nbytes, _stored_before(model, group) - _stored_after(group))
+        return added <= max(per_byte * saved, 0)
 
-    result: list[list[Candidate] | str] = []
-    for layer, candidates in zip(layers, found, strict=True):
-        if isinstance(candidates, str) or settings.of(layer).method != AUTO:
-            result.append(candidates)
-        else:
-            worth = [candidate for candidate in candidates if is_worth(layer, candidate)]
-            result.append(worth or f"faster dense on {settings.cpu}, by more than the saving is worth")
+    result = list(found)
+    for group in _layers_with_common_streams(found):
+        numbers = [number for number, _ in group]
+        if any(settings.of(layers[number]).method != AUTO for number in numbers):
+            continue
+        worth = [is_worth(numbers, ways) for ways in zip(*(candidates for _, candidates in group), strict=True)]
+        for number, candidates in group:
+            kept = [candidate for candidate, is_kept in zip(candidates, worth, strict=True) if is_kept]
+            result[number] = kept or f"faster dense on {settings.cpu}, by more than the saving is worth"
     return result
 
 

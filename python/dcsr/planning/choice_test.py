@@ -398,3 +398,36 @@ def test_tensors_that_only_signatures_and_buffers_that_only_metadata_name_stay()
     model.metadataBuffer = np.array([graph.tensors[1].buffer], np.int32)
     _, (decision,) = round_trip(model)
     assert decision.note == "weights also used by the model's metadata"
+
+
+def test_limit_of_size_holds_for_the_smallest_candidate_too():
+    """If the encoding within the limit saves no bytes, a smaller one beyond the limit is no way out."""
+    rng = np.random.default_rng(1)
+    builder = Builder()
+    x = builder.tensor("x", (1, 2, 2, 8), scale=0.1)
+    scales = rng.uniform(0.01, 0.02, 32)
+    y = builder.conv_2d(x, sparse_matrix(rng, 32, 72, 0.36), filter_size=(3, 3), weight_scale=scales)
+    w = builder.tensor("w", (1, 4000), scale=0.1)
+    z = builder.fully_connected(w, sparse_matrix(rng, 100, 4000, 0.97), (1, 100))
+    convolution, large = compress(builder.finish([x, w], [y, z]), objective="size")
+    assert convolution.packed is None and large.packed
+
+
+def test_limit_of_size_counts_the_time_of_all_layers_that_share_weights():
+    rng = np.random.default_rng(2)
+    builder = Builder()
+    matrix = sparse_matrix(rng, 48, 144, 0.6)
+    shared = builder.tensor("shared", (48, 3, 3, 16), data=matrix, scale=0.01)
+    inputs, outputs = [], []
+    for scale in np.linspace(0.1, 0.2, 8):
+        inputs.append(builder.tensor("x", (1, 12, 12, 16), scale=float(scale)))
+        outputs.append(builder.conv_2d(inputs[-1], shared, filter_size=(3, 3)))
+    inputs.append(builder.tensor("w", (1, 6000), scale=0.1))
+    outputs.append(builder.fully_connected(inputs[-1], sparse_matrix(rng, 300, 6000, 0.97), (1, 300)))
+    model = builder.finish(inputs, outputs)
+    decisions = compress(model, objective="size")
+    dense = sum(decision.kept.time for decision in decisions)
+    group = decisions[:-1]
+    added = sum(d.candidate.estimate.time - d.candidate.estimate.dense_time for d in group if d.candidate)
+    saved = matrix.nbytes - group[0].packed.streams.nbytes if group[0].packed else 0
+    assert added <= 100 * dense * saved / (matrix.nbytes + 300 * 6000)

@@ -127,6 +127,7 @@ def prune(
         for layer in layers:
             if layer.matrix is not None and not pattern.fits(layer.matrix.shape):
                 excluded[place(layer)] = f"{layer.matrix.shape[1]} columns are no multiple of {pattern.group}"
+    excluded |= _with_constant_inputs(model, layers)
     samples_of = representative.load(given, model, name)
     if labels is not None and len(labels) != len(samples_of):
         raise ModelError(f"{samples_of.where}: has {len(samples_of)} samples, but there are {len(labels)} labels")
@@ -171,6 +172,16 @@ def prune(
     ]
     title = f"{Path(name).name}, sparsity {outcome.sparsity:.3f}; prune --plan reads it"
     return Found(session, outcome, curve, rows, samples_of.warnings + session.warnings, plan.text(entries, title))
+
+
+def _with_constant_inputs(model: schema.ModelT, layers: Sequence[Layer]) -> dict[tuple[int, int], str]:
+    """Returns the weight tensors that only multiply constants, with the reason: nothing is known of other inputs."""
+    constant: dict[tuple[int, int], bool] = {}
+    for layer in layers:
+        activations = model.subgraphs[layer.subgraph].tensors[int(layer.operator.inputs[0])]
+        is_constant = bool(tflite.buffer_bytes(model, activations)) and not activations.isVariable
+        constant[place(layer)] = constant.get(place(layer), True) and is_constant
+    return {where: "its input is constant" for where, only in constant.items() if only}
 
 
 def _layers(

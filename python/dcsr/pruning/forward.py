@@ -38,6 +38,7 @@ Array = NDArray[Any]
 Values = dict[int, Array]
 
 _OP = schema.BuiltinOperator
+_TYPE = schema.TensorType
 
 # Operators that treat the first dimension as a batch: samples are put into one.
 _BATCHED = {
@@ -123,8 +124,17 @@ class Network:
                 yield position, number, index
 
     def start(self, samples: Sequence[Array]) -> Values:
-        """The values before the first operator: one array [samples, *shape] for each input of the model."""
-        return dict(zip(indices(self._graph.inputs), samples, strict=True))
+        """The values before the first operator: one array [samples, *shape] for each input of the model.
+
+        Constants that an operator reads as activations, such as the first state of an unrolled LSTM, are among them.
+        """
+        values = dict(zip(indices(self._graph.inputs), samples, strict=True))
+        for operator in self._graph.operators or []:
+            for index in indices(operator.inputs)[:1]:
+                is_integer = index >= 0 and self._graph.tensors[index].type in (_TYPE.INT8, _TYPE.INT16)
+                if is_integer and index not in values and self._is_constant(index):
+                    values[index] = self._constant(index, len(samples[0]))
+        return values
 
     def step(self, position: int, values: Values) -> None:
         """Runs one operator, and drops the values that no later one needs."""
@@ -277,6 +287,14 @@ class Network:
                 values[index] = np.concatenate(results[number])
 
         return step
+
+    def _constant(self, index: int, samples: int) -> Array:
+        """Returns an int8 or int16 constant [samples, *shape]: the same for each sample, without copies."""
+        tensor = self._graph.tensors[index]
+        dtype = np.int16 if tensor.type == _TYPE.INT16 else np.int8
+        value = np.frombuffer(tflite.buffer_bytes(self.model, tensor), dtype)
+        shape = _shape(tensor)
+        return np.broadcast_to(value[: math.prod(shape)].reshape(shape), (samples, *shape))
 
     def _is_constant(self, index: int) -> bool:
         tensor = self._graph.tensors[index]

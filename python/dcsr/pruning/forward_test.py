@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dcsr
 from dcsr import model as tflite
 from dcsr.model import ModelError
 from dcsr.pruning import forward
 from dcsr.schema import schema
 from dcsr.testing import models
-from dcsr.testing.models import Builder
+from dcsr.testing.models import Builder, sparse_matrix
 
 ACTIVATIONS = schema.ActivationFunctionType
 PADDING = schema.Padding
@@ -218,3 +219,19 @@ def test_a_trained_model():
 def test_the_values_of_a_sample_are_counted():
     rng = np.random.default_rng(10)
     assert forward.Network(residual_model(rng), "model").sample_bytes() == 3 * 256
+
+
+def test_activations_may_be_constant():
+    """The first hidden state of an unrolled LSTM is a constant."""
+    rng = np.random.default_rng(3)
+    builder = Builder()
+    x = builder.tensor("x", (1, 64), scale=0.1)
+    h = builder.tensor("h", (1, 64), data=rng.integers(-9, 9, (1, 64)).astype(np.int8), scale=0.01)
+    first = builder.fully_connected(x, sparse_matrix(rng, 64, 64, 0.0), (1, 64), output_scale=4.0, name="first")
+    second = builder.fully_connected(h, sparse_matrix(rng, 64, 64, 0.0), (1, 64), output_scale=4.0, name="second")
+    both = builder.tensor("both", (1, 64), scale=6.0)
+    builder.operator(schema.BuiltinOperator.ADD, [first, second], [both], schema.AddOptionsT())
+    model = builder.finish([x], [both])
+    found = dcsr.prune(tflite.serialize(model), {"x": rng.integers(-99, 99, (60, 1, 64)).astype(np.int8)}, sparsity=0.5)
+    notes = {layer.name: layer.note for layer in found.layers}
+    assert notes == {"first/weights": "", "second/weights": "its input is constant"}
