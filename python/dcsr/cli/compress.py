@@ -76,7 +76,8 @@ def command_line() -> argparse.ArgumentParser:
         "--objective",
         choices=settings.OBJECTIVES,
         default=settings.DEFAULT_OBJECTIVE,
-        help="what auto aims at: the smallest layers, the fastest, or balanced, the smallest with which an inference"
+        help="goal of --method auto: the smallest layers (a slower one only if the bytes are worth the time), the fastest,"
+        " or balanced, the smallest with which an inference"
         " is estimated to take at most 10 %% longer than with the fastest; with speed a layer that is faster dense"
         " stays so, with balanced only one with int16 activations on a core with vectors (default: %(default)s)",
     )
@@ -89,7 +90,9 @@ def command_line() -> argparse.ArgumentParser:
         f" {cost.default_scratch('cortex-m4')} on others)",
     )
     parser.add_argument(
-        "--plan", metavar="PLAN.yaml", help="encoding and scratch of single layers, before all the above"
+        "--plan",
+        metavar="PLAN.yaml",
+        help="encoding and scratch of single layers; overrides all other options for them",
     )
     parser.add_argument("--dump-plan", metavar="PLAN.yaml", help="also write the choices as a plan")
     parser.add_argument(

@@ -139,7 +139,9 @@ def command_line(datasets: Mapping[str, Dataset] | None = None) -> argparse.Argu
         metavar="TENSOR",
         help="leave the layer with this weight tensor alone, by name or index; may be repeated",
     )
-    parser.add_argument("--plan", metavar="PLAN.yaml", help="sparsity of single layers, before all the above")
+    parser.add_argument(
+        "--plan", metavar="PLAN.yaml", help="sparsity of single layers; overrides all other options for them"
+    )
     parser.add_argument("--dump-plan", metavar="PLAN.yaml", help="also write the sparsity of each layer as a plan")
     parser.add_argument(
         "--holdout",

@@ -24,6 +24,7 @@ from dcsr.pruning import prune as pruning
 from dcsr.pruning.layerwise import Pattern
 from dcsr.pruning.prune import Aim
 from dcsr.pruning.session import Outcome, Progress, Session
+from dcsr.schema import schema
 
 Array = NDArray[Any]
 
