@@ -76,7 +76,7 @@ def command_line() -> argparse.ArgumentParser:
         "--objective",
         choices=settings.OBJECTIVES,
         default=settings.DEFAULT_OBJECTIVE,
-        help="goal of --method auto: the smallest layers (a slower one only if the bytes are worth the time), the fastest,"
+        help="goal of --method auto: the smallest layers (a slower one if the bytes are worth the time), the fastest,"
         " or balanced, the smallest with which an inference"
         " is estimated to take at most 10 %% longer than with the fastest; with speed a layer that is faster dense"
         " stays so, with balanced only one with int16 activations on a core with vectors (default: %(default)s)",
