@@ -114,6 +114,11 @@ def main(argv: Sequence[str]) -> int:
     models = arguments.models
     if models is None and os.environ.get(_MODELS_VARIABLE):
         models = Path(os.environ[_MODELS_VARIABLE])
+    for budget in arguments.scratch_budget or ():
+        if arguments.layers == "anchors":
+            raise tflite.ModelError("--scratch-budget is for --layers made-up and all")
+        if not 0 <= budget < 1 << 32:
+            raise tflite.ModelError(f"--scratch-budget {budget} is no number of bytes")
 
     def all_cases(core: str) -> list[Case]:
         cpu = f"cortex-{core}"

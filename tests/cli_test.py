@@ -174,7 +174,9 @@ def test_memory_changes_the_estimate_of_gathers(tmp_path):
         options = ("--objective", "size", "--memory", memory, "--json", "c.json")
         run("compress", "m.tflite", "-o", f"{memory}.tflite", *options, cwd=tmp_path)
         run("inspect", f"{memory}.tflite", "--memory", memory, "--json", "i.json", cwd=tmp_path)
-        found = [json.loads((tmp_path / name).read_text())["layers"][0] for name in ("c.json", "i.json")]
+        pages = [json.loads((tmp_path / name).read_text()) for name in ("c.json", "i.json")]
+        assert {page["total"]["memory"] for page in pages} == {memory}
+        found = [page["layers"][0] for page in pages]
         assert found[0]["estimated_cycles"] == found[1]["estimated_cycles"]
         cycles[memory] = found[0]["estimated_cycles"]
     assert 1.02 < cycles["cached"] / cycles["dtcm"] < 2

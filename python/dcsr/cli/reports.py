@@ -99,7 +99,7 @@ def add(
     for reason in filter(None, reasons):
         common.note(f"arena not measured: {reason}")
     if arguments.json:
-        numbers: dict[str, object] = {"model": arguments.model, "cpu": arguments.cpu}
+        numbers: dict[str, object] = {"model": arguments.model, "cpu": arguments.cpu, "memory": arguments.memory}
         numbers |= {f"file_bytes{suffix}": len(data) for suffix, data in models.items()}
         numbers |= {f"arena_bytes{suffix}": arena for suffix, arena in arenas.items()}
         if objective:

@@ -116,7 +116,9 @@ def prune(
             " given"
         )
     if target.max_cycles is not None and cost.unit(cpu) != cost.CYCLES:
-        raise ValueError(f"max_cycles: the cycles of {cpu} are not estimated; limit its instructions")
+        raise ValueError(
+            f"max_cycles: the cycles of {cpu} are not estimated; limit its instructions (max_instructions)"
+        )
     if pattern.group and (plan_path or with_curve):
         raise ValueError("an N:M pattern fixes the sparsity: neither a plan nor a curve goes with it")
     model = tflite.parse(content, name)
