@@ -265,6 +265,12 @@ def check_references(model: schema.ModelT) -> None:
             raise IndexError(f"metadata '{text(entry.name)}' has no buffer {entry.buffer}")
 
 
+def is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
+    """Returns whether `tensor` has constant data. A variable may have data too: its first value."""
+    data = model.buffers[tensor.buffer].data
+    return data is not None and len(data) > 0 and not tensor.isVariable
+
+
 def buffer_bytes(model: schema.ModelT, tensor: schema.TensorT) -> bytes:
     """Returns the constant data of `tensor`; empty if it has none."""
     data = model.buffers[tensor.buffer].data

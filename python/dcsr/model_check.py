@@ -181,7 +181,7 @@ def _operator_problem(model: schema.ModelT, subgraph: schema.SubGraphT, operator
     code = tflite.builtin_code(model, operator)
     for index in indices(operator.outputs):
         tensor = subgraph.tensors[index]
-        if not tensor.isVariable and _size(model.buffers[tensor.buffer].data):
+        if tflite.is_constant(model, tensor):
             return f"its output '{tflite.text(tensor.name)}' is constant, so TFLM would write into the model"
     tensors = [subgraph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
     if code in _WEIGHTED and len(operator.inputs) > 1 and operator.inputs[1] >= 0:

@@ -182,8 +182,7 @@ def _with_constant_inputs(model: schema.ModelT, layers: Sequence[Layer]) -> dict
     constant: dict[tuple[int, int], bool] = {}
     for layer in layers:
         activations = model.subgraphs[layer.subgraph].tensors[int(layer.operator.inputs[0])]
-        is_constant = bool(tflite.buffer_bytes(model, activations)) and not activations.isVariable
-        constant[place(layer)] = constant.get(place(layer), True) and is_constant
+        constant[place(layer)] = constant.get(place(layer), True) and tflite.is_constant(model, activations)
     return {where: "its input is constant" for where, only in constant.items() if only}
 
 

@@ -297,8 +297,7 @@ class Network:
         return np.broadcast_to(value[: math.prod(shape)].reshape(shape), (samples, *shape))
 
     def _is_constant(self, index: int) -> bool:
-        tensor = self._graph.tensors[index]
-        return bool(tflite.buffer_bytes(self.model, tensor)) and not tensor.isVariable
+        return tflite.is_constant(self.model, self._graph.tensors[index])
 
     def _batch(self, operator: schema.OperatorT, sources: Sequence[int], targets: Sequence[int]) -> int:
         """Samples that the operator takes at once."""
