@@ -73,12 +73,7 @@ class Recorded:
         self.sets = verification.random_samples(self.inputs, samples, seed=1)
         self.outputs = len(model.subgraphs[0].outputs)
         interpreter = runtime.Interpreter.from_bytes(path.read_bytes())
-        self.results = []
-        for inputs in self.sets:
-            for index, value in enumerate(inputs):
-                interpreter.set_input(value, index)
-            interpreter.invoke()
-            self.results.append([np.array(interpreter.get_output(i)) for i in range(self.outputs)])
+        self.results = [verification.run(interpreter, inputs, self.outputs) for inputs in self.sets]
         self.next = 0
 
     def set_input(self, value, index):

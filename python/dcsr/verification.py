@@ -198,6 +198,14 @@ def array_samples(arrays: Mapping[str, Array], inputs: Sequence[Input], where: s
     return [[np.ascontiguousarray(c[i]) for c in columns] for i in range(counts.pop() if counts else 0)]
 
 
+def run(interpreter: Runnable, inputs: Sequence[Array], outputs: int) -> list[Array]:
+    """Runs a model once on an input set and returns copies of its outputs; `outputs` is their number."""
+    for index, value in enumerate(inputs):
+        interpreter.set_input(value, index)
+    interpreter.invoke()
+    return [np.array(interpreter.get_output(i)) for i in range(outputs)]
+
+
 def compare(
     first: Runnable,
     second: Runnable,
@@ -223,12 +231,7 @@ def compare(
       RuntimeError: if an interpreter fails.
     """
     for number in progress(range(len(samples))):
-        results = []
-        for interpreter in (first, second):
-            for index, value in enumerate(samples[number]):
-                interpreter.set_input(value, index)
-            interpreter.invoke()
-            results.append([np.array(interpreter.get_output(i)) for i in range(outputs)])
+        results = [run(interpreter, samples[number], outputs) for interpreter in (first, second)]
         for index, (want, got) in enumerate(zip(*results, strict=True)):
             difference = _first_difference(want, got)
             if difference:
