@@ -15,6 +15,15 @@ def random_scales(rng: np.random.Generator, count: int, low: float = -12, high: 
     return np.exp(rng.uniform(low, high, count)).astype(np.float32)
 
 
+def assert_derived(
+    input_scale: np.float32, weight_scale: np.ndarray, output_scale: np.float32, wanted: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Checks that a ratio is found which gives the wanted multipliers and shifts."""
+    found = shared_rows.find_ratio(input_scale, weight_scale, output_scale, wanted, MAX_SHIFT)
+    assert found is not None, (input_scale, weight_scale, output_scale)
+    assert all(map(np.array_equal, shared_rows.multipliers(weight_scale, *found, MAX_SHIFT), wanted))
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_ratio_of_scales_gives_every_multiplier(seed):
     rng = np.random.default_rng(seed)
@@ -23,9 +32,7 @@ def test_ratio_of_scales_gives_every_multiplier(seed):
         weight_scale = random_scales(rng, 200, -14, -1)
         weight_scale[::50] = 0
         wanted = layer_multipliers(input_scale, weight_scale, output_scale, product_in_float=False)
-        found = shared_rows.find_ratio(input_scale, weight_scale, output_scale, wanted, MAX_SHIFT)
-        assert found is not None
-        assert all(map(np.array_equal, shared_rows.multipliers(weight_scale, *found, MAX_SHIFT), wanted))
+        assert_derived(input_scale, weight_scale, output_scale, wanted)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -36,9 +43,7 @@ def test_product_that_tflm_rounds_to_float(seed):
         input_scale, output_scale = random_scales(rng, 2)
         weight_scale = random_scales(rng, 1, -14, -1)
         wanted = layer_multipliers(input_scale, weight_scale, output_scale, product_in_float=True)
-        found = shared_rows.find_ratio(input_scale, weight_scale, output_scale, wanted, MAX_SHIFT)
-        assert found is not None
-        assert all(map(np.array_equal, shared_rows.multipliers(weight_scale, *found, MAX_SHIFT), wanted))
+        assert_derived(input_scale, weight_scale, output_scale, wanted)
 
 
 def test_multipliers_that_tflm_rounds_up_to_a_power_of_two():
@@ -47,9 +52,7 @@ def test_multipliers_that_tflm_rounds_up_to_a_power_of_two():
     for step in range(400):
         scales = np.float32(0.1), np.array([0.01], np.float32), np.float32(0.1 + step * 0.001)
         wanted = layer_multipliers(*scales, product_in_float=True)
-        found = shared_rows.find_ratio(*scales, wanted, MAX_SHIFT)
-        assert found is not None, step
-        assert all(map(np.array_equal, shared_rows.multipliers(scales[1], *found, MAX_SHIFT), wanted))
+        assert_derived(*scales, wanted)
         powers += int(wanted[0][0]) == 1 << 30
     assert powers == 2
 
@@ -65,9 +68,7 @@ def test_scales_of_all_sizes():
                     wanted = layer_multipliers(input_scale, scale, output_scale, product_in_float=False)
                 except ValueError:
                     continue
-                found = shared_rows.find_ratio(input_scale, scale, output_scale, wanted, MAX_SHIFT)
-                assert found is not None, (input_scale, weight_scale, output_scale)
-                assert all(map(np.array_equal, shared_rows.multipliers(scale, *found, MAX_SHIFT), wanted))
+                assert_derived(input_scale, scale, output_scale, wanted)
                 checked += 1
     assert checked > 60
 
