@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "isolation": {"model", "runtime"},
     "layerwise": {"custom_ops", "graph", "isolation", "model", "schema", "verification"},
     "verification": {"arrays", "custom_ops", "model", "schema"},
-    "pruning": BASE | {"api", "arrays", "compressing", "html_report", "isolation", "planning", "runtime"},
+    "pruning": BASE | {"api", "arrays", "compressing", "html_report", "isolation", "planning"},
     "api": BASE
     | {
         "compressing",
