@@ -37,6 +37,7 @@ examples:
   cortex_m --cpu m55                   the layers that docs/results.md has, on one core
   cortex_m --models DIR                the same with the weights of the published models
   cortex_m --layers made-up            layers with larger filters and int16 activations
+  cortex_m --layers dense              depthwise and first convolutions with dense weights
   cortex_m --models DIR --layers all   every sparse layer of all models below DIR, and the made-up ones
   cortex_m --cpu m55 --cycles --layer 276x276 --layer 12x16560
                                        cycles of the layers whose name contains one of the texts
@@ -78,10 +79,11 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--layers",
-        choices=("anchors", "made-up", "all"),
+        choices=("anchors", "made-up", "dense", "all"),
         default="anchors",
-        help="the ten of docs/results.md, those with larger filters and int16 activations, or all sparse ones of the"
-        " models (without --models those of the repository's) and the made-up ones (default: %(default)s)",
+        help="the ten of docs/results.md, those with larger filters and int16 activations, depthwise and first"
+        " convolutions with dense weights, or all sparse ones of the models (without --models those of the"
+        " repository's) and the made-up and dense ones (default: %(default)s)",
     )
     parser.add_argument(
         "--layer",
@@ -115,7 +117,7 @@ def main(argv: Sequence[str]) -> int:
     if models is None and os.environ.get(_MODELS_VARIABLE):
         models = Path(os.environ[_MODELS_VARIABLE])
     for budget in arguments.scratch_budget or ():
-        if arguments.layers == "anchors":
+        if arguments.layers in ("anchors", "dense"):
             raise tflite.ModelError("--scratch-budget is for --layers made-up and all")
         if not 0 <= budget < 1 << 32:
             raise tflite.ModelError(f"--scratch-budget {budget} is no number of bytes")
@@ -124,6 +126,8 @@ def main(argv: Sequence[str]) -> int:
         cpu = f"cortex-{core}"
         if arguments.layers == "anchors":
             return cortex_m_layers.anchors(models, arguments.method, cpu)
+        if arguments.layers == "dense":
+            return cortex_m_layers.dense_layers(cpu)
         budgets = arguments.scratch_budget or (0,)
         if arguments.layers == "made-up":
             return cortex_m_layers.made_up_layers(arguments.method, cpu, budgets)
@@ -244,6 +248,8 @@ def _entry(packed: packing.PackedLayer) -> str:
     """Returns the name of the layer's product, without "dcsr_", as in the function dcsr_dense_NAME()."""
     if packed.op == packing.OP_FULLY_CONNECTED:
         name = "fully_connected"
+    elif packed.op == packing.OP_DEPTHWISE_CONV_2D:
+        name = "depthwise_conv2d"
     else:
         name = "conv1x1" if packed.filter_size == (1, 1) and not packed.int16_activations else "conv2d"
     return name + ("_int16" if packed.int16_activations else "")
@@ -251,6 +257,8 @@ def _entry(packed: packing.PackedLayer) -> str:
 
 def _sparse_roots(packed: packing.PackedLayer, code: firmware_code.Code) -> list[str]:
     """Returns the names of the kernel lists for a layer. The firmware contains only the lists of its core."""
+    if packed.op == packing.OP_DEPTHWISE_CONV_2D:
+        return [name for name in code.tables if name.startswith("kDcsrDepthwiseConv2d")]
     operator = "FullyConnected" if packed.op == packing.OP_FULLY_CONNECTED else "Conv2d"
     lists = ["Int16"] if packed.int16_activations else ["Pointwise"]
     if packed.filter_size != (1, 1) and not packed.int16_activations:

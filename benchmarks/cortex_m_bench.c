@@ -68,6 +68,8 @@ typedef struct {
   Conv conv1x1;
   ScratchOfConv scratch_of_conv2d;
   Conv conv2d;
+  ScratchOfConv scratch_of_depthwise;
+  Conv depthwise;
   ScratchOfFullyConnected scratch_of_fully_connected;
   FullyConnected fully_connected;
   ScratchOfConv scratch_of_conv_int16;
@@ -83,6 +85,8 @@ static const Kernels kDense = {
     dcsr_dense_conv1x1,
     dcsr_dense_conv2d_scratch_bytes,
     dcsr_dense_conv2d,
+    dcsr_dense_depthwise_conv2d_scratch_bytes,
+    dcsr_dense_depthwise_conv2d,
     dcsr_dense_fully_connected_scratch_bytes,
     dcsr_dense_fully_connected,
     dcsr_dense_conv2d_int16_scratch_bytes,
@@ -133,7 +137,7 @@ static bool fits(const DcsrLayer* layer, const JobLayer* job) {
   const size_t activation_bytes = layer->int16_activations ? sizeof(int16_t) : sizeof(int8_t);
   size_t inputs = (size_t)s->batches * activation_bytes;
   size_t outputs = inputs;
-  if (layer->op == kDcsrOpConv2d) {
+  if (layer->op != kDcsrOpFullyConnected) {
     DcsrConvShape expected;
     if (!dcsr_conv_shape(layer, s->batches, s->input_height, s->input_width, &expected) ||
         expected.output_height != s->output_height || expected.output_width != s->output_width) {
@@ -157,6 +161,7 @@ static uint64_t overhead(void) {
 static size_t scratch_bytes_of(const Kernels* kernels, const DcsrLayer* layer,
                                const DcsrConvShape* shape, bool is_conv, bool is_1x1) {
   if (layer->int16_activations) return is_conv ? kernels->scratch_of_conv_int16(layer, shape) : 0;
+  if (layer->op == kDcsrOpDepthwiseConv2d) return kernels->scratch_of_depthwise(layer, shape);
   if (!is_conv) return kernels->scratch_of_fully_connected(layer, shape->batches);
   return is_1x1 ? kernels->scratch_of_conv1x1(layer, shape)
                 : kernels->scratch_of_conv2d(layer, shape);
@@ -174,6 +179,8 @@ static void run_dense(const DcsrLayer* layer, const DcsrConvShape* shape, const 
       kernels->fully_connected_int16(layer, shape->batches, (const int16_t*)input,
                                      (int16_t*)output);
     }
+  } else if (layer->op == kDcsrOpDepthwiseConv2d) {
+    kernels->depthwise(layer, shape, (const int8_t*)input, (int8_t*)output, scratch);
   } else if (is_conv) {
     (is_1x1 ? kernels->conv1x1 : kernels->conv2d)(layer, shape, (const int8_t*)input,
                                                   (int8_t*)output, scratch);
@@ -182,9 +189,20 @@ static void run_dense(const DcsrLayer* layer, const DcsrConvShape* shape, const 
   }
 }
 
+static const DcsrKernels* kernels_of(DcsrOp op) {
+  switch (op) {
+    case kDcsrOpConv2d:
+      return dcsr_conv2d_kernels();
+    case kDcsrOpFullyConnected:
+      return dcsr_fully_connected_kernels();
+    case kDcsrOpDepthwiseConv2d:
+      break;
+  }
+  return dcsr_depthwise_conv2d_kernels();
+}
+
 static void plan_sparse(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrPlan* plan) {
-  const DcsrKernels* kernels =
-      layer->op == kDcsrOpConv2d ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
+  const DcsrKernels* kernels = kernels_of(layer->op);
   dcsr_plan(kernels, layer, shape, dcsr_scratch_budget(kernels, layer), plan);
 }
 

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ _JOB_MAGIC = b"DCSJ"
 _JOB_LAYER = struct.Struct("<9I")
 
 _SYNTHETIC = "synthetic"
+_KINDS = {packing.OP_CONV_2D: "conv", packing.OP_FULLY_CONNECTED: "fc", packing.OP_DEPTHWISE_CONV_2D: "depthwise"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class MadeUp:
       filter_size, stride, dilation: (vertical, horizontal).
       same_padding: True for SAME padding, False for VALID; ignored with a 1x1 filter.
       int16_activations: True for int16 activations, False for int8.
+      depthwise: True for DEPTHWISE_CONV_2D, with rows / channels output channels for each input channel.
     """
 
     rows: int
@@ -89,7 +92,53 @@ class MadeUp:
     dilation: tuple[int, int] = (1, 1)
     same_padding: bool = True
     int16_activations: bool = False
+    depthwise: bool = False
 
+
+def _depthwise(channels: int, size: tuple[int, int], filter_size: tuple[int, int] = (3, 3), **options: Any) -> MadeUp:
+    rows = channels * options.pop("multiplier", 1)
+    return MadeUp(rows, channels, 0, size, filter_size, depthwise=True, **options)
+
+
+# Layers with dense weights: depthwise and first convolutions of DS-CNN, MobileNet and their like. The cost model is
+# fitted to DENSE_FITTED and evaluated with DENSE_HELD_OUT.
+DENSE_FITTED = (
+    _depthwise(276, (25, 10)),
+    _depthwise(172, (25, 10)),
+    _depthwise(64, (25, 5)),
+    _depthwise(96, (28, 28)),
+    _depthwise(32, (48, 48)),
+    _depthwise(576, (6, 6)),
+    _depthwise(960, (3, 3)),
+    _depthwise(96, (56, 56), stride=(2, 2)),
+    _depthwise(276, (49, 10), stride=(2, 2)),
+    _depthwise(144, (12, 12), stride=(2, 2)),
+    _depthwise(384, (6, 6), same_padding=False),
+    _depthwise(48, (20, 20), (5, 5)),
+    _depthwise(276, (25, 10), (5, 5)),
+    _depthwise(120, (14, 14), (5, 5)),
+    _depthwise(64, (14, 14), (5, 5), stride=(2, 2)),
+    _depthwise(24, (16, 16), dilation=(2, 2)),
+    _depthwise(8, (25, 5), multiplier=8),
+    _depthwise(64, (1, 40), (1, 5)),
+    MadeUp(276, 1, 0, (49, 10), (10, 4), (2, 1)),
+    MadeUp(64, 1, 0, (49, 10), (10, 4), (2, 2)),
+    MadeUp(172, 1, 0, (49, 10), (10, 4), (2, 1)),
+    MadeUp(64, 1, 0, (28, 28), (3, 3)),
+    MadeUp(32, 1, 0, (40, 40), (5, 5), (2, 2)),
+    MadeUp(16, 3, 0, (32, 32), (3, 3)),
+    MadeUp(32, 3, 0, (48, 48), (3, 3), (2, 2)),
+    MadeUp(8, 3, 0, (96, 96), (3, 3), (2, 2)),
+)
+DENSE_HELD_OUT = (
+    _depthwise(128, (24, 24)),
+    _depthwise(200, (20, 8)),
+    _depthwise(72, (28, 28), stride=(2, 2)),
+    _depthwise(240, (7, 7)),
+    _depthwise(96, (10, 10), (5, 5)),
+    MadeUp(120, 1, 0, (40, 10), (10, 4), (2, 2)),
+    MadeUp(24, 3, 0, (40, 40), (3, 3), (2, 2)),
+)
 
 # Layers with filters larger than 1x1 or with int16 activations. The cost model is fitted to FITTED and evaluated with
 # HELD_OUT.
@@ -190,10 +239,10 @@ class Case:
     def product(self) -> str:
         """Operator, rows x cols @ output pixels; for larger filters also filter size, stride and dilation."""
         rows, cols = self.matrix.shape
-        kind = "conv" if self.sparse.op == packing.OP_CONV_2D else "fc"
+        kind = _KINDS[self.sparse.op]
         name = f"{kind} {self._window}{rows}x{cols}"
         vectors = self.shape[0] * self.shape[3] * self.shape[4]
-        if vectors > 1 or kind == "conv":
+        if vectors > 1 or kind != "fc":
             name += f"@{vectors}"
         return name + (" int16" if self.sparse.int16_activations else "")
 
@@ -227,7 +276,7 @@ class Case:
         return packing.run(self.dense, self._patches())[1]
 
     def _patches(self) -> np.ndarray:
-        """Returns the patches that the filter covers, [output pixels, cols]."""
+        """Returns the patches that the filter covers, as the activations of packing.run."""
         batches, height, width, out_height, out_width = self.shape
         packed = self.sparse
         images = self.activations.reshape(batches, height, width, -1)
@@ -240,6 +289,8 @@ class Case:
             taps.append(np.clip(first[:, np.newaxis] + offsets - padding, -1, sizes[0]) + 1)
         padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=packed.input_zero_point)
         patches = padded[:, taps[0][:, np.newaxis, :, np.newaxis], taps[1][np.newaxis, :, np.newaxis, :]]
+        if packed.op == packing.OP_DEPTHWISE_CONV_2D:
+            return patches.reshape(-1, self.matrix.shape[1], packed.channels).transpose(0, 2, 1)
         return patches.reshape(-1, self.matrix.shape[1])
 
 
@@ -287,14 +338,19 @@ def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[in
     for path in sorted(models.rglob("*.tflite")):
         model = tflite.read(path)
         for layer in layer_finder.find(model):
-            if layer.obstacle is None and _sparsity(layer.matrix) >= DEFAULT_MIN_SPARSITY:
+            if layer.obstacle is None and not layer.is_depthwise and _sparsity(layer.matrix) >= DEFAULT_MIN_SPARSITY:
                 # A FULLY_CONNECTED uses no scratch.
                 budgets = scratch_budgets if layer.op.startswith("CONV") else scratch_budgets[:1]
                 for budget in budgets:
                     cases += _of_model(model, layer, path.stem, method, cpu, budget)
     if not cases:
         raise tflite.ModelError(f"{models}: no model below it has a layer that is sparse enough")
-    return cases + made_up_layers(method, cpu, scratch_budgets)
+    return cases + made_up_layers(method, cpu, scratch_budgets) + dense_layers(cpu)
+
+
+def dense_layers(cpu: str) -> list[Case]:
+    """Returns the cases of DENSE_FITTED and DENSE_HELD_OUT: the sparse product has dense weights, too."""
+    return [case for layer in (*DENSE_FITTED, *DENSE_HELD_OUT) for case in made_up(layer, "dense", cpu)]
 
 
 def made_up_layers(method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
@@ -318,7 +374,11 @@ def synthetic(anchor: Anchor, method: str, cpu: str) -> list[Case]:
 def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> list[Case]:
     """Returns the cases of a made-up layer. They are the same at every call."""
     taps = layer.filter_size[0] * layer.filter_size[1]
-    dense = _random_layer(layer.rows, layer.channels * taps, layer.size, layer.sparsity, layer.int16_activations)
+    cols = taps if layer.depthwise else layer.channels * taps
+    dense = _random_layer(layer.rows, cols, layer.size, layer.sparsity, layer.int16_activations)
+    if layer.depthwise:
+        multiplier = layer.rows // layer.channels
+        dense = dataclasses.replace(dense, op=packing.OP_DEPTHWISE_CONV_2D, depth_multiplier=multiplier)
     dense = dataclasses.replace(
         dense,
         stride=layer.stride,
@@ -334,7 +394,7 @@ def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> li
         for pixels, span, step in zip(size, spans, layer.stride, strict=True)
     ]
     cases = _cases(_SYNTHETIC, encodings.decode(dense.streams), dense, (1, *size, *out_size), method, cpu)
-    return [dataclasses.replace(case, is_held_out=layer in HELD_OUT) for case in cases]
+    return [dataclasses.replace(case, is_held_out=layer in (*HELD_OUT, *DENSE_HELD_OUT)) for case in cases]
 
 
 def _random_layer(
@@ -424,7 +484,7 @@ def _cases(
     weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str, cpu: str
 ) -> list[Case]:
     """Returns the cases of a layer: one for each encoding of the method. Adds random input."""
-    size = shape[0] * shape[1] * shape[2] * matrix.shape[1] // (dense.filter_size[0] * dense.filter_size[1])
+    size = shape[0] * shape[1] * shape[2] * dense.channels
     low, high = INT16_RANGE if dense.int16_activations else INT8_RANGE
     activations = _random(f"{weights} {matrix.shape} {shape}").integers(low, high + 1, size)
     activations = activations.astype("<i2" if dense.int16_activations else np.int8)

@@ -25,7 +25,7 @@ extern "C" {
 // Whether CMSIS-NN has a kernel for the layer: convolutions need a multiplier per row, fully
 // connected layers one for all rows.
 static inline bool dcsr_dense_cmsis_nn_takes(const DcsrLayer* layer) {
-  return (layer->op == kDcsrOpConv2d) == (layer->requantize_stride == 1);
+  return (layer->op != kDcsrOpFullyConnected) == (layer->requantize_stride == 1);
 }
 
 // Contracts as in dense_baseline.h. dcsr_dense_cmsis_nn_takes(layer) has to be true. If CMSIS-NN
@@ -34,6 +34,10 @@ size_t dcsr_dense_conv1x1_cmsis_nn_scratch_bytes(const DcsrLayer* layer,
                                                  const DcsrConvShape* shape);
 void dcsr_dense_conv1x1_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
                                  const int8_t* input, int8_t* output, void* scratch);
+// CONV_2D with a larger filter, and DEPTHWISE_CONV_2D with any, by the kernels that TFLM calls.
+size_t dcsr_dense_filter_cmsis_nn_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+void dcsr_dense_filter_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                const int8_t* input, int8_t* output, void* scratch);
 void dcsr_dense_fully_connected_cmsis_nn(const DcsrLayer* layer, int32_t batches,
                                          const int8_t* input, int8_t* output);
 
