@@ -224,8 +224,8 @@ _EXPLANATIONS = {
     "rle": "The matrix of vector dcsr as FULLY_CONNECTED with one multiplier for all rows.",
     "dense": "Rows 0 and 1, columns 0 .. 4 of the matrix of vector dcsr.",
     "depthwise": "A DEPTHWISE_CONV_2D with stride (2, 1), a filter of 2 x 3 pixels, VALID padding and depth multiplier"
-    " 2: 2 input channels, 4 output channels. Its rows are halves of columns 0 .. 11 of rows 2 and 3 of vector dcsr. The"
-    " input is an image of the size of the filter.",
+    " 2: 2 input channels, 4 output channels. Its rows are halves of columns 0 .. 11 of rows 2 and 3 of vector dcsr."
+    " The input is an image of the size of the filter.",
     "depthwise_huffman": "A DEPTHWISE_CONV_2D of 10 channels with a filter of 1 x 3 pixels and depth multiplier 1. Its"
     " rows are columns 3 .. 32 of row 2 of vector dcsr.",
     "rice": "The matrix of vector dcsr.",
