@@ -13,7 +13,7 @@ import flatbuffers
 _Key = tuple[Any, ...]
 
 
-class SharingBuilder(flatbuffers.Builder):
+class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
     """Shares strings, vectors of numbers, and tables whose fields have equal types and values.
 
     Vectors of offsets (of tables or strings) are not shared: equal bytes at two places refer to different parts.
@@ -99,7 +99,7 @@ class SharingBuilder(flatbuffers.Builder):
         return known
 
     def _shared(self, key: _Key, offset: int) -> int:
-        """Returns the offset of the part with the content `key`. Takes back the part at `offset`, the last, if it is known."""
+        """Returns the offset of the part with this content. If one is known, takes back the last, at `offset`."""
         known = self._known.setdefault(key, offset)
         if known != offset:
             self._take_back()

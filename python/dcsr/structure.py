@@ -84,7 +84,7 @@ def check(data: bytes, *, refuse_newer: bool = True) -> None:
 
 
 def in_proportion(size: int, expanded: int, tables: int) -> bool:
-    """Returns whether `check` accepts a file of `size` bytes with this many bytes and tables if shared parts are repeated."""
+    """Returns whether `check` accepts a file of `size` bytes with so many bytes and tables, shared ones repeated."""
     return expanded <= _most_bytes(size) and tables <= _most_tables(size)
 
 

@@ -10,7 +10,6 @@ from dcsr.graph import OFFLINE_PLAN, Graph, indices, length
 from dcsr.passes import Done
 from dcsr.schema import schema
 
-
 _CONVOLUTIONS = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
 _WITH_BIAS = (*_CONVOLUTIONS, schema.BuiltinOperator.FULLY_CONNECTED)
 _BIAS = 2  # its place among an operator's inputs
@@ -34,8 +33,8 @@ def strip(model: schema.ModelT) -> tuple[schema.ModelT, Done]:
     """Removes names, signatures, metadata, attached files, ranges, and the options of dCSR's operators.
 
     The offline memory plan stays. If all channels have the same zero point, one is kept: TFLM uses it for all channels.
-    One empty buffer stays. Buffers are aligned to 4 bytes, or 8 if their elements have 8: TFLM and packed layers need no
-    more. The 16 bytes of the schema serve other runtimes. Shape signatures go, because TFLM reads shapes only.
+    One empty buffer stays. Buffers are aligned to 4 bytes, or 8 if their elements have 8: TFLM and packed layers need
+    no more. The 16 bytes of the schema serve other runtimes. Shape signatures go, because TFLM reads shapes only.
 
     The quantisation of the biases of int8 and int16 convolutions goes. TFLM reads it for uint8 only
     (PopulateConvolutionQuantizationParams, tensorflow/lite/kernels/kernel_util.cc). FULLY_CONNECTED compares one bias
@@ -79,7 +78,7 @@ def strip(model: schema.ModelT) -> tuple[schema.ModelT, Done]:
 
 
 def _strip_bias(graph: Graph, s: int, index: int, tensor: schema.TensorT) -> None:
-    """Removes the part of a tensor's quantisation that TFLM does not read if the tensor is only the bias of operators."""
+    """Removes the quantisation that TFLM does not read from a tensor that is only the bias of operators."""
     quantization = tensor.quantization
     if quantization is None or not tflite.is_constant(graph.model, tensor) or index in graph.ends(s):
         return
