@@ -27,18 +27,17 @@ def kept(model: schema.ModelT, layer: Layer, cpu: str) -> cost.Kept:
     return cost.kept(cpu, dense_work(model, layer))
 
 
-def estimate(
-    model: schema.ModelT, layer: Layer, packed: PackedLayer, cpu: str, memory: str = cost.DEFAULT_MEMORY
+def compared(
+    model: schema.ModelT, layer: Layer, packed: PackedLayer, estimate: cost.Estimate, cpu: str
 ) -> cost.Estimate:
-    """Estimates the cost of a layer that is packed as `packed` (cost.estimate).
+    """Returns the estimate of a layer that is packed as `packed`, compared with the right dense product.
 
-    With dense weights, the dense product to which it is compared is the kernel of CMSIS-NN (cost.kept).
+    With dense weights that is the kernel of CMSIS-NN (cost.kept).
     """
-    found = cost.estimate(cpu, packed, shape(model, layer), memory)
     if packed.streams.scheme not in encodings.DENSE_METHODS:
-        return found
+        return estimate
     dense = kept(model, layer, cpu)
-    return dataclasses.replace(found, dense_instructions=dense.instructions, dense_cycles=dense.cycles)
+    return dataclasses.replace(estimate, dense_instructions=dense.instructions, dense_cycles=dense.cycles)
 
 
 def dense_work(model: schema.ModelT, layer: Layer) -> cost.DenseWork:
