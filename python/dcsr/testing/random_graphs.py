@@ -41,10 +41,11 @@ class RandomGraph:
         kinds += [self._flatten, self._fully_connected, self._fully_connected, self._unknown]
         while self.count < operators:
             kinds[self._pick(0, len(kinds))]()
-        if not self.vectors:
+        outputs = set()
+        for _ in range(self._pick(1, 4)):
             self._flatten()
-        self._fully_connected()
-        outputs = {self.vectors[-1]}
+            self._fully_connected()
+            outputs.add(self.vectors[-1])
         if self.rng.random() < 0.3:
             outputs.add(int(self.rng.choice([t for t in self.images + self.vectors if t not in self.inputs])))
         model = self.builder.finish(self.inputs, sorted(outputs))
@@ -99,7 +100,7 @@ class RandomGraph:
         bias_type = np.int64 if is_depthwise and self.int16 else self.bias_type
         if kind < 0.35 and (rows, bias_type) in self.biases:
             return self.biases[rows, bias_type]
-        values = self.rng.integers(-6000, 6000, rows) * (256 if self.int16 else 1)
+        values = self.rng.integers(-3000, 3000, rows) * (256 if self.int16 else 1)
         values[self.rng.random(rows) < self.rng.choice([0, 0.5, 1])] = 0
         bias = self.builder.tensor(f"b{self.count}", (rows,), bias_type, data=values, scale=0.001)
         self.biases[rows, bias_type] = bias
@@ -107,7 +108,8 @@ class RandomGraph:
 
     def _weighted(self, code: int, x: int, weights: np.ndarray, y: int, options: object, axis: int, rows: int) -> int:
         per_channel = self.rng.random() < 0.6
-        scale = self.rng.uniform(0.002, 0.02, rows if per_channel else 1)
+        # Outputs vary about as much as inputs, so that few of them saturate.
+        scale = self.rng.uniform(0.5, 2, rows if per_channel else 1) / 73 / np.sqrt(weights.size / rows)
         w = self.builder.tensor(f"w{self.count}", weights.shape, data=weights, scale=scale, axis=axis)
         # TFLM checks the scale of the bias if FULLY_CONNECTED has one scale.
         bias = -1 if code == _OP.FULLY_CONNECTED and len(scale) == 1 else self._bias(rows, code)
@@ -159,8 +161,8 @@ class RandomGraph:
         self.images.append(y)
 
     def _fully_connected(self) -> None:
-        flattens = not self.vectors or self.rng.random() < 0.2
-        x = self._image() if flattens else self.vectors[-self._pick(1, len(self.vectors) + 1)]
+        flattens = self.vectors == [] or self.rng.random() < 0.2
+        x = self._image() if flattens else self.vectors[-self._pick(1, min(len(self.vectors), 2) + 1)]
         shape = self.builder.shape(x)
         columns = int(np.prod(shape)) if flattens else shape[-1]
         rows = self._pick(1, 10)
