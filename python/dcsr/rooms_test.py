@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "planning": BASE,
     "passes": BASE | {"planning"},
     "compressing": BASE | {"planning", "passes"},
-    "report": BASE | {"planning"},
+    "report": BASE | {"passes", "planning"},
     "html_report": {"report"},
     "model_check": {"graph", "model", "schema", "structure"},
     "runtime": {"custom_ops", "errors", "model_check"},

@@ -23,24 +23,20 @@ from dcsr.passes.products import Product
 from dcsr.passes.rewrite import Constants, NewConstant
 from dcsr.schema import schema
 
+NAME = "dead_channels"
 Masks = dict[int, NDArray[np.bool_]]  # {tensor: one flag for each channel}
 
 
 @dataclass(frozen=True)
 class Removed:
-    """The dead channels of an operator with constants.
+    """The removed channels of an operator with constants.
 
     Attributes:
-      subgraph, position: index of the subgraph, and of the operator in the subgraph.
-      name: name of its weights or constant.
       channels_before, channels_after: output channels.
       inputs_before, inputs_after: input channels.
-      bytes_before, bytes_after: bytes of its constants, without quantisation parameters.
+      bytes_before, bytes_after: bytes of its constants that changed, without quantisation parameters.
     """
 
-    subgraph: int
-    position: int
-    name: str
     channels_before: int
     channels_after: int
     inputs_before: int
@@ -54,10 +50,10 @@ class WithoutDeadChannels(Done):
     """The changes of the pass.
 
     Attributes:
-      removed: one entry for each operator whose constants became smaller.
+      removed: {(subgraph, operator): its removed channels}, of the operators whose constants became smaller.
     """
 
-    removed: tuple[Removed, ...]
+    removed: Mapping[tuple[int, int], Removed]
 
 
 def dead_channels(model: schema.ModelT) -> tuple[schema.ModelT, WithoutDeadChannels]:
@@ -74,7 +70,8 @@ def dead_channels(model: schema.ModelT) -> tuple[schema.ModelT, WithoutDeadChann
     """
     graph = Graph(copy.deepcopy(model))
     constants = Constants(graph)
-    removed, changes = [], []
+    removed: dict[tuple[int, int], Removed] = {}
+    changes = []
     for s in range(len(graph.model.subgraphs)):
         flow = find_flow(graph, s)
         _fold_constants(flow)
@@ -87,18 +84,20 @@ def dead_channels(model: schema.ModelT) -> tuple[schema.ModelT, WithoutDeadChann
                 continue
             entry = _removed(graph, s, flow, kept, new, step.product)
             if entry.bytes_after < entry.bytes_before:
-                removed.append(entry)
-            changes.append(_change(entry))
+                removed[s, new[0].position] = entry
+            changes.append(_change(graph, s, new[0], entry))
             for constant in new:
                 constants.request(s, constant)
         _resize(graph, s, flow, kept)
     constants.write()
-    return graph.model, WithoutDeadChannels("dead_channels", tuple(changes), can_be_undone=False, removed=tuple(removed))
+    return graph.model, WithoutDeadChannels(NAME, tuple(changes), can_be_undone=False, removed=removed)
 
 
-def _change(entry: Removed) -> str:
+def _change(graph: Graph, s: int, constant: NewConstant, entry: Removed) -> str:
+    subgraph = graph.model.subgraphs[s]
+    tensor = subgraph.tensors[subgraph.operators[constant.position].inputs[constant.number]]
     return (
-        f"subgraph {entry.subgraph}, operator {entry.position}: '{entry.name}': output channels"
+        f"subgraph {s}, operator {constant.position}: '{tflite.text(tensor.name)}': output channels"
         f" {entry.channels_before} -> {entry.channels_after}, input channels {entry.inputs_before} ->"
         f" {entry.inputs_after}, {entry.bytes_before:,} -> {entry.bytes_after:,} bytes"
     )
@@ -272,15 +271,11 @@ def _removed(
     graph: Graph, s: int, flow: Flow, kept: Masks, new: list[NewConstant], product: Product | None
 ) -> Removed:
     subgraph = graph.model.subgraphs[s]
-    position = new[0].position
-    operator = subgraph.operators[position]
+    operator = subgraph.operators[new[0].position]
     tensors = [subgraph.tensors[operator.inputs[constant.number]] for constant in new]
     source = product.input if product is not None else int(operator.outputs[0])
     output = int(operator.outputs[0])
     return Removed(
-        subgraph=s,
-        position=position,
-        name=tflite.text(tensors[0].name),
         channels_before=flow.channels[output],
         channels_after=int(kept[output].sum()),
         inputs_before=flow.channels[source],
