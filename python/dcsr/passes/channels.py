@@ -57,6 +57,8 @@ _MAX_CHANNELS = 1 << 22
 class Tie:
     """The channels of an output that depend on single channels of an input: removed together, or not at all.
 
+    The single channel of an input that is broadcast stays in any case.
+
     Attributes:
       input, output: indices of the tensors.
       source: for each channel of the output, the channel of the input; -1 if it depends on none. int64 [channels].
@@ -64,6 +66,7 @@ class Tie:
       unread_value: quantised value of the output's channels that do not.
       copies: whether a channel of one value v becomes a channel of the value v.
       copied_value: the only value for which `copies` holds; None for every value.
+      is_broadcast: whether all channels of the output depend on the single channel of the input.
     """
 
     input: int
@@ -73,6 +76,7 @@ class Tie:
     unread_value: int = 0
     copies: bool = False
     copied_value: int | None = None
+    is_broadcast: bool = False
 
 
 @dataclass(frozen=True)
@@ -265,9 +269,10 @@ def _elementwise(operator: _Operator) -> Step:
             continue
         width = operator.channels(index)
         _require(width in (1, channels))
-        if width == channels:
-            value = zero_point(operator.tensor(operator.output))
-            step.ties.append(Tie(index, operator.output, np.arange(channels), reads, unread_value=value))
+        value = zero_point(operator.tensor(operator.output))
+        source = np.arange(channels) % width
+        tie = Tie(index, operator.output, source, reads, unread_value=value, is_broadcast=width < channels)
+        step.ties.append(tie)
     return step
 
 

@@ -171,7 +171,7 @@ def _read_by_product(product: Product, alive: Masks) -> NDArray[np.bool_]:
 def _kept(flow: Flow, alive: Masks) -> Masks:
     """Returns the channels that stay: those alive, those tied to them, and at least one of each tensor."""
     kept = {tensor: mask.copy() for tensor, mask in alive.items()}
-    ties = [(tie.input, tie.output, tie.source) for step in flow.steps for tie in step.ties]
+    ties = [(tie.input, tie.output, tie.source) for step in flow.steps for tie in step.ties if not tie.is_broadcast]
     products = [step.product for step in flow.steps if step.product is not None]
     ties += [(product.input, product.output, product.source()) for product in products if product.is_depthwise]
     least = dict.fromkeys(kept, 1) | {product.output: product.least_rows for product in products}
