@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dcsr import model as tflite
 from dcsr.graph import Graph, indices, length
-from dcsr.passes.products import Product, find_product, is_plain_activation, zero_point
+from dcsr.passes.products import Product, Uses, find_product, is_plain_activation, zero_point
 from dcsr.schema import schema
 
 _OP = schema.BuiltinOperator
@@ -136,18 +136,17 @@ class _Unknown(Exception):
 
 
 def find_flow(graph: Graph, s: int) -> Flow:
-    """Returns the channels of subgraph `s`."""
-    subgraph = graph.model.subgraphs[s]
-    tensors = subgraph.tensors or []
-    written: dict[int, int] = {}
+    """Returns the channels of subgraph `s`; none if an operator writes one of its constants."""
+    uses = Uses(graph, s)
+    tensors = uses.subgraph.tensors or []
+    if any(tflite.is_constant(graph.model, tensors[index]) for index in uses.written):
+        return Flow({}, set(), [])
     steps = []
-    fixed = graph.ends(s)
+    fixed = set(uses.ends)
     left = _MAX_CHANNELS + sum(length(buffer.data) for buffer in graph.model.buffers)
-    for position, operator in enumerate(subgraph.operators or []):
-        for index in indices(operator.outputs):
-            written[index] = written.get(index, 0) + 1
+    for position, operator in enumerate(uses.subgraph.operators or []):
         try:
-            step = _step(graph, s, position, left)
+            step = _step(uses, position, left)
             left -= sum(len(tie.source) for tie in step.ties)
             steps.append(step)
         except _Unknown:
@@ -155,26 +154,26 @@ def find_flow(graph: Graph, s: int) -> Flow:
     channels = {}
     for index in sorted(set().union(*(step.activations() for step in steps))):
         channels[index] = indices(tensors[index].shape)[-1]
-        if written.get(index, 0) != 1 or not is_plain_activation(graph.model, tensors[index]):
+        if uses.written[index] != 1 or not is_plain_activation(graph.model, tensors[index]):
             fixed.add(index)
     return Flow(channels, fixed & set(channels), steps)
 
 
-def _step(graph: Graph, s: int, position: int, left: int) -> Step:
+def _step(uses: Uses, position: int, left: int) -> Step:
     """Returns the channels of an operator. Raises _Unknown if they are not known, or if they are more than `left`."""
-    model = graph.model
-    operator = model.subgraphs[s].operators[position]
+    model = uses.model
+    operator = uses.subgraph.operators[position]
     code = tflite.builtin_code(model, operator)
     if length(operator.intermediates) or length(operator.outputs) != 1 or not length(operator.inputs):
         raise _Unknown
     if code in (_OP.CONV_2D, _OP.DEPTHWISE_CONV_2D, _OP.FULLY_CONNECTED):
-        product = find_product(graph, s, position)
+        product = find_product(uses, position)
         if product is None:
             raise _Unknown
         return Step(product=product)
     for codes, find in _FINDERS:
         if code in codes:
-            found = _Operator(model, model.subgraphs[s], operator, position, code)
+            found = _Operator(model, uses.subgraph, operator, position, code)
             _require(len(found.inputs) * found.channels(found.output) <= left)
             return find(found)
     raise _Unknown

@@ -176,10 +176,10 @@ def _kept(flow: Flow, alive: Masks) -> Masks:
     ties += [(product.input, product.output, product.source()) for product in products if product.is_depthwise]
     least = dict.fromkeys(kept, 1) | {product.output: product.least_rows for product in products}
     _keep_tied(kept, ties)
-    for tensor, count in least.items():
-        while kept[tensor].sum() < min(count, len(kept[tensor])):
+    while lacking := [tensor for tensor, count in least.items() if kept[tensor].sum() < min(count, len(kept[tensor]))]:
+        for tensor in lacking:
             kept[tensor][np.argmin(kept[tensor])] = True
-            _keep_tied(kept, ties)
+        _keep_tied(kept, ties)
     return kept
 
 

@@ -7,6 +7,7 @@ fully_connected.h), and kernel_util.cc as in requantize.py.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,10 +176,42 @@ def is_plain_activation(model: schema.ModelT, tensor: schema.TensorT, *, is_cons
     )
 
 
-def find_product(graph: Graph, s: int, position: int) -> Product | None:
-    """Returns the layer of an operator; None if it is float, uint8, grouped, shared, or unusual."""
+class Uses:
+    """How the tensors of a subgraph are used.
+
+    Attributes:
+      model, subgraph: the model and the subgraph.
+      written, read: {tensor: number of operator outputs and inputs that are this tensor}.
+      ends: tensors that an application accesses.
+    """
+
+    def __init__(self, graph: Graph, s: int) -> None:
+        self.model, self.subgraph = graph.model, graph.model.subgraphs[s]
+        operators = self.subgraph.operators or []
+        self.written = Counter(index for operator in operators for index in indices(operator.outputs))
+        self.read = Counter(index for operator in operators for index in indices(operator.inputs))
+        self.ends = graph.ends(s)
+        self._holders = Counter({buffer: len(tensors) for buffer, tensors in graph.tensors_by_buffer().items()})
+        self._holders.update(graph.metadata_buffers())
+
+    def is_constant_of_one(self, index: int) -> bool:
+        """Whether a tensor is constant, and only one operator input and nothing else refers to it or to its buffer."""
+        tensor = self.subgraph.tensors[index]
+        return (
+            tflite.is_constant(self.model, tensor)
+            and self._holders[tensor.buffer] == 1
+            and self.read[index] == 1
+            and index not in self.ends
+        )
+
+
+def find_product(uses: Uses, position: int) -> Product | None:
+    """Returns the layer of an operator; None if it is float, uint8, grouped, shared, or unusual.
+
+    No operator may write a constant of the subgraph.
+    """
     try:
-        return _product(graph, s, position)
+        return _product(uses, position)
     except (_Unusual, ValueError, OverflowError):
         return None
 
@@ -192,10 +225,10 @@ def _require(condition: Any) -> None:
         raise _Unusual
 
 
-def _product(graph: Graph, s: int, position: int) -> Product:
-    model, tensors = graph.model, graph.model.subgraphs[s].tensors
-    operator = model.subgraphs[s].operators[position]
-    code = tflite.builtin_code(model, operator)
+def _product(uses: Uses, position: int) -> Product:
+    tensors = uses.subgraph.tensors
+    operator = uses.subgraph.operators[position]
+    code = tflite.builtin_code(uses.model, operator)
     inputs, options = indices(operator.inputs), operator.builtinOptions
     _require(len(inputs) in (2, 3) and min(inputs[:2]) >= 0)
     _require(options is not None and operator.builtinOptionsType == _OPTIONS[code])
@@ -206,11 +239,11 @@ def _product(graph: Graph, s: int, position: int) -> Product:
     for tensor in (x, y):
         _require(tensor.quantization is not None and length(tensor.quantization.scale) == 1)
         _require(length(tensor.quantization.zeroPoint) == 1 and not (is_int16 and zero_point(tensor)))
-    shape, values = _weights(graph, s, inputs[1])
+    shape, values = _weights(uses, inputs[1])
     arranged, depth_multiplier = _arranged(code, operator, shape, values, indices(x.shape), indices(y.shape))
     rows = len(arranged)
     scales = _checked_scales(weights.quantization, rows, axis=3 if code == _OP.DEPTHWISE_CONV_2D else 0)
-    bias, is_int64 = _bias(graph, s, layer_finder.bias_index(operator), rows, is_int16)
+    bias, is_int64 = _bias(uses, layer_finder.bias_index(operator), rows, is_int16)
     _require(is_int64 or bias is None or not (is_int16 and code == _OP.DEPTHWISE_CONV_2D))
     activation = enum_name(schema.ActivationFunctionType, options.fusedActivationFunction)
     _require(activation in ACTIVATION_BOUNDS)
@@ -241,16 +274,13 @@ def _product(graph: Graph, s: int, position: int) -> Product:
     )
 
 
-def _weights(graph: Graph, s: int, index: int) -> tuple[list[int], NDArray[np.int8]]:
+def _weights(uses: Uses, index: int) -> tuple[list[int], NDArray[np.int8]]:
     """Returns (shape, elements) of weights that only one operator reads."""
-    model, tensor = graph.model, graph.model.subgraphs[s].tensors[index]
+    tensor = uses.subgraph.tensors[index]
     shape = indices(tensor.shape)
-    data = tflite.buffer_bytes(model, tensor)
-    _require(tensor.type == _TYPE.INT8 and tflite.is_constant(model, tensor) and tensor.sparsity is None)
+    _require(tensor.type == _TYPE.INT8 and uses.is_constant_of_one(index) and tensor.sparsity is None)
+    data = tflite.buffer_bytes(uses.model, tensor)
     _require(min(shape, default=0) > 0 and len(data) == math.prod(shape))
-    _require(len(graph.tensors_by_buffer()[tensor.buffer]) == 1 and index not in graph.ends(s))
-    _require(tensor.buffer not in graph.metadata_buffers() and len(list(graph.consumers(s, {index}))) == 1)
-    _require(graph.producer(s, index) is None)
     return shape, np.frombuffer(data, np.int8).reshape(shape)
 
 
@@ -282,16 +312,16 @@ def _checked_scales(quantization: schema.QuantizationParametersT, rows: int, axi
     return scales
 
 
-def _bias(graph: Graph, s: int, index: int, rows: int, is_int16: bool) -> tuple[NDArray[np.int64] | None, bool]:
+def _bias(uses: Uses, index: int, rows: int, is_int16: bool) -> tuple[NDArray[np.int64] | None, bool]:
     """Returns (the bias, whether sums have 64 bits)."""
     if index < 0:
         # Versions of TFLM differ in the bits of the sums of int16 activations. The sum 0 has the same output in both.
         return None, is_int16
-    model, tensor = graph.model, graph.model.subgraphs[s].tensors[index]
+    model, tensor = uses.model, uses.subgraph.tensors[index]
     _require(tensor.type == _TYPE.INT32 or (is_int16 and tensor.type == _TYPE.INT64))
     _require(tflite.is_constant(model, tensor) and tensor.sparsity is None and indices(tensor.shape)[-1:] == [rows])
     values = np.frombuffer(tflite.buffer_bytes(model, tensor), "<i8" if tensor.type == _TYPE.INT64 else "<i4")
-    _require(len(values) == rows and graph.producer(s, index) is None)
+    _require(len(values) == rows)
     return values.astype(np.int64), bool(tensor.type == _TYPE.INT64)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsr.graph import Graph, TensorEdit, length
+from dcsr.graph import Graph, TensorEdit, indices, length
 from dcsr.schema import schema
 
 
@@ -50,17 +51,25 @@ class Constants:
         """Changes the model as requested, and removes buffers that are no longer in use."""
         graph = self._graph
         before = graph.used_buffers()
+        readers = Counter(
+            (s, index)
+            for s, subgraph in enumerate(graph.model.subgraphs)
+            for operator in subgraph.operators or []
+            for index in indices(operator.inputs)
+        )
+        ends = [graph.ends(s) for s in range(len(graph.model.subgraphs))]
         edits = [TensorEdit() for _ in graph.model.subgraphs]
         for (s, index), requests in self._requests.items():
-            self._write_tensor(s, index, requests, edits[s])
+            in_place = readers[s, index] == len(requests) and index not in ends[s]
+            self._write_tensor(s, index, requests, edits[s], in_place)
         graph.change_tensors(edits)
         graph.remove_buffers((before - graph.used_buffers()) - {0})
 
-    def _write_tensor(self, s: int, index: int, requests: list[NewConstant], edit: TensorEdit) -> None:
-        graph = self._graph
-        subgraph = graph.model.subgraphs[s]
-        users = len(list(graph.consumers(s, {index})))
-        in_place = users == len(requests) and index not in graph.ends(s)
+    def _write_tensor(
+        self, s: int, index: int, requests: list[NewConstant], edit: TensorEdit, in_place: bool
+    ) -> None:
+        """Gives the operators that asked for it a changed copy of a tensor; one replaces it if `in_place` is set."""
+        subgraph = self._graph.model.subgraphs[s]
         original = subgraph.tensors[index]
         places: dict[tuple[bytes, tuple[int, ...]], int] = {}
         for constant in requests:
