@@ -84,9 +84,9 @@ class RandomGraph:
     def _weights(self, rows: int, taps: int, channels: int) -> np.ndarray:
         """Returns weights int8 [rows, taps, channels] with zero rows and columns."""
         weights = self.rng.integers(-127, 128, (rows, taps, channels)).astype(np.int8)
-        weights[self.rng.random(weights.shape) < self.rng.choice([0, 0.5, 0.9])] = 0
-        weights[self.rng.random(rows) < self.rng.choice([0, 0.2, 0.5])] = 0
-        weights[:, :, self.rng.random(channels) < self.rng.choice([0, 0.4, 0.8])] = 0
+        weights[self.rng.random(weights.shape) < self.rng.choice([0, 0, 0.5])] = 0
+        weights[self.rng.random(rows) < self.rng.choice([0, 0.2, 0.4])] = 0
+        weights[:, :, self.rng.random(channels) < self.rng.choice([0, 0.2, 0.5])] = 0
         return weights
 
     def _bias(self, rows: int, code: int) -> int:
@@ -109,7 +109,8 @@ class RandomGraph:
     def _weighted(self, code: int, x: int, weights: np.ndarray, y: int, options: object, axis: int, rows: int) -> int:
         per_channel = self.rng.random() < 0.6
         # Outputs vary about as much as inputs, so that few of them saturate.
-        scale = self.rng.uniform(0.5, 2, rows if per_channel else 1) / 73 / np.sqrt(weights.size / rows)
+        energy = np.sqrt(np.sum(weights.astype(np.int64) ** 2) / rows + 1)
+        scale = self.rng.uniform(0.7, 2, rows if per_channel else 1) / energy
         w = self.builder.tensor(f"w{self.count}", weights.shape, data=weights, scale=scale, axis=axis)
         # TFLM checks the scale of the bias if FULLY_CONNECTED has one scale.
         bias = -1 if code == _OP.FULLY_CONNECTED and len(scale) == 1 else self._bias(rows, code)
