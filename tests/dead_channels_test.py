@@ -165,14 +165,10 @@ def through(graph: Constants, kind: str) -> int:
         )
         return graph.operator(code, [first], (1, 3, 3, 5), options)
     if kind == "concatenation":
-        return graph.operator(
-            OP.CONCATENATION, [first, first], (1, 5, 6, 10), schema.ConcatenationOptionsT(axis=3)
-        )
+        return graph.operator(OP.CONCATENATION, [first, first], (1, 5, 6, 10), schema.ConcatenationOptionsT(axis=3))
     if kind == "concatenated rows":
         other = graph.layer(graph.x, graph.weights(5, 3), "other")
-        return graph.operator(
-            OP.CONCATENATION, [first, other], (1, 10, 6, 5), schema.ConcatenationOptionsT(axis=1)
-        )
+        return graph.operator(OP.CONCATENATION, [first, other], (1, 10, 6, 5), schema.ConcatenationOptionsT(axis=1))
     if kind == "pad":
         margins = np.array([[0, 0], [1, 0], [0, 1], [0, 0]], np.int32)
         constant = builder.tensor("margins", (4, 2), np.int32, data=margins)
@@ -219,7 +215,12 @@ def test_constant_channels_pass_through_operators(kind, bias, left):
 def test_a_constant_channel_moves_into_a_fully_connected():
     graph = Constants(900)
     y = graph.builder.fully_connected(
-        graph.first, graph.weights(3, 150), (1, 3), bias=np.zeros(3, np.int32), weight_scale=np.full(3, 0.001), name="fc"
+        graph.first,
+        graph.weights(3, 150),
+        (1, 3),
+        bias=np.zeros(3, np.int32),
+        weight_scale=np.full(3, 0.001),
+        name="fc",
     )
     assert graph.rows_left(y) == 4
 
@@ -230,17 +231,15 @@ def test_the_example_of_the_page(tmp_path, monkeypatch, capsys):
     shutil.copy(ROOT / "models/kws/ds_cnn_s_90.tflite", tmp_path / "model.tflite")
     monkeypatch.chdir(tmp_path)
     lines = re.findall(r"^    (.*)$", section, re.MULTILINE)
-    assert [line.split()[0] for line in lines if line.startswith(("compress", "decompress"))] == [
-        "compress",
-        "compress",
-        "decompress",
-    ]
+    tools = {"compress": compress_tool, "decompress": decompress_tool}
+    commands = [line for line in lines if line.split()[0] in tools and " -o " in line]
+    assert [line.split()[0] for line in commands] == ["compress", "compress", "decompress"]
+    assert len(lines) > 2 * len(commands)
     printed = ""
     for line in lines:
-        words = shlex.split(line) if line.startswith(("compress", "decompress")) else []
-        if words and words[0] in ("compress", "decompress") and "-o" in words:
-            tool = compress_tool if words[0] == "compress" else decompress_tool
-            assert tool.main(words[1:]) == 0
+        if line in commands:
+            tool, *arguments = shlex.split(line)
+            assert tools[tool].main(arguments) == 0
             printed = re.sub(r" {2,}", " ", capsys.readouterr().out)
         else:
             assert re.sub(r" {2,}", " ", line.strip()) in printed, line

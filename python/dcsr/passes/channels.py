@@ -320,7 +320,9 @@ def _reshaped(operator: _Operator) -> Step:
     channels, width = operator.channels(operator.inputs[0]), operator.channels(operator.output)
     _require(width % channels == 0)
     _require(math.prod(operator.shape(operator.inputs[0])) == math.prod(operator.shape(operator.output)))
-    step = Step([Tie(operator.inputs[0], operator.output, np.arange(width) % channels, np.ones(width, bool), copies=True)])
+    step = Step(
+        [Tie(operator.inputs[0], operator.output, np.arange(width) % channels, np.ones(width, bool), copies=True)]
+    )
     if len(operator.inputs) > 1:
         shape = operator.integers(1)
         _require(operator.code == _OP.RESHAPE and len(operator.inputs) == 2)

@@ -8,6 +8,7 @@ belong to rows without nonzeros, are first moved into the biases of the layers t
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -162,7 +163,8 @@ def _read_by_tie(tie: Tie, alive: Masks) -> NDArray[np.bool_]:
 def _read_by_product(product: Product, alive: Masks) -> NDArray[np.bool_]:
     nonzero = np.any(product.weights[alive[product.output]] != 0, axis=1)  # [live rows, input channels or 1]
     if not product.is_depthwise:
-        return np.any(nonzero, axis=0)
+        columns: NDArray[np.bool_] = np.any(nonzero, axis=0)
+        return columns
     read = np.zeros(len(alive[product.input]), bool)
     read[product.source()[alive[product.output]][nonzero[:, 0]]] = True
     return read
@@ -236,14 +238,10 @@ def _new_constants(
                 sizes[-1] = channels.sum()
             new.append(NewConstant(entry.position, entry.number, sizes.tobytes(), shape, None))
         else:
-            content = data.reshape(-1, len(channels), data.size * len(channels) // _elements(tensor) // len(channels))
-            sliced = content[:, channels].tobytes()
+            elements = data.reshape(-1, len(channels), data.size // math.prod(shape))
+            sliced = elements[:, channels].tobytes()
             new.append(NewConstant(entry.position, entry.number, sliced, [*shape[:-1], int(channels.sum())], None))
     return [constant for constant in new if constant.content != _content(graph, s, constant)]
-
-
-def _elements(tensor: schema.TensorT) -> int:
-    return int(np.prod(indices(tensor.shape), dtype=np.int64))
 
 
 def _content(graph: Graph, s: int, constant: NewConstant) -> bytes:
@@ -267,9 +265,7 @@ def _new_weights(graph: Graph, s: int, product: Product, kept: Masks) -> NewCons
     return NewConstant(product.position, 1, weights.tobytes(), shape, rows)
 
 
-def _removed(
-    graph: Graph, s: int, flow: Flow, kept: Masks, new: list[NewConstant], product: Product | None
-) -> Removed:
+def _removed(graph: Graph, s: int, flow: Flow, kept: Masks, new: list[NewConstant], product: Product | None) -> Removed:
     subgraph = graph.model.subgraphs[s]
     operator = subgraph.operators[new[0].position]
     tensors = [subgraph.tensors[operator.inputs[constant.number]] for constant in new]

@@ -167,7 +167,9 @@ def test_operators_pass_dead_channels_on(name):
 
 UNKNOWN = {
     "SOFTMAX": lambda c, x: c.operator(OP.SOFTMAX, [x], IMAGE, schema.SoftmaxOptionsT()),
-    "TRANSPOSE": lambda c, x: c.operator(OP.TRANSPOSE, [x, integers(c, [0, 2, 1, 3])], IMAGE, schema.TransposeOptionsT()),
+    "TRANSPOSE": lambda c, x: c.operator(
+        OP.TRANSPOSE, [x, integers(c, [0, 2, 1, 3])], IMAGE, schema.TransposeOptionsT()
+    ),
     "MEAN over channels": lambda c, x: c.operator(
         OP.MEAN, [x, integers(c, [2, -1])], (1, 4, 1, 1), schema.ReducerOptionsT(keepDims=True)
     ),
@@ -281,7 +283,9 @@ def test_float_operators_between_int8_layers_pass_dead_channels_on():
     """As in MobileNetV2 of an older converter: DEQUANTIZE, REDUCE_MAX, QUANTIZE."""
     chain = Chain()
     builder = chain.builder
-    real, pooled = (builder.tensor(name, shape, np.float32) for name, shape in (("real", IMAGE), ("pooled", (1, 1, 1, 6))))
+    real, pooled = (
+        builder.tensor(name, shape, np.float32) for name, shape in (("real", IMAGE), ("pooled", (1, 1, 1, 6)))
+    )
     builder.operator(OP.DEQUANTIZE, [chain.first], [real])
     builder.operator(OP.REDUCE_MAX, [real, integers(chain, [1, 2])], [pooled], schema.ReducerOptionsT(keepDims=True))
     y = chain.operator(OP.QUANTIZE, [pooled], (1, 1, 1, 6))
@@ -289,7 +293,9 @@ def test_float_operators_between_int8_layers_pass_dead_channels_on():
     assert after["first/weights"][0] == after["real"][-1] == after["pooled"][-1] == 4
 
 
-@pytest.mark.parametrize("change", ["uint8", "grouped", "shared weights", "zero point", "variable", "custom activation"])
+@pytest.mark.parametrize(
+    "change", ["uint8", "grouped", "shared weights", "zero point", "variable", "custom activation"]
+)
 def test_unusual_layers_keep_their_channels(change):
     chain = Chain()
     model = chain.finish(chain.first)
@@ -380,7 +386,9 @@ def test_strip_removes_dead_channels_unless_told_otherwise():
     chain = Chain()
     model = chain.finish(chain.first)
     rows = {
-        asked: indices(compressing.compress(model, "m", strip=True, dead_channels=asked)[0].subgraphs[0].tensors[2].shape)
+        asked: indices(
+            compressing.compress(model, "m", strip=True, dead_channels=asked)[0].subgraphs[0].tensors[2].shape
+        )
         for asked in (None, True, False)
     }
     assert rows[None] == rows[True] == [4] and rows[False] == [6]

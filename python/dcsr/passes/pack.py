@@ -22,9 +22,7 @@ from dcsr.planning.choice import Decision
 from dcsr.schema import schema
 
 
-def pack(
-    model: schema.ModelT, decisions: Sequence[Decision], lost: str | None = None
-) -> tuple[schema.ModelT, Done]:
+def pack(model: schema.ModelT, decisions: Sequence[Decision], lost: str | None = None) -> tuple[schema.ModelT, Done]:
     """Packs the layers for which a candidate was chosen.
 
     Args:

@@ -55,7 +55,7 @@ class Product:
       pads: whether the filter reaches over the edge of the image.
       input_zero_point: the input's value that counts as 0.
       least_rows: rows that must stay.
-      row_values: from sums int64 [rows] to the outputs of rows with these sums, int64 [rows].
+      requantization: turns the sums of its rows into outputs.
     """
 
     position: int
@@ -72,6 +72,7 @@ class Product:
 
     @property
     def is_depthwise(self) -> bool:
+        """Whether each row reads a single input channel."""
         return self.depth_multiplier > 0
 
     @property
@@ -154,7 +155,10 @@ def zero_point(tensor: schema.TensorT) -> int:
 
 
 def is_plain_activation(model: schema.ModelT, tensor: schema.TensorT, *, is_constant: bool = False) -> bool:
-    """Whether a tensor is int8, int16 or float32 with at most one scale, in the arena, or constant with all its data."""
+    """Whether a tensor is int8, int16 or float32 with at most one scale, and in the arena.
+
+    With `is_constant` it has to be constant instead, with all its data.
+    """
     shape, signature = indices(tensor.shape), indices(tensor.shapeSignature)
     data = tflite.buffer_bytes(model, tensor)
     size = math.prod(shape) * _ITEM_BYTES.get(tensor.type, 0)

@@ -65,9 +65,7 @@ class Constants:
         graph.change_tensors(edits)
         graph.remove_buffers((before - graph.used_buffers()) - {0})
 
-    def _write_tensor(
-        self, s: int, index: int, requests: list[NewConstant], edit: TensorEdit, in_place: bool
-    ) -> None:
+    def _write_tensor(self, s: int, index: int, requests: list[NewConstant], edit: TensorEdit, in_place: bool) -> None:
         """Gives the operators that asked for it a changed copy of a tensor; one replaces it if `in_place` is set."""
         subgraph = self._graph.model.subgraphs[s]
         original = subgraph.tensors[index]

@@ -262,7 +262,11 @@ class RandomGraph:
 
     def _unary(self) -> None:
         x = self._image()
-        kinds = [(_OP.RELU, None), (_OP.QUANTIZE, schema.QuantizeOptionsT()), (_OP.LEAKY_RELU, schema.LeakyReluOptionsT(alpha=0.1))]
+        kinds = [
+            (_OP.RELU, None),
+            (_OP.QUANTIZE, schema.QuantizeOptionsT()),
+            (_OP.LEAKY_RELU, schema.LeakyReluOptionsT(alpha=0.1)),
+        ]
         if not self.int16:
             kinds += [(_OP.HARD_SWISH, schema.HardSwishOptionsT()), (_OP.RELU6, None)]
         else:
