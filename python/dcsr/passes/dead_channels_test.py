@@ -1,4 +1,4 @@
-"""Tests which channels the pass removes, that everything unknown keeps its channels, and how shared parts are handled."""
+"""Tests which channels go, that everything unknown keeps its channels, and how shared parts are handled."""
 
 import copy
 
