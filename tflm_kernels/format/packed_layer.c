@@ -25,6 +25,7 @@ enum {
   kFlagInt16 = 2,
   kFlagSamePadding = 4,
   kFlagBias = 8,  // version 2
+  kFlagSlowGathers = 128,
   kRatioBytes = 8,
   kMaxBase = 1 << 24,
 };
@@ -149,9 +150,9 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-// Version 1 defines the flags 1, 2 and 4; version 2 also 8.
+// Version 1 defines the flags 1, 2, 4 and 128; version 2 also 8.
 static bool unused_is_zero(const Header* h) {
-  return h->flags < 8 * h->version && h->reserved == 0;
+  return (h->flags & ~kFlagSlowGathers) < 8 * h->version && h->reserved == 0;
 }
 
 // Reads a header of this version and checks it.
@@ -212,6 +213,7 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   layer->dilation_w = is_1x1 ? 1 : h->dilation_w;
   layer->same_padding = (h->flags & kFlagSamePadding) != 0;
   layer->int16_activations = is_int16(h);
+  layer->slow_gathers = (h->flags & kFlagSlowGathers) != 0;
   layer->channels = h->cols / (layer->filter_h * layer->filter_w);
   layer->requantize_stride = (h->flags & kFlagPerRow) != 0 ? 1 : 0;
   layer->row_length_bytes = h->row_length_bytes;
