@@ -610,6 +610,8 @@ def verify(
                     found = layerwise.compare(models[0], models[1], names, samples, seed, seconds, progress)
                 except ModelError as other:
                     raise ModelError(f"{reason}. Nor can its layers be compared: {other}") from error
+                if found.lacks_dead_channels:
+                    reason += "; the original was compared without its dead channels, whose removal was not checked"
                 return Verification(not found.difference, found.difference, samples, None, found.layers, reason)
         first, second = interpreters
         try:
