@@ -161,7 +161,9 @@ def test_removed_channels_are_reported():
     rng = np.random.default_rng(4)
     builder = Builder()
     x = builder.tensor("x", (1, 40), scale=0.1)
-    y = builder.fully_connected(x, sparse_matrix(rng, 64, 40, 0.5), (1, 64), name="first", weight_scale=np.full(64, 0.01))
+    y = builder.fully_connected(
+        x, sparse_matrix(rng, 64, 40, 0.5), (1, 64), name="first", weight_scale=np.full(64, 0.01)
+    )
     last = sparse_matrix(rng, 48, 64, 0.9)
     last[:, 8:40] = 0
     z = builder.fully_connected(y, last, (1, 48), name="last", weight_scale=np.full(48, 0.01))

@@ -7,6 +7,7 @@ unusual, fixes all its tensors: no channel of them may be removed.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,10 +137,13 @@ class _Unknown(Exception):
 
 
 def find_flow(graph: Graph, s: int) -> Flow:
-    """Returns the channels of subgraph `s`; none if an operator writes one of its constants."""
+    """Returns the channels of subgraph `s`.
+
+    No operator is known if one of them writes a constant, or reads a tensor before another one writes it.
+    """
     uses = Uses(graph, s)
     tensors = uses.subgraph.tensors or []
-    if any(tflite.is_constant(graph.model, tensors[index]) for index in uses.written):
+    if any(tflite.is_constant(graph.model, tensors[index]) for index in uses.written) or not _is_in_order(uses):
         return Flow({}, set(), [])
     steps = []
     fixed = set(uses.ends)
@@ -157,6 +161,16 @@ def find_flow(graph: Graph, s: int) -> Flow:
         if uses.written[index] != 1 or not is_plain_activation(graph.model, tensors[index]):
             fixed.add(index)
     return Flow(channels, fixed & set(channels), steps)
+
+
+def _is_in_order(uses: Uses) -> bool:
+    """Whether no operator reads a tensor that it or a later operator writes."""
+    waiting = Counter(uses.written)
+    for operator in uses.subgraph.operators or []:
+        if any(waiting[index] for index in indices(operator.inputs)):
+            return False
+        waiting.subtract(indices(operator.outputs))
+    return True
 
 
 def _step(uses: Uses, position: int, left: int) -> Step:

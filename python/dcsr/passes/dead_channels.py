@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -141,16 +142,11 @@ def _fold_constants(flow: Flow) -> None:
 def _alive(flow: Flow) -> Masks:
     """Returns the channels on which an output of the model depends. Fixed tensors are alive as a whole."""
     alive = {t: np.full(count, t in flow.fixed) for t, count in flow.channels.items()}
-    is_changed = True
-    while is_changed:
-        is_changed = False
-        for step in reversed(flow.steps):
-            reads = [(tie.input, _read_by_tie(tie, alive)) for tie in step.ties]
-            if step.product is not None:
-                reads.append((step.product.input, _read_by_product(step.product, alive)))
-            for tensor, read in reads:
-                is_changed |= bool(np.any(read & ~alive[tensor]))
-                alive[tensor] |= read
+    for step in reversed(flow.steps):
+        for tie in step.ties:
+            alive[tie.input] |= _read_by_tie(tie, alive)
+        if step.product is not None:
+            alive[step.product.input] |= _read_by_product(step.product, alive)
     return alive
 
 
@@ -173,31 +169,35 @@ def _read_by_product(product: Product, alive: Masks) -> NDArray[np.bool_]:
 def _kept(flow: Flow, alive: Masks) -> Masks:
     """Returns the channels that stay: those alive, those tied to them, and at least one of each tensor."""
     kept = {tensor: mask.copy() for tensor, mask in alive.items()}
-    ties = [(tie.input, tie.output, tie.source) for step in flow.steps for tie in step.ties if not tie.is_broadcast]
+    ties: dict[int, list[_Tied]] = {tensor: [] for tensor in kept}
     products = [step.product for step in flow.steps if step.product is not None]
-    ties += [(product.input, product.output, product.source()) for product in products if product.is_depthwise]
+    tied = [(tie.input, tie.output, tie.source) for step in flow.steps for tie in step.ties if not tie.is_broadcast]
+    tied += [(product.input, product.output, product.source()) for product in products if product.is_depthwise]
+    for entry in tied:
+        for tensor in set(entry[:2]):
+            ties[tensor].append(entry)
     least = dict.fromkeys(kept, 1) | {product.output: product.least_rows for product in products}
-    _keep_tied(kept, ties)
+    _keep_tied(kept, ties, list(kept))
     while lacking := [tensor for tensor, count in least.items() if kept[tensor].sum() < min(count, len(kept[tensor]))]:
         for tensor in lacking:
             kept[tensor][np.argmin(kept[tensor])] = True
-        _keep_tied(kept, ties)
+        _keep_tied(kept, ties, lacking)
     return kept
 
 
-def _keep_tied(kept: Masks, ties: list[tuple[int, int, NDArray[np.int64]]]) -> None:
-    """Extends `kept` by all channels that are tied to kept ones."""
-    is_changed = True
-    while is_changed:
-        is_changed = False
-        for first, second, source in [*ties, *reversed(ties)]:
+_Tied = tuple[int, int, NDArray[np.int64]]  # input, output, Tie.source
+
+
+def _keep_tied(kept: Masks, ties: Mapping[int, list[_Tied]], changed: list[int]) -> None:
+    """Extends `kept` by all channels that are tied to kept ones of the tensors `changed`."""
+    waiting = deque(changed)
+    while waiting:
+        for first, second, source in ties[waiting.popleft()]:
+            before = int(kept[first].sum()), int(kept[second].sum())
             places = source >= 0
-            forward = places.copy()
-            forward[places] = kept[first][source[places]]
-            before = kept[first].sum() + kept[second].sum()
-            kept[second] |= forward
+            kept[second][places] |= kept[first][source[places]]
             kept[first][source[places & kept[second]]] = True
-            is_changed |= bool(kept[first].sum() + kept[second].sum() > before)
+            waiting += [t for t, count in zip((first, second), before, strict=True) if kept[t].sum() > count]
 
 
 def _clear(flow: Flow, alive: Masks) -> None:
