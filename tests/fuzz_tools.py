@@ -342,6 +342,7 @@ def _run_model(case: _Case, rng: np.random.Generator, data: bytes) -> None:
     options = [
         [],
         ["--objective", "size", "--strip"],
+        ["--method", "none", "--dead-channels"],
         ["--objective", "speed", "--cpu", "cortex-m4"],
         ["--method", "dcsr4+huffman", "--min-sparsity", "0", "--max-scratch", "100"],
         ["--cc", "m.cc", "--dump-plan", "p.yaml", "--numpy", "matrices"],

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcsr import compressing, encodings, runtime, verification
+from dcsr import compressing, encodings, layers, runtime, verification
 from dcsr import model as tflite
+from dcsr.passes.dead_channels import dead_channels
 from dcsr.passes.record import RECORD_NAME
 from dcsr.planning.settings import DEFAULT_MIN_SPARSITY, OBJECTIVES
 from dcsr.testing.compare import assert_same, without_ranges
@@ -51,6 +52,15 @@ SMALLEST = {
     "sparse_s_90": 0.170,
     "mobilenetv2_cifar10_sparse80": 0.280,
     "mobilenetv2_cifar10_sparse90": 0.159,
+}
+# Number of dead channels of all layers.
+DEAD = {
+    "sparse_l_90": 408,
+    "sparse_m_90": 263,
+    "sparse_s_90": 29,
+    "mobilenetv2_cifar10_sparse90": 472,
+    "ds_cnn_s_90": 21,
+    "mnv2_035_90": 1150,
 }
 # Of dcsr the parameter that is smaller, and bytes. Two with coded values stand for all.
 METHODS = [method for method in encodings.METHODS if "+" not in method and method != "dcsr4"]
@@ -149,6 +159,18 @@ def test_stripped_model_is_exact_and_the_record_takes_less_than_4_bytes_a_channe
     if path.stem == "sparse_l_90":
         assert len(stripped) <= 200_000
     assert_verifies(Recorded(path, samples=5), stripped, "stripped")
+
+
+@pytest.mark.parametrize("path", [*OWN, *TRAINED, *PUBLISHED], ids=name_of)
+def test_dense_model_without_dead_channels_is_exact(path):
+    data = path.read_bytes()
+    result, done = dead_channels(tflite.parse(data, str(path)))
+    found = [done.removed.get((layer.subgraph, layer.position)) for layer in layers.find(result)]
+    count = sum(entry.channels_before - entry.channels_after for entry in found if entry)
+    assert count == DEAD.get(path.stem, count)
+    smaller = tflite.serialize(result)
+    assert len(smaller) < len(data) or not count
+    assert_verifies(Recorded(path), smaller, "without dead channels")
 
 
 @pytest.mark.parametrize("path", [*OWN, *TRAINED, *PUBLISHED], ids=name_of)

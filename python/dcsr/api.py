@@ -20,6 +20,8 @@ from dcsr.model import ModelError
 from dcsr.passes import Done
 from dcsr.passes import densify as densifying
 from dcsr.passes import strip as stripping
+from dcsr.passes.dead_channels import NAME as DEAD_CHANNELS
+from dcsr.passes.dead_channels import WithoutDeadChannels
 from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
 from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, OBJECTIVES, methods
@@ -77,8 +79,21 @@ class Result:
         return plan_file.plan_text(self.decisions, title)
 
     def summary(self) -> list[str]:
-        """Returns the lines below the table: the layers that stay dense, and the size of the file."""
-        return report.summary(self.layers, self.bytes_before, self.bytes_after, self.cpu)
+        """Returns the lines below the table: the removed channels, the layers that stay dense, the size of the file."""
+        lines = report.summary(self.layers, self.bytes_before, self.bytes_after, self.cpu)
+        return [*self._dead_channels(), *lines]
+
+    def _dead_channels(self) -> list[str]:
+        """Returns the lines about the removal of dead channels; an empty list if it was not asked for."""
+        done = {entry.name: entry for entry in self.passes}
+        if DEAD_CHANNELS not in done:
+            return []
+        if not done[DEAD_CHANNELS].changes:
+            return ["dead channels: none"]
+        lines = [report.dead_channels(self.layers)]
+        if done["pack"].changes and "strip" not in done:
+            lines.append("decompress will give back the model without its dead channels; keep the original")
+        return lines
 
     def __str__(self) -> str:
         return report.table(self.layers, self.cpu) + "\n".join(self.summary())
@@ -352,6 +367,7 @@ def compress(
     max_scratch: int | None = None,
     plan: str | os.PathLike[str] | None = None,
     strip: bool = False,
+    dead_channels: bool | None = None,
     name: str | None = None,
     progress: Callable[[list[Layer]], Iterable[Layer]] = iter,
 ) -> Result:
@@ -370,6 +386,8 @@ def compress(
       max_scratch: largest scratch of a layer in bytes, 0..2^32 - 1; None for the kernels' default.
       plan: path of a plan file. It overrides the other arguments for the tensors it names.
       strip: whether to remove everything that inference does not need. `decompress` cannot restore a stripped model.
+      dead_channels: whether to remove channels that nothing reads before anything else; None for `strip`. `decompress`
+        then restores the model without them.
       name: name of the model in messages; None for its path.
       progress: wraps the list of layers that are being encoded, for example in a progress bar.
 
@@ -392,6 +410,7 @@ def compress(
     parsed = tflite.parse(data, name)
     if damage := model_check.damage(parsed):
         raise ModelError(f"{name}: damaged TFLite model ({damage})")
+    removes = strip if dead_channels is None else dead_channels
     compressed, decisions, passes = compressing.compress(
         parsed,
         name,
@@ -403,10 +422,12 @@ def compress(
         max_scratch=max_scratch,
         plan=plan,
         strip=strip,
+        dead_channels=removes,
         progress=progress,
     )
-    # The layers are those of the dense equivalent.
-    shown = densifying.densify(parsed, name)[0] if densifying.is_sparse(parsed) else parsed
+    # The layers are those of the model that was planned.
+    shown, _ = compressing.prepare(parsed, name, removes)
+    removed = next((done.removed for done in passes if isinstance(done, WithoutDeadChannels)), None)
     # If no pass changed anything, the file stays as it is: another writer would lay it out differently.
     changed = any(done.changes for done in passes)
     return Result(
@@ -418,6 +439,7 @@ def compress(
             [report.row(decision) for decision in decisions],
             [decision.layer.weights for decision in decisions],
             [_contents(decision) for decision in decisions],
+            removed,
         ),
         objective=objective,
         cpu=cpu,
@@ -429,7 +451,8 @@ def compress(
 def decompress(model: Model, *, name: str | None = None) -> bytes:
     """Restores the dense model that was compressed. Only the ranges (min, max) of replaced tensors are lost.
 
-    If the original had sparse tensors in TFLite's own format, the result is its dense equivalent.
+    If the original had sparse tensors in TFLite's own format, the result is its dense equivalent. If dead channels were
+    removed (`compress(..., dead_channels=True)`), the result is the model without them.
 
     Args:
       model: content or path of a compressed .tflite file.
@@ -587,6 +610,8 @@ def verify(
                     found = layerwise.compare(models[0], models[1], names, samples, seed, seconds, progress)
                 except ModelError as other:
                     raise ModelError(f"{reason}. Nor can its layers be compared: {other}") from error
+                if found.lacks_dead_channels:
+                    reason += "; the original was compared without its dead channels, whose removal was not checked"
                 return Verification(not found.difference, found.difference, samples, None, found.layers, reason)
         first, second = interpreters
         try:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import dcsr
+from dcsr import html_report, report
 from dcsr import model as tflite
 from dcsr.cli import compress as cli
 from dcsr.testing.models import (
+    Builder,
     SparseLayout,
     fully_connected_model,
     sparse_matrix,
@@ -65,10 +67,12 @@ def test_passes_say_what_they_did(result, data):
     stripped = dcsr.compress(tflite.serialize(sparse), strip=True)
     assert [(done.name, done.can_be_undone) for done in stripped.passes] == [
         ("densify", False),
+        ("dead_channels", False),
         ("pack", True),
         ("strip", False),
     ]
-    assert all(done.changes for done in stripped.passes)
+    # The rows of a layer that writes an output stay.
+    assert [bool(done.changes) for done in stripped.passes] == [True, False, True, True]
 
 
 def test_decompress_and_inspect(data, result):
@@ -151,3 +155,36 @@ def test_interpreter(data, result):
     interpreter.set_input(np.zeros((1, 10, 10, 64), np.int8), 0)
     interpreter.invoke()
     assert interpreter.get_output(0).shape == (1, 10, 10, 64)
+
+
+def test_removed_channels_are_reported():
+    rng = np.random.default_rng(4)
+    builder = Builder()
+    x = builder.tensor("x", (1, 40), scale=0.1)
+    y = builder.fully_connected(
+        x, sparse_matrix(rng, 64, 40, 0.5), (1, 64), name="first", weight_scale=np.full(64, 0.01)
+    )
+    last = sparse_matrix(rng, 48, 64, 0.9)
+    last[:, 8:40] = 0
+    z = builder.fully_connected(y, last, (1, 48), name="last", weight_scale=np.full(48, 0.01))
+    data = tflite.serialize(builder.finish([x], [z]))
+    result = dcsr.compress(data, method="none", dead_channels=True)
+    first, second = result.layers
+    left = first.removed.channels_after
+    assert 8 < left <= 32 and (first.rows, second.cols) == (left, left)
+    assert (second.removed.inputs_before, second.removed.inputs_after) == (64, left)
+    assert first.removed.bytes_before - first.removed.bytes_after == (64 - left) * 40
+    assert f"dead channels: {64 - left} removed from the layers" in str(result)
+    assert f"64x40 > {left}x40" in str(result) and "decompress" not in str(result)
+    assert dcsr.verify(data, result.model, samples=3).identical
+    total = (64 - left) * (40 + 48)
+    assert report.as_json(result.layers)["layers"][0]["removed"]["channels_before"] == 64
+    page = html_report.Page("m", result.cpu, result.objective, [1, 1], [None, None])
+    html = html_report.render(page, result.layers)
+    assert "<h2>Dead channels</h2>" in html and f"with {total:,} bytes of constants" in html
+    packed = dcsr.compress(data, dead_channels=True, objective="size")
+    assert "decompress will give back the model without its dead channels" in str(packed)
+    assert dcsr.decompress(packed.model) == result.model
+    again = dcsr.compress(result.model, method="none", dead_channels=True)
+    assert again.model == result.model and "dead channels: none" in str(again)
+    assert "Dead channels" not in html_report.render(page, again.layers)

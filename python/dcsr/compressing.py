@@ -15,6 +15,9 @@ from dcsr.layers import Layer
 from dcsr.model import ModelError
 from dcsr.passes import Done
 from dcsr.passes import densify as densifying
+from dcsr.passes.dead_channels import NAME as DEAD_CHANNELS
+from dcsr.passes.dead_channels import WithoutDeadChannels
+from dcsr.passes.dead_channels import dead_channels as remove_dead_channels
 from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
@@ -32,7 +35,8 @@ class Compressed(NamedTuple):
 
     Attributes:
       model: the model.
-      decisions: one for each layer with weights, in the order of the model.
+      decisions: one for each layer with weights, in the order of the model. Their layers are those of the prepared
+        model (see `prepare`).
       passes: the changes that each pass made, in the order in which they ran.
     """
 
@@ -54,12 +58,12 @@ def compress(
     plan: str | os.PathLike[str] | None = None,
     smaller_only: bool = True,
     strip: bool = False,
+    dead_channels: bool | None = None,
     progress: Callable[[list[Layer]], Iterable[Layer]] = iter,
 ) -> Compressed:
     """Packs the layers of `model` that are sparse enough and get smaller.
 
-    Sparse tensors in TFLite's own format and their DENSIFY operators are first replaced by their dense equivalent
-    (passes/densify.py). `decompress` then restores that equivalent.
+    The model is first prepared (see `prepare`). `decompress` then restores the prepared model.
 
     Args:
       model: the model; it is not changed.
@@ -76,6 +80,7 @@ def compress(
       smaller_only: whether layers that would not get smaller stay dense.
       strip: whether to remove everything that inference does not need (passes/strip.py). A stripped model cannot be
         decompressed.
+      dead_channels: whether to remove channels that nothing reads (passes/dead_channels.py); None for `strip`.
       progress: wraps the list of layers that are being encoded.
 
     Returns:
@@ -84,16 +89,7 @@ def compress(
     Raises:
       ModelError: if the model is compressed already or is not an int8 model, or if the plan does not fit the model.
     """
-    if layer_finder.is_compressed(model):
-        raise ModelError(f"{name}: is compressed already; decompress it first")
-    if any(entry.name == _TFLM_COMPRESSION for entry in model.metadata or []):
-        raise ModelError(f"{name}: is compressed by TFLM's own compression; start from the model before that")
-    if any(entry.name == RECORD_NAME for entry in model.metadata or []):
-        raise ModelError(f"{name}: has metadata '{RECORD_NAME.decode()}', which compress would write; remove it first")
-    done = []
-    if densifying.is_sparse(model):
-        model, densified = densifying.densify(model, name)
-        done.append(densified)
+    model, done = prepare(model, name, strip if dead_channels is None else dead_channels)
     layers = layer_finder.find(model)
     check_is_int8(layers, name)
     overrides = plan_file.read_plan(plan, model, layers, name) if plan else {}
@@ -102,18 +98,54 @@ def compress(
     encoded: Encoded = {}
     found = [candidates(model, layer, settings, encoded) for layer in progress(layers)]
     before = len(tflite.serialize(model))
+    lost = DEAD_CHANNELS if any(isinstance(entry, WithoutDeadChannels) and entry.changes for entry in done) else None
 
     def saves(decisions: Sequence[Decision]) -> bool:
-        return len(tflite.serialize(_carried_out(model, decisions, strip)[0])) < before
+        return len(tflite.serialize(_carried_out(model, decisions, strip, lost)[0])) < before
 
     decisions = decide(model, layers, found, settings, saves if smaller_only else None)
-    compressed, passes = _carried_out(model, decisions, strip)
+    compressed, passes = _carried_out(model, decisions, strip, lost)
     return Compressed(compressed, decisions, done + passes)
 
 
-def _carried_out(model: schema.ModelT, decisions: Sequence[Decision], strip: bool) -> tuple[schema.ModelT, list[Done]]:
+def prepare(model: schema.ModelT, name: str, dead_channels: bool) -> tuple[schema.ModelT, list[Done]]:
+    """Applies the passes that come before planning.
+
+    Sparse tensors in TFLite's own format and their DENSIFY operators are replaced by their dense equivalent
+    (passes/densify.py). Then dead channels are removed if `dead_channels` is set.
+
+    Args:
+      model: the model; it is not changed.
+      name: name of the model in error messages.
+      dead_channels: whether to remove dead channels.
+
+    Returns:
+      (the model to plan and pack, the changes of each pass).
+
+    Raises:
+      ModelError: if the model is compressed already, or has sparse tensors that cannot be expanded.
+    """
+    if layer_finder.is_compressed(model):
+        raise ModelError(f"{name}: is compressed already; decompress it first")
+    if any(entry.name == _TFLM_COMPRESSION for entry in model.metadata or []):
+        raise ModelError(f"{name}: is compressed by TFLM's own compression; start from the model before that")
+    if any(entry.name == RECORD_NAME for entry in model.metadata or []):
+        raise ModelError(f"{name}: has metadata '{RECORD_NAME.decode()}', which compress would write; remove it first")
+    done: list[Done] = []
+    if densifying.is_sparse(model):
+        model, densified = densifying.densify(model, name)
+        done.append(densified)
+    if dead_channels:
+        model, removed = remove_dead_channels(model)
+        done.append(removed)
+    return model, done
+
+
+def _carried_out(
+    model: schema.ModelT, decisions: Sequence[Decision], strip: bool, lost: str | None
+) -> tuple[schema.ModelT, list[Done]]:
     """Carries out the decisions on a copy; returns (the copy, the changes of each pass)."""
-    compressed, packed = pack(model, decisions)
+    compressed, packed = pack(model, decisions, lost)
     if not strip:
         return compressed, [packed]
     compressed, stripped = strip_model(compressed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from dcsr import report
 from dcsr.report import Row
@@ -76,6 +76,7 @@ def render(page: Page, rows: Sequence[Row]) -> str:
         _cards(page, rows),
         _LEGEND,
         _layers(rows, report.time_unit(page.cpu)),
+        _dead_channels(rows),
         _comparison(page.comparison),
         "</body>\n</html>\n",
     ]
@@ -177,6 +178,23 @@ def _layers(rows: Sequence[Row], unit: str) -> str:
             table("Other layers with weights", (*first, "why", "bytes", "dense", "bound"), others),
         ]
     )
+
+
+def _dead_channels(rows: Sequence[Row]) -> str:
+    """Returns a table of the layers that lost channels; nothing if none did."""
+    cells = [
+        [
+            f"<td>{row.subgraph}.{row.operator}</td>",
+            f'<td class="l">{html.escape(report.shortened(row.name))}</td>',
+            f'<td class="l">{html.escape(row.op)}</td>',
+            *(f"<td>{_text(number)}</td>" for number in astuple(row.removed)),
+        ]
+        for row in rows
+        if row.removed
+    ]
+    head = ("#", "layer", "op", "channels", "after", "input channels", "after", "constants", "after")
+    text = f"<p>{report.dead_channels(rows)}. The other tables show the layers after that.</p>\n" if cells else ""
+    return table("Dead channels", head, cells, text)
 
 
 _LEFT = {"layer", "op", "encoding", "bytes", "why", "way", "note"}

@@ -137,6 +137,25 @@ def test_models_that_cannot_run_are_compared_layer_by_layer():
         dcsr.verify(tflite.serialize(changed), small)
 
 
+def test_a_model_without_dead_channels_is_compared_with_the_original_without_them():
+    rng = np.random.default_rng(4)
+    builder = Builder()
+    x = builder.tensor("x", (1, 96), scale=0.1, zero_point=-3)
+    y = builder.fully_connected(x, sparse_matrix(rng, 64, 96, 0.9), (1, 64), name="first")
+    last = sparse_matrix(rng, 80, 64, 0.9)
+    last[:, 20:30] = 0
+    z = builder.fully_connected(y, last, (1, 80), name="last")
+    w = builder.tensor("w", (1, 80), scale=0.5, zero_point=3)
+    builder.operator(schema.BuiltinOperator.CUSTOM, [z], [w], custom="TheirOp")
+    data = tflite.serialize(builder.finish([x], [w]))
+    for options in ({"dead_channels": True}, {"strip": True}):
+        found = dcsr.verify(data, dcsr.compress(data, **options).model, samples=3)
+        assert found.identical and found.layers == 2
+        assert "compared without its dead channels, whose removal was not checked" in str(found)
+    found = dcsr.verify(data, dcsr.compress(data).model, samples=3)
+    assert found.identical and "dead channels" not in str(found)
+
+
 def test_other_operators_are_compared_completely():
     rng = np.random.default_rng(3)
     model = fully_connected_model(rng, sparse_matrix(rng, 64, 96, 0.9))

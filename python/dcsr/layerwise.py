@@ -19,6 +19,7 @@ from dcsr.custom_ops import is_custom_op
 from dcsr.graph import indices
 from dcsr.isolation import IsolatedInterpreter
 from dcsr.model import ModelError
+from dcsr.passes.dead_channels import dead_channels
 from dcsr.schema import schema
 
 
@@ -29,10 +30,12 @@ class Outcome:
     Attributes:
       layers: number of packed layers that were compared.
       difference: the first difference; empty if there is none.
+      lacks_dead_channels: whether the original was compared without its dead channels, as the other model lacks them.
     """
 
     layers: int
     difference: str
+    lacks_dead_channels: bool = False
 
 
 def compare(
@@ -45,6 +48,9 @@ def compare(
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> Outcome:
     """Compares two models operator by operator.
+
+    If the compressed model lacks the dead channels of the original (passes/dead_channels.py), it is compared with the
+    original without them; that they are dead is not checked.
 
     Args:
       original: the dense model.
@@ -61,6 +67,10 @@ def compare(
     Raises:
       ModelError: if the models do not have the same operators, if none is packed, or if a layer cannot be run.
     """
+    smaller, done = dead_channels(original)
+    lacks_dead_channels = bool(done.changes) and _output_shapes(smaller) == _output_shapes(compressed)
+    if lacks_dead_channels:
+        original = smaller
     pairs = []
     if len(original.subgraphs) != len(compressed.subgraphs):
         raise ModelError(f"{names[1]}: its number of subgraphs is not that of {names[0]}")
@@ -78,8 +88,18 @@ def compare(
     for number in progress(range(len(pairs))):
         difference = _compare_layer((original, compressed), names, pairs[number], samples, seed + number, timeout)
         if difference:
-            return Outcome(len(pairs), difference)
-    return Outcome(len(pairs), "")
+            return Outcome(len(pairs), difference, lacks_dead_channels)
+    return Outcome(len(pairs), "", lacks_dead_channels)
+
+
+def _output_shapes(model: schema.ModelT) -> list[list[int]]:
+    """Returns the shapes of all outputs of operators, in the order of the model."""
+    return [
+        indices(subgraph.tensors[index].shape)
+        for subgraph in model.subgraphs
+        for operator in subgraph.operators or []
+        for index in indices(operator.outputs)
+    ]
 
 
 def _description(model: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Literal
 
@@ -15,6 +15,7 @@ from dcsr import layers as layer_finder
 from dcsr import metrics, packing
 from dcsr import model as tflite
 from dcsr.layers import Layer
+from dcsr.passes.dead_channels import Removed
 from dcsr.planning import cost, workload
 from dcsr.planning.candidates import BELOW_MIN_SPARSITY, Candidate
 from dcsr.planning.choice import Decision
@@ -63,6 +64,7 @@ class Row:
       shares_rows_with: (subgraph, operator) of the first layer with the same shared rows, which are stored once; None
         for that layer itself, and for all others. Sums count the shared rows once.
       caveat: how the dense layer differs in older versions of TFLM; empty if it does not, or if it is not packed.
+      removed: the dead channels that were removed before all other figures were taken; None if there were none.
     """
 
     subgraph: int
@@ -91,6 +93,7 @@ class Row:
     shared_bytes: int = 0
     shares_rows_with: tuple[int, int] | None = None
     caveat: str = ""
+    removed: Removed | None = None
 
     @property
     def sparsity(self) -> float | None:
@@ -221,9 +224,13 @@ def other_row(other: layer_finder.OtherOperator) -> Row:
 
 
 def complete(
-    model: schema.ModelT, rows: Sequence[Row], weights: Sequence[int], stored: Sequence[Sequence[Hashable]]
+    model: schema.ModelT,
+    rows: Sequence[Row],
+    weights: Sequence[int],
+    stored: Sequence[Sequence[Hashable]],
+    removed: Mapping[tuple[int, int], Removed] | None = None,
 ) -> tuple[Row, ...]:
-    """Adds the rows of operators that are not layers, and marks the layers that share weights.
+    """Adds the rows of operators that are not layers and the removed channels, and marks layers that share weights.
 
     Args:
       model: the model of the rows.
@@ -231,6 +238,7 @@ def complete(
       weights: for each row, the index of the tensor with the weights.
       stored: for each row, an identifier of each tensor of its packed layer: the packed layer, then the shared rows if
         it has them. Equal identifiers are stored once. Empty for dense layers.
+      removed: {(subgraph, operator): its removed channels}; None if none were removed.
 
     Returns:
       All rows in the order of the model.
@@ -257,6 +265,8 @@ def complete(
         place = (other.subgraph, other.position)
         owner = first.setdefault(other.buffer, place)
         marked.append(replace(other_row(other), shares_weights_of=None if owner == place else owner))
+    places = removed or {}
+    marked = [replace(entry, removed=places.get((entry.subgraph, entry.operator))) for entry in marked]
     return tuple(sorted(marked, key=lambda entry: (entry.subgraph, entry.operator)))
 
 
@@ -278,7 +288,9 @@ def _table(rows: Sequence[Row], cpu: str, file: IO[str]) -> str:
 
     unit = cost.unit(cpu)
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for title, justify in _COLUMNS:
+    removes = any(entry.removed for entry in rows)
+    columns = _COLUMNS[:4] + (_REMOVED_COLUMNS if removes else []) + _COLUMNS[4:]
+    for title, justify in columns:
         grid.add_column(unit if title == _TIME else title, justify=justify, no_wrap=True)
     if not any(entry.note or entry.shares_weights_of for entry in rows):
         grid.columns[-1].header = ""
@@ -299,6 +311,7 @@ def _table(rows: Sequence[Row], cpu: str, file: IO[str]) -> str:
             name,
             entry.op,
             entry.shape,
+            *(_removed_cells(entry.removed) if removes else []),
             _or_dash(entry.sparsity, "{:.1%}"),
             entry.coding,
             _or_dash(entry.dense_bytes if entry.constant_bytes is None else entry.constant_bytes, "{:,}"),
@@ -316,7 +329,34 @@ def _table(rows: Sequence[Row], cpu: str, file: IO[str]) -> str:
     return "".join(line.rstrip() + "\n" for line in capture.get().splitlines())
 
 
+def _removed_cells(removed: Removed | None) -> list[str]:
+    """Returns the cells of _REMOVED_COLUMNS."""
+    if removed is None:
+        return ["", ""]
+    return [removed_channels(removed), f"{removed.bytes_before - removed.bytes_after:,}"]
+
+
+def removed_channels(removed: Removed) -> str:
+    """Returns the output and input channels of an operator before and after, such as "64x64 > 60x52"."""
+    before, after = (
+        (removed.channels_before, removed.inputs_before),
+        (removed.channels_after, removed.inputs_after),
+    )
+    if before[0] == before[1] and after[0] == after[1]:
+        return f"{before[0]} > {after[0]}"
+    return f"{before[0]}x{before[1]} > {after[0]}x{after[1]}"
+
+
+def dead_channels(rows: Sequence[Row]) -> str:
+    """Returns a line with the number of channels and bytes that were removed."""
+    removed = [(entry.constant_bytes is None, entry.removed) for entry in rows if entry.removed]
+    channels = sum(entry.channels_before - entry.channels_after for is_layer, entry in removed if is_layer)
+    saved = sum(entry.bytes_before - entry.bytes_after for _, entry in removed)
+    return f"dead channels: {channels:,} removed from the layers, with {saved:,} bytes of constants"
+
+
 _TIME = "time"  # the table has the unit in its place
+_REMOVED_COLUMNS: list[tuple[str, Literal["left", "right"]]] = [("channels", "left"), ("removed", "right")]
 _COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
     ("#", "right"),
     ("layer", "left"),

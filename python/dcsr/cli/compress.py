@@ -29,6 +29,7 @@ _EPILOG = """\
 examples:
   compress model.tflite -o small.tflite
   compress model.tflite -o small.tflite --objective size --strip
+  compress model.tflite -o small.tflite --method none --dead-channels    removes dead channels, packs nothing
   compress model.tflite -o small.tflite --cpu cortex-m4 --max-scratch 16384 --report report.html
   compress model.tflite -o small.tflite --dump-plan plan.yaml       edit it, then --plan plan.yaml
   compress model.tflite -o small.tflite --cc firmware/model.cc      also firmware/model.h
@@ -101,6 +102,12 @@ def command_line() -> argparse.ArgumentParser:
         help="leave out names, signatures, metadata, attached files, and what decompress needs",
     )
     parser.add_argument(
+        "--dead-channels",
+        action=argparse.BooleanOptionalAction,
+        help="first remove channels that nothing reads; outputs stay the same, but decompress cannot give the channels"
+        " back (default: as --strip)",
+    )
+    parser.add_argument(
         "--cc",
         metavar="OUT.cc",
         help="also write the model as a C++ array for a firmware, stripped as with --strip, with OUT.h beside it",
@@ -138,6 +145,7 @@ def main(argv: Sequence[str]) -> int:
             max_scratch=arguments.max_scratch,
             plan=arguments.plan,
             strip=arguments.strip,
+            dead_channels=arguments.dead_channels,
             progress=common.progress("packing"),
         )
         outputs.add(arguments.output, result.model)
@@ -158,15 +166,18 @@ def _next_step(arguments: argparse.Namespace, result: dcsr.Result) -> str:
     """Returns the last line of the output: the command that verifies the result, or that nothing was packed."""
     if arguments.prune is not None:
         return "the outputs are those of the pruned model; `prune` writes it, to verify the compressed one against"
-    if any(decision.candidate for decision in result.decisions):
-        paths = common.one_line(shlex.join([arguments.model, arguments.output]))
-        verify = f"{common.command}verify" if common.command else "bazel run //python:verify --"
+    changed = {done.name for done in result.passes if done.changes}
+    paths = common.one_line(shlex.join([arguments.model, arguments.output]))
+    verify = f"{common.command}verify" if common.command else "bazel run //python:verify --"
+    if "pack" in changed:
         return f"check it:  {verify} {paths}"
-    if any(done.name == "densify" for done in result.passes):
-        return "no layer was packed: the output is the dense equivalent of the input"
-    if arguments.strip:
-        return "no layer was packed: the output is the input, stripped"
-    return "no layer was packed: the output is the input, byte for byte"
+    is_expanded = any(done.name == "densify" for done in result.passes)
+    output = "the dense equivalent of the input" if is_expanded else "the input"
+    output += " without its dead channels" if "dead_channels" in changed else ""
+    output += ", stripped" if "strip" in changed else ""
+    if "dead_channels" in changed:
+        return f"no layer was packed: the output is {output}; check it:  {verify} {paths}"
+    return f"no layer was packed: the output is {output}" + ("" if changed or is_expanded else ", byte for byte")
 
 
 def _pruned(arguments: argparse.Namespace) -> dcsr.Pruning | None:

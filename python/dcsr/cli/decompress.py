@@ -6,8 +6,11 @@ import argparse
 from collections.abc import Sequence
 
 import dcsr
+from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.files import Outputs, read_bytes
+from dcsr.passes.dead_channels import NAME as DEAD_CHANNELS
+from dcsr.passes.record import lost_before_packing
 
 _DESCRIPTION = """\
 Turns a compressed model back into the dense one: tensors, operators, weights, biases and quantisation equal the
@@ -39,5 +42,7 @@ def main(argv: Sequence[str]) -> int:
         outputs.add(arguments.output, result)
         outputs.prepare()
         common.say(f"{arguments.model} {len(data):,} -> {arguments.output} {len(result):,} bytes")
+        if lost_before_packing(tflite.parse(data, arguments.model), arguments.model) == DEAD_CHANNELS:
+            common.say("the original had dead channels too, which compress --dead-channels removed for good")
         outputs.commit()
     return common.EXIT_OK

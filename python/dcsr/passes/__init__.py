@@ -2,6 +2,7 @@
 
 Modules:
   densify: expands sparse tensors of TFLite's own format. Cannot be undone.
+  dead_channels: removes channels that nothing reads; channels, products and rewrite are parts of it. Cannot be undone.
   pack: replaces layers by custom operators with packed weights. `record.restore` undoes it.
   strip: removes everything that inference does not need. Cannot be undone.
   record: the record that pack stores in the model, and `restore`, which undoes pack.

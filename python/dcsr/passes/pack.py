@@ -22,12 +22,13 @@ from dcsr.planning.choice import Decision
 from dcsr.schema import schema
 
 
-def pack(model: schema.ModelT, decisions: Sequence[Decision]) -> tuple[schema.ModelT, Done]:
+def pack(model: schema.ModelT, decisions: Sequence[Decision], lost: str | None = None) -> tuple[schema.ModelT, Done]:
     """Packs the layers for which a candidate was chosen.
 
     Args:
       model: the model; it is not changed.
       decisions: one for each layer. Layers without a candidate stay unchanged.
+      lost: name of an earlier pass that `restore` cannot undo, for the record; None if there was none.
 
     Returns:
       (the packed model, the changes).
@@ -35,7 +36,7 @@ def pack(model: schema.ModelT, decisions: Sequence[Decision]) -> tuple[schema.Mo
     graph = Graph(copy.deepcopy(model))
     chosen = [(decision, decision.candidate) for decision in decisions if decision.candidate]
     if chosen:
-        _pack(graph, chosen)
+        _pack(graph, chosen, lost)
     changes = [
         f"subgraph {decision.layer.subgraph}, operator {decision.layer.position}: '{decision.layer.name}' as"
         f" {cost.coding(candidate.packed.streams)}"
@@ -44,9 +45,9 @@ def pack(model: schema.ModelT, decisions: Sequence[Decision]) -> tuple[schema.Mo
     return graph.model, Done("pack", tuple(changes), can_be_undone=True)
 
 
-def _pack(graph: Graph, chosen: Sequence[tuple[Decision, Candidate]]) -> None:
+def _pack(graph: Graph, chosen: Sequence[tuple[Decision, Candidate]], lost: str | None) -> None:
     model = graph.model
-    recorder = Recorder(len(model.subgraphs))
+    recorder = Recorder(len(model.subgraphs), lost)
     originals = len(model.buffers)
     blobs: dict[bytes, int] = {}
     edits = []

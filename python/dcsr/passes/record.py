@@ -35,12 +35,21 @@ _MAX_RECORD_EXPANSION = 100
 class Recorder:
     """Collects the replaced parts of a model."""
 
-    def __init__(self, subgraphs: int) -> None:
+    def __init__(self, subgraphs: int, lost: str | None = None) -> None:
+        """Starts the record of a model with so many subgraphs.
+
+        `lost` is the name of an earlier pass that `restore` cannot undo; None if there was none.
+        """
+
         def empty() -> schema.SubGraphT:
             return schema.SubGraphT(tensors=[], inputs=[], operators=[], outputs=[])
 
         self._record = schema.ModelT(
-            version=RECORD_VERSION, subgraphs=[empty() for _ in range(subgraphs)], buffers=[], metadata=[]
+            version=RECORD_VERSION,
+            description=lost,
+            subgraphs=[empty() for _ in range(subgraphs)],
+            buffers=[],
+            metadata=[],
         )
 
     def operator(self, subgraph: int, position: int, operator: schema.OperatorT) -> None:
@@ -136,6 +145,20 @@ def _put_back_derived(tensor: schema.TensorT, derived_scale: NDArray[np.float32]
         tensor.quantization.zeroPoint = np.zeros(len(derived_scale), np.int64)
 
 
+def lost_before_packing(model: schema.ModelT, name: str) -> str | None:
+    """Returns the name of the pass before pack that `restore` cannot undo; None if there was none.
+
+    Raises:
+      ModelError: if the model has no record, or a damaged one. `name` begins the message.
+    """
+    try:
+        return tflite.text(unpack_record(model.buffers[_entry(model, name).buffer].data).description) or None
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged record can raise any exception
+        raise ModelError(f"{name}: the record of the original is damaged ({error})") from error
+
+
 def restore(model: schema.ModelT, name: str) -> tuple[schema.ModelT, Done]:
     """Undoes pack.
 
@@ -150,21 +173,27 @@ def restore(model: schema.ModelT, name: str) -> tuple[schema.ModelT, Done]:
       ModelError: if the model has no record or is damaged.
     """
     model = copy.deepcopy(model)
+    entry = _entry(model, name)
+    try:
+        record = unpack_record(model.buffers[entry.buffer].data)
+        layers = {(layer.subgraph, layer.position): layer for layer in layer_finder.find(model)}
+        changes = _restore(Graph(model), record, entry, layers)
+        return tflite.parse(tflite.serialize(model), name), Done("restore", tuple(changes), can_be_undone=False)
+    except ModelError as error:
+        raise ModelError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
+    except Exception as error:  # a damaged record can raise any exception
+        raise ModelError(f"{name}: the record of the original is damaged ({error})") from error
+
+
+def _entry(model: schema.ModelT, name: str) -> schema.MetadataT:
+    """Returns the metadata entry of the record. Raises ModelError if there is none."""
     entries = [entry for entry in model.metadata or [] if entry.name == RECORD_NAME]
     if len(entries) != 1:
         raise ModelError(
             f"{name}: has no '{RECORD_NAME.decode()}' metadata, which decompress needs; it was stripped"
             " (compress --strip): decompress a model compressed without that, or take the original"
         )
-    try:
-        record = unpack_record(model.buffers[entries[0].buffer].data)
-        layers = {(layer.subgraph, layer.position): layer for layer in layer_finder.find(model)}
-        changes = _restore(Graph(model), record, entries[0], layers)
-        return tflite.parse(tflite.serialize(model), name), Done("restore", tuple(changes), can_be_undone=False)
-    except ModelError as error:
-        raise ModelError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
-    except Exception as error:  # a damaged record can raise any exception
-        raise ModelError(f"{name}: the record of the original is damaged ({error})") from error
+    return entries[0]
 
 
 def _restore(
