@@ -6,6 +6,7 @@
 
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/planning/kernel_lists.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
@@ -60,8 +61,8 @@ static uint64_t count_slow_rows(const DcsrLayer* layer) {
   if (layer->int16_activations) return 0;
   uint64_t slow = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    const int32_t shift = layer->shift[row * layer->requantize_stride];
-    slow += dcsr_conv1x1_mve_requantizes(layer->bias[row], shift) ? 0 : 1;
+    const DcsrRowTail tail = dcsr_row_tail(layer, row);
+    slow += dcsr_conv1x1_mve_requantizes(tail.bias, tail.shift) ? 0 : 1;
   }
   return slow;
 }

@@ -11,7 +11,10 @@
 #include <string.h>
 
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/format/bit_reader.h"
+#include "tflm_kernels/format/compact_rows.h"
+#include "tflm_kernels/format/derived_multiplier.h"
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/format/shift_range.h"
@@ -24,7 +27,8 @@ enum {
   kFlagPerRow = 1,
   kFlagInt16 = 2,
   kFlagSamePadding = 4,
-  kFlagBias = 8,  // version 2
+  kFlagBias = 8,          // version 2, shared rows
+  kFlagCompactRows = 16,  // version 2
   kRatioBytes = 8,
   kMaxBase = 1 << 24,
 };
@@ -149,19 +153,30 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-// Version 1 defines the flags 1, 2 and 4; version 2 also 8.
-static bool unused_is_zero(const Header* h) {
-  return h->flags < 8 * h->version && h->reserved == 0;
+static bool has_compact_rows(const Header* h) {
+  return h->version == kDcsrFormatVersion2 && (h->flags & kFlagCompactRows) != 0;
 }
 
-// Reads a header of this version and checks it.
-DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint32_t version,
+static bool flags_are_valid(const Header* h) {
+  if (has_compact_rows(h)) {
+    return (h->flags & ~kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow);
+  }
+  return h->flags < 8 * h->version;
+}
+
+static bool unused_is_zero(const Header* h) { return flags_are_valid(h) && h->reserved == 0; }
+
+// Reads a header and checks it. `is_shared`: version 2 with shared rows; else version 1, or version
+// 2 with compact rows.
+DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, bool is_shared,
                                             Header* h) {
   if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
   if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   memcpy(h, data, sizeof(*h));
   if (memcmp(h->magic, "dCSR", sizeof(h->magic)) != 0) return kDcsrErrorMagic;
-  if (h->version != version) return kDcsrErrorVersion;
+  const uint32_t version =
+      is_shared || has_compact_rows(h) ? kDcsrFormatVersion2 : kDcsrFormatVersion;
+  if (h->version != version || (is_shared && has_compact_rows(h))) return kDcsrErrorVersion;
   if (!geometry_is_valid(h) || !quantization_is_valid(h) || !encoding_is_valid(h) ||
       !value_coding_is_valid(h) || !unused_is_zero(h)) {
     return kDcsrErrorHeader;
@@ -231,10 +246,35 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   return end;
 }
 
+// dcsr_layer_parse() behind the header of a layer with compact rows.
+static DcsrStatus parse_compact(const Header* h, const uint8_t* base, size_t size,
+                                DcsrLayer* layer) {
+  const uint32_t begin = kDcsrHeaderBytes + kDcsrCompactHeadBytes;
+  if (size < begin) return kDcsrErrorTruncated;
+  const DcsrCompactHead* head = (const DcsrCompactHead*)(const void*)(base + kDcsrHeaderBytes);
+  // A mantissa of fewer than 48 bits could give a multiplier below 2^30.
+  if (head->ratio_high >> 15 == 0 || head->bias_bits < 1 || head->bias_bits > kDcsrMaxBiasBits ||
+      head->exponent_bits > kDcsrMaxExponentBits) {
+    return kDcsrErrorHeader;
+  }
+  // Less than 2^26 bits.
+  const uint32_t bits = h->rows * (head->bias_bits + kDcsrFloatBits + head->exponent_bits);
+  const uint32_t streams = begin + head->exceptions * kDcsrExceptionBytes + (bits + 31) / 32 * 4;
+  const uint64_t end = set_layer(h, base, size, streams, layer);
+  if (end != h->total_bytes) return kDcsrErrorSections;
+  if (end > size) return kDcsrErrorTruncated;
+  layer->compact_rows = base + kDcsrHeaderBytes;
+  layer->bias = NULL;
+  layer->multiplier = NULL;
+  layer->shift = NULL;
+  return kDcsrOk;
+}
+
 DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   Header h;
-  const DcsrStatus status = read_header(data, size, kDcsrFormatVersion, &h);
+  const DcsrStatus status = read_header(data, size, false, &h);
   if (status != kDcsrOk) return status;
+  if (has_compact_rows(&h)) return parse_compact(&h, (const uint8_t*)data, size, layer);
 
   // These sections have less than 2^24 bytes, and their sizes are multiples of 4 before padding.
   const uint32_t count = (h.flags & kFlagPerRow) != 0 ? h.rows : 1;
@@ -246,6 +286,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
+  layer->compact_rows = NULL;
   layer->bias = (const int32_t*)(const void*)(base + bias);
   layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
   layer->shift = (const int8_t*)(base + shift);
@@ -255,7 +296,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
 DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
                                    size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows) {
   Header h;
-  const DcsrStatus status = read_header(data, size, kDcsrFormatVersionSharedRows, &h);
+  const DcsrStatus status = read_header(data, size, true, &h);
   if (status != kDcsrOk) return status;
   if ((uintptr_t)shared % 4 != 0) return kDcsrErrorAlignment;
 
@@ -285,8 +326,8 @@ static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
   const int32_t max_shift = layer->int16_activations ? kDcsrMaxInt16Shift : kDcsrMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift ||
-        layer->shift[i] > max_shift) {
+    const DcsrRowTail tail = dcsr_row_tail(layer, i);
+    if (tail.shift < kDcsrMinShift || tail.shift > max_shift || tail.multiplier < 0) {
       return kDcsrErrorRequantize;
     }
   }
