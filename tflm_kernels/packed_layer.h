@@ -114,8 +114,8 @@ typedef struct {
   };
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
-  // Version 2: bias, multiplier and shift of all rows, compact; NULL: the three fields above, which
-  // are NULL otherwise.
+  // Version 2: bias, multiplier and shift of all rows, compact, and the three fields above are
+  // unspecified; else NULL.
   const uint8_t* compact_rows;
   const uint8_t* row_length;  // [rows], row_length_bytes or row_length_bits each
   const uint8_t* index;  // dcsr: descriptors; rle: gaps; offset8: steps; rice: quotients; bitmap

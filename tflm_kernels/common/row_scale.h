@@ -28,7 +28,7 @@ typedef struct {
 
 // Returns the scale of row `row` for sums of the bias and at most `elements` products.
 static inline DcsrRowScale dcsr_row_scale(const DcsrLayer* layer, uint32_t row, uint32_t elements) {
-  const DcsrRowTail tail = dcsr_row_tail(layer, row);
+  const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
   const int32_t limit = INT32_C(1) << 29;
   DcsrRowScale scale;
   scale.bias = tail.bias;

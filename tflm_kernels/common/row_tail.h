@@ -18,24 +18,16 @@ typedef struct {
   int32_t shift;       // -31 .. 30
 } DcsrRowTail;
 
-// Derives the tail of row `row` from layer->compact_rows, which is not NULL. A row with the number
-// of an exception that does not exist has shift 127. Defined in format/compact_rows.c.
-void dcsr_compact_row_tail(const DcsrLayer* layer, uint32_t row, DcsrRowTail* tail);
-
 // Returns the tail of row `row`. Kernels call this once a row: a compact tail takes dozens of
-// instructions.
-static inline DcsrRowTail dcsr_row_tail(const DcsrLayer* layer, uint32_t row) {
-  DcsrRowTail tail;
-  if (layer->compact_rows != NULL) {
-    DcsrRowTail compact;  // `tail` itself stays in registers
-    dcsr_compact_row_tail(layer, row, &compact);
-    tail = compact;
-  } else {
-    const uint32_t i = row * layer->requantize_stride;
-    tail.bias = layer->bias[row];
-    tail.multiplier = layer->multiplier[i];
-    tail.shift = layer->shift[i];
-  }
+// instructions. A compact row with the number of an exception that does not exist has shift 127.
+// Defined in format/compact_rows.c.
+DcsrRowTail dcsr_row_tail(const DcsrLayer* layer, uint32_t row);
+
+// The same without a call for plain rows. Takes more code.
+static inline DcsrRowTail dcsr_fast_row_tail(const DcsrLayer* layer, uint32_t row) {
+  if (layer->compact_rows != NULL) return dcsr_row_tail(layer, row);
+  const uint32_t i = row * layer->requantize_stride;
+  const DcsrRowTail tail = {layer->bias[row], layer->multiplier[i], layer->shift[i]};
   return tail;
 }
 

@@ -19,7 +19,9 @@ static inline uint32_t bits_before(const uint32_t* words, uint32_t end, uint32_t
   return (words[0] << (31 - last) | words[-1] >> 1 >> last) >> (32 - width);
 }
 
-void dcsr_compact_row_tail(const DcsrLayer* layer, uint32_t row, DcsrRowTail* tail) {
+DcsrRowTail dcsr_row_tail(const DcsrLayer* layer, uint32_t row) {
+  if (layer->compact_rows == NULL) return dcsr_fast_row_tail(layer, row);
+  DcsrRowTail tail;
   const DcsrCompactHead* head = (const DcsrCompactHead*)(const void*)layer->compact_rows;
   const DcsrRowTail* exceptions = (const DcsrRowTail*)(const void*)(head + 1);
   const uint32_t* words = (const uint32_t*)(const void*)(exceptions + head->exceptions);
@@ -27,16 +29,14 @@ void dcsr_compact_row_tail(const DcsrLayer* layer, uint32_t row, DcsrRowTail* ta
   const uint32_t end = (row + 1) * (head->bias_bits + scale_bits);
   const uint32_t scale = bits_before(words, end, scale_bits);
   const uint32_t bias = bits_before(words, end - scale_bits, head->bias_bits);
-  if (bias == UINT32_MAX >> (32 - head->bias_bits)) {
-    if (scale < head->exceptions) {
-      *tail = exceptions[scale];
-    } else {
-      tail->shift = kNoSuchException;
-    }
-    return;
+  tail.shift = kNoSuchException;
+  if (bias != UINT32_MAX >> (32 - head->bias_bits)) {
+    tail.bias = (int32_t)((uint32_t)head->first_bias + bias);
+    tail.shift = head->exponent + (int32_t)(scale >> kDcsrFloatBits);
+    tail.multiplier =
+        dcsr_derived_multiplier(scale, head->ratio_high, head->ratio_low, &tail.shift);
+  } else if (scale < head->exceptions) {
+    tail = exceptions[scale];
   }
-  tail->bias = (int32_t)((uint32_t)head->first_bias + bias);
-  tail->shift = head->exponent + (int32_t)(scale >> kDcsrFloatBits);
-  tail->multiplier =
-      dcsr_derived_multiplier(scale, head->ratio_high, head->ratio_low, &tail->shift);
+  return tail;
 }

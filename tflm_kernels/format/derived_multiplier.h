@@ -18,15 +18,14 @@ enum { kDcsrFloatBits = 23 };  // stored bits of a float32's significand
 // ratio_high, ratio_low: the ratio's mantissa / 2^32, which is 2^15 .. 2^16 - 1, and the rest.
 static inline int32_t dcsr_derived_multiplier(uint32_t scale, uint32_t ratio_high,
                                               uint32_t ratio_low, int32_t* shift) {
-  const uint32_t one = UINT32_C(1) << kDcsrFloatBits;
-  const uint64_t significand = (scale & (one - 1)) | one;
+  const uint32_t significand = scale << (31 - kDcsrFloatBits) | UINT32_C(1) << 31;
   // The product of 24 and 48 bits, without its lowest 24: 47 or 48 bits.
-  const uint64_t product = (significand * ratio_high << 8) + (significand * ratio_low >> 24);
-  uint32_t top = (uint32_t)(product >> 15);  // without bit 47
+  uint64_t product = (uint64_t)significand * ratio_high + ((uint64_t)significand * ratio_low >> 32);
   if (product >> 47 != 0) {
-    top = (uint32_t)(product >> 16);
+    product >>= 1;
     ++*shift;
   }
+  const uint32_t top = (uint32_t)(product >> 15);
   uint32_t rounded = (top >> 1) + (top & 1);
   if (rounded >> 31 != 0) {
     rounded >>= 1;

@@ -153,18 +153,15 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-static bool has_compact_rows(const Header* h) {
-  return h->version == kDcsrFormatVersion2 && (h->flags & kFlagCompactRows) != 0;
-}
+static bool has_compact_rows(const Header* h) { return (h->flags & kFlagCompactRows) != 0; }
 
-static bool flags_are_valid(const Header* h) {
-  if (has_compact_rows(h)) {
-    return (h->flags & ~kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow);
-  }
-  return h->flags < 8 * h->version;
+// Version 1 defines the flags 1, 2 and 4; version 2 also 8, and with compact rows only 1 and 4.
+static bool unused_is_zero(const Header* h) {
+  const bool flags_are_valid =
+      has_compact_rows(h) ? (h->flags & ~kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow)
+                          : h->flags < 8 * h->version;
+  return flags_are_valid && h->reserved == 0;
 }
-
-static bool unused_is_zero(const Header* h) { return flags_are_valid(h) && h->reserved == 0; }
 
 // Reads a header and checks it. `is_shared`: version 2 with shared rows; else version 1, or version
 // 2 with compact rows.
@@ -174,9 +171,11 @@ DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, bool 
   if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   memcpy(h, data, sizeof(*h));
   if (memcmp(h->magic, "dCSR", sizeof(h->magic)) != 0) return kDcsrErrorMagic;
-  const uint32_t version =
-      is_shared || has_compact_rows(h) ? kDcsrFormatVersion2 : kDcsrFormatVersion;
-  if (h->version != version || (is_shared && has_compact_rows(h))) return kDcsrErrorVersion;
+  const bool is_version_2 = is_shared || has_compact_rows(h);
+  if (h->version != (is_version_2 ? kDcsrFormatVersion2 : kDcsrFormatVersion) ||
+      (is_shared && has_compact_rows(h))) {
+    return kDcsrErrorVersion;
+  }
   if (!geometry_is_valid(h) || !quantization_is_valid(h) || !encoding_is_valid(h) ||
       !value_coding_is_valid(h) || !unused_is_zero(h)) {
     return kDcsrErrorHeader;
@@ -246,47 +245,42 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   return end;
 }
 
-// dcsr_layer_parse() behind the header of a layer with compact rows.
-static DcsrStatus parse_compact(const Header* h, const uint8_t* base, size_t size,
-                                DcsrLayer* layer) {
+// Sets the offset of the streams behind compact rows. `base` is the blob of `size` bytes.
+static DcsrStatus skip_compact_rows(const Header* h, const uint8_t* base, size_t size,
+                                    uint32_t* streams) {
   const uint32_t begin = kDcsrHeaderBytes + kDcsrCompactHeadBytes;
   if (size < begin) return kDcsrErrorTruncated;
   const DcsrCompactHead* head = (const DcsrCompactHead*)(const void*)(base + kDcsrHeaderBytes);
-  // A mantissa of fewer than 48 bits could give a multiplier below 2^30.
-  if (head->ratio_high >> 15 == 0 || head->bias_bits < 1 || head->bias_bits > kDcsrMaxBiasBits ||
-      head->exponent_bits > kDcsrMaxExponentBits) {
+  if (head->bias_bits - 1U >= kDcsrMaxBiasBits || head->exponent_bits > kDcsrMaxExponentBits) {
     return kDcsrErrorHeader;
   }
   // Less than 2^26 bits.
   const uint32_t bits = h->rows * (head->bias_bits + kDcsrFloatBits + head->exponent_bits);
-  const uint32_t streams = begin + head->exceptions * kDcsrExceptionBytes + (bits + 31) / 32 * 4;
-  const uint64_t end = set_layer(h, base, size, streams, layer);
-  if (end != h->total_bytes) return kDcsrErrorSections;
-  if (end > size) return kDcsrErrorTruncated;
-  layer->compact_rows = base + kDcsrHeaderBytes;
-  layer->bias = NULL;
-  layer->multiplier = NULL;
-  layer->shift = NULL;
+  *streams = begin + head->exceptions * kDcsrExceptionBytes + (bits + 31) / 32 * 4;
   return kDcsrOk;
 }
 
 DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   Header h;
-  const DcsrStatus status = read_header(data, size, false, &h);
+  DcsrStatus status = read_header(data, size, false, &h);
   if (status != kDcsrOk) return status;
-  if (has_compact_rows(&h)) return parse_compact(&h, (const uint8_t*)data, size, layer);
 
   // These sections have less than 2^24 bytes, and their sizes are multiples of 4 before padding.
+  const uint8_t* base = (const uint8_t*)data;
   const uint32_t count = (h.flags & kFlagPerRow) != 0 ? h.rows : 1;
   const uint32_t bias = kDcsrHeaderBytes;
   const uint32_t multiplier = bias + h.rows * (is_int16(&h) ? 8 : 4);
   const uint32_t shift = multiplier + count * 4;
-  const uint8_t* base = (const uint8_t*)data;
-  const uint64_t end = set_layer(&h, base, size, shift + (count + 3) / 4 * 4, layer);
+  uint32_t streams = shift + (count + 3) / 4 * 4;
+  if (has_compact_rows(&h)) {
+    status = skip_compact_rows(&h, base, size, &streams);
+    if (status != kDcsrOk) return status;
+  }
+  const uint64_t end = set_layer(&h, base, size, streams, layer);
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
-  layer->compact_rows = NULL;
+  layer->compact_rows = has_compact_rows(&h) ? base + kDcsrHeaderBytes : NULL;
   layer->bias = (const int32_t*)(const void*)(base + bias);
   layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
   layer->shift = (const int8_t*)(base + shift);

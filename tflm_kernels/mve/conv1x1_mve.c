@@ -810,7 +810,7 @@ static uint32_t count_groups(const uint32_t* program) {
 static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint32_t elements,
                             uint32_t* program) {
   const uint32_t row = reader->row.row;
-  const DcsrRowTail tail = dcsr_row_tail(layer, row);
+  const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
   RowHeader* header = (RowHeader*)(void*)program;
   header->bias_low = tail.bias & 0xFF;
   header->bias_high = tail.bias >> 8;

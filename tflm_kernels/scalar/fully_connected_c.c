@@ -132,7 +132,7 @@ static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* out
       is_plain && layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer);
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    const DcsrRowTail tail = dcsr_row_tail(layer, row);
+    const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
     uint32_t sum = (uint32_t)tail.bias;
     dcsr_next_row(&reader);
     if (is_plain && layer->encoding == kDcsrEncodingRle) {

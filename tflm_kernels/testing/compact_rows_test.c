@@ -119,14 +119,13 @@ static void test_each_corruption_has_its_status(void) {
     uint8_t value;
     DcsrStatus status;
   } corruptions[] = {
-      {"version 1", 4, 1, kDcsrErrorHeader},
+      {"version 1", 4, 1, kDcsrErrorVersion},
       {"version 3", 4, 3, kDcsrErrorVersion},
       {"without the flag", kFlags, 1, kDcsrErrorVersion},
       {"one multiplier for all rows", kFlags, 16, kDcsrErrorHeader},
       {"int16 activations", kFlags, 19, kDcsrErrorHeader},
       {"bias flag of shared rows", kFlags, 25, kDcsrErrorHeader},
       {"reserved flag", kFlags, 49, kDcsrErrorHeader},
-      {"ratio below 2^47", kHead + 5, 0x7F, kDcsrErrorHeader},
       {"shift above 30", kHead + 7, 0x10, kDcsrErrorRequantize},
       {"shift below -31", kHead + 7, 0x80, kDcsrErrorRequantize},
       {"bias of 0 bits", kHead + 12, 0, kDcsrErrorHeader},
