@@ -281,6 +281,24 @@ static uint64_t count_gathers(const Work* work, const DcsrPlan* plan) {
   }
 }
 
+// Returns how often the kernel reads the tail of a row.
+static uint64_t count_tails(const Work* work, const DcsrPlan* plan) {
+  if (work->layer->op == kDcsrOpFullyConnected) return work->vectors * work->rows;
+  uint64_t passes = 1;
+  if (plan->tile_pixels > 0) passes = divide_up(work->vectors, plan->tile_pixels);
+  switch (plan->kernel->id) {
+    case kDcsrKernel_conv1x1_mve:
+      return work->rows + mve_blocks(work, plan).blocks * work->slow_rows;
+    case kDcsrKernel_conv1x1_gather_mve:
+      return divide_up(work->vectors, kDcsrGatherTilePixels) * work->rows;
+    case kDcsrKernel_conv1x1_c:
+    case kDcsrKernel_conv1x1_smlal:
+      return passes * work->rows;
+    default:
+      return divide_up(work->vectors, kDcsrRefTilePixels) * work->rows;
+  }
+}
+
 // ----- Names -----
 
 #define DCSR_KERNEL_NAME(name) #name,
@@ -322,6 +340,7 @@ static void count_tiles(const Work* work, const DcsrPlan* plan, const DcsrLayer*
   DcsrKernelCounts* part = part_of(cost, kKernelNames[inner.kernel->id]);
   for (uint32_t i = 0; i < kDcsrCountCount; ++i) part->counts[i] += tiles * counts[i];
   cost->gathers += tiles * count_gathers(&of_tile, &inner);
+  cost->tails += tiles * count_tails(&of_tile, &inner);
 }
 
 static void count_im2col(const Work* work, const DcsrPlan* plan, DcsrCost* cost) {
@@ -394,6 +413,7 @@ int32_t dcsr_cost(const void* data, size_t size, const DcsrConvShape* shape, uin
     DcsrKernelCounts* part = part_of(cost, constants_name(&layer, &plan));
     count_kernel(&work, &plan, part->counts);
     cost->gathers = count_gathers(&work, &plan);
+    cost->tails = count_tails(&work, &plan);
   }
   count_dense(&work, &cost->dense);
   return (int32_t)kDcsrOk;

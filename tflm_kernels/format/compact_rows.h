@@ -13,7 +13,7 @@ enum {
   kDcsrCompactHeadBytes = 16,
   kDcsrExceptionBytes = 12,
   kDcsrMaxBiasBits = 32,
-  kDcsrMaxExponentBits = 8,
+  kDcsrMaxExponentBits = 6,
 };
 
 // The head in memory. All fields are naturally aligned.
@@ -23,7 +23,7 @@ typedef struct {
   int16_t exponent;
   int32_t first_bias;
   uint8_t bias_bits;      // 1 .. 32
-  uint8_t exponent_bits;  // 0 .. 8
+  uint8_t exponent_bits;  // 0 .. 6
   uint16_t exceptions;
 } DcsrCompactHead;
 

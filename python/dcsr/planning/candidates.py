@@ -21,6 +21,9 @@ from dcsr.schema import schema
 # Begins the reason of layers that are not sparse enough.
 BELOW_MIN_SPARSITY = "below --min-sparsity"
 
+# Share of a layer's time by which compact rows may slow it down, unless the objective is `size`.
+COMPACT_ROWS_TOLERANCE = 0.01
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -30,16 +33,23 @@ class Candidate:
       packed: the packed layer.
       shape: size of the layer's input and output.
       estimate: estimated cost on the core of the plan.
+      plain: the same with plain rows, if the packed layer has compact ones; else None.
     """
 
     packed: PackedLayer
     shape: cost.Shape
     estimate: cost.Estimate
+    plain: Candidate | None = None
 
     @cached_property
     def blob(self) -> bytes:
         """The serialised packed layer; with shared rows, all but these."""
         return packing.pack(self.packed)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the rows and the streams."""
+        return self.packed.row_bytes + self.packed.streams.nbytes
 
     @cached_property
     def shared_blob(self) -> bytes | None:
@@ -92,10 +102,30 @@ def candidates(
         else:
             packed = layer_finder.pack(model, layer, streams, _budget(override))
         found.append(Candidate(packed, shape, cost.estimate(settings.cpu, packed, shape, settings.memory)))
+    compact = layer_finder.with_compact_rows(model, layer, found[0].packed)
+    if compact is not None:
+        found = [_compact(candidate, compact, settings) for candidate in found]
     fastest = min(found, key=time_and_size)
     if override.method == AUTO and fastest.estimate.slowdown > _largest_slowdown(settings, found[0].packed):
         return f"faster dense on {settings.cpu}"
     return found
+
+
+def _compact(candidate: Candidate, compact: PackedLayer, settings: Settings) -> Candidate:
+    """Returns the candidate with compact rows; with plain ones if the objective does not allow their time.
+
+    Args:
+      candidate: a candidate with plain rows.
+      compact: the layer with compact rows and any streams.
+      settings: the settings of the plan.
+    """
+    plain = candidate.estimate
+    estimate = cost.with_compact_rows(settings.cpu, plain)
+    if settings.objective != "size" and plain.time and estimate.time:
+        if estimate.time > (1 + COMPACT_ROWS_TOLERANCE) * plain.time:
+            return candidate
+    packed = dataclasses.replace(compact, streams=candidate.packed.streams)
+    return Candidate(packed, candidate.shape, estimate, candidate)
 
 
 def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:
@@ -110,13 +140,13 @@ def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:
 
 
 def size_and_time(candidate: Candidate) -> tuple[int, float]:
-    """Returns (bytes of the streams, estimated time), a key for sorting. Without an estimate: infinity."""
+    """Returns (bytes of rows and streams, estimated time), a key for sorting. Without an estimate: infinity."""
     time = candidate.estimate.time
-    return candidate.packed.streams.nbytes, np.inf if time is None else time
+    return candidate.nbytes, np.inf if time is None else time
 
 
 def time_and_size(candidate: Candidate) -> tuple[float, int]:
-    """Returns (estimated time, bytes of the streams), a key for sorting."""
+    """Returns (estimated time, bytes of rows and streams), a key for sorting."""
     size, time = size_and_time(candidate)
     return time, size
 
