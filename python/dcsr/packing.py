@@ -90,6 +90,11 @@ class PackedLayer:
         return dataclasses.replace(self, shared=None, compact=None)
 
     @property
+    def row_form(self) -> str:
+        """The form of bias, multipliers and shifts: "plain", "compact" or "shared"."""
+        return "shared" if self.shared else "compact" if self.compact else "plain"
+
+    @property
     def row_bytes(self) -> int:
         """Stored bytes of bias, multipliers and shifts in the layer's own tensor."""
         return sum(size + -size % 4 for size in map(len, _row_sections(self)))

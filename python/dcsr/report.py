@@ -63,6 +63,7 @@ class Row:
       shares_rows_with: (subgraph, operator) of the first layer with the same shared rows, which are stored once; None
         for that layer itself, and for all others. Sums count the shared rows once.
       caveat: how the dense layer differs in older versions of TFLM; empty if it does not, or if it is not packed.
+      row_form: form of bias, multipliers and shifts: "plain", "compact" or "shared"; None if the layer is not packed.
     """
 
     subgraph: int
@@ -91,6 +92,7 @@ class Row:
     shared_bytes: int = 0
     shares_rows_with: tuple[int, int] | None = None
     caveat: str = ""
+    row_form: str | None = None
 
     @property
     def sparsity(self) -> float | None:
@@ -180,6 +182,7 @@ def row(decision: Decision) -> Row:
         note=printable(decision.note),
         shared_bytes=shared_bytes,
         caveat=(layer.caveat or "") if candidate else "",
+        row_form=packed.row_form if packed else None,
     )
 
 

@@ -1,9 +1,13 @@
 """Tests which encodings a layer can have, and the settings that keep it dense."""
 
 import numpy as np
+import pytest
 
-from dcsr import encodings
-from dcsr.testing.models import fully_connected_model, sparse_matrix
+from dcsr import encodings, layers
+from dcsr.planning import cost
+from dcsr.planning.candidates import candidates
+from dcsr.planning.settings import Settings
+from dcsr.testing.models import conv_model, fully_connected_model, sparse_matrix
 from dcsr.testing.round_trip import rng, round_trip
 
 
@@ -25,3 +29,32 @@ def test_candidates_of_a_method():
     assert encodings.candidates("dcsr8") == ("dcsr8",)
     assert encodings.candidates("rle") == ("rle",)
     assert set(encodings.candidates()) == {name for m in encodings.METHODS for name in encodings.candidates(m)}
+
+
+@pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
+@pytest.mark.parametrize("pixels", [(20, 20), (4, 5)])
+def test_compact_rows_take_little_time_or_serve_size(objective, pixels):
+    # With few pixels a row is read for few products.
+    model = conv_model(rng(), sparse_matrix(rng(), 64, 512, 0.7), pixels=pixels)
+    found = candidates(model, layers.find(model)[0], Settings(objective=objective))
+    assert not isinstance(found, str)
+    for candidate in found:
+        plain = candidate.plain or candidate
+        assert plain.packed.row_form == "plain" and plain.plain is None
+        with_compact_rows = cost.with_compact_rows(Settings().cpu, plain.estimate)
+        added = with_compact_rows.time / plain.estimate.time - 1
+        assert 0 < added < 0.1
+        is_compact = objective == "size" or added <= 0.01
+        assert candidate.packed.row_form == ("compact" if is_compact else "plain")
+        if is_compact:
+            assert candidate.estimate == with_compact_rows
+            assert candidate.nbytes < plain.nbytes and len(candidate.blob) < len(plain.blob)
+    if objective != "size":
+        assert (found[0].packed.row_form == "compact") == (pixels == (20, 20))
+
+
+def test_layers_with_one_scale_or_int16_activations_have_plain_rows():
+    matrix = sparse_matrix(rng(), 64, 128, 0.9)
+    for options in ({"per_channel": False}, {"per_channel": True, "int16": True}):
+        _, [decision] = round_trip(fully_connected_model(rng(), matrix, **options), objective="size")
+        assert decision.packed.row_form == "plain"
