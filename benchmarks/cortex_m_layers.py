@@ -183,7 +183,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The name of the product, with the scratch budget if the layer has one, and with compact rows if it has them."""
+        """The name of the product, with the scratch budget and the form of the rows if they are not the default."""
         budget = self.sparse.scratch_budget
         parts = [self.product, *([f"{budget // 1024} KB" if budget >= 1024 else f"{budget} B"] if budget else [])]
         return ", ".join([*parts, *(["compact rows"] if self.sparse.compact else [])])

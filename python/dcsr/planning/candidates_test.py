@@ -32,10 +32,10 @@ def test_candidates_of_a_method():
 
 
 @pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
-@pytest.mark.parametrize("pixels", [(20, 20), (4, 5)])
+@pytest.mark.parametrize("pixels", [(40, 40), (4, 5)])
 def test_compact_rows_take_little_time_or_serve_size(objective, pixels):
     # With few pixels a row is read for few products.
-    model = conv_model(rng(), sparse_matrix(rng(), 64, 512, 0.7), pixels=pixels)
+    model = conv_model(rng(), sparse_matrix(rng(), 64, 512, 0.9), pixels=pixels)
     found = candidates(model, layers.find(model)[0], Settings(objective=objective))
     assert not isinstance(found, str)
     for candidate in found:
@@ -43,14 +43,14 @@ def test_compact_rows_take_little_time_or_serve_size(objective, pixels):
         assert plain.packed.row_form == "plain" and plain.plain is None
         with_compact_rows = cost.with_compact_rows(Settings().cpu, plain.estimate)
         added = with_compact_rows.time / plain.estimate.time - 1
-        assert 0 < added < 0.1
+        assert 0 < added < 0.2
         is_compact = objective == "size" or added <= 0.01
         assert candidate.packed.row_form == ("compact" if is_compact else "plain")
         if is_compact:
             assert candidate.estimate == with_compact_rows
             assert candidate.nbytes < plain.nbytes and len(candidate.blob) < len(plain.blob)
     if objective != "size":
-        assert (found[0].packed.row_form == "compact") == (pixels == (20, 20))
+        assert (found[0].packed.row_form == "compact") == (pixels == (40, 40))
 
 
 def test_layers_with_one_scale_or_int16_activations_have_plain_rows():
