@@ -117,6 +117,12 @@ def main(argv: Sequence[str]) -> int:
         default=cost.DEFAULT_MEMORY,
         help="plan the layers as `compress --memory` does; the cycles are printed for both (default: %(default)s)",
     )
+    parser.add_argument(
+        "--compact-rows",
+        action="store_true",
+        help="with compact rows, of layers of models that have such a form; the planner's constants of a row"
+        " (tail_constants.json) are the difference",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     models = arguments.models
@@ -148,7 +154,7 @@ def main(argv: Sequence[str]) -> int:
         ]
         if not found:
             raise tflite.ModelError(f"no layer of --layers {arguments.layers} has a name with {' or '.join(texts)}")
-        return found
+        return [case.with_compact_rows for case in found] if arguments.compact_rows else found
 
     try:
         results = [measure(core, cases_of(core), arguments.cycles) for core in arguments.cpu or CORES]
@@ -216,6 +222,7 @@ def measure(core: str, cases: Sequence[Case], with_cycles: bool = False) -> dict
                 "ratio": round(sparse / dense, 6),
                 "cmsis_nn_instructions": cortex_m_layers.CMSIS_NN.get(core, {}).get(case.product),
                 "gathers": gathers,
+                "tails": costs.tails,
                 "sparse_cycles": {str(cost): sparse + gathers * (cost - 1) for cost in GATHER_COSTS},
                 **({"estimated_cycles": {"dense": dense_cycles, "sparse": sparse_cycles}} if with_cycles else {}),
                 "dense_scratch": dense_scratch,

@@ -15,6 +15,7 @@ import numpy as np
 from dcsr import encodings, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
+from dcsr.compact_rows import CompactRows
 from dcsr.planning import candidates, choice, cost
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.kernel_costs import KernelCosts
@@ -217,6 +218,7 @@ class Case:
       shape: (batches, input height, input width, output height, output width). All sizes are 1 for a FULLY_CONNECTED.
       activations: the input in NHWC order, flat, int8 or int16.
       is_held_out: whether the layer is one of HELD_OUT.
+      compact: the compact form of its rows; None if there is none, or if the layer is not of a model.
     """
 
     weights: str
@@ -226,14 +228,14 @@ class Case:
     shape: tuple[int, int, int, int, int]
     activations: np.ndarray
     is_held_out: bool = False
+    compact: CompactRows | None = None
 
     @property
     def name(self) -> str:
-        """The name of the product, with the scratch budget if the layer has one."""
+        """The name of the product, with the scratch budget and the form of the rows if they are not the default."""
         budget = self.sparse.scratch_budget
-        if not budget:
-            return self.product
-        return f"{self.product}, {budget // 1024} KB" if budget >= 1024 else f"{self.product}, {budget} B"
+        parts = [self.product, *([f"{budget // 1024} KB" if budget >= 1024 else f"{budget} B"] if budget else [])]
+        return ", ".join([*parts, *(["compact rows"] if self.sparse.compact else [])])
 
     @property
     def product(self) -> str:
@@ -245,6 +247,11 @@ class Case:
         if vectors > 1 or kind != "fc":
             name += f"@{vectors}"
         return name + (" int16" if self.sparse.int16_activations else "")
+
+    @property
+    def with_compact_rows(self) -> Case:
+        """The case with compact rows; itself if its layer has no compact form."""
+        return dataclasses.replace(self, sparse=dataclasses.replace(self.sparse, compact=self.compact))
 
     @property
     def _window(self) -> str:
@@ -482,7 +489,9 @@ def _of_model(
         shape = (*map(int, inputs[:3]), *map(int, outputs[1:3]))
     else:
         shape = (int(np.prod(inputs)) // layer.matrix.shape[1], 1, 1, 1, 1)
-    return _cases(name, layer.matrix, dense, shape, method, cpu)
+    compact = layer_finder.with_compact_rows(model, layer, dense)
+    cases = _cases(name, layer.matrix, dense, shape, method, cpu)
+    return [dataclasses.replace(case, compact=None if compact is None else compact.compact) for case in cases]
 
 
 def _cases(

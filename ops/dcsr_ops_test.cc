@@ -65,18 +65,19 @@ struct Fixture {
   int32_t output_count = 1;
   size_t arena_bytes = sizeof(arena);
 
-  explicit Fixture(const DcsrCase& layer_case, DcsrEncoding encoding)
-      : Fixture(make_case(&layer_case, 1), encoding) {}
+  explicit Fixture(const DcsrCase& layer_case, DcsrEncoding encoding, bool compact_rows = false)
+      : Fixture(make_case(&layer_case, 1), encoding, compact_rows) {}
 
-  Fixture(const DcsrConv2dCase& conv_case, DcsrEncoding encoding)
-      : Fixture(make_window_case(&conv_case.layer, &conv_case.window, 1), encoding) {}
+  Fixture(const DcsrConv2dCase& conv_case, DcsrEncoding encoding, bool compact_rows = false)
+      : Fixture(make_window_case(&conv_case.layer, &conv_case.window, 1), encoding, compact_rows) {}
 
   Fixture(const DcsrDepthwiseConv2dCase& c, DcsrEncoding encoding)
       : Fixture(make_depthwise_case(&c.layer, &c.window, c.depth_multiplier, 1), encoding) {}
 
-  Fixture(const CaseData& case_data, DcsrEncoding encoding) : data(case_data) {
+  Fixture(const CaseData& case_data, DcsrEncoding encoding, bool compact_rows) : data(case_data) {
     PackOptions options = {};
     options.encoding = encoding;
+    options.compact_rows = compact_rows;
     blob = pack_layer(&data.layer, &options);
     expected = static_cast<int8_t*>(malloc(data.output_size));
     output = static_cast<int8_t*>(malloc(data.output_size));
@@ -167,8 +168,9 @@ constexpr DcsrCase kFullyConnected = {
 
 // `Case` is DcsrCase, DcsrConv2dCase or DcsrDepthwiseConv2dCase.
 template <typename Case>
-void check_case(const char* name, const Case& layer_case, DcsrEncoding encoding) {
-  Fixture fixture(layer_case, encoding);
+void check_case(const char* name, const Case& layer_case, DcsrEncoding encoding,
+                bool compact_rows = false) {
+  Fixture fixture(layer_case, encoding, compact_rows);
   TestRunner runner = fixture.MakeRunner();
   const DcsrOp op = fixture.data.layer.op;
   const bool prepared = Prepare(op, &runner);
@@ -249,6 +251,15 @@ void test_every_layer_equals_dense_loop() {
     for (size_t k = 0; k < kEncodingCount; ++k) {
       check_case(depthwise_case.layer.name, depthwise_case, kPackings[k].encoding);
     }
+  }
+}
+
+void test_every_layer_with_compact_rows_equals_dense_loop() {
+  for (size_t i = 0; i < kDcsrCaseCount; ++i) {
+    check_case(kDcsrCases[i].name, kDcsrCases[i], kDcsrEncodingRice, true);
+  }
+  for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
+    check_case(kDcsrConv2dCases[i].layer.name, kDcsrConv2dCases[i], kDcsrEncodingDcsr, true);
   }
 }
 
@@ -686,6 +697,7 @@ int main() {
   for (const bool shared : {false, true}) {
     with_shared_rows = shared;
     RUN_TEST(test_every_layer_equals_dense_loop);
+  RUN_TEST(test_every_layer_with_compact_rows_equals_dense_loop);
     RUN_TEST(test_every_layer_with_int16_activations_equals_dense_loop);
     RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
     RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);

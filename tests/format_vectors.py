@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsr import cc_array, encodings, packing, shared_rows
+from dcsr import cc_array, compact_rows, encodings, packing, shared_rows
 from dcsr.requantize import layer_multipliers
 
-# Of the vectors with shared rows.
+# Of the vectors with shared or compact rows.
 INPUT_SCALE, OUTPUT_SCALE = np.float32(0.05), np.float32(0.04)
 
 
@@ -167,6 +167,7 @@ def layers() -> dict[str, packing.PackedLayer]:
     found["shared"] = _with_shared_rows(found["rice"], [0.01, 0.02, 0.0, 0.03], np.arange(4) * 1000 - 500)
     found["shared_int16"] = dataclasses.replace(found["int16"], bias=packing.int16_bias(None, 4))
     found["shared_int16"] = _with_shared_rows(found["shared_int16"], [0.01], None)
+    found["compact"] = _with_compact_rows(found["rice"], [0.01, 0.02, 0.0, 0.03])
     # Every other encoding has the matrix of rle.
     named = {layer.streams.encoding for layer in found.values()}
     for name in encodings.REGISTRY:
@@ -209,6 +210,15 @@ def _with_shared_rows(
     )
 
 
+def _with_compact_rows(layer: packing.PackedLayer, weight_scale: list[float]) -> packing.PackedLayer:
+    """Returns the layer with compact rows and with multipliers and shifts that follow from the scales."""
+    scale = np.array(weight_scale, np.float32)
+    multiplier, shift = layer_multipliers(INPUT_SCALE, scale, OUTPUT_SCALE, product_in_float=False)
+    found = compact_rows.find(layer.bias, (multiplier, shift), scale, INPUT_SCALE, OUTPUT_SCALE)
+    assert found is not None
+    return dataclasses.replace(layer, multiplier=multiplier, shift=shift, compact=found)
+
+
 _EXPLANATIONS = {
     "dcsr": "A CONV_2D with stride (1, 2), requantized per row. Row 0 has 1, -2, 3, -128 in columns 0, 1, 18, 39. Row 1"
     " is empty. Row 2 has -9 .. 8 in columns 3, 5 .. 37, except for 127 in column 21. Row 3 is -1 in every column.",
@@ -234,6 +244,7 @@ _EXPLANATIONS = {
     " 2, -1, 127, -128, 2, 2, -1 in columns 0, 3 .. 18. Row 1 has 2 in column 599.",
     "shared": "Vector rice with shared rows: weight scales 0.01, 0.02, 0 and 0.03, input scale 0.05, output scale"
     " 0.04.",
+    "compact": "Vector rice with compact rows and the scales of vector shared. Row 2 is an exception.",
     "shared_int16": "Vector int16 with shared rows, one weight scale of 0.01, and without bias.",
     "huffman_dcsr": "Vector dcsr with Huffman-coded values of four raw bits.",
 }
@@ -386,7 +397,7 @@ _REFUSED = [
     Refused("shared", "8: 5c", "kDcsrErrorSections", "shared rows: `total_bytes` is 4 more than the sections take"),
     Refused("shared", "34: 01", "kDcsrErrorSections", "shared rows: a bias section without its flag"),
     Refused("dcsr", "34: 09", "kDcsrErrorHeader", "bias flag of shared rows in version 1"),
-    Refused("shared", "34: 19", "kDcsrErrorHeader", "shared rows: reserved flag"),
+    Refused("shared", "34: 29", "kDcsrErrorHeader", "shared rows: reserved flag"),
     Refused("shared", "69: 7f", "kDcsrErrorHeader", "shared rows: a ratio below 2^47"),
     Refused("shared", "70: ff 7f", "kDcsrErrorRequantize", "shared rows: a shift above 30"),
     Refused("shared_int16", "70: 0f", "kDcsrErrorRequantize", "shared rows: shift 8 with int16 activations"),
@@ -395,6 +406,27 @@ _REFUSED = [
     Refused("shared", "shared 8: 01", "kDcsrErrorRequantize", "shared rows: a weight scale that is not normal"),
     Refused("shared", "shared 16: ff", "kDcsrErrorRowLength", "shared rows: row lengths do not add up"),
     Refused("shared", "shared 20: 00", "kDcsrErrorIndex", "shared rows: a quotient above cols >> k"),
+    Refused("compact", "size: 79", "kDcsrErrorTruncated", "compact rows: shorter than their head"),
+    Refused("compact", "size: 192", "kDcsrErrorTruncated", "compact rows: shorter than `total_bytes`"),
+    Refused("compact", "4: 01", "kDcsrErrorVersion", "compact rows: version 1"),
+    Refused("compact", "34: 01", "kDcsrErrorVersion", "compact rows: without their flag"),
+    Refused("compact", "34: 10", "kDcsrErrorHeader", "compact rows: one multiplier for all rows"),
+    Refused("compact", "34: 13", "kDcsrErrorHeader", "compact rows: int16 activations"),
+    Refused("compact", "34: 19", "kDcsrErrorHeader", "compact rows: bias flag of shared rows"),
+    Refused("compact", "34: 31", "kDcsrErrorHeader", "compact rows: reserved flag"),
+    Refused("compact", "70: 20 00", "kDcsrErrorRequantize", "compact rows: a shift above 30"),
+    Refused("compact", "70: d0 ff", "kDcsrErrorRequantize", "compact rows: a shift below -31"),
+    Refused("compact", "76: 00", "kDcsrErrorHeader", "compact rows: bias of 0 bits"),
+    Refused("compact", "76: 21", "kDcsrErrorHeader", "compact rows: bias of 33 bits"),
+    Refused("compact", "76: 14", "kDcsrErrorSections", "compact rows: bias of more bits than stored"),
+    Refused("compact", "77: 07", "kDcsrErrorHeader", "compact rows: exponent of 7 bits"),
+    Refused("compact", "78: 00", "kDcsrErrorSections", "compact rows: fewer exceptions than stored"),
+    Refused("compact", "78: 01 01", "kDcsrErrorSections", "compact rows: 257 exceptions"),
+    Refused("compact", "87: 80", "kDcsrErrorRequantize", "compact rows: negative multiplier of an exception"),
+    Refused("compact", "88: 1f", "kDcsrErrorRequantize", "compact rows: shift 31 of an exception"),
+    Refused("compact", "88: e0 ff ff ff", "kDcsrErrorRequantize", "compact rows: shift -32 of an exception"),
+    Refused("compact", "102: 1f", "kDcsrErrorRequantize", "compact rows: an exception that does not exist"),
+    Refused("compact", "112: ff", "kDcsrErrorRowLength", "compact rows: row lengths do not add up"),
     Refused("huffman", "38: 01", "kDcsrErrorValues", "huffman: 1 raw bit, but a table of lengths for 2"),
 ]
 

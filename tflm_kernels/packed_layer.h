@@ -25,7 +25,7 @@ extern "C" {
 
 enum {
   kDcsrFormatVersion = 1,
-  kDcsrFormatVersionSharedRows = 2,
+  kDcsrFormatVersion2 = 2,  // with shared or compact rows
   kDcsrHeaderBytes = 64,
   kDcsrMaxRows = 1 << 20,
   kDcsrMaxCols = (1 << 18) - 1,
@@ -117,6 +117,9 @@ typedef struct {
   };
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]
+  // Version 2: bias, multiplier and shift of all rows, compact, and the three fields above are
+  // unspecified; else NULL.
+  const uint8_t* compact_rows;
   const uint8_t* row_length;  // [rows], row_length_bytes or row_length_bits each
   const uint8_t* index;  // dcsr: descriptors; rle: gaps; offset8: steps; rice: quotients; bitmap
   const uint8_t* delta;  // dcsr: deltas; offset8: offsets; rice: remainders

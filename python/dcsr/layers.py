@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsr import attributes, encodings, packing
+from dcsr import attributes, compact_rows, encodings, packing
 from dcsr import model as tflite
 from dcsr.custom_ops import CUSTOM_CODES, is_custom_op
 from dcsr.requantize import (
@@ -250,7 +250,35 @@ def share_rows(model: schema.ModelT, layer: Layer, packed: packing.PackedLayer) 
         return None
     bias = bias_values(model, layer)
     stored = bias if bias is not None and np.any(bias) else None
-    return dataclasses.replace(packed, shared=SharedRows(scale, *found, stored))
+    return dataclasses.replace(packed, shared=SharedRows(scale, *found, stored), compact=None)
+
+
+def with_compact_rows(model: schema.ModelT, layer: Layer, packed: packing.PackedLayer) -> packing.PackedLayer | None:
+    """Returns the packed layer with compact rows.
+
+    Args:
+      model: the model of the layer.
+      layer: a layer without obstacle.
+      packed: the packed layer with plain rows.
+
+    Returns:
+      The same layer with compact rows. None if these would not be exact or not be smaller, and for layers that have no
+      compact form: with int16 activations, or with one weight scale for all rows.
+    """
+    if packed.int16_activations or len(packed.multiplier) != packed.streams.rows or packed.streams.rows == 1:
+        return None
+    subgraph, operator = model.subgraphs[layer.subgraph], layer.operator
+    activations, weights = (subgraph.tensors[i] for i in operator.inputs[:2])
+    found = compact_rows.find(
+        packed.bias,
+        (packed.multiplier, packed.shift),
+        np.asarray(weights.quantization.scale, np.float32),
+        activations.quantization.scale[0],
+        subgraph.tensors[operator.outputs[0]].quantization.scale[0],
+    )
+    if found is None or found.nbytes >= packed.row_bytes:
+        return None
+    return dataclasses.replace(packed, compact=found)
 
 
 def _window(options: Any, shape: NDArray[Any]) -> dict[str, Any]:

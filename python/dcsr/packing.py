@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsr import encodings
+from dcsr import compact_rows, encodings
+from dcsr.compact_rows import CompactRows
 from dcsr.encodings import Streams, bits, huffman
 from dcsr.encodings.streams import LENGTH_BITS, LENGTH_BYTES, Layout
 from dcsr.requantize import INT8_RANGE, INT16_RANGE, MAX_INT16_SHIFT, MAX_SHIFT, requantize, requantize_int16
@@ -22,7 +23,7 @@ from dcsr.shared_rows import RATIO_BITS, SharedRows, multipliers
 
 MAGIC = b"dCSR"
 VERSION = 1
-VERSION_SHARED_ROWS = 2
+VERSION_2 = 2  # with shared or compact rows
 HEADER_BYTES = 64
 OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
@@ -39,6 +40,7 @@ _FLAG_SAME_PADDING = 4
 _FLAG_SLOW_GATHERS = 128
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS
 _FLAG_BIAS = 8  # with shared rows
+_FLAG_COMPACT_ROWS = 16
 _RATIO = struct.Struct("<IHh")
 _MAX_ROW_LENGTH_BITS = 18
 _POSITIONS = ("index", "delta", "plane")
@@ -65,6 +67,7 @@ class PackedLayer:
       slow_gathers: whether kernels gather up to fewer pixels, because the data is behind a cache.
       shared: the parts from which bias, multiplier and shift are derived, if the layer has shared rows; else None.
       depth_multiplier: output channels for each input channel of a depthwise convolution; else 0.
+      compact: the stored form of bias, multiplier and shift, if the layer has compact rows; else None.
     """
 
     op: int
@@ -85,6 +88,7 @@ class PackedLayer:
     slow_gathers: bool = False
     shared: SharedRows | None = None
     depth_multiplier: int = 0
+    compact: CompactRows | None = None
 
     @property
     def channels(self) -> int:
@@ -94,9 +98,19 @@ class PackedLayer:
         return self.streams.cols // (self.filter_size[0] * self.filter_size[1])
 
     @property
-    def with_own_rows(self) -> PackedLayer:
-        """The same layer with its bias, multipliers, shifts and streams in one tensor."""
-        return dataclasses.replace(self, shared=None)
+    def with_plain_rows(self) -> PackedLayer:
+        """The same layer with everything in one tensor, and bias, multipliers and shifts as they are."""
+        return dataclasses.replace(self, shared=None, compact=None)
+
+    @property
+    def row_form(self) -> str:
+        """The form of bias, multipliers and shifts: "plain", "compact" or "shared"."""
+        return "shared" if self.shared else "compact" if self.compact else "plain"
+
+    @property
+    def row_bytes(self) -> int:
+        """Stored bytes of bias, multipliers and shifts in the layer's own tensor."""
+        return sum(size + -size % 4 for size in map(len, _row_sections(self)))
 
 
 def int16_bias(bias: NDArray[Any] | None, rows: int) -> NDArray[Any]:
@@ -140,24 +154,10 @@ def pack(layer: PackedLayer) -> bytes:
     streams = layer.streams
     if streams.values.dtype != np.int8:
         raise ValueError(f"a packed layer holds int8 weights, not {streams.values.dtype}")
-    bias_type = "<i8" if layer.int16_activations else "<i4"
-    if layer.shared is None:
-        sections = [
-            layer.bias.astype(bias_type).tobytes(),
-            layer.multiplier.astype("<i4").tobytes(),
-            layer.shift.astype(np.int8).tobytes(),
-            *_stream_sections(streams),
-        ]
-    else:
-        ratio, bias = layer.shared.ratio, layer.shared.bias
-        sections = [
-            _RATIO.pack(ratio & 0xFFFFFFFF, ratio >> 32, layer.shared.exponent),
-            b"" if bias is None else bias.astype(bias_type).tobytes(),
-        ]
-    body = _padded(sections)
+    body = _padded([*_row_sections(layer), *([] if layer.shared else _stream_sections(streams))])
     header = _HEADER.pack(
         MAGIC,
-        VERSION if layer.shared is None else VERSION_SHARED_ROWS,
+        VERSION_2 if layer.shared or layer.compact else VERSION,
         layer.op,
         encodings.REGISTRY[streams.encoding].CODE,
         encodings.VALUE_CODINGS.index(streams.value_coding),
@@ -174,7 +174,8 @@ def pack(layer: PackedLayer) -> bytes:
         | (_FLAG_INT16 if layer.int16_activations else 0)
         | (_FLAG_SAME_PADDING if layer.same_padding else 0)
         | (_FLAG_SLOW_GATHERS if layer.slow_gathers else 0)
-        | (_FLAG_BIAS if layer.shared is not None and layer.shared.bias is not None else 0),
+        | (_FLAG_BIAS if layer.shared is not None and layer.shared.bias is not None else 0)
+        | (_FLAG_COMPACT_ROWS if layer.compact else 0),
         streams.row_length_bytes,
         streams.index_parameter,
         streams.row_length_bits or 0,
@@ -195,6 +196,24 @@ def pack_shared(layer: PackedLayer) -> bytes | None:
     if layer.shared is None:
         return None
     return _padded([layer.shared.weight_scale.astype("<f4").tobytes(), *_stream_sections(layer.streams)])
+
+
+def _row_sections(layer: PackedLayer) -> list[bytes]:
+    """Returns the sections between the header and the streams, or the end with shared rows."""
+    if layer.compact is not None:
+        return [compact_rows.pack(layer.compact, layer.bias, layer.multiplier, layer.shift)]
+    bias_type = "<i8" if layer.int16_activations else "<i4"
+    if layer.shared is None:
+        return [
+            layer.bias.astype(bias_type).tobytes(),
+            layer.multiplier.astype("<i4").tobytes(),
+            layer.shift.astype(np.int8).tobytes(),
+        ]
+    ratio, bias = layer.shared.ratio, layer.shared.bias
+    return [
+        _RATIO.pack(ratio & 0xFFFFFFFF, ratio >> 32, layer.shared.exponent),
+        b"" if bias is None else bias.astype(bias_type).tobytes(),
+    ]
 
 
 def _stream_sections(streams: Streams) -> list[bytes]:
@@ -274,7 +293,18 @@ class _Header(NamedTuple):
 
     @property
     def has_shared_rows(self) -> bool:
-        return self.version == VERSION_SHARED_ROWS
+        return self.version == VERSION_2 and not self.flags & _FLAG_COMPACT_ROWS
+
+    @property
+    def has_compact_rows(self) -> bool:
+        return self.version == VERSION_2 and bool(self.flags & _FLAG_COMPACT_ROWS)
+
+    @property
+    def flags_are_valid(self) -> bool:
+        if self.has_compact_rows:
+            others = _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS
+            return self.flags & ~others == _FLAG_COMPACT_ROWS | _FLAG_PER_ROW
+        return not self.flags & ~(_FLAGS | (_FLAG_BIAS if self.has_shared_rows else 0))
 
     @property
     def multipliers(self) -> int:
@@ -292,7 +322,7 @@ class _Header(NamedTuple):
         return not (
             self.op not in (OP_CONV_2D, OP_FULLY_CONNECTED, OP_DEPTHWISE_CONV_2D)
             or self.value_coding >= len(encodings.VALUE_CODINGS)
-            or self.flags & ~(_FLAGS | (_FLAG_BIAS if self.has_shared_rows else 0))
+            or not self.flags_are_valid
             or self.row_length_bytes not in ((1, 2, 4) if layout.row_lengths == LENGTH_BYTES else (0,))
             or self.row_length_bits > (_MAX_ROW_LENGTH_BITS if packs_lengths else 0)
             or (not self.is_huffman_coded and (self.raw_bits or self.code_bytes))
@@ -345,17 +375,16 @@ def _sections(data: bytes, sizes: list[int], start: int, end: int | None) -> lis
     return [data[begin : begin + size] for begin, size in zip(starts, sizes, strict=False)]
 
 
-def _read_header(data: bytes, version: int) -> tuple[_Header, Any]:
+def _read_header(data: bytes, is_shared: bool) -> tuple[_Header, Any]:
     """Returns the header of a packed layer and the module of its encoding. Raises ValueError as `unpack`."""
     if len(data) < HEADER_BYTES or data[:4] != MAGIC:
         raise ValueError("not a packed layer")
     header = _Header._make(_HEADER.unpack_from(data))
-    if header.version not in (VERSION, VERSION_SHARED_ROWS):
+    if header.version not in (VERSION, VERSION_2):
         raise ValueError(
-            f"packed layer of version {header.version}; this is a reader of versions {VERSION} and"
-            f" {VERSION_SHARED_ROWS}"
+            f"packed layer of version {header.version}; this is a reader of versions {VERSION} and {VERSION_2}"
         )
-    if header.version != version:
+    if header.has_shared_rows != is_shared:
         raise ValueError(
             "the packed layer has shared rows, but no tensor with them"
             if header.has_shared_rows
@@ -385,11 +414,17 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
       ValueError: if `data` is not a packed layer of a version that this reader knows, if its header or sections are
         invalid, or if `shared` is missing or superfluous.
     """
-    header, module = _read_header(data, VERSION if shared is None else VERSION_SHARED_ROWS)
+    header, module = _read_header(data, shared is not None)
     bias_size, bias_type = (8, "<i8") if header.is_int16 else (4, "<i4")
     highest_shift = MAX_INT16_SHIFT if header.is_int16 else MAX_SHIFT
     rows: SharedRows | None = None
-    if shared is None:
+    compact: CompactRows | None = None
+    if header.has_compact_rows:
+        size = compact_rows.size_of(data[HEADER_BYTES:], header.rows)
+        stored, *sections = _sections(data, [size, *_stream_sizes(header)], HEADER_BYTES, header.total_bytes)
+        compact, bias_array, multiplier_array, shift_array = compact_rows.unpack(stored, header.rows)
+        streams = _streams(header, module, sections)
+    elif shared is None:
         sizes = [bias_size * header.rows, 4 * header.multipliers, header.multipliers]
         sections = _sections(data, sizes + _stream_sizes(header), HEADER_BYTES, header.total_bytes)
         bias_array = _array(sections[0], bias_type)
@@ -437,6 +472,7 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         slow_gathers=bool(header.flags & _FLAG_SLOW_GATHERS),
         shared=rows,
         depth_multiplier=header.depth_multiplier,
+        compact=compact,
     )
 
 

@@ -65,6 +65,7 @@ class Row:
         for that layer itself, and for all others. Sums count the shared rows once.
       caveat: how the dense layer differs in older versions of TFLM; empty if it does not, or if it is not packed.
       removed: the dead channels that were removed before all other figures were taken; None if there were none.
+      row_form: form of bias, multipliers and shifts: "plain", "compact" or "shared"; None if the layer is not packed.
     """
 
     subgraph: int
@@ -94,6 +95,7 @@ class Row:
     shares_rows_with: tuple[int, int] | None = None
     caveat: str = ""
     removed: Removed | None = None
+    row_form: str | None = None
 
     @property
     def sparsity(self) -> float | None:
@@ -183,6 +185,7 @@ def row(decision: Decision) -> Row:
         note=printable(decision.note),
         shared_bytes=shared_bytes,
         caveat=(layer.caveat or "") if candidate else "",
+        row_form=packed.row_form if packed else None,
     )
 
 

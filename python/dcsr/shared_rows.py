@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATIO_BITS = 48
-_FLOAT_BITS = 23
-_FLOAT_BIAS = 127
+FLOAT_BITS = 23
+FLOAT_BIAS = 127
 _MAX_FLOAT_EXPONENT = 254
-_MIN_SHIFT = -31
+MIN_SHIFT = -31
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,38 @@ class SharedRows:
     bias: NDArray[Any] | None
 
 
+def float_bits(weight_scale: NDArray[Any]) -> NDArray[Any]:
+    """Returns the bits of float32 numbers, int64."""
+    return np.ascontiguousarray(weight_scale, np.float32).view(np.uint32).astype(np.int64)
+
+
+def is_normal(weight_scale: NDArray[Any]) -> NDArray[Any]:
+    """Whether each float32 is a positive normal number."""
+    exponent = float_bits(weight_scale) >> FLOAT_BITS
+    normal: NDArray[np.bool_] = (exponent > 0) & (exponent <= _MAX_FLOAT_EXPONENT)
+    return normal
+
+
+def derive(scale: NDArray[Any], ratio: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Derives multipliers with the integer arithmetic of tflm_kernels/format/derived_multiplier.h.
+
+    Args:
+      scale: int64; the low 23 bits are those of a float32, the others are ignored.
+      ratio: see SharedRows.
+
+    Returns:
+      (int64 multipliers, int64: what their product adds to the shifts), of the shape of `scale`.
+    """
+    significand = (scale & ((1 << FLOAT_BITS) - 1)) | 1 << FLOAT_BITS
+    # The product of 24 and 48 bits, without its lowest 24.
+    product = significand * (ratio >> 24) + (significand * (ratio & 0xFFFFFF) >> 24)
+    is_long = product >> 47
+    drop = 16 + is_long
+    rounded = (product + (np.int64(1) << (drop - 1))) >> drop
+    carry = rounded >> 31
+    return rounded >> carry, is_long + carry
+
+
 def multipliers(
     weight_scale: NDArray[Any], ratio: int, exponent: int, max_shift: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -50,24 +82,17 @@ def multipliers(
     Raises:
       ValueError: if a weight scale is neither 0 nor a positive normal number, or if a shift is too large.
     """
-    stored = np.ascontiguousarray(weight_scale, np.float32).view(np.uint32).astype(np.int64)
-    float_exponent = stored >> _FLOAT_BITS
-    if np.any((stored != 0) & ((float_exponent == 0) | (float_exponent > _MAX_FLOAT_EXPONENT))):
+    stored = float_bits(weight_scale)
+    if np.any((stored != 0) & ~is_normal(weight_scale)):
         raise ValueError("a weight scale of the packed layer is out of range")
-    significand = (stored & ((1 << _FLOAT_BITS) - 1)) | 1 << _FLOAT_BITS
-    # The product of 24 and 48 bits, without its lowest 24.
-    product = significand * (ratio >> 24) + (significand * (ratio & 0xFFFFFF) >> 24)
-    is_long = product >> 47
-    drop = 16 + is_long
-    rounded = (product + (np.int64(1) << (drop - 1))) >> drop
-    carry = rounded >> 31
-    shift = float_exponent + exponent - _FLOAT_BIAS + is_long + carry
-    is_zero = (stored == 0) | (shift < _MIN_SHIFT)
+    multiplier, added = derive(stored, ratio)
+    shift = (stored >> FLOAT_BITS) + exponent - FLOAT_BIAS + added
+    is_zero = (stored == 0) | (shift < MIN_SHIFT)
     if np.any(~is_zero & (shift > max_shift)):
         raise ValueError("a multiplier or shift of the packed layer is out of range")
     return (
-        np.where(is_zero, 0, rounded >> carry).astype(np.int32),
-        np.where(is_zero, 0, np.clip(shift, _MIN_SHIFT, max_shift)).astype(np.int8),
+        np.where(is_zero, 0, multiplier).astype(np.int32),
+        np.where(is_zero, 0, np.clip(shift, MIN_SHIFT, max_shift)).astype(np.int8),
     )
 
 
@@ -98,11 +123,12 @@ def find_ratio(
     # need not do. Each row whose multiplier is not 0 limits the ratio: its product has to round to the multiplier.
     low, high = 1 << RATIO_BITS - 1, (1 << RATIO_BITS) - 1
     ratio = min(max(ratio, low), high)
-    stored = np.ascontiguousarray(weight_scale, np.float32).view(np.uint32)
-    for bits, multiplier, shift in zip(stored.tolist(), *(part.tolist() for part in wanted), strict=True):
+    for bits, multiplier, shift in zip(
+        float_bits(weight_scale).tolist(), *(part.tolist() for part in wanted), strict=True
+    ):
         if multiplier:
-            significand = bits & ((1 << _FLOAT_BITS) - 1) | 1 << _FLOAT_BITS
-            drop = shift + _FLOAT_BIAS + 40 - (bits >> _FLOAT_BITS) - exponent
+            significand = bits & ((1 << FLOAT_BITS) - 1) | 1 << FLOAT_BITS
+            drop = shift + FLOAT_BIAS + 40 - (bits >> FLOAT_BITS) - exponent
             if drop < 2:
                 return None
             # Below 2^30 a product is rounded at a bit less: it has to round to 2^31, which becomes 2^30.

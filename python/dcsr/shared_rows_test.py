@@ -143,8 +143,8 @@ def test_layer_goes_round(scheme, int16, has_bias, per_row):
         assert np.array_equal(got.shared.weight_scale, layer.shared.weight_scale)
         assert (got.shared.ratio, got.shared.exponent) == (layer.shared.ratio, layer.shared.exponent)
         assert (got.shared.bias is None) == (not has_bias)
-    assert packing.pack_shared(layer.with_own_rows) is None
-    own = packing.unpack(packing.pack(layer.with_own_rows))
+    assert packing.pack_shared(layer.with_plain_rows) is None
+    own = packing.unpack(packing.pack(layer.with_plain_rows))
     assert np.array_equal(own.bias, layer.bias) and own.shared is None
 
 
@@ -154,7 +154,7 @@ def test_layer_without_its_shared_rows_or_with_those_of_another_is_refused():
     with pytest.raises(ValueError, match="no tensor with them"):
         packing.unpack(data)
     with pytest.raises(ValueError, match="has no shared rows"):
-        packing.unpack(packing.pack(layer.with_own_rows), shared)
+        packing.unpack(packing.pack(layer.with_plain_rows), shared)
     with pytest.raises(ValueError, match="do not fit its size"):
         packing.unpack(data, shared[:-4])
     other = dataclasses.replace(layer, streams=encodings.encode(np.ones((9, 100), np.int8), "rice"))

@@ -1,9 +1,9 @@
 // Dense kernels, with which the benchmark compares the sparse ones. No op uses them.
 //
 // `layer` has passed dcsr_layer_parse() and dcsr_layer_validate(), its encoding is dense, and its
-// values are plain. The outputs of every kernel are those of the portable reference, bit for bit.
-// `scratch` has at least the bytes that the matching *_scratch_bytes function returned, is aligned
-// to 16 and need not be initialised. It may be NULL if that number is 0.
+// values and rows are plain. The outputs of every kernel are those of the portable reference, bit
+// for bit. `scratch` has at least the bytes that the matching *_scratch_bytes function returned, is
+// aligned to 16 and need not be initialised. It may be NULL if that number is 0.
 
 #ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_BASELINE_H_
 #define DCSR_TFLM_KERNELS_BASELINE_DENSE_BASELINE_H_

@@ -10,6 +10,13 @@
 #define DCSR_HAS_MVE 0
 #endif
 
+// Whether the core multiplies 32 by 32 bits to 64 in one instruction. Cortex-M0+ does not.
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+#define DCSR_HAS_LONG_MULTIPLY 0
+#else
+#define DCSR_HAS_LONG_MULTIPLY 1
+#endif
+
 // Keeps loops in separate functions that would spill registers in one, and stores code once that
 // several functions use.
 #if defined(__GNUC__)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/packed_layer.h"
 
 #ifdef __cplusplus
@@ -36,16 +37,22 @@ static inline int32_t dcsr_multiply_by_quantized_multiplier(int32_t acc, int32_t
   return (high >> right) + (remainder > threshold ? 1 : 0);
 }
 
-// Returns the output of row `row`. `acc` is its sum including the bias.
-static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint32_t acc) {
-  const uint32_t i = row * layer->requantize_stride;
-  const int32_t scaled =
-      dcsr_multiply_by_quantized_multiplier((int32_t)acc, layer->multiplier[i], layer->shift[i]);
+// Returns the output of a row with this multiplier and shift. `acc` is its sum including the bias.
+static inline int8_t dcsr_requantize_by(const DcsrLayer* layer, int32_t multiplier, int32_t shift,
+                                        uint32_t acc) {
+  const int32_t scaled = dcsr_multiply_by_quantized_multiplier((int32_t)acc, multiplier, shift);
   // Wraps, like TFLM's dense kernels in the builds that outputs are compared with.
   const int32_t out = (int32_t)((uint32_t)scaled + (uint32_t)layer->output_zero_point);
   if (out < layer->activation_min) return (int8_t)layer->activation_min;
   if (out > layer->activation_max) return (int8_t)layer->activation_max;
   return (int8_t)out;
+}
+
+// Returns the output of row `row`. `acc` is its sum including the bias. Many sums of a row, or a
+// caller that needs the bias: dcsr_row_tail() and dcsr_requantize_by().
+static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint32_t acc) {
+  const DcsrRowTail tail = dcsr_row_tail(layer, row);
+  return dcsr_requantize_by(layer, tail.multiplier, tail.shift, acc);
 }
 
 // ----- Int16 activations -----

@@ -16,6 +16,7 @@ extern "C" {
 #endif
 
 typedef struct {
+  int32_t bias;
   int32_t multiplier;
   int32_t right;   // shift to the right
   int32_t offset;  // half a unit for rounding, plus the zero point, both before the shift
@@ -27,14 +28,15 @@ typedef struct {
 
 // Returns the scale of row `row` for sums of the bias and at most `elements` products.
 static inline DcsrRowScale dcsr_row_scale(const DcsrLayer* layer, uint32_t row, uint32_t elements) {
-  const uint32_t i = row * layer->requantize_stride;
+  const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
   const int32_t limit = INT32_C(1) << 29;
   DcsrRowScale scale;
-  scale.multiplier = layer->multiplier[i];
-  scale.right = -layer->shift[i];
+  scale.bias = tail.bias;
+  scale.multiplier = tail.multiplier;
+  scale.right = -tail.shift;
   // With these limits no sum exceeds 2^30, and nothing below overflows.
   scale.fast = scale.right >= 1 && scale.right <= 22 && elements < (UINT32_C(1) << 15) &&
-               layer->bias[row] >= -limit && layer->bias[row] <= limit;
+               tail.bias >= -limit && tail.bias <= limit;
   scale.offset = 0;
   if (scale.fast) {
     scale.offset =
@@ -74,7 +76,8 @@ static inline int8_t dcsr_scale_doubled_full(const DcsrRowScale* scale, uint32_t
 // Returns the output for any scale. Takes the sum, not twice the sum.
 static inline int8_t dcsr_scale_any(const DcsrLayer* layer, uint32_t row, const DcsrRowScale* scale,
                                     uint32_t sum) {
-  if (!scale->fast) return dcsr_requantize(layer, row, sum);
+  (void)row;
+  if (!scale->fast) return dcsr_requantize_by(layer, scale->multiplier, -scale->right, sum);
   const int32_t out = dcsr_scale_doubled(scale, sum << 1);
   return (int8_t)(out < scale->min ? scale->min : out > scale->max ? scale->max : out);
 }

@@ -6,6 +6,7 @@
 
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/planning/kernel_lists.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
@@ -60,8 +61,8 @@ static uint64_t count_slow_rows(const DcsrLayer* layer) {
   if (layer->int16_activations) return 0;
   uint64_t slow = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    const int32_t shift = layer->shift[row * layer->requantize_stride];
-    slow += dcsr_conv1x1_mve_requantizes(layer->bias[row], shift) ? 0 : 1;
+    const DcsrRowTail tail = dcsr_row_tail(layer, row);
+    slow += dcsr_conv1x1_mve_requantizes(tail.bias, tail.shift) ? 0 : 1;
   }
   return slow;
 }
@@ -280,6 +281,24 @@ static uint64_t count_gathers(const Work* work, const DcsrPlan* plan) {
   }
 }
 
+// Returns how often the kernel reads the tail of a row.
+static uint64_t count_tails(const Work* work, const DcsrPlan* plan) {
+  if (work->layer->op == kDcsrOpFullyConnected) return work->vectors * work->rows;
+  uint64_t passes = 1;
+  if (plan->tile_pixels > 0) passes = divide_up(work->vectors, plan->tile_pixels);
+  switch (plan->kernel->id) {
+    case kDcsrKernel_conv1x1_mve:
+      return work->rows + mve_blocks(work, plan).blocks * work->slow_rows;
+    case kDcsrKernel_conv1x1_gather_mve:
+      return divide_up(work->vectors, kDcsrGatherTilePixels) * work->rows;
+    case kDcsrKernel_conv1x1_c:
+    case kDcsrKernel_conv1x1_smlal:
+      return passes * work->rows;
+    default:
+      return divide_up(work->vectors, kDcsrRefTilePixels) * work->rows;
+  }
+}
+
 // ----- Names -----
 
 #define DCSR_KERNEL_NAME(name) #name,
@@ -321,6 +340,7 @@ static void count_tiles(const Work* work, const DcsrPlan* plan, const DcsrLayer*
   DcsrKernelCounts* part = part_of(cost, kKernelNames[inner.kernel->id]);
   for (uint32_t i = 0; i < kDcsrCountCount; ++i) part->counts[i] += tiles * counts[i];
   cost->gathers += tiles * count_gathers(&of_tile, &inner);
+  cost->tails += tiles * count_tails(&of_tile, &inner);
 }
 
 static void count_im2col(const Work* work, const DcsrPlan* plan, DcsrCost* cost) {
@@ -398,6 +418,7 @@ int32_t dcsr_cost(const void* data, size_t size, const DcsrConvShape* shape, uin
     DcsrKernelCounts* part = part_of(cost, constants_name(&layer, &plan));
     count_kernel(&work, &plan, part->counts);
     cost->gathers = count_gathers(&work, &plan);
+    cost->tails = count_tails(&work, &plan);
   }
   count_dense(&work, &cost->dense);
   return (int32_t)kDcsrOk;

@@ -72,6 +72,7 @@ typedef struct {
   const char* kernel;  // name; one name for all FULLY_CONNECTED kernels with int8 activations
   uint64_t scratch_bytes;
   uint64_t gathers;      // vector gathers and scatters (MVE)
+  uint64_t tails;        // how often a bias, multiplier and shift are read: dcsr_row_tail()
   uint32_t is_portable;  // 1: a convolution that runs a portable kernel
   uint32_t part_count;   // number of valid `parts`
   DcsrKernelCounts parts[kDcsrMostParts];

@@ -11,7 +11,10 @@
 #include <string.h>
 
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/format/bit_reader.h"
+#include "tflm_kernels/format/compact_rows.h"
+#include "tflm_kernels/format/derived_multiplier.h"
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/format/shift_range.h"
@@ -24,7 +27,8 @@ enum {
   kFlagPerRow = 1,
   kFlagInt16 = 2,
   kFlagSamePadding = 4,
-  kFlagBias = 8,  // version 2
+  kFlagBias = 8,          // version 2, shared rows
+  kFlagCompactRows = 16,  // version 2
   kFlagSlowGathers = 128,
   kRatioBytes = 8,
   kMaxBase = 1 << 24,
@@ -82,11 +86,13 @@ static bool filter_is_valid(const Header* h) {
   return taps > 1 && h->dilation_h >= 1 && h->dilation_w >= 1 && h->cols % taps == 0;
 }
 
-// A row has one column per tap. Version 2 and int16 activations are for the other ops.
+static bool has_compact_rows(const Header* h) { return (h->flags & kFlagCompactRows) != 0; }
+
+// A row has one column per tap. Shared rows and int16 activations are for the other ops.
 static bool depthwise_is_valid(const Header* h) {
   const uint32_t taps = has_1x1_filter(h) ? 1 : (uint32_t)h->filter_h * h->filter_w;
   return h->cols == taps && h->depth_multiplier >= 1 && h->rows % h->depth_multiplier == 0 &&
-         !is_int16(h) && h->version == kDcsrFormatVersion;
+         !is_int16(h) && (h->version == kDcsrFormatVersion || has_compact_rows(h));
 }
 
 static bool geometry_is_valid(const Header* h) {
@@ -160,19 +166,28 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-// Version 1 defines the flags 1, 2, 4 and 128; version 2 also 8.
+// Version 1 defines the flags 1, 2, 4 and 128; version 2 also 8, and with compact rows only 1, 4 and
+// 128.
 static bool unused_is_zero(const Header* h) {
-  return (h->flags & ~kFlagSlowGathers) < 8 * h->version;
+  const uint32_t flags = h->flags & ~(uint32_t)kFlagSlowGathers;
+  return has_compact_rows(h)
+             ? (flags & ~(uint32_t)kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow)
+             : flags < 8U * h->version;
 }
 
-// Reads a header of this version and checks it.
-DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint32_t version,
+// Reads a header and checks it. `is_shared`: version 2 with shared rows; else version 1, or version
+// 2 with compact rows.
+DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, bool is_shared,
                                             Header* h) {
   if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
   if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   memcpy(h, data, sizeof(*h));
   if (memcmp(h->magic, "dCSR", sizeof(h->magic)) != 0) return kDcsrErrorMagic;
-  if (h->version != version) return kDcsrErrorVersion;
+  const bool is_version_2 = is_shared || has_compact_rows(h);
+  if (h->version != (is_version_2 ? kDcsrFormatVersion2 : kDcsrFormatVersion) ||
+      (is_shared && has_compact_rows(h))) {
+    return kDcsrErrorVersion;
+  }
   if (!geometry_is_valid(h) || !quantization_is_valid(h) || !encoding_is_valid(h) ||
       !value_coding_is_valid(h) || !unused_is_zero(h)) {
     return kDcsrErrorHeader;
@@ -245,21 +260,42 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   return end;
 }
 
+// Sets the offset of the streams behind compact rows. `base` is the blob of `size` bytes.
+static DcsrStatus skip_compact_rows(const Header* h, const uint8_t* base, size_t size,
+                                    uint32_t* streams) {
+  const uint32_t begin = kDcsrHeaderBytes + kDcsrCompactHeadBytes;
+  if (size < begin) return kDcsrErrorTruncated;
+  const DcsrCompactHead* head = (const DcsrCompactHead*)(const void*)(base + kDcsrHeaderBytes);
+  if (head->bias_bits - 1U >= kDcsrMaxBiasBits || head->exponent_bits > kDcsrMaxExponentBits) {
+    return kDcsrErrorHeader;
+  }
+  // Less than 2^26 bits.
+  const uint32_t bits = h->rows * (head->bias_bits + kDcsrFloatBits + head->exponent_bits);
+  *streams = begin + head->exceptions * kDcsrExceptionBytes + (bits + 31) / 32 * 4;
+  return kDcsrOk;
+}
+
 DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   Header h;
-  const DcsrStatus status = read_header(data, size, kDcsrFormatVersion, &h);
+  DcsrStatus status = read_header(data, size, false, &h);
   if (status != kDcsrOk) return status;
 
   // These sections have less than 2^24 bytes, and their sizes are multiples of 4 before padding.
+  const uint8_t* base = (const uint8_t*)data;
   const uint32_t count = (h.flags & kFlagPerRow) != 0 ? h.rows : 1;
   const uint32_t bias = kDcsrHeaderBytes;
   const uint32_t multiplier = bias + h.rows * (is_int16(&h) ? 8 : 4);
   const uint32_t shift = multiplier + count * 4;
-  const uint8_t* base = (const uint8_t*)data;
-  const uint64_t end = set_layer(&h, base, size, shift + (count + 3) / 4 * 4, layer);
+  uint32_t streams = shift + (count + 3) / 4 * 4;
+  if (has_compact_rows(&h)) {
+    status = skip_compact_rows(&h, base, size, &streams);
+    if (status != kDcsrOk) return status;
+  }
+  const uint64_t end = set_layer(&h, base, size, streams, layer);
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
+  layer->compact_rows = has_compact_rows(&h) ? base + kDcsrHeaderBytes : NULL;
   layer->bias = (const int32_t*)(const void*)(base + bias);
   layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
   layer->shift = (const int8_t*)(base + shift);
@@ -269,7 +305,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
 DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
                                    size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows) {
   Header h;
-  const DcsrStatus status = read_header(data, size, kDcsrFormatVersionSharedRows, &h);
+  const DcsrStatus status = read_header(data, size, true, &h);
   if (status != kDcsrOk) return status;
   if ((uintptr_t)shared % 4 != 0) return kDcsrErrorAlignment;
 
@@ -299,8 +335,8 @@ static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
   const int32_t max_shift = layer->int16_activations ? kDcsrMaxInt16Shift : kDcsrMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    if (layer->multiplier[i] < 0 || layer->shift[i] < kDcsrMinShift ||
-        layer->shift[i] > max_shift) {
+    const DcsrRowTail tail = dcsr_row_tail(layer, i);
+    if (tail.shift < kDcsrMinShift || tail.shift > max_shift || tail.multiplier < 0) {
       return kDcsrErrorRequantize;
     }
   }

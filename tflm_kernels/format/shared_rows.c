@@ -2,13 +2,13 @@
 //
 // All arithmetic is on integers, so that a firmware needs no floating point.
 
+#include "tflm_kernels/format/derived_multiplier.h"
 #include "tflm_kernels/format/group_decoder.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/format/shift_range.h"
 #include "tflm_kernels/packed_layer.h"
 
 enum {
-  kFloatBits = 23,  // stored bits of the significand
   kMaxFloatExponent = 254,
   kFloatBias = 127,
 };
@@ -27,6 +27,7 @@ size_t dcsr_derived_rows_bytes(const DcsrLayer* layer) {
 
 void dcsr_use_derived_rows(DcsrLayer* layer, const void* memory) {
   const uint8_t* multiplier = (const uint8_t*)memory + bias_bytes(layer);
+  layer->compact_rows = NULL;
   layer->bias = (const int32_t*)memory;
   layer->multiplier = (const int32_t*)(const void*)multiplier;
   layer->shift = (const int8_t*)(multiplier + requantize_count(layer) * sizeof(int32_t));
@@ -39,26 +40,13 @@ static bool derive_multiplier(const DcsrLayer* layer, const DcsrSharedRows* rows
   *multiplier = 0;
   *shift = 0;
   if (scale == 0) return true;
-  const uint32_t exponent = scale >> kFloatBits;
+  const uint32_t exponent = scale >> kDcsrFloatBits;
   if (exponent == 0 || exponent > kMaxFloatExponent) return false;
-  const uint64_t significand = (scale & ((UINT32_C(1) << kFloatBits) - 1)) | UINT32_C(1)
-                                                                                 << kFloatBits;
-
-  // The product of 24 and 48 bits, without its lowest 24: 47 or 48 bits.
-  const uint32_t ratio_low = rows->ratio_low & 0xFFFFFF;
-  const uint32_t ratio_high = (uint32_t)rows->ratio_high << 8 | rows->ratio_low >> 24;
-  const uint64_t product = significand * ratio_high + (significand * ratio_low >> 24);
-  const uint32_t is_long = (uint32_t)(product >> 47);
-  const uint32_t drop = 16 + is_long;
-  uint64_t rounded = (product + (UINT64_C(1) << (drop - 1))) >> drop;
-  int32_t power = (int32_t)exponent + rows->ratio_exponent - kFloatBias + (int32_t)is_long;
-  if (rounded >> 31 != 0) {
-    rounded >>= 1;
-    ++power;
-  }
+  int32_t power = (int32_t)exponent + rows->ratio_exponent - kFloatBias;
+  const int32_t derived = dcsr_derived_multiplier(scale, rows->ratio_high, rows->ratio_low, &power);
   if (power < kDcsrMinShift) return true;
   if (power > (layer->int16_activations ? kDcsrMaxInt16Shift : kDcsrMaxShift)) return false;
-  *multiplier = (int32_t)rounded;
+  *multiplier = derived;
   *shift = (int8_t)power;
   return true;
 }

@@ -757,7 +757,8 @@ DCSR_NOINLINE static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32
                                                   const uint32_t* program, const int8_t* x,
                                                   uint32_t width, int8_t* output) {
   uint32_t sums[kBlockPixels];
-  for (uint32_t p = 0; p < width; ++p) sums[p] = (uint32_t)layer->bias[row];
+  const DcsrRowTail tail = dcsr_row_tail(layer, row);
+  for (uint32_t p = 0; p < width; ++p) sums[p] = (uint32_t)tail.bias;
   uint32_t code;
   do {
     code = *program++;
@@ -767,7 +768,7 @@ DCSR_NOINLINE static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32
     program = add_half(program, count - half, x, width, sums);
   } while (code != 0 && code < kDcsrLastGroup);
   for (uint32_t p = 0; p < width; ++p) {
-    output[p * layer->rows] = dcsr_requantize(layer, row, sums[p]);
+    output[p * layer->rows] = dcsr_requantize_by(layer, tail.multiplier, tail.shift, sums[p]);
   }
   return program;
 }
@@ -809,18 +810,16 @@ static uint32_t count_groups(const uint32_t* program) {
 static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint32_t elements,
                             uint32_t* program) {
   const uint32_t row = reader->row.row;
-  const uint32_t i = row * layer->requantize_stride;
-  const int32_t bias = layer->bias[row];
-  const int32_t shift = layer->shift[i];
+  const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
   RowHeader* header = (RowHeader*)(void*)program;
-  header->bias_low = bias & 0xFF;
-  header->bias_high = bias >> 8;
-  header->multiplier = layer->multiplier[i];
-  header->right_factor = shift < 0 ? UINT32_C(1) << (31 + shift) : 0;
+  header->bias_low = tail.bias & 0xFF;
+  header->bias_high = tail.bias >> 8;
+  header->multiplier = tail.multiplier;
+  header->right_factor = tail.shift < 0 ? UINT32_C(1) << (31 + tail.shift) : 0;
   uint32_t* end = dcsr_next_row_program(reader, elements, &header->code);
   // Whether hi and lo hold every possible sum in int16 lanes.
   const bool has_high_part =
-      dcsr_conv1x1_mve_requantizes(bias, shift) &&
+      dcsr_conv1x1_mve_requantizes(tail.bias, tail.shift) &&
       (elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups);
   if (DCSR_HAS_MVE && has_high_part) {
     header->code += kFirstGroup;

@@ -8,11 +8,11 @@
 #include "tflm_kernels/mve/requantize_mve.h"
 
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/row_tail.h"
 
 #if DCSR_HAS_MVE
 
 #include <arm_mve.h>
-#include <stdbool.h>
 
 // The scales of four rows, one per lane.
 typedef struct {
@@ -21,8 +21,24 @@ typedef struct {
   int32x4_t shift;
 } RowScales;
 
-// Loads the scales of rows from `row` on. Lanes not in `lanes` have no row.
-static inline RowScales row_scales(const DcsrLayer* layer, uint32_t row, mve_pred16_t lanes) {
+// Derives the scales of up to four rows from `row` on. Other lanes are unspecified.
+DCSR_NOINLINE static RowScales compact_row_scales(const DcsrLayer* layer, uint32_t row,
+                                                  uint32_t count) {
+  int32_t tails[3 * 4];
+  for (uint32_t r = 0; r < count && r < 4; ++r) {
+    const DcsrRowTail tail = dcsr_row_tail(layer, row + r);
+    tails[r] = tail.bias;
+    tails[4 + r] = tail.multiplier;
+    tails[8 + r] = tail.shift;
+  }
+  const RowScales scales = {vldrwq_s32(tails), vldrwq_s32(tails + 4), vldrwq_s32(tails + 8)};
+  return scales;
+}
+
+// Loads the scales of up to four rows, `count` > 0, from `row` on. Other lanes are unspecified.
+static inline RowScales row_scales(const DcsrLayer* layer, uint32_t row, uint32_t count) {
+  if (layer->compact_rows != NULL) return compact_row_scales(layer, row, count);
+  const mve_pred16_t lanes = vctp32q(count);
   RowScales scales;
   scales.bias = vldrwq_z_s32(layer->bias + row, lanes);
   if (layer->requantize_stride != 0) {
@@ -35,12 +51,11 @@ static inline RowScales row_scales(const DcsrLayer* layer, uint32_t row, mve_pre
   return scales;
 }
 
-// Requantizes the rows of `lanes`, up to four from `row` on, for `pixels` pixels. Shifts may have
+// Requantizes the rows of `lanes`, up to four with `scales`, for `pixels` pixels. Shifts may have
 // any sign.
-DCSR_NOINLINE static void requantize_any_four_rows(const DcsrLayer* layer, uint32_t row,
+DCSR_NOINLINE static void requantize_any_four_rows(const DcsrLayer* layer, RowScales scales,
                                                    mve_pred16_t lanes, const int32_t* sums,
                                                    uint32_t pixels, int8_t* output) {
-  const RowScales scales = row_scales(layer, row, lanes);
   const uint32x4_t row_offset = vmulq_n_u32(vidupq_n_u32(0, 1), pixels);
   const int32x4_t zero = vdupq_n_s32(0);
   const int32x4_t left = vmaxq_s32(scales.shift, zero);
@@ -73,10 +88,9 @@ DCSR_NOINLINE static void requantize_any_four_rows(const DcsrLayer* layer, uint3
 // Each iteration ends the computation of a pixel and begins that of the next one, so that
 // multiplications (M) and integer instructions (I) alternate, and none waits for its operands. L:
 // loads and stores. q0 is between both multiplications.
-static inline void requantize_right_four_rows(const DcsrLayer* layer, uint32_t row,
+static inline void requantize_right_four_rows(const DcsrLayer* layer, RowScales scales,
                                               mve_pred16_t lanes, const int32_t* sums,
                                               uint32_t pixels, int8_t* output) {
-  const RowScales scales = row_scales(layer, row, lanes);
   const int32x4_t factor = vshlq_s32(vdupq_n_s32(1), vaddq_n_s32(scales.shift, 31));
   // Addresses of the sums of the pixel before.
   uint32x4_t address = vmulq_n_u32(vidupq_n_u32(0, 4), pixels);
@@ -121,26 +135,15 @@ static inline void requantize_right_four_rows(const DcsrLayer* layer, uint32_t r
       : "lr", "p0", "memory");
 }
 
-// Whether the shifts of `count` rows from `row` on are all below 0.
-static bool shift_to_the_right(const DcsrLayer* layer, uint32_t row, uint32_t count) {
-  if (layer->requantize_stride == 0) return layer->shift[0] < 0;
-  int8x16_t highest = vdupq_n_s8(INT8_MIN);
-  for (uint32_t r = 0; r < count; r += 16) {
-    const mve_pred16_t lanes = vctp8q(count - r);
-    highest = vmaxq_m_s8(highest, highest, vldrbq_z_s8(layer->shift + row + r, lanes), lanes);
-  }
-  return vmaxvq_s8(INT8_MIN, highest) < 0;
-}
-
 void dcsr_requantize_rows_mve(const DcsrLayer* layer, uint32_t row, uint32_t count,
                               const int32_t* sums, uint32_t pixels, int8_t* output) {
-  const bool only_right = shift_to_the_right(layer, row, count);
   for (uint32_t r = 0; r < count; r += 4) {
     const mve_pred16_t lanes = vctp32q(count - r);
-    if (only_right) {
-      requantize_right_four_rows(layer, row + r, lanes, sums, pixels, output);
+    const RowScales scales = row_scales(layer, row + r, count - r);
+    if (vmaxvq_p_s32(INT32_MIN, scales.shift, lanes) < 0) {
+      requantize_right_four_rows(layer, scales, lanes, sums, pixels, output);
     } else {
-      requantize_any_four_rows(layer, row + r, lanes, sums, pixels, output);
+      requantize_any_four_rows(layer, scales, lanes, sums, pixels, output);
     }
     output += 4;
     sums += 4 * pixels;

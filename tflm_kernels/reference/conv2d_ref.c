@@ -61,13 +61,14 @@ static size_t next_tile(DcsrPatches* patches, size_t left, DcsrPatch tile[]) {
 }
 
 // Adds the bias to a sum, requantizes it and stores the output at `index`.
-static void store(const DcsrLayer* layer, uint32_t row, uint64_t acc, void* output, size_t index) {
+static void store(const DcsrLayer* layer, uint32_t row, const DcsrRowTail* tail, uint64_t acc,
+                  void* output, size_t index) {
   if (layer->int16_activations) {
     const uint64_t sum = dcsr_int16_bias(layer, row) + acc;
     ((int16_t*)output)[index] = dcsr_requantize_int16(layer, row, sum);
   } else {
-    const uint32_t sum = (uint32_t)layer->bias[row] + (uint32_t)acc;
-    ((int8_t*)output)[index] = dcsr_requantize(layer, row, sum);
+    const uint32_t sum = (uint32_t)tail->bias + (uint32_t)acc;
+    ((int8_t*)output)[index] = dcsr_requantize_by(layer, tail->multiplier, tail->shift, sum);
   }
 }
 
@@ -83,8 +84,9 @@ static void convolve(const DcsrLayer* layer, const DcsrConvShape* shape, const v
     DcsrRowReader reader = dcsr_row_reader(layer);
     for (uint32_t row = 0; row < layer->rows; ++row) {
       multiply_row(layer, shape, &reader, tile, count, acc);
+      const DcsrRowTail tail = dcsr_row_tail(layer, row);  // unused with int16 activations
       for (size_t v = 0; v < count; ++v) {
-        store(layer, row, acc[v], output, (done + v) * layer->rows + row);
+        store(layer, row, &tail, acc[v], output, (done + v) * layer->rows + row);
       }
     }
   }

@@ -20,7 +20,8 @@ void dcsr_tile_ref(const DcsrLayer* layer, const int8_t* const vectors[], size_t
   uint32_t acc[kDcsrTileVectors];
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    for (size_t v = 0; v < count; ++v) acc[v] = (uint32_t)layer->bias[row];
+    const DcsrRowTail tail = dcsr_row_tail(layer, row);
+    for (size_t v = 0; v < count; ++v) acc[v] = (uint32_t)tail.bias;
 
     dcsr_next_row(&reader);
     DcsrGroup group;
@@ -31,7 +32,8 @@ void dcsr_tile_ref(const DcsrLayer* layer, const int8_t* const vectors[], size_t
     }
 
     for (size_t v = 0; v < count; ++v) {
-      output[v * layer->rows + row] = dcsr_requantize(layer, row, acc[v]);
+      output[v * layer->rows + row] =
+          dcsr_requantize_by(layer, tail.multiplier, tail.shift, acc[v]);
     }
   }
 }

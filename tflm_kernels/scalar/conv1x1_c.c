@@ -140,7 +140,7 @@ static void end_list(ListEntry* list, ListState* state) {
 static void requantize_tile(const DcsrLayer* layer, uint32_t row, uint32_t length, size_t groups,
                             const uint32_t* sums, size_t pixels, int8_t* output) {
   const DcsrRowScale scale = dcsr_row_scale(layer, row, length);
-  const uint32_t odd_start = (uint32_t)layer->bias[row];
+  const uint32_t odd_start = (uint32_t)scale.bias;
   const uint32_t even_start = odd_start - (uint32_t)groups * kAccStart;
   const size_t rows = layer->rows;
   for (size_t p = 0; p < pixels; ++p) {

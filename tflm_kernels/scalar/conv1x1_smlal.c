@@ -324,7 +324,7 @@ DCSR_NOINLINE static void requantize_pairs_fast(const DcsrRowScale* row_scale, u
 static void requantize_pairs(const DcsrLayer* layer, uint32_t row, uint32_t length,
                              const uint32_t* sums, size_t pixels, int8_t* output) {
   const DcsrRowScale scale = dcsr_row_scale(layer, row, length);
-  const uint32_t bias = (uint32_t)layer->bias[row];
+  const uint32_t bias = (uint32_t)scale.bias;
   const size_t rows = layer->rows;
   size_t p = 0;
   if (scale.fast && scale.full) {
@@ -340,7 +340,7 @@ static void requantize_pairs(const DcsrLayer* layer, uint32_t row, uint32_t leng
 static void requantize_totals(const DcsrLayer* layer, uint32_t row, uint32_t length,
                               const uint32_t* totals, size_t pixels, int8_t* output) {
   const DcsrRowScale scale = dcsr_row_scale(layer, row, length);
-  const uint32_t bias = (uint32_t)layer->bias[row];
+  const uint32_t bias = (uint32_t)scale.bias;
   for (size_t p = 0; p < pixels; ++p) {
     output[p * layer->rows] = dcsr_scale_any(layer, row, &scale, bias + totals[p]);
   }

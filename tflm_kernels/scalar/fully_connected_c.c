@@ -132,7 +132,8 @@ static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* out
       is_plain && layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer);
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    uint32_t sum = (uint32_t)layer->bias[row];
+    const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
+    uint32_t sum = (uint32_t)tail.bias;
     dcsr_next_row(&reader);
     if (is_plain && layer->encoding == kDcsrEncodingRle) {
       sum = multiply_rle_row(&reader, x, sum);
@@ -145,7 +146,7 @@ static void multiply_vector(const DcsrLayer* layer, const int8_t* x, int8_t* out
         if (dcsr_decode_group(&reader, &group)) sum = multiply_group(&group, x, sum);
       }
     }
-    output[row] = dcsr_requantize(layer, row, sum);
+    output[row] = dcsr_requantize_by(layer, tail.multiplier, tail.shift, sum);
   }
 }
 
@@ -155,7 +156,8 @@ static void multiply_block(const DcsrLayer* layer, const int8_t* x, int8_t* outp
   const size_t rows = layer->rows;
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    uint32_t sum0 = (uint32_t)layer->bias[row];
+    const DcsrRowTail tail = dcsr_row_tail(layer, row);
+    uint32_t sum0 = (uint32_t)tail.bias;
     uint32_t sum1 = sum0, sum2 = sum0, sum3 = sum0;
     dcsr_next_row(&reader);
     DcsrGroup group;
@@ -169,10 +171,10 @@ static void multiply_block(const DcsrLayer* layer, const int8_t* x, int8_t* outp
         sum3 += (uint32_t)(weight * p[3 * cols]);
       }
     }
-    output[row] = dcsr_requantize(layer, row, sum0);
-    output[rows + row] = dcsr_requantize(layer, row, sum1);
-    output[2 * rows + row] = dcsr_requantize(layer, row, sum2);
-    output[3 * rows + row] = dcsr_requantize(layer, row, sum3);
+    output[row] = dcsr_requantize_by(layer, tail.multiplier, tail.shift, sum0);
+    output[rows + row] = dcsr_requantize_by(layer, tail.multiplier, tail.shift, sum1);
+    output[2 * rows + row] = dcsr_requantize_by(layer, tail.multiplier, tail.shift, sum2);
+    output[3 * rows + row] = dcsr_requantize_by(layer, tail.multiplier, tail.shift, sum3);
   }
 }
 

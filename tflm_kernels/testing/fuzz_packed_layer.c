@@ -18,6 +18,8 @@ enum {
   kMaxInputBytes = 1 << 18,
   kVersionOffset = 4,
   kTotalBytesOffset = 8,
+  kFlagsOffset = 34,
+  kCompactRows = 16,
 };
 
 static void* allocate(size_t size) {
@@ -169,11 +171,16 @@ static DcsrStatus fuzz_shared_rows(const uint8_t* own, size_t own_size, const ui
   return status;
 }
 
+static bool has_shared_rows(const uint8_t* data, size_t size) {
+  return size >= kDcsrHeaderBytes && data[kVersionOffset] == kDcsrFormatVersion2 &&
+         (data[kFlagsOffset] & kCompactRows) == 0;
+}
+
 // Returns the bytes of the first tensor of a layer with shared rows, by its header; `size` if it
 // has its own rows, or is longer.
 static size_t own_bytes(const uint8_t* data, size_t size) {
   uint32_t total_bytes;
-  if (size < kDcsrHeaderBytes || data[kVersionOffset] != kDcsrFormatVersionSharedRows) return size;
+  if (!has_shared_rows(data, size)) return size;
   memcpy(&total_bytes, data + kTotalBytesOffset, sizeof(total_bytes));
   return total_bytes < size ? total_bytes : size;
 }
@@ -183,7 +190,7 @@ DcsrStatus dcsr_fuzz_packed_layer(const uint8_t* data, size_t size) {
   const uint32_t hash = hash_bytes(data, size);
   uint8_t* own = copy_of(data, own_size);
   DcsrStatus status;
-  if (own_size > kVersionOffset && own[kVersionOffset] == kDcsrFormatVersionSharedRows) {
+  if (has_shared_rows(data, size)) {
     uint8_t* shared = copy_of(data + own_size, size - own_size);
     status = fuzz_shared_rows(own, own_size, shared, size - own_size, hash);
     free(shared);

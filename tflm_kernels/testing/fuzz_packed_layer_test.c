@@ -31,6 +31,8 @@ static size_t blob_count = 0;
 static void add_blobs(const DenseLayer* layer) {
   for (size_t k = 0; k < kPackingCount; ++k) {
     if (blob_count == kMaxBlobs) break;
+    const bool is_plain = !layer->per_row || layer->int16_bias != NULL;
+    if (kPackings[k].compact_rows && is_plain) continue;
     if (!pack_row_length_fits(layer, &kPackings[k])) continue;
     PackedBlob blob = pack_layer(layer, &kPackings[k]);
     if (blob.size <= kMaxBlobBytes) {
@@ -50,6 +52,7 @@ static void add_shared_blobs(const DenseLayer* layer) {
   for (uint32_t i = 0; i < count; ++i) weight_scale[i] = UINT32_C(118) << 23 | i << 9;
   for (size_t k = 0; k < kFewPackingCount; ++k) {
     if (blob_count == kMaxBlobs) break;
+    if (kPackings[k].compact_rows) continue;
     const SharedScales scales = {weight_scale, UINT64_C(3) << 46, 0, k % 2 == 0};
     SharedBlobs blobs_of_layer = pack_shared_layer(layer, &kPackings[k], &scales);
     const PackedBlob* own = &blobs_of_layer.own;

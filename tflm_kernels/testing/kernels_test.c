@@ -86,11 +86,12 @@ static void run_gather(const DcsrLayer* layer, const CaseData* data, int8_t* out
 }
 #endif
 
-// Runs the dense baseline on layers of the dense encoding with plain values, the reference on
-// others.
+// Runs the dense baseline on layers of the dense encoding with plain values and rows, the reference
+// on others.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   const bool is_conv = layer->op == kDcsrOpConv2d;
-  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
+  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain ||
+      layer->compact_rows != NULL) {
     run_reference(layer, data, output);
     return;
   }

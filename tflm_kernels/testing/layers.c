@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tflm_kernels/testing/pack_compact.h"
 #include "tflm_kernels/testing/random.h"
 
 static void* allocate(size_t size) {
@@ -113,7 +114,10 @@ static void fill_requantization(const DcsrCase* c, CaseData* data, Random* rando
   const uint32_t count = c->per_row ? c->rows : 1;
   const bool fits = c->shift_min == 0 && c->shift_max == 0;
   for (uint32_t r = 0; r < count; ++r) {
-    data->multiplier[r] = random_between(random, 1 << 30, INT32_MAX);
+    // Most multipliers can be derived, so that packings with compact rows derive them.
+    const uint32_t significand = (UINT32_C(1) << 23) + random_below(random, UINT32_C(1) << 23);
+    derive_test_multiplier(significand, &data->multiplier[r]);
+    if (r % 4 == 2) data->multiplier[r] = random_between(random, 1 << 30, INT32_MAX);
     if (c->bias == kBiasEnds) data->multiplier[r] = INT32_MAX;
     int32_t shift = listed_shift(c, r);
     if (fits) shift = fitting_shift(data->weights + (size_t)r * c->cols, c->cols);

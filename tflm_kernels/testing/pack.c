@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tflm_kernels/testing/pack_compact.h"
+
 #define DCSR_DEFAULT_PACKING(Name, name, number) {.encoding = kDcsrEncoding##Name},
 
 const PackOptions kPackings[] = {
@@ -17,6 +19,7 @@ const PackOptions kPackings[] = {
      .huffman = true,
      .raw_bits = 2},
     {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
+    {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 2, .compact_rows = true},
     // Without Huffman codes.
     {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
     {.encoding = kDcsrEncodingRle, .row_length_bytes = 4},
@@ -25,6 +28,9 @@ const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .escape_every_base = true},
     {.encoding = kDcsrEncodingOffset8, .row_length_bytes = 4, .any_order = true},
     {.encoding = kDcsrEncodingRice, .rice_parameter = 1, .wide_row_lengths = true},
+    {.encoding = kDcsrEncodingDcsr, .compact_rows = true},
+    {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .compact_rows = true},
+    {.encoding = kDcsrEncodingOffset8, .compact_rows = true},
     // With Huffman codes.
     {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 1},
     {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
@@ -423,11 +429,15 @@ static void append_bytes(Bytes* out, const Bytes* bytes) {
   pad(out);
 }
 
+static bool is_compact(const DenseLayer* layer, const PackOptions* options) {
+  return options->compact_rows && layer->per_row && layer->int16_bias == NULL;
+}
+
 static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions* options,
                           const Streams* streams, uint32_t elements, uint32_t row_length_bytes,
                           uint32_t row_length_bits) {
   append(out, 0x52534364, 4);  // "dCSR"
-  append(out, 1, 1);
+  append(out, is_compact(layer, options) ? 2 : 1, 1);
   append(out, (uint32_t)layer->op, 1);
   append(out, (uint32_t)options->encoding, 1);
   append(out, options->huffman ? 1 : 0, 1);
@@ -443,7 +453,7 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, layer->stride_w, 1);
   append(out,
          (layer->per_row ? 1 : 0) | (layer->int16_bias != NULL ? 2 : 0) |
-             (layer->window.same_padding ? 4 : 0),
+             (layer->window.same_padding ? 4 : 0) | (is_compact(layer, options) ? 16 : 0),
          1);
   append(out, row_length_bytes, 1);
   append(out, index_parameter(options), 1);
@@ -474,6 +484,37 @@ static void finish_blob(Bytes* out, PackedBlob* blob) {
   free(out->data);
 }
 
+static void append_plain_rows(Bytes* out, const DenseLayer* layer, PackedBlob* blob) {
+  const uint32_t requantize_rows = layer->per_row ? layer->rows : 1;
+  blob->offset[kSectionBias] = out->size;
+  for (uint32_t r = 0; r < layer->rows; ++r) {
+    append_bias(out, layer, r);
+  }
+  blob->offset[kSectionMultiplier] = out->size;
+  for (uint32_t r = 0; r < requantize_rows; ++r) {
+    append(out, (uint32_t)layer->multiplier[r], 4);
+  }
+  blob->offset[kSectionShift] = out->size;
+  for (uint32_t r = 0; r < requantize_rows; ++r) {
+    append(out, (uint32_t)layer->shift[r], 1);
+  }
+  pad(out);
+}
+
+static void append_compact_rows(Bytes* out, const DenseLayer* layer, PackedBlob* blob) {
+  uint32_t* folded = (uint32_t*)malloc(layer->rows * sizeof(*folded));
+  if (folded == NULL) abort();
+  for (uint32_t r = 0; r < layer->rows; ++r) folded[r] = folded_bias(layer, r);
+  size_t words;
+  uint32_t* rows = encode_compact_rows(layer, folded, &words);
+  blob->offset[kSectionBias] = out->size;
+  blob->offset[kSectionMultiplier] = out->size;
+  blob->offset[kSectionShift] = out->size;
+  for (size_t i = 0; i < words; ++i) append(out, rows[i], 4);
+  free(rows);
+  free(folded);
+}
+
 PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
   PackedBlob blob;
   memset(&blob, 0, sizeof(blob));
@@ -490,23 +531,14 @@ PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
     row_length_bytes =
         options->row_length_bytes > 0 ? options->row_length_bytes : bytes_of(longest);
   }
-  const uint32_t requantize_rows = layer->per_row ? layer->rows : 1;
 
   Bytes out = {NULL, 0, 0};
   append_header(&out, layer, options, &streams, elements, row_length_bytes, row_length_bits);
-  blob.offset[kSectionBias] = out.size;
-  for (uint32_t r = 0; r < layer->rows; ++r) {
-    append_bias(&out, layer, r);
+  if (is_compact(layer, options)) {
+    append_compact_rows(&out, layer, &blob);
+  } else {
+    append_plain_rows(&out, layer, &blob);
   }
-  blob.offset[kSectionMultiplier] = out.size;
-  for (uint32_t r = 0; r < requantize_rows; ++r) {
-    append(&out, (uint32_t)layer->multiplier[r], 4);
-  }
-  blob.offset[kSectionShift] = out.size;
-  for (uint32_t r = 0; r < requantize_rows; ++r) {
-    append(&out, (uint32_t)layer->shift[r], 1);
-  }
-  pad(&out);
   blob.offset[kSectionRowLength] = out.size;
   uint32_t bits = 0;
   for (size_t i = 0; i < streams.row_length.size; i += 4) {
@@ -546,7 +578,9 @@ SharedBlobs pack_shared_layer(const DenseLayer* layer, const PackOptions* option
   SharedBlobs blobs;
   memset(&blobs, 0, sizeof(blobs));
   // Header and streams are those of the layer with its own rows.
-  PackedBlob whole = pack_layer(layer, options);
+  PackOptions plain = *options;
+  plain.compact_rows = false;
+  PackedBlob whole = pack_layer(layer, &plain);
   Bytes own = {NULL, 0, 0};
   for (uint32_t i = 0; i < kDcsrHeaderBytes; ++i) append(&own, whole.data[i], 1);
   append(&own, (uint32_t)scales->ratio, 4);
@@ -555,7 +589,7 @@ SharedBlobs pack_shared_layer(const DenseLayer* layer, const PackOptions* option
   for (uint32_t r = 0; r < layer->rows && scales->has_bias; ++r) {
     append_original_bias(&own, layer, r);
   }
-  own.data[4] = kDcsrFormatVersionSharedRows;
+  own.data[4] = kDcsrFormatVersion2;
   own.data[34] = (uint8_t)(own.data[34] | (scales->has_bias ? 8 : 0));
   for (uint32_t i = 0; i < 4; ++i) own.data[8 + i] = (uint8_t)(own.size >> (8 * i));
   blobs.own.offset[kSectionBias] = kDcsrHeaderBytes + 8;

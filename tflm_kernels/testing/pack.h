@@ -58,16 +58,18 @@ typedef struct {
   bool huffman;               // Huffman-code the values, with long codes for rare ones
   bool equal_codes;           // huffman: codes as equal in length as possible instead
   uint32_t raw_bits;          // huffman
+  bool compact_rows;          // version 2; without effect on int16 or per-tensor layers
 } PackOptions;
 
 // The packings that tests iterate over: first one of each encoding with default options, in the
-// order of DCSR_ALL_ENCODINGS; then the variants of dcsr that kernels treat differently; then the
-// others. A test that takes long for each packing takes the first kFewPackingCount.
+// order of DCSR_ALL_ENCODINGS; then the variants of dcsr that kernels treat differently, and
+// compact rows; then the others. A test that takes long for each packing takes the first
+// kFewPackingCount.
 extern const PackOptions kPackings[];
 extern const size_t kPackingCount;
 
 #define DCSR_PLUS_ONE(Name, name, number) +1
-enum { kEncodingCount = DCSR_ALL_ENCODINGS(DCSR_PLUS_ONE), kFewPackingCount = kEncodingCount + 2 };
+enum { kEncodingCount = DCSR_ALL_ENCODINGS(DCSR_PLUS_ONE), kFewPackingCount = kEncodingCount + 3 };
 #undef DCSR_PLUS_ONE
 
 typedef enum {

@@ -68,6 +68,19 @@ def test_single_scales_that_differ_do_not_cost_the_others():
     round_trip(model)
 
 
+def test_compact_rows_are_given_back():
+    model = conv_model(rng(), sparse_matrix(rng(), 200, 128, 0.9), per_channel=True)
+    weights, bias = model.subgraphs[0].tensors[1:3]
+    # A row far from the others, and one whose multiplier is 0: exceptions.
+    weights.quantization.scale[3] = 1e-14
+    values = np.frombuffer(model.buffers[bias.buffer].data, np.int32).copy()
+    values[5] = 1 << 30
+    model.buffers[bias.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+    _, [decision] = round_trip(model, objective="size")
+    assert decision.packed.row_form == "compact"
+    assert np.flatnonzero(decision.packed.compact.is_exception).tolist() == [3, 5]
+
+
 def test_records_of_the_first_version_are_read():
     compressed, _ = round_trip(conv_model(rng(), sparse_matrix(rng(), 64, 128, 0.9), per_channel=True))
     (entry,) = (e for e in compressed.metadata if e.name == RECORD_NAME)

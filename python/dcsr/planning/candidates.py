@@ -11,6 +11,7 @@ import numpy as np
 
 from dcsr import encodings, packing
 from dcsr import layers as layer_finder
+from dcsr.compact_rows import CompactRows
 from dcsr.encodings import Streams
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
@@ -21,6 +22,9 @@ from dcsr.schema import schema
 # Begins the reason of layers that are not sparse enough.
 BELOW_MIN_SPARSITY = "below --min-sparsity"
 
+# Share of a layer's time by which compact rows may slow it down, unless the objective is `size`.
+COMPACT_ROWS_TOLERANCE = 0.01
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -30,11 +34,13 @@ class Candidate:
       packed: the packed layer.
       shape: size of the layer's input and output.
       estimate: estimated cost on the core of the plan.
+      plain: the same with plain rows, if the packed layer has compact ones; else None.
     """
 
     packed: PackedLayer
     shape: cost.Shape
     estimate: cost.Estimate
+    plain: Candidate | None = None
 
     @property
     def has_dense_weights(self) -> bool:
@@ -45,6 +51,11 @@ class Candidate:
     def blob(self) -> bytes:
         """The serialised packed layer; with shared rows, all but these."""
         return packing.pack(self.packed)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the rows and the streams."""
+        return self.packed.row_bytes + self.packed.streams.nbytes
 
     @cached_property
     def shared_blob(self) -> bytes | None:
@@ -102,6 +113,7 @@ class _Encoder:
         self._encoded = encoded
         self._shape = workload.shape(model, layer)
         self._packed: PackedLayer | None = None
+        self._compact: CompactRows | None = None
 
     def candidates(self, method: str) -> list[Candidate]:
         """Returns the candidates of a method: AUTO, or one of encodings.SCHEMES."""
@@ -117,10 +129,13 @@ class _Encoder:
             # Candidates differ only in their streams and in slow_gathers.
             if self._packed is None:
                 self._packed = layer_finder.pack(self.model, layer, streams, _budget(settings.of(layer)))
+                with_compact_rows = layer_finder.with_compact_rows(self.model, layer, self._packed)
+                self._compact = with_compact_rows.compact if with_compact_rows else None
             packed = dataclasses.replace(self._packed, streams=streams)
             packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
             estimate = workload.compared(self.model, layer, packed, estimate, settings.cpu)
-            found.append(Candidate(packed, shape, estimate))
+            plain = Candidate(packed, shape, estimate)
+            found.append(plain if self._compact is None else _compact(plain, self._compact, settings))
         return found
 
 
@@ -182,6 +197,23 @@ def placed(
     return (slow, shape, other) if is_faster else (packed, shape, estimate)
 
 
+def _compact(candidate: Candidate, rows: CompactRows, settings: Settings) -> Candidate:
+    """Returns the candidate with compact rows; with plain ones if the objective does not allow their time.
+
+    Args:
+      candidate: a candidate with plain rows.
+      rows: the compact rows of the layer.
+      settings: the settings of the plan.
+    """
+    plain = candidate.estimate
+    estimate = cost.with_compact_rows(settings.cpu, plain)
+    if settings.objective != "size" and plain.time and estimate.time:
+        if estimate.time > (1 + COMPACT_ROWS_TOLERANCE) * plain.time:
+            return candidate
+    packed = dataclasses.replace(candidate.packed, compact=rows)
+    return Candidate(packed, candidate.shape, estimate, candidate)
+
+
 def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:
     """Returns the time, relative to the dense product's, up to which an objective packs a layer.
 
@@ -194,13 +226,13 @@ def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:
 
 
 def size_and_time(candidate: Candidate) -> tuple[int, float]:
-    """Returns (bytes of the streams, estimated time), a key for sorting. Without an estimate: infinity."""
+    """Returns (bytes of rows and streams, estimated time), a key for sorting. Without an estimate: infinity."""
     time = candidate.estimate.time
-    return candidate.packed.streams.nbytes, np.inf if time is None else time
+    return candidate.nbytes, np.inf if time is None else time
 
 
 def time_and_size(candidate: Candidate) -> tuple[float, int]:
-    """Returns (estimated time, bytes of the streams), a key for sorting."""
+    """Returns (estimated time, bytes of rows and streams), a key for sorting."""
     size, time = size_and_time(candidate)
     return time, size
 

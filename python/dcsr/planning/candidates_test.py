@@ -6,13 +6,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dcsr import custom_ops, encodings, packing
+from dcsr import custom_ops, encodings, layers, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.planning import cost, workload
-from dcsr.planning.candidates import placed
+from dcsr.planning.candidates import candidates, placed
 from dcsr.planning.plan_file import plan_text
-from dcsr.planning.settings import OBJECTIVES
+from dcsr.planning.settings import OBJECTIVES, Settings
 from dcsr.schema import schema
 from dcsr.testing.models import (
     Builder,
@@ -223,3 +223,32 @@ def test_plan_of_dense_weights_goes_round(monkeypatch, tmp_path):
     assert plan.read_text().count("method: dense") == 2
     again, _ = round_trip(separable(), plan=plan)
     assert tflite.serialize(again) == tflite.serialize(compressed)
+
+
+@pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
+@pytest.mark.parametrize("pixels", [(40, 40), (4, 5)])
+def test_compact_rows_take_little_time_or_serve_size(objective, pixels):
+    # With few pixels a row is read for few products.
+    model = conv_model(rng(), sparse_matrix(rng(), 64, 512, 0.9), pixels=pixels)
+    found = candidates(model, layers.find(model)[0], Settings(objective=objective))
+    assert not isinstance(found, str)
+    for candidate in found:
+        plain = candidate.plain or candidate
+        assert plain.packed.row_form == "plain" and plain.plain is None
+        with_compact_rows = cost.with_compact_rows(Settings().cpu, plain.estimate)
+        added = with_compact_rows.time / plain.estimate.time - 1
+        assert 0 < added < 0.2
+        is_compact = objective == "size" or added <= 0.01
+        assert candidate.packed.row_form == ("compact" if is_compact else "plain")
+        if is_compact:
+            assert candidate.estimate == with_compact_rows
+            assert candidate.nbytes < plain.nbytes and len(candidate.blob) < len(plain.blob)
+    if objective != "size":
+        assert (found[0].packed.row_form == "compact") == (pixels == (40, 40))
+
+
+def test_layers_with_one_scale_or_int16_activations_have_plain_rows():
+    matrix = sparse_matrix(rng(), 64, 128, 0.9)
+    for options in ({"per_channel": False}, {"per_channel": True, "int16": True}):
+        _, [decision] = round_trip(fully_connected_model(rng(), matrix, **options), objective="size")
+        assert decision.packed.row_form == "plain"

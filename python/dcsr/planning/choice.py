@@ -228,8 +228,10 @@ def _layers_with_common_streams(found: Sequence[list[Candidate] | str]) -> list[
     groups: dict[tuple[bytes, ...], list[tuple[int, list[Candidate]]]] = {}
     for number, candidates in enumerate(found):
         if not isinstance(candidates, str):
-            # Candidates differ only in their streams, so equal first ones mean equal matrices and settings.
-            key = (candidates[0].shared_blob or candidates[0].blob, *_schemes(candidates))
+            # Candidates differ only in their streams and in the form of their rows, so equal first ones mean equal
+            # matrices and settings.
+            forms = bytes(candidate.packed.compact is not None for candidate in candidates)
+            key = (candidates[0].shared_blob or candidates[0].blob, forms, *_schemes(candidates))
             groups.setdefault(key, []).append((number, candidates))
     return list(groups.values())
 
@@ -277,7 +279,7 @@ def _shared(
         shared[number] = [
             way
             if packed is None
-            else dataclasses.replace(way, packed=dataclasses.replace(packed, streams=way.packed.streams))
+            else dataclasses.replace(way.plain or way, packed=dataclasses.replace(packed, streams=way.packed.streams))
             for way in candidates
         ]
     before, after = (_stored([min(ways, key=size_and_time) for ways in of.values()]) for of in (own, shared))

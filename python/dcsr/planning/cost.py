@@ -3,12 +3,14 @@
 The time of a kernel is a sum over counts (columns transposed, elements decoded, products computed), each multiplied by
 a constant of the core. The counts come from the C code with which the kernels plan (kernel_costs.py). The constants are
 data. benchmarks/fit_cost_model.py writes kernel_constants.json (instructions on all cores) and cycle_constants.json
-(cycles on the cores of CYCLE_CPUS, for each memory); kept_constants.json is for layers that stay dense. The planner
-compares cycles where there are some, else instructions. The Cortex-M85 has the constants of the M55.
+(cycles on the cores of CYCLE_CPUS, for each memory); kept_constants.json is for layers that stay dense, and
+tail_constants.json for compact rows. The planner compares cycles where there are some, else instructions. The
+Cortex-M85 has the constants of the M55.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -76,6 +78,7 @@ class Estimate:
       is_portable: whether the portable kernel runs, because the scratch is too small for the core's own kernel.
       cycles, dense_cycles: cycles of both; None if the core is not one of CYCLE_CPUS, or without constants.
       unit: unit of `time`: CYCLES or INSTRUCTIONS.
+      tails: how often the kernels read the bias, multiplier and shift of a row.
     """
 
     instructions: int | None
@@ -86,6 +89,7 @@ class Estimate:
     cycles: int | None = None
     dense_cycles: int | None = None
     unit: str = INSTRUCTIONS
+    tails: int = 0
 
     @property
     def time(self) -> int | None:
@@ -173,7 +177,7 @@ def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape, memory: str = 
     found = costs(cpu, packed, shape)
     constants = kernel_constants()[_measured_core(cpu)]
     of_cycles = cycle_constants(cpu, memory) if cpu in CYCLE_CPUS else {}
-    return Estimate(
+    of_plain_rows = Estimate(
         time(constants, found.parts),
         found.scratch_bytes,
         time(constants, found.dense),
@@ -182,6 +186,20 @@ def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape, memory: str = 
         time(of_cycles, found.parts),
         time(of_cycles, found.dense),
         unit(cpu),
+        found.tails,
+    )
+    return of_plain_rows if packed.compact is None else with_compact_rows(cpu, of_plain_rows)
+
+
+def with_compact_rows(cpu: str, plain: Estimate) -> Estimate:
+    """Returns the estimate of a layer with compact rows, given that of the same layer with plain rows."""
+    added = _tail_constants()[_measured_core(cpu)]
+
+    def more(known: int | None, unit: str) -> int | None:
+        return None if known is None else known + round(plain.tails * added[unit])
+
+    return dataclasses.replace(
+        plain, instructions=more(plain.instructions, INSTRUCTIONS), cycles=more(plain.cycles, CYCLES)
     )
 
 
@@ -197,8 +215,8 @@ def costs(cpu: str, packed: packing.PackedLayer, shape: Shape, budget: int | Non
     Raises:
       KeyError, ModelError: as estimate().
     """
-    # Kernels cannot tell shared rows from own ones.
-    blob = packing.pack(packed.with_own_rows)
+    # Kernels cannot tell shared rows from own ones, and with_compact_rows() adds the time of compact ones.
+    blob = packing.pack(packed.with_plain_rows)
     return kernel_costs.measure(_CLASSES[cpu], blob, coding(packed.streams), _conv_shape(packed, shape), budget)
 
 
@@ -315,4 +333,11 @@ def _kept_constants() -> dict[str, dict[str, KernelConstants]]:
     found: dict[str, dict[str, KernelConstants]] = json.loads(
         Path(__file__).with_name("kept_constants.json").read_text()
     )
+    return found
+
+
+@cache
+def _tail_constants() -> dict[str, dict[str, float]]:
+    """Returns {core: {unit: what reading a compact row takes in addition to a plain one}}."""
+    found: dict[str, dict[str, float]] = json.loads(Path(__file__).with_name("tail_constants.json").read_text())
     return found

@@ -37,6 +37,7 @@ class KernelCosts:
       scratch_bytes: bytes of scratch that the kernel requests.
       is_portable: whether the portable kernel runs, because the scratch is too small for the core's own kernel.
       gathers: number of vector gathers and scatters; 0 on cores without vectors.
+      tails: how often the kernels read the bias, multiplier and shift of a row.
       parts: counts of each kernel that runs. A larger filter has several kernels, conv2d_im2col first.
       dense: counts of the layer's dense product.
     """
@@ -45,6 +46,7 @@ class KernelCosts:
     scratch_bytes: int
     is_portable: bool
     gathers: int
+    tails: int
     parts: Counts
     dense: Counts
 
@@ -95,6 +97,7 @@ def _cost_type(counts: int) -> Any:
             ("kernel", ctypes.c_char_p),
             ("scratch_bytes", ctypes.c_uint64),
             ("gathers", ctypes.c_uint64),
+            ("tails", ctypes.c_uint64),
             ("is_portable", ctypes.c_uint32),
             ("part_count", ctypes.c_uint32),
             ("parts", KernelCounts * _MOST_PARTS),
@@ -161,6 +164,7 @@ def measure(
         cost.scratch_bytes,
         bool(cost.is_portable),
         cost.gathers,
+        cost.tails,
         dict(_counts(part, coding) for part in cost.parts[: cost.part_count]),
         dict([_counts(cost.dense, coding)]),
     )

@@ -1,0 +1,30 @@
+// The encoder of compact rows (docs/format.md#compact-rows) for the tests. It shares no code with
+// the decoder. Allocates memory.
+
+#ifndef DCSR_TFLM_KERNELS_TESTING_PACK_COMPACT_H_
+#define DCSR_TFLM_KERNELS_TESTING_PACK_COMPACT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/testing/pack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Derives a multiplier from the 24-bit significand of a weight scale and the ratio of the tests'
+// layers. Returns the number that the product adds to the shift, 0 .. 2.
+int32_t derive_test_multiplier(uint32_t significand, int32_t* multiplier);
+
+// Returns the compact rows of a layer with a multiplier for each row: `words` of a malloc, which
+// the caller frees. Some rows, and those whose multiplier has no significand, are exceptions.
+//
+// folded: [rows], the folded bias.
+uint32_t* encode_compact_rows(const DenseLayer* layer, const uint32_t* folded, size_t* words);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // DCSR_TFLM_KERNELS_TESTING_PACK_COMPACT_H_
