@@ -29,6 +29,7 @@ enum {
   kFlagSamePadding = 4,
   kFlagBias = 8,          // version 2, shared rows
   kFlagCompactRows = 16,  // version 2
+  kFlagSlowGathers = 128,
   kRatioBytes = 8,
   kMaxBase = 1 << 24,
 };
@@ -158,10 +159,11 @@ static bool has_compact_rows(const Header* h) {
 }
 
 static bool flags_are_valid(const Header* h) {
+  const uint32_t flags = h->flags & ~(uint32_t)kFlagSlowGathers;
   if (has_compact_rows(h)) {
-    return (h->flags & ~kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow);
+    return (flags & ~(uint32_t)kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow);
   }
-  return h->flags < 8 * h->version;
+  return flags < 8U * h->version;
 }
 
 static bool unused_is_zero(const Header* h) { return flags_are_valid(h) && h->reserved == 0; }
@@ -227,6 +229,7 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   layer->dilation_w = is_1x1 ? 1 : h->dilation_w;
   layer->same_padding = (h->flags & kFlagSamePadding) != 0;
   layer->int16_activations = is_int16(h);
+  layer->slow_gathers = (h->flags & kFlagSlowGathers) != 0;
   layer->channels = h->cols / (layer->filter_h * layer->filter_w);
   layer->requantize_stride = (h->flags & kFlagPerRow) != 0 ? 1 : 0;
   layer->row_length_bytes = h->row_length_bytes;
