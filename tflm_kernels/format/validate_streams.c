@@ -24,8 +24,16 @@ static Bits bits_of(const uint8_t* data, size_t size) {
   return bits;
 }
 
-// Appends bytes until there are more than 24 bits, or the stream ends.
-static void refill(Bits* bits) {
+// Appends whole bytes until there are more than 24 bits, or the stream ends. bits->left <= 24.
+static inline void refill(Bits* bits) {
+  if (bits->end - bits->next >= 4) {
+    const uint32_t bytes = (32 - bits->left) / 8;
+    const uint32_t missing = (32 - bits->left) % 8;
+    bits->word |= dcsr_load_u32(bits->next) << bits->left << missing >> missing;
+    bits->next += bytes;
+    bits->left += 8 * bytes;
+    return;
+  }
   while (bits->left <= 24 && bits->next < bits->end) {
     bits->word |= (uint32_t)*bits->next++ << bits->left;
     bits->left += 8;
@@ -189,12 +197,17 @@ DCSR_NOINLINE static bool values_are_valid(const DcsrLayer* layer) {
   DcsrHuffmanTable table;
   dcsr_make_huffman_table(lengths, layer->raw_bits, &table);
   Bits bits = bits_of(codes, (size_t)(lengths - codes));
-  for (uint32_t left = layer->elements; left > 0; --left) {
-    if (bits.left < kDcsrMaxRawBits + kDcsrMaxCodeBits) refill(&bits);
-    const uint32_t length = table.entry[bits.word >> layer->raw_bits & 0xFF] & 0xFF;
-    if (length > bits.left) return false;
-    bits.word >>= length;
-    bits.left -= length;
+  const uint32_t raw_bits = layer->raw_bits;
+  uint32_t elements = layer->elements;
+  while (elements > 0) {
+    refill(&bits);
+    // At least one value: near the end of the stream there may be fewer bits.
+    do {
+      const uint32_t length = table.entry[bits.word >> raw_bits & 0xFF] & 0xFF;
+      if (length > bits.left) return false;
+      bits.word >>= length;
+      bits.left -= length;
+    } while (--elements > 0 && bits.left >= kDcsrMaxRawBits + kDcsrMaxCodeBits);
   }
   return has_no_byte_left(&bits);
 }
