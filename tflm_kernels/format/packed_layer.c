@@ -18,6 +18,7 @@
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/format/shift_range.h"
+#include "tflm_kernels/format/validate_streams.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "packed layers are little-endian, and this target is not"
@@ -31,7 +32,6 @@ enum {
   kFlagCompactRows = 16,  // version 2
   kFlagSlowGathers = 128,
   kRatioBytes = 8,
-  kMaxBase = 1 << 24,
 };
 
 // The header in memory. All fields are naturally aligned.
@@ -353,96 +353,10 @@ static DcsrStatus validate_row_lengths(const DcsrLayer* layer) {
   return sum == layer->elements ? kDcsrOk : kDcsrErrorRowLength;
 }
 
-// Whether the next group is within its streams, and its base within the range in
-// which columns cannot overflow.
-static bool next_dcsr_group_is_valid(const DcsrRowReader* reader) {
-  const DcsrLayer* layer = reader->layer;
-  const size_t index_left = layer->index_bytes - (size_t)(reader->index - layer->index);
-  const size_t delta_left = layer->delta_bytes - (size_t)(reader->delta - layer->delta);
-  const size_t plane_left = layer->plane_bytes - (size_t)(reader->plane - layer->plane);
-  const uint32_t lanes = reader->left < kDcsrGroupLanes ? reader->left : (uint32_t)kDcsrGroupLanes;
-
-  if (index_left < kDcsrStepBytes) return false;
-  if (index_left < dcsr_descriptor_bytes(reader->index)) return false;
-  if (delta_left < dcsr_delta_bytes(layer, lanes)) return false;
-  const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
-  if (plane_left < planes * dcsr_plane_bytes(lanes)) return false;
-  const int32_t base = dcsr_group_base(reader->index, reader->expected);
-  return base >= -kMaxBase && base <= kMaxBase;
-}
-
-static bool next_offset8_group_is_valid(const DcsrRowReader* reader) {
-  const DcsrLayer* layer = reader->layer;
-  return layer->index_bytes - (size_t)(reader->index - layer->index) >= kDcsrStepBytes;
-}
-
-// Whether the next group is within those of its streams whose sizes do not follow from the header.
-static bool next_group_is_valid(const DcsrRowReader* reader) {
-  switch (reader->layer->encoding) {
-    case kDcsrEncodingDcsr:
-      return next_dcsr_group_is_valid(reader);
-    case kDcsrEncodingOffset8:
-      return next_offset8_group_is_valid(reader);
-    case kDcsrEncodingDense:
-    case kDcsrEncodingRle:
-    case kDcsrEncodingRice:  // dcsr_ran_out() tells
-    case kDcsrEncodingBitmap:
-      break;
-  }
-  return true;
-}
-
 static DcsrStatus validate_code(const DcsrLayer* layer) {
   if (layer->value_coding == kDcsrValuesPlain) return kDcsrOk;
   return dcsr_code_is_complete(dcsr_code_lengths(layer), layer->raw_bits) ? kDcsrOk
                                                                           : kDcsrErrorValues;
-}
-
-static bool all_positions_were_read(const DcsrRowReader* reader) {
-  const DcsrLayer* layer = reader->layer;
-  switch (layer->encoding) {
-    case kDcsrEncodingDcsr:
-    case kDcsrEncodingOffset8:
-      return reader->index == layer->index + layer->index_bytes &&
-             reader->delta == layer->delta + layer->delta_bytes &&
-             reader->plane == layer->plane + layer->plane_bytes;
-    case kDcsrEncodingRice:
-      return dcsr_is_at_end(&reader->index_bits) && dcsr_is_at_end(&reader->delta_bits);
-    case kDcsrEncodingDense:
-    case kDcsrEncodingRle:
-    case kDcsrEncodingBitmap:
-      break;
-  }
-  return true;
-}
-
-// Requires valid row lengths and a complete code of the values. Row lengths limit how much is read
-// from `index` of an rle layer and from `delta` of an offset8 layer.
-static DcsrStatus validate_elements(const DcsrLayer* layer) {
-  const bool increase = dcsr_columns_increase(layer);
-  DcsrRowReader reader = dcsr_row_reader(layer);
-  for (uint32_t row = 0; row < layer->rows; ++row) {
-    dcsr_next_row(&reader);
-    int32_t previous = -1;
-    while (reader.left > 0) {
-      if (!next_group_is_valid(&reader)) return kDcsrErrorIndex;
-      DcsrGroup group;
-      dcsr_next_group(&reader, &group);
-      for (uint32_t l = 0; l < group.lanes; ++l) {
-        const int32_t column = group.column[l];
-        if (column <= previous || column >= (int32_t)layer->cols) return kDcsrErrorIndex;
-        if (increase) previous = column;
-      }
-      if (dcsr_ran_out(&reader.index_bits) || dcsr_ran_out(&reader.delta_bits)) {
-        return kDcsrErrorIndex;
-      }
-      if (dcsr_ran_out(&reader.value_bits)) return kDcsrErrorValues;
-    }
-  }
-  if (!all_positions_were_read(&reader)) return kDcsrErrorIndex;
-  const bool all_values_were_read =
-      layer->value_coding == kDcsrValuesPlain || dcsr_is_at_end(&reader.value_bits);
-  return all_values_were_read ? kDcsrOk : kDcsrErrorValues;
 }
 
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
@@ -453,7 +367,7 @@ DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
   if (status != kDcsrOk || has_no_streams) return status;
   status = validate_row_lengths(layer);
   if (status != kDcsrOk) return status;
-  return validate_elements(layer);
+  return dcsr_validate_streams(layer);
 }
 
 const char* dcsr_status_string(DcsrStatus status) {

@@ -13,6 +13,7 @@
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/kernels.h"
+#include "tflm_kernels/testing/walk_streams.h"
 
 enum {
   kMaxInputBytes = 1 << 18,
@@ -150,10 +151,28 @@ static uint8_t* copy_of(const uint8_t* data, size_t size) {
   return copy;
 }
 
+// Aborts if the fast validation of the streams accepts other layers than the walk over all
+// elements.
+static void check_validation(const DcsrLayer* layer, DcsrStatus status) {
+  if (status != kDcsrOk && status != kDcsrErrorIndex && status != kDcsrErrorValues) return;
+  // The status of an incomplete code. The walk needs a complete one.
+  if (layer->value_coding != kDcsrValuesPlain &&
+      !dcsr_code_is_complete(dcsr_code_lengths(layer), layer->raw_bits)) {
+    return;
+  }
+  const DcsrStatus walked = walk_streams(layer);
+  if ((walked == kDcsrOk) != (status == kDcsrOk)) {
+    printf("validated: %s, walked: %s\n", dcsr_status_string(status), dcsr_status_string(walked));
+    abort();
+  }
+}
+
 static DcsrStatus fuzz_own_rows(const uint8_t* blob, size_t size, uint32_t hash) {
   DcsrLayer layer;
   DcsrStatus status = dcsr_layer_parse(blob, size, &layer);
-  if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+  if (status != kDcsrOk) return status;
+  status = dcsr_layer_validate(&layer);
+  check_validation(&layer, status);
   if (status == kDcsrOk) check_kernel(&layer, hash);
   return status;
 }
@@ -166,6 +185,7 @@ static DcsrStatus fuzz_shared_rows(const uint8_t* own, size_t own_size, const ui
   if (status != kDcsrOk) return status;
   void* memory = allocate(dcsr_derived_rows_bytes(&layer));
   status = dcsr_shared_layer_validate(&layer, &rows, memory);
+  check_validation(&layer, status);
   if (status == kDcsrOk) check_kernel(&layer, hash);
   free(memory);
   return status;
