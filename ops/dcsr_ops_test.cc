@@ -71,8 +71,9 @@ struct Fixture {
   Fixture(const DcsrConv2dCase& conv_case, DcsrEncoding encoding, bool compact_rows = false)
       : Fixture(make_window_case(&conv_case.layer, &conv_case.window, 1), encoding, compact_rows) {}
 
-  Fixture(const DcsrDepthwiseConv2dCase& c, DcsrEncoding encoding)
-      : Fixture(make_depthwise_case(&c.layer, &c.window, c.depth_multiplier, 1), encoding) {}
+  Fixture(const DcsrDepthwiseConv2dCase& c, DcsrEncoding encoding, bool compact_rows = false)
+      : Fixture(make_depthwise_case(&c.layer, &c.window, c.depth_multiplier, 1), encoding,
+                compact_rows) {}
 
   Fixture(const CaseData& case_data, DcsrEncoding encoding, bool compact_rows) : data(case_data) {
     PackOptions options = {};
@@ -597,10 +598,10 @@ void test_each_refusal_of_a_depthwise_layer_has_its_message() {
   }
 }
 
-// Version 2 has no depthwise layers, in any registration.
+// Neither registration takes them.
 void test_depthwise_layers_have_no_shared_rows() {
   Fixture fixture(kDepthwise, kDcsrEncodingDense);
-  fixture.SetByte(4, kDcsrFormatVersionSharedRows);
+  fixture.SetByte(4, kDcsrFormatVersion2);
   check_refused(fixture, kDepthwise.layer, "packed layer: is of an unknown version");
   fixture.input_count = 3;
   check_refused(fixture, kDepthwise.layer,
