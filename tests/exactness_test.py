@@ -156,6 +156,25 @@ def test_int16_requantisation_from_saturating_to_vanishing(output_scale, make):
     assert_exact(model, 12, packed_layers=0 if output_scale < 1e-6 else 1)
 
 
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("output_scale", [2.0**-31, 1e-6, 1e-3, 0.1, 1.0, 1e3, 1e7])
+@pytest.mark.parametrize("filter_size", [(1, 1), (3, 2)])
+def test_int16_convolution_with_int32_bias(filter_size, output_scale, per_channel):
+    rng = np.random.default_rng(14)
+    taps = filter_size[0] * filter_size[1]
+    model = conv_model(
+        rng, sparse_matrix(rng, 20, 40 * taps, 0.8), filter_size=filter_size, per_channel=per_channel, int16=True
+    )
+    graph = model.subgraphs[0]
+    bias = graph.tensors[graph.operators[0].inputs[2]]
+    bias.type = schema.TensorType.INT32
+    # The largest sums wrap.
+    values = rng.integers(-(2**31), 2**31, 20).astype("<i4") >> rng.integers(0, 20, 20).astype(np.int32)
+    model.buffers[bias.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+    graph.tensors[graph.outputs[0]].quantization.scale[0] = output_scale
+    assert_exact(model, 14)
+
+
 @pytest.mark.parametrize("make", [fully_connected_model, conv_model])
 def test_int16_bias_of_more_than_32_bits(make):
     rng = np.random.default_rng(13)

@@ -138,6 +138,17 @@ def layers() -> dict[str, packing.PackedLayer]:
             activation_max=300,
             int16_activations=True,
         ),
+        "int32_sums": dataclasses.replace(
+            _layer(small, "dcsr4", packing.OP_CONV_2D, (1, 1)),
+            bias=np.array([500, -700, 2**31 - 1, 900], np.int32),
+            shift=np.array([-2, -9, 9, -1], np.int8),
+            input_zero_point=0,
+            output_zero_point=0,
+            activation_min=-32768,
+            activation_max=300,
+            int16_activations=True,
+            int32_sums=True,
+        ),
         "dcsr_escape": _layer(wide, "dcsr4", packing.OP_FULLY_CONNECTED, (1, 1)),
         "dcsr_bytes": _layer(wide, "dcsr8", packing.OP_FULLY_CONNECTED, (1, 1)),
         "offset8": _layer(wide, "offset8", packing.OP_FULLY_CONNECTED, (1, 1)),
@@ -224,6 +235,8 @@ _EXPLANATIONS = {
     " is empty. Row 2 has -9 .. 8 in columns 3, 5 .. 37, except for 127 in column 21. Row 3 is -1 in every column.",
     "filter": "Vector dcsr with stride (1, 1), a filter of 2 x 4 pixels with 5 channels and VALID padding. The input is"
     " an image of the size of the filter.",
+    "int32_sums": "The matrix of vector dcsr as CONV_2D with int16 activations and sums of 32 bits: zero points 0, clamp -32768 .. 300,"
+    " x and output are i16. The biases are 500, -700, 2^31 - 1, 900, and the shifts -2, -9, 9, -1.",
     "int16": "The matrix of vector dcsr as FULLY_CONNECTED with int16 activations: zero points 0, clamp -32768 .. 300,"
     " x and output are i16.",
     "dcsr_escape": "A FULLY_CONNECTED with eight and nine planes. The base of row 1 is escaped. Row 0 has 5, 6, 7"
@@ -268,6 +281,9 @@ _REFUSED = [
     Refused("depthwise", "60: 03", "kDcsrErrorHeader", "a depthwise filter with more taps than columns"),
     Refused("depthwise", "60: 01", "kDcsrErrorHeader", "a depthwise filter with fewer taps than columns"),
     Refused("depthwise", "60: 00 00 00 00", "kDcsrErrorHeader", "a depthwise 1x1 filter with 6 columns"),
+    Refused("int16", "34: 23", "kDcsrErrorHeader", "FULLY_CONNECTED with sums of 32 bits"),
+    Refused("dcsr", "34: 21", "kDcsrErrorHeader", "sums of 32 bits with int8 activations"),
+    Refused("int32_sums", "34: 22", "kDcsrErrorSections", "one multiplier for all rows, but the sections of four"),
     Refused("depthwise", "34: 03", "kDcsrErrorHeader", "DEPTHWISE_CONV_2D with int16 activations"),
     Refused("shared", "5: 03", "kDcsrErrorHeader", "DEPTHWISE_CONV_2D with shared rows"),
     Refused("depthwise", "20: 17", "kDcsrErrorHeader", "depthwise, dense: `elements` is not rows * cols"),

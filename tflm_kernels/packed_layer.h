@@ -100,6 +100,7 @@ typedef struct {
   uint32_t channels;           // of the input
   uint32_t depth_multiplier;   // DEPTHWISE_CONV_2D: rows / channels; else 0
   bool int16_activations;      // input and output; else int8
+  bool int32_sums;             // with int16 activations: sums and bias of 32 bits; else 64
   bool slow_gathers;           // the data is behind a cache: gather up to fewer pixels (MVE)
   uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all rows
   uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense, rice and bitmap
@@ -113,7 +114,7 @@ typedef struct {
   uint32_t scratch_budget;  // bytes; 0: the build's default
   union {
     const int32_t* bias;          // [rows], input zero point folded in
-    const DcsrInt64* bias_int64;  // [rows], if int16_activations
+    const DcsrInt64* bias_int64;  // [rows], if int16_activations and not int32_sums
   };
   const int32_t* multiplier;  // [rows] or [1]
   const int8_t* shift;        // [rows] or [1]

@@ -177,8 +177,8 @@ TENSOR = (
         "selects the kernel. int16 activations with an int32 bias: sums of 32 bits; with an int64 bias: of 64 bits."
         " int8 activations: the bias is read as int32, whatever its type. DEPTHWISE_CONV_2D with int16 activations"
         " reads every bias as int64, also an int32 one",
-        "int8 weights; int8 activations with int32 bias; int16 activations with int64 bias, except DEPTHWISE_CONV_2D;"
-        " others stay dense",
+        "int8 weights; int8 activations with int32 bias; int16 activations with int64 bias, except DEPTHWISE_CONV_2D,"
+        " or with int32 bias in CONV_2D; others stay dense",
     ),
     Attribute("buffer", "constant data; none makes a tensor of the arena", "weights and bias must be constant"),
     Attribute("name", "not used", "kept"),

@@ -207,10 +207,12 @@ def pack(
     is_int16 = _is_int16(activations)
     low, high = activation_range(_activation(operator), output.quantization.scale[0], output_zero, _limits(output))
     bias = bias_values(model, layer)
+    has_wide_sums = is_int16 and not _has_int32_bias(subgraph.tensors, operator)
     return packing.PackedLayer(
         op=_PACKED_OPS[code],
         streams=streams,
-        bias=packing.int16_bias(bias, len(matrix)) if is_int16 else packing.fold_bias(bias, matrix, input_zero),
+        # With zero points of 0, folding changes nothing.
+        bias=packing.int16_bias(bias, len(matrix)) if has_wide_sums else packing.fold_bias(bias, matrix, input_zero),
         multiplier=multiplier,
         shift=shift,
         input_zero_point=input_zero,
@@ -220,6 +222,7 @@ def pack(
         stride=(1, 1) if code == _OP.FULLY_CONNECTED else (options.strideH, options.strideW),
         scratch_budget=scratch_budget,
         int16_activations=is_int16,
+        int32_sums=is_int16 and not has_wide_sums,
         depth_multiplier=options.depthMultiplier if code == _OP.DEPTHWISE_CONV_2D else 0,
         **({} if code == _OP.FULLY_CONNECTED else _window(options, weights.shape)),
     )
@@ -237,7 +240,7 @@ def share_rows(model: schema.ModelT, layer: Layer, packed: packing.PackedLayer) 
       The same layer with shared rows; None if the derived multipliers or shifts would not be those of TFLM, or if the
       format has no shared rows for the operator.
     """
-    if layer.is_depthwise:
+    if layer.is_depthwise or packed.int32_sums:
         return None
     subgraph, operator = model.subgraphs[layer.subgraph], layer.operator
     activations, weights = (subgraph.tensors[i] for i in operator.inputs[:2])
@@ -528,19 +531,22 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     bias = bias_index(operator)
     if bias >= 0:
         require(not tensors[bias].isVariable, "bias not constant")
-        wanted = schema.TensorType.INT64 if is_int16 else schema.TensorType.INT32
-        # With an int32 bias, TFLM accumulates products of int16 activations in 32 bits. Packed layers use 64 bits.
+        # TFLM's FULLY_CONNECTED reads any bias of a layer with int16 activations as int64.
+        wide = [schema.TensorType.INT64, *([schema.TensorType.INT32] if code == _OP.CONV_2D else [])]
         suffix = " with int16 activations" if is_int16 else ""
-        require(tensors[bias].type == wanted, f"{_type(tensors[bias])} bias{suffix}")
+        wanted = wide if is_int16 else [schema.TensorType.INT32]
+        require(tensors[bias].type in wanted, f"{_type(tensors[bias])} bias{suffix}")
         data = tflite.buffer_bytes(model, tensors[bias])
-        require(len(data) == (8 if is_int16 else 4) * rows, "bias not constant")
+        has_wide_sums = is_int16 and not _has_int32_bias(tensors, operator)
+        require(len(data) == (8 if has_wide_sums else 4) * rows, "bias not constant")
         # TFLM's own kernels reject a larger bias.
-        if is_int16:
+        if has_wide_sums:
             values = np.frombuffer(data, "<i8")
             require(-_INT16_BIAS_LIMIT < values.min() and values.max() < _INT16_BIAS_LIMIT, "bias too large")
     try:
         _, shifts = _multipliers(activations, weights, output, code)
-        require(not is_int16 or shifts.max() <= MAX_INT16_SHIFT, "requantisation scale too large for int16")
+        is_reduced = is_int16 and not _has_int32_bias(tensors, operator)
+        require(not is_reduced or shifts.max() <= MAX_INT16_SHIFT, "requantisation scale too large for int16")
         scale = output.quantization.scale[0]
         activation_range(_activation(operator), scale, _zero_point(output), _limits(output))
     except (ValueError, OverflowError) as error:
@@ -568,6 +574,12 @@ def _multipliers(
         output.quantization.scale[0],
         product_in_float=code == _OP.FULLY_CONNECTED and len(scales) == 1,
     )
+
+
+def _has_int32_bias(tensors: Sequence[schema.TensorT], operator: schema.OperatorT) -> bool:
+    """Whether TFLM adds up the products of a convolution with int16 activations in 32 bits."""
+    bias = bias_index(operator)
+    return bias >= 0 and bool(tensors[bias].type == schema.TensorType.INT32)
 
 
 def _is_int16(tensor: schema.TensorT) -> bool:

@@ -14,7 +14,6 @@ from dcsr.testing.round_trip import rng, round_trip, through_bytes
     [
         (lambda t: setattr(t[0].quantization, "zeroPoint", np.array([1])), "int16 input with a zero point"),
         (lambda t: setattr(t[3].quantization, "zeroPoint", np.array([-1])), "int16 output with a zero point"),
-        (lambda t: setattr(t[2], "type", schema.TensorType.INT32), "int32 bias with int16 activations"),
         (
             lambda t: setattr(t[3].quantization, "scale", np.array([1e-9], np.float32)),
             "requantisation scale too large for int16",
@@ -26,6 +25,20 @@ def test_int16_layers_that_stay_say_why(change, note):
     change(model.subgraphs[0].tensors)
     _, (decision,), _ = compressing.compress(model, "m")
     assert decision.note == note and not decision.packed
+
+
+def test_int32_bias_of_int16_activations_belongs_to_convolutions():
+    """TFLM's FULLY_CONNECTED reads any bias of int16 activations as int64."""
+    for make, note in ((conv_model, None), (fully_connected_model, "int32 bias with int16 activations")):
+        model = through_bytes(make(rng(), sparse_matrix(rng(), 40, 200, 0.9), int16=True))
+        model.subgraphs[0].tensors[2].type = schema.TensorType.INT32
+        bias = model.buffers[model.subgraphs[0].tensors[2].buffer]
+        bias.data = np.frombuffer(np.arange(40, dtype="<i4").tobytes(), np.uint8)
+        (layer,) = layers.find(model)
+        assert layer.obstacle == note
+        if note is None:
+            packed = layers.packed_layer(model, layer, "rice")
+            assert packed.int32_sums and packed.bias.tolist() == list(range(40))
 
 
 @pytest.mark.parametrize("activations", [np.int8, np.int16])

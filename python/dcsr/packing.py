@@ -37,8 +37,9 @@ _OF_STREAMS = (slice(6, 8), slice(12, 24), slice(34, 52), slice(56, 60))
 _FLAG_PER_ROW = 1
 _FLAG_INT16 = 2
 _FLAG_SAME_PADDING = 4
+_FLAG_INT32_SUMS = 32
 _FLAG_SLOW_GATHERS = 128
-_FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS
+_FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING | _FLAG_INT32_SUMS | _FLAG_SLOW_GATHERS
 _FLAG_BIAS = 8  # with shared rows
 _FLAG_COMPACT_ROWS = 16
 _RATIO = struct.Struct("<IHh")
@@ -54,7 +55,7 @@ class PackedLayer:
       op: OP_CONV_2D, OP_FULLY_CONNECTED or OP_DEPTHWISE_CONV_2D.
       streams: the encoded int8 weights. Columns are (tap * channels + channel), of a depthwise convolution taps; taps
         are in row-major order.
-      bias: int32 [rows] with the input zero point folded in; int64 with int16 activations.
+      bias: int32 [rows] with the input zero point folded in; int64 with int16 activations, unless int32_sums.
       multiplier: int32 [rows] or [1].
       shift: int8, same shape as multiplier.
       input_zero_point, output_zero_point: int8 range; 0 with int16 activations.
@@ -64,6 +65,7 @@ class PackedLayer:
       filter_size, dilation: (vertical, horizontal) of a convolution, else (1, 1).
       same_padding: whether a convolution pads its input; always False for a 1x1 filter, which never pads.
       int16_activations: True if input and output are int16, False if they are int8.
+      int32_sums: whether the sums of a convolution with int16 activations have 32 bits; else they have 64.
       slow_gathers: whether kernels gather up to fewer pixels, because the data is behind a cache.
       shared: the parts from which bias, multiplier and shift are derived, if the layer has shared rows; else None.
       depth_multiplier: output channels for each input channel of a depthwise convolution; else 0.
@@ -85,6 +87,7 @@ class PackedLayer:
     dilation: tuple[int, int] = (1, 1)
     same_padding: bool = False
     int16_activations: bool = False
+    int32_sums: bool = False
     slow_gathers: bool = False
     shared: SharedRows | None = None
     depth_multiplier: int = 0
@@ -172,6 +175,7 @@ def pack(layer: PackedLayer) -> bytes:
         *layer.stride,
         (_FLAG_PER_ROW if len(layer.multiplier) == streams.rows and streams.rows > 1 else 0)
         | (_FLAG_INT16 if layer.int16_activations else 0)
+        | (_FLAG_INT32_SUMS if layer.int32_sums else 0)
         | (_FLAG_SAME_PADDING if layer.same_padding else 0)
         | (_FLAG_SLOW_GATHERS if layer.slow_gathers else 0)
         | (_FLAG_BIAS if layer.shared is not None and layer.shared.bias is not None else 0)
@@ -202,7 +206,7 @@ def _row_sections(layer: PackedLayer) -> list[bytes]:
     """Returns the sections between the header and the streams, or the end with shared rows."""
     if layer.compact is not None:
         return [compact_rows.pack(layer.compact, layer.bias, layer.multiplier, layer.shift)]
-    bias_type = "<i8" if layer.int16_activations else "<i4"
+    bias_type = "<i8" if layer.int16_activations and not layer.int32_sums else "<i4"
     if layer.shared is None:
         return [
             layer.bias.astype(bias_type).tobytes(),
@@ -292,6 +296,14 @@ class _Header(NamedTuple):
         return bool(self.flags & _FLAG_INT16)
 
     @property
+    def has_int32_sums(self) -> bool:
+        return bool(self.flags & _FLAG_INT32_SUMS)
+
+    @property
+    def has_wide_sums(self) -> bool:
+        return self.is_int16 and not self.has_int32_sums
+
+    @property
     def has_shared_rows(self) -> bool:
         return self.version == VERSION_2 and not self.flags & _FLAG_COMPACT_ROWS
 
@@ -304,6 +316,8 @@ class _Header(NamedTuple):
         if self.has_compact_rows:
             others = _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS
             return self.flags & ~others == _FLAG_COMPACT_ROWS | _FLAG_PER_ROW
+        if self.has_int32_sums and (self.has_shared_rows or self.op != OP_CONV_2D or not self.is_int16):
+            return False
         return not self.flags & ~(_FLAGS | (_FLAG_BIAS if self.has_shared_rows else 0))
 
     @property
@@ -415,8 +429,8 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         invalid, or if `shared` is missing or superfluous.
     """
     header, module = _read_header(data, shared is not None)
-    bias_size, bias_type = (8, "<i8") if header.is_int16 else (4, "<i4")
-    highest_shift = MAX_INT16_SHIFT if header.is_int16 else MAX_SHIFT
+    bias_size, bias_type = (8, "<i8") if header.has_wide_sums else (4, "<i4")
+    highest_shift = MAX_INT16_SHIFT if header.has_wide_sums else MAX_SHIFT
     rows: SharedRows | None = None
     compact: CompactRows | None = None
     if header.has_compact_rows:
@@ -469,6 +483,7 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         dilation=header.window[2:] if any(header.window) else (1, 1),
         same_padding=bool(header.flags & _FLAG_SAME_PADDING),
         int16_activations=header.is_int16,
+        int32_sums=header.has_int32_sums,
         slow_gathers=bool(header.flags & _FLAG_SLOW_GATHERS),
         shared=rows,
         depth_multiplier=header.depth_multiplier,
@@ -538,7 +553,8 @@ def run(layer: PackedLayer, activations: NDArray[Any]) -> tuple[NDArray[Any], ND
         one output pixel, or one batch. Of a depthwise convolution: [vectors, channels, cols].
 
     Returns:
-      (accumulators, outputs), both [vectors, rows]: int32 and int8, or int64 and int16 with int16 activations.
+      (accumulators, outputs), both [vectors, rows]: int32 and int8, or int64 (with int32_sums int32) and int16 with int16
+      activations.
     """
     matrix = encodings.decode(layer.streams)
     # Sums of up to 2^18 products are exact in float64. numpy multiplies float64 matrices fastest.
@@ -547,6 +563,10 @@ def run(layer: PackedLayer, activations: NDArray[Any]) -> tuple[NDArray[Any], ND
         sums = np.einsum("vrc,rc->vr", of_rows.astype(np.int64), matrix.astype(np.int64))
     else:
         sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
+    if layer.int32_sums:
+        accumulators = (sums + layer.bias).astype(np.int32)
+        outputs = requantize(accumulators, layer.multiplier, layer.shift)
+        return accumulators, np.clip(outputs, layer.activation_min, layer.activation_max).astype(np.int16)
     if layer.int16_activations:
         accumulators = sums + layer.bias
         outputs = requantize_int16(accumulators, layer.multiplier, layer.shift)

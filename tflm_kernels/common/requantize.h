@@ -59,16 +59,23 @@ static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint3
 
 // Returns the bias of row `row`, modulo 2^64.
 static inline uint64_t dcsr_int16_bias(const DcsrLayer* layer, uint32_t row) {
+  if (layer->int32_sums) return (uint64_t)(int64_t)layer->bias[row];
   const DcsrInt64* bias = layer->bias_int64 + row;
   return bias->low | (uint64_t)(uint32_t)bias->high << 32;
 }
 
-// Returns the output of row `row`. `acc` is its sum including the bias. As in TFLM's
-// MultiplyByQuantizedMultiplier for 64-bit sums, the multiplier is first reduced to 16 bits, and
-// the product is rounded once.
+// Returns the output of row `row`. `acc` is its sum including the bias, of which sums of 32 bits use
+// the lower half. As in TFLM's MultiplyByQuantizedMultiplier for 64-bit sums, the multiplier is
+// first reduced to 16 bits, and the product is rounded once. Sums of 32 bits are rounded twice.
 static inline int16_t dcsr_requantize_int16(const DcsrLayer* layer, uint32_t row, uint64_t acc) {
   const uint32_t i = row * layer->requantize_stride;
   const int32_t multiplier = layer->multiplier[i];
+  if (layer->int32_sums) {
+    const int32_t scaled =
+        dcsr_multiply_by_quantized_multiplier((int32_t)(uint32_t)acc, multiplier, layer->shift[i]);
+    if (scaled < layer->activation_min) return (int16_t)layer->activation_min;
+    return (int16_t)(scaled > layer->activation_max ? layer->activation_max : scaled);
+  }
   const uint32_t right = (uint32_t)(15 - layer->shift[i]);  // 8 .. 46
   const uint64_t reduced =
       multiplier < 0x7FFF0000 ? (uint64_t)((multiplier + (1 << 15)) >> 16) : 0x7FFF;

@@ -30,6 +30,7 @@ enum {
   kFlagSamePadding = 4,
   kFlagBias = 8,          // version 2, shared rows
   kFlagCompactRows = 16,  // version 2
+  kFlagInt32Sums = 32,    // with kFlagInt16
   kFlagSlowGathers = 128,
   kRatioBytes = 8,
 };
@@ -73,6 +74,11 @@ _Static_assert(sizeof(Header) == kDcsrHeaderBytes, "docs/format.md, Header");
 static bool is_int8(int32_t value) { return value >= INT8_MIN && value <= INT8_MAX; }
 
 static bool is_int16(const Header* h) { return (h->flags & kFlagInt16) != 0; }
+
+static bool has_int32_sums(const Header* h) { return (h->flags & kFlagInt32Sums) != 0; }
+
+// Bytes of the bias of a row.
+static uint32_t bias_bytes(const Header* h) { return is_int16(h) && !has_int32_sums(h) ? 8 : 4; }
 
 static bool has_1x1_filter(const Header* h) {
   return h->filter_h == 0 && h->filter_w == 0 && h->dilation_h == 0 && h->dilation_w == 0;
@@ -166,10 +172,14 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-// Version 1 defines the flags 1, 2, 4 and 128; version 2 also 8, and with compact rows only 1, 4 and
-// 128.
+// Version 1 defines the flags 1, 2, 4, 32 and 128; version 2 also 8 but not 32, and with compact
+// rows only 1, 4 and 128.
 static bool unused_is_zero(const Header* h) {
-  const uint32_t flags = h->flags & ~(uint32_t)kFlagSlowGathers;
+  uint32_t flags = h->flags & ~(uint32_t)kFlagSlowGathers;
+  if (has_int32_sums(h)) {
+    if (h->version != kDcsrFormatVersion || h->op != kDcsrOpConv2d || !is_int16(h)) return false;
+    flags &= ~(uint32_t)kFlagInt32Sums;
+  }
   return has_compact_rows(h)
              ? (flags & ~(uint32_t)kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow)
              : flags < 8U * h->version;
@@ -238,6 +248,7 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   layer->dilation_w = is_1x1 ? 1 : h->dilation_w;
   layer->same_padding = (h->flags & kFlagSamePadding) != 0;
   layer->int16_activations = is_int16(h);
+  layer->int32_sums = has_int32_sums(h);
   layer->slow_gathers = (h->flags & kFlagSlowGathers) != 0;
   layer->depth_multiplier = h->depth_multiplier;
   layer->channels = h->op == kDcsrOpDepthwiseConv2d ? h->rows / h->depth_multiplier
@@ -284,7 +295,7 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   const uint8_t* base = (const uint8_t*)data;
   const uint32_t count = (h.flags & kFlagPerRow) != 0 ? h.rows : 1;
   const uint32_t bias = kDcsrHeaderBytes;
-  const uint32_t multiplier = bias + h.rows * (is_int16(&h) ? 8 : 4);
+  const uint32_t multiplier = bias + h.rows * bias_bytes(&h);
   const uint32_t shift = multiplier + count * 4;
   uint32_t streams = shift + (count + 3) / 4 * 4;
   if (has_compact_rows(&h)) {
@@ -313,7 +324,7 @@ DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* sh
   const bool has_bias = (h.flags & kFlagBias) != 0;
   uint64_t end = kDcsrHeaderBytes;
   const uint64_t ratio = append_section(&end, kRatioBytes);
-  const uint64_t bias = append_section(&end, has_bias ? count * (is_int16(&h) ? 8 : 4) : 0);
+  const uint64_t bias = append_section(&end, has_bias ? count * bias_bytes(&h) : 0);
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
@@ -333,7 +344,8 @@ DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* sh
 
 static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const uint32_t count = layer->requantize_stride ? layer->rows : 1;
-  const int32_t max_shift = layer->int16_activations ? kDcsrMaxInt16Shift : kDcsrMaxShift;
+  const bool is_reduced = layer->int16_activations && !layer->int32_sums;
+  const int32_t max_shift = is_reduced ? kDcsrMaxInt16Shift : kDcsrMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
     const DcsrRowTail tail = dcsr_row_tail(layer, i);
     if (tail.shift < kDcsrMinShift || tail.shift > max_shift || tail.multiplier < 0) {

@@ -77,9 +77,10 @@ static void check_int16_kernel(const char* context, RunInt16Kernel run, const Dc
   free(output);
 }
 
-static void check_case(const DcsrCase* layer_case, const Window* window, RunInt16Kernel run,
-                       uint32_t budget) {
+static void check_sums(const DcsrCase* layer_case, const Window* window, RunInt16Kernel run,
+                       uint32_t budget, bool int32_sums) {
   Int16Case c = make_int16_case(layer_case, window, 1);
+  c.data.layer.int32_sums = int32_sums;
   int16_t* expected = (int16_t*)allocate(c.data.output_size * sizeof(int16_t));
   int16_dense_oracle(&c.data, c.input, expected);
   for (size_t i = 0; i < kFewPackingCount; ++i) {
@@ -91,13 +92,19 @@ static void check_case(const DcsrCase* layer_case, const Window* window, RunInt1
     DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
     if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
     CHECK(status == kDcsrOk, "%s: %s", context, dcsr_status_string(status));
-    CHECK(layer.int16_activations, "%s", context);
+    CHECK(layer.int16_activations && layer.int32_sums == int32_sums, "%s", context);
     layer.scratch_budget = budget;
     if (status == kDcsrOk) check_int16_kernel(context, run, &layer, &c, expected);
     free_packed_blob(&blob);
   }
   free(expected);
   free_int16_case(&c);
+}
+
+static void check_case(const DcsrCase* layer_case, const Window* window, RunInt16Kernel run,
+                       uint32_t budget) {
+  check_sums(layer_case, window, run, budget, false);
+  if (layer_case->op == kDcsrOpConv2d) check_sums(layer_case, window, run, budget, true);
 }
 
 static void check_all_cases(RunInt16Kernel run, uint32_t budget) {

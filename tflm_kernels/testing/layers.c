@@ -338,15 +338,20 @@ static int16_t int16_oracle_output(const DenseLayer* layer, uint32_t row, const 
     acc += (uint64_t)(int64_t)(weight * vector[c]);
   }
   const uint32_t i = layer->per_row ? row : 0;
-  // Reduces the multiplier to 15 bits, rounded and saturated. Then rounds once, halves up. All
-  // modulo 2^64.
-  int64_t reduced = ((int64_t)layer->multiplier[i] + 32768) / 65536;
-  if (reduced > 32767) reduced = 32767;
-  int64_t result = (int64_t)(acc * (uint64_t)reduced + (UINT64_C(1) << (14 - layer->shift[i])));
-  for (int32_t k = 0; k < 15 - layer->shift[i]; ++k) {
-    result = (result - (result % 2 != 0 && result < 0 ? 1 : 0)) / 2;  // rounds down
+  int32_t out;
+  if (layer->int32_sums) {
+    out = requantize_oracle((int32_t)(uint32_t)acc, layer->multiplier[i], layer->shift[i]);
+  } else {
+    // Reduces the multiplier to 15 bits, rounded and saturated. Then rounds once, halves up. All
+    // modulo 2^64.
+    int64_t reduced = ((int64_t)layer->multiplier[i] + 32768) / 65536;
+    if (reduced > 32767) reduced = 32767;
+    int64_t result = (int64_t)(acc * (uint64_t)reduced + (UINT64_C(1) << (14 - layer->shift[i])));
+    for (int32_t k = 0; k < 15 - layer->shift[i]; ++k) {
+      result = (result - (result % 2 != 0 && result < 0 ? 1 : 0)) / 2;  // rounds down
+    }
+    out = (int32_t)(uint32_t)(uint64_t)result;
   }
-  const int32_t out = (int32_t)(uint32_t)(uint64_t)result;
   if (out < layer->activation_min) return (int16_t)layer->activation_min;
   if (out > layer->activation_max) return (int16_t)layer->activation_max;
   return (int16_t)out;

@@ -417,7 +417,7 @@ static void append_bias(Bytes* out, const DenseLayer* layer, uint32_t row) {
   }
   const uint64_t bias = (uint64_t)layer->int16_bias[row];
   append(out, (uint32_t)bias, 4);
-  append(out, (uint32_t)(bias >> 32), 4);
+  if (!layer->int32_sums) append(out, (uint32_t)(bias >> 32), 4);
 }
 
 static void pad(Bytes* out) {
@@ -453,7 +453,8 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, layer->stride_w, 1);
   append(out,
          (layer->per_row ? 1 : 0) | (layer->int16_bias != NULL ? 2 : 0) |
-             (layer->window.same_padding ? 4 : 0) | (is_compact(layer, options) ? 16 : 0),
+             (layer->window.same_padding ? 4 : 0) | (is_compact(layer, options) ? 16 : 0) |
+             (layer->int32_sums ? 32 : 0),
          1);
   append(out, row_length_bytes, 1);
   append(out, index_parameter(options), 1);

@@ -43,6 +43,7 @@ typedef struct {
   Window window;
   const int64_t* int16_bias;  // [rows]; if not NULL, activations are int16 and there is no `bias`
   uint32_t depth_multiplier;  // DEPTHWISE_CONV_2D; else 0
+  bool int32_sums;            // with int16_bias, of which only the lower 32 bits count then
 } DenseLayer;
 
 // How to pack a layer. Except for `encoding`, the fields are choices that the format leaves to the

@@ -88,7 +88,8 @@ def with_estimates(monkeypatch, times: dict[str, int | None], is_portable: bool 
         if packed.streams.scheme not in encodings.DENSE_METHODS or name not in times:
             return found
         time = times[name]
-        return dataclasses.replace(found, instructions=time, cycles=time, is_portable=is_portable)
+        cycles = time if cpu in cost.CYCLE_CPUS else None
+        return dataclasses.replace(found, instructions=time, cycles=cycles, is_portable=is_portable, tails=0)
 
     monkeypatch.setattr(cost, "estimate", estimate)
 
