@@ -553,8 +553,8 @@ def run(layer: PackedLayer, activations: NDArray[Any]) -> tuple[NDArray[Any], ND
         one output pixel, or one batch. Of a depthwise convolution: [vectors, channels, cols].
 
     Returns:
-      (accumulators, outputs), both [vectors, rows]: int32 and int8, or int64 (with int32_sums int32) and int16 with int16
-      activations.
+      (accumulators, outputs), both [vectors, rows]: int32 and int8; with int16 activations int64 and int16, with
+      int32_sums int32 and int16.
     """
     matrix = encodings.decode(layer.streams)
     # Sums of up to 2^18 products are exact in float64. numpy multiplies float64 matrices fastest.
