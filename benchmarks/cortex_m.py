@@ -115,6 +115,12 @@ def main(argv: Sequence[str]) -> int:
         help="with compact rows, of layers of models that have such a form; the planner's constants of a row"
         " (tail_constants.json) are the difference",
     )
+    parser.add_argument(
+        "--memory",
+        choices=cost.MEMORIES,
+        default=cost.DEFAULT_MEMORY,
+        help="plan the layers as `compress --memory` does; the cycles are printed for both (default: %(default)s)",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     models = arguments.models
@@ -137,7 +143,11 @@ def main(argv: Sequence[str]) -> int:
 
     def cases_of(core: str) -> list[Case]:
         texts = arguments.layer or [""]
-        found = [case for case in all_cases(core) if any(text in case.name for text in texts)]
+        found = [
+            cortex_m_layers.placed(case, f"cortex-{core}", arguments.memory)
+            for case in all_cases(core)
+            if any(text in case.name for text in texts)
+        ]
         if not found:
             raise tflite.ModelError(f"no layer of --layers {arguments.layers} has a name with {' or '.join(texts)}")
         return [case.with_compact_rows for case in found] if arguments.compact_rows else found

@@ -29,6 +29,7 @@ enum {
   kFlagSamePadding = 4,
   kFlagBias = 8,          // version 2, shared rows
   kFlagCompactRows = 16,  // version 2
+  kFlagSlowGathers = 128,
   kRatioBytes = 8,
   kMaxBase = 1 << 24,
 };
@@ -155,11 +156,13 @@ static bool encoding_is_valid(const Header* h) {
 
 static bool has_compact_rows(const Header* h) { return (h->flags & kFlagCompactRows) != 0; }
 
-// Version 1 defines the flags 1, 2 and 4; version 2 also 8, and with compact rows only 1 and 4.
+// Version 1 defines the flags 1, 2, 4 and 128; version 2 also 8, and with compact rows only 1, 4
+// and 128.
 static bool unused_is_zero(const Header* h) {
-  const bool flags_are_valid =
-      has_compact_rows(h) ? (h->flags & ~kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow)
-                          : h->flags < 8 * h->version;
+  const uint32_t flags = h->flags & ~(uint32_t)kFlagSlowGathers;
+  const bool flags_are_valid = has_compact_rows(h) ? (flags & ~(uint32_t)kFlagSamePadding) ==
+                                                         (kFlagCompactRows | kFlagPerRow)
+                                                   : flags < 8U * h->version;
   return flags_are_valid && h->reserved == 0;
 }
 
@@ -226,6 +229,7 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   layer->dilation_w = is_1x1 ? 1 : h->dilation_w;
   layer->same_padding = (h->flags & kFlagSamePadding) != 0;
   layer->int16_activations = is_int16(h);
+  layer->slow_gathers = (h->flags & kFlagSlowGathers) != 0;
   layer->channels = h->cols / (layer->filter_h * layer->filter_w);
   layer->requantize_stride = (h->flags & kFlagPerRow) != 0 ? 1 : 0;
   layer->row_length_bytes = h->row_length_bytes;

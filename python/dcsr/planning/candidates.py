@@ -11,6 +11,7 @@ import numpy as np
 
 from dcsr import encodings, packing
 from dcsr import layers as layer_finder
+from dcsr.compact_rows import CompactRows
 from dcsr.encodings import Streams
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
@@ -96,27 +97,27 @@ def candidates(
     if key not in known:
         known[key] = list(encodings.encode_all(matrix, names))
     for streams in known[key]:
-        # Candidates differ only in their streams.
+        # Candidates differ only in their streams and in slow_gathers.
         if found:
-            packed = dataclasses.replace(found[0].packed, streams=streams)
+            packed = dataclasses.replace(found[0].packed, streams=streams, slow_gathers=False)
         else:
             packed = layer_finder.pack(model, layer, streams, _budget(override))
-        found.append(Candidate(packed, shape, cost.estimate(settings.cpu, packed, shape, settings.memory)))
+        found.append(Candidate(*placed(settings.cpu, packed, shape, settings.memory)))
     compact = layer_finder.with_compact_rows(model, layer, found[0].packed)
     if compact is not None:
-        found = [_compact(candidate, compact, settings) for candidate in found]
+        found = [_compact(candidate, compact.compact, settings) for candidate in found]
     fastest = min(found, key=time_and_size)
     if override.method == AUTO and fastest.estimate.slowdown > _largest_slowdown(settings, found[0].packed):
         return f"faster dense on {settings.cpu}"
     return found
 
 
-def _compact(candidate: Candidate, compact: PackedLayer, settings: Settings) -> Candidate:
+def _compact(candidate: Candidate, compact: CompactRows | None, settings: Settings) -> Candidate:
     """Returns the candidate with compact rows; with plain ones if the objective does not allow their time.
 
     Args:
       candidate: a candidate with plain rows.
-      compact: the layer with compact rows and any streams.
+      compact: the compact form of its rows.
       settings: the settings of the plan.
     """
     plain = candidate.estimate
@@ -124,8 +125,31 @@ def _compact(candidate: Candidate, compact: PackedLayer, settings: Settings) -> 
     if settings.objective != "size" and plain.time and estimate.time:
         if estimate.time > (1 + COMPACT_ROWS_TOLERANCE) * plain.time:
             return candidate
-    packed = dataclasses.replace(compact, streams=candidate.packed.streams)
+    packed = dataclasses.replace(candidate.packed, compact=compact)
     return Candidate(packed, candidate.shape, estimate, candidate)
+
+
+def placed(
+    cpu: str, packed: PackedLayer, shape: cost.Shape, memory: str
+) -> tuple[PackedLayer, cost.Shape, cost.Estimate]:
+    """Tells the kernels of a core with gathers that its data is behind a cache, if that makes the layer faster.
+
+    Args:
+      cpu: one of cost.CPUS.
+      packed: the layer; a layer without slow_gathers.
+      shape: size of its input and output.
+      memory: one of cost.MEMORIES.
+
+    Returns:
+      (the layer, the shape, its estimated cost).
+    """
+    estimate = cost.estimate(cpu, packed, shape, memory)
+    if memory == cost.DEFAULT_MEMORY or estimate.unit != cost.CYCLES or packed.op != packing.OP_CONV_2D:
+        return packed, shape, estimate
+    slow = dataclasses.replace(packed, slow_gathers=True)
+    other = cost.estimate(cpu, slow, shape, memory)
+    is_faster = other.time is not None and estimate.time is not None and other.time < estimate.time
+    return (slow, shape, other) if is_faster else (packed, shape, estimate)
 
 
 def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:
