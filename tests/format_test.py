@@ -34,7 +34,7 @@ def matrices() -> dict[str, np.ndarray]:
     for column, value in {0: 2, 3: -1, 6: 127, 9: -128, 12: 2, 15: 2, 18: -1}.items():
         skewed[0][column] = value
     skewed[1][599] = 2
-    of_small = ("dcsr", "filter", "int16", "rle", "rice", "bitmap", "huffman_dcsr", "shared", "shared_int16")
+    of_small = ("dcsr", "filter", "int16", "rle", "rice", "bitmap", "huffman_dcsr", "shared", "shared_int16", "compact")
     of_wide = ("dcsr_escape", "dcsr_bytes", "offset8")
     found = {name: small for name in of_small} | {name: wide for name in of_wide}
     found |= {"dense": [row[:5] for row in small[:2]], "huffman": skewed}
