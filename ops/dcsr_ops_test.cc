@@ -698,7 +698,7 @@ int main() {
   for (const bool shared : {false, true}) {
     with_shared_rows = shared;
     RUN_TEST(test_every_layer_equals_dense_loop);
-  RUN_TEST(test_every_layer_with_compact_rows_equals_dense_loop);
+    RUN_TEST(test_every_layer_with_compact_rows_equals_dense_loop);
     RUN_TEST(test_every_layer_with_int16_activations_equals_dense_loop);
     RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
     RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);

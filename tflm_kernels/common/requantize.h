@@ -51,8 +51,12 @@ static inline int8_t dcsr_requantize_by(const DcsrLayer* layer, int32_t multipli
 // Returns the output of row `row`. `acc` is its sum including the bias. Many sums of a row, or a
 // caller that needs the bias: dcsr_row_tail() and dcsr_requantize_by().
 static inline int8_t dcsr_requantize(const DcsrLayer* layer, uint32_t row, uint32_t acc) {
-  const DcsrRowTail tail = dcsr_row_tail(layer, row);
-  return dcsr_requantize_by(layer, tail.multiplier, tail.shift, acc);
+  if (layer->compact_rows != NULL) {
+    const DcsrRowTail tail = dcsr_row_tail(layer, row);
+    return dcsr_requantize_by(layer, tail.multiplier, tail.shift, acc);
+  }
+  const uint32_t i = row * layer->requantize_stride;
+  return dcsr_requantize_by(layer, layer->multiplier[i], layer->shift[i], acc);
 }
 
 // ----- Int16 activations -----

@@ -279,7 +279,9 @@ def _shared(
         shared[number] = [
             way
             if packed is None
-            else dataclasses.replace(way.plain or way, packed=dataclasses.replace(packed, streams=way.packed.streams))
+            else dataclasses.replace(
+                way.plain or way, packed=dataclasses.replace(way.packed, shared=packed.shared, compact=None)
+            )
             for way in candidates
         ]
     before, after = (_stored([min(ways, key=size_and_time) for ways in of.values()]) for of in (own, shared))
