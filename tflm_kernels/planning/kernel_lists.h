@@ -11,6 +11,7 @@
   K(conv1x1_mve)                 \
   K(conv1x1_ref)                 \
   K(conv1x1_smlal)               \
+  K(conv2d_dense_mve)            \
   K(conv2d_im2col)               \
   K(conv2d_int16_c)              \
   K(conv2d_int16_ref)            \
@@ -50,7 +51,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 // Cortex-M55 and M85: vectors.
 #define DCSR_CONV2D_POINTWISE_MVE(K) \
   K(conv1x1_gather_mve) K(conv1x1_mve) K(conv1x1_smlal) K(conv1x1_ref)
-#define DCSR_CONV2D_LARGER_MVE(K) DCSR_CONV2D_LARGER_ARMV6M(K)
+#define DCSR_CONV2D_LARGER_MVE(K) K(conv2d_dense_mve) DCSR_CONV2D_LARGER_ARMV6M(K)
 #define DCSR_CONV2D_INT16_MVE(K) DCSR_CONV2D_INT16_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_POINTWISE_MVE(K) \
   K(fully_connected_offset8_mve) K(fully_connected_dcsr_mve) K(fully_connected_gather_mve)
