@@ -7,7 +7,8 @@
 // Plans runs of up to kDcsrDepthwiseMostRun pixels, and tiles of about the same number of blocks.
 bool dcsr_plan_depthwise_conv2d_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
   const DcsrLayer* layer = request->layer;
-  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) return false;
+  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain)
+    return false;
   if (layer->depth_multiplier != 1 || layer->cols > kDcsrDepthwiseMostTaps) return false;
   size_t pixels = (size_t)request->shape->output_width;
   if (pixels > kDcsrDepthwiseMostRun) pixels = kDcsrDepthwiseMostRun;

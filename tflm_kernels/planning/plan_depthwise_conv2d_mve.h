@@ -34,17 +34,15 @@ static inline uint32_t dcsr_depthwise_mve_lanes(uint32_t taps) {
 }
 
 static inline size_t dcsr_depthwise_mve_block_bytes(uint32_t taps) {
-  return kDcsrDepthwiseConstantBytes +
-         (size_t)kDcsrDepthwiseBlock * dcsr_depthwise_mve_taps(taps);
+  return kDcsrDepthwiseConstantBytes + (size_t)kDcsrDepthwiseBlock * dcsr_depthwise_mve_taps(taps);
 }
 
 // Bytes of scratch of a tile of `blocks` blocks, for runs of `pixels` pixels.
 static inline size_t dcsr_depthwise_mve_scratch_bytes(const DcsrLayer* layer, size_t blocks,
                                                       size_t pixels) {
   const uint32_t taps = layer->cols;
-  const size_t patch = layer->rows < kDcsrDepthwiseBlock
-                           ? ((size_t)taps + 1) * kDcsrDepthwiseBlock
-                           : 0;
+  const size_t patch =
+      layer->rows < kDcsrDepthwiseBlock ? ((size_t)taps + 1) * kDcsrDepthwiseBlock : 0;
   return blocks * (dcsr_depthwise_mve_block_bytes(taps) + kDcsrDepthwiseBlock) +
          (pixels + 2) * dcsr_depthwise_mve_lanes(taps) * sizeof(uint32_t) + patch;
 }

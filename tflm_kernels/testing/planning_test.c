@@ -225,7 +225,8 @@ static void test_kernels_keep_to_their_plans(void) {
   for (uint32_t i = 0; i < kLayers; ++i) check_layer(&random, i, &seen);
   // All others run in every build.
   static const uint32_t kOnlyMve = UINT32_C(1) << kDcsrKernel_conv1x1_gather_mve |
-                                   UINT32_C(1) << kDcsrKernel_conv2d_dense_mve | UINT32_C(1) << kDcsrKernel_depthwise_conv2d_mve |
+                                   UINT32_C(1) << kDcsrKernel_conv2d_dense_mve |
+                                   UINT32_C(1) << kDcsrKernel_depthwise_conv2d_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_dcsr_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_gather_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_offset8_mve;
