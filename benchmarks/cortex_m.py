@@ -38,7 +38,7 @@ examples:
   cortex_m --models DIR                the same with the weights of the published models
   cortex_m --layers made-up            layers with larger filters and int16 activations
   cortex_m --layers dense-weights      first layers and depthwise layers with dense weights
-  cortex_m --models DIR --layers all   every sparse layer of all models below DIR, and the made-up ones
+  cortex_m --models DIR --layers all   every sparse layer of all models below DIR, made-up, dense-weights
   cortex_m --cpu m55 --cycles --layer 276x276 --layer 12x16560
                                        cycles of the layers whose name contains one of the texts
 
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
         default="anchors",
         help="the ten of docs/results.md, those with larger filters and int16 activations, first layers and depthwise"
         " layers with dense weights, or all sparse ones of the models (without --models those of the repository's) and"
-        " the made-up ones (default: %(default)s)",
+        " the other two (default: %(default)s)",
     )
     parser.add_argument(
         "--layer",

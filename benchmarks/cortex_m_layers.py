@@ -350,7 +350,7 @@ def anchors(models: Path | None, method: str, cpu: str, chosen: Sequence[Anchor]
 
 
 def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
-    """Returns the cases of all sparse layers of all models below a folder, and of the made-up layers.
+    """Returns the cases of all sparse layers of all models below a folder, of the made-up layers and of DENSE_WEIGHTS.
 
     Args:
       models: the folder.
@@ -372,7 +372,7 @@ def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[in
                     cases += _of_model(model, layer, path.stem, method, cpu, budget)
     if not cases:
         raise tflite.ModelError(f"{models}: no model below it has a layer that is sparse enough")
-    return cases + made_up_layers(method, cpu, scratch_budgets)
+    return cases + made_up_layers(method, cpu, scratch_budgets) + dense_weights(scratch_budgets)
 
 
 def made_up_layers(method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
