@@ -163,7 +163,8 @@ def _depthwise(
     )
 
 
-# First layers and depthwise layers, with dense weights: those of DS-CNN and MobileNet, and others for the fit.
+# First layers and depthwise layers, with dense weights: those of DS-CNN and MobileNet, and others. The cost model is
+# fitted to DENSE_WEIGHTS and evaluated with DENSE_WEIGHTS_HELD_OUT.
 DENSE_WEIGHTS = (
     MadeUp(276, 1, 0.0, (49, 10), (10, 4), (2, 1)),
     MadeUp(64, 1, 0.0, (49, 10), (10, 4), (2, 2)),
@@ -188,6 +189,13 @@ DENSE_WEIGHTS = (
     _depthwise(96, (14, 14), has_relu=False),
     _depthwise(64, (12, 12), is_unusual=True),
     _depthwise(32, (9, 9), 5, is_unusual=True),
+)
+DENSE_WEIGHTS_HELD_OUT = (
+    MadeUp(40, 1, 0.0, (40, 12), (8, 5), (2, 1)),
+    MadeUp(24, 3, 0.0, (48, 48), (3, 3), (2, 2)),
+    _depthwise(144, (14, 14)),
+    _depthwise(200, (20, 7), stride=2),
+    _depthwise(72, (12, 12), 5),
 )
 
 # {core: {Case.product: instructions of the whole layer with CMSIS-NN}}. For the M55, clang compiled the fully connected
@@ -239,7 +247,7 @@ class Case:
       sparse, dense: the same layer in two encodings.
       shape: (batches, input height, input width, output height, output width). All sizes are 1 for a FULLY_CONNECTED.
       activations: the input in NHWC order, flat, int8 or int16.
-      is_held_out: whether the layer is one of HELD_OUT.
+      is_held_out: whether the layer is one of HELD_OUT or DENSE_WEIGHTS_HELD_OUT.
     """
 
     weights: str
@@ -386,8 +394,13 @@ def made_up_layers(method: str, cpu: str, scratch_budgets: Sequence[int] = (0,))
 
 
 def dense_weights(scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
-    """Returns the cases of DENSE_WEIGHTS with dense weights, each with each scratch budget in bytes."""
-    return [case for layer in DENSE_WEIGHTS for budget in scratch_budgets for case in made_up(layer, "dense", "", budget)]
+    """Returns the cases of DENSE_WEIGHTS and DENSE_WEIGHTS_HELD_OUT, each with each scratch budget in bytes."""
+    return [
+        case
+        for layer in (*DENSE_WEIGHTS, *DENSE_WEIGHTS_HELD_OUT)
+        for budget in scratch_budgets
+        for case in made_up(layer, "dense", "", budget)
+    ]
 
 
 def synthetic(anchor: Anchor, method: str, cpu: str) -> list[Case]:
@@ -423,7 +436,7 @@ def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> li
         for pixels, span, step in zip(size, spans, layer.stride, strict=True)
     ]
     cases = _cases(_SYNTHETIC, encodings.decode(dense.streams), dense, (1, *size, *out_size), method, cpu)
-    return [dataclasses.replace(case, is_held_out=layer in HELD_OUT) for case in cases]
+    return [dataclasses.replace(case, is_held_out=layer in (*HELD_OUT, *DENSE_WEIGHTS_HELD_OUT)) for case in cases]
 
 
 def _random_layer(

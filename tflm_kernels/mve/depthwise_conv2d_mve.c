@@ -24,6 +24,7 @@
 #include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/mve/depthwise_blocks_mve.h"
 #include "tflm_kernels/mve/mve.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
@@ -34,22 +35,10 @@
 
 enum { kBlock = kDcsrDepthwiseBlock };
 
-// Constants of 16 channels. Those of channel 4 i + k are in multiplier[k][i] and
-// factor[(k + 1) % 4][i].
-typedef struct {
-  int32_t factor[4][4];  // 2^(31 - right shift)
-  int32_t multiplier[4][4];
-  int16_t low[2][kBlock / 2];  // of the bias: even and odd channels
-  int16_t high[2][kBlock / 2];
-  int8_t max[kBlock];
-  int8_t min[kBlock];
-  int8_t weights[][kBlock];
-} Block;
-
 // A run of pixels, in the order in which the assembly loads it.
 typedef struct {
   uint32_t* pointers;  // of the next pixel; the assembly moves it on
-  const Block* blocks;
+  const DcsrDepthwiseBlock* blocks;
   uint32_t block_count;
   uint32_t output_step;  // bytes from the end of the outputs of a pixel to those of the next one
   uint32_t pixels;       // counted down to 0
@@ -60,10 +49,13 @@ typedef struct {
   uint32_t full;           // 0: skip the rounding of halves below zero, and clamping
 } Run;
 
-_Static_assert(sizeof(Block) == kDcsrDepthwiseConstantBytes && kBlock == 16, "assembly");
-_Static_assert(offsetof(Block, factor) == 0 && offsetof(Block, multiplier) == 64, "assembly");
-_Static_assert(offsetof(Block, low) == 128 && offsetof(Block, high) == 160, "assembly");
-_Static_assert(offsetof(Block, max) == 192 && offsetof(Block, min) == 208, "assembly");
+_Static_assert(sizeof(DcsrDepthwiseBlock) == kDcsrDepthwiseConstantBytes && kBlock == 16, "");
+_Static_assert(offsetof(DcsrDepthwiseBlock, factor) == 0, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, multiplier) == 64, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, low) == 128, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, high) == 160, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, max) == 192, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, min) == 208, "assembly");
 _Static_assert(kDcsrDepthwiseUnrolledTaps == 9, "assembly");
 
 // Both functions: r9 constants of the block, r10 output, r11 128, r12 zero point. Vectors: q0, q1
@@ -265,83 +257,6 @@ _Static_assert(offsetof(Run, blocks) == 4 && offsetof(Run, output_step) == 12, "
 _Static_assert(offsetof(Run, output) == 20 && offsetof(Run, pairs) == 28, "assembly");
 _Static_assert(offsetof(Run, pointer_bytes) == 32 && offsetof(Run, full) == 36, "assembly");
 
-// ----- Constants of blocks -----
-
-// Whether vectors can compute a row.
-static bool takes_row(const DcsrLayer* layer, uint32_t row) {
-  const int8_t* weights = layer->values + (size_t)row * layer->cols;
-  for (uint32_t t = 0; t < layer->cols; ++t) {
-    if (weights[t] == INT8_MIN) return false;
-  }
-  return dcsr_conv1x1_mve_requantizes(layer->bias[row],
-                                      layer->shift[row * layer->requantize_stride]);
-}
-
-// Bias, multipliers and shifts of 16 channels.
-typedef struct {
-  int32_t bias[kBlock];
-  int32_t multiplier[kBlock];
-  int32_t shift[kBlock];
-} Scales;
-
-// Loads the scales of the channels from `first` on. The last channel is followed by the first one.
-static inline void load_scales(const DcsrLayer* layer, uint32_t first, Scales* scales) {
-  for (uint32_t lane = 0, row = first; lane < kBlock; ++lane) {
-    const uint32_t i = row * layer->requantize_stride;
-    scales->bias[lane] = layer->bias[row];
-    scales->multiplier[lane] = layer->multiplier[i];
-    scales->shift[lane] = layer->shift[i];
-    if (++row == layer->rows) row = 0;
-  }
-}
-
-// Fills in all but the weights of a block. Returns false if vectors cannot requantize a row.
-static bool fill_scales(const DcsrLayer* layer, const Scales* scales, Block* block) {
-  const uint32x4_t words = vidupq_n_u32(0, 4);  // of every second halfword
-  const uint32x4_t channels = vmulq_n_u32(words, 4);
-  uint32x4_t most_bias = vdupq_n_u32(0);
-  int32x4_t most_shift = vdupq_n_s32(INT8_MIN);
-  for (uint32_t k = 0; k < 4; ++k) {
-    const int32x4_t bias = vldrwq_gather_offset_s32(scales->bias + k, channels);
-    const int32x4_t shift = vldrwq_gather_offset_s32(scales->shift + k, channels);
-    vst1q_s32(block->multiplier[k], vldrwq_gather_offset_s32(scales->multiplier + k, channels));
-    vst1q_s32(block->factor[(k + 1) % 4], vshlq_s32(vdupq_n_s32(1), vaddq_n_s32(shift, 31)));
-    vstrhq_scatter_offset_s32(block->low[k % 2] + k / 2, words, vandq_s32(bias, vdupq_n_s32(0xFF)));
-    vstrhq_scatter_offset_s32(block->high[k % 2] + k / 2, words, vshrq_n_s32(bias, 8));
-    // As in dcsr_conv1x1_mve_requantizes(), with a bias that is never negative.
-    const int32x4_t positive = vaddq_n_s32(bias, kDcsrMveMostHighBias);
-    most_bias = vmaxq_u32(most_bias, vreinterpretq_u32_s32(positive));
-    most_shift = vmaxq_s32(most_shift, shift);
-  }
-  vst1q_s8(block->max, vdupq_n_s8((int8_t)layer->activation_max));
-  vst1q_s8(block->min, vdupq_n_s8((int8_t)layer->activation_min));
-  return vmaxvq_u32(0, most_bias) < 2 * kDcsrMveMostHighBias &&
-         vmaxvq_s32(INT8_MIN, most_shift) < 0;
-}
-
-// Fills in the weights of a block. Returns false if one is -128.
-static bool fill_weights(const DcsrLayer* layer, uint32_t first, Block* block) {
-  const uint32_t taps = layer->cols;
-  // The weights of a tap are `taps` bytes apart. The last channel is followed by the first one.
-  const uint32_t wrap = layer->rows < kBlock ? layer->rows : kBlock;
-  uint32_t lane = 0;
-  const uint16x8_t low = vmulq_n_u16(viwdupq_wb_u16(&lane, wrap, 1), (uint16_t)taps);
-  const uint16x8_t high = vmulq_n_u16(viwdupq_wb_u16(&lane, wrap, 1), (uint16_t)taps);
-  const int8_t* weights = layer->values + first * taps;
-  int8_t* out = block->weights[0];
-  int16x8_t lowest = vdupq_n_s16(0);
-  for (const int8_t* end = weights + taps; weights != end; ++weights) {
-    const int16x8_t of_low = vldrbq_gather_offset_s16(weights, low);
-    const int16x8_t of_high = vldrbq_gather_offset_s16(weights, high);
-    vstrbq_s16(out, of_low);
-    vstrbq_s16(out + kBlock / 2, of_high);
-    lowest = vminq_s16(lowest, vminq_s16(of_low, of_high));
-    out += kBlock;
-  }
-  if (dcsr_depthwise_mve_taps(taps) > taps) vst1q_s8(out, vdupq_n_s8(0));
-  return vminvq_s16(0, lowest) > INT8_MIN;
-}
-
 // ----- Addresses of taps -----
 
 // A tile of channels. All of it but `run` is the same for all tiles.
@@ -529,6 +444,16 @@ static void pack_pixels(Tile* tile) {
 
 // ----- Rows in C -----
 
+// Whether vectors can compute a row.
+static bool takes_row(const DcsrLayer* layer, uint32_t row) {
+  const int8_t* weights = layer->values + (size_t)row * layer->cols;
+  for (uint32_t t = 0; t < layer->cols; ++t) {
+    if (weights[t] == INT8_MIN) return false;
+  }
+  return dcsr_conv1x1_mve_requantizes(layer->bias[row],
+                                      layer->shift[row * layer->requantize_stride]);
+}
+
 // Computes a row that vectors cannot, for all pixels. `patches` is at the first one.
 static void run_slow_row(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrPatches patches,
                          uint32_t row, int8_t* output) {
@@ -563,7 +488,7 @@ static void run_slow_row(const DcsrLayer* layer, const DcsrConvShape* shape, Dcs
 static bool fill_tile(Tile* tile, uint32_t first, uint32_t count, int8_t* blocks) {
   const DcsrLayer* layer = tile->layer;
   Run* run = &tile->run;
-  run->blocks = (const Block*)(const void*)blocks;
+  run->blocks = (const DcsrDepthwiseBlock*)(const void*)blocks;
   run->block_count = count / kBlock;
   run->zero_point = layer->output_zero_point;
   run->pairs = (layer->cols + 1) / 2;
@@ -571,11 +496,8 @@ static bool fill_tile(Tile* tile, uint32_t first, uint32_t count, int8_t* blocks
   run->full = dcsr_conv1x1_mve_rounds_in_full(layer);
   bool is_exact = true;
   for (uint32_t end = first + count; first < end; first += kBlock) {
-    Block* block = (Block*)(void*)blocks;
-    Scales scales;
-    load_scales(layer, first, &scales);
-    is_exact = fill_scales(layer, &scales, block) && is_exact;
-    is_exact = fill_weights(layer, first, block) && is_exact;
+    DcsrDepthwiseBlock* block = (DcsrDepthwiseBlock*)(void*)blocks;
+    is_exact = dcsr_fill_depthwise_block(layer, first, block) && is_exact;
     blocks += dcsr_depthwise_mve_block_bytes(layer->cols);
   }
   return is_exact;
