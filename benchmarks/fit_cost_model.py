@@ -40,6 +40,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("measured", metavar="MEASURED.json", nargs="+", help="what cortex_m --json wrote")
     parser.add_argument("-o", "--output", metavar="FILE.json", help="constants to write, in instructions")
     parser.add_argument("--cycles", metavar="FILE.json", help="constants to write, in cycles")
+    parser.add_argument(
+        "--kernel",
+        action="append",
+        metavar="NAME",
+        help="write only the constants of this kernel, and keep all others of the files; may be repeated. Right for a"
+        " kernel that never runs together with others, as of cortex_m --layers dense-weights",
+    )
     arguments = parser.parse_args(argv)
     measured = _read_all(arguments.measured)
     if not any(measured.values()):
@@ -58,11 +65,33 @@ def main(argv: Sequence[str]) -> int:
     if arguments.cycles and not in_cycles:
         raise tflite.ModelError(f"{arguments.measured[0]}: has no cycles of a core that the planner compares by them")
     if arguments.output:
-        tflite.write_file(arguments.output, json.dumps(constants, indent=1) + "\n")
+        _write(arguments.output, constants, arguments.kernel)
     if arguments.cycles:
-        tflite.write_file(arguments.cycles, json.dumps(in_cycles, indent=1) + "\n")
+        _write(arguments.cycles, in_cycles, arguments.kernel)
     print("\n".join(lines))
     return common.EXIT_OK
+
+
+def _write(path: str, constants: dict[str, dict], kernels: Sequence[str] | None) -> None:
+    """Writes constants. If `kernels` are given, keeps those of all others in the file."""
+    written: dict[str, dict] = dict(constants)
+    if kernels:
+        try:
+            written = json.loads(Path(path).read_text())
+        except (OSError, ValueError) as error:
+            raise tflite.ModelError(f"{path}: no constants to keep ({error})") from error
+        for core, of_core in constants.items():
+            _update(written.setdefault(core, {}), of_core, kernels)
+    tflite.write_file(path, json.dumps(written, indent=1) + "\n")
+
+
+def _update(kept: dict[str, dict], fitted_now: dict[str, dict], kernels: Sequence[str]) -> None:
+    """Replaces the constants of kernels: in {kernel: constants}, or in {memory: {kernel: constants}}."""
+    for name, values in fitted_now.items():
+        if name in cost.MEMORIES:
+            _update(kept.setdefault(name, {}), values, kernels)
+        elif name in kernels:
+            kept[name] = values
 
 
 def _read_all(paths: Sequence[str], memory: str | None = None) -> dict[str, list[Sample]]:
