@@ -141,6 +141,7 @@ HELD_OUT = (
     MadeUp(20, 2000, 0.80, None, int16_activations=True),
 )
 
+
 def _depthwise(
     channels: int,
     size: tuple[int, int],
