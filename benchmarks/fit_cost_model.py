@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         action="append",
         metavar="NAME",
         help="write only the constants of this kernel, and keep all others of the files; may be repeated. Right for a"
-        " kernel that never runs together with others, as of cortex_m --layers dense-weights",
+        " kernel that never runs together with others, as of cortex_m --layers dense",
     )
     arguments = parser.parse_args(argv)
     measured = _read_all(arguments.measured)
