@@ -103,8 +103,8 @@ def main(argv: Sequence[str]) -> int:
         action="append",
         type=int,
         metavar="BYTES",
-        help="of the layers of --layers made-up, dense and all; 0 for the kernels' default, 1 for the portable kernel; may be"
-        " repeated (default: 0)",
+        help="of the layers of --layers made-up, dense and all; 0 for the kernels' default, 1 for the portable kernel; may"
+        " be repeated (default: 0)",
     )
     parser.add_argument(
         "--cycles",
@@ -123,7 +123,7 @@ def main(argv: Sequence[str]) -> int:
     if models is None and os.environ.get(_MODELS_VARIABLE):
         models = Path(os.environ[_MODELS_VARIABLE])
     for budget in arguments.scratch_budget or ():
-        if arguments.layers in ("anchors", "dense"):
+        if arguments.layers == "anchors":
             raise tflite.ModelError("--scratch-budget is for --layers made-up, dense and all")
         if not 0 <= budget < 1 << 32:
             raise tflite.ModelError(f"--scratch-budget {budget} is no number of bytes")

@@ -82,7 +82,7 @@ class MadeUp:
       int16_activations: True for int16 activations, False for int8.
       depthwise: True for DEPTHWISE_CONV_2D, with rows / channels output channels for each input channel.
       has_relu: whether the output of an int8 convolution has the zero point of a ReLU.
-      is_unusual: whether every 16th row is not shifted to the right after the multiplication.
+      is_unusual: whether every 16th row is shifted to the left, which vectors cannot do.
     """
 
     rows: int
@@ -258,7 +258,7 @@ class Case:
         packed = self.sparse
         if kind == _KINDS[packing.OP_DEPTHWISE_CONV_2D]:
             name += "" if packed.output_zero_point == packed.activation_min else ", no ReLU"
-            name += ", some shifts of 0" if np.any(packed.shift == 0) else ""
+            name += ", some shifts to the left" if np.any(packed.shift > 0) else ""
         return name + (" int16" if packed.int16_activations else "")
 
     @property
@@ -405,7 +405,7 @@ def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> li
         multiplier = layer.rows // layer.channels
         dense = dataclasses.replace(dense, op=packing.OP_DEPTHWISE_CONV_2D, depth_multiplier=multiplier)
     if layer.is_unusual:
-        shift = np.where(np.arange(layer.rows) % 16 == 15, 0, dense.shift).astype(np.int8)
+        shift = np.where(np.arange(layer.rows) % 16 == 15, 1, dense.shift).astype(np.int8)
         dense = dataclasses.replace(dense, shift=shift)
     dense = dataclasses.replace(
         dense,

@@ -222,12 +222,7 @@ static void count_dense_mve(const Work* work, uint64_t tiles, uint64_t* counts) 
 static uint64_t slow_depthwise_rows(const DcsrLayer* layer) {
   uint64_t slow = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    const int32_t shift = layer->shift[row * layer->requantize_stride];
-    bool is_slow = !dcsr_conv1x1_mve_requantizes(layer->bias[row], shift);
-    for (uint32_t t = 0; t < layer->cols; ++t) {
-      is_slow = is_slow || layer->values[row * layer->cols + t] == INT8_MIN;
-    }
-    slow += is_slow ? 1 : 0;
+    slow += dcsr_depthwise_mve_takes_row(layer, row) ? 0 : 1;
   }
   return slow;
 }

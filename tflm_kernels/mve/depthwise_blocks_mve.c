@@ -8,7 +8,6 @@
 #include "tflm_kernels/mve/depthwise_blocks_mve.h"
 
 #include "tflm_kernels/common/compiler.h"
-#include "tflm_kernels/planning/plan_conv1x1_mve.h"
 
 #if DCSR_HAS_MVE
 
@@ -44,10 +43,11 @@ static bool fill_scales(const DcsrLayer* layer, const Scales* scales, DcsrDepthw
     const int32x4_t bias = vldrwq_gather_offset_s32(scales->bias + k, channels);
     const int32x4_t shift = vldrwq_gather_offset_s32(scales->shift + k, channels);
     vst1q_s32(block->multiplier[k], vldrwq_gather_offset_s32(scales->multiplier + k, channels));
-    vst1q_s32(block->factor[(k + 1) % 4], vshlq_s32(vdupq_n_s32(1), vaddq_n_s32(shift, 31)));
+    // Saturates to 2^31 - 1 if the shift is 0.
+    vst1q_s32(block->factor[(k + 1) % 4], vqshlq_s32(vdupq_n_s32(1), vaddq_n_s32(shift, 31)));
     vstrhq_scatter_offset_s32(block->low[k % 2] + k / 2, words, vandq_s32(bias, vdupq_n_s32(0xFF)));
     vstrhq_scatter_offset_s32(block->high[k % 2] + k / 2, words, vshrq_n_s32(bias, 8));
-    // As in dcsr_conv1x1_mve_requantizes(), with a bias that is never negative.
+    // As in dcsr_depthwise_mve_takes_row(), with a bias that is never negative.
     const int32x4_t positive = vaddq_n_s32(bias, kDcsrMveMostHighBias);
     most_bias = vmaxq_u32(most_bias, vreinterpretq_u32_s32(positive));
     most_shift = vmaxq_s32(most_shift, shift);
@@ -55,7 +55,7 @@ static bool fill_scales(const DcsrLayer* layer, const Scales* scales, DcsrDepthw
   vst1q_s8(block->max, vdupq_n_s8((int8_t)layer->activation_max));
   vst1q_s8(block->min, vdupq_n_s8((int8_t)layer->activation_min));
   return vmaxvq_u32(0, most_bias) < 2 * kDcsrMveMostHighBias &&
-         vmaxvq_s32(INT8_MIN, most_shift) < 0;
+         vmaxvq_s32(INT8_MIN, most_shift) <= dcsr_depthwise_mve_most_shift(layer);
 }
 
 // Writes the weights of a block to `out`. Returns false if one is -128.
@@ -80,11 +80,17 @@ static bool fill_weights(const DcsrLayer* layer, uint32_t first, int8_t* out) {
   return vminvq_s16(0, lowest) > INT8_MIN;
 }
 
-bool dcsr_fill_depthwise_block(const DcsrLayer* layer, uint32_t first, DcsrDepthwiseBlock* block) {
+uint32_t dcsr_fill_depthwise_block(const DcsrLayer* layer, uint32_t first,
+                                   DcsrDepthwiseBlock* block) {
   Scales scales;
   load_scales(layer, first, &scales);
   const bool is_scaled = fill_scales(layer, &scales, block);
-  return fill_weights(layer, first, (int8_t*)(block + 1)) && is_scaled;
+  if (fill_weights(layer, first, (int8_t*)(block + 1)) && is_scaled) return 0;
+  uint32_t slow = 0;
+  for (uint32_t lane = 0; lane < kBlock && first + lane < layer->rows; ++lane) {
+    if (!dcsr_depthwise_mve_takes_row(layer, first + lane)) slow |= UINT32_C(1) << lane;
+  }
+  return slow;
 }
 
 #endif  // DCSR_HAS_MVE

@@ -26,14 +26,16 @@
 #include "tflm_kernels/common/requantize.h"
 #include "tflm_kernels/mve/depthwise_blocks_mve.h"
 #include "tflm_kernels/mve/mve.h"
-#include "tflm_kernels/planning/plan_conv1x1_mve.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
 
 #if DCSR_HAS_MVE
 
 #include <arm_mve.h>
 
-enum { kBlock = kDcsrDepthwiseBlock };
+enum {
+  kBlock = kDcsrDepthwiseBlock,
+  kMostBlocks = 1 + kDcsrDepthwiseMostTileBytes / kDcsrDepthwiseConstantBytes,
+};
 
 // A run of pixels, in the order in which the assembly loads it.
 typedef struct {
@@ -267,13 +269,16 @@ typedef struct {
   const int8_t* padding;  // a pixel
   uint32_t* rows;         // rows and columns of the taps in a patch; kOutside for other lanes
   uint32_t* columns;
-  uint32_t* pointers;    // addresses of the taps of a run
-  uint32_t lanes;        // addresses of a pixel
-  uint32_t most_pixels;  // of a run
-  uint32_t pack;         // pixels of a vector in the middle of a row
-  uint32_t left;         // pixels before that
-  uint32_t middle;       // a multiple of `pack`
-  int8_t* patch;         // NULL with 16 channels or more
+  uint32_t* pointers;          // addresses of the taps of a run
+  uint32_t lanes;              // addresses of a pixel
+  uint32_t most_pixels;        // of a run
+  uint32_t pack;               // pixels of a vector in the middle of a row
+  uint32_t left;               // pixels before that
+  uint32_t middle;             // a multiple of `pack`
+  int8_t* patch;               // NULL with 16 channels or more
+  uint32_t first;              // channel
+  bool has_slow;               // whether a bit of `slow` is set
+  uint16_t slow[kMostBlocks];  // for each block, a bit for each row that vectors cannot compute
   Run run;
 } Tile;
 
@@ -343,6 +348,40 @@ static void run_pixels(const DcsrLayer* layer, Run* run) {
   }
 }
 
+// Computes a row of a pixel. `lane` is the distance of its channel from the addresses of the taps.
+static void run_slow_row(const DcsrLayer* layer, uint32_t row, const uint32_t* pointers,
+                         uint32_t lane, int8_t* output) {
+  const int8_t* const weights = layer->values + (size_t)row * layer->cols;
+  uint32_t acc = (uint32_t)layer->bias[row];
+  for (uint32_t t = 0; t < layer->cols; ++t) {
+    acc += (uint32_t)(weights[t] * *(const int8_t*)(uintptr_t)(pointers[t] + lane));
+  }
+  *output = dcsr_requantize(layer, row, acc);
+}
+
+// Computes the rows of a run that vectors cannot. The run has been computed, and `pointers` may
+// have been moved on by all blocks.
+static void run_slow_rows(const Tile* tile, const uint32_t* pointers, uint32_t pixels,
+                          uint32_t pack, int8_t* output) {
+  const DcsrLayer* layer = tile->layer;
+  const uint32_t moved =
+      layer->cols == kDcsrDepthwiseUnrolledTaps ? 0 : tile->run.block_count * kBlock;
+  for (; pixels > 0; --pixels) {
+    for (uint32_t b = 0; b < tile->run.block_count; ++b) {
+      uint32_t lane = b * kBlock;
+      for (uint32_t slow = tile->slow[b]; slow != 0; slow >>= 1, ++lane) {
+        if ((slow & 1) == 0) continue;
+        for (uint32_t p = 0; p < pack; ++p) {
+          const uint32_t at = lane + p * layer->channels;
+          run_slow_row(layer, tile->first + lane, pointers, at - moved, output + at);
+        }
+      }
+    }
+    pointers += tile->lanes;
+    output += layer->rows * pack;
+  }
+}
+
 // Runs fewer than 16 channels pixel by pixel without loads or stores behind the pixels.
 static void run_few_channels(Tile* tile, uint32_t pixels, int8_t* output) {
   const uint32_t channels = tile->layer->channels;
@@ -359,6 +398,7 @@ static void run_few_channels(Tile* tile, uint32_t pixels, int8_t* output) {
     tile->run.pixels = 1;
     tile->run.output = last;
     run_pixels(tile->layer, &tile->run);
+    if (tile->has_slow) run_slow_rows(tile, pointers, 1, 1, last);
     vstrbq_p_s8(output, vld1q_s8(last), lanes);
     pointers += tile->lanes;
     output += channels;
@@ -390,6 +430,7 @@ static void run_span(Tile* tile, Span* span, uint32_t count, uint32_t pack) {
       run->output = span->output;
       run->output_step = output_bytes - run->block_count * kBlock;
       run_pixels(tile->layer, run);
+      if (tile->has_slow) run_slow_rows(tile, tile->pointers, pixels, pack, span->output);
     }
     span->x += pixels * stride;
     span->output += pixels * output_bytes;
@@ -442,50 +483,10 @@ static void pack_pixels(Tile* tile) {
   tile->middle = middle;
 }
 
-// ----- Rows in C -----
-
-// Whether vectors can compute a row.
-static bool takes_row(const DcsrLayer* layer, uint32_t row) {
-  const int8_t* weights = layer->values + (size_t)row * layer->cols;
-  for (uint32_t t = 0; t < layer->cols; ++t) {
-    if (weights[t] == INT8_MIN) return false;
-  }
-  return dcsr_conv1x1_mve_requantizes(layer->bias[row],
-                                      layer->shift[row * layer->requantize_stride]);
-}
-
-// Computes a row that vectors cannot, for all pixels. `patches` is at the first one.
-static void run_slow_row(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrPatches patches,
-                         uint32_t row, int8_t* output) {
-  const int8_t* const weights = layer->values + (size_t)row * layer->cols;
-  output += row;
-  for (size_t left = dcsr_pixel_count(shape); left > 0; --left) {
-    const DcsrPatch patch = dcsr_next_patch(&patches);
-    uint32_t acc = (uint32_t)layer->bias[row];
-    uint32_t t = 0;
-    for (uint32_t f = 0; f < layer->filter_h; ++f) {
-      const uint32_t y = patch.y + f * layer->dilation_h;
-      uint32_t x = patch.x;
-      for (uint32_t g = 0; g < layer->filter_w; ++g) {
-        int32_t activation = layer->input_zero_point;
-        if (y < (uint32_t)shape->input_height && x < (uint32_t)shape->input_width) {
-          const size_t pixel = (size_t)y * (uint32_t)shape->input_width + x;
-          activation = ((const int8_t*)patch.image)[pixel * layer->channels + row];
-        }
-        acc += (uint32_t)(weights[t++] * activation);
-        x += layer->dilation_w;
-      }
-    }
-    *output = dcsr_requantize(layer, row, acc);
-    output += layer->rows;
-  }
-}
-
 // ----- The layer -----
 
-// Prepares the tile of `count` channels from `first` on. Returns false if vectors cannot compute a
-// row.
-static bool fill_tile(Tile* tile, uint32_t first, uint32_t count, int8_t* blocks) {
+// Prepares the tile of `count` channels from `first` on.
+static void fill_tile(Tile* tile, uint32_t first, uint32_t count, int8_t* blocks) {
   const DcsrLayer* layer = tile->layer;
   Run* run = &tile->run;
   run->blocks = (const DcsrDepthwiseBlock*)(const void*)blocks;
@@ -494,13 +495,14 @@ static bool fill_tile(Tile* tile, uint32_t first, uint32_t count, int8_t* blocks
   run->pairs = (layer->cols + 1) / 2;
   run->pointer_bytes = tile->lanes * (uint32_t)sizeof(uint32_t);
   run->full = dcsr_conv1x1_mve_rounds_in_full(layer);
-  bool is_exact = true;
-  for (uint32_t end = first + count; first < end; first += kBlock) {
+  tile->first = first;
+  tile->has_slow = false;
+  for (uint32_t b = 0; b < run->block_count; ++b) {
     DcsrDepthwiseBlock* block = (DcsrDepthwiseBlock*)(void*)blocks;
-    is_exact = dcsr_fill_depthwise_block(layer, first, block) && is_exact;
+    tile->slow[b] = (uint16_t)dcsr_fill_depthwise_block(layer, first + b * kBlock, block);
+    tile->has_slow = tile->has_slow || tile->slow[b] != 0;
     blocks += dcsr_depthwise_mve_block_bytes(layer->cols);
   }
-  return is_exact;
 }
 
 void dcsr_depthwise_conv2d_mve(const DcsrPlan* plan, const DcsrLayer* layer,
@@ -526,7 +528,6 @@ void dcsr_depthwise_conv2d_mve(const DcsrPlan* plan, const DcsrLayer* layer,
   memset(padding, layer->input_zero_point, most);
   set_taps(&tile);
   pack_pixels(&tile);
-  bool is_exact = true;
   // If the channels are no multiple of 16, the first block overlaps the second one.
   for (uint32_t first = 0, next = channels % kBlock; first < channels; first = next) {
     uint32_t count = kBlock;
@@ -536,11 +537,8 @@ void dcsr_depthwise_conv2d_mve(const DcsrPlan* plan, const DcsrLayer* layer,
     } else if (channels < kBlock) {
       next = channels;
     }
-    is_exact = fill_tile(&tile, first, count, blocks) && is_exact;
+    fill_tile(&tile, first, count, blocks);
     run_tile(&tile, input + first, output + first);
-  }
-  for (uint32_t row = 0; row < layer->rows && !is_exact; ++row) {
-    if (!takes_row(layer, row)) run_slow_row(layer, shape, tile.patches, row, output);
   }
 }
 

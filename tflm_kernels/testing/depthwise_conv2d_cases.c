@@ -98,6 +98,8 @@ const DcsrDepthwiseConv2dCase kDcsrDepthwiseConv2dCases[] = {
     {{"weights around the limit of int16 sums, 5x5", DEPTHWISE(24, 1, 5, 5, 1, 9, 8, 1, 1), kPatternRandom, 1000, kValuesBounds, kBiasRandom, -128, -128, -128, 127, true, -12, -11}, {5, 5, 1, 1, true}, 1},
     {{"large shifts", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesExtreme, kBiasRandom, 3, 1, -128, 127, true, -31, -12}, {3, 3, 1, 1, true}, 1},
     {{"shifts around 0", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesTiny, kBiasRandom, 3, 1, -128, 127, true, -3, 3}, {3, 3, 1, 1, true}, 1},
+    {{"shifts around 0, ReLU", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesTiny, kBiasRandom, 3, -128, -128, 127, true, -2, 1}, {3, 3, 1, 1, true}, 1},
+    {{"shifts of 0 and -1, ReLU, 5x5", DEPTHWISE(20, 1, 5, 5, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesTiny, kBiasRandom, 3, -128, -128, 127, true, -1, 0}, {5, 5, 1, 1, true}, 1},
     {{"biases of 23 bits", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesRandom, kBias23, 3, 1, -128, 127, true, -18, -16}, {3, 3, 1, 1, true}, 1},
     {{"relu with zero point", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), DENSE, 3, -20, -20, 127, true, 0, 0}, {3, 3, 1, 1, true}, 1},
     {{"relu6", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), DENSE, 3, -100, -100, -17, true, 0, 0}, {3, 3, 1, 1, true}, 1},
