@@ -348,15 +348,21 @@ static void run_pixels(const DcsrLayer* layer, Run* run) {
   }
 }
 
-// Computes a row of a pixel. `lane` is the distance of its channel from the addresses of the taps.
-static void run_slow_row(const DcsrLayer* layer, uint32_t row, const uint32_t* pointers,
-                         uint32_t lane, int8_t* output) {
+// Computes a row of `pixels` pixels. `lane` is the distance of its channel from the addresses of
+// the taps.
+static void run_slow_row(const Tile* tile, uint32_t row, const uint32_t* pointers, uint32_t lane,
+                         uint32_t pixels, uint32_t output_bytes, int8_t* output) {
+  const DcsrLayer* layer = tile->layer;
   const int8_t* const weights = layer->values + (size_t)row * layer->cols;
-  uint32_t acc = (uint32_t)layer->bias[row];
-  for (uint32_t t = 0; t < layer->cols; ++t) {
-    acc += (uint32_t)(weights[t] * *(const int8_t*)(uintptr_t)(pointers[t] + lane));
+  for (; pixels > 0; --pixels) {
+    uint32_t acc = (uint32_t)layer->bias[row];
+    for (uint32_t t = 0; t < layer->cols; ++t) {
+      acc += (uint32_t)(weights[t] * ((const int8_t*)(uintptr_t)pointers[t])[(int32_t)lane]);
+    }
+    *output = dcsr_requantize(layer, row, acc);
+    pointers += tile->lanes;
+    output += output_bytes;
   }
-  *output = dcsr_requantize(layer, row, acc);
 }
 
 // Computes the rows of a run that vectors cannot. The run has been computed, and `pointers` may
@@ -366,19 +372,14 @@ static void run_slow_rows(const Tile* tile, const uint32_t* pointers, uint32_t p
   const DcsrLayer* layer = tile->layer;
   const uint32_t moved =
       layer->cols == kDcsrDepthwiseUnrolledTaps ? 0 : tile->run.block_count * kBlock;
-  for (; pixels > 0; --pixels) {
-    for (uint32_t b = 0; b < tile->run.block_count; ++b) {
-      uint32_t lane = b * kBlock;
-      for (uint32_t slow = tile->slow[b]; slow != 0; slow >>= 1, ++lane) {
-        if ((slow & 1) == 0) continue;
-        for (uint32_t p = 0; p < pack; ++p) {
-          const uint32_t at = lane + p * layer->channels;
-          run_slow_row(layer, tile->first + lane, pointers, at - moved, output + at);
-        }
+  for (uint32_t b = 0; b < tile->run.block_count; ++b) {
+    uint32_t row = b * kBlock;
+    for (uint32_t slow = tile->slow[b]; slow != 0; slow >>= 1, ++row) {
+      for (uint32_t at = row, p = (slow & 1) * pack; p > 0; --p, at += layer->channels) {
+        run_slow_row(tile, tile->first + row, pointers, at - moved, pixels, layer->rows * pack,
+                     output + at);
       }
     }
-    pointers += tile->lanes;
-    output += layer->rows * pack;
   }
 }
 
