@@ -103,8 +103,8 @@ def main(argv: Sequence[str]) -> int:
         action="append",
         type=int,
         metavar="BYTES",
-        help="of the layers of --layers made-up, dense and all; 0 for the kernels' default, 1 for the portable kernel; may"
-        " be repeated (default: 0)",
+        help="of the layers of --layers made-up, dense and all; 0 for the kernels' default, 1 for the portable kernel;"
+        " may be repeated (default: 0)",
     )
     parser.add_argument(
         "--cycles",
