@@ -106,6 +106,18 @@ def test_kernels_that_work_together_are_told_apart():
             assert fitted[kernel][name] == pytest.approx(value, rel=0.05, abs=0.6), name
 
 
+def test_missing_constants_are_fitted_beside_present_ones():
+    rle = {name: value for name, value in CONSTANTS.items() if "huffman" not in name and name != "table of codes"}
+    present = {"conv1x1_smlal": rle | {"row": 100.0}, "conv1x1_c": {"layer": 7.0}}
+    every = fit_cost_model.fit(samples(CONSTANTS), present)
+    assert {name: every["conv1x1_smlal"][name] for name in rle} == rle
+    assert every["conv1x1_c"] == {"layer": 7.0}
+    for name in CONSTANTS.keys() - rle.keys():
+        assert every["conv1x1_smlal"][name] == pytest.approx(CONSTANTS[name], rel=0.02, abs=0.6), name
+    assert every["dense_conv1x1"]["product"] == pytest.approx(3, rel=0.001)
+    assert fit_cost_model.fit(samples(CONSTANTS), every) == every
+
+
 def test_held_out_layers_are_judged_and_not_fitted(tmp_path, capsys):
     found = samples(CONSTANTS)
     layers = as_json(found)
@@ -185,28 +197,6 @@ def test_cycles_are_fitted_for_each_memory(tmp_path, capsys):
         assert cycles["cached"]["conv1x1_smlal"][name] == pytest.approx(3 * value, rel=1e-3, abs=1e-2)
     printed = capsys.readouterr().out
     assert "Cycles, dtcm:" in printed and "Cycles, cached:" in printed
-
-
-def test_one_kernel_is_fitted_and_the_others_stay(tmp_path):
-    layers = as_json(samples(CONSTANTS))
-    for layer in layers:
-        times = {product: layer[f"{product}_instructions"] for product in ("dense", "sparse")}
-        layer["estimated_cycles"] = {product: {"dtcm": time, "cached": time} for product, time in times.items()}
-    (tmp_path / "m.json").write_text(json.dumps([{"core": "m55", "layers": layers}]))
-    others = {"conv1x1_mve": {"layer": 1.0}, "dense_conv1x1": {"product": 2.0}}
-    constants, cycles = tmp_path / "constants.json", tmp_path / "cycles.json"
-    constants.write_text(json.dumps({"cortex-m4": others, "cortex-m55": others}))
-    cycles.write_text(json.dumps({"cortex-m55": {"dtcm": others}}))
-    arguments = [str(tmp_path / "m.json"), "--kernel", "dense_conv1x1", "-o"]
-    assert fit_cost_model.main([*arguments, str(constants), "--cycles", str(cycles)]) == 0
-    written, in_cycles = (json.loads(path.read_text()) for path in (constants, cycles))
-    assert written["cortex-m4"] == others
-    for of_core in (written["cortex-m55"], in_cycles["cortex-m55"]["dtcm"]):
-        assert of_core.keys() == others.keys() and of_core["conv1x1_mve"] == {"layer": 1.0}
-        assert of_core["dense_conv1x1"].keys() > {"product"}
-    assert in_cycles["cortex-m55"]["cached"].keys() == {"dense_conv1x1"}
-    with pytest.raises(tflite.ModelError, match="no constants to keep"):
-        fit_cost_model.main([*arguments, str(tmp_path / "missing.json")])
 
 
 def test_missing_cycles_are_an_error(tmp_path):
