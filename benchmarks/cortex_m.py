@@ -103,8 +103,8 @@ def main(argv: Sequence[str]) -> int:
         action="append",
         type=int,
         metavar="BYTES",
-        help="of the layers of --layers made-up and all; 0 for the kernels' default, 1 for the portable kernel; may be"
-        " repeated (default: 0)",
+        help="of the layers of --layers made-up, dense and all; 0 for the kernels' default, 1 for the portable kernel;"
+        " may be repeated (default: 0)",
     )
     parser.add_argument(
         "--cycles",
@@ -129,8 +129,8 @@ def main(argv: Sequence[str]) -> int:
     if models is None and os.environ.get(_MODELS_VARIABLE):
         models = Path(os.environ[_MODELS_VARIABLE])
     for budget in arguments.scratch_budget or ():
-        if arguments.layers in ("anchors", "dense"):
-            raise tflite.ModelError("--scratch-budget is for --layers made-up and all")
+        if arguments.layers == "anchors":
+            raise tflite.ModelError("--scratch-budget is for --layers made-up, dense and all")
         if not 0 <= budget < 1 << 32:
             raise tflite.ModelError(f"--scratch-budget {budget} is no number of bytes")
 
@@ -138,9 +138,9 @@ def main(argv: Sequence[str]) -> int:
         cpu = f"cortex-{core}"
         if arguments.layers == "anchors":
             return cortex_m_layers.anchors(models, arguments.method, cpu)
-        if arguments.layers == "dense":
-            return cortex_m_layers.dense_layers(cpu)
         budgets = arguments.scratch_budget or (0,)
+        if arguments.layers == "dense":
+            return cortex_m_layers.dense_layers(cpu, budgets)
         if arguments.layers == "made-up":
             return cortex_m_layers.made_up_layers(arguments.method, cpu, budgets)
         return cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method, cpu, budgets)

@@ -239,6 +239,7 @@ static bool measure(bool is_sparse, const DcsrLayer* layer, const DcsrConvShape*
   // Fill the output with wrong values, so that missing writes are detected.
   for (size_t i = 0; i < output_bytes; ++i) bytes[i] = (uint8_t)~expected[i];
 
+  if (!is_sparse) dcsr_dense_prepare(layer, scratch);
   const uint64_t uncounted = overhead();
   const uint64_t start = cycle_counter_read();
   cycle_counter_mark_begin();

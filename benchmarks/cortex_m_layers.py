@@ -82,6 +82,8 @@ class MadeUp:
       same_padding: True for SAME padding, False for VALID; ignored with a 1x1 filter.
       int16_activations: True for int16 activations, False for int8.
       depthwise: True for DEPTHWISE_CONV_2D, with rows / channels output channels for each input channel.
+      has_relu: whether the output of an int8 convolution has the zero point of a ReLU.
+      is_unusual: whether every 16th row is shifted to the left, which vectors cannot do.
     """
 
     rows: int
@@ -94,6 +96,8 @@ class MadeUp:
     same_padding: bool = True
     int16_activations: bool = False
     depthwise: bool = False
+    has_relu: bool = True
+    is_unusual: bool = False
 
 
 def _depthwise(channels: int, size: tuple[int, int], filter_size: tuple[int, int] = (3, 3), **options: Any) -> MadeUp:
@@ -122,6 +126,11 @@ DENSE_FITTED = (
     _depthwise(24, (16, 16), dilation=(2, 2)),
     _depthwise(8, (25, 5), multiplier=8),
     _depthwise(64, (1, 40), (1, 5)),
+    _depthwise(8, (48, 48)),
+    _depthwise(48, (7, 7), (7, 7)),
+    _depthwise(96, (14, 14), has_relu=False),
+    _depthwise(64, (12, 12), is_unusual=True),
+    _depthwise(32, (9, 9), (5, 5), is_unusual=True),
     MadeUp(276, 1, 0, (49, 10), (10, 4), (2, 1)),
     MadeUp(64, 1, 0, (49, 10), (10, 4), (2, 2)),
     MadeUp(172, 1, 0, (49, 10), (10, 4), (2, 1)),
@@ -130,6 +139,8 @@ DENSE_FITTED = (
     MadeUp(16, 3, 0, (32, 32), (3, 3)),
     MadeUp(32, 3, 0, (48, 48), (3, 3), (2, 2)),
     MadeUp(8, 3, 0, (96, 96), (3, 3), (2, 2)),
+    MadeUp(24, 4, 0, (14, 14), (3, 3)),
+    MadeUp(32, 3, 0, (24, 24), (4, 4), (2, 2)),
 )
 DENSE_HELD_OUT = (
     _depthwise(128, (24, 24)),
@@ -246,7 +257,11 @@ class Case:
         vectors = self.shape[0] * self.shape[3] * self.shape[4]
         if vectors > 1 or kind != "fc":
             name += f"@{vectors}"
-        return name + (" int16" if self.sparse.int16_activations else "")
+        packed = self.sparse
+        if kind == _KINDS[packing.OP_DEPTHWISE_CONV_2D]:
+            name += "" if packed.output_zero_point == packed.activation_min else ", no ReLU"
+            name += ", some shifts to the left" if np.any(packed.shift > 0) else ""
+        return name + (" int16" if packed.int16_activations else "")
 
     @property
     def with_compact_rows(self) -> Case:
@@ -357,12 +372,17 @@ def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[in
                     cases += _of_model(model, layer, path.stem, method, cpu, budget)
     if not cases:
         raise tflite.ModelError(f"{models}: no model below it has a layer that is sparse enough")
-    return cases + made_up_layers(method, cpu, scratch_budgets) + dense_layers(cpu)
+    return cases + made_up_layers(method, cpu, scratch_budgets) + dense_layers(cpu, scratch_budgets)
 
 
-def dense_layers(cpu: str) -> list[Case]:
+def dense_layers(cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
     """Returns the cases of DENSE_FITTED and DENSE_HELD_OUT: the sparse product has dense weights, too."""
-    return [case for layer in (*DENSE_FITTED, *DENSE_HELD_OUT) for case in made_up(layer, "dense", cpu)]
+    return [
+        case
+        for layer in (*DENSE_FITTED, *DENSE_HELD_OUT)
+        for budget in scratch_budgets
+        for case in made_up(layer, "dense", cpu, budget)
+    ]
 
 
 def made_up_layers(method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
@@ -391,8 +411,12 @@ def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> li
     if layer.depthwise:
         multiplier = layer.rows // layer.channels
         dense = dataclasses.replace(dense, op=packing.OP_DEPTHWISE_CONV_2D, depth_multiplier=multiplier)
+    if layer.is_unusual:
+        shift = np.where(np.arange(layer.rows) % 16 == 15, 1, dense.shift).astype(np.int8)
+        dense = dataclasses.replace(dense, shift=shift)
     dense = dataclasses.replace(
         dense,
+        output_zero_point=dense.output_zero_point if layer.has_relu else 5,
         stride=layer.stride,
         filter_size=layer.filter_size,
         dilation=layer.dilation,

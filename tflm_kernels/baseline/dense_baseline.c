@@ -150,6 +150,20 @@ void dcsr_dense_depthwise_conv2d(const DcsrLayer* layer, const DcsrConvShape* sh
   dcsr_dense_depthwise_conv2d_c(layer, shape, input, output);
 }
 
+void dcsr_dense_prepare(const DcsrLayer* layer, void* scratch) {
+#if DCSR_HAS_CMSIS_NN
+  const bool is_pointwise =
+      layer->op == kDcsrOpConv2d && layer->filter_h == 1 && layer->filter_w == 1;
+  if (layer->op != kDcsrOpFullyConnected && !is_pointwise && !layer->int16_activations &&
+      dcsr_dense_cmsis_nn_takes(layer)) {
+    dcsr_dense_filter_cmsis_nn_prepare(layer, scratch);
+  }
+#else
+  (void)layer;
+  (void)scratch;
+#endif
+}
+
 size_t dcsr_dense_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape) {
   (void)shape;
   return dcsr_dense_int16_scratch_bytes(layer);

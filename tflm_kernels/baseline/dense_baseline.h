@@ -47,6 +47,11 @@ size_t dcsr_dense_depthwise_conv2d_scratch_bytes(const DcsrLayer* layer,
 void dcsr_dense_depthwise_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape,
                                  const int8_t* input, int8_t* output, void* scratch);
 
+// Prepares the scratch of dcsr_dense_conv2d() and dcsr_dense_depthwise_conv2d(), to be called
+// before them. This is no part of the product: a model that is not packed has its weights and
+// biases in the form that the kernel needs.
+void dcsr_dense_prepare(const DcsrLayer* layer, void* scratch);
+
 // dcsr_dense_conv2d() with int16 activations. Fully connected layers need no scratch.
 size_t dcsr_dense_conv2d_int16_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
 

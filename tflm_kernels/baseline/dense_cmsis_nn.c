@@ -149,16 +149,21 @@ static void transpose_weights(const DcsrLayer* layer, int8_t* weights) {
   }
 }
 
-// Prepares the parameters at each call, which TFLM does once: 1 to 4 % of the instructions of the
-// depthwise and first convolutions of DS-CNN and MobileNetV2, more of a map of few pixels.
+void dcsr_dense_filter_cmsis_nn_prepare(const DcsrLayer* layer, void* scratch) {
+  int32_t* shifts = (int32_t*)scratch;
+  int32_t* bias = (int32_t*)(void*)((int8_t*)scratch + shift_bytes(layer));
+  int8_t* weights = (int8_t*)bias + shift_bytes(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) shifts[row] = layer->shift[row];
+  unfold_bias(layer, bias);
+  if (layer->op == kDcsrOpDepthwiseConv2d) transpose_weights(layer, weights);
+}
+
 void dcsr_dense_filter_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
                                 const int8_t* input, int8_t* output, void* scratch) {
   const Filter f = filter_of(layer, shape);
   int32_t* shifts = (int32_t*)scratch;
   int32_t* bias = (int32_t*)(void*)((int8_t*)scratch + shift_bytes(layer));
   int8_t* weights = (int8_t*)bias + shift_bytes(layer);
-  for (uint32_t row = 0; row < layer->rows; ++row) shifts[row] = layer->shift[row];
-  unfold_bias(layer, bias);
   const cmsis_nn_context context = {weights + weight_bytes(layer), f.buffer_bytes};
   const cmsis_nn_per_channel_quant_params scale = {(int32_t*)without_const(layer->multiplier),
                                                    shifts};
@@ -167,7 +172,6 @@ void dcsr_dense_filter_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* sha
                                   layer->values, &f.bias, bias, &f.output, output);
     return;
   }
-  transpose_weights(layer, weights);
   const size_t image = (size_t)f.input.h * (size_t)f.input.w * layer->channels;
   const size_t result = (size_t)f.output.h * (size_t)f.output.w * layer->rows;
   for (int32_t batch = 0; batch < shape->batches; ++batch) {

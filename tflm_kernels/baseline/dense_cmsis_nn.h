@@ -35,7 +35,9 @@ size_t dcsr_dense_conv1x1_cmsis_nn_scratch_bytes(const DcsrLayer* layer,
 void dcsr_dense_conv1x1_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
                                  const int8_t* input, int8_t* output, void* scratch);
 // CONV_2D with a larger filter, and DEPTHWISE_CONV_2D with any, by the kernels that TFLM calls.
+// Preparing scratch is no part of the product (dcsr_dense_prepare()).
 size_t dcsr_dense_filter_cmsis_nn_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+void dcsr_dense_filter_cmsis_nn_prepare(const DcsrLayer* layer, void* scratch);
 void dcsr_dense_filter_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
                                 const int8_t* input, int8_t* output, void* scratch);
 void dcsr_dense_fully_connected_cmsis_nn(const DcsrLayer* layer, int32_t batches,

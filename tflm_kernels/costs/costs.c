@@ -10,8 +10,10 @@
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/planning/kernel_lists.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
+#include "tflm_kernels/planning/plan_conv2d_dense_mve.h"
 #include "tflm_kernels/planning/plan_conv2d_im2col.h"
 #include "tflm_kernels/planning/plan_conv2d_int16_c.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
 #include "tflm_kernels/planning/plan_gather_mve.h"
 #include "tflm_kernels/planning/plan_ref.h"
 
@@ -23,6 +25,7 @@ enum {
 // The properties of a layer and its shape that determine the counts.
 typedef struct {
   const DcsrLayer* layer;
+  const DcsrConvShape* shape;
   uint64_t vectors;  // output pixels of all images, or batches
   uint64_t rows;
   uint64_t cols;
@@ -111,6 +114,7 @@ static Work measure(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrCore
   Work work;
   memset(&work, 0, sizeof(work));
   work.layer = layer;
+  work.shape = shape;
   work.vectors = dcsr_pixel_count(shape);
   work.rows = layer->rows;
   work.cols = layer->cols;
@@ -204,6 +208,61 @@ static void count_gather(const Work* work, uint64_t decodings, uint64_t passes, 
   counts[kDcsrCountCodedDecodedElement] += passes * work->elements;
 }
 
+// conv2d_dense_mve reads no streams. A row of weights is loaded once per tile.
+static void count_dense_mve(const Work* work, uint64_t tiles, uint64_t* counts) {
+  const uint64_t vectors = dcsr_conv2d_dense_mve_pitch(work->layer->cols) / kDcsrDenseMveVector;
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountPatch] += work->vectors;
+  counts[kDcsrCountTap] += work->vectors * work->layer->filter_h;
+  counts[kDcsrCountRow] += tiles * work->rows;
+  counts[kDcsrCountOutput] += work->vectors * work->rows;
+  counts[kDcsrCountProductVector] += work->vectors * work->rows * vectors;
+}
+
+// Returns the number of rows that depthwise_conv2d_mve computes in C.
+static uint64_t slow_depthwise_rows(const DcsrLayer* layer) {
+  uint64_t slow = 0;
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    slow += dcsr_depthwise_mve_takes_row(layer, row) ? 0 : 1;
+  }
+  return slow;
+}
+
+// A block of 16 channels and a pixel is a vector of the row. Its taps are counted if they are not
+// unrolled. depthwise_conv2d_mve reads no streams.
+static void count_depthwise_mve(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  const DcsrConvShape* shape = work->shape;
+  const uint64_t blocks = divide_up(work->rows, kDcsrDepthwiseBlock);
+  const bool is_partial = work->rows % kDcsrDepthwiseBlock != 0;
+  const uint64_t whole = blocks - (is_partial ? 1 : 0);
+  const uint64_t tiles =
+      divide_up(whole * kDcsrDepthwiseBlock, plan->tile_channels) + (is_partial ? 1 : 0);
+  // Pixels that a vector holds, in the middle of a row.
+  uint64_t vectors = work->vectors;
+  if (work->rows < kDcsrDepthwiseBlock && kDcsrDepthwiseBlock % work->rows == 0 &&
+      layer->stride_w == 1) {
+    vectors = divide_up(vectors * work->rows, kDcsrDepthwiseBlock);
+  }
+  const uint64_t spans = divide_up((uint64_t)shape->output_width, plan->tile_pixels) *
+                         (uint64_t)shape->output_height * (uint64_t)shape->batches;
+  const uint64_t slow_rows = slow_depthwise_rows(layer);
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountTile] += tiles * spans;
+  counts[kDcsrCountPatch] += tiles * vectors;
+  counts[kDcsrCountTap] += tiles * vectors * dcsr_depthwise_mve_lanes(layer->cols);
+  counts[kDcsrCountRow] += blocks;
+  if (layer->cols == kDcsrDepthwiseUnrolledTaps) {
+    counts[kDcsrCountRowBlock] += vectors * blocks;
+    if (dcsr_conv1x1_mve_rounds_in_full(layer)) counts[kDcsrCountOutput] += vectors * blocks;
+  } else {
+    counts[kDcsrCountRowVector] += vectors * blocks;
+    counts[kDcsrCountProductVector] += vectors * blocks * dcsr_depthwise_mve_taps(layer->cols);
+  }
+  counts[kDcsrCountSlowOutput] += work->vectors * slow_rows;
+  counts[kDcsrCountSlowProduct] += work->vectors * slow_rows * work->cols;
+}
+
 static void count_portable(const Work* work, uint64_t passes, uint64_t* counts) {
   counts[kDcsrCountOutput] += work->vectors * work->rows;
   counts[kDcsrCountProduct] += work->vectors * work->elements;
@@ -224,6 +283,10 @@ static void count_coding(const Work* work, uint64_t decodings, uint64_t readers,
 // Adds the counts of any kernel except conv2d_im2col.
 static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
   uint64_t passes = 1;
+  if (plan->kernel->id == kDcsrKernel_depthwise_conv2d_mve) {
+    count_depthwise_mve(work, plan, counts);
+    return;
+  }
   if (plan->tile_pixels > 0) passes = divide_up(work->vectors, plan->tile_pixels);
   if (work->layer->op == kDcsrOpFullyConnected) {
     counts[kDcsrCountCodedRow] += work->vectors * work->rows;
@@ -243,6 +306,9 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
       count_coding(work, chunks, passes, counts);
       break;
     }
+    case kDcsrKernel_conv2d_dense_mve:
+      count_dense_mve(work, passes, counts);
+      break;
     case kDcsrKernel_conv2d_int16_c:
       count_int16(work, passes, counts);
       count_coding(work, passes, passes, counts);

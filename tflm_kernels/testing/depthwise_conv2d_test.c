@@ -40,6 +40,7 @@ static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int
   }
   const size_t bytes = dcsr_dense_depthwise_conv2d_scratch_bytes(layer, &data->shape);
   void* scratch = allocate_scratch(bytes);
+  dcsr_dense_prepare(layer, scratch);
   dcsr_dense_depthwise_conv2d(layer, &data->shape, data->input, output, scratch);
   free(scratch);
 }
