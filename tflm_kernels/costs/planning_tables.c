@@ -10,16 +10,18 @@
 DCSR_DEFINE_CONV2D_KERNELS(kConv2dReference, REFERENCE, DCSR_PLANNER_ENTRY, NULL);
 DCSR_DEFINE_CONV2D_KERNELS(kConv2dArmv6m, ARMV6M, DCSR_PLANNER_ENTRY, NULL);
 DCSR_DEFINE_CONV2D_KERNELS(kConv2dArmv7m, ARMV7M, DCSR_PLANNER_ENTRY, NULL);
+DCSR_DEFINE_CONV2D_KERNELS(kConv2dArmv7em, ARMV7EM, DCSR_PLANNER_ENTRY, NULL);
 DCSR_DEFINE_CONV2D_KERNELS(kConv2dMve, MVE, DCSR_PLANNER_ENTRY, NULL);
 DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kFullyConnectedReference, REFERENCE, DCSR_PLANNER_ENTRY, NULL);
 DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kFullyConnectedArmv6m, ARMV6M, DCSR_PLANNER_ENTRY, NULL);
 DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kFullyConnectedArmv7m, ARMV7M, DCSR_PLANNER_ENTRY, NULL);
+DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kFullyConnectedArmv7em, ARMV7EM, DCSR_PLANNER_ENTRY, NULL);
 DCSR_DEFINE_FULLY_CONNECTED_KERNELS(kFullyConnectedMve, MVE, DCSR_PLANNER_ENTRY, NULL);
 
 static const DcsrKernels* const kTables[2][kDcsrClassCount] = {
-    {&kConv2dReference, &kConv2dArmv6m, &kConv2dArmv7m, &kConv2dMve},
+    {&kConv2dReference, &kConv2dArmv6m, &kConv2dArmv7m, &kConv2dArmv7em, &kConv2dMve},
     {&kFullyConnectedReference, &kFullyConnectedArmv6m, &kFullyConnectedArmv7m,
-     &kFullyConnectedMve},
+     &kFullyConnectedArmv7em, &kFullyConnectedMve},
 };
 
 const DcsrKernels* dcsr_planning_table(DcsrOp op, DcsrCoreClass core_class) {

@@ -77,10 +77,10 @@ static void run_table(const DcsrKernels* kernels, const DcsrLayer* layer,
   free(scratch);
 }
 
-enum { kMaxTables = 3 };
+enum { kMaxTables = 4 };
 
-// Collects the tables of kernels that this build can run: its own and, on hosts, those of Armv6-M
-// and Armv7-M. Returns their number.
+// Collects the tables of kernels that this build can run: its own and, on hosts, those of all
+// cores without vectors. Returns their number.
 static size_t tables_of(const DcsrLayer* layer, const DcsrKernels* tables[kMaxTables]) {
   const bool is_conv = layer->op == kDcsrOpConv2d;
   size_t count = 0;
@@ -88,6 +88,7 @@ static size_t tables_of(const DcsrLayer* layer, const DcsrKernels* tables[kMaxTa
 #if !defined(__arm__)
   tables[count++] = is_conv ? &kDcsrConv2dArmv6m : &kDcsrFullyConnectedArmv6m;
   tables[count++] = is_conv ? &kDcsrConv2dArmv7m : &kDcsrFullyConnectedArmv7m;
+  tables[count++] = is_conv ? &kDcsrConv2dArmv7em : &kDcsrFullyConnectedArmv7em;
 #endif
   return count;
 }

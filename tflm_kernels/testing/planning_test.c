@@ -26,7 +26,7 @@ typedef struct {
   DcsrTables tables;
 } ClassTables;
 
-static size_t all_classes(ClassTables classes[4]) {
+static size_t all_classes(ClassTables classes[5]) {
   size_t count = 0;
   classes[count++] =
       (ClassTables){kDcsrClassReference, {&kDcsrConv2dReference, &kDcsrFullyConnectedReference}};
@@ -34,6 +34,8 @@ static size_t all_classes(ClassTables classes[4]) {
       (ClassTables){kDcsrClassArmv6m, {&kDcsrConv2dArmv6m, &kDcsrFullyConnectedArmv6m}};
   classes[count++] =
       (ClassTables){kDcsrClassArmv7m, {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m}};
+  classes[count++] =
+      (ClassTables){kDcsrClassArmv7em, {&kDcsrConv2dArmv7em, &kDcsrFullyConnectedArmv7em}};
 #if DCSR_HAS_MVE
   classes[count++] = (ClassTables){kDcsrClassMve, {&kDcsrConv2dMve, &kDcsrFullyConnectedMve}};
 #endif
@@ -182,7 +184,7 @@ static void check_layer(Random* random, uint32_t number, uint32_t* seen) {
   void* expected = allocate(of.data.output_size * of.element_bytes);
   run_reference(&layer, &of, expected);
   const size_t budget = pick(random, kBudgets, sizeof(kBudgets) / sizeof(kBudgets[0]));
-  ClassTables classes[4];
+  ClassTables classes[5];
   const size_t count = all_classes(classes);
   for (size_t i = 0; i < count; ++i) {
     const DcsrTables tables = classes[i].tables;

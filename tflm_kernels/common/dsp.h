@@ -1,8 +1,8 @@
-// The instructions of the DSP extension that the dense kernels use. Each has an equivalent in C,
+// The instructions of the DSP extension that kernels use. Each has an equivalent in C,
 // for tests on a host.
 
-#ifndef DCSR_TFLM_KERNELS_BASELINE_DSP_H_
-#define DCSR_TFLM_KERNELS_BASELINE_DSP_H_
+#ifndef DCSR_TFLM_KERNELS_COMMON_DSP_H_
+#define DCSR_TFLM_KERNELS_COMMON_DSP_H_
 
 #include <stdint.h>
 #include <string.h>
@@ -47,6 +47,27 @@ static inline uint32_t dcsr_dsp_smlad(uint32_t a, uint32_t b, uint32_t sum) {
   return sum;
 }
 
+// Returns both int16 doubled, modulo 2^16.
+static inline uint32_t dcsr_dsp_double(uint32_t pair) {
+  uint32_t result;
+  __asm__("uadd16 %0, %1, %1" : "=r"(result) : "r"(pair) : "cc");
+  return result;
+}
+
+// Returns the larger of each pair of int8.
+static inline uint32_t dcsr_dsp_max(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+  return result;
+}
+
+// Returns the smaller of each pair of int8.
+static inline uint32_t dcsr_dsp_min(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+  return result;
+}
+
 #else
 
 static inline uint32_t dcsr_dsp_even(uint32_t bytes) {
@@ -63,10 +84,24 @@ static inline uint32_t dcsr_dsp_smlad(uint32_t a, uint32_t b, uint32_t sum) {
   return sum + (uint32_t)low + (uint32_t)high;
 }
 
+static inline uint32_t dcsr_dsp_double(uint32_t pair) {
+  return (pair << 1 & 0xFFFE0000u) | (pair << 1 & 0xFFFE);
+}
+
+static inline uint32_t dcsr_dsp_max(uint32_t a, uint32_t b) {
+  uint32_t result = 0;
+  for (uint32_t i = 0; i < 32; i += 8) {
+    result |= ((int8_t)(a >> i) > (int8_t)(b >> i) ? a : b) & (UINT32_C(0xFF) << i);
+  }
+  return result;
+}
+
+static inline uint32_t dcsr_dsp_min(uint32_t a, uint32_t b) { return a ^ b ^ dcsr_dsp_max(a, b); }
+
 #endif
 
 #ifdef __cplusplus
 }
 #endif
 
-#endif  // DCSR_TFLM_KERNELS_BASELINE_DSP_H_
+#endif  // DCSR_TFLM_KERNELS_COMMON_DSP_H_
