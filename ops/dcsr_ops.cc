@@ -6,12 +6,20 @@
 
 namespace dcsr {
 
-bool PrepareConv2d(Port* port) { return PrepareConv2dWith<OwnRows>(port); }
+bool PrepareConv2d(Port* port) { return PrepareConvolutionWith<OwnRows>(port, kConv2d); }
 
-bool InvokeConv2d(Port* port) { return InvokeConv2dWith<OwnRows>(port); }
+bool InvokeConv2d(Port* port) { return InvokeConvolutionWith<OwnRows>(port, kConv2d); }
 
 bool PrepareFullyConnected(Port* port) { return PrepareFullyConnectedWith<OwnRows>(port); }
 
 bool InvokeFullyConnected(Port* port) { return InvokeFullyConnectedWith<OwnRows>(port); }
+
+bool PrepareDepthwiseConv2d(Port* port) {
+  return PrepareConvolutionWith<OwnRows>(port, kDepthwiseConv2d);
+}
+
+bool InvokeDepthwiseConv2d(Port* port) {
+  return InvokeConvolutionWith<OwnRows>(port, kDepthwiseConv2d);
+}
 
 }  // namespace dcsr

@@ -1,15 +1,16 @@
-// The custom ops DCSR_CONV_2D and DCSR_FULLY_CONNECTED, independent of the interpreter (port.h).
+// The custom ops DCSR_CONV_2D, DCSR_FULLY_CONNECTED and DCSR_DEPTHWISE_CONV_2D, independent of the
+// interpreter (port.h).
 //
-// Both ops have two or three inputs and one output:
+// The ops have two or three inputs and one output:
 //
-//             DCSR_CONV_2D                                   DCSR_FULLY_CONNECTED
+//             DCSR_CONV_2D, DCSR_DEPTHWISE_CONV_2D           DCSR_FULLY_CONNECTED
 //   input 0   [batches, height, width, channels]             batches * cols elements, any shape
 //   input 1   the packed layer (docs/format.md), constant, int8
 //   input 2   only with shared rows (version 2): the streams, constant, int8
 //   output 0  [batches, output height, output width, rows]   batches * rows elements, [..., rows]
 //
 // Input 0 and the output are int8 or int16, the type of the packed layer's activations, and have
-// its zero points.
+// its zero points. DCSR_DEPTHWISE_CONV_2D takes only int8 and has no shared rows.
 //
 // The Prepare functions validate the model, including the bytes of the packed layer, so that the
 // Invoke functions never leave their buffers. They request kStateBytes of persistent memory and the
@@ -29,6 +30,7 @@ namespace dcsr {
 
 inline constexpr char kConv2dName[] = "DCSR_CONV_2D";
 inline constexpr char kFullyConnectedName[] = "DCSR_FULLY_CONNECTED";
+inline constexpr char kDepthwiseConv2dName[] = "DCSR_DEPTHWISE_CONV_2D";
 
 // Bytes of persistent memory of a node, besides those of derived rows.
 inline constexpr size_t kStateBytes = 16;
@@ -40,13 +42,21 @@ inline constexpr size_t kStateBytes = 16;
 [[nodiscard]] bool PrepareFullyConnected(Port* port);
 [[nodiscard]] bool InvokeFullyConnected(Port* port);
 
+[[nodiscard]] bool PrepareDepthwiseConv2d(Port* port);
+[[nodiscard]] bool InvokeDepthwiseConv2d(Port* port);
+
 // These also take nodes with shared rows. They are separate functions, so that the linker leaves
-// the reader of shared rows out of a firmware that does not register them.
+// the reader of shared rows out of a firmware that does not register them. Those for
+// DCSR_DEPTHWISE_CONV_2D refuse shared rows, too; a firmware that registers the others links one
+// reader with them, not two.
 [[nodiscard]] bool PrepareConv2dWithSharedRows(Port* port);
 [[nodiscard]] bool InvokeConv2dWithSharedRows(Port* port);
 
 [[nodiscard]] bool PrepareFullyConnectedWithSharedRows(Port* port);
 [[nodiscard]] bool InvokeFullyConnectedWithSharedRows(Port* port);
+
+[[nodiscard]] bool PrepareDepthwiseConv2dWithSharedRows(Port* port);
+[[nodiscard]] bool InvokeDepthwiseConv2dWithSharedRows(Port* port);
 
 }  // namespace dcsr
 

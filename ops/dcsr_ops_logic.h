@@ -168,8 +168,8 @@ bool CheckFullyConnectedShape(const Node& node, const Tensors& tensors, const Dc
   return true;
 }
 
-bool CheckConv2dShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
-                      DcsrConvShape* shape) {
+bool CheckConvolutionShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
+                           DcsrConvShape* shape) {
   const TensorInfo& input = tensors.input;
   const TensorInfo& output = tensors.output;
   if (input.rank != 4) return node.Fail(kInput, "does not have 4 dimensions");
@@ -246,29 +246,40 @@ bool GetCall(const Node& node, Call* call) {
   return true;
 }
 
+// An op with a filter. Both have the same code, so a firmware with both links it once.
+struct Convolution {
+  const char* name;
+  DcsrOp op;
+  const DcsrKernels* (*kernels)();
+};
+
+constexpr Convolution kConv2d = {kConv2dName, kDcsrOpConv2d, dcsr_conv2d_kernels};
+constexpr Convolution kDepthwiseConv2d = {kDepthwiseConv2dName, kDcsrOpDepthwiseConv2d,
+                                          dcsr_depthwise_conv2d_kernels};
+
 template <typename Rows>
-bool PrepareConv2dWith(Port* port) {
-  const Node node = {port, kConv2dName};
+bool PrepareConvolutionWith(Port* port, const Convolution& convolution) {
+  const Node node = {port, convolution.name};
   Tensors tensors;
   Rows rows;
   DcsrLayer layer;
   DcsrConvShape shape;
   if (!GetTensors<Rows>(node, &tensors)) return false;
-  if (!GetLayer(node, kDcsrOpConv2d, tensors, &rows, &layer)) return false;
-  if (!CheckConv2dShape(node, tensors, layer, &shape)) return false;
+  if (!GetLayer(node, convolution.op, tensors, &rows, &layer)) return false;
+  if (!CheckConvolutionShape(node, tensors, layer, &shape)) return false;
   return KeepState(node, rows, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
-                   PlanLayer(dcsr_conv2d_kernels(), layer, shape));
+                   PlanLayer(convolution.kernels(), layer, shape));
 }
 
 template <typename Rows>
-bool InvokeConv2dWith(Port* port) {
-  const Node node = {port, kConv2dName};
+bool InvokeConvolutionWith(Port* port, const Convolution& convolution) {
+  const Node node = {port, convolution.name};
   Call call;
   if (!GetCall<Rows>(node, &call)) return false;
   const State& state = call.state;
   DcsrConvShape shape;
   dcsr_conv_shape(&call.layer, state.batches, state.height, state.width, &shape);
-  const DcsrPlan plan = PlanLayer(dcsr_conv2d_kernels(), call.layer, shape);
+  const DcsrPlan plan = PlanLayer(convolution.kernels(), call.layer, shape);
   dcsr_run(&plan, &call.layer, &shape, call.input, call.output, call.scratch);
   return true;
 }

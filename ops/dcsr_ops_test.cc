@@ -10,6 +10,7 @@
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
+#include "tflm_kernels/testing/depthwise_conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
 
@@ -21,20 +22,30 @@ alignas(16) uint8_t arena[1 << 20];
 // Which of the two registrations the tests use.
 bool with_shared_rows = false;
 
+// The functions of an op, in the order of DcsrOp.
+constexpr struct {
+  const char* name;
+  bool (*prepare)(Port*);
+  bool (*invoke)(Port*);
+  bool (*prepare_shared)(Port*);
+  bool (*invoke_shared)(Port*);
+} kOps[] = {
+    {kConv2dName, PrepareConv2d, InvokeConv2d, PrepareConv2dWithSharedRows,
+     InvokeConv2dWithSharedRows},
+    {kFullyConnectedName, PrepareFullyConnected, InvokeFullyConnected,
+     PrepareFullyConnectedWithSharedRows, InvokeFullyConnectedWithSharedRows},
+    {kDepthwiseConv2dName, PrepareDepthwiseConv2d, InvokeDepthwiseConv2d,
+     PrepareDepthwiseConv2dWithSharedRows, InvokeDepthwiseConv2dWithSharedRows},
+};
+
 bool Prepare(DcsrOp op, Port* port) {
-  if (with_shared_rows) {
-    return op == kDcsrOpConv2d ? PrepareConv2dWithSharedRows(port)
-                               : PrepareFullyConnectedWithSharedRows(port);
-  }
-  return op == kDcsrOpConv2d ? PrepareConv2d(port) : PrepareFullyConnected(port);
+  const auto& functions = kOps[op - kDcsrOpConv2d];
+  return with_shared_rows ? functions.prepare_shared(port) : functions.prepare(port);
 }
 
 bool Invoke(DcsrOp op, Port* port) {
-  if (with_shared_rows) {
-    return op == kDcsrOpConv2d ? InvokeConv2dWithSharedRows(port)
-                               : InvokeFullyConnectedWithSharedRows(port);
-  }
-  return op == kDcsrOpConv2d ? InvokeConv2d(port) : InvokeFullyConnected(port);
+  const auto& functions = kOps[op - kDcsrOpConv2d];
+  return with_shared_rows ? functions.invoke_shared(port) : functions.invoke(port);
 }
 
 const char* WrongInputs() {
@@ -60,6 +71,9 @@ struct Fixture {
   Fixture(const DcsrConv2dCase& conv_case, DcsrEncoding encoding)
       : Fixture(make_window_case(&conv_case.layer, &conv_case.window, 1), encoding) {}
 
+  Fixture(const DcsrDepthwiseConv2dCase& c, DcsrEncoding encoding)
+      : Fixture(make_depthwise_case(&c.layer, &c.window, c.depth_multiplier, 1), encoding) {}
+
   Fixture(const CaseData& case_data, DcsrEncoding encoding) : data(case_data) {
     PackOptions options = {};
     options.encoding = encoding;
@@ -73,7 +87,7 @@ struct Fixture {
     const DcsrConvShape& shape = data.shape;
     const auto rows = static_cast<int32_t>(layer.rows);
     const auto cols = static_cast<int32_t>(layer.cols);
-    if (layer.op == kDcsrOpConv2d) {
+    if (layer.op != kDcsrOpFullyConnected) {
       const auto pixels =
           static_cast<size_t>(shape.batches) * shape.input_height * shape.input_width;
       const auto channels = static_cast<int32_t>(data.input_size / pixels);
@@ -151,7 +165,7 @@ constexpr DcsrCase kFullyConnected = {
     "fully connected", kDcsrOpFullyConnected, 7,  65, 2,    1,   1,    1, 1, kPatternRandom, 200,
     kValuesRandom,     kBiasRandom,           40, 5,  -128, 127, true, 0, 0};
 
-// `Case` is DcsrCase or DcsrConv2dCase.
+// `Case` is DcsrCase, DcsrConv2dCase or DcsrDepthwiseConv2dCase.
 template <typename Case>
 void check_case(const char* name, const Case& layer_case, DcsrEncoding encoding) {
   Fixture fixture(layer_case, encoding);
@@ -228,6 +242,12 @@ void test_every_layer_equals_dense_loop() {
     const DcsrConv2dCase& conv_case = kDcsrConv2dCases[i];
     for (size_t k = 0; k < kEncodingCount; ++k) {
       check_case(conv_case.layer.name, conv_case, kPackings[k].encoding);
+    }
+  }
+  for (size_t i = 0; i < kDcsrDepthwiseConv2dCaseCount; ++i) {
+    const DcsrDepthwiseConv2dCase& depthwise_case = kDcsrDepthwiseConv2dCases[i];
+    for (size_t k = 0; k < kEncodingCount; ++k) {
+      check_case(depthwise_case.layer.name, depthwise_case, kPackings[k].encoding);
     }
   }
 }
@@ -403,9 +423,7 @@ constexpr Refusal kRefusals[] = {
      [](Fixture* f) { f->arena_bytes = 0; }},
 };
 
-const char* OpName(const DcsrCase& layer_case) {
-  return layer_case.op == kDcsrOpConv2d ? kConv2dName : kFullyConnectedName;
-}
+const char* OpName(const DcsrCase& layer_case) { return kOps[layer_case.op - kDcsrOpConv2d].name; }
 
 // Checks that Prepare of a modified node fails with this message only.
 void check_refused(const Fixture& fixture, const DcsrCase& layer_case, const char* message) {
@@ -531,6 +549,53 @@ void test_invoke_with_a_damaged_packed_layer_fails() {
   }
 }
 
+// A depthwise layer [12, 3 * 3] with depth multiplier 2: input 1 x 4 x 5 x 6, output 1 x 4 x 5
+// x 12.
+constexpr DcsrDepthwiseConv2dCase kDepthwise = {
+    {"depthwise", kDcsrOpDepthwiseConv2d, 12,          9,   1, 4,    5,   1,    1, kPatternRandom,
+     1000,        kValuesRandom,          kBiasRandom, -20, 8, -128, 127, true, 0, 0},
+    {3, 3, 1, 1, true},
+    2};
+
+void test_each_refusal_of_a_depthwise_layer_has_its_message() {
+  const struct {
+    const char* message;
+    void (*spoil)(Fixture*);
+  } refusals[] = {
+      {"input: its channels are not those of the packed layer",
+       [](Fixture* f) { f->inputs[0] = Int8Tensor({1, 4, 5, 12}, -20, f->data.input); }},
+      {"output: its channels are not the packed layer's rows",
+       [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 4, 5, 6}, 8, f->output); }},
+      {"output: its height and width do not follow from those of the input",
+       [](Fixture* f) { f->outputs[0] = Int8Tensor({1, 5, 4, 12}, 8, f->output); }},
+      {"input: its zero point is not that of the packed layer",
+       [](Fixture* f) { ++f->inputs[0].info.zero_point; }},
+      {"packed layer: belongs to another op",
+       [](Fixture* f) {
+         f->SetByte(5, kDcsrOpConv2d);
+         f->SetByte(39, 0);
+       }},
+      {"packed layer: a header field is out of range", [](Fixture* f) { f->SetByte(39, 5); }},
+      {"packed layer: a header field is out of range",
+       [](Fixture* f) { f->SetByte(34, 1 | 2 | 4); }},
+  };
+  for (const auto& refusal : refusals) {
+    Fixture fixture(kDepthwise, kDcsrEncodingDense);
+    refusal.spoil(&fixture);
+    check_refused(fixture, kDepthwise.layer, refusal.message);
+  }
+}
+
+// Version 2 has no depthwise layers, in any registration.
+void test_depthwise_layers_have_no_shared_rows() {
+  Fixture fixture(kDepthwise, kDcsrEncodingDense);
+  fixture.SetByte(4, kDcsrFormatVersionSharedRows);
+  check_refused(fixture, kDepthwise.layer, "packed layer: is of an unknown version");
+  fixture.input_count = 3;
+  check_refused(fixture, kDepthwise.layer,
+                with_shared_rows ? "packed layer: a header field is out of range" : WrongInputs());
+}
+
 void test_layers_with_shared_rows_equal_dense_loop() {
   for (const DcsrCase* layer_case : {&kConv, &kFullyConnected}) {
     for (int encoding = 0; encoding < kEncodingCount; ++encoding) {
@@ -625,6 +690,8 @@ int main() {
     RUN_TEST(test_fully_connected_takes_inputs_and_outputs_of_any_rank);
     RUN_TEST(test_memory_is_a_few_bytes_of_state_and_what_the_kernel_asks_for);
     RUN_TEST(test_each_refusal_has_its_message);
+    RUN_TEST(test_each_refusal_of_a_depthwise_layer_has_its_message);
+    RUN_TEST(test_depthwise_layers_have_no_shared_rows);
     RUN_TEST(test_wrong_numbers_of_inputs_are_refused);
     RUN_TEST(test_invalid_packed_layer_is_refused_with_the_status);
     RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);

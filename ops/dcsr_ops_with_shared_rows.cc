@@ -68,9 +68,13 @@ class AnyRows {
 
 }  // namespace
 
-bool PrepareConv2dWithSharedRows(Port* port) { return PrepareConv2dWith<AnyRows>(port); }
+bool PrepareConv2dWithSharedRows(Port* port) {
+  return PrepareConvolutionWith<AnyRows>(port, kConv2d);
+}
 
-bool InvokeConv2dWithSharedRows(Port* port) { return InvokeConv2dWith<AnyRows>(port); }
+bool InvokeConv2dWithSharedRows(Port* port) {
+  return InvokeConvolutionWith<AnyRows>(port, kConv2d);
+}
 
 bool PrepareFullyConnectedWithSharedRows(Port* port) {
   return PrepareFullyConnectedWith<AnyRows>(port);
@@ -78,6 +82,14 @@ bool PrepareFullyConnectedWithSharedRows(Port* port) {
 
 bool InvokeFullyConnectedWithSharedRows(Port* port) {
   return InvokeFullyConnectedWith<AnyRows>(port);
+}
+
+bool PrepareDepthwiseConv2dWithSharedRows(Port* port) {
+  return PrepareConvolutionWith<AnyRows>(port, kDepthwiseConv2d);
+}
+
+bool InvokeDepthwiseConv2dWithSharedRows(Port* port) {
+  return InvokeConvolutionWith<AnyRows>(port, kDepthwiseConv2d);
 }
 
 }  // namespace dcsr

@@ -43,6 +43,8 @@ const DcsrKernels* dcsr_conv2d_kernels(void) { return &kTable; }
 
 const DcsrKernels* dcsr_fully_connected_kernels(void) { return &kTable; }
 
+const DcsrKernels* dcsr_depthwise_conv2d_kernels(void) { return &kTable; }
+
 // Requests kScratchBytes for convolutions, and for more than one batch.
 void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
                size_t, DcsrPlan* plan) {
@@ -61,8 +63,9 @@ constexpr int8_t kShift[] = {0};
 
 // Packs a layer with 2 rows and 3 columns.
 PackedBlob Pack(DcsrOp op, uint32_t stride) {
-  const DenseLayer layer = {op,     2,     3,        0,     0,           -128,   127, stride,
-                            stride, false, kWeights, kBias, kMultiplier, kShift, {},  nullptr};
+  const DenseLayer layer = {op,          2,      3,      0,       0,        -128,
+                            127,         stride, stride, false,   kWeights, kBias,
+                            kMultiplier, kShift, {},     nullptr, 0};
   PackOptions options = {};
   options.encoding = kDcsrEncodingDcsr;
   return pack_layer(&layer, &options);

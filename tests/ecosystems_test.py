@@ -36,9 +36,9 @@ APP = """\
 #include "ops/tflm/tflm_ops.h"
 void MicroPrintf(const char*, ...) {}
 int main() {
-  tflite::MicroMutableOpResolver<2> resolver;
+  tflite::MicroMutableOpResolver<3> resolver;
   if (dcsr::AddDcsrOps(resolver) != kTfLiteOk) return 1;
-  return resolver.FindOp("DCSR_CONV_2D") == nullptr || resolver.FindOp("DCSR_FULLY_CONNECTED") == nullptr;
+  return resolver.FindOp("DCSR_CONV_2D") == nullptr || resolver.FindOp("DCSR_DEPTHWISE_CONV_2D") == nullptr;
 }
 """
 

@@ -64,9 +64,11 @@ typedef struct {
 // takes every layer. A firmware may define a table of its own with a part of these kernels. The
 // linker then drops the kernels that no table names.
 typedef struct {
-  const DcsrKernel* pointwise;  // int8 activations, 1x1 filter or FULLY_CONNECTED
-  const DcsrKernel* larger;     // int8 activations, larger filter; NULL only for FULLY_CONNECTED
-  const DcsrKernel* int16;      // int16 activations
+  // int8 activations, 1x1 filter or FULLY_CONNECTED; NULL only for DEPTHWISE_CONV_2D
+  const DcsrKernel* pointwise;
+  // int8 activations, larger filter; any filter of DEPTHWISE_CONV_2D; NULL only for FULLY_CONNECTED
+  const DcsrKernel* larger;
+  const DcsrKernel* int16;  // int16 activations; NULL for DEPTHWISE_CONV_2D
   // Returns the number of elements of the longest row. NULL: planning counts them in portable C.
   uint32_t (*longest_row)(const DcsrLayer* layer);
   uint32_t scratch_budget;  // bytes, for layers whose scratch_budget is 0
@@ -87,6 +89,7 @@ struct DcsrPlan {
 // kernels.
 const DcsrKernels* dcsr_conv2d_kernels(void);
 const DcsrKernels* dcsr_fully_connected_kernels(void);
+const DcsrKernels* dcsr_depthwise_conv2d_kernels(void);
 
 // Returns the bytes of scratch that a kernel may request: the budget of the packed layer, or that
 // of the table if the layer has none.

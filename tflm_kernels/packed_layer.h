@@ -36,6 +36,7 @@ enum {
 typedef enum {
   kDcsrOpConv2d = 1,  // CONV_2D with any filter
   kDcsrOpFullyConnected = 2,
+  kDcsrOpDepthwiseConv2d = 3,  // DEPTHWISE_CONV_2D with any filter; int8 activations only
 } DcsrOp;
 
 // The encodings, with their numbers in the header: the only list of them in C. The enum, the row
@@ -83,7 +84,7 @@ typedef struct {
   DcsrEncoding encoding;
   DcsrValueCoding value_coding;
   uint32_t rows;      // output channels
-  uint32_t cols;      // filter_h * filter_w * channels
+  uint32_t cols;      // filter_h * filter_w * channels; DEPTHWISE_CONV_2D: filter_h * filter_w
   uint32_t elements;  // stored values
   int32_t input_zero_point;
   int32_t output_zero_point;
@@ -97,6 +98,7 @@ typedef struct {
   uint32_t dilation_w;
   bool same_padding;           // else VALID
   uint32_t channels;           // of the input
+  uint32_t depth_multiplier;   // DEPTHWISE_CONV_2D: rows / channels; else 0
   bool int16_activations;      // input and output; else int8
   uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all rows
   uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense, rice and bitmap

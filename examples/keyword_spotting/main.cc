@@ -37,8 +37,8 @@ namespace {
 constexpr size_t kArenaBytes = 64 * 1024;
 alignas(16) uint8_t arena[kArenaBytes];
 
-// The operators of the compressed model, including our two.
-constexpr int kOps = 8;
+// The operators of the compressed model, including our three.
+constexpr int kOps = 9;
 
 size_t index_of_largest(const int8_t* scores) {
   size_t best = 0;

@@ -27,6 +27,11 @@ tflm::Registration Register_DCSR_FULLY_CONNECTED() {
                                    tflm::Call<InvokeFullyConnected>);
 }
 
+tflm::Registration Register_DCSR_DEPTHWISE_CONV_2D() {
+  return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareDepthwiseConv2d>,
+                                   tflm::Call<InvokeDepthwiseConv2d>);
+}
+
 tflm::Registration Register_DCSR_CONV_2D_WITH_SHARED_ROWS() {
   return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareConv2dWithSharedRows>,
                                    tflm::Call<InvokeConv2dWithSharedRows>);
@@ -35,6 +40,11 @@ tflm::Registration Register_DCSR_CONV_2D_WITH_SHARED_ROWS() {
 tflm::Registration Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS() {
   return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareFullyConnectedWithSharedRows>,
                                    tflm::Call<InvokeFullyConnectedWithSharedRows>);
+}
+
+tflm::Registration Register_DCSR_DEPTHWISE_CONV_2D_WITH_SHARED_ROWS() {
+  return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareDepthwiseConv2dWithSharedRows>,
+                                   tflm::Call<InvokeDepthwiseConv2dWithSharedRows>);
 }
 
 }  // namespace dcsr

@@ -2,8 +2,8 @@
 //
 //   #include "ops/tflm/tflm_ops.h"
 //
-//   tflite::MicroMutableOpResolver<5> resolver;  // 2 of them for these ops
-//   resolver.AddDepthwiseConv2D();
+//   tflite::MicroMutableOpResolver<6> resolver;  // 3 of them for these ops
+//   resolver.AddSoftmax();
 //   ...
 //   dcsr::AddDcsrOps(resolver);
 //
@@ -18,41 +18,68 @@
 namespace dcsr {
 
 // Registrations like those of TFLM's kernels. Copy them, or pass them to AddCustom() with the names
-// kConv2dName and kFullyConnectedName. They hold no state: any number of interpreters in any number
-// of threads can share them.
+// kConv2dName, kFullyConnectedName and kDepthwiseConv2dName. They hold no state: any number of
+// interpreters in any number of threads can share them.
 tflm::Registration Register_DCSR_CONV_2D();
 tflm::Registration Register_DCSR_FULLY_CONNECTED();
+tflm::Registration Register_DCSR_DEPTHWISE_CONV_2D();
 
 // The same for models with shared rows as well (docs/embedding.md#shared-rows).
 tflm::Registration Register_DCSR_CONV_2D_WITH_SHARED_ROWS();
 tflm::Registration Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS();
+tflm::Registration Register_DCSR_DEPTHWISE_CONV_2D_WITH_SHARED_ROWS();
 
 namespace tflm {
 
-// The parameters are not const: early versions of AddCustom() require that, although they only
-// copy.
+// Adds one op. The registration is copied: early versions of AddCustom() require that it is not
+// const.
+template <unsigned int N>
+Status AddOp(MicroMutableOpResolver<N>& resolver, const char* name, Registration registration) {
+  return resolver.AddCustom(name, &registration);
+}
+
 template <unsigned int N>
 Status AddOps(MicroMutableOpResolver<N>& resolver, Registration conv2d,
-              Registration fully_connected) {
-  const Status status = resolver.AddCustom(kConv2dName, &conv2d);
-  if (status != kOk) return status;
-  return resolver.AddCustom(kFullyConnectedName, &fully_connected);
+              Registration fully_connected, Registration depthwise_conv2d) {
+  Status status = AddOp(resolver, kConv2dName, conv2d);
+  if (status == kOk) status = AddOp(resolver, kFullyConnectedName, fully_connected);
+  if (status == kOk) status = AddOp(resolver, kDepthwiseConv2dName, depthwise_conv2d);
+  return status;
 }
 
 }  // namespace tflm
 
-// Adds both ops. Returns kTfLiteError, after a message of the resolver, if it has no room for two
-// ops or already has one of them.
+// Each adds one op. The linker drops the kernels of an op that a firmware does not add. They return
+// kTfLiteError, after a message of the resolver, if it has no room or already has the op.
+template <unsigned int N>
+tflm::Status AddDcsrConv2d(tflm::MicroMutableOpResolver<N>& resolver) {
+  return tflm::AddOp(resolver, kConv2dName, Register_DCSR_CONV_2D());
+}
+
+template <unsigned int N>
+tflm::Status AddDcsrFullyConnected(tflm::MicroMutableOpResolver<N>& resolver) {
+  return tflm::AddOp(resolver, kFullyConnectedName, Register_DCSR_FULLY_CONNECTED());
+}
+
+template <unsigned int N>
+tflm::Status AddDcsrDepthwiseConv2d(tflm::MicroMutableOpResolver<N>& resolver) {
+  return tflm::AddOp(resolver, kDepthwiseConv2dName, Register_DCSR_DEPTHWISE_CONV_2D());
+}
+
+// Adds all three ops. Returns kTfLiteError, after a message of the resolver, if it has no room for
+// three ops or already has one of them.
 template <unsigned int N>
 tflm::Status AddDcsrOps(tflm::MicroMutableOpResolver<N>& resolver) {
-  return tflm::AddOps(resolver, Register_DCSR_CONV_2D(), Register_DCSR_FULLY_CONNECTED());
+  return tflm::AddOps(resolver, Register_DCSR_CONV_2D(), Register_DCSR_FULLY_CONNECTED(),
+                      Register_DCSR_DEPTHWISE_CONV_2D());
 }
 
 // AddDcsrOps() for models with shared rows as well: `compress` says which models have them.
 template <unsigned int N>
 tflm::Status AddDcsrOpsWithSharedRows(tflm::MicroMutableOpResolver<N>& resolver) {
   return tflm::AddOps(resolver, Register_DCSR_CONV_2D_WITH_SHARED_ROWS(),
-                      Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS());
+                      Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS(),
+                      Register_DCSR_DEPTHWISE_CONV_2D_WITH_SHARED_ROWS());
 }
 
 }  // namespace dcsr

@@ -26,7 +26,7 @@ bool Refuse(const char* cause) {
   return false;
 }
 
-// Callbacks of both ops, for wheels whose context has the MicroContext pointer at `impl_offset`.
+// Callbacks of the ops, for wheels whose context has the MicroContext pointer at `impl_offset`.
 template <size_t impl_offset>
 struct Callbacks {
   static WheelPort MakePort(Context* context, Node* node) {
@@ -60,6 +60,15 @@ struct Callbacks {
       kBuiltinCustom,
       dcsr::kFullyConnectedName,
   };
+  static constexpr Registration kDepthwiseConv2d = {
+      nullptr,
+      nullptr,
+      Call<PrepareDepthwiseConv2dWithSharedRows>,
+      Call<InvokeDepthwiseConv2dWithSharedRows>,
+      nullptr,
+      kBuiltinCustom,
+      dcsr::kDepthwiseConv2dName,
+  };
 };
 
 constexpr int32_t kContextFunctions = 6;
@@ -71,6 +80,7 @@ struct Generation {
   const char* context_functions[kContextFunctions];  // in the order of the vtable
   const Registration* conv2d;
   const Registration* fully_connected;
+  const Registration* depthwise_conv2d;
 };
 
 constexpr Generation kGenerations[] = {
@@ -87,7 +97,8 @@ constexpr Generation kGenerations[] = {
          "_ZN6tflite5micro23MicroInterpreterContext13GetEvalTensorEi",
      },
      &Callbacks<0>::kConv2d,
-     &Callbacks<0>::kFullyConnected},
+     &Callbacks<0>::kFullyConnected,
+     &Callbacks<0>::kDepthwiseConv2d},
     {"_ZTVN6tflite23MicroInterpreterContextE",
      {
          "_ZN6tflite23MicroInterpreterContext24AllocatePersistentBufferEm",
@@ -98,7 +109,8 @@ constexpr Generation kGenerations[] = {
          "_ZN6tflite23MicroInterpreterContext13GetEvalTensorEi",
      },
      &Callbacks<24>::kConv2d,
-     &Callbacks<24>::kFullyConnected},
+     &Callbacks<24>::kFullyConnected,
+     &Callbacks<24>::kDepthwiseConv2d},
 };
 
 // Returns a handle of the library that contains the function at `address`, or null. Python loads
@@ -191,5 +203,6 @@ bool DcsrRegisterOps(void* python_ops_resolver) {
     return Refuse("the layout of the interpreter's op resolver is unknown");
   }
   return Register(resolver, *generation->conv2d) &&
-         Register(resolver, *generation->fully_connected);
+         Register(resolver, *generation->fully_connected) &&
+         Register(resolver, *generation->depthwise_conv2d);
 }

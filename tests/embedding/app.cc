@@ -8,9 +8,9 @@
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 
 int main() {
-  tflite::MicroMutableOpResolver<2> resolver;
+  tflite::MicroMutableOpResolver<3> resolver;
   if (dcsr::AddDcsrOps(resolver) != kTfLiteOk) return 1;
-  for (const char* name : {"DCSR_CONV_2D", "DCSR_FULLY_CONNECTED"}) {
+  for (const char* name : {"DCSR_CONV_2D", "DCSR_FULLY_CONNECTED", "DCSR_DEPTHWISE_CONV_2D"}) {
     const TFLMRegistration* registration = resolver.FindOp(name);
     if (registration == nullptr || registration->prepare == nullptr) return 1;
     std::printf("%s is registered\n", name);

@@ -295,7 +295,7 @@ static const char* constants_name(const DcsrLayer* layer, const DcsrPlan* plan) 
 
 static bool is_portable(int32_t id) {
   return id == kDcsrKernel_conv1x1_ref || id == kDcsrKernel_conv2d_ref ||
-         id == kDcsrKernel_conv2d_int16_ref;
+         id == kDcsrKernel_conv2d_int16_ref || id == kDcsrKernel_depthwise_conv2d_ref;
 }
 
 static DcsrKernelCounts* part_of(DcsrCost* cost, const char* kernel) {
@@ -352,6 +352,11 @@ static void count_dense(const Work* work, DcsrKernelCounts* dense) {
     dense->kernel = is_int16 ? "dense_fully_connected_int16" : "dense_fully_connected";
     return;
   }
+  if (layer->op == kDcsrOpDepthwiseConv2d) {
+    dense->kernel = "dense_depthwise_conv2d";
+    counts[kDcsrCountProduct] = outputs * work->cols;
+    return;
+  }
   dense->kernel = is_int16 ? "dense_conv2d_int16" : taps == 1 ? "dense_conv1x1" : "dense_conv2d";
   counts[kDcsrCountInput] = work->vectors * work->cols;
   counts[kDcsrCountPatch] = work->vectors;
@@ -386,7 +391,7 @@ int32_t dcsr_cost(const void* data, size_t size, const DcsrConvShape* shape, uin
   const Work work = measure(&layer, shape, (DcsrCoreClass)core_class);
   cost->kernel = constants_name(&layer, &plan);
   cost->scratch_bytes = plan.scratch_bytes;
-  cost->is_portable = is_portable(plan.kernel->id) && layer.op == kDcsrOpConv2d ? 1 : 0;
+  cost->is_portable = is_portable(plan.kernel->id) && layer.op != kDcsrOpFullyConnected ? 1 : 0;
   if (plan.kernel->id == kDcsrKernel_conv2d_im2col) {
     count_im2col(&work, &plan, cost);
   } else {

@@ -21,9 +21,14 @@ extern const DcsrKernels kDcsrFullyConnectedReference;
 extern const DcsrKernels kDcsrFullyConnectedArmv6m;
 extern const DcsrKernels kDcsrFullyConnectedArmv7m;
 extern const DcsrKernels kDcsrFullyConnectedArmv7em;
+extern const DcsrKernels kDcsrDepthwiseConv2dReference;
+extern const DcsrKernels kDcsrDepthwiseConv2dArmv6m;
+extern const DcsrKernels kDcsrDepthwiseConv2dArmv7m;
+extern const DcsrKernels kDcsrDepthwiseConv2dArmv7em;
 #if DCSR_HAS_MVE
 extern const DcsrKernels kDcsrConv2dMve;
 extern const DcsrKernels kDcsrFullyConnectedMve;
+extern const DcsrKernels kDcsrDepthwiseConv2dMve;
 #endif
 
 #ifdef __cplusplus
@@ -33,7 +38,8 @@ extern const DcsrKernels kDcsrFullyConnectedMve;
 // Expands to the table entry of a kernel (kernel_lists.h).
 #define DCSR_KERNEL_ENTRY(name) {dcsr_plan_##name, dcsr_##name, kDcsrKernel_##name},
 
-// The table of an operator, Conv2d or FullyConnected, for the core that this build is for.
+// The table of an operator, Conv2d, FullyConnected or DepthwiseConv2d, for the core that this build
+// is for.
 #if DCSR_HAS_MVE
 #define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Mve
 #elif defined(__arm__) && defined(__thumb2__) && defined(__ARM_FEATURE_DSP)

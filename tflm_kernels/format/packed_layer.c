@@ -51,7 +51,7 @@ typedef struct {
   uint8_t index_parameter;
   uint8_t row_length_bits;
   uint8_t raw_bits;
-  uint8_t reserved;
+  uint8_t depth_multiplier;  // DEPTHWISE_CONV_2D; else 0
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
@@ -67,6 +67,8 @@ _Static_assert(sizeof(Header) == kDcsrHeaderBytes, "docs/format.md, Header");
 
 static bool is_int8(int32_t value) { return value >= INT8_MIN && value <= INT8_MAX; }
 
+static bool is_int16(const Header* h) { return (h->flags & kFlagInt16) != 0; }
+
 static bool has_1x1_filter(const Header* h) {
   return h->filter_h == 0 && h->filter_w == 0 && h->dilation_h == 0 && h->dilation_w == 0;
 }
@@ -79,22 +81,30 @@ static bool filter_is_valid(const Header* h) {
   return taps > 1 && h->dilation_h >= 1 && h->dilation_w >= 1 && h->cols % taps == 0;
 }
 
+// A row has one column per tap. Version 2 and int16 activations are for the other ops.
+static bool depthwise_is_valid(const Header* h) {
+  const uint32_t taps = has_1x1_filter(h) ? 1 : (uint32_t)h->filter_h * h->filter_w;
+  return h->cols == taps && h->depth_multiplier >= 1 && h->rows % h->depth_multiplier == 0 &&
+         !is_int16(h) && h->version == kDcsrFormatVersion;
+}
+
 static bool geometry_is_valid(const Header* h) {
   if (h->rows < 1 || h->rows > kDcsrMaxRows) return false;
   if (h->cols < 1 || h->cols > kDcsrMaxCols) return false;
   if ((uint64_t)h->rows * h->cols > kDcsrMaxWeights) return false;
   if (h->elements > (uint64_t)h->rows * h->cols) return false;
+  if (h->stride_h < 1 || h->stride_w < 1 || !filter_is_valid(h)) return false;
   switch (h->op) {
     case kDcsrOpConv2d:
-      return h->stride_h >= 1 && h->stride_w >= 1 && filter_is_valid(h);
+      return h->depth_multiplier == 0;
     case kDcsrOpFullyConnected:
-      return h->stride_h == 1 && h->stride_w == 1 && has_1x1_filter(h) && filter_is_valid(h);
+      return h->stride_h == 1 && h->stride_w == 1 && has_1x1_filter(h) && h->depth_multiplier == 0;
+    case kDcsrOpDepthwiseConv2d:
+      return depthwise_is_valid(h);
     default:
       return false;
   }
 }
-
-static bool is_int16(const Header* h) { return (h->flags & kFlagInt16) != 0; }
 
 static bool quantization_is_valid(const Header* h) {
   if (is_int16(h)) {
@@ -150,9 +160,7 @@ static bool encoding_is_valid(const Header* h) {
 }
 
 // Version 1 defines the flags 1, 2 and 4; version 2 also 8.
-static bool unused_is_zero(const Header* h) {
-  return h->flags < 8 * h->version && h->reserved == 0;
-}
+static bool unused_is_zero(const Header* h) { return h->flags < 8 * h->version; }
 
 // Reads a header of this version and checks it.
 DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint32_t version,
@@ -212,7 +220,9 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   layer->dilation_w = is_1x1 ? 1 : h->dilation_w;
   layer->same_padding = (h->flags & kFlagSamePadding) != 0;
   layer->int16_activations = is_int16(h);
-  layer->channels = h->cols / (layer->filter_h * layer->filter_w);
+  layer->depth_multiplier = h->depth_multiplier;
+  layer->channels = h->op == kDcsrOpDepthwiseConv2d ? h->rows / h->depth_multiplier
+                                                    : h->cols / (layer->filter_h * layer->filter_w);
   layer->requantize_stride = (h->flags & kFlagPerRow) != 0 ? 1 : 0;
   layer->row_length_bytes = h->row_length_bytes;
   layer->row_length_bits = h->row_length_bits;

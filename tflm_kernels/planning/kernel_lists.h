@@ -16,6 +16,7 @@
   K(conv2d_int16_c)              \
   K(conv2d_int16_ref)            \
   K(conv2d_ref)                  \
+  K(depthwise_conv2d_ref)        \
   K(fully_connected_c)           \
   K(fully_connected_dcsr_mve)    \
   K(fully_connected_gather_mve)  \
@@ -33,6 +34,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_CONV2D_INT16_REFERENCE(K) K(conv2d_int16_ref)
 #define DCSR_FULLY_CONNECTED_POINTWISE_REFERENCE(K) K(fully_connected_ref)
 #define DCSR_FULLY_CONNECTED_INT16_REFERENCE(K) K(conv2d_int16_ref)
+#define DCSR_DEPTHWISE_CONV2D_REFERENCE(K) K(depthwise_conv2d_ref)
 
 // Cortex-M0, M0+ and M23: only a 32-bit multiplication.
 #define DCSR_CONV2D_POINTWISE_ARMV6M(K) K(conv1x1_c) K(conv1x1_ref)
@@ -40,6 +42,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_CONV2D_INT16_ARMV6M(K) K(conv2d_int16_c) K(conv2d_int16_ref)
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K) K(fully_connected_c) K(fully_connected_ref)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV6M(K) K(fully_connected_int16_c)
+#define DCSR_DEPTHWISE_CONV2D_ARMV6M(K) K(depthwise_conv2d_ref)
 
 // Cortex-M3, and any other core with SMLAL and LDRD but without the DSP extension.
 #define DCSR_CONV2D_POINTWISE_ARMV7M(K) K(conv1x1_smlal) K(conv1x1_ref)
@@ -47,6 +50,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_CONV2D_INT16_ARMV7M(K) DCSR_CONV2D_INT16_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7M(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV7M(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
+#define DCSR_DEPTHWISE_CONV2D_ARMV7M(K) K(depthwise_conv2d_ref)
 
 // Cortex-M4, M7 and M33: also the DSP extension.
 #define DCSR_CONV2D_POINTWISE_ARMV7EM(K) K(conv2d_dense_dsp) DCSR_CONV2D_POINTWISE_ARMV7M(K)
@@ -54,6 +58,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_CONV2D_INT16_ARMV7EM(K) DCSR_CONV2D_INT16_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7EM(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV7EM(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
+#define DCSR_DEPTHWISE_CONV2D_ARMV7EM(K) K(depthwise_conv2d_ref)
 
 // Cortex-M55 and M85: vectors.
 #define DCSR_CONV2D_POINTWISE_MVE(K) \
@@ -63,6 +68,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_POINTWISE_MVE(K) \
   K(fully_connected_offset8_mve) K(fully_connected_dcsr_mve) K(fully_connected_gather_mve)
 #define DCSR_FULLY_CONNECTED_INT16_MVE(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
+#define DCSR_DEPTHWISE_CONV2D_MVE(K) K(depthwise_conv2d_ref)
 
 // Bytes of scratch that a kernel may request if the packed layer has no budget. A build may define
 // DCSR_SCRATCH_BUDGET, for all its files, to change the default of every class.
@@ -97,5 +103,10 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
       DCSR_FULLY_CONNECTED_INT16_##CLASS(K){NULL, NULL, 0}};                   \
   const DcsrKernels symbol = {symbol##Pointwise, NULL, symbol##Int16, longest, \
                               DCSR_SCRATCH_BUDGET_##CLASS}
+
+// The same for DEPTHWISE_CONV_2D, whose kernels are tried for every filter.
+#define DCSR_DEFINE_DEPTHWISE_CONV2D_KERNELS(symbol, CLASS, K, longest)                      \
+  static const DcsrKernel symbol##All[] = {DCSR_DEPTHWISE_CONV2D_##CLASS(K){NULL, NULL, 0}}; \
+  const DcsrKernels symbol = {NULL, symbol##All, NULL, longest, DCSR_SCRATCH_BUDGET_##CLASS}
 
 #endif  // DCSR_TFLM_KERNELS_PLANNING_KERNEL_LISTS_H_

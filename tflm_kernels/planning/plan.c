@@ -9,13 +9,14 @@
 static const DcsrKernel* list_of(const DcsrKernels* kernels, const DcsrLayer* layer) {
   if (layer->int16_activations) return kernels->int16;
   if (kernels->larger == NULL) return kernels->pointwise;
+  if (kernels->pointwise == NULL) return kernels->larger;
   const bool has_1x1_filter = layer->filter_h == 1 && layer->filter_w == 1;
   return has_1x1_filter ? kernels->pointwise : kernels->larger;
 }
 
 void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrConvShape* shape,
                size_t scratch_budget, DcsrPlan* plan) {
-  DcsrPlanRequest request = {layer, kernels, dcsr_pixel_count(shape), scratch_budget, 0};
+  DcsrPlanRequest request = {layer, kernels, dcsr_pixel_count(shape), scratch_budget, 0, shape};
   dcsr_plan_first(list_of(kernels, layer), &request, plan);
 }
 

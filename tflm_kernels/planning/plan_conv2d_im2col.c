@@ -10,8 +10,8 @@ static bool plan_tile(DcsrPlanRequest* request, const DcsrLayer* tile, size_t pi
                       DcsrPlan* plan) {
   if (pixels > budget / request->layer->cols) return false;
   // The 1x1 kernel gets all scratch that it can use, so that it decodes the rows once per tile.
-  DcsrPlanRequest inner_request = {tile, request->kernels, pixels, 4 * kMostScratch,
-                                   request->longest_row};
+  DcsrPlanRequest inner_request = {
+      tile, request->kernels, pixels, 4 * kMostScratch, request->longest_row, NULL};
   DcsrPlan inner;
   dcsr_plan_first(request->kernels->pointwise, &inner_request, &inner);
   request->longest_row = inner_request.longest_row;

@@ -38,7 +38,7 @@ static inline size_t dcsr_patch_bytes(const DcsrLayer* layer, size_t tile_pixels
 // dcsr_tile_layer(). `longest_row` is that of the layer, or 0 if it is not known.
 static inline DcsrPlan dcsr_plan_tile(const DcsrKernels* kernels, const DcsrLayer* tile,
                                       size_t pixels, size_t budget, uint32_t longest_row) {
-  DcsrPlanRequest request = {tile, kernels, pixels, budget, longest_row};
+  DcsrPlanRequest request = {tile, kernels, pixels, budget, longest_row, NULL};
   DcsrPlan plan;
   dcsr_plan_first(kernels->pointwise, &request, &plan);
   return plan;

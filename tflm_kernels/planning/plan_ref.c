@@ -20,6 +20,12 @@ bool dcsr_plan_conv2d_int16_ref(DcsrPlanRequest* request, DcsrPlan* plan) {
   return true;
 }
 
+bool dcsr_plan_depthwise_conv2d_ref(DcsrPlanRequest* request, DcsrPlan* plan) {
+  (void)request;
+  (void)plan;
+  return true;
+}
+
 bool dcsr_plan_fully_connected_ref(DcsrPlanRequest* request, DcsrPlan* plan) {
   (void)request;
   (void)plan;

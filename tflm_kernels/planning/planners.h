@@ -17,9 +17,10 @@ extern "C" {
 struct DcsrPlanRequest {
   const DcsrLayer* layer;
   const DcsrKernels* kernels;
-  size_t pixels;         // output pixels of all images; FULLY_CONNECTED: batches
-  size_t budget;         // bytes of scratch
-  uint32_t longest_row;  // elements; 0: not counted yet
+  size_t pixels;               // output pixels of all images; FULLY_CONNECTED: batches
+  size_t budget;               // bytes of scratch
+  uint32_t longest_row;        // elements; 0: not counted yet
+  const DcsrConvShape* shape;  // NULL for the 1x1 kernels that run a tile of conv2d_im2col
 };
 
 // One planner for each kernel of kernel_lists.h. dcsr_plan_<kernel> is in plan_<kernel>.c. The
@@ -35,6 +36,7 @@ DcsrPlanner dcsr_plan_conv2d_im2col;
 DcsrPlanner dcsr_plan_conv2d_int16_c;
 DcsrPlanner dcsr_plan_conv2d_int16_ref;
 DcsrPlanner dcsr_plan_conv2d_ref;
+DcsrPlanner dcsr_plan_depthwise_conv2d_ref;
 DcsrPlanner dcsr_plan_fully_connected_c;
 DcsrPlanner dcsr_plan_fully_connected_dcsr_mve;
 DcsrPlanner dcsr_plan_fully_connected_gather_mve;

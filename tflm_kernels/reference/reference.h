@@ -14,6 +14,7 @@ extern "C" {
 DcsrRun dcsr_conv1x1_ref;
 DcsrRun dcsr_conv2d_ref;
 DcsrRun dcsr_conv2d_int16_ref;  // any filter; also FULLY_CONNECTED
+DcsrRun dcsr_depthwise_conv2d_ref;
 DcsrRun dcsr_fully_connected_ref;
 
 #ifdef __cplusplus

@@ -34,7 +34,7 @@ static void run_reference(const DcsrLayer* layer, const CaseData* data, int8_t* 
 
 static void run_counted(const DcsrKernels* kernels, const DcsrLayer* layer, const CaseData* data,
                         int8_t* output) {
-  const DcsrTables tables = {kernels, NULL};
+  const DcsrTables tables = {kernels, NULL, NULL};
   const size_t bytes = run_tables(tables, layer, &data->shape, data->input, output);
   if (bytes > most_scratch) most_scratch = bytes;
 }

@@ -82,13 +82,21 @@ enum { kMaxTables = 4 };
 // Collects the tables of kernels that this build can run: its own and, on hosts, those of all
 // cores without vectors. Returns their number.
 static size_t tables_of(const DcsrLayer* layer, const DcsrKernels* tables[kMaxTables]) {
-  const bool is_conv = layer->op == kDcsrOpConv2d;
+  const uint32_t op = (uint32_t)layer->op - kDcsrOpConv2d;
+  const DcsrKernels* const of_this_core[] = {dcsr_conv2d_kernels(), dcsr_fully_connected_kernels(),
+                                             dcsr_depthwise_conv2d_kernels()};
   size_t count = 0;
-  tables[count++] = is_conv ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
+  tables[count++] = of_this_core[op];
 #if !defined(__arm__)
-  tables[count++] = is_conv ? &kDcsrConv2dArmv6m : &kDcsrFullyConnectedArmv6m;
-  tables[count++] = is_conv ? &kDcsrConv2dArmv7m : &kDcsrFullyConnectedArmv7m;
-  tables[count++] = is_conv ? &kDcsrConv2dArmv7em : &kDcsrFullyConnectedArmv7em;
+  static const DcsrKernels* const kArmv6m[] = {&kDcsrConv2dArmv6m, &kDcsrFullyConnectedArmv6m,
+                                               &kDcsrDepthwiseConv2dArmv6m};
+  static const DcsrKernels* const kArmv7m[] = {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m,
+                                               &kDcsrDepthwiseConv2dArmv7m};
+  static const DcsrKernels* const kArmv7em[] = {&kDcsrConv2dArmv7em, &kDcsrFullyConnectedArmv7em,
+                                                &kDcsrDepthwiseConv2dArmv7em};
+  tables[count++] = kArmv6m[op];
+  tables[count++] = kArmv7m[op];
+  tables[count++] = kArmv7em[op];
 #endif
   return count;
 }

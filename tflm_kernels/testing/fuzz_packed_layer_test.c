@@ -11,6 +11,7 @@
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
+#include "tflm_kernels/testing/depthwise_conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
 #include "tflm_kernels/testing/random.h"
@@ -18,7 +19,7 @@
 enum {
   kSeeds = 60000,
   kSeedsPerLine = 10000,
-  kMaxBlobs = 6000,
+  kMaxBlobs = 8000,
   kMaxBlobBytes = 4096,
   kMaxMutations = 4,
   kStatusCount = kDcsrErrorValues + 1,
@@ -77,12 +78,22 @@ static void add_case(const DcsrCase* c, const Window* window) {
   free_case(&data);
 }
 
-// Packs the small layers of both tables in every encoding.
+// Adds a depthwise layer. Neither int16 activations nor shared rows exist for it.
+static void add_depthwise_case(const DcsrDepthwiseConv2dCase* c) {
+  CaseData data = make_depthwise_case(&c->layer, &c->window, c->depth_multiplier, 1);
+  add_blobs(&data.layer);
+  free_case(&data);
+}
+
+// Packs the small layers of all tables in every encoding.
 static void make_blobs(void) {
   const Window none = {0, 0, 0, 0, false};
   for (size_t i = 0; i < kDcsrCaseCount; ++i) add_case(&kDcsrCases[i], &none);
   for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
     add_case(&kDcsrConv2dCases[i].layer, &kDcsrConv2dCases[i].window);
+  }
+  for (size_t i = 0; i < kDcsrDepthwiseConv2dCaseCount; ++i) {
+    add_depthwise_case(&kDcsrDepthwiseConv2dCases[i]);
   }
   CHECK(blob_count < kMaxBlobs, "there are more than %d", kMaxBlobs);
 }

@@ -43,7 +43,7 @@ static void run_dispatched(const DcsrLayer* layer, const Int16Case* c, int16_t* 
 // The kernels in C for cores. On a core they are the dispatched ones.
 #if !defined(__arm__)
 static void run_c(const DcsrLayer* layer, const Int16Case* c, int16_t* output) {
-  const DcsrTables tables = {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m};
+  const DcsrTables tables = {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m, NULL};
   run_tables(tables, layer, &c->data.shape, c->input, output);
 }
 #endif

@@ -35,17 +35,17 @@ static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t*
 
 #if !defined(__arm__)
 static void run_armv6m(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  const DcsrTables tables = {&kDcsrConv2dArmv6m, &kDcsrFullyConnectedArmv6m};
+  const DcsrTables tables = {&kDcsrConv2dArmv6m, &kDcsrFullyConnectedArmv6m, NULL};
   run_tables(tables, layer, &data->shape, data->input, output);
 }
 
 static void run_armv7m(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  const DcsrTables tables = {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m};
+  const DcsrTables tables = {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m, NULL};
   run_tables(tables, layer, &data->shape, data->input, output);
 }
 
 static void run_armv7em(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  const DcsrTables tables = {&kDcsrConv2dArmv7em, &kDcsrFullyConnectedArmv7em};
+  const DcsrTables tables = {&kDcsrConv2dArmv7em, &kDcsrFullyConnectedArmv7em, NULL};
   run_tables(tables, layer, &data->shape, data->input, output);
 }
 
@@ -55,7 +55,7 @@ static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output
                                         {dcsr_plan_conv1x1_ref, dcsr_conv1x1_ref, 0},
                                         {NULL, NULL, 0}};
   static const DcsrKernels kConv2d = {kConv1x1, NULL, NULL, NULL, 48 * 1024};
-  const DcsrTables tables = {&kConv2d, &kDcsrFullyConnectedReference};
+  const DcsrTables tables = {&kConv2d, &kDcsrFullyConnectedReference, NULL};
   run_tables(tables, layer, &data->shape, data->input, output);
 }
 #endif

@@ -161,7 +161,10 @@ static int32_t padding_before(int32_t input, int32_t output, int32_t span, uint3
   return missing > 0 ? missing / 2 : 0;
 }
 
+static bool is_depthwise(const DenseLayer* layer) { return layer->depth_multiplier != 0; }
+
 static uint32_t channels_of(const DenseLayer* layer) {
+  if (is_depthwise(layer)) return layer->rows / layer->depth_multiplier;
   return layer->cols /
          (uint32_t)(taps_of(layer->window.filter_h) * taps_of(layer->window.filter_w));
 }
@@ -172,10 +175,17 @@ CaseData make_case(const DcsrCase* c, uint64_t seed) {
 }
 
 CaseData make_window_case(const DcsrCase* c, const Window* window, uint64_t seed) {
+  return make_depthwise_case(c, window, 0, seed);
+}
+
+CaseData make_depthwise_case(const DcsrCase* c, const Window* window, uint32_t depth_multiplier,
+                             uint64_t seed) {
   Random random = {seed};
   CaseData data;
   memset(&data, 0, sizeof(data));
+  data.layer.rows = c->rows;
   data.layer.cols = c->cols;
+  data.layer.depth_multiplier = depth_multiplier;
   data.layer.window = *window;
   data.shape.batches = c->batches;
   data.shape.input_height = c->input_height;
@@ -208,7 +218,6 @@ CaseData make_window_case(const DcsrCase* c, const Window* window, uint64_t seed
   }
 
   data.layer.op = c->op;
-  data.layer.rows = c->rows;
   data.layer.input_zero_point = c->input_zero_point;
   data.layer.output_zero_point = c->output_zero_point;
   data.layer.activation_min = c->activation_min;
@@ -267,15 +276,17 @@ static int8_t oracle_output(const DenseLayer* layer, uint32_t row, const int8_t*
   return (int8_t)result;
 }
 
-// Returns the index of the activation that is multiplied with column `column` of the matrix for
-// output pixel (y, x); negative if it is outside of the image.
-static int64_t input_index(const CaseData* data, int32_t batch, int32_t y, int32_t x,
+// Returns the index of the activation that is multiplied with column `column` of row `row` for
+// output pixel (y, x); negative if it is outside of the image. Only a depthwise convolution reads
+// another channel in each row.
+static int64_t input_index(const CaseData* data, int32_t batch, int32_t y, int32_t x, uint32_t row,
                            uint32_t column) {
   const DenseLayer* layer = &data->layer;
   const Window* w = &layer->window;
   const DcsrConvShape* s = &data->shape;
   const uint32_t channels = channels_of(layer);
-  const int32_t tap = (int32_t)(column / channels);
+  const uint32_t channel = is_depthwise(layer) ? row / layer->depth_multiplier : column % channels;
+  const int32_t tap = (int32_t)(is_depthwise(layer) ? column : column / channels);
   const int32_t fy = tap / taps_of(w->filter_w);
   const int32_t fx = tap % taps_of(w->filter_w);
   const int32_t top = padding_before(s->input_height, s->output_height,
@@ -286,7 +297,17 @@ static int64_t input_index(const CaseData* data, int32_t batch, int32_t y, int32
   const int32_t in_x = x * (int32_t)layer->stride_w - left + fx * (int32_t)w->dilation_w;
   if (in_y < 0 || in_y >= s->input_height || in_x < 0 || in_x >= s->input_width) return -1;
   const int64_t pixel = ((int64_t)batch * s->input_height + in_y) * s->input_width + in_x;
-  return pixel * channels + column % channels;
+  return pixel * channels + channel;
+}
+
+// Fills the activations that are multiplied with row `row`, int8 [cols]. Outside of the image the
+// activation is the zero point, which counts as 0.
+static void fill_vector(const CaseData* data, int32_t batch, int32_t y, int32_t x, uint32_t row,
+                        int8_t* vector) {
+  for (uint32_t c = 0; c < data->layer.cols; ++c) {
+    const int64_t i = input_index(data, batch, y, x, row, c);
+    vector[c] = i < 0 ? (int8_t)data->layer.input_zero_point : data->input[i];
+  }
 }
 
 void dense_oracle(const CaseData* data, int8_t* output) {
@@ -296,12 +317,8 @@ void dense_oracle(const CaseData* data, int8_t* output) {
   for (int32_t b = 0; b < s->batches; ++b) {
     for (int32_t y = 0; y < s->output_height; ++y) {
       for (int32_t x = 0; x < s->output_width; ++x) {
-        for (uint32_t c = 0; c < layer->cols; ++c) {
-          // Outside of the image the activation is the zero point, which counts as 0.
-          const int64_t i = input_index(data, b, y, x, c);
-          vector[c] = i < 0 ? (int8_t)layer->input_zero_point : data->input[i];
-        }
         for (uint32_t r = 0; r < layer->rows; ++r) {
+          if (r == 0 || is_depthwise(layer)) fill_vector(data, b, y, x, r, vector);
           *output++ = oracle_output(layer, r, vector);
         }
       }
@@ -339,7 +356,7 @@ void int16_dense_oracle(const CaseData* data, const int16_t* input, int16_t* out
     for (int32_t y = 0; y < s->output_height; ++y) {
       for (int32_t x = 0; x < s->output_width; ++x) {
         for (uint32_t c = 0; c < layer->cols; ++c) {
-          const int64_t i = input_index(data, b, y, x, c);
+          const int64_t i = input_index(data, b, y, x, 0, c);
           vector[c] = i < 0 ? 0 : input[i];
         }
         for (uint32_t r = 0; r < layer->rows; ++r) {

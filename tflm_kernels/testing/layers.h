@@ -33,6 +33,11 @@ CaseData make_case(const DcsrCase* c, uint64_t seed);
 // Makes the case as a convolution with filter `window`: c->cols = filter_h * filter_w * channels.
 CaseData make_window_case(const DcsrCase* c, const Window* window, uint64_t seed);
 
+// Makes the case as a depthwise convolution: c->cols = filter_h * filter_w, c->rows a multiple of
+// `depth_multiplier`.
+CaseData make_depthwise_case(const DcsrCase* c, const Window* window, uint32_t depth_multiplier,
+                             uint64_t seed);
+
 void free_case(CaseData* data);
 
 // The oracle: a plain loop over the dense matrix with TFLM's formula. It subtracts the zero point

@@ -449,7 +449,7 @@ static void append_header(Bytes* out, const DenseLayer* layer, const PackOptions
   append(out, index_parameter(options), 1);
   append(out, row_length_bits, 1);
   append(out, options->huffman ? options->raw_bits : 0, 1);
-  append(out, 0, 1);
+  append(out, layer->depth_multiplier, 1);
   append(out, (uint32_t)streams->index.size, 4);
   append(out, (uint32_t)streams->delta.size, 4);
   append(out, (uint32_t)streams->plane.size, 4);

@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
   DcsrOp op;
   uint32_t rows;
-  uint32_t cols;  // filter_h * filter_w * channels
+  uint32_t cols;  // filter_h * filter_w * channels; DEPTHWISE_CONV_2D: filter_h * filter_w
   int32_t input_zero_point;
   int32_t output_zero_point;
   int32_t activation_min;
@@ -42,6 +42,7 @@ typedef struct {
   const int8_t* shift;        // [rows] or [1]
   Window window;
   const int64_t* int16_bias;  // [rows]; if not NULL, activations are int16 and there is no `bias`
+  uint32_t depth_multiplier;  // DEPTHWISE_CONV_2D; else 0
 } DenseLayer;
 
 // How to pack a layer. Except for `encoding`, the fields are choices that the format leaves to the

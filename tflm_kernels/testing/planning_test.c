@@ -28,16 +28,21 @@ typedef struct {
 
 static size_t all_classes(ClassTables classes[5]) {
   size_t count = 0;
+  classes[count++] = (ClassTables){
+      kDcsrClassReference,
+      {&kDcsrConv2dReference, &kDcsrFullyConnectedReference, &kDcsrDepthwiseConv2dReference}};
   classes[count++] =
-      (ClassTables){kDcsrClassReference, {&kDcsrConv2dReference, &kDcsrFullyConnectedReference}};
+      (ClassTables){kDcsrClassArmv6m,
+                    {&kDcsrConv2dArmv6m, &kDcsrFullyConnectedArmv6m, &kDcsrDepthwiseConv2dArmv6m}};
   classes[count++] =
-      (ClassTables){kDcsrClassArmv6m, {&kDcsrConv2dArmv6m, &kDcsrFullyConnectedArmv6m}};
-  classes[count++] =
-      (ClassTables){kDcsrClassArmv7m, {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m}};
-  classes[count++] =
-      (ClassTables){kDcsrClassArmv7em, {&kDcsrConv2dArmv7em, &kDcsrFullyConnectedArmv7em}};
+      (ClassTables){kDcsrClassArmv7m,
+                    {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m, &kDcsrDepthwiseConv2dArmv7m}};
+  classes[count++] = (ClassTables){
+      kDcsrClassArmv7em,
+      {&kDcsrConv2dArmv7em, &kDcsrFullyConnectedArmv7em, &kDcsrDepthwiseConv2dArmv7em}};
 #if DCSR_HAS_MVE
-  classes[count++] = (ClassTables){kDcsrClassMve, {&kDcsrConv2dMve, &kDcsrFullyConnectedMve}};
+  classes[count++] = (ClassTables){
+      kDcsrClassMve, {&kDcsrConv2dMve, &kDcsrFullyConnectedMve, &kDcsrDepthwiseConv2dMve}};
 #endif
   return count;
 }
@@ -63,13 +68,21 @@ static RandomLayer make_layer(Random* random, uint64_t seed) {
   memset(&c, 0, sizeof(c));
   Window window = {0, 0, 0, 0, false};
   c.name = "random";
-  c.op = random_below(random, 4) == 0 ? kDcsrOpFullyConnected : kDcsrOpConv2d;
+  static const DcsrOp kOps[] = {kDcsrOpFullyConnected, kDcsrOpDepthwiseConv2d, kDcsrOpConv2d,
+                                kDcsrOpConv2d};
+  c.op = kOps[random_below(random, 4)];
+  uint32_t depth_multiplier = 0;
   c.rows = pick(random, kRows, 6);
   c.cols = pick(random, kChannels, 7);
   c.batches = random_between(random, 1, 3);
   c.input_height = c.input_width = 1;
   c.stride_h = c.stride_w = 1;
-  if (c.op == kDcsrOpConv2d) {
+  if (c.op == kDcsrOpDepthwiseConv2d) {
+    depth_multiplier = 1 + random_below(random, 2);
+    c.rows *= depth_multiplier;
+    c.cols = 1;
+  }
+  if (c.op != kDcsrOpFullyConnected) {
     c.input_height = random_between(random, 1, 12);
     c.input_width = random_between(random, 1, 12);
     c.stride_h = 1 + random_below(random, 2);
@@ -94,14 +107,14 @@ static RandomLayer make_layer(Random* random, uint64_t seed) {
   c.per_row = random_below(random, 2) == 0;
   RandomLayer layer;
   memset(&layer, 0, sizeof(layer));
-  layer.is_int16 = random_below(random, 4) == 0;
+  layer.is_int16 = depth_multiplier == 0 && random_below(random, 4) == 0;
   layer.element_bytes = layer.is_int16 ? sizeof(int16_t) : sizeof(int8_t);
   if (layer.is_int16) {
     layer.int16 = make_int16_case(&c, &window, seed);
     layer.data = layer.int16.data;
     layer.input = layer.int16.input;
   } else {
-    layer.data = make_window_case(&c, &window, seed);
+    layer.data = make_depthwise_case(&c, &window, depth_multiplier, seed);
     layer.input = layer.data.input;
   }
   return layer;
@@ -132,7 +145,8 @@ static void* allocate(size_t bytes) {
 }
 
 static void run_reference(const DcsrLayer* layer, const RandomLayer* random_layer, void* output) {
-  const DcsrTables tables = {&kDcsrConv2dReference, &kDcsrFullyConnectedReference};
+  const DcsrTables tables = {&kDcsrConv2dReference, &kDcsrFullyConnectedReference,
+                             &kDcsrDepthwiseConv2dReference};
   run_tables(tables, layer, &random_layer->data.shape, random_layer->input, output);
 }
 
@@ -187,12 +201,10 @@ static void check_layer(Random* random, uint32_t number, uint32_t* seen) {
   ClassTables classes[5];
   const size_t count = all_classes(classes);
   for (size_t i = 0; i < count; ++i) {
-    const DcsrTables tables = classes[i].tables;
-    const bool is_conv = layer.op == kDcsrOpConv2d;
+    const DcsrKernels* table = table_of(classes[i].tables, layer.op);
     DcsrPlan plan;
     DcsrPlan planned;
-    dcsr_plan(is_conv ? tables.conv2d : tables.fully_connected, &layer, &of.data.shape, budget,
-              &plan);
+    dcsr_plan(table, &layer, &of.data.shape, budget, &plan);
     dcsr_plan(dcsr_planning_table(layer.op, classes[i].core_class), &layer, &of.data.shape, budget,
               &planned);
     CHECK(plan.kernel != NULL && planned.kernel != NULL && plan.kernel->id == planned.kernel->id &&

@@ -25,22 +25,36 @@ static inline void* allocate_scratch(size_t bytes) {
   return scratch;
 }
 
-// The kernel tables of both operators.
+// The kernel tables of all operators.
 typedef struct {
   const DcsrKernels* conv2d;
   const DcsrKernels* fully_connected;
+  const DcsrKernels* depthwise_conv2d;
 } DcsrTables;
 
 static inline DcsrTables tables_of_this_core(void) {
-  const DcsrTables tables = {dcsr_conv2d_kernels(), dcsr_fully_connected_kernels()};
+  const DcsrTables tables = {dcsr_conv2d_kernels(), dcsr_fully_connected_kernels(),
+                             dcsr_depthwise_conv2d_kernels()};
   return tables;
+}
+
+static inline const DcsrKernels* table_of(DcsrTables tables, DcsrOp op) {
+  switch (op) {
+    case kDcsrOpConv2d:
+      return tables.conv2d;
+    case kDcsrOpFullyConnected:
+      return tables.fully_connected;
+    case kDcsrOpDepthwiseConv2d:
+      break;
+  }
+  return tables.depthwise_conv2d;
 }
 
 // Plans the layer and runs its kernel. The scratch is a malloc of its exact size, so that ASan
 // detects accesses past its end. Returns the bytes of scratch. Input and output are int8 or int16.
 static inline size_t run_tables(DcsrTables tables, const DcsrLayer* layer,
                                 const DcsrConvShape* shape, const void* input, void* output) {
-  const DcsrKernels* kernels = layer->op == kDcsrOpConv2d ? tables.conv2d : tables.fully_connected;
+  const DcsrKernels* kernels = table_of(tables, layer->op);
   const size_t budget = dcsr_scratch_budget(kernels, layer);
   DcsrPlan plan;
   dcsr_plan(kernels, layer, shape, budget, &plan);

@@ -14,6 +14,7 @@
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
+#include "tflm_kernels/testing/depthwise_conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
 
@@ -37,9 +38,9 @@ namespace {
 
 alignas(16) uint8_t arena[1 << 20];
 
-const TFLMRegistration& OpOf(const MicroMutableOpResolver<2>& resolver, DcsrOp op) {
-  const char* name = op == kDcsrOpConv2d ? kConv2dName : kFullyConnectedName;
-  const TFLMRegistration* found = resolver.FindOp(name);
+const TFLMRegistration& OpOf(const MicroMutableOpResolver<3>& resolver, DcsrOp op) {
+  static const char* const kNames[] = {kConv2dName, kFullyConnectedName, kDepthwiseConv2dName};
+  const TFLMRegistration* found = resolver.FindOp(kNames[op - kDcsrOpConv2d]);
   if (found == nullptr) abort();
   return *found;
 }
@@ -49,7 +50,7 @@ struct Fixture {
   CaseData data;
   PackedBlob blob;
   int8_t* output;
-  MicroMutableOpResolver<2> resolver;
+  MicroMutableOpResolver<3> resolver;
   OneNodeContext context;
 
   explicit Fixture(const CaseData& case_data) : data(case_data) {
@@ -67,7 +68,7 @@ struct Fixture {
     const int channels = static_cast<int>(data.input_size) / pixels;
     context.SetArena(arena, sizeof(arena));
     context.SetTensor(kPackedLayer, kTfLiteInt8, {static_cast<int>(blob.size)}, 0, blob.data);
-    if (layer.op == kDcsrOpConv2d) {
+    if (layer.op != kDcsrOpFullyConnected) {
       context.SetTensor(kInput, kTfLiteInt8,
                         {shape.batches, shape.input_height, shape.input_width, channels},
                         layer.input_zero_point, data.input);
@@ -119,23 +120,42 @@ void test_every_layer_equals_dense_loop() {
     const DcsrConv2dCase& c = kDcsrConv2dCases[i];
     check_case(c.layer.name, make_window_case(&c.layer, &c.window, 1));
   }
+  for (size_t i = 0; i < kDcsrDepthwiseConv2dCaseCount; ++i) {
+    const DcsrDepthwiseConv2dCase& c = kDcsrDepthwiseConv2dCases[i];
+    check_case(c.layer.name, make_depthwise_case(&c.layer, &c.window, c.depth_multiplier, 1));
+  }
 }
 
-void test_resolver_of_any_size_gets_both_ops() {
-  MicroMutableOpResolver<2> small;
+void test_resolver_of_any_size_gets_all_ops() {
+  MicroMutableOpResolver<3> small;
   MicroMutableOpResolver<200> large;
-  CHECK(AddDcsrOps(small) == kTfLiteOk, "2");
+  CHECK(AddDcsrOps(small) == kTfLiteOk, "3");
   CHECK(AddDcsrOps(large) == kTfLiteOk, "200");
-  for (const char* name : {"DCSR_CONV_2D", "DCSR_FULLY_CONNECTED"}) {
+  for (const char* name : {"DCSR_CONV_2D", "DCSR_FULLY_CONNECTED", "DCSR_DEPTHWISE_CONV_2D"}) {
     CHECK(small.FindOp(name) != nullptr, "%s", name);
     CHECK(large.FindOp(name) != nullptr, "%s", name);
   }
 }
 
+void test_ops_are_added_one_by_one() {
+  MicroMutableOpResolver<1> conv2d;
+  CHECK(AddDcsrConv2d(conv2d) == kTfLiteOk && conv2d.FindOp("DCSR_CONV_2D") != nullptr, "1");
+  CHECK(AddDcsrFullyConnected(conv2d) == kTfLiteError, "no room");
+  MicroMutableOpResolver<1> fully_connected;
+  CHECK(AddDcsrFullyConnected(fully_connected) == kTfLiteOk &&
+            fully_connected.FindOp("DCSR_FULLY_CONNECTED") != nullptr,
+        "2");
+  MicroMutableOpResolver<2> depthwise_conv2d;
+  CHECK(AddDcsrDepthwiseConv2d(depthwise_conv2d) == kTfLiteOk &&
+            depthwise_conv2d.FindOp("DCSR_DEPTHWISE_CONV_2D") != nullptr,
+        "3");
+  CHECK(AddDcsrDepthwiseConv2d(depthwise_conv2d) == kTfLiteError, "twice");
+}
+
 void test_resolver_without_room_and_second_registration_are_errors() {
-  MicroMutableOpResolver<1> full;
-  CHECK(AddDcsrOps(full) == kTfLiteError, "no room for two");
-  MicroMutableOpResolver<4> resolver;
+  MicroMutableOpResolver<2> full;
+  CHECK(AddDcsrOps(full) == kTfLiteError, "no room for three");
+  MicroMutableOpResolver<6> resolver;
   CHECK(AddDcsrOps(resolver) == kTfLiteOk, "once");
   CHECK(AddDcsrOps(resolver) == kTfLiteError, "twice");
 }
@@ -143,6 +163,7 @@ void test_resolver_without_room_and_second_registration_are_errors() {
 void test_registrations_are_of_the_headers_types() {
   static_assert(std::is_same_v<decltype(Register_DCSR_CONV_2D()), TFLMRegistration>);
   static_assert(std::is_same_v<decltype(Register_DCSR_FULLY_CONNECTED()), TFLMRegistration>);
+  static_assert(std::is_same_v<decltype(Register_DCSR_DEPTHWISE_CONV_2D()), TFLMRegistration>);
   MicroMutableOpResolver<1> resolver;
   static_assert(std::is_same_v<decltype(AddDcsrOps(resolver)), TfLiteStatus>);
   const TFLMRegistration conv2d = Register_DCSR_CONV_2D();
@@ -222,13 +243,15 @@ void test_shared_rows_need_their_own_registration() {
   check_refused(&fixture,
                 "DCSR_CONV_2D: inputs: are not two: shared rows need AddDcsrOpsWithSharedRows");
 
-  MicroMutableOpResolver<2> resolver;
+  MicroMutableOpResolver<3> resolver;
   CHECK(AddDcsrOpsWithSharedRows(resolver) == kTfLiteOk, "with shared rows");
   CHECK(AddDcsrOpsWithSharedRows(resolver) == kTfLiteError, "twice");
   const TFLMRegistration& op = OpOf(resolver, kDcsrOpConv2d);
   CHECK(op.prepare != fixture.Op().prepare && op.invoke != fixture.Op().invoke, "CONV_2D");
   const TFLMRegistration& other = OpOf(resolver, kDcsrOpFullyConnected);
   CHECK(other.prepare != OpOf(fixture.resolver, kDcsrOpFullyConnected).prepare, "FULLY_CONNECTED");
+  const TFLMRegistration& depthwise = OpOf(resolver, kDcsrOpDepthwiseConv2d);
+  CHECK(depthwise.prepare != OpOf(fixture.resolver, kDcsrOpDepthwiseConv2d).prepare, "DEPTHWISE");
   message_count = 0;
   // The node has a packed layer of version 1.
   CHECK(fixture.context.Prepare(op) == kTfLiteError, "version 1");
@@ -260,7 +283,8 @@ void test_refused_scratch_is_an_error() {
 int main() {
   using namespace dcsr::tflm;  // NOLINT
   RUN_TEST(test_every_layer_equals_dense_loop);
-  RUN_TEST(test_resolver_of_any_size_gets_both_ops);
+  RUN_TEST(test_resolver_of_any_size_gets_all_ops);
+  RUN_TEST(test_ops_are_added_one_by_one);
   RUN_TEST(test_resolver_without_room_and_second_registration_are_errors);
   RUN_TEST(test_registrations_are_of_the_headers_types);
   RUN_TEST(test_refusals_are_logged_and_keep_no_tensor);

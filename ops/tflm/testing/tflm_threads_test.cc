@@ -86,7 +86,7 @@ struct Interpreter {
 };
 
 void test_interpreters_in_threads_share_ops_and_packed_layer() {
-  MicroMutableOpResolver<2> resolver;
+  MicroMutableOpResolver<3> resolver;
   CHECK(AddDcsrOps(resolver) == kTfLiteOk, "registration");
   for (const DcsrCase& layer_case : kLayers) {
     const TFLMRegistration* op =

@@ -1,0 +1,6 @@
+// Kernels of DEPTHWISE_CONV_2D for Cortex-M0, M0+ and M23.
+
+#include "tflm_kernels/dispatch/tables.h"
+#include "tflm_kernels/reference/reference.h"
+
+DCSR_DEFINE_DEPTHWISE_CONV2D_KERNELS(kDcsrDepthwiseConv2dArmv6m, ARMV6M, DCSR_KERNEL_ENTRY, NULL);
