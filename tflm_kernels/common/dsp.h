@@ -54,6 +54,20 @@ static inline uint32_t dcsr_dsp_double(uint32_t pair) {
   return result;
 }
 
+// Returns the lower halves of a and b: that of a below that of b.
+static inline uint32_t dcsr_dsp_pack_low(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+// Returns the upper halves of a and b: that of a below that of b.
+static inline uint32_t dcsr_dsp_pack_high(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
 // Returns the larger of each pair of int8.
 static inline uint32_t dcsr_dsp_max(uint32_t a, uint32_t b) {
   uint32_t result;
@@ -86,6 +100,12 @@ static inline uint32_t dcsr_dsp_smlad(uint32_t a, uint32_t b, uint32_t sum) {
 
 static inline uint32_t dcsr_dsp_double(uint32_t pair) {
   return (pair << 1 & 0xFFFE0000u) | (pair << 1 & 0xFFFE);
+}
+
+static inline uint32_t dcsr_dsp_pack_low(uint32_t a, uint32_t b) { return (a & 0xFFFF) | b << 16; }
+
+static inline uint32_t dcsr_dsp_pack_high(uint32_t a, uint32_t b) {
+  return a >> 16 | (b & 0xFFFF0000u);
 }
 
 static inline uint32_t dcsr_dsp_max(uint32_t a, uint32_t b) {

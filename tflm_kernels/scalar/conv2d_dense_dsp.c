@@ -24,6 +24,7 @@
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/planning/plan_conv2d_dense_dsp.h"
+#include "tflm_kernels/scalar/clamp_dsp.h"
 #include "tflm_kernels/scalar/scalar.h"
 
 enum {
@@ -349,21 +350,6 @@ static void multiply_row(const DcsrLayer* layer, uint32_t number, const Scratch*
   multiply_any(layer, number, scale.fast, &row, last);
 }
 
-// Limits all outputs to the activation's range.
-static void clamp(const DcsrLayer* layer, size_t count, int8_t* output) {
-  const uint32_t min = (uint8_t)layer->activation_min * UINT32_C(0x01010101);
-  const uint32_t max = (uint8_t)layer->activation_max * UINT32_C(0x01010101);
-  for (; count >= 4; count -= 4) {
-    const uint32_t word = dcsr_dsp_min(dcsr_dsp_max(dcsr_dsp_load(output), min), max);
-    memcpy(output, &word, sizeof(word));
-    output += 4;
-  }
-  for (; count > 0; --count) {
-    const uint32_t word = dcsr_dsp_load_some(output, 1);
-    *output++ = (int8_t)dcsr_dsp_min(dcsr_dsp_max(word, min), max);
-  }
-}
-
 void dcsr_conv2d_dense_dsp(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
                            const void* input, void* output_data, void* scratch) {
   int8_t* output = (int8_t*)output_data;
@@ -384,6 +370,5 @@ void dcsr_conv2d_dense_dsp(const DcsrPlan* plan, const DcsrLayer* layer, const D
       multiply_row(layer, row, &parts, count, output + first * layer->rows + row);
     }
   }
-  const bool is_full = layer->activation_min == INT8_MIN && layer->activation_max == INT8_MAX;
-  if (!is_full) clamp(layer, pixels * layer->rows, output);
+  dcsr_clamp_dsp(layer, pixels * layer->rows, output);
 }
