@@ -20,7 +20,6 @@
 
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/common/dsp.h"
-#include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/planning/plan_conv2d_dense_dsp.h"
@@ -54,104 +53,144 @@ typedef struct {
   uint32_t* weights;
   int8_t* patch;
   uint32_t* x;
+  int8_t* padded;
 } Scratch;
 
-static Scratch divide_scratch(const DcsrLayer* layer, void* scratch) {
+static Scratch divide_scratch(const DcsrPlan* plan, const DcsrLayer* layer, void* scratch) {
   Scratch parts;
   parts.groups = dcsr_dsp_groups(layer->cols);
   parts.weights = (uint32_t*)scratch;
-  parts.patch = (int8_t*)(parts.weights + dcsr_dsp_weight_words(layer->cols));
-  parts.x = (uint32_t*)(void*)(parts.patch + (size_t)parts.groups * kGroupTaps);
+  parts.x = parts.weights + dcsr_dsp_weight_words(layer->cols);
+  const size_t blocks = plan->tile_pixels / kBlockPixels;
+  parts.patch = (int8_t*)(parts.x + blocks * dcsr_dsp_block_words(layer->cols));
+  parts.padded = parts.patch + (size_t)parts.groups * kGroupTaps;
   return parts;
 }
 
 // ----- Activations -----
 
-static DcsrPatch patch_at(const DcsrPatches* patches, size_t pixel) {
-  const uint32_t width = (uint32_t)patches->width;
-  const uint32_t row = (uint32_t)(pixel / width);
-  const uint32_t batch = row / (uint32_t)patches->height;
-  DcsrPatch patch = patches->patch;
-  patch.image = (const int8_t*)patch.image + batch * patches->image_bytes;
-  patch.y += (row - batch * (uint32_t)patches->height) * patches->stride_h;
-  patch.x += (uint32_t)(pixel - (size_t)row * width) * patches->stride_w;
-  return patch;
-}
+// The rows of an image from which patches are read: the image itself, or a padded copy of the rows
+// that a tile needs.
+typedef struct {
+  const int8_t* pixels;
+  size_t row_bytes;
+  uint32_t first;  // row of the output whose patches begin with the first row
+} Image;
 
-static void copy_bytes(const int8_t* from, size_t count, int8_t* to) {
-  size_t i = 0;
-  for (; i + 4 <= count; i += 4) memcpy(to + i, from + i, 4);
-  for (; i < count; ++i) to[i] = from[i];
-}
-
-// Copies the taps of one row of the filter that is not inside of the image or is dilated.
-static void copy_taps(const DcsrLayer* layer, const int8_t* row, uint32_t x, uint32_t width,
-                      int8_t* out) {
-  const size_t channels = layer->channels;
-  for (uint32_t f = 0; f < layer->filter_w; ++f) {
-    if (row != NULL && x < width) {
-      copy_bytes(row + x * channels, channels, out);
-    } else {
-      memset(out, layer->input_zero_point, channels);
+// Copies the rows of the padded image that the rows `first` to `last` of the output read.
+DCSR_NOINLINE static Image pad(const DcsrLayer* layer, const DcsrConvShape* shape,
+                               const int8_t* input, uint32_t first, uint32_t last, int8_t* out) {
+  const uint32_t top =
+      dcsr_conv_padding(shape->input_height, shape->output_height,
+                        dcsr_filter_extent(layer->filter_h, layer->dilation_h), layer->stride_h);
+  const uint32_t left =
+      dcsr_conv_padding(shape->input_width, shape->output_width,
+                        dcsr_filter_extent(layer->filter_w, layer->dilation_w), layer->stride_w);
+  const Image image = {out, (size_t)dcsr_dsp_padded_row_bytes(layer, shape), first};
+  const size_t left_bytes = (size_t)left * layer->channels;
+  const size_t input_bytes = (size_t)shape->input_width * layer->channels;
+  const size_t inside = image.row_bytes - left_bytes;
+  const uint32_t rows = (uint32_t)dcsr_dsp_span((int64_t)(last - first) + 1, layer->stride_h,
+                                                layer->filter_h, layer->dilation_h);
+  for (uint32_t r = 0; r < rows; ++r) {
+    // Modulo 2^32: rows before the image are larger than its size.
+    const uint32_t y = first * layer->stride_h + r - top;
+    memset(out, layer->input_zero_point, image.row_bytes);
+    if (y < (uint32_t)shape->input_height) {
+      memcpy(out + left_bytes, input + y * input_bytes,
+             input_bytes < inside ? input_bytes : inside);
     }
-    out += channels;
-    x += layer->dilation_w;
+    out += image.row_bytes;
   }
+  return image;
 }
 
-// Expands groups of four taps. Consecutive words of a pixel are kBlockPixels words apart.
-static uint32_t* expand(const int8_t* taps, uint32_t groups, uint32_t* x) {
-  for (uint32_t g = 0; g < groups; ++g) {
-    const uint32_t bytes = dcsr_dsp_load(taps);
-    taps += kGroupTaps;
-    x[0] = dcsr_dsp_double(dcsr_dsp_even(bytes));
-    x[kBlockPixels] = dcsr_dsp_double(dcsr_dsp_odd(bytes));
-    x += kGroupWords * kBlockPixels;
+static int8_t* copy_bytes(const int8_t* from, size_t count, int8_t* to) {
+  for (; count >= 4; count -= 4) {
+    memcpy(to, from, 4);
+    from += 4;
+    to += 4;
   }
-  return x;
+  for (; count > 0; --count) *to++ = *from++;
+  return to;
 }
 
-// Expands a patch. A row of the filter that is inside of the image and has whole groups is expanded
-// where it is; others are copied to scratch.
-static void expand_patch(const DcsrLayer* layer, const DcsrConvShape* shape, const DcsrPatch* patch,
-                         const Scratch* scratch, uint32_t* x) {
-  const uint32_t width = (uint32_t)shape->input_width;
-  const size_t row_bytes = (size_t)width * layer->channels;
-  const uint32_t run = layer->filter_w * layer->channels;
-  const bool has_whole_groups = run % kGroupTaps == 0;
-  const bool is_inside =
-      layer->dilation_w == 1 && patch->x < width && layer->filter_w <= width - patch->x;
-  const int8_t* first = (const int8_t*)patch->image;
-  int8_t* copy = scratch->patch;
-  uint32_t y = patch->y;
+// Copies a patch whose rows are dilated or no whole groups.
+DCSR_NOINLINE static void copy_patch(const DcsrLayer* layer, const int8_t* pixels, size_t row_bytes,
+                                     int8_t* out) {
+  const bool is_dilated = layer->dilation_w > 1;
+  const uint32_t run = is_dilated ? layer->channels : layer->filter_w * layer->channels;
+  const uint32_t runs = is_dilated ? layer->filter_w : 1;
   for (uint32_t f = 0; f < layer->filter_h; ++f) {
-    const bool exists = y < (uint32_t)shape->input_height;
-    const int8_t* row = exists ? first + y * row_bytes : NULL;
-    const int8_t* taps = copy;
-    if (!exists || !is_inside) {
-      copy_taps(layer, row, patch->x, width, copy);
-    } else if (has_whole_groups) {
-      taps = row + (size_t)patch->x * layer->channels;
-    } else {
-      copy_bytes(row + (size_t)patch->x * layer->channels, run, copy);
+    const int8_t* taps = pixels;
+    for (uint32_t i = 0; i < runs; ++i) {
+      out = copy_bytes(taps, run, out);
+      taps += (size_t)layer->dilation_w * layer->channels;
     }
-    if (has_whole_groups) {
-      x = expand(taps, run / kGroupTaps, x);
-    } else {
-      copy += run;
-    }
-    y += layer->dilation_h;
+    pixels += row_bytes;
   }
-  if (!has_whole_groups) expand(scratch->patch, scratch->groups, x);
 }
 
-// Expands the patches of a block that begins with pixel `first`.
-static void expand_block(const DcsrLayer* layer, const DcsrConvShape* shape,
-                         const DcsrPatches* patches, size_t first, const Scratch* scratch,
-                         uint32_t* x) {
-  for (size_t p = 0; p < kBlockPixels; ++p) {
-    const DcsrPatch patch = patch_at(patches, first + p);
-    expand_patch(layer, shape, &patch, scratch, x + p);
+// Expands `rows` rows of `groups` groups of four taps. Consecutive words of a pixel are
+// kBlockPixels words apart.
+DCSR_NOINLINE static void expand_rows(const int8_t* taps, size_t row_bytes, uint32_t rows,
+                                      uint32_t groups, uint32_t* x) {
+  row_bytes -= (size_t)groups * kGroupTaps;
+  for (; rows > 0; --rows) {
+    for (uint32_t g = groups; g > 0; --g) {
+      const uint32_t bytes = dcsr_dsp_load(taps);
+      taps += kGroupTaps;
+      x[0] = dcsr_dsp_double(dcsr_dsp_even(bytes));
+      x[kBlockPixels] = dcsr_dsp_double(dcsr_dsp_odd(bytes));
+      x += kGroupWords * kBlockPixels;
+    }
+    taps += row_bytes;
+  }
+}
+
+// Expands the patch at `pixels`. `row_bytes` are those between rows of the filter.
+static void expand_patch(const DcsrLayer* layer, const int8_t* pixels, size_t row_bytes,
+                         const Scratch* scratch, uint32_t* x) {
+  const uint32_t run = layer->filter_w * layer->channels;
+  if (layer->dilation_w == 1 && run % kGroupTaps == 0) {
+    expand_rows(pixels, row_bytes, layer->filter_h, run / kGroupTaps, x);
+  } else {
+    copy_patch(layer, pixels, row_bytes, scratch->patch);
+    expand_rows(scratch->patch, 0, 1, scratch->groups, x);
+  }
+}
+
+// Expands the patches of a block that begins with pixel `first` of the output.
+static void expand_block(const DcsrLayer* layer, const DcsrConvShape* shape, const Image* image,
+                         size_t first, const Scratch* scratch, uint32_t* x) {
+  const size_t width = (size_t)shape->output_width;
+  for (size_t p = first; p < first + kBlockPixels; ++p) {
+    const size_t row = p / width - image->first;
+    const size_t column = p % width;
+    const int8_t* patch = image->pixels + row * layer->stride_h * image->row_bytes +
+                          column * layer->stride_w * layer->channels;
+    expand_patch(layer, patch, layer->dilation_h * image->row_bytes, scratch, x++);
+  }
+}
+
+// Expands the patches of `count` pixels from `first` on. If the last block has too few pixels, it
+// repeats those before them.
+DCSR_NOINLINE static void expand_tile(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                      const int8_t* input, size_t first, size_t count,
+                                      const Scratch* scratch) {
+  const size_t width = (size_t)shape->output_width;
+  const size_t end = first + count;
+  const size_t last_block = end - kBlockPixels;
+  const size_t lowest = last_block < first ? last_block : first;
+  Image image = {input, (size_t)shape->input_width * layer->channels, 0};
+  if (dcsr_dsp_has_padding(layer, shape)) {
+    image = pad(layer, shape, input, (uint32_t)(lowest / width), (uint32_t)((end - 1) / width),
+                scratch->padded);
+  }
+  uint32_t* x = scratch->x;
+  for (; first < end; first += kBlockPixels) {
+    expand_block(layer, shape, &image, first < last_block ? first : last_block, scratch, x);
+    x += dcsr_dsp_block_words(layer->cols);
   }
 }
 
@@ -294,8 +333,8 @@ static void multiply_blocks(const Row* row, const uint32_t* x) {
 #endif
 
 // multiply_blocks() for a row that cannot be requantized from twice the sum.
-static void multiply_blocks_slowly(const DcsrLayer* layer, uint32_t number, const Row* row,
-                                   const uint32_t* x) {
+DCSR_NOINLINE static void multiply_blocks_slowly(const DcsrLayer* layer, uint32_t number,
+                                                 const Row* row, const uint32_t* x) {
   int8_t* output = row->output;
   while (x != row->end) {
     const uint32_t* next = x;
@@ -326,8 +365,8 @@ static void multiply_any(const DcsrLayer* layer, uint32_t number, bool is_fast, 
 
 // Computes the outputs of a row for `pixels` pixels. `output` is that of the first. If the last
 // block has too few pixels, it repeats those before them.
-static void multiply_row(const DcsrLayer* layer, uint32_t number, const Scratch* scratch,
-                         size_t pixels, int8_t* output) {
+DCSR_NOINLINE static void multiply_row(const DcsrLayer* layer, uint32_t number,
+                                       const Scratch* scratch, size_t pixels, int8_t* output) {
   const DcsrRowScale scale = dcsr_row_scale(layer, number, layer->cols);
   expand_weights(layer->values + (size_t)number * layer->cols, layer->cols, scratch->weights);
   Row row;
@@ -351,24 +390,22 @@ static void multiply_row(const DcsrLayer* layer, uint32_t number, const Scratch*
 }
 
 void dcsr_conv2d_dense_dsp(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
-                           const void* input, void* output_data, void* scratch) {
+                           const void* input_data, void* output_data, void* scratch) {
+  const int8_t* input = (const int8_t*)input_data;
   int8_t* output = (int8_t*)output_data;
-  const Scratch parts = divide_scratch(layer, scratch);
-  const size_t block_words = dcsr_dsp_block_words(layer->cols);
-  const size_t pixels = dcsr_pixel_count(shape);
-  const DcsrPatches patches = dcsr_patches(layer, shape, input);
-  size_t count;
-  for (size_t first = 0; first < pixels; first += count) {
-    count = pixels - first < plan->tile_pixels ? pixels - first : plan->tile_pixels;
-    uint32_t* x = parts.x;
-    for (size_t p = 0; p < count; p += kBlockPixels) {
-      const size_t end = first + (p + kBlockPixels < count ? p + kBlockPixels : count);
-      expand_block(layer, shape, &patches, end - kBlockPixels, &parts, x);
-      x += block_words;
+  const Scratch parts = divide_scratch(plan, layer, scratch);
+  const size_t pixels = (size_t)shape->output_height * (size_t)shape->output_width;
+  for (int32_t batch = 0; batch < shape->batches; ++batch) {
+    for (size_t first = 0; first < pixels; first += plan->tile_pixels) {
+      const size_t left = pixels - first;
+      const size_t count = left < plan->tile_pixels ? left : plan->tile_pixels;
+      expand_tile(layer, shape, input, first, count, &parts);
+      for (uint32_t row = 0; row < layer->rows; ++row) {
+        multiply_row(layer, row, &parts, count, output + first * layer->rows + row);
+      }
     }
-    for (uint32_t row = 0; row < layer->rows; ++row) {
-      multiply_row(layer, row, &parts, count, output + first * layer->rows + row);
-    }
+    input += (size_t)shape->input_height * (size_t)shape->input_width * layer->channels;
+    output += pixels * layer->rows;
   }
-  dcsr_clamp_dsp(layer, pixels * layer->rows, output);
+  dcsr_clamp_dsp(layer, dcsr_pixel_count(shape) * layer->rows, (int8_t*)output_data);
 }

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/common/dsp.h"
 #include "tflm_kernels/common/row_scale.h"
@@ -91,8 +92,8 @@ static Work make_work(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrCo
 // ----- Planes -----
 
 // Copies `count` pixels of two rows `a` and `b` to the words of a pair row of four planes.
-static void copy_pair(const int8_t* a, size_t step_a, const int8_t* b, size_t step_b, size_t count,
-                      uint32_t* out, size_t plane_words) {
+DCSR_NOINLINE static void copy_pair(const int8_t* a, size_t step_a, const int8_t* b, size_t step_b,
+                                    size_t count, uint32_t* out, size_t plane_words) {
   uint32_t* const end = out + count;
   while (out != end) {
     const uint32_t word_a = dcsr_dsp_load(a);
@@ -112,7 +113,8 @@ static void copy_pair(const int8_t* a, size_t step_a, const int8_t* b, size_t st
 
 // Copies the rows of four channels that `strips` strips need, those from row `first` of the padded
 // image on. `input` is that of the first channel.
-static void copy_planes(const Work* work, const int8_t* input, uint32_t first, size_t strips) {
+DCSR_NOINLINE static void copy_planes(const Work* work, const int8_t* input, uint32_t first,
+                                      size_t strips) {
   const Dimension* row = &work->row;
   const Dimension* column = &work->column;
   const size_t inside = work->width - column->padding;
@@ -143,8 +145,9 @@ static void fill_planes(const Work* work) {
 // ----- Strips -----
 
 // Computes a strip in portable C, with any requantization. `x` are the words of its first pair row.
-static void multiply_slowly(const Work* work, uint32_t channel, const DcsrRowScale* scale,
-                            const uint32_t* x, uint32_t rows, int8_t* output) {
+DCSR_NOINLINE static void multiply_slowly(const Work* work, uint32_t channel,
+                                          const DcsrRowScale* scale, const uint32_t* x,
+                                          uint32_t rows, int8_t* output) {
   const DcsrLayer* layer = work->layer;
   const int8_t* weights = layer->values + channel * layer->cols;
   for (uint32_t r = 0; r < rows; ++r) {
@@ -167,8 +170,8 @@ static void multiply_slowly(const Work* work, uint32_t channel, const DcsrRowSca
 #if DCSR_HAS_DEPTHWISE_STRIPS
 
 // Makes words of twice the weights of rows `low` and `low + 1` of the filter, one for each column.
-static uint32_t* pack_weights(const Work* work, const int8_t* weights, uint32_t low, size_t step,
-                              uint32_t* out) {
+DCSR_NOINLINE static uint32_t* pack_weights(const Work* work, const int8_t* weights, uint32_t low,
+                                            size_t step, uint32_t* out) {
   weights += low * work->row.tap_step;
   for (uint32_t j = 0; j < work->filter; ++j) {
     const uint32_t high = (uint32_t)weights[work->row.tap_step] << 17;
@@ -179,8 +182,9 @@ static uint32_t* pack_weights(const Work* work, const int8_t* weights, uint32_t 
   return out;
 }
 
-static void multiply_strips(const Work* work, uint32_t channel, const DcsrRowScale* scale,
-                            const uint32_t* x, uint32_t rows, int8_t* output) {
+DCSR_NOINLINE static void multiply_strips(const Work* work, uint32_t channel,
+                                          const DcsrRowScale* scale, const uint32_t* x,
+                                          uint32_t rows, int8_t* output) {
   const DcsrLayer* layer = work->layer;
   const int8_t* weights = layer->values + channel * layer->cols;
   const uint32_t pitch = (uint32_t)(work->width * sizeof(uint32_t));
@@ -221,8 +225,9 @@ static void multiply_strips(const Work* work, uint32_t channel, const DcsrRowSca
 
 #else
 
-static void multiply_strips(const Work* work, uint32_t channel, const DcsrRowScale* scale,
-                            const uint32_t* x, uint32_t rows, int8_t* output) {
+DCSR_NOINLINE static void multiply_strips(const Work* work, uint32_t channel,
+                                          const DcsrRowScale* scale, const uint32_t* x,
+                                          uint32_t rows, int8_t* output) {
   multiply_slowly(work, channel, scale, x, rows, output);
 }
 
