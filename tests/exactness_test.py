@@ -1,5 +1,7 @@
 """Compares compressed models with their dense originals in the stock TFLM interpreter, bit for bit, on small models."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,9 @@ from dcsr.testing.models import (
     Builder,
     SparseLayout,
     conv_model,
+    depthwise_model,
     fully_connected_model,
+    separable,
     siamese,
     sparse_matrix,
     unrolled_lstm,
@@ -35,6 +39,17 @@ def run(data: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
     return outputs
 
 
+def random_inputs(model: schema.ModelT, seed: int) -> list[np.ndarray]:
+    """Returns extreme and random values of the model's first input."""
+    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    shape = tuple(int(d) for d in tensor.shape)
+    dtype = np.int16 if tensor.type == schema.TensorType.INT16 else np.int8
+    limits = np.iinfo(dtype)
+    rng = np.random.default_rng(seed)
+    inputs = [np.full(shape, value, dtype) for value in (limits.min, limits.max, 0)]
+    return inputs + [rng.integers(limits.min, limits.max, shape, dtype, endpoint=True) for _ in range(3)]
+
+
 def assert_exact(
     model: schema.ModelT, seed: int, packed_layers: int = 1, sparse_form: schema.ModelT | None = None
 ) -> None:
@@ -46,13 +61,7 @@ def assert_exact(
       packed_layers: expected number of packed layers.
       sparse_form: the same model with TFLite's own sparse tensors; if given, it is compressed instead of `model`.
     """
-    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
-    shape = tuple(int(d) for d in tensor.shape)
-    dtype = np.int16 if tensor.type == schema.TensorType.INT16 else np.int8
-    limits = np.iinfo(dtype)
-    rng = np.random.default_rng(seed)
-    inputs = [np.full(shape, value, dtype) for value in (limits.min, limits.max, 0)]
-    inputs += [rng.integers(limits.min, limits.max, shape, dtype, endpoint=True) for _ in range(3)]
+    inputs = random_inputs(model, seed)
     dense = tflite.serialize(model)
     want = run(dense, inputs)
     source = dense if sparse_form is None else tflite.serialize(sparse_form)
@@ -197,6 +206,91 @@ def test_conv_2d_with_larger_filters(
         int16=int16,
     )
     assert_exact(model, seed)
+
+
+def assert_planned_exact(model: schema.ModelT, seed: int, plans: list[str], folder: Path) -> None:
+    """Asserts that the model has the same outputs with every plan as dense, and that decompressing restores it.
+
+    Args:
+      model: the dense model.
+      seed: seed of the random inputs.
+      plans: for each plan, its list `tensors` in YAML.
+      folder: for the plan files.
+    """
+    inputs = random_inputs(model, seed)
+    dense = tflite.serialize(model)
+    want = run(dense, inputs)
+    for number, plan in enumerate(plans):
+        path = folder / f"{number}.yaml"
+        path.write_text(f"version: 1\ntensors: {plan}\n")
+        compressed, _, _ = compressing.compress(tflite.parse(dense, "m"), "m", plan=path, smaller_only=False)
+        for a, b in zip(want, run(tflite.serialize(compressed), inputs), strict=True):
+            assert np.array_equal(a, b), f"{plan}, seed {seed}: first difference at {np.argwhere(a != b)[0]}"
+        restored = compressing.decompress(tflite.parse(tflite.serialize(compressed), "m"), "m")
+        assert tflite.serialize(restored) == tflite.serialize(tflite.parse(dense, "m"))
+
+
+# channels, multiplier, filter, pixels, batches, stride, dilation
+DEPTHWISE_SHAPES = [
+    (1, 1, (3, 3), (1, 1), 1, (1, 1), (1, 1)),
+    (20, 1, (3, 3), (25, 10), 1, (1, 1), (1, 1)),
+    (17, 1, (3, 3), (9, 8), 2, (2, 2), (1, 1)),
+    (5, 3, (3, 3), (10, 7), 1, (3, 3), (1, 1)),
+    (6, 1, (5, 5), (11, 12), 1, (1, 1), (1, 1)),
+    (6, 4, (5, 5), (11, 12), 1, (2, 2), (1, 1)),
+    (33, 1, (1, 1), (5, 4), 1, (1, 1), (1, 1)),
+    (7, 2, (1, 1), (5, 4), 1, (2, 1), (1, 1)),
+    (8, 1, (1, 5), (4, 20), 1, (1, 1), (1, 1)),
+    (8, 1, (3, 1), (9, 5), 1, (2, 3), (1, 1)),
+    (9, 1, (3, 3), (9, 10), 1, (1, 1), (2, 3)),
+    (1, 8, (10, 4), (49, 10), 1, (2, 2), (1, 1)),
+    (24, 1, (7, 7), (7, 7), 1, (1, 1), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("channels,multiplier,filter_size,pixels,batches,stride,dilation", DEPTHWISE_SHAPES)
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("padding", [schema.Padding.SAME, schema.Padding.VALID])
+def test_depthwise_conv_2d(
+    tmp_path, channels, multiplier, filter_size, pixels, batches, stride, dilation, per_channel, activation, padding
+):
+    extent = [(taps - 1) * gap + 1 for taps, gap in zip(filter_size, dilation, strict=True)]
+    if padding == schema.Padding.VALID and any(size < span for size, span in zip(pixels, extent, strict=True)):
+        padding = schema.Padding.SAME
+    seed = channels * multiplier + pixels[1]
+    rng = np.random.default_rng(seed)
+    model = depthwise_model(
+        rng,
+        sparse_matrix(rng, channels * multiplier, filter_size[0] * filter_size[1], 0.1),
+        filter_size=filter_size,
+        pixels=pixels,
+        batches=batches,
+        depth_multiplier=multiplier,
+        stride=stride,
+        dilation=dilation,
+        per_channel=per_channel,
+        with_bias=bool(seed % 2),
+        activation=ACTIVATIONS[activation],
+        padding=padding,
+    )
+    methods = encodings.SCHEMES if activation == "NONE" and per_channel else encodings.DENSE_METHODS
+    assert_planned_exact(model, seed, [f"[{{tensor: 1, method: {method}}}]" for method in methods], tmp_path)
+
+
+@pytest.mark.parametrize("output_scale", [2.0**-31, 1e-6, 1e-3, 1.0, 1e3, 1e7])
+def test_depthwise_requantisation_from_saturating_to_vanishing(tmp_path, output_scale):
+    rng = np.random.default_rng(14)
+    model = depthwise_model(rng, sparse_matrix(rng, 20, 9, 0))
+    graph = model.subgraphs[0]
+    graph.tensors[graph.outputs[0]].quantization.scale[0] = output_scale
+    assert_planned_exact(model, 14, ["[{tensor: 1, method: dense}]"], tmp_path)
+
+
+def test_dense_weights_of_a_whole_model(tmp_path):
+    named = ("stem/weights", "depthwise/weights", "pointwise/weights")
+    plans = [[f"{{tensor: {name}, method: dense}}" for name in named[first:]] for first in range(3)]
+    assert_planned_exact(separable(), 15, [f"[{', '.join(plan)}]" for plan in plans], tmp_path)
 
 
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])

@@ -69,17 +69,20 @@ static int check(const char* name, const void* blob, size_t blob_bytes, const vo
   }
   if (layer.int16_activations) return check_int16(name, &layer, output);
   static int8_t x[2 * kMaxCols];
-  for (uint32_t c = 0; c < layer.cols; ++c) {
-    x[c] = (int8_t)((int32_t)((37 * c + 11) % 256) - 128);
-  }
+  // A depthwise convolution has an input for each tap and channel.
+  const uint32_t inputs =
+      layer.op == kDcsrOpDepthwiseConv2d ? layer.cols * layer.channels : layer.cols;
+  for (uint32_t c = 0; c < inputs; ++c) x[c] = (int8_t)((int32_t)((37 * c + 11) % 256) - 128);
   int8_t y[kMaxRows];
-  if (layer.op == kDcsrOpConv2d) {
+  if (layer.op != kDcsrOpFullyConnected) {
     // Of the size of the filter, and one pixel wider with a horizontal stride of 2: that is
     // skipped.
     const DcsrConvShape shape = {1, (int32_t)layer.filter_h,
                                  (int32_t)(layer.filter_w + layer.stride_w - 1), 1, 1};
-    memset(x + layer.cols, 99, layer.cols);
-    if (multiply(dcsr_conv2d_kernels(), &layer, &shape, x, y) != 0) return 1;
+    memset(x + inputs, 99, inputs);
+    const DcsrKernels* kernels =
+        layer.op == kDcsrOpConv2d ? dcsr_conv2d_kernels() : dcsr_depthwise_conv2d_kernels();
+    if (multiply(kernels, &layer, &shape, x, y) != 0) return 1;
   } else {
     const DcsrConvShape shape = dcsr_fully_connected_shape(1);
     if (multiply(dcsr_fully_connected_kernels(), &layer, &shape, x, y) != 0) return 1;

@@ -83,9 +83,15 @@ _ROW = re.compile(r"^\| (\w+) \| `([^`]+)` \| `(kDcsrError\w+)` \| (.*) \|$", re
 
 
 def activations(layer: packing.PackedLayer) -> np.ndarray:
-    """The input [1, cols] of every vector: x[c] = (37 c + 11) mod 256 - 128, int8 or int16."""
-    values = (37 * np.arange(layer.streams.cols) + 11) % 256 - 128
-    return values.astype(np.int16 if layer.int16_activations else np.int8)[np.newaxis]
+    """The input of every vector for packing.run: x[c] = (37 c + 11) mod 256 - 128, int8 or int16.
+
+    A depthwise convolution reads an image of the size of its filter, in NHWC order.
+    """
+    is_depthwise = layer.op == packing.OP_DEPTHWISE_CONV_2D
+    count = layer.streams.cols * (layer.channels if is_depthwise else 1)
+    values = (37 * np.arange(count) + 11) % 256 - 128
+    values = values.astype(np.int16 if layer.int16_activations else np.int8)
+    return (values.reshape(-1, layer.channels).T if is_depthwise else values)[np.newaxis]
 
 
 def load(document: str) -> list[Vector]:
@@ -137,6 +143,22 @@ def layers() -> dict[str, packing.PackedLayer]:
         "offset8": _layer(wide, "offset8", packing.OP_FULLY_CONNECTED, (1, 1)),
         "rle": _layer(small, "rle", packing.OP_FULLY_CONNECTED, (1, 1)),
         "dense": _layer(small[:2, :5], "dense", packing.OP_FULLY_CONNECTED, (1, 1)),
+        "depthwise": _layer(
+            small[2:, :12].reshape(4, 6),
+            "dense",
+            packing.OP_DEPTHWISE_CONV_2D,
+            (2, 1),
+            filter_size=(2, 3),
+            depth_multiplier=2,
+        ),
+        "depthwise_huffman": _layer(
+            small[2:3, 3:33].reshape(10, 3),
+            "dense+huffman",
+            packing.OP_DEPTHWISE_CONV_2D,
+            (1, 1),
+            filter_size=(1, 3),
+            depth_multiplier=1,
+        ),
         "rice": _layer(small, "rice", packing.OP_CONV_2D, (1, 2)),
         "bitmap": _layer(small, "bitmap", packing.OP_FULLY_CONNECTED, (1, 1)),
         "huffman": _layer(skewed, "rice+huffman", packing.OP_FULLY_CONNECTED, (1, 1)),
@@ -157,7 +179,7 @@ def _layer(
     matrix: np.ndarray, encoding: str, op: int, stride: tuple[int, int], **options: object
 ) -> packing.PackedLayer:
     rows = matrix.shape[0]
-    per_row = op == packing.OP_CONV_2D
+    per_row = op != packing.OP_FULLY_CONNECTED
     bias = np.arange(rows, dtype=np.int32) * 1000 - 500
     return packing.PackedLayer(
         op=op,
@@ -201,6 +223,11 @@ _EXPLANATIONS = {
     "offset8": "The matrix of dcsr_escape. The first group of row 1 ends before column 300 and has one filler.",
     "rle": "The matrix of vector dcsr as FULLY_CONNECTED with one multiplier for all rows.",
     "dense": "Rows 0 and 1, columns 0 .. 4 of the matrix of vector dcsr.",
+    "depthwise": "A DEPTHWISE_CONV_2D with stride (2, 1), a filter of 2 x 3 pixels, VALID padding and depth multiplier 2:"
+    " 2 input channels, 4 output channels. Its rows are halves of columns 0 .. 11 of rows 2 and 3 of vector dcsr. The"
+    " input is an image of the size of the filter.",
+    "depthwise_huffman": "A DEPTHWISE_CONV_2D of 10 channels with a filter of 1 x 3 pixels and depth multiplier 1. Its"
+    " rows are columns 3 .. 32 of row 2 of vector dcsr.",
     "rice": "The matrix of vector dcsr.",
     "bitmap": "The matrix of vector dcsr as FULLY_CONNECTED.",
     "huffman": "A rice layer with Huffman-coded values of two raw bits. Row 0 has 1 in columns 0, 3 .. 597, except for"
@@ -220,7 +247,19 @@ _REFUSED = [
     Refused("dcsr", "0: 44", "kDcsrErrorMagic", '"DCSR"'),
     Refused("dcsr", "4: 00", "kDcsrErrorVersion", "version 0"),
     Refused("dcsr", "4: 02", "kDcsrErrorVersion", "version 2"),
-    Refused("dcsr", "5: 03", "kDcsrErrorHeader", "unknown op"),
+    Refused("dcsr", "5: 04", "kDcsrErrorHeader", "unknown op"),
+    Refused("dcsr", "5: 03", "kDcsrErrorHeader", "DEPTHWISE_CONV_2D with more columns than taps"),
+    Refused("dcsr", "39: 01", "kDcsrErrorHeader", "a depth multiplier of CONV_2D"),
+    Refused("rle", "39: 01", "kDcsrErrorHeader", "a depth multiplier of FULLY_CONNECTED"),
+    Refused("depthwise", "39: 00", "kDcsrErrorHeader", "depth multiplier 0"),
+    Refused("depthwise", "39: 03", "kDcsrErrorHeader", "depth multiplier 3 of 4 rows"),
+    Refused("depthwise", "39: 08", "kDcsrErrorHeader", "depth multiplier 8 of 4 rows"),
+    Refused("depthwise", "60: 03", "kDcsrErrorHeader", "a depthwise filter with more taps than columns"),
+    Refused("depthwise", "60: 01", "kDcsrErrorHeader", "a depthwise filter with fewer taps than columns"),
+    Refused("depthwise", "60: 00 00 00 00", "kDcsrErrorHeader", "a depthwise 1x1 filter with 6 columns"),
+    Refused("depthwise", "34: 03", "kDcsrErrorHeader", "DEPTHWISE_CONV_2D with int16 activations"),
+    Refused("shared", "5: 03", "kDcsrErrorHeader", "DEPTHWISE_CONV_2D with shared rows"),
+    Refused("depthwise", "20: 17", "kDcsrErrorHeader", "depthwise, dense: `elements` is not rows * cols"),
     Refused("dcsr", "5: 00", "kDcsrErrorHeader", "op 0"),
     Refused("dcsr", "6: ff", "kDcsrErrorHeader", "unknown encoding"),
     Refused("dcsr", "7: 02", "kDcsrErrorHeader", "unknown value coding"),
@@ -272,7 +311,6 @@ _REFUSED = [
     Refused("rice", "37: 13", "kDcsrErrorHeader", "rice: row lengths of 19 bits"),
     Refused("dcsr", "38: 01", "kDcsrErrorHeader", "`raw_bits` without huffman"),
     Refused("huffman", "38: 05", "kDcsrErrorHeader", "huffman: 5 raw bits"),
-    Refused("dcsr", "39: 01", "kDcsrErrorHeader", "reserved byte"),
     Refused("huffman", "39: 80", "kDcsrErrorHeader", "reserved byte"),
     Refused("dcsr", "40: 10", "kDcsrErrorSections", "`index_bytes` is 4 more than stored"),
     Refused("rle", "40: 1f", "kDcsrErrorHeader", "rle: `index_bytes` is not ceil(elements / 2)"),

@@ -4,7 +4,8 @@ TFLM parses the options in ParseConv2D, ParseFullyConnected and ParseDepthwiseCo
 (tensorflow/lite/core/api/flatbuffer_conversions.cc). The kernels read them and the tensors in conv.cc, conv_common.cc,
 fully_connected.cc, fully_connected_common.cc and their variants for CMSIS-NN (tensorflow/lite/micro/kernels), and in
 PopulateConvolutionQuantizationParams (tensorflow/lite/kernels/kernel_util.cc). The tables cover the sources from
-June 2023 to August 2026. DEPTHWISE_CONV_2D is never packed.
+June 2023 to August 2026. DEPTHWISE_CONV_2D (depthwise_conv.cc, depthwise_conv_common.cc) is packed with int8
+activations only.
 
 `attributes_test.py` compares the tables with the schema, so that a new field cannot go unnoticed.
 """
@@ -133,15 +134,13 @@ FULLY_CONNECTED_OPTIONS = (
     Attribute("quantSpec", "not parsed", "any value is packed"),
 )  # fmt: skip
 
-_DEPTHWISE = "stays dense"
 DEPTHWISE_CONV_2D_OPTIONS = (
-    Attribute("padding", "as CONV_2D", _DEPTHWISE),
-    Attribute("strideW", "as CONV_2D", _DEPTHWISE),
-    Attribute("strideH", "as CONV_2D", _DEPTHWISE),
-    Attribute("depthMultiplier", "output channels for each input channel", _DEPTHWISE),
-    Attribute("fusedActivationFunction", "as CONV_2D", _DEPTHWISE),
-    Attribute("dilationWFactor", "as CONV_2D", _DEPTHWISE),
-    Attribute("dilationHFactor", "as CONV_2D", _DEPTHWISE),
+    *(option for option in CONV_2D_OPTIONS if option is not _BIAS_TYPE),
+    Attribute(
+        "depthMultiplier",
+        "output channels for each input channel, whatever the shapes say",
+        "packed if 1 .. 255 and if it fits the shapes; others stay dense",
+    ),
 )
 
 # Operator, tensors and their quantisation: checked in layers.py.
@@ -178,7 +177,8 @@ TENSOR = (
         "selects the kernel. int16 activations with an int32 bias: sums of 32 bits; with an int64 bias: of 64 bits."
         " int8 activations: the bias is read as int32, whatever its type. DEPTHWISE_CONV_2D with int16 activations"
         " reads every bias as int64, also an int32 one",
-        "int8 weights; int8 activations with int32 bias; int16 activations with int64 bias; others stay dense",
+        "int8 weights; int8 activations with int32 bias; int16 activations with int64 bias, except DEPTHWISE_CONV_2D;"
+        " others stay dense",
     ),
     Attribute("buffer", "constant data; none makes a tensor of the arena", "weights and bias must be constant"),
     Attribute("name", "not used", "kept"),
@@ -212,14 +212,19 @@ QUANTIZATION = (
     Attribute("details", "not used", "custom quantisation of weights stays dense"),
     Attribute(
         "quantizedDimension",
-        "CONV_2D and FULLY_CONNECTED check the size of that dimension, and apply the scales to rows",
-        "weights with several scales: 0 is packed, others stay dense",
+        "CONV_2D and FULLY_CONNECTED check the size of that dimension, and apply the scales to rows."
+        " DEPTHWISE_CONV_2D's kernel takes dimension 3",
+        "weights with several scales: 0, or 3 of DEPTHWISE_CONV_2D, is packed, others stay dense",
     ),
 )
 
 _OPTIONS = {
     schema.BuiltinOperator.CONV_2D: (schema.BuiltinOptions.Conv2DOptions, CONV_2D_OPTIONS),
     schema.BuiltinOperator.FULLY_CONNECTED: (schema.BuiltinOptions.FullyConnectedOptions, FULLY_CONNECTED_OPTIONS),
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: (
+        schema.BuiltinOptions.DepthwiseConv2DOptions,
+        DEPTHWISE_CONV_2D_OPTIONS,
+    ),
 }
 
 SUMS_WITHOUT_BIAS = (
@@ -232,7 +237,7 @@ def obstacle(code: int, operator: schema.OperatorT, sums: Sums) -> str | None:
     """Returns the first option that keeps a layer dense, as a phrase; None if all options can be packed.
 
     Args:
-      code: CONV_2D or FULLY_CONNECTED of schema.BuiltinOperator.
+      code: CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED of schema.BuiltinOperator.
       operator: the operator.
       sums: how TFLM adds up the products.
     """

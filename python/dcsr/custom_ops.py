@@ -11,6 +11,7 @@ from dcsr.schema import enum_name, schema
 CUSTOM_CODES = {
     packing.OP_CONV_2D: "DCSR_CONV_2D",
     packing.OP_FULLY_CONNECTED: "DCSR_FULLY_CONNECTED",
+    packing.OP_DEPTHWISE_CONV_2D: "DCSR_DEPTHWISE_CONV_2D",
 }
 
 
@@ -32,7 +33,9 @@ def options(packed: packing.PackedLayer, operator: schema.OperatorT) -> bytes:
     }
     if packed.int16_activations:
         found["activations"] = "INT16"
-    if packed.op == packing.OP_CONV_2D:
+    if packed.op == packing.OP_DEPTHWISE_CONV_2D:
+        found["depth_multiplier"] = packed.depth_multiplier
+    if packed.op != packing.OP_FULLY_CONNECTED:
         found |= {
             "stride_h": packed.stride[0],
             "stride_w": packed.stride[1],

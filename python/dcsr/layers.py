@@ -31,6 +31,11 @@ _WEIGHTED = {
     _OP.DEPTHWISE_CONV_2D: "DEPTHWISE_CONV_2D",
     _OP.FULLY_CONNECTED: "FULLY_CONNECTED",
 }
+_PACKED_OPS = {
+    _OP.CONV_2D: packing.OP_CONV_2D,
+    _OP.DEPTHWISE_CONV_2D: packing.OP_DEPTHWISE_CONV_2D,
+    _OP.FULLY_CONNECTED: packing.OP_FULLY_CONNECTED,
+}
 # Types of constants that are indices and shapes rather than weights.
 _NOT_WEIGHTS = {schema.TensorType.INT32, schema.TensorType.INT64, schema.TensorType.BOOL, schema.TensorType.STRING}
 _NO_PACKED_FORM = "{} has no packed form"
@@ -94,7 +99,18 @@ class Layer:
     @property
     def is_depthwise(self) -> bool:
         """Whether the layer is a DEPTHWISE_CONV_2D."""
-        return self.op.startswith(_WEIGHTED[_OP.DEPTHWISE_CONV_2D])
+        return self.op.removeprefix("DCSR_").startswith(_WEIGHTED[_OP.DEPTHWISE_CONV_2D])
+
+    @property
+    def has_larger_filter(self) -> bool:
+        """Whether the layer is a convolution, not depthwise, with a filter larger than 1x1."""
+        return self.op.removeprefix("DCSR_").startswith("CONV_2D") and " 1x1" not in self.op
+
+    @property
+    def stored_weights(self) -> NDArray[Any]:
+        """The matrix as the weight tensor stores it. That of a DEPTHWISE_CONV_2D is [1, filter height, width, rows]."""
+        assert self.matrix is not None
+        return self.matrix.T if self.is_depthwise else self.matrix
 
 
 @dataclass(frozen=True)
@@ -184,15 +200,15 @@ def pack(
     assert matrix is not None and layer.obstacle is None
     activations, weights = (subgraph.tensors[i] for i in operator.inputs[:2])
     output = subgraph.tensors[operator.outputs[0]]
-    convolution = tflite.builtin_code(model, operator) == _OP.CONV_2D
-    multiplier, shift = _multipliers(activations, weights, output, convolution)
+    code = tflite.builtin_code(model, operator)
+    multiplier, shift = _multipliers(activations, weights, output, code)
     options = operator.builtinOptions
     input_zero, output_zero = _zero_point(activations), _zero_point(output)
     is_int16 = _is_int16(activations)
     low, high = activation_range(_activation(operator), output.quantization.scale[0], output_zero, _limits(output))
     bias = bias_values(model, layer)
     return packing.PackedLayer(
-        op=packing.OP_CONV_2D if convolution else packing.OP_FULLY_CONNECTED,
+        op=_PACKED_OPS[code],
         streams=streams,
         bias=packing.int16_bias(bias, len(matrix)) if is_int16 else packing.fold_bias(bias, matrix, input_zero),
         multiplier=multiplier,
@@ -201,10 +217,11 @@ def pack(
         output_zero_point=output_zero,
         activation_min=low,
         activation_max=high,
-        stride=(options.strideH, options.strideW) if convolution else (1, 1),
+        stride=(1, 1) if code == _OP.FULLY_CONNECTED else (options.strideH, options.strideW),
         scratch_budget=scratch_budget,
         int16_activations=is_int16,
-        **(_window(options, weights.shape) if convolution else {}),
+        depth_multiplier=options.depthMultiplier if code == _OP.DEPTHWISE_CONV_2D else 0,
+        **({} if code == _OP.FULLY_CONNECTED else _window(options, weights.shape)),
     )
 
 
@@ -217,8 +234,11 @@ def share_rows(model: schema.ModelT, layer: Layer, packed: packing.PackedLayer) 
       packed: the packed layer with its own rows.
 
     Returns:
-      The same layer with shared rows; None if the derived multipliers or shifts would not be those of TFLM.
+      The same layer with shared rows; None if the derived multipliers or shifts would not be those of TFLM, or if the
+      format has no shared rows for the operator.
     """
+    if layer.is_depthwise:
+        return None
     subgraph, operator = model.subgraphs[layer.subgraph], layer.operator
     activations, weights = (subgraph.tensors[i] for i in operator.inputs[:2])
     output = subgraph.tensors[operator.outputs[0]]
@@ -233,7 +253,7 @@ def share_rows(model: schema.ModelT, layer: Layer, packed: packing.PackedLayer) 
     return dataclasses.replace(packed, shared=SharedRows(scale, *found, stored))
 
 
-def _window(options: schema.Conv2DOptionsT, shape: NDArray[Any]) -> dict[str, Any]:
+def _window(options: Any, shape: NDArray[Any]) -> dict[str, Any]:
     """Returns the fields of PackedLayer that describe the filter. `shape` is the shape of the weights."""
     filter_size = (int(shape[1]), int(shape[2]))
     if filter_size == (1, 1):
@@ -361,7 +381,7 @@ def _packed_layer(
         name = tflite.text(tensors[inputs[-1]].name)
         raise tflite.ModelError(f"{where}: tensor '{name}': {error}") from error
     name = _layer_name(model, s, operator, inputs[-1])
-    if packed.op == packing.OP_CONV_2D:
+    if packed.op != packing.OP_FULLY_CONNECTED:
         custom += " {}x{}".format(*packed.filter_size)
     if packed.int16_activations:
         custom += _INT16_SUFFIX
@@ -418,16 +438,18 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
         wanted = schema.TensorType.INT16 if is_int16 else schema.TensorType.INT8
         require(tensor.type == wanted, f"{_type(tensor)} {role}" + (" for an int16 input" if is_int16 else ""))
     layer.is_int8 = True
-    if code == _OP.DEPTHWISE_CONV_2D:
+    is_depthwise = code == _OP.DEPTHWISE_CONV_2D
+    if is_depthwise and is_int16:
         bias = bias_index(operator)
-        misread = is_int16 and bias >= 0 and tensors[bias].type == schema.TensorType.INT32
-        raise _Obstacle(f"depthwise{_MISREAD_BIAS}" if misread else "depthwise")
+        misread = bias >= 0 and tensors[bias].type == schema.TensorType.INT32
+        raise _Obstacle(f"depthwise{_MISREAD_BIAS}" if misread else "depthwise with int16 activations")
     data = tflite.buffer_bytes(model, weights)
     require(not weights.isVariable, "weights not constant")
     require(weights.sparsity is None, "weights in TFLite's own sparse form")
     require(len(shape) > 1 and min(shape) > 0, "unusual shapes")
     require(len(data) == int(np.prod(shape, dtype=np.int64)), "weights not constant")
-    layer.matrix = np.frombuffer(data, np.int8).reshape(shape[0], -1)
+    values = np.frombuffer(data, np.int8)
+    layer.matrix = values.reshape(-1, shape[-1]).T if is_depthwise else values.reshape(shape[0], -1)
     for role, tensor in (("input", activations), ("output", output)):
         require(_quantised(tensor), f"{role} without per-tensor quantisation")
         require(not is_int16 or _zero_point(tensor) == 0, f"int16 {role} with a zero point")
@@ -437,14 +459,20 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     options = operator.builtinOptions
 
     input_shape, output_shape = _shape(activations), _shape(output)
-    if code == _OP.CONV_2D:
+    if code != _OP.FULLY_CONNECTED:
         require(len(shape) == 4 and len(input_shape) == 4, "unusual shapes")
-        require(shape[3] == input_shape[3], "grouped convolution")
+        if is_depthwise:
+            multiplier = options.depthMultiplier
+            require(shape[0] == 1 and shape[3] == input_shape[3] * multiplier, "unusual shapes")
+            require(multiplier <= packing.MAX_STRIDE, f"depth multiplier {multiplier}")
+        else:
+            require(shape[3] == input_shape[3], "grouped convolution")
         require(max(shape[1:3]) <= packing.MAX_STRIDE, f"{shape[1]}x{shape[2]} filter")
         strides = (options.strideH, options.strideW)
         dilations = (options.dilationHFactor, options.dilationWFactor)
         sizes = tuple(map(_output_size, input_shape[1:3], shape[1:3], strides, dilations, [options.padding] * 2))
-        require(output_shape == [input_shape[0], *sizes, shape[0]] and min(output_shape) > 0, "unusual shapes")
+        rows = len(layer.matrix)
+        require(output_shape == [input_shape[0], *sizes, rows] and min(output_shape) > 0, "unusual shapes")
     else:
         require(len(shape) == 2, "unusual shapes")
         batches, rest = divmod(math.prod(input_shape), shape[1])
@@ -464,7 +492,8 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
     require(quantization.detailsType == 0, "weights with a custom quantisation scheme")
     scales = len(quantization.scale)
     require(scales in (1, rows), f"{scales} weight scales for {rows} rows")
-    require(scales == 1 or quantization.quantizedDimension == 0, "quantised along the input channels")
+    dimension, others = (3, "taps") if is_depthwise else (0, "input channels")
+    require(scales == 1 or quantization.quantizedDimension == dimension, f"quantised along the {others}")
     # TFLM treats a tensor without zero points as not quantised.
     require(quantization.zeroPoint is not None and len(quantization.zeroPoint) > 0, "weights not quantised")
     require(not np.any(quantization.zeroPoint), "weight zero point is not 0")
@@ -482,7 +511,7 @@ def _check(model: schema.ModelT, layer: Layer, code: int) -> None:
             values = np.frombuffer(data, "<i8")
             require(-_INT16_BIAS_LIMIT < values.min() and values.max() < _INT16_BIAS_LIMIT, "bias too large")
     try:
-        _, shifts = _multipliers(activations, weights, output, code == _OP.CONV_2D)
+        _, shifts = _multipliers(activations, weights, output, code)
         require(not is_int16 or shifts.max() <= MAX_INT16_SHIFT, "requantisation scale too large for int16")
         scale = output.quantization.scale[0]
         activation_range(_activation(operator), scale, _zero_point(output), _limits(output))
@@ -502,14 +531,14 @@ def _output_size(size: int, taps: int, stride: int, dilation: int, padding: int)
 
 
 def _multipliers(
-    activations: schema.TensorT, weights: schema.TensorT, output: schema.TensorT, convolution: bool
+    activations: schema.TensorT, weights: schema.TensorT, output: schema.TensorT, code: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     scales = weights.quantization.scale
     return layer_multipliers(
         activations.quantization.scale[0],
         scales,
         output.quantization.scale[0],
-        product_in_float=not convolution and len(scales) == 1,
+        product_in_float=code == _OP.FULLY_CONNECTED and len(scales) == 1,
     )
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dcsr import compressing, layers
+from dcsr import compressing, layers, packing
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, conv_model, fully_connected_model, sparse_matrix
+from dcsr.testing.models import Builder, conv_model, depthwise_model, fully_connected_model, sparse_matrix
 from dcsr.testing.round_trip import rng, round_trip, through_bytes
 
 
@@ -42,8 +42,59 @@ def test_depthwise_whose_bias_tflm_misreads_is_named(activations, bias):
     (layer,) = layers.find(through_bytes(builder.finish([x], [y])))
     misread = activations == np.int16 and bias == np.int32
     reason = "depthwise: TFLM reads its int32 bias as int64, so outputs are undefined"
-    assert layer.obstacle == (reason if misread else "depthwise")
+    of_int16 = reason if misread else "depthwise with int16 activations"
+    of_int8 = "int64 bias" if bias == np.int64 else None
+    assert layer.obstacle == (of_int16 if activations == np.int16 else of_int8)
     assert layer.is_depthwise and layer.is_int8
+
+
+def depthwise(**options) -> schema.ModelT:
+    matrix = np.arange(12 * 6).reshape(12, 6).astype(np.int8)
+    return depthwise_model(rng(), matrix, filter_size=(2, 3), depth_multiplier=3, **options)
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_depthwise_has_one_row_for_each_output_channel(per_channel):
+    model = through_bytes(depthwise(per_channel=per_channel, stride=(1, 2), dilation=(1, 2)))
+    (layer,) = layers.find(model)
+    assert layer.obstacle is None and layer.is_depthwise and not layer.has_larger_filter
+    assert layer.op == "DEPTHWISE_CONV_2D 2x3" and layer.shape == (1, 2, 3, 12)
+    assert np.array_equal(layer.matrix, np.arange(72).reshape(12, 6))
+    stored = bytes(model.buffers[model.subgraphs[0].tensors[layer.weights].buffer].data)
+    assert layer.stored_weights.tobytes() == stored
+    packed = layers.packed_layer(model, layer, "dense")
+    assert (packed.op, packed.depth_multiplier, packed.channels) == (packing.OP_DEPTHWISE_CONV_2D, 3, 4)
+    assert (packed.filter_size, packed.stride, packed.dilation) == ((2, 3), (1, 2), (1, 2))
+    assert len(packed.multiplier) == (12 if per_channel else 1)
+
+
+@pytest.mark.parametrize(
+    "change,note",
+    [
+        (lambda t, o: setattr(o, "depthMultiplier", 2), "unusual shapes"),
+        (lambda t, o: setattr(o, "depthMultiplier", 0), "unusual shapes"),
+        (lambda t, o: setattr(t[1], "shape", np.array([2, 1, 3, 12])), "unusual shapes"),
+        (lambda t, o: setattr(t[1], "shape", np.array([6, 12])), "unusual shapes"),
+        (lambda t, o: setattr(t[3], "shape", np.array([1, 4, 4, 12])), "unusual shapes"),
+        (lambda t, o: setattr(t[1].quantization, "quantizedDimension", 0), "quantised along the taps"),
+        (lambda t, o: setattr(t[1].quantization, "scale", np.ones(6, np.float32)), "6 weight scales for 12 rows"),
+        (lambda t, o: setattr(t[1].quantization, "zeroPoint", np.array([1])), "weight zero point is not 0"),
+        (lambda t, o: setattr(t[1], "buffer", 0), "weights not constant"),
+        (lambda t, o: setattr(o, "fusedActivationFunction", 4), "activation TANH"),
+        (lambda t, o: setattr(o, "strideH", 256), "stride (256, 1)"),
+        (lambda t, o: setattr(o, "dilationWFactor", 0), "dilation (1, 0)"),
+    ],
+)
+def test_depthwise_layers_that_stay_say_why(change, note):
+    model = through_bytes(depthwise())
+    change(model.subgraphs[0].tensors, model.subgraphs[0].operators[0].builtinOptions)
+    (layer,) = layers.find(model)
+    assert layer.obstacle == note
+
+
+def test_depth_multipliers_beyond_a_byte_stay():
+    model = depthwise_model(rng(), np.ones((256, 9), np.int8), depth_multiplier=256)
+    assert layers.find(through_bytes(model))[0].obstacle == "depth multiplier 256"
 
 
 @pytest.mark.parametrize("value", [1 << 46, -(1 << 46), -(1 << 63)])

@@ -26,10 +26,10 @@ VERSION_SHARED_ROWS = 2
 HEADER_BYTES = 64
 OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
+OP_DEPTHWISE_CONV_2D = 3
 MAX_STRIDE = 255  # also the limit of filter sizes and dilations
 
-_HEADER = struct.Struct("<4s4B4I4h7Bx5I4B")
-_UNUSED_BYTE = 39  # has to be 0
+_HEADER = struct.Struct("<4s4B4I4h8B5I4B")
 # The header fields that describe the streams and their place: encoding and value_coding, rows to elements, flags to
 # plane_bytes, value_bytes.
 _OF_STREAMS = (slice(6, 8), slice(12, 24), slice(34, 52), slice(56, 60))
@@ -48,8 +48,9 @@ class PackedLayer:
     """The contents of a packed layer.
 
     Attributes:
-      op: OP_CONV_2D or OP_FULLY_CONNECTED.
-      streams: the encoded int8 weights. Columns are (tap * channels + channel); taps are in row-major order.
+      op: OP_CONV_2D, OP_FULLY_CONNECTED or OP_DEPTHWISE_CONV_2D.
+      streams: the encoded int8 weights. Columns are (tap * channels + channel), of a depthwise convolution taps; taps
+        are in row-major order.
       bias: int32 [rows] with the input zero point folded in; int64 with int16 activations.
       multiplier: int32 [rows] or [1].
       shift: int8, same shape as multiplier.
@@ -61,6 +62,7 @@ class PackedLayer:
       same_padding: whether a convolution pads its input; always False for a 1x1 filter, which never pads.
       int16_activations: True if input and output are int16, False if they are int8.
       shared: the parts from which bias, multiplier and shift are derived, if the layer has shared rows; else None.
+      depth_multiplier: output channels for each input channel of a depthwise convolution; else 0.
     """
 
     op: int
@@ -79,6 +81,14 @@ class PackedLayer:
     same_padding: bool = False
     int16_activations: bool = False
     shared: SharedRows | None = None
+    depth_multiplier: int = 0
+
+    @property
+    def channels(self) -> int:
+        """Input channels."""
+        if self.op == OP_DEPTHWISE_CONV_2D:
+            return self.streams.rows // self.depth_multiplier
+        return self.streams.cols // (self.filter_size[0] * self.filter_size[1])
 
     @property
     def with_own_rows(self) -> PackedLayer:
@@ -165,6 +175,7 @@ def pack(layer: PackedLayer) -> bytes:
         streams.index_parameter,
         streams.row_length_bits or 0,
         streams.raw_bits,
+        layer.depth_multiplier,
         len(streams.index),
         len(streams.delta),
         len(streams.plane),
@@ -234,6 +245,7 @@ class _Header(NamedTuple):
     index_parameter: int
     row_length_bits: int
     raw_bits: int
+    depth_multiplier: int
     index_bytes: int
     delta_bytes: int
     plane_bytes: int
@@ -274,7 +286,7 @@ class _Header(NamedTuple):
         packs_lengths = layout.row_lengths == LENGTH_BITS
         lowest, highest = INT16_RANGE if self.is_int16 else INT8_RANGE
         return not (
-            self.op not in (OP_CONV_2D, OP_FULLY_CONNECTED)
+            self.op not in (OP_CONV_2D, OP_FULLY_CONNECTED, OP_DEPTHWISE_CONV_2D)
             or self.value_coding >= len(encodings.VALUE_CODINGS)
             or self.flags & ~(_FLAGS | (_FLAG_BIAS if self.has_shared_rows else 0))
             or self.row_length_bytes not in ((1, 2, 4) if layout.row_lengths == LENGTH_BYTES else (0,))
@@ -292,7 +304,14 @@ class _Header(NamedTuple):
                 for size, name in zip(self.position_bytes, _POSITIONS, strict=True)
             )
             or not _window_is_valid(self.op, self.window, bool(self.flags & _FLAG_SAME_PADDING), self.cols)
+            or not self._depth_multiplier_is_valid()
         )
+
+    def _depth_multiplier_is_valid(self) -> bool:
+        if self.op != OP_DEPTHWISE_CONV_2D:
+            return self.depth_multiplier == 0
+        divides = self.depth_multiplier > 0 and self.rows % self.depth_multiplier == 0
+        return divides and not self.is_int16 and not self.has_shared_rows
 
 
 def _stream_sizes(header: _Header) -> list[int]:
@@ -340,7 +359,7 @@ def _read_header(data: bytes, version: int) -> tuple[_Header, Any]:
         )
     module = encodings.by_code(header.encoding)
     encodings.check_shape(header.rows, header.cols)
-    if data[_UNUSED_BYTE] or not header.is_valid(module.LAYOUT):
+    if not header.is_valid(module.LAYOUT):
         raise ValueError("a header field of the packed layer is out of range")
     return header, module
 
@@ -412,6 +431,7 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         same_padding=bool(header.flags & _FLAG_SAME_PADDING),
         int16_activations=header.is_int16,
         shared=rows,
+        depth_multiplier=header.depth_multiplier,
     )
 
 
@@ -461,9 +481,11 @@ def _streams(header: _Header, module: Any, sections: list[bytes]) -> Streams:
 def _window_is_valid(op: int, window: tuple[int, ...], same_padding: bool, cols: int) -> bool:
     """Whether (filter_h, filter_w, dilation_h, dilation_w) is valid for the layer. Four zeros encode a 1x1 filter."""
     if not any(window):
-        return not same_padding
+        return not same_padding and (op != OP_DEPTHWISE_CONV_2D or cols == 1)
     taps = window[0] * window[1]
-    return op == OP_CONV_2D and all(window) and taps > 1 and cols % taps == 0
+    if not all(window) or taps == 1:
+        return False
+    return cols == taps if op == OP_DEPTHWISE_CONV_2D else op == OP_CONV_2D and cols % taps == 0
 
 
 def run(layer: PackedLayer, activations: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -472,14 +494,18 @@ def run(layer: PackedLayer, activations: NDArray[Any]) -> tuple[NDArray[Any], ND
     Args:
       layer: a layer with any encoding.
       activations: [vectors, cols], int8, or int16 if the layer has int16 activations. One vector holds the input of
-        one output pixel, or one batch.
+        one output pixel, or one batch. Of a depthwise convolution: [vectors, channels, cols].
 
     Returns:
       (accumulators, outputs), both [vectors, rows]: int32 and int8, or int64 and int16 with int16 activations.
     """
     matrix = encodings.decode(layer.streams)
     # Sums of up to 2^18 products are exact in float64. numpy multiplies float64 matrices fastest.
-    sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
+    if layer.op == OP_DEPTHWISE_CONV_2D:
+        of_rows = np.repeat(activations, layer.depth_multiplier, axis=1)
+        sums = np.einsum("vrc,rc->vr", of_rows.astype(np.int64), matrix.astype(np.int64))
+    else:
+        sums = (activations.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
     if layer.int16_activations:
         accumulators = sums + layer.bias
         outputs = requantize_int16(accumulators, layer.multiplier, layer.shift)

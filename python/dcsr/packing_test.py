@@ -120,6 +120,7 @@ def test_int16_run_equals_a_plain_loop():
         (packing.OP_CONV_2D, 1, (2, 0, 1, 1)),
         (packing.OP_CONV_2D, 1, (0, 0, 1, 1)),
         (packing.OP_FULLY_CONNECTED, 1, (2, 2, 1, 1)),
+        (packing.OP_DEPTHWISE_CONV_2D, 1, (10, 10, 1, 1)),
     ],
 )
 def test_impossible_filters_are_refused(op, flags, window):
@@ -206,6 +207,69 @@ def test_wrong_header_fields_of_huffman_are_refused(offset, form, value):
     struct.pack_into(f"<{form}", data, offset, value)
     with pytest.raises(ValueError):
         packing.unpack(bytes(data))
+
+
+def depthwise_layer(rows=12, multiplier=3, filter_size=(2, 3), **changes) -> packing.PackedLayer:
+    rng = np.random.default_rng(2)
+    matrix = rng.integers(-128, 128, (rows, filter_size[0] * filter_size[1])).astype(np.int8)
+    layer = dataclasses.replace(
+        make_layer(rows=rows),
+        op=packing.OP_DEPTHWISE_CONV_2D,
+        streams=encodings.encode(matrix, changes.pop("encoding", "dense")),
+        shift=np.full(rows, -6, np.int8),
+        filter_size=filter_size,
+        same_padding=filter_size != (1, 1),
+        depth_multiplier=multiplier,
+    )
+    return dataclasses.replace(layer, **changes)
+
+
+@pytest.mark.parametrize("encoding", sorted(encodings.SCHEMES))
+@pytest.mark.parametrize("multiplier", [1, 3, 12])
+@pytest.mark.parametrize("filter_size", [(2, 3), (1, 1)])
+def test_depthwise_goes_round(encoding, multiplier, filter_size):
+    layer = depthwise_layer(multiplier=multiplier, filter_size=filter_size, encoding=encoding)
+    data = packing.pack(layer)
+    assert data[5] == packing.OP_DEPTHWISE_CONV_2D and data[39] == multiplier
+    assert_equal(packing.unpack(data), layer)
+    assert layer.channels == 12 // multiplier
+
+
+@pytest.mark.parametrize(
+    "offset,value",
+    [
+        (4, 2),  # version
+        (5, packing.OP_CONV_2D),
+        (5, packing.OP_FULLY_CONNECTED),
+        (34, 1 | 2 | 4),  # int16 activations
+        (39, 0),
+        (39, 5),
+        (39, 24),
+        (60, 3),
+        (60, 4),
+        (61, 0),
+        (62, 0),
+    ],
+)
+def test_wrong_header_fields_of_depthwise_are_refused(offset, value):
+    data = bytearray(packing.pack(depthwise_layer()))
+    data[offset] = value
+    with pytest.raises(ValueError):
+        packing.unpack(bytes(data), bytes(200) if offset == 4 else None)
+
+
+@pytest.mark.parametrize("multiplier", [1, 3])
+def test_depthwise_run_equals_a_plain_loop(multiplier):
+    layer = depthwise_layer(multiplier=multiplier)
+    x = np.random.default_rng(5).integers(-128, 128, (4, layer.channels, 6)).astype(np.int8)
+    accumulators, outputs = packing.run(layer, x)
+    matrix = encodings.decode(layer.streams)
+    assert outputs.shape == (4, 12)
+    for v in range(4):
+        for r in range(12):
+            vector = x[v, r // multiplier]
+            total = sum(int(a) * int(b) for a, b in zip(matrix[r], vector, strict=True)) + int(layer.bias[r])
+            assert accumulators[v, r] == (total + 2**31) % 2**32 - 2**31
 
 
 def test_row_lengths_of_three_bytes_are_refused_even_if_the_sections_fit():

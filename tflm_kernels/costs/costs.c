@@ -9,6 +9,7 @@
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/planning/kernel_lists.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
+#include "tflm_kernels/planning/plan_conv2d_dense_mve.h"
 #include "tflm_kernels/planning/plan_conv2d_im2col.h"
 #include "tflm_kernels/planning/plan_conv2d_int16_c.h"
 #include "tflm_kernels/planning/plan_gather_mve.h"
@@ -203,6 +204,17 @@ static void count_gather(const Work* work, uint64_t decodings, uint64_t passes, 
   counts[kDcsrCountCodedDecodedElement] += passes * work->elements;
 }
 
+// conv2d_dense_mve reads no streams. A row of weights is loaded once per tile.
+static void count_dense_mve(const Work* work, uint64_t tiles, uint64_t* counts) {
+  const uint64_t vectors = dcsr_conv2d_dense_mve_pitch(work->layer->cols) / kDcsrDenseMveVector;
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountPatch] += work->vectors;
+  counts[kDcsrCountTap] += work->vectors * work->layer->filter_h;
+  counts[kDcsrCountRow] += tiles * work->rows;
+  counts[kDcsrCountOutput] += work->vectors * work->rows;
+  counts[kDcsrCountProductVector] += work->vectors * work->rows * vectors;
+}
+
 static void count_portable(const Work* work, uint64_t passes, uint64_t* counts) {
   counts[kDcsrCountOutput] += work->vectors * work->rows;
   counts[kDcsrCountProduct] += work->vectors * work->elements;
@@ -242,6 +254,9 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
       count_coding(work, chunks, passes, counts);
       break;
     }
+    case kDcsrKernel_conv2d_dense_mve:
+      count_dense_mve(work, passes, counts);
+      break;
     case kDcsrKernel_conv2d_int16_c:
       count_int16(work, passes, counts);
       count_coding(work, passes, passes, counts);

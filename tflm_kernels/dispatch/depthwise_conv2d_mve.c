@@ -4,6 +4,7 @@
 
 #if DCSR_HAS_MVE
 
+#include "tflm_kernels/mve/mve.h"
 #include "tflm_kernels/reference/reference.h"
 
 DCSR_DEFINE_DEPTHWISE_CONV2D_KERNELS(kDcsrDepthwiseConv2dMve, MVE, DCSR_KERNEL_ENTRY, NULL);

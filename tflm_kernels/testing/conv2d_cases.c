@@ -31,6 +31,15 @@ const DcsrConv2dCase kDcsrConv2dCases[] = {
     {{"3x3, 128 channels", CONV(6, 128, 3, 3, 1, 4, 4, 1, 1), RANDOM(100), -128, 0, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}},
     {{"largest filter", CONV(2, 1, 255, 255, 1, 2, 3, 1, 1), RANDOM(10), 5, 0, -128, 127, true, 0, 0}, {255, 255, 1, 1, true}},
 
+    // Up to 48 columns: conv2d_dense_mve.
+    {{"3x3, one channel, two pixels", CONV(5, 1, 3, 3, 1, 1, 2, 1, 1), RANDOM(900), -5, 3, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}},
+    {{"3x3, three channels, odd number of pixels", CONV(10, 3, 3, 3, 1, 5, 7, 1, 1), RANDOM(900), 60, -128, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}},
+    {{"10x4, a tile and a pixel", CONV(7, 1, 10, 4, 1, 43, 3, 1, 1), RANDOM(900), -128, 7, -100, 100, true, 0, 0}, {10, 4, 1, 1, true}},
+    {{"4x4, 48 columns, several tiles", CONV(3, 3, 4, 4, 2, 14, 13, 1, 1), RANDOM(900), 83, -128, -128, 127, false, 0, 0}, {4, 4, 1, 1, true}},
+    {{"16 columns, dilated, valid", CONV(6, 4, 2, 2, 1, 9, 11, 2, 1), RANDOM(900), 83, 0, -128, 127, true, 0, 0}, {2, 2, 3, 2, false}},
+    {{"48 columns, highest sums", CONV(5, 16, 1, 3, 1, 5, 9, 1, 1), kPatternRandom, 1000, kValuesHighest, kBiasRandom, 0, 0, -128, 127, true, -13, -12}, {1, 3, 1, 1, false}},
+    {{"48 columns, shifts of both signs", CONV(9, 3, 4, 4, 1, 6, 6, 1, 1), kPatternRandom, 900, kValuesTiny, kBiasRandom, -4, 2, -128, 127, true, -3, 6}, {4, 4, 1, 1, true}},
+
     // Patterns and arithmetic.
     {{"no nonzeros", CONV(4, 5, 3, 3, 1, 4, 5, 1, 1), kPatternZero, 0, kValuesRandom, kBiasRandom, 9, 1, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}},
     {{"empty and full rows", CONV(8, 11, 3, 3, 1, 4, 5, 1, 1), kPatternEmptyAndFull, 100, kValuesRandom, kBiasRandom, 9, 1, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}},

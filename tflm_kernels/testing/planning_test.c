@@ -96,6 +96,17 @@ static RandomLayer make_layer(Random* random, uint64_t seed) {
       c.cols *= window.filter_h * window.filter_w;
     }
   }
+  if (c.op == kDcsrOpDepthwiseConv2d && random_below(random, 2) == 0) {
+    // A filter for which cores have kernels.
+    const uint32_t filter = random_below(random, 3) == 0 ? 5 : 3;
+    window = (Window){filter, filter, 1, 1, random_below(random, 4) != 0};
+    if (!window.same_padding) {
+      c.input_height += (int32_t)filter;
+      c.input_width += (int32_t)filter;
+    }
+    c.stride_w = c.stride_h;
+    c.cols = filter * filter;
+  }
   c.pattern = random_below(random, 3) == 0 ? kPatternEmptyAndFull : kPatternRandom;
   c.nonzero_permille = pick(random, kPermille, 5);
   c.values = random_below(random, 2) == 0 ? kValuesRandom : kValuesExtreme;
@@ -128,9 +139,11 @@ static void free_layer(RandomLayer* layer) {
   }
 }
 
-static PackOptions make_packing(Random* random) {
+static PackOptions make_packing(Random* random, DcsrOp op) {
   PackOptions packing;
   memset(&packing, 0, sizeof(packing));
+  // The kernels of this operator are for dense weights.
+  if (op == kDcsrOpDepthwiseConv2d && random_below(random, 2) == 0) return packing;
   packing.encoding = kPackings[random_below(random, kEncodingCount)].encoding;
   packing.byte_deltas = random_below(random, 2) == 0;
   packing.huffman = random_below(random, 4) == 0;
@@ -188,7 +201,7 @@ static void check_mve_twin(const DcsrLayer* layer, const RandomLayer* of, const 
 
 static void check_layer(Random* random, uint32_t number, uint32_t* seen) {
   RandomLayer of = make_layer(random, number + 1);
-  const PackOptions packing = make_packing(random);
+  const PackOptions packing = make_packing(random, of.data.layer.op);
   PackedBlob blob = pack_layer(&of.data.layer, &packing);
   DcsrLayer layer;
   DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
@@ -228,6 +241,8 @@ static void test_kernels_keep_to_their_plans(void) {
   for (uint32_t i = 0; i < kLayers; ++i) check_layer(&random, i, &seen);
   // All others run in every build.
   static const uint32_t kOnlyMve = UINT32_C(1) << kDcsrKernel_conv1x1_gather_mve |
+                                   UINT32_C(1) << kDcsrKernel_conv2d_dense_mve |
+                                   UINT32_C(1) << kDcsrKernel_depthwise_conv2d_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_dcsr_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_gather_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_offset8_mve;

@@ -20,6 +20,7 @@ from dcsr.encodings import bitmap, dcsr, dense, huffman, offset8, rice, rle
 from dcsr.encodings.streams import HUFFMAN, MAX_COLS, MAX_ROWS, PLAIN, Streams, check_matrix, check_shape
 
 __all__ = [
+    "DENSE_METHODS",
     "HUFFMAN",
     "MAX_COLS",
     "MAX_ROWS",
@@ -56,8 +57,11 @@ VALUE_CODINGS = (PLAIN, HUFFMAN)
 # All names that encode() accepts: encodings and variants, each with plain and with Huffman-coded values.
 SCHEMES: tuple[str, ...] = tuple(f"{name}{coding}" for coding in ("", f"+{HUFFMAN}") for name in (*REGISTRY, *VARIANTS))
 
-# Schemes for compressing layers. `dense` exists for comparisons only.
-METHODS: tuple[str, ...] = tuple(scheme for scheme in SCHEMES if not scheme.startswith("dense"))
+# Schemes that make sparse weights smaller.
+METHODS: tuple[str, ...] = tuple(scheme for scheme in SCHEMES if not scheme.startswith(dense.NAME))
+
+# Schemes of layers that are packed because their kernel is faster than TFLM's.
+DENSE_METHODS: tuple[str, ...] = tuple(scheme for scheme in SCHEMES if scheme.startswith(dense.NAME))
 
 
 def encode(matrix: np.ndarray, scheme: str) -> Streams:

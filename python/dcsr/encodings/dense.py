@@ -1,4 +1,4 @@
-"""Dense storage, row by row, for comparisons. Format: docs/format.md#dense."""
+"""Dense storage, row by row. Format: docs/format.md#dense."""
 
 from __future__ import annotations
 

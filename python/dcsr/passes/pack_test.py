@@ -8,7 +8,7 @@ from dcsr import compressing, encodings, layers
 from dcsr import model as tflite
 from dcsr.planning.settings import methods
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, conv_model, fully_connected_model, sparse_matrix
+from dcsr.testing.models import Builder, conv_model, depthwise_model, fully_connected_model, sparse_matrix
 from dcsr.testing.round_trip import rng, round_trip, through_bytes
 
 OP = schema.BuiltinOperator
@@ -95,6 +95,38 @@ def test_larger_filters(filter_size, dilation, padding):
     (layer,) = layers.find(compressed)
     assert layer.op == f"DCSR_CONV_2D {filter_size[0]}x{filter_size[1]}"
     assert layer.packed.filter_size == filter_size and layer.packed.stride == (1, 2)
+
+
+@pytest.mark.parametrize("method", [*encodings.DENSE_METHODS, "dcsr4", "rice+huffman"])
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_depthwise(tmp_path, method, with_bias, per_channel, padding):
+    """A plan may give a depthwise layer any encoding."""
+    matrix = sparse_matrix(rng(), 36, 15, 0.2)
+    model = depthwise_model(
+        rng(),
+        matrix,
+        filter_size=(3, 5),
+        depth_multiplier=2,
+        pixels=(12, 13),
+        stride=(2, 1),
+        dilation=(1, 2),
+        padding=getattr(schema.Padding, padding),
+        with_bias=with_bias,
+        per_channel=per_channel,
+    )
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"version: 1\ntensors: [{{tensor: 1, method: {method}}}]\n")
+    compressed, (decision,) = round_trip(model, plan=plan, smaller_only=False)
+    assert decision.packed.streams.scheme == method.rstrip("4")
+    np.testing.assert_array_equal(encodings.decode(decision.packed.streams), matrix)
+    assert names(compressed) == [["DCSR_DEPTHWISE_CONV_2D"]]
+    (layer,) = layers.find(compressed)
+    assert layer.op == "DCSR_DEPTHWISE_CONV_2D 3x5" and layer.is_depthwise
+    options = flexbuffers.Loads(bytes(compressed.subgraphs[0].operators[0].customOptions))
+    expected = {"op": "DEPTHWISE_CONV_2D", "depth_multiplier": 2, "filter_h": 3, "filter_w": 5, "stride_h": 2}
+    assert options.items() >= (expected | {"dilation_w": 2, "padding": padding}).items()
 
 
 def test_constant_buffers_are_aligned_to_16():

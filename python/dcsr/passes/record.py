@@ -249,7 +249,7 @@ def _restore_constants(
     assert layer.packed is not None and layer.matrix is not None
     activations, weights = (tensors[i] for i in operator.inputs[:2])
     bias, output = layer_finder.bias_index(operator), tensors[operator.outputs[0]]
-    model.buffers[weights.buffer].data = byte_vector(layer.matrix.tobytes())
+    model.buffers[weights.buffer].data = byte_vector(layer.stored_weights.tobytes())
     _put_back_derived(weights, layer_finder.derived_weight_scale(activations, output, layer.packed))
     if bias in recorded:
         tensor = tensors[bias]

@@ -36,6 +36,11 @@ class Candidate:
     shape: cost.Shape
     estimate: cost.Estimate
 
+    @property
+    def has_dense_weights(self) -> bool:
+        """Whether the layer is packed to be faster, not to be smaller."""
+        return self.packed.streams.scheme in encodings.DENSE_METHODS
+
     @cached_property
     def blob(self) -> bytes:
         """The serialised packed layer; with shared rows, all but these."""
@@ -55,6 +60,9 @@ def candidates(
 ) -> list[Candidate] | str:
     """Encodes a layer in all ways that the settings allow.
 
+    Sparse encodings are for layers that get smaller. Dense weights are for layers that get faster: depthwise
+    convolutions, and convolutions with a larger filter, such as the first of a model.
+
     Args:
       model: the model of the layer.
       layer: the layer.
@@ -67,35 +75,87 @@ def candidates(
     """
     if layer.obstacle:
         return layer.obstacle
-    matrix = layer.matrix
-    assert matrix is not None
     override = settings.of(layer)
     planned = place(layer) in settings.overrides
     if override.method == NONE:
         return "left out by the plan" if planned else "--method none"
+    encoder = _Encoder(model, layer, settings, {} if encoded is None else encoded)
+    if override.method != AUTO:
+        if planned:
+            return encoder.candidates(override.method)
+        return "depthwise" if layer.is_depthwise else _if_sparse(encoder)
+    faster = _faster_with_dense_weights(encoder)
+    if layer.is_depthwise:
+        return faster or f"depthwise, faster in TFLM on {settings.cpu}"
+    sparse = _if_sparse(encoder)
+    if isinstance(sparse, str):
+        return faster or sparse
+    return sparse + faster
+
+
+class _Encoder:
+    """Makes the candidates of a layer."""
+
+    def __init__(self, model: schema.ModelT, layer: Layer, settings: Settings, encoded: Encoded) -> None:
+        self.model, self.layer, self.settings = model, layer, settings
+        self.method = settings.of(layer).method
+        self._encoded = encoded
+        self._shape = workload.shape(model, layer)
+        self._packed: PackedLayer | None = None
+
+    def candidates(self, method: str) -> list[Candidate]:
+        """Returns the candidates of a method: AUTO, or one of encodings.SCHEMES."""
+        layer, settings = self.layer, self.settings
+        assert layer.matrix is not None
+        weights = self.model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
+        key = (weights.buffer, layer.matrix.shape, method)
+        if key not in self._encoded:
+            names = encodings.candidates(None if method == AUTO else method)
+            self._encoded[key] = list(encodings.encode_all(layer.matrix, names))
+        found: list[Candidate] = []
+        for streams in self._encoded[key]:
+            # Candidates differ only in their streams.
+            if self._packed is None:
+                self._packed = layer_finder.pack(self.model, layer, streams, _budget(settings.of(layer)))
+            packed = dataclasses.replace(self._packed, streams=streams)
+            estimate = workload.estimate(self.model, layer, packed, settings.cpu, settings.memory)
+            found.append(Candidate(packed, self._shape, estimate))
+        return found
+
+
+def _if_sparse(encoder: _Encoder) -> list[Candidate] | str:
+    """Returns the candidates with sparse encodings, or the reason why there are none."""
+    matrix, settings = encoder.layer.matrix, encoder.settings
+    assert matrix is not None
     zeros = matrix.size - np.count_nonzero(matrix)
-    by_name = planned and override.method != AUTO
-    if not by_name and zeros < settings.min_sparsity * matrix.size:
+    if zeros < settings.min_sparsity * matrix.size:
         return f"{BELOW_MIN_SPARSITY} {100 * settings.min_sparsity:g} %"
-    shape = workload.shape(model, layer)
-    found: list[Candidate] = []
-    names = encodings.candidates(None if override.method == AUTO else override.method)
-    weights = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
-    key = (weights.buffer, matrix.shape, override.method)
-    known = {} if encoded is None else encoded
-    if key not in known:
-        known[key] = list(encodings.encode_all(matrix, names))
-    for streams in known[key]:
-        # Candidates differ only in their streams.
-        if found:
-            packed = dataclasses.replace(found[0].packed, streams=streams)
-        else:
-            packed = layer_finder.pack(model, layer, streams, _budget(override))
-        found.append(Candidate(packed, shape, cost.estimate(settings.cpu, packed, shape, settings.memory)))
+    found = encoder.candidates(encoder.method)
     fastest = min(found, key=time_and_size)
-    if override.method == AUTO and fastest.estimate.slowdown > _largest_slowdown(settings, found[0].packed):
+    if encoder.method == AUTO and fastest.estimate.slowdown > _largest_slowdown(settings, found[0].packed):
         return f"faster dense on {settings.cpu}"
     return found
+
+
+def _faster_with_dense_weights(encoder: _Encoder) -> list[Candidate]:
+    """Returns the candidates with dense weights whose kernel is faster than TFLM's, as far as both are estimated.
+
+    A portable kernel never is. Only `size` takes Huffman-coded values.
+    """
+    layer, settings = encoder.layer, encoder.settings
+    if not layer.has_larger_filter and not layer.is_depthwise:
+        return []
+    methods = encodings.DENSE_METHODS if settings.objective == "size" else encodings.DENSE_METHODS[:1]
+    found = [candidate for method in methods for candidate in encoder.candidates(method)]
+    kept = workload.kept(encoder.model, layer, settings.cpu).time
+    return [
+        candidate
+        for candidate in found
+        if not candidate.packed.int16_activations
+        and not candidate.estimate.is_portable
+        and (time := candidate.estimate.time) is not None
+        and time < kept
+    ]
 
 
 def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:

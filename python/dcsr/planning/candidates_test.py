@@ -1,9 +1,19 @@
 """Tests which encodings a layer can have, and the settings that keep it dense."""
 
-import numpy as np
+import copy
+import dataclasses
 
-from dcsr import encodings
-from dcsr.testing.models import fully_connected_model, sparse_matrix
+import numpy as np
+import pytest
+
+from dcsr import custom_ops, encodings, packing
+from dcsr import layers as layer_finder
+from dcsr import model as tflite
+from dcsr.planning import cost, workload
+from dcsr.planning.plan_file import plan_text
+from dcsr.planning.settings import OBJECTIVES
+from dcsr.schema import schema
+from dcsr.testing.models import Builder, depthwise_model, fully_connected_model, separable, sparse_matrix
 from dcsr.testing.round_trip import rng, round_trip
 
 
@@ -25,3 +35,154 @@ def test_candidates_of_a_method():
     assert encodings.candidates("dcsr8") == ("dcsr8",)
     assert encodings.candidates("rle") == ("rle",)
     assert set(encodings.candidates()) == {name for m in encodings.METHODS for name in encodings.candidates(m)}
+
+
+# Estimates of the test: {operator: time of its kernel}; others have the estimate of the model.
+FAST, SLOW = 1000, 10**9
+
+
+def with_estimates(monkeypatch, times: dict[str, int | None], is_portable: bool = False) -> None:
+    """Has the kernels for dense weights of the given operators take these times, on every core."""
+    original = cost.estimate
+
+    def estimate(cpu, packed, shape, memory=cost.DEFAULT_MEMORY):
+        found = original(cpu, packed, shape, memory)
+        name = custom_ops.CUSTOM_CODES[packed.op].removeprefix("DCSR_")
+        if packed.streams.scheme not in encodings.DENSE_METHODS or name not in times:
+            return found
+        time = times[name]
+        return dataclasses.replace(found, instructions=time, cycles=time, is_portable=is_portable)
+
+    monkeypatch.setattr(cost, "estimate", estimate)
+
+
+def outcome(model: schema.ModelT, **options: object) -> dict[str, str]:
+    """Compresses a model; returns the coding of each packed layer, and the reason of each other one."""
+    _, decisions = round_trip(model, **options)
+    return {
+        decision.layer.name.removesuffix("/weights"): cost.coding(decision.packed.streams)
+        if decision.packed
+        else decision.note
+        for decision in decisions
+    }
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("cpu", cost.CPUS)
+def test_layers_with_dense_weights_are_packed_if_they_get_faster(monkeypatch, objective, cpu):
+    stays = f"depthwise, faster in TFLM on {cpu}"
+    for times, expected in (
+        ({"DEPTHWISE_CONV_2D": FAST, "CONV_2D": FAST}, ["dense", "dense"]),
+        ({"DEPTHWISE_CONV_2D": FAST, "CONV_2D": SLOW}, ["not sparse", "dense"]),
+        ({"DEPTHWISE_CONV_2D": SLOW, "CONV_2D": FAST}, ["dense", stays]),
+        ({"DEPTHWISE_CONV_2D": None, "CONV_2D": None}, ["not sparse", stays]),
+    ):
+        with monkeypatch.context() as patched:
+            with_estimates(patched, times)
+            found = outcome(separable(), objective=objective, cpu=cpu)
+        assert found["pointwise"] in encodings.candidates()
+        for name, wanted in zip(("stem", "depthwise"), expected, strict=True):
+            coding = found[name]
+            if wanted == "not sparse":
+                assert coding.startswith("below --min-sparsity") or (objective == "size" and "dense" not in coding)
+            elif wanted == "dense":
+                # `size` takes the smallest coding, for which these weights have too many values.
+                assert coding in (encodings.DENSE_METHODS if objective == "size" else ["dense"])
+            else:
+                assert coding == wanted
+
+
+def test_portable_kernels_are_not_chosen_whatever_their_estimate(monkeypatch):
+    with_estimates(monkeypatch, {"DEPTHWISE_CONV_2D": FAST, "CONV_2D": FAST}, is_portable=True)
+    assert not set(outcome(separable()).values()) & set(encodings.DENSE_METHODS)
+
+
+def test_without_a_kernel_of_its_own_every_core_leaves_dense_weights_alone():
+    for cpu in cost.CPUS:
+        found = outcome(separable(), cpu=cpu)
+        kernels = {
+            name: cost.estimate(cpu, packed, shape) for name, (packed, shape) in dense_forms(separable()).items()
+        }
+        for name in ("stem", "depthwise"):
+            if kernels[name].is_portable or kernels[name].time is None:
+                assert found[name] != "dense"
+
+
+def dense_forms(model: schema.ModelT) -> dict[str, tuple[packing.PackedLayer, cost.Shape]]:
+    """Returns the layers of a model with dense weights, and their shapes."""
+    return {
+        layer.name.removesuffix("/weights"): (
+            layer_finder.packed_layer(model, layer, "dense"),
+            workload.shape(model, layer),
+        )
+        for layer in layer_finder.find(model)
+    }
+
+
+def test_faster_layers_need_not_save_bytes_but_sparse_ones_do(monkeypatch):
+    with_estimates(monkeypatch, {"DEPTHWISE_CONV_2D": FAST})
+    # One channel with a scale for all: the header is larger than weights, bias and quantisation.
+    model = depthwise_model(rng(), np.ones((1, 9), np.int8), per_channel=False, pixels=(90, 90))
+    compressed, (decision,) = round_trip(model)
+    assert decision.packed and len(tflite.serialize(compressed)) > len(tflite.serialize(model))
+    _, (decision,) = round_trip(model, objective="size")
+    assert decision.note == "would not get smaller"
+
+
+def test_dense_layers_of_a_large_file_do_not_hide_that_sparse_ones_save_nothing(monkeypatch):
+    """A tiny sparse layer beside a depthwise one: the record that both need is not worth its bytes for the first."""
+    with_estimates(monkeypatch, {"DEPTHWISE_CONV_2D": FAST})
+    builder = Builder()
+    x = builder.tensor("x", (1, 90, 90, 4), scale=0.1)
+    y = builder.depthwise_conv_2d(x, np.ones((4, 9), np.int8))
+    z = builder.conv_2d(y, sparse_matrix(rng(), 16, 4, 0.9), name="tiny")
+    found = outcome(builder.finish([x], [z]))
+    assert found == {"depthwise": "dense", "tiny": "would not get smaller"}
+
+
+def test_weights_of_several_depthwise_layers_are_not_stored_twice(monkeypatch):
+    with_estimates(monkeypatch, {"DEPTHWISE_CONV_2D": FAST})
+    builder = Builder()
+    x = builder.tensor("x", (1, 20, 20, 4), scale=0.1)
+    y = builder.depthwise_conv_2d(x, np.ones((4, 49), np.int8), filter_size=(7, 7), weight_scale=0.1)
+    model = builder.finish([x], [y])
+    graph = model.subgraphs[0]
+    second = copy.deepcopy(graph.tensors[y])
+    second.name, second.quantization.scale = "second", np.array([0.7], np.float32)
+    graph.tensors.append(second)
+    twin = copy.deepcopy(graph.operators[0])
+    twin.inputs, twin.outputs = np.array([y, *twin.inputs[1:]], np.int32), np.array([len(graph.tensors) - 1], np.int32)
+    graph.operators.append(twin)
+    graph.outputs = twin.outputs
+    _, decisions = round_trip(model)
+    assert [decision.note for decision in decisions] == ["would not get smaller: 2 operators share the weights"] * 2
+    assert all(decision.packed is None for decision in decisions)
+
+
+def test_named_methods_are_for_sparse_layers(monkeypatch):
+    with_estimates(monkeypatch, {"DEPTHWISE_CONV_2D": FAST, "CONV_2D": FAST})
+    found = outcome(separable(), method="rle")
+    assert found["depthwise"] == "depthwise" and found["pointwise"] == "rle"
+    assert found["stem"].startswith("below --min-sparsity")
+    assert set(outcome(separable(), method="none").values()) == {"--method none"}
+
+
+def test_dense_products_of_dense_weights_are_those_of_tflm(monkeypatch):
+    with_estimates(monkeypatch, {"DEPTHWISE_CONV_2D": FAST, "CONV_2D": FAST})
+    model = separable()
+    _, decisions = round_trip(model)
+    for decision in decisions[:2]:
+        kept = workload.kept(model, decision.layer, cost.DEFAULT_CPU)
+        assert (decision.dense_instructions, decision.dense_cycles) == (kept.instructions, kept.cycles)
+        assert decision.cycles == FAST
+
+
+def test_plan_of_dense_weights_goes_round(monkeypatch, tmp_path):
+    with monkeypatch.context() as patched:
+        with_estimates(patched, {"DEPTHWISE_CONV_2D": FAST, "CONV_2D": FAST})
+        compressed, decisions = round_trip(separable())
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(plan_text(decisions, "plan"))
+    assert plan.read_text().count("method: dense") == 2
+    again, _ = round_trip(separable(), plan=plan)
+    assert tflite.serialize(again) == tflite.serialize(compressed)

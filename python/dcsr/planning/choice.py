@@ -1,4 +1,4 @@
-"""Chooses one candidate for each layer by objective. Layers that would not get smaller stay dense."""
+"""Chooses one candidate for each layer by objective. Layers that get neither smaller nor faster stay dense."""
 
 from __future__ import annotations
 
@@ -87,6 +87,9 @@ def decide(
     that does not save bytes either, the layer stays dense. This is checked twice: for each group of layers that share
     weights, and for the whole file, where the record and the operator codes add to the packed layers.
 
+    A layer with dense weights is packed because it gets faster. It has to save bytes only with the objective `size`, or
+    if it shares its weights with other layers, so that they would be stored more than once.
+
     Layers that share weights get shared rows if that makes them smaller, so that the streams are stored once.
 
     Args:
@@ -119,7 +122,7 @@ def decide(
         user = graph.other_user(buffer, {(decision.layer.subgraph, decision.layer.position) for decision in group})
         if user:
             group = [_dense(decision, f"weights also used by {user}") for decision in group]
-        elif saves and not _group_saves(model, group):
+        elif saves and not (_is_for_speed(group, settings) or _group_saves(model, group)):
             group = [smallest(number) for number in numbers]
             if not _group_saves(model, group):
                 shared = f": {len(group)} operators share the weights" if len(group) > 1 else ""
@@ -127,13 +130,27 @@ def decide(
         for number, decision in zip(numbers, group, strict=True):
             decisions[number] = decision
 
-    if saves is None or not any(decision.candidate for decision in decisions) or saves(decisions):
+    if saves is None:
         return decisions
+    has_to_save = [bool(of.candidate) and not _is_for_speed([of], settings) for of in decisions]
+    without = [_dense(of, _SAVES_NOTHING) if must else of for of, must in zip(decisions, has_to_save, strict=True)]
+    tries = [decisions]
     if settings.objective != "size":
-        decisions = [smallest(n) if decision.candidate else decision for n, decision in enumerate(decisions)]
-        if saves(decisions):
-            return decisions
-    return [_dense(decision, _SAVES_NOTHING) if decision.candidate else decision for decision in decisions]
+        tries.append([smallest(n) if must else decisions[n] for n, must in enumerate(has_to_save)])
+    for tried in tries if any(has_to_save) else []:
+        # Layers that are packed for speed may make the file larger, but the others have to pay for themselves.
+        alone = [
+            of if must else dataclasses.replace(of, candidate=None) for of, must in zip(tried, has_to_save, strict=True)
+        ]
+        if saves(tried) or (alone != tried and saves(alone)):
+            return tried
+    return without
+
+
+def _is_for_speed(group: Sequence[Decision], settings: Settings) -> bool:
+    """Whether layers with the same weights need not save bytes: one layer, with dense weights, which gets faster."""
+    candidates = [decision.candidate for decision in group if decision.candidate]
+    return settings.objective != "size" and len(candidates) == 1 and candidates[0].has_dense_weights
 
 
 def _by_objective(

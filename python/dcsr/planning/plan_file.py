@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from dcsr import encodings
 from dcsr import model as tflite
 from dcsr.errors import ModelError
 from dcsr.files import read_bytes
@@ -107,8 +108,9 @@ def _override(entry: Any, where: str) -> Override:
     method, scratch = entry.get("method", AUTO), entry.get("scratch")
     if method is None:  # YAML's null
         method = NONE
-    if str(method) not in methods():
-        raise ModelError(f"{where}: unknown method '{_quoted(str(method))}'; known are {', '.join(methods())}")
+    known = (*methods(), *encodings.DENSE_METHODS)
+    if str(method) not in known:
+        raise ModelError(f"{where}: unknown method '{_quoted(str(method))}'; known are {', '.join(known)}")
     if scratch is not None and (type(scratch) is not int or not 0 <= scratch < 1 << 32):
         raise ModelError(f"{where}: scratch is a number of bytes, not {_quoted(repr(scratch))}")
     return Override(str(method), scratch)

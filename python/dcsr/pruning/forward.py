@@ -24,6 +24,7 @@ from dcsr import model as tflite
 from dcsr.graph import indices
 from dcsr.layers import Layer
 from dcsr.model import ModelError
+from dcsr.pruning.plan import why_not
 from dcsr.requantize import (
     INT8_RANGE,
     INT16_RANGE,
@@ -655,7 +656,7 @@ def _single(
 def _layers(model: schema.ModelT) -> Iterator[Layer]:
     """The layers of subgraph 0 that pruning can change."""
     for layer in layer_finder.find(model):
-        if layer.subgraph == 0 and layer.obstacle is None:
+        if layer.subgraph == 0 and why_not(layer) is None:
             yield layer
 
 

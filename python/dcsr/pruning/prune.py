@@ -22,7 +22,7 @@ from dcsr.planning import workload
 from dcsr.planning.candidates import Candidate, candidates
 from dcsr.planning.cost import DEFAULT_MEMORY
 from dcsr.planning.settings import Settings
-from dcsr.pruning import allocation, layerwise, obs, patch
+from dcsr.pruning import allocation, layerwise, obs, patch, plan
 from dcsr.pruning.forward import Network, Values, Weights, patches
 from dcsr.pruning.layerwise import LayerMoments, Pattern
 from dcsr.pruning.moments import MOST_VECTORS
@@ -107,8 +107,8 @@ def groups(
     kept, by_buffer = [], dict[int, list[Layer]]()
     for layer in layer_finder.find(model):
         place = (layer.subgraph, int(layer.operator.inputs[1]))
-        if layer.obstacle is not None:
-            kept.append(Kept(layer, layer.obstacle))
+        if reason := plan.why_not(layer):
+            kept.append(Kept(layer, reason))
         elif place in excluded:
             kept.append(Kept(layer, excluded[place]))
         elif layer.subgraph != 0:

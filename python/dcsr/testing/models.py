@@ -177,12 +177,7 @@ class Builder:
         batches, height, width, channels = self._graph.tensors[activations].shape
         rows = weights.shape[0] if isinstance(weights, np.ndarray) else self._graph.tensors[weights].shape[0]
         inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name, (rows, *filter_size, channels))
-        same = padding == schema.Padding.SAME
-        sizes = [
-            len(range(0, size if same else size - (taps - 1) * gap, step))
-            for size, taps, gap, step in zip((height, width), filter_size, dilation, stride, strict=True)
-        ]
-        shape = (batches, *sizes, rows)
+        shape = (batches, *_output_size((height, width), filter_size, stride, dilation, padding), rows)
         output = self.tensor(
             f"{name}/out", shape, self._dtype(activations), scale=output_scale, zero_point=output_zero_point
         )
@@ -195,6 +190,43 @@ class Builder:
             dilationWFactor=dilation[1],
         )
         self.operator(schema.BuiltinOperator.CONV_2D, inputs, [output], options)
+        return output
+
+    def depthwise_conv_2d(
+        self,
+        activations: int,
+        matrix: np.ndarray,
+        *,
+        filter_size: tuple[int, int] = (3, 3),
+        bias: np.ndarray | None = None,
+        stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
+        weight_scale: float | np.ndarray = 0.01,
+        output_scale: float = 0.5,
+        output_zero_point: int = 3,
+        activation: int = schema.ActivationFunctionType.NONE,
+        padding: int = schema.Padding.SAME,
+        name: str = "depthwise",
+    ) -> int:
+        """Adds DEPTHWISE_CONV_2D and returns its output. `matrix` is int8 [output channels, filter height * width]."""
+        batches, height, width, channels = self._graph.tensors[activations].shape
+        rows = len(matrix)
+        weights = self.tensor(f"{name}/weights", (1, *filter_size, rows), data=matrix.T, scale=weight_scale, axis=3)
+        inputs = self._weighted_inputs(activations, weights, bias, weight_scale, name)
+        if bias is None:
+            inputs.pop()  # TFLM's kernel reads a third input, also if its index is -1
+        sizes = _output_size((height, width), filter_size, stride, dilation, padding)
+        output = self.tensor(f"{name}/out", (batches, *sizes, rows), scale=output_scale, zero_point=output_zero_point)
+        options = schema.DepthwiseConv2DOptionsT(
+            padding=padding,
+            strideH=stride[0],
+            strideW=stride[1],
+            depthMultiplier=rows // channels,
+            fusedActivationFunction=activation,
+            dilationHFactor=dilation[0],
+            dilationWFactor=dilation[1],
+        )
+        self.operator(schema.BuiltinOperator.DEPTHWISE_CONV_2D, inputs, [output], options)
         return output
 
     def _dtype(self, tensor: int) -> np.dtype:
@@ -219,6 +251,21 @@ class Builder:
             scales = np.atleast_1d(np.asarray(weight_scale, np.float32))
             bias = self.tensor(f"{name}/bias", bias.shape, bias.dtype, data=bias, scale=scale * scales)
         return [activations, weights, bias]
+
+
+def _output_size(
+    size: tuple[int, int],
+    filter_size: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: int,
+) -> list[int]:
+    """Returns (height, width) of the output of a convolution."""
+    same = padding == schema.Padding.SAME
+    return [
+        len(range(0, pixels if same else pixels - (taps - 1) * gap, step))
+        for pixels, taps, gap, step in zip(size, filter_size, dilation, stride, strict=True)
+    ]
 
 
 def fully_connected_model(
@@ -275,6 +322,51 @@ def conv_model(
         **options,
     )
     return builder.finish([x], [y])
+
+
+def depthwise_model(
+    rng: np.random.Generator,
+    matrix: np.ndarray,
+    *,
+    filter_size: tuple[int, int] = (3, 3),
+    pixels: tuple[int, int] = (4, 5),
+    batches: int = 1,
+    depth_multiplier: int = 1,
+    with_bias: bool = True,
+    per_channel: bool = True,
+    **options: object,
+) -> schema.ModelT:
+    """Returns a model of one DEPTHWISE_CONV_2D with random scales, zero points and bias.
+
+    `matrix` is int8 [channels * depth_multiplier, filter height * width].
+    """
+    builder = Builder()
+    x = _model_input(builder, rng, (batches, *pixels, len(matrix) // depth_multiplier), int16=False)
+    quantisation = _random_quantisation(rng, matrix, with_bias, per_channel, int16=False)
+    y = builder.depthwise_conv_2d(x, matrix, filter_size=filter_size, **quantisation, **options)
+    return builder.finish([x], [y])
+
+
+def separable() -> schema.ModelT:
+    """Returns the beginning of a DS-CNN: `stem` (10x4, one input channel), `depthwise` (3x3) and `pointwise` (1x1).
+
+    None of the weights of `stem` and `depthwise` is zero, and 90 % of those of `pointwise`.
+    """
+    rng = np.random.default_rng(4)
+    builder = Builder()
+
+    def weights(rows: int, cols: int) -> np.ndarray:
+        return rng.integers(1, 128, (rows, cols)).astype(np.int8)
+
+    def quantisation(rows: int) -> dict[str, object]:
+        bias = rng.integers(-500, 500, rows).astype(np.int32)
+        return {"bias": bias, "weight_scale": rng.uniform(0.005, 0.02, rows).astype(np.float32), "output_scale": 2.0}
+
+    x = builder.tensor("x", (1, 49, 10, 1), scale=0.1, zero_point=5)
+    y = builder.conv_2d(x, weights(64, 40), filter_size=(10, 4), stride=(2, 2), name="stem", **quantisation(64))
+    z = builder.depthwise_conv_2d(y, weights(64, 9), name="depthwise", **quantisation(64))
+    w = builder.conv_2d(z, sparse_matrix(rng, 64, 64, 0.9), name="pointwise", **quantisation(64))
+    return builder.finish([x], [w])
 
 
 def _model_input(builder: Builder, rng: np.random.Generator, shape: Sequence[int], int16: bool) -> int:
