@@ -78,8 +78,8 @@ typedef struct {
 } Image;
 
 // Copies the rows of the padded image that the rows `first` to `last` of the output read.
-DCSR_NOINLINE static Image pad(const DcsrLayer* layer, const DcsrConvShape* shape,
-                               const int8_t* input, uint32_t first, uint32_t last, int8_t* out) {
+DCSR_COLD static Image pad(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
+                           uint32_t first, uint32_t last, int8_t* out) {
   const uint32_t top =
       dcsr_conv_padding(shape->input_height, shape->output_height,
                         dcsr_filter_extent(layer->filter_h, layer->dilation_h), layer->stride_h);
@@ -333,8 +333,8 @@ static void multiply_blocks(const Row* row, const uint32_t* x) {
 #endif
 
 // multiply_blocks() for a row that cannot be requantized from twice the sum.
-DCSR_NOINLINE static void multiply_blocks_slowly(const DcsrLayer* layer, uint32_t number,
-                                                 const Row* row, const uint32_t* x) {
+DCSR_COLD static void multiply_blocks_slowly(const DcsrLayer* layer, uint32_t number,
+                                             const Row* row, const uint32_t* x) {
   int8_t* output = row->output;
   while (x != row->end) {
     const uint32_t* next = x;

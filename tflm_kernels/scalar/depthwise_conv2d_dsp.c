@@ -67,8 +67,8 @@ static Dimension dimension(const DcsrLayer* layer, int32_t input, int32_t output
   return result;
 }
 
-static Work make_work(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
-                      void* scratch) {
+DCSR_NOINLINE static Work make_work(const DcsrPlan* plan, const DcsrLayer* layer,
+                                    const DcsrConvShape* shape, void* scratch) {
   Dimension y = dimension(layer, shape->input_height, shape->output_height);
   Dimension x = dimension(layer, shape->input_width, shape->output_width);
   y.input_step *= x.input;
@@ -145,9 +145,8 @@ static void fill_planes(const Work* work) {
 // ----- Strips -----
 
 // Computes a strip in portable C, with any requantization. `x` are the words of its first pair row.
-DCSR_NOINLINE static void multiply_slowly(const Work* work, uint32_t channel,
-                                          const DcsrRowScale* scale, const uint32_t* x,
-                                          uint32_t rows, int8_t* output) {
+DCSR_COLD static void multiply_slowly(const Work* work, uint32_t channel, const DcsrRowScale* scale,
+                                      const uint32_t* x, uint32_t rows, int8_t* output) {
   const DcsrLayer* layer = work->layer;
   const int8_t* weights = layer->values + channel * layer->cols;
   for (uint32_t r = 0; r < rows; ++r) {
@@ -234,8 +233,8 @@ DCSR_NOINLINE static void multiply_strips(const Work* work, uint32_t channel,
 #endif
 
 // Computes `rows` rows of the output of an image for all channels, from row `first` on.
-static void multiply_tile(const Work* work, const int8_t* input, uint32_t first, uint32_t rows,
-                          int8_t* output) {
+DCSR_NOINLINE static void multiply_tile(const Work* work, const int8_t* input, uint32_t first,
+                                        uint32_t rows, int8_t* output) {
   const DcsrLayer* layer = work->layer;
   const size_t strips = (rows + kStripRows - 1) / kStripRows;
   fill_planes(work);
