@@ -37,6 +37,7 @@ examples:
   cortex_m --cpu m55                   the layers that docs/results.md has, on one core
   cortex_m --models DIR                the same with the weights of the published models
   cortex_m --layers made-up            layers with larger filters and int16 activations
+  cortex_m --layers dense-weights      first layers and depthwise layers with dense weights
   cortex_m --models DIR --layers all   every sparse layer of all models below DIR, and the made-up ones
   cortex_m --cpu m55 --cycles --layer 276x276 --layer 12x16560
                                        cycles of the layers whose name contains one of the texts
@@ -78,10 +79,11 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--layers",
-        choices=("anchors", "made-up", "all"),
+        choices=("anchors", "made-up", "dense-weights", "all"),
         default="anchors",
-        help="the ten of docs/results.md, those with larger filters and int16 activations, or all sparse ones of the"
-        " models (without --models those of the repository's) and the made-up ones (default: %(default)s)",
+        help="the ten of docs/results.md, those with larger filters and int16 activations, first layers and depthwise"
+        " layers with dense weights, or all sparse ones of the models (without --models those of the repository's) and"
+        " the made-up ones (default: %(default)s)",
     )
     parser.add_argument(
         "--layer",
@@ -125,6 +127,8 @@ def main(argv: Sequence[str]) -> int:
         if arguments.layers == "anchors":
             return cortex_m_layers.anchors(models, arguments.method, cpu)
         budgets = arguments.scratch_budget or (0,)
+        if arguments.layers == "dense-weights":
+            return cortex_m_layers.dense_weights(budgets)
         if arguments.layers == "made-up":
             return cortex_m_layers.made_up_layers(arguments.method, cpu, budgets)
         return cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method, cpu, budgets)
@@ -244,6 +248,8 @@ def _entry(packed: packing.PackedLayer) -> str:
     """Returns the name of the layer's product, without "dcsr_", as in the function dcsr_dense_NAME()."""
     if packed.op == packing.OP_FULLY_CONNECTED:
         name = "fully_connected"
+    elif packed.op == packing.OP_DEPTHWISE_CONV_2D:
+        name = "depthwise_conv2d"
     else:
         name = "conv1x1" if packed.filter_size == (1, 1) and not packed.int16_activations else "conv2d"
     return name + ("_int16" if packed.int16_activations else "")
@@ -251,6 +257,8 @@ def _entry(packed: packing.PackedLayer) -> str:
 
 def _sparse_roots(packed: packing.PackedLayer, code: firmware_code.Code) -> list[str]:
     """Returns the names of the kernel lists for a layer. The firmware contains only the lists of its core."""
+    if packed.op == packing.OP_DEPTHWISE_CONV_2D:
+        return [name for name in code.tables if name.startswith("kDcsrDepthwiseConv2d") and name.endswith("All")]
     operator = "FullyConnected" if packed.op == packing.OP_FULLY_CONNECTED else "Conv2d"
     lists = ["Int16"] if packed.int16_activations else ["Pointwise"]
     if packed.filter_size != (1, 1) and not packed.int16_activations:

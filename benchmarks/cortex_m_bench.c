@@ -70,6 +70,8 @@ typedef struct {
   Conv conv2d;
   ScratchOfFullyConnected scratch_of_fully_connected;
   FullyConnected fully_connected;
+  ScratchOfConv scratch_of_depthwise;
+  Conv depthwise;
   ScratchOfConv scratch_of_conv_int16;
   ConvInt16 conv_int16;
   FullyConnectedInt16 fully_connected_int16;
@@ -85,6 +87,8 @@ static const Kernels kDense = {
     dcsr_dense_conv2d,
     dcsr_dense_fully_connected_scratch_bytes,
     dcsr_dense_fully_connected,
+    dcsr_dense_depthwise_conv2d_scratch_bytes,
+    dcsr_dense_depthwise_conv2d,
     dcsr_dense_conv2d_int16_scratch_bytes,
     dcsr_dense_conv2d_int16,
     dcsr_dense_fully_connected_int16,
@@ -133,7 +137,7 @@ static bool fits(const DcsrLayer* layer, const JobLayer* job) {
   const size_t activation_bytes = layer->int16_activations ? sizeof(int16_t) : sizeof(int8_t);
   size_t inputs = (size_t)s->batches * activation_bytes;
   size_t outputs = inputs;
-  if (layer->op == kDcsrOpConv2d) {
+  if (layer->op != kDcsrOpFullyConnected) {
     DcsrConvShape expected;
     if (!dcsr_conv_shape(layer, s->batches, s->input_height, s->input_width, &expected) ||
         expected.output_height != s->output_height || expected.output_width != s->output_width) {
@@ -155,7 +159,10 @@ static uint64_t overhead(void) {
 }
 
 static size_t scratch_bytes_of(const Kernels* kernels, const DcsrLayer* layer,
-                               const DcsrConvShape* shape, bool is_conv, bool is_1x1) {
+                               const DcsrConvShape* shape) {
+  const bool is_conv = layer->op == kDcsrOpConv2d;
+  const bool is_1x1 = layer->filter_h == 1 && layer->filter_w == 1;
+  if (layer->op == kDcsrOpDepthwiseConv2d) return kernels->scratch_of_depthwise(layer, shape);
   if (layer->int16_activations) return is_conv ? kernels->scratch_of_conv_int16(layer, shape) : 0;
   if (!is_conv) return kernels->scratch_of_fully_connected(layer, shape->batches);
   return is_1x1 ? kernels->scratch_of_conv1x1(layer, shape)
@@ -174,6 +181,8 @@ static void run_dense(const DcsrLayer* layer, const DcsrConvShape* shape, const 
       kernels->fully_connected_int16(layer, shape->batches, (const int16_t*)input,
                                      (int16_t*)output);
     }
+  } else if (layer->op == kDcsrOpDepthwiseConv2d) {
+    kernels->depthwise(layer, shape, (const int8_t*)input, (int8_t*)output, scratch);
   } else if (is_conv) {
     (is_1x1 ? kernels->conv1x1 : kernels->conv2d)(layer, shape, (const int8_t*)input,
                                                   (int8_t*)output, scratch);
@@ -183,8 +192,9 @@ static void run_dense(const DcsrLayer* layer, const DcsrConvShape* shape, const 
 }
 
 static void plan_sparse(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrPlan* plan) {
-  const DcsrKernels* kernels =
-      layer->op == kDcsrOpConv2d ? dcsr_conv2d_kernels() : dcsr_fully_connected_kernels();
+  const DcsrKernels* kernels = dcsr_fully_connected_kernels();
+  if (layer->op == kDcsrOpConv2d) kernels = dcsr_conv2d_kernels();
+  if (layer->op == kDcsrOpDepthwiseConv2d) kernels = dcsr_depthwise_conv2d_kernels();
   dcsr_plan(kernels, layer, shape, dcsr_scratch_budget(kernels, layer), plan);
 }
 
@@ -201,15 +211,13 @@ static bool measure(bool is_sparse, const DcsrLayer* layer, const DcsrConvShape*
                     const void* input, const uint8_t* expected, size_t output_bytes,
                     Measurement* result) {
   const char* name = is_sparse ? kSparseName : kDense.name;
-  const bool is_conv = layer->op == kDcsrOpConv2d;
-  const bool is_1x1 = layer->filter_h == 1 && layer->filter_w == 1;
   size_t scratch_bytes = 0;
   if (is_sparse) {
     DcsrPlan plan;
     plan_sparse(layer, shape, &plan);
     scratch_bytes = plan.scratch_bytes;
   } else {
-    scratch_bytes = scratch_bytes_of(&kDense, layer, shape, is_conv, is_1x1);
+    scratch_bytes = scratch_bytes_of(&kDense, layer, shape);
   }
   void* scratch = scratch_bytes > 0 ? allocate(scratch_bytes) : NULL;
   void* output = allocate(output_bytes);
@@ -221,6 +229,7 @@ static bool measure(bool is_sparse, const DcsrLayer* layer, const DcsrConvShape*
   // Fill the output with wrong values, so that missing writes are detected.
   for (size_t i = 0; i < output_bytes; ++i) bytes[i] = (uint8_t)~expected[i];
 
+  if (!is_sparse) dcsr_dense_prepare(layer, scratch);
   const uint64_t uncounted = overhead();
   const uint64_t start = cycle_counter_read();
   cycle_counter_mark_begin();

@@ -78,6 +78,9 @@ class MadeUp:
       filter_size, stride, dilation: (vertical, horizontal).
       same_padding: True for SAME padding, False for VALID; ignored with a 1x1 filter.
       int16_activations: True for int16 activations, False for int8.
+      is_depthwise: True for a depthwise convolution; `rows` are its channels, `channels` is 1.
+      has_relu: whether the output of an int8 convolution has the zero point of a ReLU.
+      is_unusual: whether every 16th row is not shifted to the right after the multiplication.
     """
 
     rows: int
@@ -89,6 +92,9 @@ class MadeUp:
     dilation: tuple[int, int] = (1, 1)
     same_padding: bool = True
     int16_activations: bool = False
+    is_depthwise: bool = False
+    has_relu: bool = True
+    is_unusual: bool = False
 
 
 # Layers with filters larger than 1x1 or with int16 activations. The cost model is fitted to FITTED and evaluated with
@@ -135,6 +141,55 @@ HELD_OUT = (
     MadeUp(20, 2000, 0.80, None, int16_activations=True),
 )
 
+def _depthwise(
+    channels: int,
+    size: tuple[int, int],
+    filter_size: int = 3,
+    stride: int = 1,
+    *,
+    has_relu: bool = True,
+    is_unusual: bool = False,
+) -> MadeUp:
+    return MadeUp(
+        channels,
+        1,
+        0.0,
+        size,
+        (filter_size, filter_size),
+        (stride, stride),
+        is_depthwise=True,
+        has_relu=has_relu,
+        is_unusual=is_unusual,
+    )
+
+
+# First layers and depthwise layers, with dense weights: those of DS-CNN and MobileNet, and others for the fit.
+DENSE_WEIGHTS = (
+    MadeUp(276, 1, 0.0, (49, 10), (10, 4), (2, 1)),
+    MadeUp(64, 1, 0.0, (49, 10), (10, 4), (2, 2)),
+    MadeUp(32, 3, 0.0, (32, 32), (3, 3), (2, 2)),
+    MadeUp(8, 3, 0.0, (96, 96), (3, 3), (2, 2)),
+    MadeUp(16, 1, 0.0, (28, 28), (3, 3)),
+    MadeUp(24, 4, 0.0, (14, 14), (3, 3)),
+    MadeUp(32, 3, 0.0, (24, 24), (4, 4), (2, 2)),
+    _depthwise(276, (25, 10)),
+    _depthwise(172, (25, 10)),
+    _depthwise(64, (25, 5)),
+    _depthwise(8, (48, 48)),
+    _depthwise(96, (28, 28)),
+    _depthwise(96, (56, 56), stride=2),
+    _depthwise(64, (49, 10), stride=2),
+    _depthwise(576, (6, 6)),
+    _depthwise(576, (3, 3)),
+    _depthwise(276, (25, 10), 5),
+    _depthwise(96, (28, 28), 5),
+    _depthwise(120, (14, 14), 5, stride=2),
+    _depthwise(48, (7, 7), 7),
+    _depthwise(96, (14, 14), has_relu=False),
+    _depthwise(64, (12, 12), is_unusual=True),
+    _depthwise(32, (9, 9), 5, is_unusual=True),
+)
+
 # {core: {Case.product: instructions of the whole layer with CMSIS-NN}}. For the M55, clang compiled the fully connected
 # layer.
 CMSIS_NN = {
@@ -153,6 +208,23 @@ CMSIS_NN = {
         "conv 1280x320@9": 868_769,
         "conv 96x576@36": 391_077,
         "fc 12x16560": 31_324,
+        "conv 10x4/2 of 276x40@250": 1_799_214,
+        "conv 10x4/2 of 64x40@125": 306_457,
+        "conv 3x3/2 of 32x27@256": 237_211,
+        "conv 3x3/2 of 8x27@2304": 1_050_427,
+        "depthwise 3x3 of 276@250": 1_378_965,
+        "depthwise 3x3 of 172@250": 865_922,
+        "depthwise 3x3 of 64@125": 168_925,
+        "depthwise 3x3 of 8@2304": 897_563,
+        "depthwise 3x3 of 96@784": 1_483_651,
+        "depthwise 3x3/2 of 96@784": 1_484_809,
+        "depthwise 3x3/2 of 64@125": 169_290,
+        "depthwise 3x3 of 576@36": 400_122,
+        "depthwise 3x3 of 576@9": 107_049,
+        "depthwise 5x5 of 276@250": 2_883_105,
+        "depthwise 5x5 of 96@784": 3_106_724,
+        "depthwise 5x5/2 of 120@49": 240_997,
+        "depthwise 7x7 of 48@49": 193_121,
     },
 }
 
@@ -190,6 +262,10 @@ class Case:
     def product(self) -> str:
         """Operator, rows x cols @ output pixels; for larger filters also filter size, stride and dilation."""
         rows, cols = self.matrix.shape
+        if self.sparse.op == packing.OP_DEPTHWISE_CONV_2D:
+            name = f"depthwise {self._window}{rows}@{self.shape[0] * self.shape[3] * self.shape[4]}"
+            name += "" if self.sparse.output_zero_point == self.sparse.activation_min else ", no ReLU"
+            return name + (", some shifts of 0" if np.any(self.sparse.shift == 0) else "")
         kind = "conv" if self.sparse.op == packing.OP_CONV_2D else "fc"
         name = f"{kind} {self._window}{rows}x{cols}"
         vectors = self.shape[0] * self.shape[3] * self.shape[4]
@@ -240,6 +316,8 @@ class Case:
             taps.append(np.clip(first[:, np.newaxis] + offsets - padding, -1, sizes[0]) + 1)
         padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=packed.input_zero_point)
         patches = padded[:, taps[0][:, np.newaxis, :, np.newaxis], taps[1][np.newaxis, :, np.newaxis, :]]
+        if packed.op == packing.OP_DEPTHWISE_CONV_2D:
+            return patches.reshape(-1, self.matrix.shape[1], packed.channels).transpose(0, 2, 1)
         return patches.reshape(-1, self.matrix.shape[1])
 
 
@@ -307,6 +385,11 @@ def made_up_layers(method: str, cpu: str, scratch_budgets: Sequence[int] = (0,))
     ]
 
 
+def dense_weights(scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
+    """Returns the cases of DENSE_WEIGHTS with dense weights, each with each scratch budget in bytes."""
+    return [case for layer in DENSE_WEIGHTS for budget in scratch_budgets for case in made_up(layer, "dense", "", budget)]
+
+
 def synthetic(anchor: Anchor, method: str, cpu: str) -> list[Case]:
     """Returns the cases of an anchor with normally distributed, pruned weights. They are the same at every call."""
     dense = _random_layer(anchor.rows, anchor.cols, anchor.size, anchor.sparsity)
@@ -321,6 +404,12 @@ def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> li
     dense = _random_layer(layer.rows, layer.channels * taps, layer.size, layer.sparsity, layer.int16_activations)
     dense = dataclasses.replace(
         dense,
+        op=packing.OP_DEPTHWISE_CONV_2D if layer.is_depthwise else dense.op,
+        depth_multiplier=1 if layer.is_depthwise else 0,
+        output_zero_point=dense.output_zero_point if layer.has_relu else 5,
+        shift=np.where(np.arange(layer.rows) % 16 == 15, 0, dense.shift).astype(np.int8)
+        if layer.is_unusual
+        else dense.shift,
         stride=layer.stride,
         filter_size=layer.filter_size,
         dilation=layer.dilation,
@@ -424,10 +513,12 @@ def _cases(
     weights: str, matrix: np.ndarray, dense: packing.PackedLayer, shape: tuple[int, ...], method: str, cpu: str
 ) -> list[Case]:
     """Returns the cases of a layer: one for each encoding of the method. Adds random input."""
-    size = shape[0] * shape[1] * shape[2] * matrix.shape[1] // (dense.filter_size[0] * dense.filter_size[1])
+    size = shape[0] * shape[1] * shape[2] * dense.channels
     low, high = INT16_RANGE if dense.int16_activations else INT8_RANGE
     activations = _random(f"{weights} {matrix.shape} {shape}").integers(low, high + 1, size)
     activations = activations.astype("<i2" if dense.int16_activations else np.int8)
+    if method == "dense":
+        return [Case(weights, matrix, dense, dense, shape, activations)]
     names = encodings.candidates(None if method in ("speed", "auto", "every") else method)
     cases = [
         Case(weights, matrix, dataclasses.replace(dense, streams=streams), dense, shape, activations)

@@ -25,7 +25,7 @@ extern "C" {
 // Whether CMSIS-NN has a kernel for the layer: convolutions need a multiplier per row, fully
 // connected layers one for all rows.
 static inline bool dcsr_dense_cmsis_nn_takes(const DcsrLayer* layer) {
-  return (layer->op == kDcsrOpConv2d) == (layer->requantize_stride == 1);
+  return (layer->op != kDcsrOpFullyConnected) == (layer->requantize_stride == 1);
 }
 
 // Contracts as in dense_baseline.h. dcsr_dense_cmsis_nn_takes(layer) has to be true. If CMSIS-NN
@@ -36,6 +36,15 @@ void dcsr_dense_conv1x1_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* sh
                                  const int8_t* input, int8_t* output, void* scratch);
 void dcsr_dense_fully_connected_cmsis_nn(const DcsrLayer* layer, int32_t batches,
                                          const int8_t* input, int8_t* output);
+
+// Convolutions and depthwise convolutions with any filter. The prepare function, which is not part
+// of the product, writes the weights, biases and shifts of a model that is not packed to scratch.
+size_t dcsr_dense_window_cmsis_nn_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+void dcsr_dense_window_cmsis_nn_prepare(const DcsrLayer* layer, void* scratch);
+void dcsr_dense_conv2d_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                const int8_t* input, int8_t* output, void* scratch);
+void dcsr_dense_depthwise_conv2d_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                          const int8_t* input, int8_t* output, void* scratch);
 
 #ifdef __cplusplus
 }

@@ -14,6 +14,7 @@
 #include "tflm_kernels/planning/plan_conv2d_im2col.h"
 #include "tflm_kernels/planning/plan_conv2d_int16_c.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_dsp.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
 #include "tflm_kernels/planning/plan_gather_mve.h"
 #include "tflm_kernels/planning/plan_ref.h"
 
@@ -219,6 +220,55 @@ static void count_dense_mve(const Work* work, uint64_t tiles, uint64_t* counts) 
   counts[kDcsrCountProductVector] += work->vectors * work->rows * vectors;
 }
 
+// Returns the number of rows that depthwise_conv2d_mve computes in C.
+static uint64_t slow_depthwise_rows(const DcsrLayer* layer) {
+  uint64_t slow = 0;
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    const int32_t shift = layer->shift[row * layer->requantize_stride];
+    bool is_slow = !dcsr_conv1x1_mve_requantizes(layer->bias[row], shift);
+    for (uint32_t t = 0; t < layer->cols; ++t) {
+      is_slow = is_slow || layer->values[row * layer->cols + t] == INT8_MIN;
+    }
+    slow += is_slow ? 1 : 0;
+  }
+  return slow;
+}
+
+// A block of 16 channels and a pixel is a vector of the row. Its taps are counted if they are not
+// unrolled. depthwise_conv2d_mve reads no streams.
+static void count_depthwise_mve(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  const DcsrConvShape* shape = work->shape;
+  const uint64_t blocks = divide_up(work->rows, kDcsrDepthwiseBlock);
+  const bool is_partial = work->rows % kDcsrDepthwiseBlock != 0;
+  const uint64_t whole = blocks - (is_partial ? 1 : 0);
+  const uint64_t tiles =
+      divide_up(whole * kDcsrDepthwiseBlock, plan->tile_channels) + (is_partial ? 1 : 0);
+  // Pixels that a vector holds, in the middle of a row.
+  uint64_t vectors = work->vectors;
+  if (work->rows < kDcsrDepthwiseBlock && kDcsrDepthwiseBlock % work->rows == 0 &&
+      layer->stride_w == 1) {
+    vectors = divide_up(vectors * work->rows, kDcsrDepthwiseBlock);
+  }
+  const uint64_t spans = divide_up((uint64_t)shape->output_width, plan->tile_pixels) *
+                         (uint64_t)shape->output_height * (uint64_t)shape->batches;
+  const uint64_t slow_rows = slow_depthwise_rows(layer);
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountTile] += tiles * spans;
+  counts[kDcsrCountPatch] += tiles * vectors;
+  counts[kDcsrCountTap] += tiles * vectors * dcsr_depthwise_mve_lanes(layer->cols);
+  counts[kDcsrCountRow] += blocks;
+  if (layer->cols == kDcsrDepthwiseUnrolledTaps) {
+    counts[kDcsrCountRowBlock] += vectors * blocks;
+    if (dcsr_conv1x1_mve_rounds_in_full(layer)) counts[kDcsrCountOutput] += vectors * blocks;
+  } else {
+    counts[kDcsrCountRowVector] += vectors * blocks;
+    counts[kDcsrCountProductVector] += vectors * blocks * dcsr_depthwise_mve_taps(layer->cols);
+  }
+  counts[kDcsrCountSlowOutput] += work->vectors * slow_rows;
+  counts[kDcsrCountSlowProduct] += work->vectors * slow_rows * work->cols;
+}
+
 // conv2d_dense_dsp reads no streams. It expands the patches of a tile to groups of four taps, and
 // for each tile the weights of all rows.
 static void count_dense_dsp(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
@@ -290,6 +340,10 @@ static void count_coding(const Work* work, uint64_t decodings, uint64_t readers,
 // Adds the counts of any kernel except conv2d_im2col.
 static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
   uint64_t passes = 1;
+  if (plan->kernel->id == kDcsrKernel_depthwise_conv2d_mve) {
+    count_depthwise_mve(work, plan, counts);
+    return;
+  }
   if (plan->tile_pixels > 0) passes = divide_up(work->vectors, plan->tile_pixels);
   if (work->layer->op == kDcsrOpFullyConnected) {
     counts[kDcsrCountCodedRow] += work->vectors * work->rows;

@@ -62,6 +62,7 @@ static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int
     return;
   }
   void* scratch = allocate_counted_scratch(dcsr_dense_conv2d_scratch_bytes(layer, &data->shape));
+  dcsr_dense_prepare(layer, scratch);
   dcsr_dense_conv2d(layer, &data->shape, data->input, output, scratch);
   free(scratch);
 }

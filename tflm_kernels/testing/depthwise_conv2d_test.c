@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tflm_kernels/baseline/dense_baseline.h"
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/kernels.h"
@@ -31,6 +32,19 @@ static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t*
   run_tables(tables_of_this_core(), layer, &data->shape, data->input, output);
 }
 
+// Runs the dense baseline on layers of the dense encoding with plain values, the reference on
+// others.
+static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
+    run_reference(layer, data, output);
+    return;
+  }
+  void* scratch = allocate_scratch(dcsr_dense_depthwise_conv2d_scratch_bytes(layer, &data->shape));
+  dcsr_dense_prepare(layer, scratch);
+  dcsr_dense_depthwise_conv2d(layer, &data->shape, data->input, output, scratch);
+  free(scratch);
+}
+
 // A core runs its own table, and no other.
 #if !defined(__arm__)
 static void run_armv6m(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
@@ -56,6 +70,7 @@ static const struct {
 } kKernels[] = {
     {"reference", run_reference, false},
     {"dispatched", run_dispatched, true},
+    {"dense baseline", run_dense_baseline, false},
 #if !defined(__arm__)
     {"ARMv6-M", run_armv6m, true},
     {"ARMv7-M", run_armv7m, true},
