@@ -6,6 +6,7 @@
 
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/planning/kernel_lists.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
@@ -269,6 +270,18 @@ static void count_depthwise_mve(const Work* work, const DcsrPlan* plan, uint64_t
   counts[kDcsrCountSlowProduct] += work->vectors * slow_rows * work->cols;
 }
 
+// Adds the rows that the kernels with the DSP extension compute in C. Returns the number of others.
+static uint64_t count_slow_dsp_rows(const Work* work, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  uint64_t slow = 0;
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    slow += dcsr_row_scale(layer, row, layer->cols).fast ? 0 : 1;
+  }
+  counts[kDcsrCountSlowOutput] += work->vectors * slow;
+  counts[kDcsrCountSlowProduct] += work->vectors * slow * work->cols;
+  return work->rows - slow;
+}
+
 // conv2d_dense_dsp reads no streams. It expands the patches of a tile to groups of four taps, and
 // for each tile the weights of all rows.
 static void count_dense_dsp(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
@@ -285,8 +298,9 @@ static void count_dense_dsp(const Work* work, const DcsrPlan* plan, uint64_t* co
   counts[kDcsrCountByte] += is_copied ? blocks * kDcsrDspBlockPixels * work->cols : 0;
   counts[kDcsrCountRow] += tiles * work->rows;
   counts[kDcsrCountInput] += tiles * work->rows * groups;
-  counts[kDcsrCountRowBlock] += blocks * work->rows;
-  counts[kDcsrCountProductBlock] += blocks * work->rows * groups;
+  const uint64_t fast_rows = count_slow_dsp_rows(work, counts);
+  counts[kDcsrCountRowBlock] += blocks * fast_rows;
+  counts[kDcsrCountProductBlock] += blocks * fast_rows * groups;
 }
 
 // depthwise_conv2d_dsp copies the input to planes and computes two pixels of two rows in a step.
@@ -305,12 +319,13 @@ static void count_depthwise_dsp(const Work* work, const DcsrPlan* plan, uint64_t
       tiles * dcsr_depthwise_pair_rows((size_t)tile_strips, layer->stride_w, layer->filter_w);
   const uint64_t width =
       dcsr_depthwise_plane_width((uint32_t)length, layer->stride_w, layer->filter_w);
-  const uint64_t steps = channels * strips * divide_up(length, 2);
+  const uint64_t fast = (uint64_t)shape->batches * count_slow_dsp_rows(work, counts);
+  const uint64_t steps = fast * strips * divide_up(length, 2);
   counts[kDcsrCountLayer] += 1;
   counts[kDcsrCountTile] += tiles;
   counts[kDcsrCountInput] += channels * pair_rows * width;
   counts[kDcsrCountRow] += channels * tiles;
-  counts[kDcsrCountRowBlock] += channels * strips;
+  counts[kDcsrCountRowBlock] += fast * strips;
   if (layer->filter_w != 3) {
     counts[kDcsrCountProduct] += steps;
   } else if (layer->stride_w == 2) {
