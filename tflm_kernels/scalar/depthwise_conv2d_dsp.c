@@ -168,56 +168,63 @@ DCSR_COLD static void multiply_slowly(const Work* work, uint32_t channel, const 
 
 #if DCSR_HAS_DEPTHWISE_STRIPS
 
-// Makes words of twice the weights of rows `low` and `low + 1` of the filter, one for each column.
-DCSR_NOINLINE static uint32_t* pack_weights(const Work* work, const int8_t* weights, uint32_t low,
-                                            size_t step, uint32_t* out) {
-  weights += low * work->row.tap_step;
-  for (uint32_t j = 0; j < work->filter; ++j) {
-    const uint32_t high = (uint32_t)weights[work->row.tap_step] << 17;
-    *out = high | ((uint32_t)(2 * *weights) & 0xFFFF);
-    weights += work->column.tap_step;
-    out += step;
+// Returns a word of twice the weights of two taps that are `step` bytes apart.
+static inline uint32_t pair_of(const int8_t* weight, size_t step) {
+  return dcsr_dsp_pack_low((uint32_t)weight[0] << 1, (uint32_t)weight[step] << 1);
+}
+
+// Writes the words of weights in the order of depthwise_strips_dsp.c.
+static inline void pack_weights(const Work* work, const int8_t* weights, uint32_t* out) {
+  const size_t row = work->row.tap_step;
+  if (work->filter == 3) {
+    for (uint32_t j = 0; j < 3; ++j) {
+      out[j] = pair_of(weights, row);
+      out[3 + j] = pair_of(weights + row, row);
+      weights += work->column.tap_step;
+    }
+    return;
   }
-  return out;
+  for (uint32_t j = 0; j < 5; ++j) {
+    out[j] = pair_of(weights, row);
+    out[5 + 2 * j] = pair_of(weights + 2 * row, row);
+    out[6 + 2 * j] = pair_of(weights + row, row);
+    out[15 + j] = pair_of(weights + 3 * row, row);
+    weights += work->column.tap_step;
+  }
 }
 
 DCSR_NOINLINE static void multiply_strips(const Work* work, uint32_t channel,
                                           const DcsrRowScale* scale, const uint32_t* x,
                                           uint32_t rows, int8_t* output) {
   const DcsrLayer* layer = work->layer;
-  const int8_t* weights = layer->values + channel * layer->cols;
-  const uint32_t pitch = (uint32_t)(work->width * sizeof(uint32_t));
+  const size_t row_bytes = work->width * sizeof(uint32_t);
   DcsrDepthwiseStrip strip;
   strip.multiplier = scale->multiplier;
   strip.offset = scale->offset;
   strip.right = scale->right;
   strip.step = (uint32_t)work->column.output_step;
   strip.row_step = (uint32_t)work->row.output_step;
-  for (uint32_t i = 0; i < 4; ++i) strip.sums[i] = (uint32_t)layer->bias[channel] << 1;
+  const uint32_t sum = (uint32_t)layer->bias[channel] << 1;
+  strip.sums[0] = strip.sums[1] = strip.sums[2] = strip.sums[3] = sum;
+  pack_weights(work, layer->values + channel * layer->cols, strip.weights);
+  // The loops with a pitch below the size of a row advance by the words that they read.
   DcsrDepthwiseStripRun* run = dcsr_depthwise_strip_3x3;
-  uint32_t* next = pack_weights(work, weights, 0, 1, strip.weights);
-  if (work->filter == 3) {
-    pack_weights(work, weights, 1, 1, next);
-    strip.pitch = pitch;
-    if (work->stride == 2) {
-      strip.pitch = pitch - 20;
-      run = dcsr_depthwise_strip_3x3_stride_2;
-    }
-  } else {
-    pack_weights(work, weights, 2, 2, next);
-    pack_weights(work, weights, 1, 2, next + 1);
-    pack_weights(work, weights, 3, 1, next + 2 * work->filter);
-    strip.pitch = pitch - 24;
+  strip.pitch = (uint32_t)row_bytes;
+  if (work->filter == 5) {
     run = dcsr_depthwise_strip_5x5;
+    strip.pitch = (uint32_t)row_bytes - 6 * sizeof(uint32_t);
+  } else if (work->stride == 2) {
+    run = dcsr_depthwise_strip_3x3_stride_2;
+    strip.pitch = (uint32_t)row_bytes - 5 * sizeof(uint32_t);
   }
-  const size_t strip_words = work->stride * work->width;
+  const uint32_t columns = work->column.output;
   for (uint32_t r = 0; r < rows; r += kStripRows) {
-    strip.is_odd = work->column.output % 2;
+    strip.is_odd = columns % 2;
     strip.output = output;
-    strip.end = x + work->column.output / 2 * 2 * work->stride;
+    strip.end = x + (columns - columns % 2) * work->stride;
     if (rows - r == 1) strip.row_step = 0;
     run(x, strip.sums);
-    x += strip_words;
+    x += work->stride * work->width;
     output += kStripRows * work->row.output_step;
   }
 }
