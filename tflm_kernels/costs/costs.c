@@ -275,7 +275,11 @@ static uint64_t count_slow_dsp_rows(const Work* work, uint64_t* counts) {
   const DcsrLayer* layer = work->layer;
   uint64_t slow = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    slow += dcsr_row_scale(layer, row, layer->cols).fast ? 0 : 1;
+    const DcsrRowScale scale = dcsr_row_scale(layer, row, layer->cols);
+    const bool is_fast = layer->op == kDcsrOpDepthwiseConv2d
+                             ? dcsr_depthwise_left_shift(layer, row, &scale) >= 0
+                             : scale.fast;
+    slow += is_fast ? 0 : 1;
   }
   counts[kDcsrCountSlowOutput] += work->vectors * slow;
   counts[kDcsrCountSlowProduct] += work->vectors * slow * work->cols;

@@ -168,45 +168,47 @@ DCSR_COLD static void multiply_slowly(const Work* work, uint32_t channel, const 
 
 #if DCSR_HAS_DEPTHWISE_STRIPS
 
-// Returns a word of twice the weights of two taps that are `step` bytes apart.
-static inline uint32_t pair_of(const int8_t* weight, size_t step) {
-  return dcsr_dsp_pack_low((uint32_t)weight[0] << 1, (uint32_t)weight[step] << 1);
+// Returns a word of the weights of two taps that are `step` bytes apart, times 2^shift.
+static inline uint32_t pair_of(const int8_t* weight, size_t step, uint32_t shift) {
+  return dcsr_dsp_pack_low((uint32_t)weight[0] << shift, (uint32_t)weight[step] << shift);
 }
 
 // Writes the words of weights in the order of depthwise_strips_dsp.c.
-static inline void pack_weights(const Work* work, const int8_t* weights, uint32_t* out) {
+static inline void pack_weights(const Work* work, const int8_t* weights, uint32_t shift,
+                                uint32_t* out) {
   const size_t row = work->row.tap_step;
   if (work->filter == 3) {
     for (uint32_t j = 0; j < 3; ++j) {
-      out[j] = pair_of(weights, row);
-      out[3 + j] = pair_of(weights + row, row);
+      out[j] = pair_of(weights, row, shift);
+      out[3 + j] = pair_of(weights + row, row, shift);
       weights += work->column.tap_step;
     }
     return;
   }
   for (uint32_t j = 0; j < 5; ++j) {
-    out[j] = pair_of(weights, row);
-    out[5 + 2 * j] = pair_of(weights + 2 * row, row);
-    out[6 + 2 * j] = pair_of(weights + row, row);
-    out[15 + j] = pair_of(weights + 3 * row, row);
+    out[j] = pair_of(weights, row, shift);
+    out[5 + 2 * j] = pair_of(weights + 2 * row, row, shift);
+    out[6 + 2 * j] = pair_of(weights + row, row, shift);
+    out[15 + j] = pair_of(weights + 3 * row, row, shift);
     weights += work->column.tap_step;
   }
 }
 
 DCSR_NOINLINE static void multiply_strips(const Work* work, uint32_t channel,
-                                          const DcsrRowScale* scale, const uint32_t* x,
-                                          uint32_t rows, int8_t* output) {
+                                          const DcsrRowScale* scale, int32_t left,
+                                          const uint32_t* x, uint32_t rows, int8_t* output) {
   const DcsrLayer* layer = work->layer;
+  const uint32_t shift = (uint32_t)left + 1;
   const size_t row_bytes = work->width * sizeof(uint32_t);
   DcsrDepthwiseStrip strip;
   strip.multiplier = scale->multiplier;
-  strip.offset = scale->offset;
-  strip.right = scale->right;
+  strip.offset = scale->fast ? scale->offset : layer->output_zero_point;
+  strip.right = scale->fast ? scale->right : 0;
   strip.step = (uint32_t)work->column.output_step;
   strip.row_step = (uint32_t)work->row.output_step;
-  const uint32_t sum = (uint32_t)layer->bias[channel] << 1;
+  const uint32_t sum = (uint32_t)layer->bias[channel] << shift;
   strip.sums[0] = strip.sums[1] = strip.sums[2] = strip.sums[3] = sum;
-  pack_weights(work, layer->values + channel * layer->cols, strip.weights);
+  pack_weights(work, layer->values + channel * layer->cols, shift, strip.weights);
   // The loops with a pitch below the size of a row advance by the words that they read.
   DcsrDepthwiseStripRun* run = dcsr_depthwise_strip_3x3;
   strip.pitch = (uint32_t)row_bytes;
@@ -231,9 +233,9 @@ DCSR_NOINLINE static void multiply_strips(const Work* work, uint32_t channel,
 
 #else
 
-DCSR_NOINLINE static void multiply_strips(const Work* work, uint32_t channel,
-                                          const DcsrRowScale* scale, const uint32_t* x,
-                                          uint32_t rows, int8_t* output) {
+static void multiply_strips(const Work* work, uint32_t channel, const DcsrRowScale* scale,
+                            int32_t left, const uint32_t* x, uint32_t rows, int8_t* output) {
+  (void)left;
   multiply_slowly(work, channel, scale, x, rows, output);
 }
 
@@ -254,8 +256,9 @@ DCSR_NOINLINE static void multiply_tile(const Work* work, const int8_t* input, u
       const DcsrRowScale scale = dcsr_row_scale(layer, channel, layer->cols);
       const uint32_t* x = work->planes + (channel - group) * work->plane_words;
       int8_t* of_channel = output + channel;
-      if (scale.fast) {
-        multiply_strips(work, channel, &scale, x, rows, of_channel);
+      const int32_t left = dcsr_depthwise_left_shift(layer, channel, &scale);
+      if (left >= 0) {
+        multiply_strips(work, channel, &scale, left, x, rows, of_channel);
       } else {
         multiply_slowly(work, channel, &scale, x, rows, of_channel);
       }
