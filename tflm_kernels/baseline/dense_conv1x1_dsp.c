@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tflm_kernels/baseline/dsp.h"
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/dsp.h"
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/row_scale.h"
 

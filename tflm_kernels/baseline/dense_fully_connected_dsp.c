@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tflm_kernels/baseline/dsp.h"
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/dsp.h"
 #include "tflm_kernels/common/requantize.h"
 
 enum { kBlockRows = 4 };

@@ -14,8 +14,8 @@
 
 #include <string.h>
 
-#include "tflm_kernels/baseline/dsp.h"
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/dsp.h"
 #include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/requantize.h"

@@ -25,6 +25,13 @@
 #define DCSR_NOINLINE
 #endif
 
+// Functions for rare cases. GCC optimises them for size, and all code that always leads to them.
+#if defined(__GNUC__)
+#define DCSR_COLD __attribute__((noinline, cold))
+#else
+#define DCSR_COLD
+#endif
+
 // Stands before a loop. Takes a string: DCSR_UNROLL("GCC unroll 8").
 #if defined(__GNUC__) && !defined(__clang__)
 #define DCSR_UNROLL(pragma) _Pragma(pragma)

@@ -6,13 +6,16 @@
 
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/planning/kernel_lists.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
+#include "tflm_kernels/planning/plan_conv2d_dense_dsp.h"
 #include "tflm_kernels/planning/plan_conv2d_dense_mve.h"
 #include "tflm_kernels/planning/plan_conv2d_im2col.h"
 #include "tflm_kernels/planning/plan_conv2d_int16_c.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_dsp.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
 #include "tflm_kernels/planning/plan_gather_mve.h"
 #include "tflm_kernels/planning/plan_ref.h"
@@ -25,8 +28,8 @@ enum {
 // The properties of a layer and its shape that determine the counts.
 typedef struct {
   const DcsrLayer* layer;
-  const DcsrConvShape* shape;
-  uint64_t vectors;  // output pixels of all images, or batches
+  const DcsrConvShape* shape;  // of the whole layer, also in a tile of conv2d_im2col
+  uint64_t vectors;            // output pixels of all images, or batches
   uint64_t rows;
   uint64_t cols;
   uint64_t elements;
@@ -263,6 +266,75 @@ static void count_depthwise_mve(const Work* work, const DcsrPlan* plan, uint64_t
   counts[kDcsrCountSlowProduct] += work->vectors * slow_rows * work->cols;
 }
 
+// Adds the rows that the kernels with the DSP extension compute in C. Returns the number of others.
+static uint64_t count_slow_dsp_rows(const Work* work, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  uint64_t slow = 0;
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    const DcsrRowScale scale = dcsr_row_scale(layer, row, layer->cols);
+    const bool is_fast = layer->op == kDcsrOpDepthwiseConv2d
+                             ? dcsr_depthwise_left_shift(layer, row, &scale) >= 0
+                             : scale.fast;
+    slow += is_fast ? 0 : 1;
+  }
+  counts[kDcsrCountSlowOutput] += work->vectors * slow;
+  counts[kDcsrCountSlowProduct] += work->vectors * slow * work->cols;
+  return work->rows - slow;
+}
+
+// conv2d_dense_dsp reads no streams. It expands the patches of a tile to groups of four taps, and
+// for each tile the weights of all rows.
+static void count_dense_dsp(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
+  const uint64_t batches = (uint64_t)work->shape->batches;
+  const uint64_t image = work->vectors / batches;
+  const uint64_t tiles = batches * divide_up(image, plan->tile_pixels);
+  const uint64_t blocks = batches * divide_up(image, kDcsrDspBlockPixels);
+  const uint64_t groups = dcsr_dsp_groups(work->layer->cols);
+  const uint64_t run = (uint64_t)work->layer->filter_w * work->layer->channels;
+  const bool is_copied = work->layer->dilation_w > 1 || run % kDcsrDspGroupTaps != 0;
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountPatch] += blocks * kDcsrDspBlockPixels;
+  counts[kDcsrCountTap] += blocks * kDcsrDspBlockPixels * groups;
+  counts[kDcsrCountByte] += is_copied ? blocks * kDcsrDspBlockPixels * work->cols : 0;
+  counts[kDcsrCountRow] += tiles * work->rows;
+  counts[kDcsrCountInput] += tiles * work->rows * groups;
+  const uint64_t fast_rows = count_slow_dsp_rows(work, counts);
+  counts[kDcsrCountRowBlock] += blocks * fast_rows;
+  counts[kDcsrCountProductBlock] += blocks * fast_rows * groups;
+}
+
+// depthwise_conv2d_dsp copies the input to planes and computes two pixels of two rows in a step.
+// The steps of its loops differ.
+static void count_depthwise_dsp(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  const DcsrConvShape* shape = work->shape;
+  const bool is_transposed = dcsr_depthwise_is_transposed(shape);
+  const uint64_t length = (uint64_t)(is_transposed ? shape->output_height : shape->output_width);
+  const uint64_t rows = (uint64_t)(is_transposed ? shape->output_width : shape->output_height);
+  const uint64_t channels = (uint64_t)shape->batches * work->rows;
+  const uint64_t strips = divide_up(rows, kDcsrDepthwiseStripRows);
+  const uint64_t tile_strips = plan->tile_pixels / (kDcsrDepthwiseStripRows * length);
+  const uint64_t tiles = divide_up(strips, tile_strips);
+  const uint64_t pair_rows =
+      tiles * dcsr_depthwise_pair_rows((size_t)tile_strips, layer->stride_w, layer->filter_w);
+  const uint64_t width =
+      dcsr_depthwise_plane_width((uint32_t)length, layer->stride_w, layer->filter_w);
+  const uint64_t fast = (uint64_t)shape->batches * count_slow_dsp_rows(work, counts);
+  const uint64_t steps = fast * strips * divide_up(length, 2);
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountTile] += tiles;
+  counts[kDcsrCountInput] += channels * pair_rows * width;
+  counts[kDcsrCountRow] += channels * tiles;
+  counts[kDcsrCountRowBlock] += fast * strips;
+  if (layer->filter_w != 3) {
+    counts[kDcsrCountProduct] += steps;
+  } else if (layer->stride_w == 2) {
+    counts[kDcsrCountProductVector] += steps;
+  } else {
+    counts[kDcsrCountProductBlock] += steps;
+  }
+}
+
 static void count_portable(const Work* work, uint64_t passes, uint64_t* counts) {
   counts[kDcsrCountOutput] += work->vectors * work->rows;
   counts[kDcsrCountProduct] += work->vectors * work->elements;
@@ -306,6 +378,12 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
       count_coding(work, chunks, passes, counts);
       break;
     }
+    case kDcsrKernel_conv2d_dense_dsp:
+      count_dense_dsp(work, plan, counts);
+      break;
+    case kDcsrKernel_depthwise_conv2d_dsp:
+      count_depthwise_dsp(work, plan, counts);
+      break;
     case kDcsrKernel_conv2d_dense_mve:
       count_dense_mve(work, passes, counts);
       break;

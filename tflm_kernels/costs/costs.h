@@ -24,6 +24,7 @@ typedef enum {
   kDcsrClassReference,
   kDcsrClassArmv6m,
   kDcsrClassArmv7m,
+  kDcsrClassArmv7em,
   kDcsrClassMve,
   kDcsrClassCount,
 } DcsrCoreClass;

@@ -1,4 +1,4 @@
-// Kernels of DEPTHWISE_CONV_2D for Cortex-M3, M4, M7 and M33.
+// Kernels of DEPTHWISE_CONV_2D for Cortex-M3.
 
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/reference/reference.h"

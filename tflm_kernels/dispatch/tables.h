@@ -16,12 +16,15 @@ extern "C" {
 extern const DcsrKernels kDcsrConv2dReference;
 extern const DcsrKernels kDcsrConv2dArmv6m;
 extern const DcsrKernels kDcsrConv2dArmv7m;
+extern const DcsrKernels kDcsrConv2dArmv7em;
 extern const DcsrKernels kDcsrFullyConnectedReference;
 extern const DcsrKernels kDcsrFullyConnectedArmv6m;
 extern const DcsrKernels kDcsrFullyConnectedArmv7m;
+extern const DcsrKernels kDcsrFullyConnectedArmv7em;
 extern const DcsrKernels kDcsrDepthwiseConv2dReference;
 extern const DcsrKernels kDcsrDepthwiseConv2dArmv6m;
 extern const DcsrKernels kDcsrDepthwiseConv2dArmv7m;
+extern const DcsrKernels kDcsrDepthwiseConv2dArmv7em;
 #if DCSR_HAS_MVE
 extern const DcsrKernels kDcsrConv2dMve;
 extern const DcsrKernels kDcsrFullyConnectedMve;
@@ -39,6 +42,8 @@ extern const DcsrKernels kDcsrDepthwiseConv2dMve;
 // is for.
 #if DCSR_HAS_MVE
 #define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Mve
+#elif defined(__arm__) && defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
+#define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Armv7em
 #elif defined(__arm__) && defined(__thumb2__)
 #define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Armv7m
 #elif defined(__arm__)

@@ -11,11 +11,13 @@
   K(conv1x1_mve)                 \
   K(conv1x1_ref)                 \
   K(conv1x1_smlal)               \
+  K(conv2d_dense_dsp)            \
   K(conv2d_dense_mve)            \
   K(conv2d_im2col)               \
   K(conv2d_int16_c)              \
   K(conv2d_int16_ref)            \
   K(conv2d_ref)                  \
+  K(depthwise_conv2d_dsp)        \
   K(depthwise_conv2d_mve)        \
   K(depthwise_conv2d_ref)        \
   K(fully_connected_c)           \
@@ -45,13 +47,21 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_INT16_ARMV6M(K) K(fully_connected_int16_c)
 #define DCSR_DEPTHWISE_CONV2D_ARMV6M(K) K(depthwise_conv2d_ref)
 
-// Cortex-M3, M4, M7 and M33: SMLAL and LDRD.
+// Cortex-M3, and any other core with SMLAL and LDRD but without the DSP extension.
 #define DCSR_CONV2D_POINTWISE_ARMV7M(K) K(conv1x1_smlal) K(conv1x1_ref)
 #define DCSR_CONV2D_LARGER_ARMV7M(K) DCSR_CONV2D_LARGER_ARMV6M(K)
 #define DCSR_CONV2D_INT16_ARMV7M(K) DCSR_CONV2D_INT16_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7M(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV7M(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_ARMV7M(K) K(depthwise_conv2d_ref)
+
+// Cortex-M4, M7 and M33: also the DSP extension.
+#define DCSR_CONV2D_POINTWISE_ARMV7EM(K) K(conv2d_dense_dsp) DCSR_CONV2D_POINTWISE_ARMV7M(K)
+#define DCSR_CONV2D_LARGER_ARMV7EM(K) K(conv2d_dense_dsp) DCSR_CONV2D_LARGER_ARMV7M(K)
+#define DCSR_CONV2D_INT16_ARMV7EM(K) DCSR_CONV2D_INT16_ARMV6M(K)
+#define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7EM(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
+#define DCSR_FULLY_CONNECTED_INT16_ARMV7EM(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
+#define DCSR_DEPTHWISE_CONV2D_ARMV7EM(K) K(depthwise_conv2d_dsp) K(depthwise_conv2d_ref)
 
 // Cortex-M55 and M85: vectors.
 #define DCSR_CONV2D_POINTWISE_MVE(K) \
@@ -70,11 +80,13 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_SCRATCH_BUDGET_REFERENCE DCSR_SCRATCH_BUDGET
 #define DCSR_SCRATCH_BUDGET_ARMV6M DCSR_SCRATCH_BUDGET
 #define DCSR_SCRATCH_BUDGET_ARMV7M DCSR_SCRATCH_BUDGET
+#define DCSR_SCRATCH_BUDGET_ARMV7EM DCSR_SCRATCH_BUDGET
 #define DCSR_SCRATCH_BUDGET_MVE DCSR_SCRATCH_BUDGET
 #else
 #define DCSR_SCRATCH_BUDGET_REFERENCE (32 * 1024)
 #define DCSR_SCRATCH_BUDGET_ARMV6M (32 * 1024)
 #define DCSR_SCRATCH_BUDGET_ARMV7M (32 * 1024)
+#define DCSR_SCRATCH_BUDGET_ARMV7EM (32 * 1024)
 #define DCSR_SCRATCH_BUDGET_MVE (48 * 1024)
 #endif
 

@@ -306,17 +306,26 @@ static void add_to_totals(const uint32_t* sums, size_t pixels, uint32_t* totals)
   }
 }
 
-DCSR_NOINLINE static void requantize_pairs_fast(const DcsrRowScale* row_scale, uint32_t bias,
-                                                const uint32_t* sums, size_t pairs, size_t rows,
-                                                int8_t* output) {
-  const DcsrRowScale scale = *row_scale;
+// `halves` is a constant: its value makes two loops.
+static inline void requantize_pairs_full(DcsrRowScale scale, uint32_t bias, const uint32_t* sums,
+                                         size_t pairs, size_t rows, int8_t* output, bool halves) {
   const uint32_t even_start = (bias - kSumStart) << 1;
   const uint32_t odd_start = bias << 1;
   for (const uint32_t* end = sums + 2 * pairs; sums != end; sums += 2) {
-    *output = dcsr_scale_doubled_full(&scale, even_start + (even_sum(sums) << 1));
+    *output = dcsr_scale_doubled_full(&scale, even_start + (even_sum(sums) << 1), halves);
     output += rows;
-    *output = dcsr_scale_doubled_full(&scale, odd_start + (odd_sum(sums) << 1));
+    *output = dcsr_scale_doubled_full(&scale, odd_start + (odd_sum(sums) << 1), halves);
     output += rows;
+  }
+}
+
+DCSR_NOINLINE static void requantize_pairs_fast(const DcsrRowScale* scale, uint32_t bias,
+                                                const uint32_t* sums, size_t pairs, size_t rows,
+                                                int8_t* output) {
+  if (scale->halves) {
+    requantize_pairs_full(*scale, bias, sums, pairs, rows, output, true);
+  } else {
+    requantize_pairs_full(*scale, bias, sums, pairs, rows, output, false);
   }
 }
 

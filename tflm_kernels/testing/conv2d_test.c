@@ -51,6 +51,10 @@ static void run_armv7m(const DcsrLayer* layer, const CaseData* data, int8_t* out
   run_counted(&kDcsrConv2dArmv7m, layer, data, output);
 }
 
+static void run_armv7em(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  run_counted(&kDcsrConv2dArmv7em, layer, data, output);
+}
+
 // Runs the dense baseline on layers of the dense encoding, the reference on others.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   if (layer->encoding != kDcsrEncodingDense) {
@@ -103,15 +107,17 @@ static void test_dense_baseline_equals_dense_loop(void) {
   CHECK(most_scratch > 0, "only the reference was run");
 }
 
-static void check_im2col(RunKernel run) {
+static void check_with_scratch(RunKernel run) {
   most_scratch = 0;
   check_all_budgets(run);
   CHECK(most_scratch > 0, "only the reference was run");
 }
 
-static void test_armv6m_kernels_equal_dense_loop(void) { check_im2col(run_armv6m); }
+static void test_armv6m_kernels_equal_dense_loop(void) { check_with_scratch(run_armv6m); }
 
-static void test_armv7m_kernels_equal_dense_loop(void) { check_im2col(run_armv7m); }
+static void test_armv7m_kernels_equal_dense_loop(void) { check_with_scratch(run_armv7m); }
+
+static void test_armv7em_kernels_equal_dense_loop(void) { check_with_scratch(run_armv7em); }
 
 static void test_shape_is_that_of_the_oracle(void) {
   for (size_t i = 0; i < kDcsrConv2dCaseCount; ++i) {
@@ -152,6 +158,7 @@ int main(void) {
   RUN_TEST(test_dense_baseline_equals_dense_loop);
   RUN_TEST(test_armv6m_kernels_equal_dense_loop);
   RUN_TEST(test_armv7m_kernels_equal_dense_loop);
+  RUN_TEST(test_armv7em_kernels_equal_dense_loop);
   RUN_TEST(test_shape_is_that_of_the_oracle);
   RUN_TEST(test_image_below_a_valid_filter_has_no_output);
   return check_exit_status();

@@ -121,6 +121,9 @@ const DcsrDepthwiseConv2dCase kDcsrDepthwiseConv2dCases[] = {
     {{"bias of 2^23", DEPTHWISE(16, 1, 3, 3, 1, 5, 8, 1, 1), kPatternRandom, 1000, kValuesHighest, kBias23, 0, 0, -128, 127, true, -17, -16}, {3, 3, 1, 1, true}, 1},
     {{"bias of 2^29", DEPTHWISE(16, 1, 3, 3, 1, 5, 8, 1, 1), kPatternRandom, 1000, kValuesHighest, kBias29, 0, 0, -128, 127, true, -23, -21}, {3, 3, 1, 1, true}, 1},
     {{"bias of 2^30", DEPTHWISE(16, 1, 3, 3, 1, 5, 8, 1, 1), kPatternRandom, 1000, kValuesLowest, kBias30, 0, -128, -128, 127, true, -27, -21}, {3, 3, 1, 1, true}, 1},
+    {{"3x3, shifts to the left, relu", DEPTHWISE(24, 1, 3, 3, 1, 5, 7, 1, 1), kPatternRandom, 1000, kValuesTiny, kBiasRandom, -4, -128, -128, 127, true, -1, 7}, {3, 3, 1, 1, true}, 1},
+    {{"3x3, shifts to the left, clamped above the zero point", DEPTHWISE(24, 1, 3, 3, 1, 5, 7, 1, 1), kPatternRandom, 1000, kValuesTiny, kBiasRandom, -4, -20, -19, 100, true, -1, 7}, {3, 3, 1, 1, true}, 1},
+    {{"5x5, shifts to the left, highest sums, relu", DEPTHWISE(9, 1, 5, 5, 1, 6, 7, 1, 1), kPatternRandom, 1000, kValuesHighest, kBias23, -128, -128, -128, 127, true, -1, 6}, {5, 5, 1, 1, false}, 1},
 };
 // clang-format on
 

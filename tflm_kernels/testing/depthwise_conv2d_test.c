@@ -56,6 +56,11 @@ static void run_armv7m(const DcsrLayer* layer, const CaseData* data, int8_t* out
   const DcsrTables tables = {NULL, NULL, &kDcsrDepthwiseConv2dArmv7m};
   run_tables(tables, layer, &data->shape, data->input, output);
 }
+
+static void run_armv7em(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  const DcsrTables tables = {NULL, NULL, &kDcsrDepthwiseConv2dArmv7em};
+  run_tables(tables, layer, &data->shape, data->input, output);
+}
 #endif
 
 static const struct {
@@ -69,6 +74,7 @@ static const struct {
 #if !defined(__arm__)
     {"ARMv6-M", run_armv6m, true},
     {"ARMv7-M", run_armv7m, true},
+    {"ARMv7E-M", run_armv7em, true},
 #endif
 };
 

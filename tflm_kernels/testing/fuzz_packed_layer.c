@@ -80,10 +80,10 @@ static void run_table(const DcsrKernels* kernels, const DcsrLayer* layer,
   free(scratch);
 }
 
-enum { kMaxTables = 3 };
+enum { kMaxTables = 4 };
 
-// Collects the tables of kernels that this build can run: its own and, on hosts, those of Armv6-M
-// and Armv7-M. Returns their number.
+// Collects the tables of kernels that this build can run: its own and, on hosts, those of all
+// cores without vectors. Returns their number.
 static size_t tables_of(const DcsrLayer* layer, const DcsrKernels* tables[kMaxTables]) {
   const uint32_t op = (uint32_t)layer->op - kDcsrOpConv2d;
   const DcsrKernels* const of_this_core[] = {dcsr_conv2d_kernels(), dcsr_fully_connected_kernels(),
@@ -95,8 +95,11 @@ static size_t tables_of(const DcsrLayer* layer, const DcsrKernels* tables[kMaxTa
                                                &kDcsrDepthwiseConv2dArmv6m};
   static const DcsrKernels* const kArmv7m[] = {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m,
                                                &kDcsrDepthwiseConv2dArmv7m};
+  static const DcsrKernels* const kArmv7em[] = {&kDcsrConv2dArmv7em, &kDcsrFullyConnectedArmv7em,
+                                                &kDcsrDepthwiseConv2dArmv7em};
   tables[count++] = kArmv6m[op];
   tables[count++] = kArmv7m[op];
+  tables[count++] = kArmv7em[op];
 #endif
   return count;
 }

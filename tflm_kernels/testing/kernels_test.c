@@ -44,6 +44,11 @@ static void run_armv7m(const DcsrLayer* layer, const CaseData* data, int8_t* out
   run_tables(tables, layer, &data->shape, data->input, output);
 }
 
+static void run_armv7em(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
+  const DcsrTables tables = {&kDcsrConv2dArmv7em, &kDcsrFullyConnectedArmv7em, NULL};
+  run_tables(tables, layer, &data->shape, data->input, output);
+}
+
 // Runs the twin of conv1x1_mve in C.
 static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   static const DcsrKernel kConv1x1[] = {{dcsr_plan_conv1x1_mve, dcsr_conv1x1_mve, 0},
@@ -125,6 +130,7 @@ static const KernelUnderTest kKernels[] = {
 #if !defined(__arm__)
     {"ARMv6-M", run_armv6m, true},
     {"ARMv7-M", run_armv7m, true},
+    {"ARMv7E-M", run_armv7em, true},
     {"partial table", run_partial, false},
     {"MVE", run_mve, true},
 #endif

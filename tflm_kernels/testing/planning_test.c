@@ -26,7 +26,7 @@ typedef struct {
   DcsrTables tables;
 } ClassTables;
 
-static size_t all_classes(ClassTables classes[4]) {
+static size_t all_classes(ClassTables classes[5]) {
   size_t count = 0;
   classes[count++] = (ClassTables){
       kDcsrClassReference,
@@ -37,6 +37,9 @@ static size_t all_classes(ClassTables classes[4]) {
   classes[count++] =
       (ClassTables){kDcsrClassArmv7m,
                     {&kDcsrConv2dArmv7m, &kDcsrFullyConnectedArmv7m, &kDcsrDepthwiseConv2dArmv7m}};
+  classes[count++] = (ClassTables){
+      kDcsrClassArmv7em,
+      {&kDcsrConv2dArmv7em, &kDcsrFullyConnectedArmv7em, &kDcsrDepthwiseConv2dArmv7em}};
 #if DCSR_HAS_MVE
   classes[count++] = (ClassTables){
       kDcsrClassMve, {&kDcsrConv2dMve, &kDcsrFullyConnectedMve, &kDcsrDepthwiseConv2dMve}};
@@ -93,6 +96,17 @@ static RandomLayer make_layer(Random* random, uint64_t seed) {
       c.cols *= window.filter_h * window.filter_w;
     }
   }
+  if (c.op == kDcsrOpDepthwiseConv2d && random_below(random, 2) == 0) {
+    // A filter for which cores have kernels.
+    const uint32_t filter = random_below(random, 3) == 0 ? 5 : 3;
+    window = (Window){filter, filter, 1, 1, random_below(random, 4) != 0};
+    if (!window.same_padding) {
+      c.input_height += (int32_t)filter;
+      c.input_width += (int32_t)filter;
+    }
+    c.stride_w = c.stride_h;
+    c.cols = filter * filter;
+  }
   c.pattern = random_below(random, 3) == 0 ? kPatternEmptyAndFull : kPatternRandom;
   c.nonzero_permille = pick(random, kPermille, 5);
   c.values = random_below(random, 2) == 0 ? kValuesRandom : kValuesExtreme;
@@ -125,9 +139,11 @@ static void free_layer(RandomLayer* layer) {
   }
 }
 
-static PackOptions make_packing(Random* random) {
+static PackOptions make_packing(Random* random, DcsrOp op) {
   PackOptions packing;
   memset(&packing, 0, sizeof(packing));
+  // The kernels of this operator are for dense weights.
+  if (op == kDcsrOpDepthwiseConv2d && random_below(random, 2) == 0) return packing;
   packing.encoding = kPackings[random_below(random, kEncodingCount)].encoding;
   packing.byte_deltas = random_below(random, 2) == 0;
   packing.huffman = random_below(random, 4) == 0;
@@ -185,7 +201,7 @@ static void check_mve_twin(const DcsrLayer* layer, const RandomLayer* of, const 
 
 static void check_layer(Random* random, uint32_t number, uint32_t* seen) {
   RandomLayer of = make_layer(random, number + 1);
-  const PackOptions packing = make_packing(random);
+  const PackOptions packing = make_packing(random, of.data.layer.op);
   PackedBlob blob = pack_layer(&of.data.layer, &packing);
   DcsrLayer layer;
   DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
@@ -195,7 +211,7 @@ static void check_layer(Random* random, uint32_t number, uint32_t* seen) {
   void* expected = allocate(of.data.output_size * of.element_bytes);
   run_reference(&layer, &of, expected);
   const size_t budget = pick(random, kBudgets, sizeof(kBudgets) / sizeof(kBudgets[0]));
-  ClassTables classes[4];
+  ClassTables classes[5];
   const size_t count = all_classes(classes);
   for (size_t i = 0; i < count; ++i) {
     const DcsrKernels* table = table_of(classes[i].tables, layer.op);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/mve/requantize_mve.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/layers.h"
@@ -129,6 +130,75 @@ static void test_zero_point_is_added_modulo_2_to_the_32(void) {
   }
 }
 
+// Compares all functions of row_scale.h that apply to a row with dcsr_requantize().
+static bool check_row_scale(const DcsrLayer* layer, const DcsrRowScale* scale, int32_t sum) {
+  const uint32_t acc = (uint32_t)sum;
+  const int8_t expected = dcsr_requantize(layer, 0, acc);
+  int8_t actual[3] = {dcsr_scale_any(layer, 0, scale, acc), expected, expected};
+  if (scale->fast && scale->full) {
+    actual[1] = dcsr_scale_doubled_full(scale, acc << 1, true);
+    actual[2] = dcsr_scale_doubled_full(scale, acc << 1, scale->halves);
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(actual[i] == expected,
+          "function %u, sum %ld, multiplier %ld, shift %d, zero point %ld: expected %d, is %d",
+          (unsigned)i, (long)sum, (long)layer->multiplier[0], layer->shift[0],
+          (long)layer->output_zero_point, expected, actual[i]);
+    if (actual[i] != expected) return false;
+  }
+  return true;
+}
+
+// The sums around those whose outputs are halves: 2^right * (k + 1/2) * 2^31 / multiplier.
+static bool check_halves(const DcsrLayer* layer, const DcsrRowScale* scale) {
+  for (int32_t k = -260; k <= 260; ++k) {
+    const double unit = (double)(INT32_C(1) << scale->right) * 2147483648.0;
+    const double half = unit * (k + 0.5) / (double)layer->multiplier[0];
+    if (half <= -(double)(1 << 30) + 2 || half >= (double)(1 << 30) - 2) continue;
+    for (int32_t offset = -1; offset <= 2; ++offset) {
+      if (!check_row_scale(layer, scale, (int32_t)half + offset)) return false;
+    }
+  }
+  return true;
+}
+
+static void test_scale_of_a_row_equals_the_function(void) {
+  static const int32_t kMultipliers[] = {
+      1 << 30, (1 << 30) + 1, (1 << 30) + 2, 1518500250, 3 << 29, INT32_MAX - 1, INT32_MAX, 1, 0};
+  static const int32_t kZeroPoints[] = {-128, -127, -1, 0, 5, 127};
+  const int32_t bias = 0;
+  Random random = {3};
+  DcsrLayer layer;
+  memset(&layer, 0, sizeof(layer));
+  layer.bias = &bias;
+  layer.activation_max = INT8_MAX;
+  for (int32_t shift = -22; shift <= -1; ++shift) {
+    for (size_t m = 0; m < 16; ++m) {
+      const size_t known = sizeof(kMultipliers) / sizeof(kMultipliers[0]);
+      const int32_t any = (int32_t)((random_u32(&random) >> 2) | (UINT32_C(1) << 30));
+      const int32_t multiplier = m < known ? kMultipliers[m] : any;
+      const int8_t of_row = (int8_t)shift;
+      layer.multiplier = &multiplier;
+      layer.shift = &of_row;
+      for (size_t z = 0; z < sizeof(kZeroPoints) / sizeof(kZeroPoints[0]); ++z) {
+        layer.output_zero_point = kZeroPoints[z];
+        for (uint32_t clamp = 0; clamp < 3; ++clamp) {
+          // All of int8, a ReLU, and a ReLU that leaves the zero point outside.
+          layer.activation_min = clamp == 0 ? INT8_MIN : kZeroPoints[z];
+          if (clamp == 2 && kZeroPoints[z] < INT8_MAX) ++layer.activation_min;
+          const DcsrRowScale scale = dcsr_row_scale(&layer, 0, 1000);
+          CHECK(scale.fast, "shift %ld", (long)shift);
+          if (multiplier > 1 && !check_halves(&layer, &scale)) return;
+          for (int32_t i = 0; i < 100; ++i) {
+            const int32_t sum = (int32_t)random_u32(&random) >> (2 + random_below(&random, 30));
+            if (!check_row_scale(&layer, &scale, sum)) return;
+          }
+        }
+      }
+    }
+  }
+}
+
 #if DCSR_HAS_MVE
 enum { kRows = 7, kPixels = 3 };
 
@@ -192,6 +262,7 @@ int main(void) {
   RUN_TEST(test_vectors_equal_the_scalar_function);
 #endif
   RUN_TEST(test_known_values);
+  RUN_TEST(test_scale_of_a_row_equals_the_function);
   RUN_TEST(test_equals_formula_at_edges);
   RUN_TEST(test_equals_formula_at_random_values);
   RUN_TEST(test_zero_point_is_added_modulo_2_to_the_32);

@@ -27,9 +27,9 @@ DEFAULT_CPU = "cortex-m55"
 _CLASSES = {
     "cortex-m0plus": kernel_costs.ARMV6M,
     "cortex-m3": kernel_costs.ARMV7M,
-    "cortex-m4": kernel_costs.ARMV7M,
-    "cortex-m7": kernel_costs.ARMV7M,
-    "cortex-m33": kernel_costs.ARMV7M,
+    "cortex-m4": kernel_costs.ARMV7EM,
+    "cortex-m7": kernel_costs.ARMV7EM,
+    "cortex-m33": kernel_costs.ARMV7EM,
     "cortex-m55": kernel_costs.MVE,
     "cortex-m85": kernel_costs.MVE,
 }

@@ -18,7 +18,7 @@ from dcsr.model import ModelError
 LIBRARY_VARIABLE = "DCSR_COSTS_LIBRARY"
 
 # DcsrCoreClass of costs.h.
-ARMV6M, ARMV7M, MVE = 1, 2, 3
+ARMV6M, ARMV7M, ARMV7EM, MVE = 1, 2, 3, 4
 
 _NAME = "_dcsr_costs.so"
 _MOST_PARTS = 3
@@ -132,7 +132,7 @@ def measure(
     """Determines the costs of a packed layer on a core.
 
     Args:
-      core_class: ARMV6M, ARMV7M or MVE.
+      core_class: ARMV6M, ARMV7M, ARMV7EM or MVE.
       blob: the packed layer (docs/format.md).
       coding: cost.coding() of the layer, for the names of counts.
       shape: (batches, input height, input width, output height, output width); sizes are 1 for a FULLY_CONNECTED.
