@@ -266,6 +266,7 @@ def prune(
     labels: NDArray[Any] | None = None,
     seed: int = 0,
     curve: bool = False,
+    depthwise: bool = False,
     name: str | None = None,
     progress: Callable[[str], Callable[[Sequence[int]], Iterable[int]]] = lambda _: iter,
 ) -> Pruning:
@@ -297,6 +298,7 @@ def prune(
       labels: class of each input, to measure accuracy as well.
       seed: of the order of the inputs.
       curve: whether to prune to several sparsities, for `Pruning.curve`.
+      depthwise: whether to prune DEPTHWISE_CONV_2D layers too. They have few weights, and each counts for more.
       name: of the model in messages; None for its path.
       progress: from a description to a wrapper of sequences, for progress bars.
 
@@ -334,6 +336,7 @@ def prune(
         labels=None if labels is None else np.asarray(labels),
         seed=seed,
         with_curve=curve,
+        depthwise=depthwise,
         progress=progress,
     )
     outcome, session = found.outcome, found.session

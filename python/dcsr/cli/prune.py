@@ -29,7 +29,7 @@ _DESCRIPTION = """\
 Sets most weights of a dense int8 .tflite model to zero and adapts the remaining ones, without training, from a few
 hundred recorded inputs without labels. The result is a normal .tflite model, which `compress` then makes small.
 
-Layers: CONV_2D and FULLY_CONNECTED with int8 weights; DEPTHWISE_CONV_2D stays as it is. The zeros are shared out
+Layers: CONV_2D and FULLY_CONNECTED with int8 weights; DEPTHWISE_CONV_2D stays as it is without --depthwise. The zeros are shared out
 between the layers so that the model's outputs change least for the bytes (or, with --objective speed, the time)
 that `compress` saves. A layer that would not get cheaper stays dense.
 
@@ -140,6 +140,11 @@ def command_line(datasets: Mapping[str, Dataset] | None = None) -> argparse.Argu
         help="leave the layer with this weight tensor alone, by name or index; may be repeated",
     )
     parser.add_argument(
+        "--depthwise",
+        action="store_true",
+        help="prune DEPTHWISE_CONV_2D too; they have few weights, whose zeros save bytes only with --objective size",
+    )
+    parser.add_argument(
         "--plan", metavar="PLAN.yaml", help="sparsity of single layers; overrides all other options for them"
     )
     parser.add_argument("--dump-plan", metavar="PLAN.yaml", help="also write the sparsity of each layer as a plan")
@@ -225,6 +230,7 @@ def _prune(arguments: argparse.Namespace, datasets: Mapping[str, Dataset]) -> dc
             labels=labels,
             seed=arguments.seed,
             curve=arguments.curve,
+            depthwise=arguments.depthwise,
             progress=common.progress,
         )
     except ValueError as error:

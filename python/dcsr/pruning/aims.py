@@ -104,6 +104,7 @@ def prune(
     labels: Array | None,
     seed: int,
     with_curve: bool,
+    depthwise: bool,
     progress: Progress,
 ) -> Found:
     """Prunes a model; arguments and errors are those of `dcsr.prune`."""
@@ -128,7 +129,7 @@ def prune(
     fixed = plan.read(plan_path, model, layers, name) if plan_path else {}
     if pattern.group:
         for layer in layers:
-            if layer.matrix is not None and not layer.is_depthwise and not pattern.fits(layer.matrix.shape):
+            if layer.matrix is not None and not pattern.fits(layer.matrix.shape):
                 excluded[place(layer)] = f"{layer.matrix.shape[1]} columns are no multiple of {pattern.group}"
     excluded |= _with_constant_inputs(model, layers)
     samples_of = representative.load(given, model, name)
@@ -141,7 +142,7 @@ def prune(
         content,
         name,
         samples_of,
-        Aim(least, objective, cpu, pattern, memory),
+        Aim(least, objective, cpu, pattern, memory, depthwise),
         holdout=holdout,
         seed=seed,
         most_samples=samples,
@@ -201,10 +202,10 @@ def _layers(
         note = kept.get((layer.subgraph, layer.position), "")
         if not note and not lost[layer.position] and session.is_allocated:
             note = "costs more than it saves"
-        matrix = None if layer.is_depthwise else layer.matrix
+        matrix = None if note == "depthwise" else layer.matrix
         before = None if matrix is None else float(1 - np.count_nonzero(matrix) / matrix.size)
         after = before
-        if layer.subgraph == 0 and matrix is not None and plan.why_not(layer) is None:
+        if layer.subgraph == 0 and matrix is not None and layer.obstacle is None:
             after = shares[layer.position]
         rows.append(
             (

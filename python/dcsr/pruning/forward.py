@@ -24,7 +24,6 @@ from dcsr import model as tflite
 from dcsr.graph import indices
 from dcsr.layers import Layer
 from dcsr.model import ModelError
-from dcsr.pruning.plan import why_not
 from dcsr.requantize import (
     INT8_RANGE,
     INT16_RANGE,
@@ -211,7 +210,7 @@ class Network:
             code = tflite.builtin_code(self.model, operator)
             if code == _OP.RESHAPE:
                 return self._reshape(operator)
-            if code == _OP.DEPTHWISE_CONV_2D and (step := _depthwise(self.model, operator)):
+            if code == _OP.DEPTHWISE_CONV_2D and (step := _depthwise(self.model, operator, None)):
                 return step
         return self._interpreted(position)
 
@@ -228,6 +227,9 @@ class Network:
         layer = self.layers[position]
         operator = layer.operator
         source, target = int(operator.inputs[0]), int(operator.outputs[0])
+        if layer.is_depthwise:
+            found = _depthwise(self.model, operator, weights) if self._in_numpy else None
+            return found or self._interpreted(position, weights)
         compute = _product(self.model, layer, weights)
         if compute is None or not self._in_numpy:
             return self._interpreted(position, weights)
@@ -493,8 +495,8 @@ def _product(model: schema.ModelT, layer: Layer, weights: Weights) -> Callable[[
     return compute
 
 
-def _depthwise(model: schema.ModelT, operator: schema.OperatorT) -> Step | None:
-    """DEPTHWISE_CONV_2D of int8 with one filter for each channel; None for others."""
+def _depthwise(model: schema.ModelT, operator: schema.OperatorT, weights: Weights | None) -> Step | None:
+    """DEPTHWISE_CONV_2D of int8 with one filter for each channel, its own or with other weights; None for others."""
     tensors = model.subgraphs[0].tensors
     if len(operator.inputs) < 2 or min(operator.inputs[:2]) < 0:
         return None
@@ -520,6 +522,9 @@ def _depthwise(model: schema.ModelT, operator: schema.OperatorT) -> Step | None:
             return None
         bias = np.frombuffer(content, "<i4").astype(np.int64)
     taps = np.frombuffer(data, np.int8).reshape(-1, channels).astype(np.float32)
+    if weights is not None:
+        taps, scales = weights.matrix.T.astype(np.float32), weights.scales
+        bias = np.zeros(channels, np.int64) if weights.bias is None else weights.bias
     if float(np.abs(taps).sum(axis=0).max()) * 255 >= _EXACT_FLOAT32:
         return None
     if int(np.abs(bias).max()) >= _ACCUMULATOR_LIMIT - _EXACT_FLOAT32:
@@ -656,7 +661,7 @@ def _single(
 def _layers(model: schema.ModelT) -> Iterator[Layer]:
     """The layers of subgraph 0 that pruning can change."""
     for layer in layer_finder.find(model):
-        if layer.subgraph == 0 and why_not(layer) is None:
+        if layer.subgraph == 0 and layer.obstacle is None:
             yield layer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,17 +47,23 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Part:
-    """Some columns of a layer.
+    """Rows and columns of a layer that have the same inputs.
 
     Attributes:
-      columns: their indices.
-      hessian: float64 [width, width], damped covariance of their inputs in the pruned network.
+      rows, columns: their indices.
+      hessian: float64 [width, width], damped covariance of the inputs in the pruned network.
       targets: float64 [rows, width], W0 times the Hessian, where W0 follows the dense network best.
     """
 
+    rows: Array
     columns: Array
     hessian: Array
     targets: Array
+
+    @property
+    def place(self) -> tuple[Array, Array]:
+        """Indices of the part in the matrix."""
+        return np.ix_(self.rows, self.columns)
 
 
 @dataclass(frozen=True)
@@ -65,9 +72,9 @@ class Problem:
 
     Attributes:
       weights: the dense layer.
-      parts: its columns; one part if there are at most MOST_COLUMNS.
+      parts: its weights; one part if there are at most MOST_COLUMNS, one for each row of a DEPTHWISE_CONV_2D.
       bias: float64 [rows], that with pruned weights of 0 would give the dense network's means; None without a bias.
-      mean: float64 [cols], of the inputs in the pruned network.
+      mean: float64 [cols], of the inputs in the pruned network; [rows, cols] of a DEPTHWISE_CONV_2D.
     """
 
     weights: Weights
@@ -77,20 +84,54 @@ class Problem:
 
 
 class LayerMoments:
-    """The moments of a layer's inputs, for each part of its columns."""
+    """The moments of a layer's inputs, for each part of its weights.
 
-    def __init__(self, cols: int, *, has_bias: bool) -> None:
-        count = -(-cols // MOST_COLUMNS)
-        self.columns = np.array_split(np.arange(cols), count)
-        self.parts = [Moments(len(columns), centred=has_bias) for columns in self.columns]
+    Attributes:
+      places: (rows, columns) of each part, indices.
+      parts: the moments of each.
+    """
+
+    def __init__(self, rows: int, cols: int, *, has_bias: bool, channels: int = 0) -> None:
+        """Starts with no vectors.
+
+        Args:
+          rows: output channels.
+          cols: columns of the matrix.
+          has_bias: whether the layer has a bias.
+          channels: input channels of a DEPTHWISE_CONV_2D; 0 for other layers.
+        """
+        self._channels = channels
+        every_row, every_column = np.arange(rows), np.arange(cols)
+        if channels:
+            self.places = [(group, every_column) for group in np.array_split(every_row, channels)]
+        else:
+            split = np.array_split(every_column, -(-cols // MOST_COLUMNS))
+            self.places = [(every_row, columns) for columns in split]
+        self.parts = [Moments(len(columns), centred=has_bias) for _, columns in self.places]
 
     def add(self, vectors: Array, dense_vectors: Array | None, zero_point: int) -> None:
-        """As Moments.add."""
+        """As Moments.add. The vectors of a DEPTHWISE_CONV_2D are [n, taps * channels]."""
+        if self._channels:
+            mine, dense = (None if v is None else self._by_channel(v) for v in (vectors, dense_vectors))
+            for number, part in enumerate(self.parts):
+                part.add(mine[number], None if dense is None else dense[number], zero_point)
+            return
         if len(self.parts) == 1:
             self.parts[0].add(vectors, dense_vectors, zero_point)
             return
-        for columns, part in zip(self.columns, self.parts, strict=True):
+        for (_, columns), part in zip(self.places, self.parts, strict=True):
             part.add(vectors[:, columns], None if dense_vectors is None else dense_vectors[:, columns], zero_point)
+
+    def means(self, of_parts: Sequence[Array]) -> Array:
+        """Returns the means of all parts: float64 [cols], or [rows, cols] of a DEPTHWISE_CONV_2D."""
+        if not self._channels:
+            return np.concatenate(of_parts)
+        counts = [len(rows) for rows, _ in self.places]
+        return np.repeat(np.stack(of_parts), counts, axis=0)
+
+    def _by_channel(self, vectors: Array) -> Array:
+        """Returns [channels, n, taps]."""
+        return np.ascontiguousarray(vectors.reshape(len(vectors), -1, self._channels).transpose(2, 0, 1))
 
 
 def problem(weights: Weights, moments: LayerMoments, damping: float = DAMPING) -> Problem:
@@ -98,16 +139,23 @@ def problem(weights: Weights, moments: LayerMoments, damping: float = DAMPING) -
     scales = weights.scales.astype(np.float64)
     real = weights.matrix * scales[:, np.newaxis]
     parts = []
-    for columns, part in zip(moments.columns, moments.parts, strict=True):
+    for (rows, columns), part in zip(moments.places, moments.parts, strict=True):
         covariance = part.covariance
         hessian = obs.damped(covariance, damping)
         # W0 = W + (cov(Y, X) - W cov(X)) H^-1, times H.
-        mine = real[:, columns]
-        parts.append(Part(columns, hessian, mine @ hessian + mine @ (part.cross_covariance.T - covariance)))
+        place = np.ix_(rows, columns)
+        mine = real[place]
+        parts.append(Part(rows, columns, hessian, mine @ hessian + mine @ (part.cross_covariance.T - covariance)))
     bias = None
     if weights.bias is not None:
-        bias = weights.bias * scales + real @ np.concatenate([part.dense_mean for part in moments.parts])
-    return Problem(weights, parts, bias, np.concatenate([part.mean for part in moments.parts]))
+        bias = weights.bias * scales + _applied(real, moments.means([part.dense_mean for part in moments.parts]))
+    return Problem(weights, parts, bias, moments.means([part.mean for part in moments.parts]))
+
+
+def _applied(matrix: Array, vectors: Array) -> Array:
+    """The products [rows] of a matrix with one vector [cols], or of each row with its own, [rows, cols]."""
+    found: Array = matrix @ vectors if vectors.ndim == 1 else (matrix * vectors).sum(axis=1)
+    return found
 
 
 def removal_order(given: Problem, pattern: Pattern) -> obs.Removal:
@@ -117,14 +165,14 @@ def removal_order(given: Problem, pattern: Pattern) -> obs.Removal:
     for part in given.parts:
         if pattern.block != (1, 1):
             removal = obs.block_removal(part.targets, part.hessian, pattern.block, MOST_SPARSITY)
-            found.append((part.columns, removal))
+            found.append((part.rows, part.columns, removal))
             continue
         best = np.linalg.solve(part.hessian, part.targets.T).T
         width = max(16, int((_ORDER_WORK / (rows * cols)) ** 0.5))
         for chosen in np.array_split(np.arange(len(part.columns)), -(-len(part.columns) // width)):
             hessian = part.hessian[np.ix_(chosen, chosen)]
             removals = max(1, int(MOST_SPARSITY * len(chosen)))
-            found.append((part.columns[chosen], obs.removal(best[:, chosen], hessian, removals)))
+            found.append((part.rows, part.columns[chosen], obs.removal(best[:, chosen], hessian, removals)))
     return obs.joined(found, cols)
 
 
@@ -132,7 +180,7 @@ def pattern_mask(given: Problem, pattern: Pattern) -> Array:
     """The N:M mask of a layer."""
     mask = np.ones(given.weights.matrix.shape, bool)
     for part in given.parts:
-        mask[:, part.columns] = obs.pattern_mask(part.targets, part.hessian, pattern.kept, pattern.group)
+        mask[part.place] = obs.pattern_mask(part.targets, part.hessian, pattern.kept, pattern.group)
     return mask
 
 
@@ -144,7 +192,7 @@ def prune(given: Problem, mask: Array) -> Weights:
     """
     adapted = np.zeros(mask.shape)
     for part in given.parts:
-        adapted[:, part.columns] = obs.solve(part.hessian, part.targets, mask[:, part.columns])
+        adapted[part.place] = obs.solve(part.hessian, part.targets, mask[part.place])
     largest = np.abs(adapted).max(axis=1)
     old = given.weights.scales.astype(np.float64)
     if len(old) == 1:
@@ -158,9 +206,8 @@ def prune(given: Problem, mask: Array) -> Weights:
     each = np.broadcast_to(single.astype(np.float64), len(adapted)).copy()
     matrix = np.zeros(mask.shape, np.int8)
     for part in given.parts:
-        inside = mask[:, part.columns]
-        matrix[:, part.columns] = obs.round_to_int8(part.hessian, adapted[:, part.columns], inside, each)
+        matrix[part.place] = obs.round_to_int8(part.hessian, adapted[part.place], mask[part.place], each[part.rows])
     bias = None
     if given.bias is not None:
-        bias = np.rint((given.bias - (matrix * each[:, np.newaxis]) @ given.mean) / each).astype(np.int64)
+        bias = np.rint((given.bias - _applied(matrix * each[:, np.newaxis], given.mean)) / each).astype(np.int64)
     return Weights(matrix, single, bias)

@@ -141,18 +141,18 @@ def _trace_batch(weights: Array, inverse: Array, removals: int) -> tuple[Array, 
     return order, losses
 
 
-def joined(parts: Sequence[tuple[Array, Removal]], cols: int) -> Removal:
-    """One removal for a matrix of which each part holds some columns.
+def joined(parts: Sequence[tuple[Array, Array, Removal]], cols: int) -> Removal:
+    """One removal for a matrix of which each part holds some rows and columns.
 
     Args:
-      parts: (indices of the columns, removal of the matrix of these columns).
+      parts: (indices of the rows, indices of the columns, removal of the matrix of these).
       cols: columns of the whole matrix.
     """
     orders = []
-    for columns, part in parts:
+    for rows, columns, part in parts:
         row, column = np.divmod(part.order, len(columns))
-        orders.append(row * cols + columns[column])
-    return _sorted(np.concatenate(orders), np.concatenate([part.losses for _, part in parts]))
+        orders.append(rows[row] * cols + columns[column])
+    return _sorted(np.concatenate(orders), np.concatenate([part.losses for *_, part in parts]))
 
 
 def block_removal(targets: Array, hessian: Array, block: tuple[int, int], share: float, rounds: int = 16) -> Removal:

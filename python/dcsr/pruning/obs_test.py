@@ -163,7 +163,8 @@ def test_blocks_go_as_a_whole(block):
 def test_parts_are_joined_by_their_losses():
     first = obs.Removal(np.array([1, 0, 2]), np.array([0.1, 0.5, 2.0]))
     second = obs.Removal(np.array([3, 0]), np.array([0.2, 1.0]))
-    found = obs.joined([(np.array([0, 2]), first), (np.array([1, 3]), second)], 4)
+    rows = np.arange(2)
+    found = obs.joined([(rows, np.array([0, 2]), first), (rows, np.array([1, 3]), second)], 4)
     # Of the first part, index 1 is row 0, column 2; of the second, index 3 is row 1, column 3.
     assert found.order.tolist() == [2, 7, 0, 1, 4]
     assert found.losses.tolist() == [0.1, 0.2, 0.5, 1.0, 2.0]

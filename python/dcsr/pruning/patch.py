@@ -34,8 +34,9 @@ def write(model: schema.ModelT, layer: Layer, weights: Weights, shared_with: Seq
     operator = layer.operator
     tensor = graph.tensors[operator.inputs[1]]
     mine = [model.subgraphs[other.subgraph].tensors[other.operator.inputs[1]] for other in shared_with]
-    _set_content(model, tensor, weights.matrix.astype(np.int8).tobytes(), mine)
-    _set_scales(tensor, weights.scales)
+    stored = weights.matrix.T if layer.is_depthwise else weights.matrix
+    _set_content(model, tensor, stored.astype(np.int8).tobytes(), mine)
+    _set_scales(tensor, weights.scales, dimension=3 if layer.is_depthwise else 0)
     index = layer_finder.bias_index(operator)
     if index < 0 or weights.bias is None:
         return
@@ -70,11 +71,11 @@ def _set_content(
         model.buffers[tensor.buffer].data = byte_vector(content)
 
 
-def _set_scales(tensor: schema.TensorT, scales: Array) -> None:
-    """New scales along the first dimension; minima and maxima, which only converters read, would no longer fit."""
+def _set_scales(tensor: schema.TensorT, scales: Array, dimension: int = 0) -> None:
+    """New scales along a dimension; minima and maxima, which only converters read, would no longer fit."""
     quantization = copy.copy(tensor.quantization)
     quantization.scale = np.asarray(scales, np.float32)
     quantization.zeroPoint = np.zeros(len(scales), np.int64)
-    quantization.quantizedDimension = 0
+    quantization.quantizedDimension = dimension
     quantization.min = quantization.max = None
     tensor.quantization = quantization

@@ -15,11 +15,6 @@ from dcsr.schema import schema
 _KEYS = {"tensor", "subgraph", "sparsity"}
 
 
-def why_not(layer: Layer) -> str | None:
-    """Returns the reason why a layer is not pruned, whatever the options; None if it can be."""
-    return layer.obstacle or ("depthwise" if layer.is_depthwise else None)
-
-
 def read(
     path: str | os.PathLike[str], model: schema.ModelT, layers: Sequence[Layer], name: str
 ) -> dict[tuple[int, int], float]:
@@ -45,8 +40,8 @@ def read(
         if type(share) not in (int, float) or not 0 <= share < 1:
             raise ModelError(f"{where}: sparsity is a number from 0 to below 1, not {share!r}")
         layer = plan_file.find_layer(entry, model, layers, where, name)
-        if share and (reason := why_not(layer)):
-            raise ModelError(f"{where}: '{layer.name}' cannot be pruned: {reason}")
+        if layer.obstacle and share:
+            raise ModelError(f"{where}: '{layer.name}' cannot be pruned: {layer.obstacle}")
         if place(layer) in shares:
             raise ModelError(f"{where}: '{layer.name}' has an entry already")
         shares[place(layer)] = float(share)

@@ -22,7 +22,7 @@ from dcsr.planning import workload
 from dcsr.planning.candidates import Candidate, candidates
 from dcsr.planning.cost import DEFAULT_MEMORY
 from dcsr.planning.settings import Settings
-from dcsr.pruning import allocation, layerwise, obs, patch, plan
+from dcsr.pruning import allocation, layerwise, obs, patch
 from dcsr.pruning.forward import Network, Values, Weights, patches
 from dcsr.pruning.layerwise import LayerMoments, Pattern
 from dcsr.pruning.moments import MOST_VECTORS
@@ -53,6 +53,7 @@ class Aim:
       cpu: core that time is estimated for.
       pattern: of the masks.
       memory: of `compress`.
+      depthwise: whether DEPTHWISE_CONV_2D is pruned too.
     """
 
     min_sparsity: float
@@ -60,6 +61,7 @@ class Aim:
     cpu: str
     pattern: Pattern = field(default_factory=Pattern)
     memory: str = DEFAULT_MEMORY
+    depthwise: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def groups(
     network: Network,
     excluded: Mapping[tuple[int, int], str],
     fixed: Mapping[tuple[int, int], float],
+    *,
+    depthwise: bool = False,
 ) -> tuple[list[Group], list[Kept]]:
     """The layers that can be pruned, and those that are left alone.
 
@@ -103,12 +107,15 @@ def groups(
       network: the same, to run.
       excluded: reasons by (subgraph, index of the weight tensor).
       fixed: shares of zeros likewise.
+      depthwise: whether DEPTHWISE_CONV_2D layers without a fixed share are pruned.
     """
     kept, by_buffer = [], dict[int, list[Layer]]()
     for layer in layer_finder.find(model):
         place = (layer.subgraph, int(layer.operator.inputs[1]))
-        if reason := plan.why_not(layer):
-            kept.append(Kept(layer, reason))
+        if layer.obstacle is not None:
+            kept.append(Kept(layer, layer.obstacle))
+        elif layer.is_depthwise and not depthwise and not fixed.get(place):
+            kept.append(Kept(layer, "depthwise"))
         elif place in excluded:
             kept.append(Kept(layer, excluded[place]))
         elif layer.subgraph != 0:
@@ -153,9 +160,12 @@ def _add(network: Network, position: int, moments: LayerMoments, activations: Ar
     tensors = network.model.subgraphs[0].tensors
     shape = tuple(map(int, tensors[layer.operator.inputs[1]].shape))
     zero_point = int(tensors[layer.operator.inputs[0]].quantization.zeroPoint[0])
+    if layer.is_depthwise:  # the vectors have all taps of all input channels
+        shape = (1, *shape[1:3], int(tensors[layer.operator.inputs[0]].shape[-1]))
     cols = math.prod(shape[1:])
     target = tensors[layer.operator.outputs[0]]
-    vectors = max(math.prod(map(int, target.shape)) // shape[0], 1)
+    assert layer.matrix is not None
+    vectors = max(math.prod(map(int, target.shape)) // len(layer.matrix), 1)
     # All samples count, with so many vectors of each that the sum is not above MOST_VECTORS.
     stride = max(1, -(-vectors * len(activations) // MOST_VECTORS))
     step = max(1, _PATCH_BYTES // (vectors * cols))
@@ -167,8 +177,11 @@ def _add(network: Network, position: int, moments: LayerMoments, activations: Ar
         moments.add(mine, other, zero_point)
 
 
-def _new_moments(weights: Weights) -> LayerMoments:
-    return LayerMoments(weights.matrix.shape[1], has_bias=weights.bias is not None)
+def _new_moments(network: Network, position: int) -> LayerMoments:
+    weights, layer = network.weights(position), network.layers[position]
+    source = network.model.subgraphs[0].tensors[layer.operator.inputs[0]]
+    channels = int(source.shape[-1]) if layer.is_depthwise else 0
+    return LayerMoments(*weights.matrix.shape, has_bias=weights.bias is not None, channels=channels)
 
 
 def sample_limit(network: Network) -> int:
@@ -223,7 +236,7 @@ def survey(network: Network, found: Sequence[Group], samples: Sequence[Array], a
             weights = network.weights(position)
             moments = shared.get(number)
             if moments is None:
-                moments = _new_moments(weights)
+                moments = _new_moments(network, position)
                 _add(network, position, moments, network.input_of(position, values), None)
             measured[number] = _measure(observer, group, weights, moments, aim, small, dense)
         network.step(position, values)
@@ -237,7 +250,7 @@ def _shared_moments(network: Network, found: Sequence[Group], samples: Sequence[
     several = {number: group for number, group in enumerate(found) if len(group.positions) > 1}
     if not several:
         return {}
-    moments = {number: _new_moments(network.weights(group.positions[0])) for number, group in several.items()}
+    moments = {number: _new_moments(network, group.positions[0]) for number, group in several.items()}
     values = network.start(samples)
     for position in range(len(network)):
         for number, group in several.items():
@@ -431,7 +444,7 @@ def run(
             weights = network.weights(position)
             moments = by_first[position]
             if moments is None:
-                moments = _new_moments(weights)
+                moments = _new_moments(network, position)
                 dense = network.input_of(position, dense_values)
                 mine = pruned.input_of(position, values)
                 _add(network, position, moments, mine, None if mine is dense else dense)

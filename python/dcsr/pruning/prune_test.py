@@ -130,6 +130,84 @@ def test_a_plan_leads_to_the_same_model(tmp_path):
         dcsr.prune(TRAINED, RECORDED, plan=tmp_path / "bad.yaml")
 
 
+# ------------------------------------------------------------------------------------------ depthwise
+
+
+def depthwise_model(rng, *, multiplier=1, per_channel=True, with_bias=True):
+    """A 3x3 DEPTHWISE_CONV_2D of 24 channels between two 1x1 convolutions."""
+    builder = Builder()
+    x = builder.tensor("x", (1, 6, 6, 16), np.int8, scale=0.05, zero_point=-5)
+    rows = 24 * multiplier
+
+    def weights(*shape):
+        found = rng.integers(-60, 61, shape).astype(np.int8)
+        found[found == 0] = 1
+        return found
+
+    a = builder.conv_2d(x, weights(24, 16), bias=rng.integers(-900, 900, 24).astype(np.int32), name="a")
+    b = builder.depthwise_conv_2d(
+        a,
+        weights(rows, 9),
+        bias=rng.integers(-900, 900, rows).astype(np.int32) if with_bias else None,
+        weight_scale=rng.uniform(0.004, 0.01, rows if per_channel else 1).astype(np.float32),
+        output_scale=0.4,
+        name="b",
+    )
+    c = builder.conv_2d(b, weights(8, rows), bias=np.zeros(8, np.int32), output_scale=1.0, name="c")
+    return builder.finish([x], [c])
+
+
+def test_depthwise_layers_stay_as_they_are_unless_asked():
+    rng = np.random.default_rng(3)
+    dense = depthwise_model(rng)
+    samples = smooth(rng, (6, 6, 16))
+    result = prune(dense, samples, sparsity=0.5)
+    before, after = matrices(tflite.serialize(dense)), matrices(result.model)
+    assert (
+        np.array_equal(before["b/weights"], after["b/weights"])
+        and np.count_nonzero(after["a/weights"]) < before["a/weights"].size
+    )
+    notes = {layer.name: layer.note for layer in result.layers}
+    assert notes["b/weights"] == "depthwise"
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, {"multiplier": 2}, {"per_channel": False}, {"with_bias": False}], ids=lambda kind: str(kind)
+)
+def test_a_plan_prunes_a_depthwise_layer(tmp_path, kind):
+    rng = np.random.default_rng(4)
+    dense = depthwise_model(rng, **kind)
+    samples = smooth(rng, (6, 6, 16), count=192)
+    (tmp_path / "plan.yaml").write_text("version: 1\ntensors:\n  - tensor: b/weights\n    sparsity: .5\n")
+    result = prune(dense, samples, plan=tmp_path / "plan.yaml")
+    before, after = matrices(tflite.serialize(dense)), matrices(result.model)
+    assert np.array_equal(before["a/weights"], after["a/weights"]) and np.array_equal(
+        before["c/weights"], after["c/weights"]
+    )
+    assert 0.45 < 1 - np.count_nonzero(after["b/weights"]) / after["b/weights"].size <= 0.55
+    # The weights that are left make up for those that are gone: magnitude pruning without that is worse.
+    flat = before["b/weights"].astype(np.int16)
+    least = np.sort(np.abs(flat), axis=None)[flat.size // 2]
+    model = tflite.parse(tflite.serialize(dense), "m")
+    [layer] = [layer for layer in layer_finder.find(model) if layer.is_depthwise]
+    kernel = model.subgraphs[0].tensors[layer.operator.inputs[1]]
+    cut = np.where(np.abs(flat) < least, 0, flat).astype(np.int8)
+    model.buffers[kernel.buffer].data = np.frombuffer(cut.T.tobytes(), np.uint8)
+    wanted, got, worse = (
+        forward.interpreted_outputs(dense, content, "m", [samples[:, np.newaxis]])[0].astype(float)
+        for content in (tflite.serialize(dense), result.model, tflite.serialize(model))
+    )
+    assert np.mean((got - wanted) ** 2) < 0.7 * np.mean((worse - wanted) ** 2)
+
+
+def test_zeros_of_depthwise_layers_are_shared_out_when_asked():
+    rng = np.random.default_rng(5)
+    samples = smooth(rng, (6, 6, 16))
+    result = prune(depthwise_model(rng), samples, sparsity=0.5, depthwise=True)
+    [layer] = [layer for layer in result.layers if layer.name == "b/weights"]
+    assert layer.note != "depthwise" and layer.sparsity is not None
+
+
 # ------------------------------------------------------------------------------------------ every kind of layer
 
 

@@ -137,7 +137,7 @@ class Session:
         self._chosen = [array[chosen] for array in inputs.arrays]
         self._held_out = [array[held_out] for array in inputs.arrays]
         self._labels = None if labels is None else labels[held_out]
-        self.groups, self.kept = prune.groups(self._model, self._network, excluded, fixed)
+        self.groups, self.kept = prune.groups(self._model, self._network, excluded, fixed, depthwise=aim.depthwise)
         if not self.groups:
             raise ModelError(f"{name}: no layer can be pruned: {_reasons(self.kept)}")
         with blas.one_thread():
