@@ -109,6 +109,12 @@ def main(argv: Sequence[str]) -> int:
         action="store_true",
         help="also estimate cycles by a model of the core's pipeline; needs a QEMU with plugins, 7.2 or later",
     )
+    parser.add_argument(
+        "--memory",
+        choices=cost.MEMORIES,
+        default=cost.DEFAULT_MEMORY,
+        help="plan the layers as `compress --memory` does; the cycles are printed for both (default: %(default)s)",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     models = arguments.models
@@ -131,7 +137,11 @@ def main(argv: Sequence[str]) -> int:
 
     def cases_of(core: str) -> list[Case]:
         texts = arguments.layer or [""]
-        found = [case for case in all_cases(core) if any(text in case.name for text in texts)]
+        found = [
+            cortex_m_layers.placed(case, f"cortex-{core}", arguments.memory)
+            for case in all_cases(core)
+            if any(text in case.name for text in texts)
+        ]
         if not found:
             raise tflite.ModelError(f"no layer of --layers {arguments.layers} has a name with {' or '.join(texts)}")
         return found

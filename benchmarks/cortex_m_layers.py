@@ -14,7 +14,7 @@ import numpy as np
 from dcsr import encodings, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
-from dcsr.planning import choice, cost
+from dcsr.planning import candidates, choice, cost
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.kernel_costs import KernelCosts
 from dcsr.planning.settings import DEFAULT_MIN_SPARSITY
@@ -271,6 +271,11 @@ def anchors(models: Path | None, method: str, cpu: str, chosen: Sequence[Anchor]
     ]
 
 
+def placed(case: Case, cpu: str, memory: str) -> Case:
+    """Returns the case as `compress --memory` plans it: kernels may have to gather up to fewer pixels."""
+    return dataclasses.replace(case, sparse=candidates.placed(cpu, case.sparse, case.work_shape, memory)[0])
+
+
 def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
     """Returns the cases of all sparse layers of all models below a folder, and of the made-up layers.
 
@@ -435,10 +440,10 @@ def _cases(
     ]
     if method == "every":
         return cases
-    candidates = [
+    found = [
         Candidate(case.sparse, case.work_shape, cost.estimate(cpu, case.sparse, case.work_shape)) for case in cases
     ]
-    [chosen] = choice.choose([candidates], "speed" if method == "speed" else "size")
+    [chosen] = choice.choose([found], "speed" if method == "speed" else "size")
     return [case for case in cases if case.sparse is chosen.packed]
 
 

@@ -251,7 +251,7 @@ _REFUSED = [
     Refused("dcsr", "34: 09", "kDcsrErrorHeader", "reserved flag"),
     Refused("dcsr", "34: 05", "kDcsrErrorHeader", "1x1 filter with SAME padding"),
     Refused("int16", "34: 06", "kDcsrErrorHeader", "FULLY_CONNECTED with SAME padding"),
-    Refused("dcsr", "34: 81", "kDcsrErrorHeader", "reserved flag, bit 7"),
+    Refused("dcsr", "34: 41", "kDcsrErrorHeader", "reserved flag, bit 6"),
     Refused("dcsr", "35: 03", "kDcsrErrorHeader", "row lengths of 3 bytes"),
     Refused("dcsr", "35: 00", "kDcsrErrorHeader", "dcsr without row lengths"),
     Refused("bitmap", "35: 01", "kDcsrErrorHeader", "bitmap with row lengths"),

@@ -238,6 +238,7 @@ typedef struct {
   PackOptions packing;
   int32_t pixels;  // of one row; batches of a FULLY_CONNECTED
   DcsrKernelId expected;
+  bool slow_gathers;
 } MveChoice;
 
 // Every build plans for MVE, but only a build for MVE runs these kernels.
@@ -250,20 +251,22 @@ static void test_mve_kernel_of_each_encoding_and_number_of_pixels(void) {
   static const PackOptions kNibbles = {.encoding = kDcsrEncodingDcsr};
   static const PackOptions kRle = {.encoding = kDcsrEncodingRle};
   const MveChoice choices[] = {
-      {kDcsrOpFullyConnected, kOffset8, 1, kDcsrKernel_fully_connected_offset8_mve},
-      {kDcsrOpFullyConnected, kOffset8, 2, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kOffset8Huffman, 1, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kBytes, 1, kDcsrKernel_fully_connected_dcsr_mve},
-      {kDcsrOpFullyConnected, kBytes, 2, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kEscapes, 1, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kNibbles, 1, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kRle, 5, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpConv2d, kNibbles, 12, kDcsrKernel_conv1x1_gather_mve},
-      {kDcsrOpConv2d, kNibbles, 13, kDcsrKernel_conv1x1_mve},
-      {kDcsrOpConv2d, kOffset8, 36, kDcsrKernel_conv1x1_gather_mve},
-      {kDcsrOpConv2d, kOffset8, 37, kDcsrKernel_conv1x1_mve},
-      {kDcsrOpConv2d, kRle, 36, kDcsrKernel_conv1x1_gather_mve},
-      {kDcsrOpConv2d, kOffset8Huffman, 36, kDcsrKernel_conv1x1_mve},
+      {kDcsrOpFullyConnected, kOffset8, 1, kDcsrKernel_fully_connected_offset8_mve, false},
+      {kDcsrOpFullyConnected, kOffset8, 2, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kOffset8Huffman, 1, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kBytes, 1, kDcsrKernel_fully_connected_dcsr_mve, false},
+      {kDcsrOpFullyConnected, kBytes, 2, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kEscapes, 1, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kNibbles, 1, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kRle, 5, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpConv2d, kNibbles, 12, kDcsrKernel_conv1x1_gather_mve, false},
+      {kDcsrOpConv2d, kNibbles, 13, kDcsrKernel_conv1x1_mve, false},
+      {kDcsrOpConv2d, kOffset8, 36, kDcsrKernel_conv1x1_gather_mve, false},
+      {kDcsrOpConv2d, kOffset8, 37, kDcsrKernel_conv1x1_mve, false},
+      {kDcsrOpConv2d, kRle, 36, kDcsrKernel_conv1x1_gather_mve, false},
+      {kDcsrOpConv2d, kOffset8, 24, kDcsrKernel_conv1x1_gather_mve, true},
+      {kDcsrOpConv2d, kOffset8, 25, kDcsrKernel_conv1x1_mve, true},
+      {kDcsrOpConv2d, kOffset8Huffman, 36, kDcsrKernel_conv1x1_mve, false},
   };
   for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); ++i) {
     const MveChoice* choice = &choices[i];
@@ -294,6 +297,7 @@ static void test_mve_kernel_of_each_encoding_and_number_of_pixels(void) {
     DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
     if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
     CHECK(status == kDcsrOk, "choice %u: %s", (unsigned)i, dcsr_status_string(status));
+    layer.slow_gathers = choice->slow_gathers;
     const DcsrKernels* table = dcsr_planning_table(choice->op, kDcsrClassMve);
     DcsrPlan plan;
     dcsr_plan(table, &layer, &data.shape, dcsr_scratch_budget(table, &layer), &plan);

@@ -86,16 +86,39 @@ def candidates(
     if key not in known:
         known[key] = list(encodings.encode_all(matrix, names))
     for streams in known[key]:
-        # Candidates differ only in their streams.
+        # Candidates differ only in their streams and in slow_gathers.
         if found:
-            packed = dataclasses.replace(found[0].packed, streams=streams)
+            packed = dataclasses.replace(found[0].packed, streams=streams, slow_gathers=False)
         else:
             packed = layer_finder.pack(model, layer, streams, _budget(override))
-        found.append(Candidate(packed, shape, cost.estimate(settings.cpu, packed, shape, settings.memory)))
+        found.append(Candidate(*placed(settings.cpu, packed, shape, settings.memory)))
     fastest = min(found, key=time_and_size)
     if override.method == AUTO and fastest.estimate.slowdown > _largest_slowdown(settings, found[0].packed):
         return f"faster dense on {settings.cpu}"
     return found
+
+
+def placed(
+    cpu: str, packed: PackedLayer, shape: cost.Shape, memory: str
+) -> tuple[PackedLayer, cost.Shape, cost.Estimate]:
+    """Tells the kernels of a core with gathers that its data is behind a cache, if that makes the layer faster.
+
+    Args:
+      cpu: one of cost.CPUS.
+      packed: the layer; a layer without slow_gathers.
+      shape: size of its input and output.
+      memory: one of cost.MEMORIES.
+
+    Returns:
+      (the layer, the shape, its estimated cost).
+    """
+    estimate = cost.estimate(cpu, packed, shape, memory)
+    if memory == cost.DEFAULT_MEMORY or estimate.unit != cost.CYCLES or packed.op != packing.OP_CONV_2D:
+        return packed, shape, estimate
+    slow = dataclasses.replace(packed, slow_gathers=True)
+    other = cost.estimate(cpu, slow, shape, memory)
+    is_faster = other.time is not None and estimate.time is not None and other.time < estimate.time
+    return (slow, shape, other) if is_faster else (packed, shape, estimate)
 
 
 def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:
