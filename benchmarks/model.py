@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dcsr
-from benchmarks import emulated, model_measure, model_tables
+from benchmarks import emulated, model_measure, model_tables, model_tflm
 from benchmarks.cycles import program
 from dcsr import files, layers
 from dcsr import model as tflite
@@ -25,7 +25,9 @@ compressed is compressed first, for the core; a compressed one is compared with 
 The activations come from the TFLM interpreter of the wheel, for one random input. Every output must equal the
 interpreter's, bit for bit. Custom ops run as in a firmware, Prepare and Invoke. Builtin operators run with CMSIS-NN if
 the benchmark is built with it (docs/cortex_m.md#cmsis), else with our own dense kernels. An operator that has no kernel
-here gets "-", and the lines below the table say that the totals lack it."""
+here gets "-", and the lines below the table say that the totals lack it.
+
+Built with TFLM (--//third_party/tflm:framework=LABEL), it runs the models in TFLM's interpreter instead."""
 
 _EPILOG = """\
 examples:
@@ -53,12 +55,17 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
+    in_tflm = any(model_tflm.firmware(core).exists() for core in emulated.CORES)
+    for core in arguments.cpu or () if in_tflm else ():
+        if not model_tflm.firmware(core).exists():
+            parser.error(f"there is no firmware with TFLM for --cpu {core}")
+    compare = (model_tflm if in_tflm else model_measure).compare
     comparisons = []
     try:
         for path in arguments.models:
             for core in arguments.cpu or ("m55",):
                 original, compressed = pair(path, core, arguments.objective, arguments.memory)
-                found = model_measure.compare(Path(path).stem, original, compressed, core, arguments.cycles)
+                found = compare(Path(path).stem, original, compressed, core, arguments.cycles)
                 print("\n".join([*([""] if comparisons else []), *model_tables.tables(found)]), flush=True)
                 comparisons.append(found)
     except run_firmware.SimulatorMissingError as error:

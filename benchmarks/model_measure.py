@@ -34,6 +34,7 @@ _DENSE_CODE = {
     "MUL": "mul",
     "MEAN": "mean",
     "REDUCE_MAX": "reduce_max",
+    "REDUCE_MAX_FLOAT": "reduce_max_float",
     "PAD": "pad",
     "SOFTMAX": "softmax",
     "QUANTIZE": "quantize",
@@ -90,23 +91,26 @@ class Side:
     Attributes:
       operators: in order.
       file_bytes: of the .tflite file.
-      arena_bytes: tensors and scratch as TFLM's planner places them, and persistent memory of the operators.
-      code_bytes: code of the kernels, with all functions that they call.
+      arena_bytes: tensors and scratch as TFLM's planner places them, and persistent memory of the operators; with TFLM
+        the arena that its interpreter uses.
+      code_bytes: code of the kernels, with all functions that they call; in TFLM's interpreter of the custom ops only.
+      start_up: instructions of Prepare of the custom ops; in TFLM's interpreter of AllocateTensors.
+      interpreter: instructions of the interpreter between the operators of an inference.
     """
 
     operators: tuple[Measured, ...]
     file_bytes: int
     arena_bytes: int
     code_bytes: int
+    start_up: int
+    interpreter: int = 0
 
     def total(self, memory: str | None = None) -> int:
-        """Instructions of all operators, or their cycles with the data in `memory`."""
+        """Instructions of an inference, or the cycles of its operators with the data in `memory`."""
         costs = [one.cost for one in self.operators if one.cost is not None]
-        return sum(one.inference if memory is None else one.cycles[memory] for one in costs)
-
-    def start_up(self) -> int:
-        """Instructions of the start-up of the custom ops."""
-        return sum(one.cost.start_up for one in self.operators if one.cost is not None)
+        if memory is not None:
+            return sum(one.cycles[memory] for one in costs)
+        return sum(one.inference for one in costs) + self.interpreter
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ class Comparison:
       core: one of emulated.CORES.
       has_cmsis_nn: whether the dense kernels are CMSIS-NN's.
       dense, compressed: the two sides.
-      pairs: for each row of the table the operator of both sides; None where a side has no such operator.
+      in_tflm: whether TFLM's interpreter ran the models, not this benchmark's firmware.
     """
 
     name: str
@@ -126,10 +130,11 @@ class Comparison:
     has_cmsis_nn: bool
     dense: Side
     compressed: Side
+    in_tflm: bool = False
 
     @property
     def pairs(self) -> list[tuple[Measured | None, Measured | None]]:
-        """The operators of both sides beside each other."""
+        """For each row of the table the operator of both sides; None where a side has no such operator."""
         return list(_aligned(self.dense.operators, self.compressed.operators))
 
 
@@ -173,8 +178,9 @@ def compare(name: str, original: bytes, compressed: bytes, core: str, with_cycle
     """Measures a model and its compressed form.
 
     Args:
-      name: of the model.
-      original, compressed: content of the .tflite files.
+      name: name of the model.
+      original: content of the dense .tflite file.
+      compressed: content of the compressed one.
       core: one of emulated.CORES.
       with_cycles: also estimate cycles.
 
@@ -197,12 +203,13 @@ def compare(name: str, original: bytes, compressed: bytes, core: str, with_cycle
     costs = _run(core, elf, [one for operators in found for one in operators], with_cycles)
     sides = []
     for model, content, operators in zip(models, contents, found, strict=True):
-        kernels = _kernels(model, f"cortex-{core}")
+        names = kernels(model, f"cortex-{core}")
         measured = tuple(
-            Measured(one, costs[id(one)], kernels.get(one.position, ""), _reason(one, costs[id(one)]))
+            Measured(one, costs[id(one)], names.get(one.position, ""), _reason(one, costs[id(one)]))
             for one in operators
         )
-        sides.append(Side(measured, len(content), _arena(model, measured), _code(code, measured)))
+        start_up = sum(one.cost.start_up for one in measured if one.cost is not None)
+        sides.append(Side(measured, len(content), _arena(model, measured), _code(code, measured), start_up))
     return Comparison(name, core, "dcsr_cmsis_nn_conv2d" in code.addresses, sides[0], sides[1])
 
 
@@ -243,7 +250,7 @@ def _cycles(regions: Iterator[dict[str, int]], kind: str, start_up: int, inferen
     return {memory: region[memory] for memory in emulated.MEMORIES}
 
 
-def _kernels(model: schema.ModelT, cpu: str) -> dict[int, str]:
+def kernels(model: schema.ModelT, cpu: str) -> dict[int, str]:
     """Returns {position of a custom op: its encoding and the kernel of the core}."""
     found = {}
     for layer in layer_finder.find(model):
@@ -270,17 +277,34 @@ def _arena(model: schema.ModelT, measured: Sequence[Measured]) -> int:
     return model_arena.planned_bytes(model, scratch) + persistent
 
 
+def custom_code_bytes(code: firmware_code.Code, measured: Sequence[Measured], *, with_shared_rows: bool = False) -> int:
+    """Returns the bytes of the custom ops' code: of the ops among the operators.
+
+    Args:
+      code: of the firmware.
+      measured: the operators.
+      with_shared_rows: whether the ops that read shared rows are linked.
+    """
+    kinds = {one.operator.name for one in measured} & _CUSTOM_CODE.keys()
+    return code.bytes_of(*(name for kind in kinds for name in _custom_roots(code, kind, with_shared_rows)))
+
+
+def _custom_roots(code: firmware_code.Code, kind: str, with_shared_rows: bool) -> list[str]:
+    """Returns the functions of an op in the firmware: Prepare and Invoke."""
+    suffix = "WithSharedRows" if with_shared_rows else ""
+    names = [f"{function}{_CUSTOM_CODE[kind]}{suffix}" for function in ("Prepare", "Invoke")]
+    return [next(n for n in code.addresses if n.startswith(f"_ZN4dcsr{len(name)}{name}E")) for name in names]
+
+
 def _code(code: firmware_code.Code, measured: Sequence[Measured]) -> int:
     """Returns the bytes of the kernels' code."""
-    roots = set()
+    roots: set[str] = set()
     for one in measured:
         if one.cost is None or one.operator.step is None:
             continue
         kind = one.operator.step.kind
         if kind in _CUSTOM_CODE:
-            suffix = "WithSharedRows" if len(one.operator.step.sections) > 2 else ""
-            names = [f"{function}{_CUSTOM_CODE[kind]}{suffix}" for function in ("Prepare", "Invoke")]
-            roots |= {next(n for n in code.addresses if n.startswith(f"_ZN4dcsr{len(x)}{x}E")) for x in names}
+            roots.update(_custom_roots(code, kind, len(one.operator.step.sections) > 2))
         elif kind in _DENSE_CODE:
             names = [f"dcsr_{prefix}_{_DENSE_CODE[kind]}" for prefix in ("cmsis_nn", "dense")]
             roots.add(next(name for name in names if name in code.addresses))

@@ -39,6 +39,7 @@ KINDS = {
         (
             *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "AVERAGE_POOL_2D", "MAX_POOL_2D", "ADD", "MUL"),
             *("MEAN", "REDUCE_MAX", "PAD", "SOFTMAX", "QUANTIZE", "REQUANTIZE", "DEQUANTIZE", "COPY"),
+            "REDUCE_MAX_FLOAT",
         ),
         start=1,
     )
@@ -340,7 +341,7 @@ def _binary(name: str, node: _Node) -> _Built:
     ]
     parameters = (
         *(*dims, *_strides(shapes[0], dims), *_strides(shapes[1], dims)),
-        int(_shape(first) != _shape(second)),
+        int(shapes[0] != shapes[1]),
         shift,
         *numbers,
         _zero_point(target),
@@ -352,13 +353,17 @@ def _binary(name: str, node: _Node) -> _Built:
 
 def _reduce(name: str, node: _Node) -> _Built:
     source, target = node.input(0), node.output
-    _need_int8(source, target)
+    is_float = name == "REDUCE_MAX" and source.type == target.type == _TYPE.FLOAT32
+    if not is_float:
+        _need_int8(source, target)
     dims = _four(source)
     added = _RANK - len(_shape(source))
     axes = {added + axis % len(_shape(source)) for axis in node.constant(1)}
     kept = [1 if i in axes else dim for i, dim in enumerate(dims)]
     strides = [0 if i in axes else stride for i, stride in enumerate(_strides(kept, kept))]
     count = math.prod(dims) // math.prod(kept)
+    if is_float:
+        return "REDUCE_MAX_FLOAT", (*dims, *strides, math.prod(kept), 0, 0, 0, 0), [node.content(0)]
     multiplier, shift = quantize_multiplier(_scale(source) / _scale(target))
     if name == "MEAN":
         # QuantizedMeanOrSum: 1 / count becomes a part of the multiplier.

@@ -7,12 +7,13 @@ from typing import Any
 
 from benchmarks.emulated import CORES_WITH_GATHERS, MEMORIES
 from benchmarks.model_measure import Comparison, Measured, Side
+from benchmarks.model_steps import CUSTOM
 
 
 def tables(comparison: Comparison) -> list[str]:
     """Returns the lines of a model's table and of its totals, in Markdown."""
     memories = _memories(comparison)
-    dense_title = "CMSIS-NN's dense" if comparison.has_cmsis_nn else "dense"
+    dense_title = "dense, CMSIS-NN" if comparison.has_cmsis_nn else "dense"
     titles = ["operator", "output", "encoding, kernel", dense_title, "compressed", "ratio"]
     for memory in memories:
         where = f", {MEMORIES[memory]}" if len(memories) > 1 else ""
@@ -25,6 +26,9 @@ def tables(comparison: Comparison) -> list[str]:
     ]
     for dense, compressed in comparison.pairs:
         lines.append(f"| {' | '.join(_row(dense, compressed, memories))} |")
+    if comparison.in_tflm:
+        between = _pair(comparison.dense.interpreter, comparison.compressed.interpreter)
+        lines.append(f"| interpreter |  |  | {' | '.join(between)} |" + " |" * 3 * len(memories))
     totals = [*_pair(comparison.dense.total(), comparison.compressed.total())]
     for memory in memories:
         totals += _pair(comparison.dense.total(memory), comparison.compressed.total(memory))
@@ -37,6 +41,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "model": comparison.name,
         "core": comparison.core,
+        "in_tflm": comparison.in_tflm,
         "dense_kernels": "CMSIS-NN" if comparison.has_cmsis_nn else "own",
         "dense": _side_json(comparison.dense),
         "compressed": _side_json(comparison.compressed),
@@ -82,14 +87,21 @@ def _summary(comparison: Comparison) -> list[str]:
     if lacking:
         which = "; ".join(f"{name} ({reason})" for name, reason in lacking.items())
         lines += [f"**The totals lack operators:** {which}.", ""]
+    ops = sum(one.operator.name.startswith(CUSTOM) for one in compressed.operators)
+    if comparison.in_tflm:
+        arena, code = "Arena of TFLM's interpreter", "Code of the custom ops"
+    else:
+        arena, code = "Arena (tensors and scratch as TFLM's planner places them)", "Code of the kernels"
     for title, numbers in (
         ("File", (dense.file_bytes, compressed.file_bytes)),
-        ("Arena (tensors and scratch as TFLM's planner places them)", (dense.arena_bytes, compressed.arena_bytes)),
-        ("Code of the kernels", (dense.code_bytes, compressed.code_bytes)),
+        (arena, (dense.arena_bytes, compressed.arena_bytes)),
+        (code, (dense.code_bytes, compressed.code_bytes)),
     ):
         lines.append(f"- {title}: {numbers[0]:,} -> {numbers[1]:,} bytes")
-    ops = sum(one.kernel != "" or one.operator.name.startswith("DCSR_") for one in compressed.operators)
-    lines.append(f"- Start-up of the {ops} custom ops, with validation: {compressed.start_up():,} instructions")
+    if comparison.in_tflm:
+        lines.append(f"- Start-up (AllocateTensors): {dense.start_up:,} -> {compressed.start_up:,} instructions")
+    else:
+        lines.append(f"- Start-up of the {ops} custom ops, with validation: {compressed.start_up:,} instructions")
     return lines
 
 
@@ -99,7 +111,8 @@ def _side_json(side: Side) -> dict[str, Any]:
         "arena_bytes": side.arena_bytes,
         "code_bytes": side.code_bytes,
         "instructions": side.total(),
-        "start_up_instructions": side.start_up(),
+        "start_up_instructions": side.start_up,
+        "interpreter_instructions": side.interpreter,
         "lacks_operators": [one.operator.position for one in side.operators if one.cost is None],
         "operators": [_operator_json(one) for one in side.operators],
     }

@@ -63,9 +63,10 @@ static bool run_fully_connected(const Work* work) {
 }
 
 static StepStatus fully_connected(Work* work, StepCost* cost) {
-  cost->persistent_bytes = dcsr_cmsis_nn_fully_connected_sum_bytes(work->window);
-  if (cost->persistent_bytes > 0) {
-    work->sums = (int32_t*)job_allocate(cost->persistent_bytes);
+  const size_t sum_bytes = dcsr_cmsis_nn_fully_connected_sum_bytes(work->window);
+  cost->persistent_bytes += sum_bytes;
+  if (sum_bytes > 0) {
+    work->sums = (int32_t*)job_allocate(sum_bytes);
     if (work->sums == NULL) return kStepFailed;
     if (!dcsr_cmsis_nn_fully_connected_prepare(work->window, &work->weights, work->sums)) {
       return kStepUnknown;
@@ -262,6 +263,12 @@ static bool run_reduce_max(const Work* work) {
   return true;
 }
 
+static bool run_reduce_max_float(const Work* work) {
+  dcsr_dense_reduce_max_float((const DcsrReduceParameters*)parameters_of(work),
+                              (const float*)work->step->section[0], (float*)work->step->output);
+  return true;
+}
+
 static bool run_quantize(const Work* work) {
   dcsr_dense_quantize((const DcsrQuantizeParameters*)parameters_of(work),
                       (const float*)work->step->section[0], output_of(work));
@@ -291,6 +298,11 @@ StepStatus run_dense_step(const Step* step, StepCost* cost) {
       (const int8_t*)step->section[1], (const int32_t*)step->section[2],
       (const int32_t*)step->section[3], (const int32_t*)step->section[4]};
   work.weights = weights;
+  // TFLM keeps the multipliers and shifts of these operators, which it computes at start-up.
+  if (step->kind == kStepConv2d || step->kind == kStepDepthwiseConv2d ||
+      (step->kind == kStepFullyConnected && work.window->is_per_channel)) {
+    cost->persistent_bytes = (size_t)work.window->output_channels * 2 * sizeof(int32_t);
+  }
   switch (step->kind) {
     case kStepConv2d:
       return conv2d(&work, cost);
@@ -312,6 +324,8 @@ StepStatus run_dense_step(const Step* step, StepCost* cost) {
       return measure(run_mul, &work, 0, cost);
     case kStepReduceMax:
       return measure(run_reduce_max, &work, 0, cost);
+    case kStepReduceMaxFloat:
+      return measure(run_reduce_max_float, &work, 0, cost);
     case kStepPad:
       return measure(run_pad, &work, 0, cost);
     case kStepSoftmax:

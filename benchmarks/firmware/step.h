@@ -30,6 +30,7 @@ typedef enum {
   kStepRequantize = 13,
   kStepDequantize = 14,
   kStepCopy = 15,
+  kStepReduceMaxFloat = 16,
   kStepDcsrConv2d = 32,  // the inputs of the custom op
   kStepDcsrFullyConnected = 33,
   kStepDcsrDepthwiseConv2d = 34,

@@ -119,38 +119,56 @@ static inline uint32_t add_odd(uint32_t offsets, uint32_t bytes) {
   return result;
 }
 
-static inline void compute_four(const DcsrWindowParameters* window, const DcsrDenseWeights* layer,
-                                const Taps* taps, int32_t channel, int8_t* output) {
-  const int32_t channels = window->output_channels;
+// The sums of four channels: of even bytes, then of odd ones.
+typedef struct {
+  int32_t sum0, sum2, sum1, sum3;
+} Sums;
+
+static inline void add_tap(Sums* sums, uint32_t offsets, const int8_t* value,
+                           const int8_t* weight) {
+  const uint32_t values = dcsr_dsp_load(value);
+  const uint32_t factors = dcsr_dsp_load(weight);
+  const uint32_t even = add_even(offsets, values);
+  const uint32_t even_factors = dcsr_dsp_even(factors);
+  sums->sum0 = multiply_low(even, even_factors, sums->sum0);
+  sums->sum2 = multiply_high(even, even_factors, sums->sum2);
+  const uint32_t odd = add_odd(offsets, values);
+  const uint32_t odd_factors = dcsr_dsp_odd(factors);
+  sums->sum1 = multiply_low(odd, odd_factors, sums->sum1);
+  sums->sum3 = multiply_high(odd, odd_factors, sums->sum3);
+}
+
+// In a function of its own the inner loop keeps its registers.
+static DCSR_NOINLINE Sums sum_of_taps(const Taps* taps, uint32_t offsets, const int8_t* value,
+                                      const int8_t* weight, int32_t channels) {
+  Sums sums = {0, 0, 0, 0};
   const int32_t step = taps->step;
-  const uint32_t offset = (uint32_t)-window->input_zero_point & 0xFFFF;
-  const uint32_t offsets = offset | offset << 16;
-  int32_t sums[kLanes] = {0, 0, 0, 0};
-  const int8_t* input = taps->first + channel;
-  const int8_t* weights = layer->weights + taps->first_weight + channel;
-  for (int32_t y = taps->first_y; y < taps->end_y; ++y) {
-    const int8_t* value = input;
-    const int8_t* weight = weights;
-    for (int32_t x = taps->first_x; x < taps->end_x; ++x) {
-      const uint32_t values = dcsr_dsp_load(value);
-      const uint32_t factors = dcsr_dsp_load(weight);
-      const uint32_t even = add_even(offsets, values);
-      const uint32_t odd = add_odd(offsets, values);
-      const uint32_t even_factors = dcsr_dsp_even(factors);
-      const uint32_t odd_factors = dcsr_dsp_odd(factors);
-      sums[0] = multiply_low(even, even_factors, sums[0]);
-      sums[1] = multiply_low(odd, odd_factors, sums[1]);
-      sums[2] = multiply_high(even, even_factors, sums[2]);
-      sums[3] = multiply_high(odd, odd_factors, sums[3]);
+  const int32_t columns = taps->end_x - taps->first_x;
+  const int32_t to_next_line = taps->line - columns * step;
+  const int32_t to_next_weights = taps->weight_line - columns * channels;
+  for (int32_t rows = taps->end_y - taps->first_y; rows > 0; --rows) {
+    const int8_t* end = value + columns * step;
+    while (value != end) {
+      add_tap(&sums, offsets, value, weight);
       value += step;
       weight += channels;
     }
-    input += taps->line;
-    weights += taps->weight_line;
+    value += to_next_line;
+    weight += to_next_weights;
   }
-  for (int32_t i = 0; i < kLanes; ++i) {
-    output[channel + i] = finish(window, layer, channel + i, sums[i]);
-  }
+  return sums;
+}
+
+static inline void compute_four(const DcsrWindowParameters* window, const DcsrDenseWeights* layer,
+                                const Taps* taps, int32_t channel, int8_t* output) {
+  const uint32_t offset = (uint32_t)-window->input_zero_point & 0xFFFF;
+  const Sums sums =
+      sum_of_taps(taps, offset | offset << 16, taps->first + channel,
+                  layer->weights + taps->first_weight + channel, window->output_channels);
+  output[channel] = finish(window, layer, channel, sums.sum0);
+  output[channel + 1] = finish(window, layer, channel + 1, sums.sum1);
+  output[channel + 2] = finish(window, layer, channel + 2, sums.sum2);
+  output[channel + 3] = finish(window, layer, channel + 3, sums.sum3);
 }
 
 #endif

@@ -127,6 +127,9 @@ void dcsr_dense_mean(const DcsrReduceParameters* reduce, const int8_t* input, in
                      int32_t* sums);
 void dcsr_dense_reduce_max(const DcsrReduceParameters* reduce, const int8_t* input, int8_t* output);
 
+void dcsr_dense_reduce_max_float(const DcsrReduceParameters* reduce, const float* input,
+                                 float* output);
+
 void dcsr_dense_pad(const DcsrPadParameters* pad, const int8_t* input, int8_t* output);
 
 void dcsr_dense_softmax(const DcsrSoftmaxParameters* softmax, const int8_t* input, int8_t* output);

@@ -1,5 +1,6 @@
-// Dense MEAN, REDUCE_MAX and PAD.
+// Dense MEAN, REDUCE_MAX (also of floats) and PAD.
 
+#include <float.h>
 #include <string.h>
 
 #include "tflm_kernels/baseline/dense_operators.h"
@@ -43,6 +44,25 @@ void dcsr_dense_reduce_max(const DcsrReduceParameters* reduce, const int8_t* inp
     for (int32_t j = 0; j < dims[1]; ++j) {
       for (int32_t k = 0; k < dims[2]; ++k) {
         int8_t* result = output + i * strides[0] + j * strides[1] + k * strides[2];
+        for (int32_t l = 0; l < dims[3]; ++l) {
+          if (*input > *result) *result = *input;
+          ++input;
+          result += strides[3];
+        }
+      }
+    }
+  }
+}
+
+void dcsr_dense_reduce_max_float(const DcsrReduceParameters* reduce, const float* input,
+                                 float* output) {
+  const int32_t* dims = reduce->dims;
+  const int32_t* strides = reduce->output_strides;
+  for (int32_t i = 0; i < reduce->outputs; ++i) output[i] = -FLT_MAX;
+  for (int32_t i = 0; i < dims[0]; ++i) {
+    for (int32_t j = 0; j < dims[1]; ++j) {
+      for (int32_t k = 0; k < dims[2]; ++k) {
+        float* result = output + i * strides[0] + j * strides[1] + k * strides[2];
         for (int32_t l = 0; l < dims[3]; ++l) {
           if (*input > *result) *result = *input;
           ++input;
