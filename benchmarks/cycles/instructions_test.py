@@ -21,10 +21,10 @@ def decode(text: str, raw: str = "0000 0000") -> instructions.Decoded:
     return instructions.decode(0, raw, mnemonic, operands)
 
 
-@pytest.mark.parametrize("benchmark", ["cortex_m", "model"])
+@pytest.mark.parametrize("firmware", ["cortex_m", "model"])
 @pytest.mark.parametrize("core", timings.CORES)
-def test_every_instruction_of_the_firmware_has_a_timing(core, benchmark):
-    decoded = list(instructions.read((_BENCHMARKS / f"{benchmark}_bench_{core}.txt").read_text()))
+def test_every_instruction_of_the_firmware_has_a_timing(core, firmware):
+    decoded = list(instructions.read((_BENCHMARKS / f"{firmware}_bench_{core}.txt").read_text()))
     assert len(decoded) > 10_000
     assert program.unknown(timings.CORES[core], decoded) == []
     assert {Kind.BEGIN, Kind.END} <= {one.kind for one in decoded}
