@@ -105,13 +105,6 @@ class Side:
     start_up: int
     interpreter: int = 0
 
-    def total(self, memory: str | None = None) -> int:
-        """Instructions of an inference, or the cycles of its operators with the data in `memory`."""
-        costs = [one.cost for one in self.operators if one.cost is not None]
-        if memory is not None:
-            return sum(one.cycles[memory] for one in costs)
-        return sum(one.inference for one in costs) + self.interpreter
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -136,6 +129,22 @@ class Comparison:
     def pairs(self) -> list[tuple[Measured | None, Measured | None]]:
         """For each row of the table the operator of both sides; None where a side has no such operator."""
         return list(_aligned(self.dense.operators, self.compressed.operators))
+
+    def totals(self, memory: str | None = None) -> tuple[int, int]:
+        """The instructions of an inference, dense and compressed, or the cycles with the data in `memory`.
+
+        An operator that has no cost on one side is left out on both. Cycles are those of the operators alone.
+        """
+        rows = [[one for one in pair if one is not None] for pair in self.pairs]
+        counted = {id(one) for row in rows for one in row if all(other.cost is not None for other in row)}
+        sums = []
+        for side in (self.dense, self.compressed):
+            costs = [one.cost for one in side.operators if one.cost is not None and id(one) in counted]
+            if memory is None:
+                sums.append(sum(cost.inference for cost in costs) + side.interpreter)
+            else:
+                sums.append(sum(cost.cycles[memory] for cost in costs))
+        return sums[0], sums[1]
 
 
 def firmware(core: str) -> Path:

@@ -29,9 +29,9 @@ def tables(comparison: Comparison) -> list[str]:
     if comparison.in_tflm:
         between = _pair(comparison.dense.interpreter, comparison.compressed.interpreter)
         lines.append(f"| interpreter |  |  | {' | '.join(between)} |" + " |" * 3 * len(memories))
-    totals = [*_pair(comparison.dense.total(), comparison.compressed.total())]
+    totals = _pair(*comparison.totals())
     for memory in memories:
-        totals += _pair(comparison.dense.total(memory), comparison.compressed.total(memory))
+        totals += _pair(*comparison.totals(memory))
     lines += [f"| **total** |  |  | {' | '.join(totals)} |", "", *_summary(comparison)]
     return lines
 
@@ -43,8 +43,12 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "core": comparison.core,
         "in_tflm": comparison.in_tflm,
         "dense_kernels": "CMSIS-NN" if comparison.has_cmsis_nn else "own",
-        "dense": _side_json(comparison.dense),
-        "compressed": _side_json(comparison.compressed),
+        **{
+            name: _side_json(side, instructions)
+            for name, side, instructions in zip(
+                ("dense", "compressed"), (comparison.dense, comparison.compressed), comparison.totals(), strict=True
+            )
+        },
     }
 
 
@@ -80,12 +84,14 @@ def _pair(dense: int | None, compressed: int | None) -> list[str]:
 def _summary(comparison: Comparison) -> list[str]:
     dense, compressed = comparison.dense, comparison.compressed
     lines = []
-    lacking = {f"{one.operator.position} {one.operator.name}": one.reason for one in dense.operators if not one.cost}
-    lacking |= {
-        f"{one.operator.position} {one.operator.name}": one.reason for one in compressed.operators if not one.cost
-    }
+    lacking: dict[tuple[str, str], list[int]] = {}
+    for one in [shown for pair in comparison.pairs for shown in pair if shown is not None]:
+        if one.cost is None and one.operator.position not in lacking.get((one.operator.name, one.reason), ()):
+            lacking.setdefault((one.operator.name, one.reason), []).append(one.operator.position)
     if lacking:
-        which = "; ".join(f"{name} ({reason})" for name, reason in lacking.items())
+        which = "; ".join(
+            f"{', '.join(map(str, positions))} {name} ({reason})" for (name, reason), positions in lacking.items()
+        )
         lines += [f"**The totals lack operators:** {which}.", ""]
     ops = sum(one.operator.name.startswith(CUSTOM) for one in compressed.operators)
     if comparison.in_tflm:
@@ -105,12 +111,12 @@ def _summary(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _side_json(side: Side) -> dict[str, Any]:
+def _side_json(side: Side, instructions: int) -> dict[str, Any]:
     return {
         "file_bytes": side.file_bytes,
         "arena_bytes": side.arena_bytes,
         "code_bytes": side.code_bytes,
-        "instructions": side.total(),
+        "instructions": instructions,
         "start_up_instructions": side.start_up,
         "interpreter_instructions": side.interpreter,
         "lacks_operators": [one.operator.position for one in side.operators if one.cost is None],

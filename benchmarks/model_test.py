@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import dcsr
-from benchmarks import emulated, model, model_arena, model_measure, model_steps, model_tables
+from benchmarks import emulated, model, model_arena, model_measure, model_steps, model_tables, model_tflm
 from benchmarks.model_arena import Buffer
 from dcsr import model as tflite
 from dcsr.schema import schema
@@ -115,7 +116,7 @@ def test_small_model_is_measured(small):
     # 64 x 64 x 125 products, at most 16 in an instruction, and on an M4 at least one in four.
     convolutions = [one for one in dense.operators if one.operator.shape == (1, 25, 5, 64)]
     assert all(one.cost.inference > 64 * 125 for one in convolutions)
-    assert compressed.total() < dense.total()
+    assert small.totals()[1] < small.totals()[0]
     assert compressed.code_bytes > dense.code_bytes > 0
     assert dense.arena_bytes >= 2 * 25 * 5 * 64
 
@@ -145,12 +146,10 @@ def test_all_operators_give_the_interpreters_outputs():
 
 
 def test_every_kind_of_step_is_tested():
-    names = [tflite.parse(many_operators(), "many"), tflite.read(SMALL)]
-    values = [
-        model_measure.capture(content, "m", model_measure.samples(content, "m"))
-        for content in (many_operators(), open(SMALL, "rb").read())
-    ]
-    kinds = {one.step.kind for m, v in zip(names, values, strict=True) for one in model_steps.operators(m, v)}
+    kinds = set()
+    for content in (many_operators(), Path(SMALL).read_bytes()):
+        values = model_measure.capture(content, "m", model_measure.samples(content, "m"))
+        kinds |= {one.step.kind for one in model_steps.operators(tflite.parse(content, "m"), values)}
     assert kinds == {kind for kind in model_steps.KINDS if not kind.startswith("DCSR_")}
 
 
@@ -165,6 +164,17 @@ def test_unknown_operator_is_left_out_and_named():
     numbers = model_tables.as_json(found)
     assert numbers["dense"]["lacks_operators"] == [1]
     assert "instructions" not in numbers["dense"]["operators"][1]
+
+
+def test_operator_without_cost_on_one_side_is_in_no_total(small):
+    first, *others = small.dense.operators
+    dense = dataclasses.replace(small.dense, operators=(dataclasses.replace(first, cost=None, reason="why"), *others))
+    lacking = dataclasses.replace(small, dense=dense)
+    assert lacking.totals() == (
+        small.totals()[0] - first.cost.inference,
+        small.totals()[1] - small.compressed.operators[0].cost.inference,
+    )
+    assert "**The totals lack operators:** 0 CONV_2D (why)." in model_tables.tables(lacking)
 
 
 def test_wrong_output_is_an_error_with_the_operators_name(monkeypatch):
@@ -209,7 +219,8 @@ def test_cycles_are_of_the_same_operators(core):
     pair = model.pair(SMALL, core, "balanced", "dtcm")
     found = model_measure.compare("small", *pair, core, with_cycles=True)
     plain = model_measure.compare("small", *pair, core)
-    assert found.dense.total() == plain.dense.total()
+    assert found.totals() == plain.totals()
+    assert found.totals("dtcm")[0] == sum(one.cost.cycles["dtcm"] for one in found.dense.operators)
     for one in (*found.dense.operators, *found.compressed.operators):
         assert 0.5 < one.cost.cycles["dtcm"] / one.cost.inference < 4
         assert one.cost.cycles["cached"] >= one.cost.cycles["dtcm"]
@@ -225,8 +236,7 @@ def test_compressed_model_is_compared_with_its_original(tmp_path, capsys):
     [numbers] = json.loads((tmp_path / "numbers.json").read_text())
     assert numbers["compressed"]["file_bytes"] == path.stat().st_size
     expected = model_measure.compare("small", *model.pair(SMALL, "m4", "speed", "dtcm"), "m4")
-    assert numbers["dense"]["instructions"] == expected.dense.total()
-    assert numbers["compressed"]["instructions"] == expected.compressed.total()
+    assert (numbers["dense"]["instructions"], numbers["compressed"]["instructions"]) == expected.totals()
 
 
 def test_removed_operators_have_rows_of_their_own(small):
@@ -236,6 +246,35 @@ def test_removed_operators_have_rows_of_their_own(small):
     assert len(pairs) == len(dense.operators)
     assert [one for one, other in pairs if other is None] == [dense.operators[3]]
     assert all(one.operator.name == other.operator.name.removeprefix("DCSR_") for one, other in pairs if other)
+
+
+def test_models_in_tflms_interpreter(monkeypatch):
+    """Without TFLM: the firmware's output is made up."""
+    elf = model_measure.firmware("m4")
+    original, compressed = model.pair(SMALL, "m4", "balanced", "dtcm")
+    count = len(tflite.parse(original, "m").subgraphs[0].operators)
+    jobs = []
+
+    def run(_core, _elf, job, _with_cycles):
+        jobs.append(job)
+        lines = [f"tflm: {i} {1000 + i} {100 * count + 7 + i} {5000 - i} {count}\n" for i in range(2)]
+        lines += [f"operator: {i} {position} {100 - i}\n" for i in range(2) for position in range(count)]
+        return "".join(lines).encode(), iter(())
+
+    monkeypatch.setattr(emulated, "run", run)
+    monkeypatch.setattr(model_tflm, "firmware", lambda _core: elf)
+    monkeypatch.setattr(model_measure, "custom_code_bytes", lambda *_, **__: 44)
+    found = model_tflm.compare("small", original, compressed, "m4")
+    assert found.totals() == (100 * count + 7, 100 * count + 8)
+    assert (found.dense.start_up, found.compressed.start_up) == (1000, 1001)
+    assert jobs[0].count(original) == jobs[0].count(compressed) == 1
+    lines = model_tables.tables(found)
+    assert f"| interpreter |  |  | 7 | {count + 8} | {(count + 8) / 7:.3f} |" in lines
+    assert "- Arena of TFLM's interpreter: 5,000 -> 4,999 bytes" in lines
+
+    monkeypatch.setattr(emulated, "run", lambda *_: (b"tflm: 0 1 2 3 4\n", iter(())))
+    with pytest.raises(emulated.FirmwareError, match="1 of 2 models were measured"):
+        model_tflm.compare("small", original, compressed, "m4")
 
 
 def test_planner_puts_large_buffers_first_and_fills_gaps():
