@@ -25,7 +25,8 @@ compressed is compressed first, for the core; a compressed one is compared with 
 The activations come from the TFLM interpreter of the wheel, for one random input. Every output must equal the
 interpreter's, bit for bit. Custom ops run as in a firmware, Prepare and Invoke. Builtin operators run with CMSIS-NN if
 the benchmark is built with it (docs/cortex_m.md#cmsis), else with our own dense kernels. An operator that has no kernel
-here gets "-", and the lines below the table say that the totals lack it.
+here gets "-", and the lines below the table say that the totals lack it. Several models or cores also get a table with
+a row for each; its cycles are those with data in DTCM.
 
 Built with TFLM (--//third_party/tflm:framework=LABEL), it runs the models in TFLM's interpreter instead."""
 
@@ -68,6 +69,8 @@ def main(argv: Sequence[str]) -> int:
                 found = compare(Path(path).stem, original, compressed, core, arguments.cycles)
                 print("\n".join([*([""] if comparisons else []), *model_tables.tables(found)]), flush=True)
                 comparisons.append(found)
+        if len(comparisons) > 1:
+            print("\n".join(["", *model_tables.overview(comparisons)]))
     except run_firmware.SimulatorMissingError as error:
         sys.stderr.write(run_firmware.INSTALL.format(missing=error))
         return common.EXIT_BAD_INPUT

@@ -19,7 +19,7 @@ def tables(comparison: Comparison) -> list[str]:
         where = f", {MEMORIES[memory]}" if len(memories) > 1 else ""
         titles += [f"{title}{where}" for title in ("dense cycles", "compressed cycles", "ratio of cycles")]
     lines = [
-        f"### {comparison.name}, Cortex-{comparison.core.upper().replace('PLUS', '+')}",
+        f"### {comparison.name}, {_core(comparison)}",
         "",
         f"| {' | '.join(titles)} |",
         "|---" * len(titles) + "|",
@@ -34,6 +34,32 @@ def tables(comparison: Comparison) -> list[str]:
         totals += _pair(*comparison.totals(memory))
     lines += [f"| **total** |  |  | {' | '.join(totals)} |", "", *_summary(comparison)]
     return lines
+
+
+def overview(comparisons: Sequence[Comparison]) -> list[str]:
+    """Returns the lines of a table with a row for each model and core, in Markdown."""
+    has_cycles = all(_memories(comparison) for comparison in comparisons)
+    titles = ["model", "core", "instructions, dense", "compressed", "ratio"]
+    if has_cycles:
+        titles += ["cycles, dense", "compressed", "ratio"]
+    titles += ["arena, dense", "compressed", "code, dense", "compressed", "start-up, dense", "compressed"]
+    lines = ["### All models", "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for comparison in comparisons:
+        dense, compressed = comparison.dense, comparison.compressed
+        cells = [comparison.name, _core(comparison), *_pair(*comparison.totals())]
+        cells += _pair(*comparison.totals("dtcm")) if has_cycles else []
+        for numbers in (
+            (dense.arena_bytes, compressed.arena_bytes),
+            (dense.code_bytes, compressed.code_bytes),
+            (dense.start_up, compressed.start_up),
+        ):
+            cells += _pair(*numbers)[:2]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _core(comparison: Comparison) -> str:
+    return f"Cortex-{comparison.core.upper().replace('PLUS', '+')}"
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:

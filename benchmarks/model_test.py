@@ -231,9 +231,17 @@ def test_cycles_are_of_the_same_operators(core):
 def test_compressed_model_is_compared_with_its_original(tmp_path, capsys):
     path = tmp_path / "small.dcsr.tflite"
     path.write_bytes(model.pair(SMALL, "m4", "speed", "dtcm")[1])
-    assert model.main([str(path), "--cpu", "m4", "--json", str(tmp_path / "numbers.json")]) == 0
-    assert "### small.dcsr, Cortex-M4" in capsys.readouterr().out
-    [numbers] = json.loads((tmp_path / "numbers.json").read_text())
+    arguments = ["--cpu", "m4", "--cpu", "m0plus", "--json", str(tmp_path / "numbers.json")]
+    assert model.main([str(path), *arguments]) == 0
+    output = capsys.readouterr().out
+    assert "### small.dcsr, Cortex-M4\n" in output and "### small.dcsr, Cortex-M0+\n" in output
+    overview = output.split("### All models\n")[1].split("\n")
+    assert [row.split(" | ")[:2] for row in overview if row.startswith("| small")] == [
+        ["| small.dcsr", "Cortex-M4"],
+        ["| small.dcsr", "Cortex-M0+"],
+    ]
+    assert len({row.count("|") for row in overview if row}) == 1
+    [numbers, _] = json.loads((tmp_path / "numbers.json").read_text())
     assert numbers["compressed"]["file_bytes"] == path.stat().st_size
     expected = model_measure.compare("small", *model.pair(SMALL, "m4", "speed", "dtcm"), "m4")
     assert (numbers["dense"]["instructions"], numbers["compressed"]["instructions"]) == expected.totals()
