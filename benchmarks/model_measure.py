@@ -178,9 +178,7 @@ def capture(content: bytes, name: str, inputs: Sequence[np.ndarray]) -> dict[int
     except (RuntimeError, ValueError) as error:
         raise tflite.ModelError(f"{name}: the TFLM interpreter refuses the model: {error}") from error
     used = {i for one in graph.operators or [] for i in [*indices(one.inputs), *indices(one.outputs)] if i >= 0}
-    found = {index: np.array(interpreter.GetTensor(index, 0)["tensor_data"]) for index in sorted(used)}
-    # Operators do not change the inputs, but the interpreter may have reused their memory for nothing else either.
-    return found | dict(zip(indices(graph.inputs), inputs, strict=True))
+    return {index: np.array(interpreter.GetTensor(index, 0)["tensor_data"]) for index in sorted(used)}
 
 
 def compare(name: str, original: bytes, compressed: bytes, core: str, with_cycles: bool = False) -> Comparison:

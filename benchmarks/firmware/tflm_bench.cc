@@ -42,6 +42,8 @@ class Profiler final : public tflite::MicroProfilerInterface {
  public:
   // Instructions that an operator without work would have.
   void Calibrate() {
+    count_ = 0;
+    uncounted_ = 0;
     EndEvent(BeginEvent(""));
     uncounted_ = ticks_[0];
     count_ = 0;
