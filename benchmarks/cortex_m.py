@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import cortex_m_layers, firmware_code
+from benchmarks import cortex_m_layers, emulated, firmware_code
 from benchmarks.cortex_m_layers import Case
-from benchmarks.cycles import instructions, program, timings
+from benchmarks.cycles import program
+from benchmarks.emulated import CORES, CORES_WITH_GATHERS, MEMORIES, FirmwareError, NoPluginsError
 from dcsr import model as tflite
 from dcsr import packing
 from dcsr.cli import common
@@ -45,29 +42,12 @@ examples:
 exit status: 0 done, 1 a kernel gave a wrong output or crashed, or an instruction has no timing, 2 bad usage, bad input,
 no QEMU, or --cycles with a QEMU without plugins"""
 
-# Without the M85: it runs the code of the M55 and is emulated as one.
-CORES = ("m0plus", "m3", "m4", "m7", "m33", "m55")
-CORES_WITH_GATHERS = ("m55",)
 GATHER_COSTS = (2, 8, 16)
-# Where the data is, and what the tables call it.
-MEMORIES = {"dtcm": "DTCM", "cached": "cached"}
 _MODELS_VARIABLE = "DCSR_PUBLISHED_MODELS"
-_TIMEOUT = 1800.0
-# The firmware's own count is off by a few instructions, and by an interrupt every 2^24 ticks.
-_COUNTER_ERROR = 50
 
 # Runfiles: this file is <workspace>/benchmarks/cortex_m.py.
 _WORKSPACE = Path(__file__).parent.parent
-_PLUGIN = (_WORKSPACE / "benchmarks/cycles/libcycles.so").absolute()
 _LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
-
-
-class FirmwareError(Exception):
-    """An output of the firmware was wrong, or the firmware did not finish."""
-
-
-class NoPluginsError(Exception):
-    """QEMU cannot load the plugin that estimates cycles."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -191,7 +171,7 @@ def measure(core: str, cases: Sequence[Case], with_cycles: bool = False) -> dict
     """
     elf = firmware(core)
     code = firmware_code.read(elf)
-    output, regions = _run(core, elf, cortex_m_layers.job(cases), with_cycles)
+    output, regions = emulated.run(core, elf, cortex_m_layers.job(cases), with_cycles)
     lines = [[int(number) for number in match.groups()] for match in _LINE.finditer(output)]
     if [line[0] for line in lines] != list(range(len(cases))):
         raise FirmwareError(f"{core}: {len(lines)} of {len(cases)} layers were measured")
@@ -201,8 +181,8 @@ def measure(core: str, cases: Sequence[Case], with_cycles: bool = False) -> dict
     for case, (_, dense_or_0, dense_scratch_or_0, sparse, sparse_scratch) in zip(cases, lines, strict=True):
         if dense_or_0:  # 0 if the previous case had the same dense product
             dense, dense_scratch = dense_or_0, dense_scratch_or_0
-            dense_cycles = _region(regions, dense_or_0) if with_cycles else {}
-        sparse_cycles = _region(regions, sparse) if with_cycles else {}
+            dense_cycles = emulated.region(regions, dense_or_0) if with_cycles else {}
+        sparse_cycles = emulated.region(regions, sparse) if with_cycles else {}
         kernel = _entry(case.sparse)
         costs = case.costs(f"cortex-{core}")
         gathers = costs.gathers
@@ -243,22 +223,6 @@ def measure(core: str, cases: Sequence[Case], with_cycles: bool = False) -> dict
         "parse_code": reading,
         "functions": functions,
     }
-
-
-def _region(regions: Iterator[dict[str, int]], instructions: int) -> dict[str, int]:
-    """Returns the next region that the plugin saw.
-
-    Args:
-      regions: of the plugin.
-      instructions: of the region as the firmware counted them.
-
-    Raises:
-      FirmwareError: if there is no region, or the plugin saw another number of instructions.
-    """
-    region = next(regions, None)
-    if region is None or abs(region["instructions"] - instructions) > _COUNTER_ERROR + instructions // 1000:
-        raise FirmwareError(f"the firmware counted {instructions} instructions, the plugin {region}")
-    return region
 
 
 def _entry(packed: packing.PackedLayer) -> str:
@@ -354,42 +318,6 @@ def _cycles(cycles: dict[str, dict[str, int]], memories: Sequence[str]) -> list[
         dense, sparse = cycles["dense"][memory], cycles["sparse"][memory]
         cells += [f"{dense:,}", f"{sparse:,}", f"{sparse / dense:.3f}"]
     return cells
-
-
-def _run(core: str, elf: Path, job: bytes, with_cycles: bool) -> tuple[bytes, Iterator[dict[str, int]]]:
-    """Runs a firmware with a job. Returns its output, which it also prints on stderr, and the cycles of its regions."""
-    simulator = run_firmware.choose("qemu", f"cortex-{core}", str(elf), deterministic=True)
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "job.bin").write_bytes(job)
-        command = list(simulator.command)
-        if with_cycles:
-            _check_plugins(simulator.command[0])
-            decoded = instructions.read(elf.with_suffix(".txt").read_text())
-            Path(folder, "program.bin").write_bytes(program.serialise(timings.CORES[core], decoded))
-            command += ["-plugin", f"{_PLUGIN},program=program.bin,output=cycles.txt"]
-        # The firmware opens job.bin in the simulator's working directory.
-        simulator = dataclasses.replace(simulator, command=("env", f"--chdir={folder}", *command))
-        with contextlib.redirect_stdout(sys.stderr):
-            output, problem = run_firmware.run(simulator, _TIMEOUT)
-        regions = list(program.regions(Path(folder, "cycles.txt").read_text())) if with_cycles and not problem else []
-    if problem:
-        said = [line for line in output.decode(errors="replace").splitlines() if not line.startswith("firmware:")]
-        raise FirmwareError(f"{core}: the firmware {problem}: {'; '.join(said[-2:])}")
-    return output, iter(regions)
-
-
-def _check_plugins(qemu: str) -> None:
-    """Checks that QEMU can load plugins.
-
-    Raises:
-      NoPluginsError: if it cannot.
-    """
-    options = subprocess.run([qemu, "-help"], check=False, capture_output=True, text=True).stdout
-    if "\n-plugin" not in options:
-        raise NoPluginsError(
-            f"--cycles needs a QEMU that loads plugins, and {qemu} was built without them; that of Debian 12 or later"
-            " (apt-get install qemu-system-arm) does"
-        )
 
 
 if __name__ == "__main__":

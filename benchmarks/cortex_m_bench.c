@@ -1,7 +1,7 @@
 // Counts the instructions of layers, dense and sparse, on an emulated core.
 //
-// Reads the file job.bin in the simulator's working directory by semihosting. cortex_m.py writes
-// the file and documents its format. A job may exceed the board's memory, a layer may not. For each
+// Reads the layers from the job (benchmarks/firmware/job.h). cortex_m_layers.py writes the file and
+// documents its format. A job may exceed the board's memory, a layer may not. For each
 // layer, both products run once and must give the expected output. The firmware then prints
 //
 //   bench: <layer> <instructions> <scratch bytes>, both dense, then both sparse
@@ -17,28 +17,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "benchmarks/firmware/job.h"
 #include "tflm_kernels/baseline/dense_baseline.h"
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 #include "toolchains/firmware/cycle_counter.h"
-#include "toolchains/firmware/placement.h"
-#include "toolchains/firmware/semihosting.h"
 
-enum {
-  kSemihostingRead = 0x06,
-  kSemihostingModeRead = 1,  // "rb"
-  kJobMagic = 0x4A534344,    // "DCSJ"
-  kPoolBytes = 8 << 20,
-  kAlignment = 16,
-};
-
-static const char kJobFile[] = "job.bin";
-
-typedef struct {
-  uint32_t magic;
-  uint32_t layers;
-} JobHeader;
+enum { kJobMagic = 0x4A534344 };  // "DCSJ"
 
 // The bytes of the four sections follow, in this order.
 typedef struct {
@@ -94,37 +80,6 @@ static const Kernels kDense = {
     dcsr_dense_fully_connected_int16,
 };
 
-// Memory of the current layer. It is released as a whole.
-DCSR_LARGE_BSS static uint8_t pool[kPoolBytes] __attribute__((aligned(kAlignment)));
-static size_t pool_used;
-
-static void* allocate(size_t bytes) {
-  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (bytes > kPoolBytes || rounded > kPoolBytes - pool_used) return NULL;
-  void* memory = pool + pool_used;
-  pool_used += rounded;
-  return memory;
-}
-
-static int32_t open_job(void) {
-  const uint32_t block[3] = {(uint32_t)(uintptr_t)kJobFile, kSemihostingModeRead,
-                             sizeof(kJobFile) - 1};
-  return semihosting_call(kSemihostingOpen, block);
-}
-
-// Continues after the previous read.
-static bool read_job(int32_t file, void* data, size_t bytes) {
-  const uint32_t block[3] = {(uint32_t)file, (uint32_t)(uintptr_t)data, (uint32_t)bytes};
-  // The call returns the number of missing bytes.
-  return semihosting_call(kSemihostingRead, block) == 0;
-}
-
-// Reads the next bytes of the job into newly allocated memory. NULL on failure.
-static void* read_section(int32_t file, size_t bytes) {
-  void* data = allocate(bytes);
-  return data != NULL && read_job(file, data, bytes) ? data : NULL;
-}
-
 static bool parse(const char* name, const void* data, size_t bytes, DcsrLayer* layer) {
   DcsrStatus status = dcsr_layer_parse(data, bytes, layer);
   if (status == kDcsrOk) status = dcsr_layer_validate(layer);
@@ -147,15 +102,6 @@ static bool fits(const DcsrLayer* layer, const JobLayer* job) {
     outputs *= (size_t)s->output_height * (size_t)s->output_width;
   }
   return inputs * layer->channels == job->input_bytes && outputs * layer->rows == job->output_bytes;
-}
-
-// Instructions of the measurement itself.
-static uint64_t overhead(void) {
-  cycle_counter_start();
-  const uint64_t start = cycle_counter_read();
-  cycle_counter_mark_begin();
-  cycle_counter_mark_end();
-  return cycle_counter_read() - start;
 }
 
 static size_t scratch_bytes_of(const Kernels* kernels, const DcsrLayer* layer,
@@ -229,8 +175,8 @@ static bool measure(bool is_sparse, const DcsrLayer* layer, const DcsrConvShape*
   } else {
     scratch_bytes = scratch_bytes_of(&kDense, layer, shape, is_conv, is_1x1);
   }
-  void* scratch = scratch_bytes > 0 ? allocate(scratch_bytes) : NULL;
-  void* output = allocate(output_bytes);
+  void* scratch = scratch_bytes > 0 ? job_allocate(scratch_bytes) : NULL;
+  void* output = job_allocate(output_bytes);
   if (output == NULL || (scratch == NULL && scratch_bytes > 0)) {
     printf("no memory for the %s product\n", name);
     return false;
@@ -240,7 +186,7 @@ static bool measure(bool is_sparse, const DcsrLayer* layer, const DcsrConvShape*
   for (size_t i = 0; i < output_bytes; ++i) bytes[i] = (uint8_t)~expected[i];
 
   if (!is_sparse) dcsr_dense_prepare(layer, scratch);
-  const uint64_t uncounted = overhead();
+  const uint64_t uncounted = job_overhead();
   const uint64_t start = cycle_counter_read();
   cycle_counter_mark_begin();
   if (is_sparse) {
@@ -263,18 +209,18 @@ static bool measure(bool is_sparse, const DcsrLayer* layer, const DcsrConvShape*
   return true;
 }
 
-static bool run_layer(int32_t file, uint32_t index) {
-  pool_used = 0;
+static bool run_layer(uint32_t index) {
+  job_release();
   JobLayer job;
-  if (!read_job(file, &job, sizeof(job))) {
+  if (!job_read(&job, sizeof(job))) {
     printf("the job ends too early\n");
     return false;
   }
   const bool has_dense = job.dense_bytes > 0;
-  const void* dense_data = has_dense ? read_section(file, job.dense_bytes) : NULL;
-  const void* sparse_data = read_section(file, job.sparse_bytes);
-  const void* input = read_section(file, job.input_bytes);
-  const uint8_t* expected = (const uint8_t*)read_section(file, job.output_bytes);
+  const void* dense_data = has_dense ? job_read_section(job.dense_bytes) : NULL;
+  const void* sparse_data = job_read_section(job.sparse_bytes);
+  const void* input = job_read_section(job.input_bytes);
+  const uint8_t* expected = (const uint8_t*)job_read_section(job.output_bytes);
   if ((dense_data == NULL && has_dense) || sparse_data == NULL || input == NULL ||
       expected == NULL) {
     printf("the layer is larger than the memory, or the job ends too early\n");
@@ -310,14 +256,10 @@ static bool run_layer(int32_t file, uint32_t index) {
 }
 
 int main(void) {
-  const int32_t file = open_job();
-  JobHeader header;
-  if (file < 0 || !read_job(file, &header, sizeof(header)) || header.magic != kJobMagic) {
-    printf("no job in %s\n", kJobFile);
-    return 1;
-  }
-  for (uint32_t i = 0; i < header.layers; ++i) {
-    if (!run_layer(file, i)) {
+  uint32_t layers = 0;
+  if (!job_open(kJobMagic, &layers)) return 1;
+  for (uint32_t i = 0; i < layers; ++i) {
+    if (!run_layer(i)) {
       printf("bench: layer %" PRIu32 " failed\n", i);
       return 1;
     }

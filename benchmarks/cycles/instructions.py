@@ -57,6 +57,7 @@ _SCALAR = (
     ("alu", "lsls?|lsrs?|asrs?|rors?|rrxs?|rev|rev16|revsh"),
     ("select", "clz|rbit|sel|csel|cset|csetm|cinc|cinv|cneg|csinc|csinv|csneg|mrs|msr"),
     ("field", f"bfi|bfc|ubfx|sbfx|ssat|usat|ssat16|usat16|pkhbt|pkhtb|[su]xta(?:b|h|b16)|[su]xtb16|{_SIMD}|usada?8"),
+    ("field", "qd?add|qd?sub"),
     ("long_shift", "[su]?q?r?sh[lr]l?|lsll|lsrl|asrl"),
     ("multiply", "muls?|smul[bt][bt]|smulw[bt]|smmulr?|smu[as]dx?"),
     ("multiply_add", "mla|mls|smla[bt][bt]|smlaw[bt]|smml[as]r?|smla?[ds]d?x?|smlsdx?"),

@@ -21,9 +21,10 @@ def decode(text: str, raw: str = "0000 0000") -> instructions.Decoded:
     return instructions.decode(0, raw, mnemonic, operands)
 
 
+@pytest.mark.parametrize("firmware", ["cortex_m", "model"])
 @pytest.mark.parametrize("core", timings.CORES)
-def test_every_instruction_of_the_firmware_has_a_timing(core):
-    decoded = list(instructions.read((_BENCHMARKS / f"cortex_m_bench_{core}.txt").read_text()))
+def test_every_instruction_of_the_firmware_has_a_timing(core, firmware):
+    decoded = list(instructions.read((_BENCHMARKS / f"{firmware}_bench_{core}.txt").read_text()))
     assert len(decoded) > 10_000
     assert program.unknown(timings.CORES[core], decoded) == []
     assert {Kind.BEGIN, Kind.END} <= {one.kind for one in decoded}
@@ -51,6 +52,7 @@ def test_unknown_instruction_has_no_class(text):
         ("str.w r0, [r1, r2, lsl #2]", "store_indexed", {0, 1, 2}, set()),
         ("str r0, [r1, #4]", "store", {0, 1}, set()),
         ("bfi r0, r1, #8, #4", "field", {0, 1}, {0}),
+        ("qadd r3, r3, r5", "field", {3, 5}, {3}),
         ("lsll r0, r1, #4", "long_shift", {0, 1}, {0, 1}),
         ("asrle r3, r1, #16", "alu", {1, FLAGS}, {3}),
         ("vmla.s16 q0, q7, r5", "vector_multiply", {*q(0, 7), 5}, q(0)),

@@ -142,7 +142,7 @@ _IN_TURN = {
     "table_branch": Timing(latency=2, issue=2),
     "divide": Timing(latency=7, issue=7),
 }
-# Only newlib's printf uses the floating-point unit.
+# Only dense QUANTIZE and DEQUANTIZE of whole models and newlib's printf use the floating-point unit.
 _FLOAT = {
     "float": Timing(latency=2),
     "float_slow": Timing(latency=14, issue=14),

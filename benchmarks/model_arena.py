@@ -1,0 +1,93 @@
+"""The part of the arena that TFLM plans: tensors and scratch, placed as its GreedyMemoryPlanner places them.
+
+Source: tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc and micro_allocation_info.cc.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dcsr import model as tflite
+from dcsr.graph import indices
+from dcsr.schema import schema
+
+_ALIGNMENT = 16
+_TYPE = schema.TensorType
+_BYTES = {
+    **dict.fromkeys((_TYPE.INT8, _TYPE.UINT8, _TYPE.BOOL), 1),
+    **dict.fromkeys((_TYPE.INT16, _TYPE.UINT16, _TYPE.FLOAT16), 2),
+    **dict.fromkeys((_TYPE.INT32, _TYPE.UINT32, _TYPE.FLOAT32), 4),
+    **dict.fromkeys((_TYPE.INT64, _TYPE.UINT64, _TYPE.FLOAT64, _TYPE.COMPLEX64), 8),
+}
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that is in use from one operator to another.
+
+    Attributes:
+      size: bytes, a multiple of 16.
+      first, last: the first and the last operator, counted from 1; 0 is before the first one.
+    """
+
+    size: int
+    first: int
+    last: int
+
+
+def planned_bytes(model: schema.ModelT, scratch: Sequence[int]) -> int:
+    """Returns the bytes of the tensors and of scratch in subgraph 0.
+
+    Args:
+      model: the model.
+      scratch: bytes of scratch of each operator.
+    """
+    graph = model.subgraphs[0]
+    last_operator = len(graph.operators or [])
+    first = dict.fromkeys(indices(graph.inputs), 0)
+    last = dict.fromkeys(indices(graph.inputs), 0)
+    for position, operator in enumerate(graph.operators or [], start=1):
+        for index in indices(operator.outputs):
+            first.setdefault(index, position)
+            last[index] = position
+        for index in indices(operator.inputs):
+            if index in first:
+                last[index] = position
+    last |= dict.fromkeys(indices(graph.outputs), last_operator)
+    buffers = [
+        Buffer(_aligned(_tensor_bytes(graph.tensors[index])), first[index], last[index])
+        for index in sorted(first)
+        if not tflite.is_constant(model, graph.tensors[index])
+    ]
+    buffers += [Buffer(_aligned(size), i, i) for i, size in enumerate(scratch, start=1) if size]
+    return greedy(buffers)
+
+
+def greedy(buffers: Sequence[Buffer]) -> int:
+    """Returns the bytes of the memory in which the planner places the buffers: the largest first, each in the first
+    gap that is free while it is in use.
+    """
+    placed: list[tuple[int, Buffer]] = []  # by offset
+    # Among buffers of one size the planner begins with the last.
+    for buffer in sorted(reversed(buffers), key=lambda one: -one.size):
+        offset = 0
+        for other_offset, other in placed:
+            if other.first > buffer.last or other.last < buffer.first:
+                continue
+            if other_offset - offset >= buffer.size:
+                break
+            offset = max(offset, other_offset + other.size)
+        position = next((i for i, (start, _) in enumerate(placed) if start > offset), len(placed))
+        placed.insert(position, (offset, buffer))
+    return max((offset + buffer.size for offset, buffer in placed), default=0)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _tensor_bytes(tensor: schema.TensorT) -> int:
+    shape = [] if tensor.shape is None else [int(dim) for dim in tensor.shape]
+    return math.prod(shape) * _BYTES.get(tensor.type, 1)
