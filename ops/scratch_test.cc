@@ -65,7 +65,7 @@ constexpr int8_t kShift[] = {0};
 PackedBlob Pack(DcsrOp op, uint32_t stride) {
   const DenseLayer layer = {op,          2,      3,      0,       0,        -128,
                             127,         stride, stride, false,   kWeights, kBias,
-                            kMultiplier, kShift, {},     nullptr, 0,       false};
+                            kMultiplier, kShift, {},     nullptr, 0,        false};
   PackOptions options = {};
   options.encoding = kDcsrEncodingDcsr;
   return pack_layer(&layer, &options);

@@ -202,7 +202,7 @@ static StepStatus fully_connected(Work* work, StepCost* cost) {
 }
 
 static bool run_depthwise_conv2d(const Work* work) {
-  dcsr_dense_depthwise_conv2d(work->window, &work->weights, input_of(work, 0), output_of(work));
+  dcsr_dense_depthwise(work->window, &work->weights, input_of(work, 0), output_of(work));
   return true;
 }
 

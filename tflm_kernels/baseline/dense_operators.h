@@ -110,8 +110,8 @@ typedef struct {
   int32_t shift;
 } DcsrQuantizeParameters;
 
-void dcsr_dense_depthwise_conv2d(const DcsrWindowParameters* window, const DcsrDenseWeights* layer,
-                                 const int8_t* input, int8_t* output);
+void dcsr_dense_depthwise(const DcsrWindowParameters* window, const DcsrDenseWeights* layer,
+                          const int8_t* input, int8_t* output);
 
 void dcsr_dense_average_pool(const DcsrWindowParameters* window, const int8_t* input,
                              int8_t* output);

@@ -68,8 +68,8 @@ static inline uint64_t dcsr_int16_bias(const DcsrLayer* layer, uint32_t row) {
   return bias->low | (uint64_t)(uint32_t)bias->high << 32;
 }
 
-// Returns the output of row `row`. `acc` is its sum including the bias, of which sums of 32 bits use
-// the lower half. As in TFLM's MultiplyByQuantizedMultiplier for 64-bit sums, the multiplier is
+// Returns the output of row `row`. `acc` is its sum including the bias, of which sums of 32 bits
+// use the lower half. As in TFLM's MultiplyByQuantizedMultiplier for 64-bit sums, the multiplier is
 // first reduced to 16 bits, and the product is rounded once. Sums of 32 bits are rounded twice.
 static inline int16_t dcsr_requantize_int16(const DcsrLayer* layer, uint32_t row, uint64_t acc) {
   const uint32_t i = row * layer->requantize_stride;
