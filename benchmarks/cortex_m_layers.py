@@ -188,6 +188,10 @@ DENSE_WEIGHTS = (
     _depthwise(96, (14, 14), has_relu=False),
     _depthwise(64, (12, 12), is_unusual=True),
     _depthwise(32, (9, 9), 5, is_unusual=True),
+    MadeUp(32, 3, 0.0, (20, 20), (3, 3), is_unusual=True),
+    MadeUp(48, 1, 0.0, (25, 10), (10, 4), (2, 2), is_unusual=True),
+    _depthwise(48, (11, 11), is_unusual=True, has_relu=False),
+    _depthwise(32, (10, 9), 5, is_unusual=True, has_relu=False),
 )
 
 # {core: {Case.product: instructions of the whole layer with CMSIS-NN}}. For the M55, clang compiled the fully connected
