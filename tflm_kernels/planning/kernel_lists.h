@@ -16,7 +16,7 @@
   K(conv2d_int16_c)              \
   K(conv2d_int16_ref)            \
   K(conv2d_ref)                  \
-  K(depthwise_conv2d_mve)        \
+  K(depthwise_conv2d_dense_mve)  \
   K(depthwise_conv2d_ref)        \
   K(fully_connected_c)           \
   K(fully_connected_dcsr_mve)    \
@@ -62,7 +62,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
   K(fully_connected_offset8_mve) K(fully_connected_dcsr_mve) K(fully_connected_gather_mve)
 #define DCSR_FULLY_CONNECTED_INT16_MVE(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_MVE(K) \
-  K(depthwise_conv2d_mve) K(conv2d_dense_mve) K(depthwise_conv2d_ref)
+  K(depthwise_conv2d_dense_mve) K(conv2d_dense_mve) K(depthwise_conv2d_ref)
 
 // Bytes of scratch that a kernel may request if the packed layer has no budget. A build may define
 // DCSR_SCRATCH_BUDGET, for all its files, to change the default of every class.
