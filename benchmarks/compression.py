@@ -58,8 +58,9 @@ def measure(path: Path, runs: int) -> dict[str, object]:
     model = tflite.parse(data, str(path))
     _, decisions, _ = compressing.compress(model, str(path), method="dcsr")
     # The layers of the first table. `size` packs more, with fewer zeros.
-    compared = {place(decision.layer) for decision in decisions if decision.packed}
-    matrices = [decision.layer.matrix for decision in decisions if decision.packed]
+    sparse = [decision for decision in decisions if decision.packed and not decision.layer.is_depthwise]
+    compared = {place(decision.layer) for decision in sparse}
+    matrices = [decision.layer.matrix for decision in sparse]
     sizes = [metrics.measure(matrix) for matrix in matrices]
     totals = {scheme: sum(size[scheme] for size in sizes) for scheme in ("dense", *_SCHEMES)}
     numbers: dict[str, object] = {"model": path.stem, "layers": len(matrices), "bytes": totals}

@@ -37,7 +37,7 @@ examples:
   cortex_m --cpu m55                   the layers that docs/results.md has, on one core
   cortex_m --models DIR                the same with the weights of the published models
   cortex_m --layers made-up            layers with larger filters and int16 activations
-  cortex_m --layers dense-weights      first layers and depthwise layers with dense weights
+  cortex_m --layers dense              depthwise and first convolutions with dense weights
   cortex_m --models DIR --layers all   every sparse layer of all models below DIR, and the made-up ones
   cortex_m --cpu m55 --cycles --layer 276x276 --layer 12x16560
                                        cycles of the layers whose name contains one of the texts
@@ -79,11 +79,11 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--layers",
-        choices=("anchors", "made-up", "dense-weights", "all"),
+        choices=("anchors", "made-up", "dense", "all"),
         default="anchors",
-        help="the ten of docs/results.md, those with larger filters and int16 activations, first layers and depthwise"
-        " layers with dense weights, or all sparse ones of the models (without --models those of the repository's) and"
-        " the made-up ones (default: %(default)s)",
+        help="the ten of docs/results.md, those with larger filters and int16 activations, depthwise and first"
+        " convolutions with dense weights, or all sparse ones of the models (without --models those of the"
+        " repository's) and the made-up and dense ones (default: %(default)s)",
     )
     parser.add_argument(
         "--layer",
@@ -103,13 +103,19 @@ def main(argv: Sequence[str]) -> int:
         action="append",
         type=int,
         metavar="BYTES",
-        help="of the layers of --layers made-up and all; 0 for the kernels' default, 1 for the portable kernel; may be"
-        " repeated (default: 0)",
+        help="of the layers of --layers made-up, dense and all; 0 for the kernels' default, 1 for the portable kernel;"
+        " may be repeated (default: 0)",
     )
     parser.add_argument(
         "--cycles",
         action="store_true",
         help="also estimate cycles by a model of the core's pipeline; needs a QEMU with plugins, 7.2 or later",
+    )
+    parser.add_argument(
+        "--memory",
+        choices=cost.MEMORIES,
+        default=cost.DEFAULT_MEMORY,
+        help="plan the layers as `compress --memory` does; the cycles are printed for both (default: %(default)s)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
@@ -118,7 +124,7 @@ def main(argv: Sequence[str]) -> int:
         models = Path(os.environ[_MODELS_VARIABLE])
     for budget in arguments.scratch_budget or ():
         if arguments.layers == "anchors":
-            raise tflite.ModelError("--scratch-budget is for --layers made-up and all")
+            raise tflite.ModelError("--scratch-budget is for --layers made-up, dense and all")
         if not 0 <= budget < 1 << 32:
             raise tflite.ModelError(f"--scratch-budget {budget} is no number of bytes")
 
@@ -127,15 +133,19 @@ def main(argv: Sequence[str]) -> int:
         if arguments.layers == "anchors":
             return cortex_m_layers.anchors(models, arguments.method, cpu)
         budgets = arguments.scratch_budget or (0,)
-        if arguments.layers == "dense-weights":
-            return cortex_m_layers.dense_weights(budgets)
+        if arguments.layers == "dense":
+            return cortex_m_layers.dense_layers(cpu, budgets)
         if arguments.layers == "made-up":
             return cortex_m_layers.made_up_layers(arguments.method, cpu, budgets)
         return cortex_m_layers.all_layers(models or _WORKSPACE / "models", arguments.method, cpu, budgets)
 
     def cases_of(core: str) -> list[Case]:
         texts = arguments.layer or [""]
-        found = [case for case in all_cases(core) if any(text in case.name for text in texts)]
+        found = [
+            cortex_m_layers.placed(case, f"cortex-{core}", arguments.memory)
+            for case in all_cases(core)
+            if any(text in case.name for text in texts)
+        ]
         if not found:
             raise tflite.ModelError(f"no layer of --layers {arguments.layers} has a name with {' or '.join(texts)}")
         return found
@@ -258,7 +268,7 @@ def _entry(packed: packing.PackedLayer) -> str:
 def _sparse_roots(packed: packing.PackedLayer, code: firmware_code.Code) -> list[str]:
     """Returns the names of the kernel lists for a layer. The firmware contains only the lists of its core."""
     if packed.op == packing.OP_DEPTHWISE_CONV_2D:
-        return [name for name in code.tables if name.startswith("kDcsrDepthwiseConv2d") and name.endswith("All")]
+        return [name for name in code.tables if name.startswith("kDcsrDepthwiseConv2d")]
     operator = "FullyConnected" if packed.op == packing.OP_FULLY_CONNECTED else "Conv2d"
     lists = ["Int16"] if packed.int16_activations else ["Pointwise"]
     if packed.filter_size != (1, 1) and not packed.int16_activations:

@@ -68,10 +68,10 @@ typedef struct {
   Conv conv1x1;
   ScratchOfConv scratch_of_conv2d;
   Conv conv2d;
-  ScratchOfFullyConnected scratch_of_fully_connected;
-  FullyConnected fully_connected;
   ScratchOfConv scratch_of_depthwise;
   Conv depthwise;
+  ScratchOfFullyConnected scratch_of_fully_connected;
+  FullyConnected fully_connected;
   ScratchOfConv scratch_of_conv_int16;
   ConvInt16 conv_int16;
   FullyConnectedInt16 fully_connected_int16;
@@ -85,10 +85,10 @@ static const Kernels kDense = {
     dcsr_dense_conv1x1,
     dcsr_dense_conv2d_scratch_bytes,
     dcsr_dense_conv2d,
-    dcsr_dense_fully_connected_scratch_bytes,
-    dcsr_dense_fully_connected,
     dcsr_dense_depthwise_conv2d_scratch_bytes,
     dcsr_dense_depthwise_conv2d,
+    dcsr_dense_fully_connected_scratch_bytes,
+    dcsr_dense_fully_connected,
     dcsr_dense_conv2d_int16_scratch_bytes,
     dcsr_dense_conv2d_int16,
     dcsr_dense_fully_connected_int16,
@@ -159,11 +159,9 @@ static uint64_t overhead(void) {
 }
 
 static size_t scratch_bytes_of(const Kernels* kernels, const DcsrLayer* layer,
-                               const DcsrConvShape* shape) {
-  const bool is_conv = layer->op == kDcsrOpConv2d;
-  const bool is_1x1 = layer->filter_h == 1 && layer->filter_w == 1;
-  if (layer->op == kDcsrOpDepthwiseConv2d) return kernels->scratch_of_depthwise(layer, shape);
+                               const DcsrConvShape* shape, bool is_conv, bool is_1x1) {
   if (layer->int16_activations) return is_conv ? kernels->scratch_of_conv_int16(layer, shape) : 0;
+  if (layer->op == kDcsrOpDepthwiseConv2d) return kernels->scratch_of_depthwise(layer, shape);
   if (!is_conv) return kernels->scratch_of_fully_connected(layer, shape->batches);
   return is_1x1 ? kernels->scratch_of_conv1x1(layer, shape)
                 : kernels->scratch_of_conv2d(layer, shape);
@@ -191,10 +189,20 @@ static void run_dense(const DcsrLayer* layer, const DcsrConvShape* shape, const 
   }
 }
 
+static const DcsrKernels* kernels_of(DcsrOp op) {
+  switch (op) {
+    case kDcsrOpConv2d:
+      return dcsr_conv2d_kernels();
+    case kDcsrOpFullyConnected:
+      return dcsr_fully_connected_kernels();
+    case kDcsrOpDepthwiseConv2d:
+      break;
+  }
+  return dcsr_depthwise_conv2d_kernels();
+}
+
 static void plan_sparse(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrPlan* plan) {
-  const DcsrKernels* kernels = dcsr_fully_connected_kernels();
-  if (layer->op == kDcsrOpConv2d) kernels = dcsr_conv2d_kernels();
-  if (layer->op == kDcsrOpDepthwiseConv2d) kernels = dcsr_depthwise_conv2d_kernels();
+  const DcsrKernels* kernels = kernels_of(layer->op);
   dcsr_plan(kernels, layer, shape, dcsr_scratch_budget(kernels, layer), plan);
 }
 
@@ -211,13 +219,15 @@ static bool measure(bool is_sparse, const DcsrLayer* layer, const DcsrConvShape*
                     const void* input, const uint8_t* expected, size_t output_bytes,
                     Measurement* result) {
   const char* name = is_sparse ? kSparseName : kDense.name;
+  const bool is_conv = layer->op == kDcsrOpConv2d;
+  const bool is_1x1 = layer->filter_h == 1 && layer->filter_w == 1;
   size_t scratch_bytes = 0;
   if (is_sparse) {
     DcsrPlan plan;
     plan_sparse(layer, shape, &plan);
     scratch_bytes = plan.scratch_bytes;
   } else {
-    scratch_bytes = scratch_bytes_of(&kDense, layer, shape);
+    scratch_bytes = scratch_bytes_of(&kDense, layer, shape, is_conv, is_1x1);
   }
   void* scratch = scratch_bytes > 0 ? allocate(scratch_bytes) : NULL;
   void* output = allocate(output_bytes);

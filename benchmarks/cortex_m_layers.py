@@ -8,13 +8,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dcsr import encodings, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
-from dcsr.planning import choice, cost
+from dcsr.planning import candidates, choice, cost
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.kernel_costs import KernelCosts
 from dcsr.planning.settings import DEFAULT_MIN_SPARSITY
@@ -31,6 +32,7 @@ _JOB_MAGIC = b"DCSJ"
 _JOB_LAYER = struct.Struct("<9I")
 
 _SYNTHETIC = "synthetic"
+_KINDS = {packing.OP_CONV_2D: "conv", packing.OP_FULLY_CONNECTED: "fc", packing.OP_DEPTHWISE_CONV_2D: "depthwise"}
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,9 @@ class MadeUp:
       filter_size, stride, dilation: (vertical, horizontal).
       same_padding: True for SAME padding, False for VALID; ignored with a 1x1 filter.
       int16_activations: True for int16 activations, False for int8.
-      is_depthwise: True for a depthwise convolution; `rows` are its channels, `channels` is 1.
+      depthwise: True for DEPTHWISE_CONV_2D, with rows / channels output channels for each input channel.
       has_relu: whether the output of an int8 convolution has the zero point of a ReLU.
-      is_unusual: whether every 16th row is not shifted to the right after the multiplication.
+      is_unusual: whether every 16th row is shifted to the left, which vectors cannot do.
     """
 
     rows: int
@@ -92,10 +94,66 @@ class MadeUp:
     dilation: tuple[int, int] = (1, 1)
     same_padding: bool = True
     int16_activations: bool = False
-    is_depthwise: bool = False
+    depthwise: bool = False
     has_relu: bool = True
     is_unusual: bool = False
 
+
+def _depthwise(channels: int, size: tuple[int, int], filter_size: tuple[int, int] = (3, 3), **options: Any) -> MadeUp:
+    rows = channels * options.pop("multiplier", 1)
+    return MadeUp(rows, channels, 0, size, filter_size, depthwise=True, **options)
+
+
+# Layers with dense weights: depthwise and first convolutions of DS-CNN, MobileNet and their like. The cost model is
+# fitted to DENSE_FITTED and evaluated with DENSE_HELD_OUT.
+DENSE_FITTED = (
+    _depthwise(276, (25, 10)),
+    _depthwise(172, (25, 10)),
+    _depthwise(64, (25, 5)),
+    _depthwise(96, (28, 28)),
+    _depthwise(32, (48, 48)),
+    _depthwise(576, (6, 6)),
+    _depthwise(960, (3, 3)),
+    _depthwise(96, (56, 56), stride=(2, 2)),
+    _depthwise(276, (49, 10), stride=(2, 2)),
+    _depthwise(144, (12, 12), stride=(2, 2)),
+    _depthwise(384, (6, 6), same_padding=False),
+    _depthwise(48, (20, 20), (5, 5)),
+    _depthwise(276, (25, 10), (5, 5)),
+    _depthwise(120, (14, 14), (5, 5)),
+    _depthwise(64, (14, 14), (5, 5), stride=(2, 2)),
+    _depthwise(24, (16, 16), dilation=(2, 2)),
+    _depthwise(8, (25, 5), multiplier=8),
+    _depthwise(64, (1, 40), (1, 5)),
+    _depthwise(8, (48, 48)),
+    _depthwise(48, (7, 7), (7, 7)),
+    _depthwise(96, (14, 14), has_relu=False),
+    _depthwise(64, (12, 12), is_unusual=True),
+    _depthwise(32, (9, 9), (5, 5), is_unusual=True),
+    _depthwise(48, (11, 11), is_unusual=True, has_relu=False),
+    _depthwise(32, (10, 9), (5, 5), is_unusual=True, has_relu=False),
+    MadeUp(32, 3, 0, (20, 20), (3, 3), is_unusual=True),
+    MadeUp(48, 1, 0, (25, 10), (10, 4), (2, 2), is_unusual=True),
+    MadeUp(276, 1, 0, (49, 10), (10, 4), (2, 1)),
+    MadeUp(64, 1, 0, (49, 10), (10, 4), (2, 2)),
+    MadeUp(172, 1, 0, (49, 10), (10, 4), (2, 1)),
+    MadeUp(64, 1, 0, (28, 28), (3, 3)),
+    MadeUp(32, 1, 0, (40, 40), (5, 5), (2, 2)),
+    MadeUp(16, 3, 0, (32, 32), (3, 3)),
+    MadeUp(32, 3, 0, (48, 48), (3, 3), (2, 2)),
+    MadeUp(8, 3, 0, (96, 96), (3, 3), (2, 2)),
+    MadeUp(24, 4, 0, (14, 14), (3, 3)),
+    MadeUp(32, 3, 0, (24, 24), (4, 4), (2, 2)),
+)
+DENSE_HELD_OUT = (
+    _depthwise(128, (24, 24)),
+    _depthwise(200, (20, 8)),
+    _depthwise(72, (28, 28), stride=(2, 2)),
+    _depthwise(240, (7, 7)),
+    _depthwise(96, (10, 10), (5, 5)),
+    MadeUp(120, 1, 0, (40, 10), (10, 4), (2, 2)),
+    MadeUp(24, 3, 0, (40, 40), (3, 3), (2, 2)),
+)
 
 # Layers with filters larger than 1x1 or with int16 activations. The cost model is fitted to FITTED and evaluated with
 # HELD_OUT.
@@ -141,59 +199,6 @@ HELD_OUT = (
     MadeUp(20, 2000, 0.80, None, int16_activations=True),
 )
 
-def _depthwise(
-    channels: int,
-    size: tuple[int, int],
-    filter_size: int = 3,
-    stride: int = 1,
-    *,
-    has_relu: bool = True,
-    is_unusual: bool = False,
-) -> MadeUp:
-    return MadeUp(
-        channels,
-        1,
-        0.0,
-        size,
-        (filter_size, filter_size),
-        (stride, stride),
-        is_depthwise=True,
-        has_relu=has_relu,
-        is_unusual=is_unusual,
-    )
-
-
-# First layers and depthwise layers, with dense weights: those of DS-CNN and MobileNet, and others for the fit.
-DENSE_WEIGHTS = (
-    MadeUp(276, 1, 0.0, (49, 10), (10, 4), (2, 1)),
-    MadeUp(64, 1, 0.0, (49, 10), (10, 4), (2, 2)),
-    MadeUp(32, 3, 0.0, (32, 32), (3, 3), (2, 2)),
-    MadeUp(8, 3, 0.0, (96, 96), (3, 3), (2, 2)),
-    MadeUp(16, 1, 0.0, (28, 28), (3, 3)),
-    MadeUp(24, 4, 0.0, (14, 14), (3, 3)),
-    MadeUp(32, 3, 0.0, (24, 24), (4, 4), (2, 2)),
-    _depthwise(276, (25, 10)),
-    _depthwise(172, (25, 10)),
-    _depthwise(64, (25, 5)),
-    _depthwise(8, (48, 48)),
-    _depthwise(96, (28, 28)),
-    _depthwise(96, (56, 56), stride=2),
-    _depthwise(64, (49, 10), stride=2),
-    _depthwise(576, (6, 6)),
-    _depthwise(576, (3, 3)),
-    _depthwise(276, (25, 10), 5),
-    _depthwise(96, (28, 28), 5),
-    _depthwise(120, (14, 14), 5, stride=2),
-    _depthwise(48, (7, 7), 7),
-    _depthwise(96, (14, 14), has_relu=False),
-    _depthwise(64, (12, 12), is_unusual=True),
-    _depthwise(32, (9, 9), 5, is_unusual=True),
-    MadeUp(32, 3, 0.0, (20, 20), (3, 3), is_unusual=True),
-    MadeUp(48, 1, 0.0, (25, 10), (10, 4), (2, 2), is_unusual=True),
-    _depthwise(48, (11, 11), is_unusual=True, has_relu=False),
-    _depthwise(32, (10, 9), 5, is_unusual=True, has_relu=False),
-)
-
 # {core: {Case.product: instructions of the whole layer with CMSIS-NN}}. For the M55, clang compiled the fully connected
 # layer.
 CMSIS_NN = {
@@ -212,23 +217,6 @@ CMSIS_NN = {
         "conv 1280x320@9": 868_769,
         "conv 96x576@36": 391_077,
         "fc 12x16560": 31_324,
-        "conv 10x4/2 of 276x40@250": 1_799_214,
-        "conv 10x4/2 of 64x40@125": 306_457,
-        "conv 3x3/2 of 32x27@256": 237_211,
-        "conv 3x3/2 of 8x27@2304": 1_050_427,
-        "depthwise 3x3 of 276@250": 1_378_965,
-        "depthwise 3x3 of 172@250": 865_922,
-        "depthwise 3x3 of 64@125": 168_925,
-        "depthwise 3x3 of 8@2304": 897_563,
-        "depthwise 3x3 of 96@784": 1_483_651,
-        "depthwise 3x3/2 of 96@784": 1_484_809,
-        "depthwise 3x3/2 of 64@125": 169_290,
-        "depthwise 3x3 of 576@36": 400_122,
-        "depthwise 3x3 of 576@9": 107_049,
-        "depthwise 5x5 of 276@250": 2_883_105,
-        "depthwise 5x5 of 96@784": 3_106_724,
-        "depthwise 5x5/2 of 120@49": 240_997,
-        "depthwise 7x7 of 48@49": 193_121,
     },
 }
 
@@ -266,16 +254,16 @@ class Case:
     def product(self) -> str:
         """Operator, rows x cols @ output pixels; for larger filters also filter size, stride and dilation."""
         rows, cols = self.matrix.shape
-        if self.sparse.op == packing.OP_DEPTHWISE_CONV_2D:
-            name = f"depthwise {self._window}{rows}@{self.shape[0] * self.shape[3] * self.shape[4]}"
-            name += "" if self.sparse.output_zero_point == self.sparse.activation_min else ", no ReLU"
-            return name + (", some shifts of 0" if np.any(self.sparse.shift == 0) else "")
-        kind = "conv" if self.sparse.op == packing.OP_CONV_2D else "fc"
+        kind = _KINDS[self.sparse.op]
         name = f"{kind} {self._window}{rows}x{cols}"
         vectors = self.shape[0] * self.shape[3] * self.shape[4]
-        if vectors > 1 or kind == "conv":
+        if vectors > 1 or kind != "fc":
             name += f"@{vectors}"
-        return name + (" int16" if self.sparse.int16_activations else "")
+        packed = self.sparse
+        if kind == _KINDS[packing.OP_DEPTHWISE_CONV_2D]:
+            name += "" if packed.output_zero_point == packed.activation_min else ", no ReLU"
+            name += ", some shifts to the left" if np.any(packed.shift > 0) else ""
+        return name + (" int16" if packed.int16_activations else "")
 
     @property
     def _window(self) -> str:
@@ -307,7 +295,7 @@ class Case:
         return packing.run(self.dense, self._patches())[1]
 
     def _patches(self) -> np.ndarray:
-        """Returns the patches that the filter covers, [output pixels, cols]."""
+        """Returns the patches that the filter covers, as the activations of packing.run."""
         batches, height, width, out_height, out_width = self.shape
         packed = self.sparse
         images = self.activations.reshape(batches, height, width, -1)
@@ -353,6 +341,11 @@ def anchors(models: Path | None, method: str, cpu: str, chosen: Sequence[Anchor]
     ]
 
 
+def placed(case: Case, cpu: str, memory: str) -> Case:
+    """Returns the case as `compress --memory` plans it: kernels may have to gather up to fewer pixels."""
+    return dataclasses.replace(case, sparse=candidates.placed(cpu, case.sparse, case.work_shape, memory)[0])
+
+
 def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
     """Returns the cases of all sparse layers of all models below a folder, and of the made-up layers.
 
@@ -369,14 +362,24 @@ def all_layers(models: Path, method: str, cpu: str, scratch_budgets: Sequence[in
     for path in sorted(models.rglob("*.tflite")):
         model = tflite.read(path)
         for layer in layer_finder.find(model):
-            if layer.obstacle is None and _sparsity(layer.matrix) >= DEFAULT_MIN_SPARSITY:
+            if layer.obstacle is None and not layer.is_depthwise and _sparsity(layer.matrix) >= DEFAULT_MIN_SPARSITY:
                 # A FULLY_CONNECTED uses no scratch.
                 budgets = scratch_budgets if layer.op.startswith("CONV") else scratch_budgets[:1]
                 for budget in budgets:
                     cases += _of_model(model, layer, path.stem, method, cpu, budget)
     if not cases:
         raise tflite.ModelError(f"{models}: no model below it has a layer that is sparse enough")
-    return cases + made_up_layers(method, cpu, scratch_budgets)
+    return cases + made_up_layers(method, cpu, scratch_budgets) + dense_layers(cpu, scratch_budgets)
+
+
+def dense_layers(cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
+    """Returns the cases of DENSE_FITTED and DENSE_HELD_OUT: the sparse product has dense weights, too."""
+    return [
+        case
+        for layer in (*DENSE_FITTED, *DENSE_HELD_OUT)
+        for budget in scratch_budgets
+        for case in made_up(layer, "dense", cpu, budget)
+    ]
 
 
 def made_up_layers(method: str, cpu: str, scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
@@ -387,11 +390,6 @@ def made_up_layers(method: str, cpu: str, scratch_budgets: Sequence[int] = (0,))
         for budget in (scratch_budgets if layer.size else scratch_budgets[:1])
         for case in made_up(layer, method, cpu, budget)
     ]
-
-
-def dense_weights(scratch_budgets: Sequence[int] = (0,)) -> list[Case]:
-    """Returns the cases of DENSE_WEIGHTS with dense weights, each with each scratch budget in bytes."""
-    return [case for layer in DENSE_WEIGHTS for budget in scratch_budgets for case in made_up(layer, "dense", "", budget)]
 
 
 def synthetic(anchor: Anchor, method: str, cpu: str) -> list[Case]:
@@ -405,15 +403,17 @@ def synthetic(anchor: Anchor, method: str, cpu: str) -> list[Case]:
 def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> list[Case]:
     """Returns the cases of a made-up layer. They are the same at every call."""
     taps = layer.filter_size[0] * layer.filter_size[1]
-    dense = _random_layer(layer.rows, layer.channels * taps, layer.size, layer.sparsity, layer.int16_activations)
+    cols = taps if layer.depthwise else layer.channels * taps
+    dense = _random_layer(layer.rows, cols, layer.size, layer.sparsity, layer.int16_activations)
+    if layer.depthwise:
+        multiplier = layer.rows // layer.channels
+        dense = dataclasses.replace(dense, op=packing.OP_DEPTHWISE_CONV_2D, depth_multiplier=multiplier)
+    if layer.is_unusual:
+        shift = np.where(np.arange(layer.rows) % 16 == 15, 1, dense.shift).astype(np.int8)
+        dense = dataclasses.replace(dense, shift=shift)
     dense = dataclasses.replace(
         dense,
-        op=packing.OP_DEPTHWISE_CONV_2D if layer.is_depthwise else dense.op,
-        depth_multiplier=1 if layer.is_depthwise else 0,
         output_zero_point=dense.output_zero_point if layer.has_relu else 5,
-        shift=np.where(np.arange(layer.rows) % 16 == 15, 0, dense.shift).astype(np.int8)
-        if layer.is_unusual
-        else dense.shift,
         stride=layer.stride,
         filter_size=layer.filter_size,
         dilation=layer.dilation,
@@ -427,7 +427,7 @@ def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> li
         for pixels, span, step in zip(size, spans, layer.stride, strict=True)
     ]
     cases = _cases(_SYNTHETIC, encodings.decode(dense.streams), dense, (1, *size, *out_size), method, cpu)
-    return [dataclasses.replace(case, is_held_out=layer in HELD_OUT) for case in cases]
+    return [dataclasses.replace(case, is_held_out=layer in (*HELD_OUT, *DENSE_HELD_OUT)) for case in cases]
 
 
 def _random_layer(
@@ -521,8 +521,6 @@ def _cases(
     low, high = INT16_RANGE if dense.int16_activations else INT8_RANGE
     activations = _random(f"{weights} {matrix.shape} {shape}").integers(low, high + 1, size)
     activations = activations.astype("<i2" if dense.int16_activations else np.int8)
-    if method == "dense":
-        return [Case(weights, matrix, dense, dense, shape, activations)]
     names = encodings.candidates(None if method in ("speed", "auto", "every") else method)
     cases = [
         Case(weights, matrix, dataclasses.replace(dense, streams=streams), dense, shape, activations)
@@ -530,10 +528,10 @@ def _cases(
     ]
     if method == "every":
         return cases
-    candidates = [
+    found = [
         Candidate(case.sparse, case.work_shape, cost.estimate(cpu, case.sparse, case.work_shape)) for case in cases
     ]
-    [chosen] = choice.choose([candidates], "speed" if method == "speed" else "size")
+    [chosen] = choice.choose([found], "speed" if method == "speed" else "size")
     return [case for case in cases if case.sparse is chosen.packed]
 
 

@@ -30,6 +30,10 @@ example, all of it (a few minutes):
       --scratch-budget 30000 --cycles --json all.json
   fit_cost_model all.json -o python/dcsr/planning/kernel_constants.json
       --cycles python/dcsr/planning/cycle_constants.json
+example, a new kernel whose layers have "3x3" in their name (the constants of all others stay):
+  cortex_m --layers dense --layer 3x3 --cycles --json new.json
+  fit_cost_model new.json --only-missing -o python/dcsr/planning/kernel_constants.json
+      --cycles python/dcsr/planning/cycle_constants.json
 
 exit status: 0 done, 2 bad usage or bad input"""
 
@@ -40,16 +44,23 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("measured", metavar="MEASURED.json", nargs="+", help="what cortex_m --json wrote")
     parser.add_argument("-o", "--output", metavar="FILE.json", help="constants to write, in instructions")
     parser.add_argument("--cycles", metavar="FILE.json", help="constants to write, in cycles")
+    parser.add_argument(
+        "--only-missing",
+        action="store_true",
+        help="keep all present constants, and fit only those that a kernel or coding lacks",
+    )
     arguments = parser.parse_args(argv)
     measured = _read_all(arguments.measured)
     if not any(measured.values()):
         raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
-    constants = fit_all(measured)
+    present = cost.kernel_constants() if arguments.only_missing else {}
+    constants = fit_all(measured, present)
     lines = tables(constants, measured)
     in_cycles: dict[str, dict[str, cost.KernelConstants]] = defaultdict(dict)
     for memory in cost.MEMORIES:
         with_cycles = _read_all(arguments.measured, memory)
-        of_memory = fit_all(with_cycles)
+        present = {core: of[memory] for core, of in cost.all_cycle_constants().items() if arguments.only_missing}
+        of_memory = fit_all(with_cycles, present)
         planned = {core: samples for core, samples in with_cycles.items() if core in cost.CYCLE_CPUS}
         for core in planned:
             in_cycles[core][memory] = of_memory[core]
@@ -74,9 +85,13 @@ def _read_all(paths: Sequence[str], memory: str | None = None) -> dict[str, list
     return measured
 
 
-def fit_all(measured: dict[str, list[Sample]]) -> dict[str, cost.KernelConstants]:
-    """Returns the fitted constants of each core."""
-    constants = {core: fit(fitted(measured[core])) for core in sorted(measured, key=list(cost.CPUS).index)}
+def fit_all(
+    measured: dict[str, list[Sample]], present: dict[str, cost.KernelConstants] | None = None
+) -> dict[str, cost.KernelConstants]:
+    """Returns the fitted constants of each core, with the `present` ones, which stay as they are."""
+    known = present or {}
+    cores = sorted({*measured, *known}, key=list(cost.CPUS).index)
+    constants = {core: fit(fitted(measured.get(core, [])), known.get(core)) for core in cores}
     # With few pixels, which do not fill a vector, an M55 runs kernels of the M33. No published layer does that, so
     # kernels that were not measured on the M55 get the constants of the M33.
     if constants.keys() >= {"cortex-m33", "cortex-m55"}:
@@ -165,26 +180,40 @@ def read(path: str, memory: str | None = None) -> dict[str, list[Sample]]:
         raise tflite.ModelError(f"{path}: not what cortex_m --json writes ({error!r})") from error
 
 
-def fit(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+def fit(samples: Sequence[Sample], present: cost.KernelConstants | None = None) -> dict[str, dict[str, float]]:
     """Fits the constants of a core: least squares of the relative error, no constant below 0.
 
     All kernels are fitted together, because a layer may use several kernels.
 
     Args:
       samples: layers measured on the core.
+      present: constants that stay as they are; None if all are fitted.
 
     Returns:
-      {kernel: {count: instructions or cycles}}.
+      {kernel: {count: instructions or cycles}}, with the present ones.
     """
+    known = present or {}
+
+    def is_missing(counts: Counts) -> bool:
+        return any(name not in known.get(kernel, {}) for kernel, names in counts.items() for name in names)
+
+    def explained(counts: Counts) -> float:
+        return sum(known.get(kernel, {}).get(name, 0) * n for kernel, of in counts.items() for name, n in of.items())
+
     rows = [(sample.counts, sample.time) for sample in samples]
     rows += [(sample.dense_counts, sample.dense_time) for sample in dense(samples)]
+    rows = [(counts, time) for counts, time in rows if is_missing(counts)]
+    constants: dict[str, dict[str, float]] = defaultdict(dict, {kernel: dict(of) for kernel, of in known.items()})
+    if not rows:
+        return dict(sorted(constants.items()))
     names = list(dict.fromkeys((kernel, name) for counts, _ in rows for kernel in counts for name in counts[kernel]))
+    names = [(kernel, name) for kernel, name in names if name not in known.get(kernel, {})]
     matrix = np.array([[counts.get(kernel, {}).get(name, 0) for kernel, name in names] for counts, _ in rows], float)
     matrix /= np.array([[time] for _, time in rows], float)
+    target = np.array([1 - explained(counts) / time for counts, time in rows])
     # QR reduces the system to one equation per constant. The solution is the same.
     q, r = np.linalg.qr(matrix)
-    solution = non_negative_least_squares(r, q.T @ np.ones(len(rows)))
-    constants: dict[str, dict[str, float]] = defaultdict(dict)
+    solution = non_negative_least_squares(r, q.T @ target)
     for (kernel, name), value in zip(names, solution, strict=True):
         constants[kernel][name] = float(f"{value:.5g}")
     return dict(sorted(constants.items()))

@@ -106,6 +106,18 @@ def test_kernels_that_work_together_are_told_apart():
             assert fitted[kernel][name] == pytest.approx(value, rel=0.05, abs=0.6), name
 
 
+def test_missing_constants_are_fitted_beside_present_ones():
+    rle = {name: value for name, value in CONSTANTS.items() if "huffman" not in name and name != "table of codes"}
+    present = {"conv1x1_smlal": rle | {"row": 100.0}, "conv1x1_c": {"layer": 7.0}}
+    every = fit_cost_model.fit(samples(CONSTANTS), present)
+    assert {name: every["conv1x1_smlal"][name] for name in rle} == rle
+    assert every["conv1x1_c"] == {"layer": 7.0}
+    for name in CONSTANTS.keys() - rle.keys():
+        assert every["conv1x1_smlal"][name] == pytest.approx(CONSTANTS[name], rel=0.02, abs=0.6), name
+    assert every["dense_conv1x1"]["product"] == pytest.approx(3, rel=0.001)
+    assert fit_cost_model.fit(samples(CONSTANTS), every) == every
+
+
 def test_held_out_layers_are_judged_and_not_fitted(tmp_path, capsys):
     found = samples(CONSTANTS)
     layers = as_json(found)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dcsr
 from dcsr import encodings, layers, packing
 from dcsr import model as tflite
 from dcsr.planning.settings import methods
@@ -100,6 +101,19 @@ def test_tools_and_header_name_the_registration_that_shared_rows_need(tmp_path):
     line = f"the firmware registers the ops with dcsr::AddDcsrOpsWithSharedRows: {count} layers have shared rows\n"
     assert compressed.count(line) == inspected.count(line) == 1
     assert f"// {line}" in (tmp_path / "small.h").read_text()
+
+
+def test_the_array_is_stripped_unless_names_are_kept(dense):
+    cwd = dense.parent
+    for option, kept in (([], False), (["--keep-names"], True)):
+        out = run("compress", dense, "-o", "small.tflite", "--cc", "array.cc", *option, cwd=cwd).stdout
+        text = (cwd / "array.cc").read_text()
+        array = bytes(int(number) for number in re.findall(r"\b\d+(?=,)", text.split("= {")[1]))
+        model = (cwd / "small.tflite").read_bytes()
+        assert array == (model if kept else dcsr.strip(model))
+        assert f"array array.cc: {len(array):,} bytes" in out and ("bytes, stripped" in out) != kept
+        assert tflite.parse(model, "m").subgraphs[0].tensors[0].name
+    run("compress", dense, "-o", "o.tflite", "--keep-names", cwd=cwd, code=2)
 
 
 LAYER_KEYS = {

@@ -291,6 +291,10 @@ def test_dense_weights_of_a_whole_model(tmp_path):
     named = ("stem/weights", "depthwise/weights", "pointwise/weights")
     plans = [[f"{{tensor: {name}, method: dense}}" for name in named[first:]] for first in range(3)]
     assert_planned_exact(separable(), 15, [f"[{', '.join(plan)}]" for plan in plans], tmp_path)
+    dense = tflite.serialize(separable())
+    stripped = dcsr.compress(dense, plan=tmp_path / "0.yaml", strip=True)
+    assert [row.coding for row in stripped.layers] == ["dense"] * 3
+    assert dcsr.verify(dense, stripped.model).identical
 
 
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])

@@ -223,9 +223,9 @@ _EXPLANATIONS = {
     "offset8": "The matrix of dcsr_escape. The first group of row 1 ends before column 300 and has one filler.",
     "rle": "The matrix of vector dcsr as FULLY_CONNECTED with one multiplier for all rows.",
     "dense": "Rows 0 and 1, columns 0 .. 4 of the matrix of vector dcsr.",
-    "depthwise": "A DEPTHWISE_CONV_2D with stride (2, 1), a filter of 2 x 3 pixels, VALID padding and depth multiplier 2:"
-    " 2 input channels, 4 output channels. Its rows are halves of columns 0 .. 11 of rows 2 and 3 of vector dcsr. The"
-    " input is an image of the size of the filter.",
+    "depthwise": "A DEPTHWISE_CONV_2D with stride (2, 1), a filter of 2 x 3 pixels, VALID padding and depth multiplier"
+    " 2: 2 input channels, 4 output channels. Its rows are halves of columns 0 .. 11 of rows 2 and 3 of vector dcsr."
+    " The input is an image of the size of the filter.",
     "depthwise_huffman": "A DEPTHWISE_CONV_2D of 10 channels with a filter of 1 x 3 pixels and depth multiplier 1. Its"
     " rows are columns 3 .. 32 of row 2 of vector dcsr.",
     "rice": "The matrix of vector dcsr.",
@@ -290,7 +290,7 @@ _REFUSED = [
     Refused("dcsr", "34: 09", "kDcsrErrorHeader", "reserved flag"),
     Refused("dcsr", "34: 05", "kDcsrErrorHeader", "1x1 filter with SAME padding"),
     Refused("int16", "34: 06", "kDcsrErrorHeader", "FULLY_CONNECTED with SAME padding"),
-    Refused("dcsr", "34: 81", "kDcsrErrorHeader", "reserved flag, bit 7"),
+    Refused("dcsr", "34: 41", "kDcsrErrorHeader", "reserved flag, bit 6"),
     Refused("dcsr", "35: 03", "kDcsrErrorHeader", "row lengths of 3 bytes"),
     Refused("dcsr", "35: 00", "kDcsrErrorHeader", "dcsr without row lengths"),
     Refused("bitmap", "35: 01", "kDcsrErrorHeader", "bitmap with row lengths"),

@@ -17,13 +17,16 @@ namespace {
 
 alignas(16) DCSR_LARGE_BSS uint8_t arena[1 << 20];
 
-bool Prepare(DcsrOp op, Port* port) {
-  return op == kDcsrOpConv2d ? PrepareConv2d(port) : PrepareFullyConnected(port);
-}
+// In the order of DcsrOp.
+constexpr int kOps = 3;
+constexpr bool (*kPrepare[kOps])(Port*) = {PrepareConv2d, PrepareFullyConnected,
+                                           PrepareDepthwiseConv2d};
+constexpr bool (*kInvoke[kOps])(Port*) = {InvokeConv2d, InvokeFullyConnected,
+                                          InvokeDepthwiseConv2d};
 
-bool Invoke(DcsrOp op, Port* port) {
-  return op == kDcsrOpConv2d ? InvokeConv2d(port) : InvokeFullyConnected(port);
-}
+bool Prepare(DcsrOp op, Port* port) { return kPrepare[op - kDcsrOpConv2d](port); }
+
+bool Invoke(DcsrOp op, Port* port) { return kInvoke[op - kDcsrOpConv2d](port); }
 
 TestTensor Activations(int32_t rank, const int32_t* dims, int32_t zero_point) {
   TestTensor tensor = Int8Tensor({}, zero_point, nullptr);
@@ -73,17 +76,18 @@ void test_ops_give_what_the_builtin_ops_gave() {
 }
 
 // An empty table would make the test pass without testing anything.
-void test_table_has_layers_of_both_kinds() {
-  size_t convolutions = 0;
+void test_table_has_layers_of_all_kinds() {
+  size_t layers[kOps] = {};
   size_t packings = 0;
   size_t runs = 0;
   for (size_t i = 0; i < kRealLayerCount; ++i) {
-    convolutions += kRealLayers[i].op == kDcsrOpConv2d;
+    ++layers[kRealLayers[i].op - kDcsrOpConv2d];
     packings += kRealLayers[i].packing_count;
     runs += kRealLayers[i].run_count;
   }
-  CHECK(convolutions >= 4 && convolutions < kRealLayerCount, "%u of %u",
-        static_cast<unsigned>(convolutions), static_cast<unsigned>(kRealLayerCount));
+  CHECK(layers[0] >= 4 && layers[1] >= 1 && layers[2] >= 4, "%u, %u, %u",
+        static_cast<unsigned>(layers[0]), static_cast<unsigned>(layers[1]),
+        static_cast<unsigned>(layers[2]));
   CHECK(packings >= 3 * kRealLayerCount, "%u packings", static_cast<unsigned>(packings));
   CHECK(runs >= 2 * kRealLayerCount, "%u runs", static_cast<unsigned>(runs));
 }
@@ -94,6 +98,6 @@ void test_table_has_layers_of_both_kinds() {
 int main() {
   using namespace dcsr;  // NOLINT: RUN_TEST prints the bare name.
   RUN_TEST(test_ops_give_what_the_builtin_ops_gave);
-  RUN_TEST(test_table_has_layers_of_both_kinds);
+  RUN_TEST(test_table_has_layers_of_all_kinds);
   return check_exit_status();
 }

@@ -100,6 +100,7 @@ typedef struct {
   uint32_t channels;           // of the input
   uint32_t depth_multiplier;   // DEPTHWISE_CONV_2D: rows / channels; else 0
   bool int16_activations;      // input and output; else int8
+  bool slow_gathers;           // the data is behind a cache: gather up to fewer pixels (MVE)
   uint32_t requantize_stride;  // 1: multiplier and shift per row, 0: one for all rows
   uint32_t row_length_bytes;   // 1, 2, 4; 0 for dense, rice and bitmap
   uint32_t row_length_bits;    // rice

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dcsr.api import Inspection, Pruning, Result, Verification, compress, decompress, inspect, prune, verify
+    from dcsr.api import Inspection, Pruning, Result, Verification, compress, decompress, inspect, prune, strip, verify
     from dcsr.encodings import Streams, decode, encode
     from dcsr.model import ModelError
     from dcsr.report import Row, Totals
@@ -39,6 +39,7 @@ __all__ = [
     "encode",
     "inspect",
     "prune",
+    "strip",
     "verify",
 ]
 
@@ -58,6 +59,7 @@ _MODULES = {
     "encode": "dcsr.encodings",
     "inspect": "dcsr.api",
     "prune": "dcsr.api",
+    "strip": "dcsr.api",
     "verify": "dcsr.api",
 }
 

@@ -19,6 +19,7 @@ from dcsr.layers import Layer
 from dcsr.model import ModelError
 from dcsr.passes import Done
 from dcsr.passes import densify as densifying
+from dcsr.passes import strip as stripping
 from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
 from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, OBJECTIVES, methods
@@ -442,6 +443,23 @@ def decompress(model: Model, *, name: str | None = None) -> bytes:
     """
     data, name = _read(model, name)
     return tflite.serialize(compressing.decompress(tflite.parse(data, name), name))
+
+
+def strip(model: Model, *, name: str | None = None) -> bytes:
+    """Removes everything that TFLM does not read from a model, compressed or not. Its outputs do not change.
+
+    Args:
+      model: content or path of a .tflite file.
+      name: name of the model in messages; None for its path.
+
+    Returns:
+      The content of the stripped .tflite file, which `decompress` cannot restore.
+
+    Raises:
+      ModelError: if the model cannot be read.
+    """
+    data, name = _read(model, name)
+    return tflite.serialize(stripping.strip(tflite.parse(data, name))[0])
 
 
 def inspect(

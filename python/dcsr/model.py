@@ -21,6 +21,7 @@ from dcsr.files import read_bytes as read_bytes
 from dcsr.files import replacing as replacing
 from dcsr.files import write_file as write_file
 from dcsr.schema import enum_name, schema
+from dcsr.sharing_builder import SharingBuilder
 
 FILE_IDENTIFIER = b"TFL3"
 BUFFER_ALIGNMENT = 16
@@ -88,16 +89,27 @@ def parse(data: bytes, name: str) -> schema.ModelT:
 
 
 def serialize(model: schema.ModelT) -> bytes:
-    """Returns the content of a .tflite file: flatbuffer (buffers aligned to 16 bytes), then the attached files."""
+    """Returns the content of a .tflite file: flatbuffer, then the attached files.
+
+    Buffers are aligned to 16 bytes, as the schema asks, or as their attribute `alignment` says (passes/strip.py).
+    Equal parts of the flatbuffer are stored once, except in a file that would then look like a bomb to `parse`.
+    """
     size = sum(len(b.data) for b in model.buffers if b.data is not None)
-    builder = flatbuffers.Builder(size + size // 8 + 65536)
+    builder = SharingBuilder(size + size // 8 + 65536)
+    flatbuffer = _flatbuffer(model, builder)
+    if not structure.in_proportion(len(flatbuffer), len(flatbuffer) + builder.spared_bytes, builder.tables):
+        flatbuffer = _flatbuffer(model, flatbuffers.Builder(size + size // 8 + 65536))
+    return _with_archive(flatbuffer, getattr(model, "attached_archive", b""))
+
+
+def _flatbuffer(model: schema.ModelT, builder: flatbuffers.Builder) -> bytes:
     buffers = model.buffers
-    model.buffers = [_AlignedBuffer(b.data, b.offset, b.size) for b in buffers]
+    model.buffers = [_AlignedBuffer(b) for b in buffers]
     try:
         builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     finally:
         model.buffers = buffers
-    return _with_archive(bytes(builder.Output()), getattr(model, "attached_archive", b""))
+    return bytes(builder.Output())
 
 
 def split_archive(data: bytes) -> tuple[bytes, bytes]:
@@ -191,12 +203,16 @@ def operators(model: schema.ModelT) -> Iterator[tuple[str, schema.OperatorT]]:
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
     """A BufferT with aligned data. The schema asks for it (force_align), but the generated Pack does not do it."""
 
+    def __init__(self, buffer: schema.BufferT) -> None:
+        super().__init__(buffer.data, buffer.offset, buffer.size)
+        self._alignment = getattr(buffer, "alignment", BUFFER_ALIGNMENT)
+
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (generated name)
         """Writes the buffer and returns its offset."""
         data = None
         if self.data is not None:
             content = bytes(self.data)
-            builder.StartVector(1, len(content), BUFFER_ALIGNMENT)
+            builder.StartVector(1, len(content), self._alignment)
             builder.head -= len(content)
             builder.Bytes[builder.head : builder.head + len(content)] = content
             data = builder.EndVector()

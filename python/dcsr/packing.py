@@ -36,7 +36,8 @@ _OF_STREAMS = (slice(6, 8), slice(12, 24), slice(34, 52), slice(56, 60))
 _FLAG_PER_ROW = 1
 _FLAG_INT16 = 2
 _FLAG_SAME_PADDING = 4
-_FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING
+_FLAG_SLOW_GATHERS = 128
+_FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS
 _FLAG_BIAS = 8  # with shared rows
 _RATIO = struct.Struct("<IHh")
 _MAX_ROW_LENGTH_BITS = 18
@@ -61,6 +62,7 @@ class PackedLayer:
       filter_size, dilation: (vertical, horizontal) of a convolution, else (1, 1).
       same_padding: whether a convolution pads its input; always False for a 1x1 filter, which never pads.
       int16_activations: True if input and output are int16, False if they are int8.
+      slow_gathers: whether kernels gather up to fewer pixels, because the data is behind a cache.
       shared: the parts from which bias, multiplier and shift are derived, if the layer has shared rows; else None.
       depth_multiplier: output channels for each input channel of a depthwise convolution; else 0.
     """
@@ -80,6 +82,7 @@ class PackedLayer:
     dilation: tuple[int, int] = (1, 1)
     same_padding: bool = False
     int16_activations: bool = False
+    slow_gathers: bool = False
     shared: SharedRows | None = None
     depth_multiplier: int = 0
 
@@ -170,6 +173,7 @@ def pack(layer: PackedLayer) -> bytes:
         (_FLAG_PER_ROW if len(layer.multiplier) == streams.rows and streams.rows > 1 else 0)
         | (_FLAG_INT16 if layer.int16_activations else 0)
         | (_FLAG_SAME_PADDING if layer.same_padding else 0)
+        | (_FLAG_SLOW_GATHERS if layer.slow_gathers else 0)
         | (_FLAG_BIAS if layer.shared is not None and layer.shared.bias is not None else 0),
         streams.row_length_bytes,
         streams.index_parameter,
@@ -430,6 +434,7 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         dilation=header.window[2:] if any(header.window) else (1, 1),
         same_padding=bool(header.flags & _FLAG_SAME_PADDING),
         int16_activations=header.is_int16,
+        slow_gathers=bool(header.flags & _FLAG_SLOW_GATHERS),
         shared=rows,
         depth_multiplier=header.depth_multiplier,
     )

@@ -190,8 +190,10 @@ def inspected_row(model: schema.ModelT, layer: Layer, cpu: str, memory: str) -> 
     """
     if layer.packed is None:
         return row(Decision(layer, note=layer.obstacle or "", kept=workload.kept(model, layer, cpu)))
-    estimate = workload.estimate(model, layer, layer.packed, cpu, memory)
-    inspected = row(Decision(layer, Candidate(layer.packed, workload.shape(model, layer), estimate)))
+    shape = workload.shape(model, layer)
+    estimate = cost.estimate(cpu, layer.packed, shape, memory)
+    estimate = workload.compared(model, layer, layer.packed, estimate, cpu)
+    inspected = row(Decision(layer, Candidate(layer.packed, shape, estimate)))
     # The sizes in the file, because another encoder may have written the layer.
     tensors = model.subgraphs[layer.subgraph].tensors
     sizes = [len(tflite.buffer_bytes(model, tensors[index])) for index in layer.operator.inputs[1:]]

@@ -6,7 +6,7 @@ import dcsr
 from dcsr import model as tflite
 from dcsr import report
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, sparse_matrix
+from dcsr.testing.models import Builder, separable, sparse_matrix
 
 OP = schema.BuiltinOperator
 
@@ -68,6 +68,19 @@ def test_shared_weights_are_named_and_counted_once():
     assert result.totals.dense_bytes == 64 * 64
     assert result.totals.nonzeros == result.layers[0].nonzeros
     assert str(result).count("weights of #0") == 2
+
+
+def test_depthwise_layers_are_inspected_dense_and_packed(tmp_path):
+    dense = tflite.serialize(separable())
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("version: 1\ntensors: [{tensor: depthwise/weights, method: dense}]\n")
+    before, after = (dcsr.inspect(model).layers[1] for model in (dense, dcsr.compress(dense, plan=plan).model))
+    assert (before.op, before.layer_bytes, before.note) == ("DEPTHWISE_CONV_2D 3x3", None, "")
+    assert (after.op, after.coding) == ("DCSR_DEPTHWISE_CONV_2D 3x3", "dense")
+    assert (before.rows, before.cols) == (after.rows, after.cols) == (64, 9)
+    # Header, bias, multipliers, shifts and weights.
+    assert after.layer_bytes == 64 + 64 * (4 + 4 + 1) + 64 * 9
+    assert after.dense_cycles == before.dense_cycles and after.estimated_cycles > after.dense_cycles
 
 
 def test_equal_packed_layers_are_counted_once():

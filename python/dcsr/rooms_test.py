@@ -27,6 +27,7 @@ BASE = {
     "requantize",
     "schema",
     "shared_rows",
+    "sharing_builder",
     "structure",
 }
 # The rooms that each room may import besides itself.
@@ -39,7 +40,8 @@ MAY_IMPORT = {
     "arrays": {"errors", "files"},
     "metrics": {"encodings"},
     "structure": {"schema"},
-    "model": {"errors", "files", "schema", "structure"},
+    "sharing_builder": set(),
+    "model": {"errors", "files", "schema", "sharing_builder", "structure"},
     "packing": {"encodings", "requantize", "shared_rows"},
     "shared_rows": set(),
     "graph": {"model", "schema"},

@@ -83,6 +83,19 @@ def check(data: bytes, *, refuse_newer: bool = True) -> None:
     _Walk(data, refuse_newer).run()
 
 
+def in_proportion(size: int, expanded: int, tables: int) -> bool:
+    """Returns whether `check` accepts a file of `size` bytes with so many bytes and tables, shared ones repeated."""
+    return expanded <= _most_bytes(size) and tables <= _most_tables(size)
+
+
+def _most_tables(size: int) -> int:
+    return size // _BYTES_PER_TABLE + _SLACK_TABLES
+
+
+def _most_bytes(size: int) -> int:
+    return _MAX_SHARING * size + _SLACK_BYTES
+
+
 class _Walk:
     """One walk over all tables of a file."""
 
@@ -90,8 +103,8 @@ class _Walk:
         self._data = data
         self._size = len(data)
         self._refuse_newer = refuse_newer
-        self._tables = self._size // _BYTES_PER_TABLE + _SLACK_TABLES
-        self._bytes = _MAX_SHARING * self._size + _SLACK_BYTES
+        self._tables = _most_tables(self._size)
+        self._bytes = _most_bytes(self._size)
         self._pending: list[tuple[type, int, _Place]] = []
 
     def run(self) -> None:

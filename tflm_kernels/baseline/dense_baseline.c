@@ -7,7 +7,7 @@
 #include "tflm_kernels/baseline/dense_conv1x1_c.h"
 #include "tflm_kernels/baseline/dense_conv1x1_dsp.h"
 #include "tflm_kernels/baseline/dense_conv1x1_mve.h"
-#include "tflm_kernels/baseline/dense_depthwise_c.h"
+#include "tflm_kernels/baseline/dense_depthwise_conv2d_c.h"
 #include "tflm_kernels/baseline/dense_fully_connected_c.h"
 #include "tflm_kernels/baseline/dense_fully_connected_dsp.h"
 #include "tflm_kernels/baseline/dense_fully_connected_mve.h"
@@ -104,9 +104,8 @@ size_t dcsr_dense_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvSha
     return dcsr_dense_conv1x1_scratch_bytes(layer, shape);
   }
 #if DCSR_HAS_CMSIS_NN
-  if (dcsr_dense_cmsis_nn_takes(layer)) {
-    return dcsr_dense_window_cmsis_nn_scratch_bytes(layer, shape);
-  }
+  if (dcsr_dense_cmsis_nn_takes(layer))
+    return dcsr_dense_filter_cmsis_nn_scratch_bytes(layer, shape);
 #endif
   return ((size_t)layer->cols * 8 + 15) / 16 * 16 + dcsr_dense_conv1x1_scratch_bytes(layer, &tile);
 }
@@ -119,7 +118,7 @@ void dcsr_dense_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const
   }
 #if DCSR_HAS_CMSIS_NN
   if (dcsr_dense_cmsis_nn_takes(layer)) {
-    dcsr_dense_conv2d_cmsis_nn(layer, shape, input, output, scratch);
+    dcsr_dense_filter_cmsis_nn(layer, shape, input, output, scratch);
     return;
   }
 #endif
@@ -131,9 +130,8 @@ void dcsr_dense_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const
 size_t dcsr_dense_depthwise_conv2d_scratch_bytes(const DcsrLayer* layer,
                                                  const DcsrConvShape* shape) {
 #if DCSR_HAS_CMSIS_NN
-  if (dcsr_dense_cmsis_nn_takes(layer)) {
-    return dcsr_dense_window_cmsis_nn_scratch_bytes(layer, shape);
-  }
+  if (dcsr_dense_cmsis_nn_takes(layer))
+    return dcsr_dense_filter_cmsis_nn_scratch_bytes(layer, shape);
 #endif
   (void)layer;
   (void)shape;
@@ -144,7 +142,7 @@ void dcsr_dense_depthwise_conv2d(const DcsrLayer* layer, const DcsrConvShape* sh
                                  const int8_t* input, int8_t* output, void* scratch) {
 #if DCSR_HAS_CMSIS_NN
   if (dcsr_dense_cmsis_nn_takes(layer)) {
-    dcsr_dense_depthwise_conv2d_cmsis_nn(layer, shape, input, output, scratch);
+    dcsr_dense_filter_cmsis_nn(layer, shape, input, output, scratch);
     return;
   }
 #endif
@@ -154,10 +152,11 @@ void dcsr_dense_depthwise_conv2d(const DcsrLayer* layer, const DcsrConvShape* sh
 
 void dcsr_dense_prepare(const DcsrLayer* layer, void* scratch) {
 #if DCSR_HAS_CMSIS_NN
-  const bool has_1x1_filter = layer->filter_h == 1 && layer->filter_w == 1;
-  if (dcsr_dense_cmsis_nn_takes(layer) && !layer->int16_activations &&
-      (layer->op == kDcsrOpDepthwiseConv2d || (layer->op == kDcsrOpConv2d && !has_1x1_filter))) {
-    dcsr_dense_window_cmsis_nn_prepare(layer, scratch);
+  const bool is_pointwise =
+      layer->op == kDcsrOpConv2d && layer->filter_h == 1 && layer->filter_w == 1;
+  if (layer->op != kDcsrOpFullyConnected && !is_pointwise && !layer->int16_activations &&
+      dcsr_dense_cmsis_nn_takes(layer)) {
+    dcsr_dense_filter_cmsis_nn_prepare(layer, scratch);
   }
 #else
   (void)layer;

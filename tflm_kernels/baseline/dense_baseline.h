@@ -39,16 +39,16 @@ size_t dcsr_dense_conv2d_scratch_bytes(const DcsrLayer* layer, const DcsrConvSha
 void dcsr_dense_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                        int8_t* output, void* scratch);
 
-// Depthwise convolutions with any filter. Input [batches, input_height, input_width, channels],
-// output [batches, output_height, output_width, rows], both int8.
+// Depthwise convolution. Input [batches, input_height, input_width, channels], output [batches,
+// output_height, output_width, rows], both int8.
 size_t dcsr_dense_depthwise_conv2d_scratch_bytes(const DcsrLayer* layer,
                                                  const DcsrConvShape* shape);
 
 void dcsr_dense_depthwise_conv2d(const DcsrLayer* layer, const DcsrConvShape* shape,
                                  const int8_t* input, int8_t* output, void* scratch);
 
-// Prepares the scratch of a convolution with a larger filter or of a depthwise convolution. Has to
-// be called before, and is not part of the product: a model that is not packed has its weights and
+// Prepares the scratch of dcsr_dense_conv2d() and dcsr_dense_depthwise_conv2d(), to be called
+// before them. This is no part of the product: a model that is not packed has its weights and
 // biases in the form that the kernel needs.
 void dcsr_dense_prepare(const DcsrLayer* layer, void* scratch);
 

@@ -34,17 +34,14 @@ size_t dcsr_dense_conv1x1_cmsis_nn_scratch_bytes(const DcsrLayer* layer,
                                                  const DcsrConvShape* shape);
 void dcsr_dense_conv1x1_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
                                  const int8_t* input, int8_t* output, void* scratch);
+// CONV_2D with a larger filter, and DEPTHWISE_CONV_2D with any, by the kernels that TFLM calls.
+// Preparing scratch is no part of the product (dcsr_dense_prepare()).
+size_t dcsr_dense_filter_cmsis_nn_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
+void dcsr_dense_filter_cmsis_nn_prepare(const DcsrLayer* layer, void* scratch);
+void dcsr_dense_filter_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                const int8_t* input, int8_t* output, void* scratch);
 void dcsr_dense_fully_connected_cmsis_nn(const DcsrLayer* layer, int32_t batches,
                                          const int8_t* input, int8_t* output);
-
-// Convolutions and depthwise convolutions with any filter. The prepare function, which is not part
-// of the product, writes the weights, biases and shifts of a model that is not packed to scratch.
-size_t dcsr_dense_window_cmsis_nn_scratch_bytes(const DcsrLayer* layer, const DcsrConvShape* shape);
-void dcsr_dense_window_cmsis_nn_prepare(const DcsrLayer* layer, void* scratch);
-void dcsr_dense_conv2d_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
-                                const int8_t* input, int8_t* output, void* scratch);
-void dcsr_dense_depthwise_conv2d_cmsis_nn(const DcsrLayer* layer, const DcsrConvShape* shape,
-                                          const int8_t* input, int8_t* output, void* scratch);
 
 #ifdef __cplusplus
 }

@@ -25,6 +25,7 @@ enum {
   kFlagInt16 = 2,
   kFlagSamePadding = 4,
   kFlagBias = 8,  // version 2
+  kFlagSlowGathers = 128,
   kRatioBytes = 8,
   kMaxBase = 1 << 24,
 };
@@ -159,8 +160,10 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-// Version 1 defines the flags 1, 2 and 4; version 2 also 8.
-static bool unused_is_zero(const Header* h) { return h->flags < 8 * h->version; }
+// Version 1 defines the flags 1, 2, 4 and 128; version 2 also 8.
+static bool unused_is_zero(const Header* h) {
+  return (h->flags & ~kFlagSlowGathers) < 8 * h->version;
+}
 
 // Reads a header of this version and checks it.
 DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, uint32_t version,
@@ -220,6 +223,7 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   layer->dilation_w = is_1x1 ? 1 : h->dilation_w;
   layer->same_padding = (h->flags & kFlagSamePadding) != 0;
   layer->int16_activations = is_int16(h);
+  layer->slow_gathers = (h->flags & kFlagSlowGathers) != 0;
   layer->depth_multiplier = h->depth_multiplier;
   layer->channels = h->op == kDcsrOpDepthwiseConv2d ? h->rows / h->depth_multiplier
                                                     : h->cols / (layer->filter_h * layer->filter_w);

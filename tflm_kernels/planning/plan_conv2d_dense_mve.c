@@ -11,11 +11,14 @@ bool dcsr_plan_conv2d_dense_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
   if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain)
     return false;
   if (layer->cols > kDcsrDenseMveMostCols || request->pixels < 2) return false;
+  // A depthwise convolution of one channel is a convolution.
+  if (layer->channels > 1 && layer->op == kDcsrOpDepthwiseConv2d) return false;
   const size_t pixel_bytes =
       dcsr_conv2d_dense_mve_pitch(layer->cols) + kDcsrDenseMveRows * sizeof(int32_t);
   DcsrPlanRequest limited = *request;
-  const size_t most = kDcsrDenseMveMostPixels * pixel_bytes;
-  if (limited.budget > most) limited.budget = most;
+  const size_t most = layer->rows < kDcsrDenseMveManyRows ? kDcsrDenseMveMostPixels
+                                                          : kDcsrDenseMveMostPixelsOfManyRows;
+  if (limited.budget > most * pixel_bytes) limited.budget = most * pixel_bytes;
   if (!dcsr_plan_blocks(&limited, 0, 2 * pixel_bytes, 2, plan)) return false;
   while (plan->tile_pixels > 2 && request->pixels % plan->tile_pixels == 1) plan->tile_pixels -= 2;
   if (request->pixels % plan->tile_pixels == 1) return false;

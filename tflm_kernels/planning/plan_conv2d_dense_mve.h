@@ -11,10 +11,14 @@
 #include <stdint.h>
 
 enum {
-  kDcsrDenseMveVector = 16,       // bytes
-  kDcsrDenseMveMostCols = 48,     // three vectors
-  kDcsrDenseMveRows = 4,          // whose sums are requantized together
-  kDcsrDenseMveMostPixels = 128,  // of a tile: more would gain nothing but take more scratch
+  kDcsrDenseMveVector = 16,    // bytes
+  kDcsrDenseMveMostCols = 48,  // three vectors
+  kDcsrDenseMveRows = 4,       // whose sums are requantized together
+  // Pixels of a tile. More gain little, but take more scratch. With many rows they gain more, and
+  // the output, beside which scratch is allocated, is larger.
+  kDcsrDenseMveMostPixels = 128,
+  kDcsrDenseMveManyRows = 128,
+  kDcsrDenseMveMostPixelsOfManyRows = 256,
 };
 
 // Bytes of a patch in scratch.

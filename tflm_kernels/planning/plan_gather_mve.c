@@ -13,6 +13,7 @@ bool dcsr_plan_conv1x1_gather_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
   (void)plan;
   const DcsrLayer* layer = request->layer;
   if (request->pixels > DCSR_MOST_GATHER_PIXELS) return false;
+  if (layer->slow_gathers && request->pixels > kDcsrMostSlowGatherPixels) return false;
   return request->pixels <= kDcsrMostDecodedGatherPixels || is_plain(layer, kDcsrEncodingRle) ||
          is_plain(layer, kDcsrEncodingOffset8);
 }

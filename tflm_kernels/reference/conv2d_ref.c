@@ -1,5 +1,5 @@
-// Convolution with any filter in portable C, any encoding, int8 and int16 activations
-// (docs/format.md#arithmetic).
+// Convolution with any filter in portable C, any encoding, int8 and int16 activations, also
+// depthwise (docs/format.md#arithmetic).
 //
 // Input:   [batches, input_height, input_width, channels], int8 or int16.
 // Output:  [batches, output_height, output_width, rows], of the same type.
@@ -30,10 +30,12 @@ static int32_t activation(const DcsrLayer* layer, const DcsrConvShape* shape,
 }
 
 // Sums are unsigned because they may wrap. Int8 layers use their low 32 bits.
-static void multiply_element(const DcsrLayer* layer, const DcsrConvShape* shape, uint32_t column,
-                             int32_t weight, const DcsrPatch tile[], size_t count, uint64_t acc[]) {
-  const uint32_t channel = column % layer->channels;
-  const uint32_t tap = column / layer->channels;
+static void multiply_element(const DcsrLayer* layer, const DcsrConvShape* shape, uint32_t row,
+                             uint32_t column, int32_t weight, const DcsrPatch tile[], size_t count,
+                             uint64_t acc[]) {
+  const bool is_depthwise = layer->op == kDcsrOpDepthwiseConv2d;
+  const uint32_t channel = is_depthwise ? row / layer->depth_multiplier : column % layer->channels;
+  const uint32_t tap = is_depthwise ? column : column / layer->channels;
   const uint32_t dy = tap / layer->filter_w * layer->dilation_h;
   const uint32_t dx = tap % layer->filter_w * layer->dilation_w;
   for (size_t v = 0; v < count; ++v) {
@@ -41,15 +43,17 @@ static void multiply_element(const DcsrLayer* layer, const DcsrConvShape* shape,
   }
 }
 
-// Computes the sums of the next row, without bias.
-static void multiply_row(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrRowReader* reader,
-                         const DcsrPatch tile[], size_t count, uint64_t acc[]) {
+// Computes the sums of row `row`, the reader's next one, without bias.
+static void multiply_row(const DcsrLayer* layer, const DcsrConvShape* shape, uint32_t row,
+                         DcsrRowReader* reader, const DcsrPatch tile[], size_t count,
+                         uint64_t acc[]) {
   for (size_t v = 0; v < count; ++v) acc[v] = 0;
   dcsr_next_row(reader);
   DcsrGroup group;
   while (dcsr_next_group(reader, &group)) {
     for (uint32_t l = 0; l < group.lanes; ++l) {
-      multiply_element(layer, shape, (uint32_t)group.column[l], group.weight[l], tile, count, acc);
+      multiply_element(layer, shape, row, (uint32_t)group.column[l], group.weight[l], tile, count,
+                       acc);
     }
   }
 }
@@ -82,7 +86,7 @@ static void convolve(const DcsrLayer* layer, const DcsrConvShape* shape, const v
     count = next_tile(&patches, pixels - done, tile);
     DcsrRowReader reader = dcsr_row_reader(layer);
     for (uint32_t row = 0; row < layer->rows; ++row) {
-      multiply_row(layer, shape, &reader, tile, count, acc);
+      multiply_row(layer, shape, row, &reader, tile, count, acc);
       for (size_t v = 0; v < count; ++v) {
         store(layer, row, acc[v], output, (done + v) * layer->rows + row);
       }

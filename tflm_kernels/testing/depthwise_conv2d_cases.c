@@ -61,6 +61,15 @@ const DcsrDepthwiseConv2dCase kDcsrDepthwiseConv2dCases[] = {
     {{"5x5 dilated 2", DEPTHWISE(6, 1, 5, 5, 1, 12, 11, 1, 1), DENSE, 41, 0, -128, 127, true, 0, 0}, {5, 5, 2, 2, true}, 1},
     {{"largest filter", DEPTHWISE(2, 1, 255, 255, 1, 2, 3, 1, 1), DENSE, 5, 0, -128, 127, true, 0, 0}, {255, 255, 1, 1, true}, 1},
 
+    // Vectors of several pixels, and several tiles of channels.
+    {{"8 channels, 3x3 same", DEPTHWISE(8, 1, 3, 3, 1, 11, 21, 1, 1), DENSE, -128, -128, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}, 1},
+    {{"8 channels, 3x3 same, stride 2", DEPTHWISE(8, 1, 3, 3, 1, 11, 21, 2, 2), DENSE, -128, -128, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}, 1},
+    {{"4 channels, 3x3 valid, 2 batches", DEPTHWISE(4, 1, 3, 3, 2, 6, 12, 1, 1), DENSE, -7, 5, -128, 127, true, 0, 0}, {3, 3, 1, 1, false}, 1},
+    {{"2 channels, 5x5 same", DEPTHWISE(2, 1, 5, 5, 1, 7, 23, 1, 1), DENSE, -7, 5, -100, 90, true, 0, 0}, {5, 5, 1, 1, true}, 1},
+    {{"1 channel, 3x3 valid, vertical stride 2", DEPTHWISE(1, 1, 3, 3, 1, 9, 45, 2, 1), DENSE, -7, 5, -128, 127, true, 0, 0}, {3, 3, 1, 1, false}, 1},
+    {{"500 channels, 3x3 same", DEPTHWISE(500, 1, 3, 3, 1, 3, 3, 1, 1), DENSE, -128, -128, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}, 1},
+    {{"400 channels, 5x5 same, stride 2", DEPTHWISE(400, 1, 5, 5, 1, 4, 4, 2, 2), DENSE, 3, -9, -128, 127, true, 0, 0}, {5, 5, 1, 1, true}, 1},
+
     // Depth multipliers.
     {{"multiplier 2", DEPTHWISE(8, 2, 3, 3, 1, 7, 6, 1, 1), DENSE, -128, -128, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}, 2},
     {{"multiplier 3, stride 2", DEPTHWISE(7, 3, 3, 3, 1, 8, 7, 2, 2), DENSE, -9, 4, -128, 127, true, 0, 0}, {3, 3, 1, 1, true}, 3},
@@ -87,6 +96,11 @@ const DcsrDepthwiseConv2dCase kDcsrDepthwiseConv2dCases[] = {
     {{"lowest sums, input zero point -128", DEPTHWISE(19, 1, 3, 3, 1, 9, 8, 2, 2), kPatternRandom, 1000, kValuesLowest, kBiasRandom, -128, 0, -128, 127, true, -12, -11}, {3, 3, 1, 1, true}, 1},
     {{"weights around the limit of int16 sums", DEPTHWISE(24, 1, 3, 3, 1, 9, 8, 1, 1), kPatternRandom, 1000, kValuesBounds, kBiasRandom, 0, 0, -128, 127, true, -11, -10}, {3, 3, 1, 1, true}, 1},
     {{"weights around the limit of int16 sums, 5x5", DEPTHWISE(24, 1, 5, 5, 1, 9, 8, 1, 1), kPatternRandom, 1000, kValuesBounds, kBiasRandom, -128, -128, -128, 127, true, -12, -11}, {5, 5, 1, 1, true}, 1},
+    {{"large shifts", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesExtreme, kBiasRandom, 3, 1, -128, 127, true, -31, -12}, {3, 3, 1, 1, true}, 1},
+    {{"shifts around 0", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesTiny, kBiasRandom, 3, 1, -128, 127, true, -3, 3}, {3, 3, 1, 1, true}, 1},
+    {{"shifts around 0, ReLU", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesTiny, kBiasRandom, 3, -128, -128, 127, true, -2, 1}, {3, 3, 1, 1, true}, 1},
+    {{"shifts of 0 and -1, ReLU, 5x5", DEPTHWISE(20, 1, 5, 5, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesTiny, kBiasRandom, 3, -128, -128, 127, true, -1, 0}, {5, 5, 1, 1, true}, 1},
+    {{"biases of 23 bits", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), kPatternRandom, 1000, kValuesRandom, kBias23, 3, 1, -128, 127, true, -18, -16}, {3, 3, 1, 1, true}, 1},
     {{"relu with zero point", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), DENSE, 3, -20, -20, 127, true, 0, 0}, {3, 3, 1, 1, true}, 1},
     {{"relu6", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), DENSE, 3, -100, -100, -17, true, 0, 0}, {3, 3, 1, 1, true}, 1},
     {{"relu6, one multiplier", DEPTHWISE(20, 1, 3, 3, 1, 5, 6, 1, 1), DENSE, 3, -100, -100, -17, false, 0, 0}, {3, 3, 1, 1, true}, 1},

@@ -32,14 +32,14 @@ static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t*
   run_tables(tables_of_this_core(), layer, &data->shape, data->input, output);
 }
 
-// Runs the dense baseline on layers of the dense encoding with plain values, the reference on
-// others.
+// Runs the dense baseline on layers of the dense encoding, the reference on others.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
     run_reference(layer, data, output);
     return;
   }
-  void* scratch = allocate_scratch(dcsr_dense_depthwise_conv2d_scratch_bytes(layer, &data->shape));
+  const size_t bytes = dcsr_dense_depthwise_conv2d_scratch_bytes(layer, &data->shape);
+  void* scratch = allocate_scratch(bytes);
   dcsr_dense_prepare(layer, scratch);
   dcsr_dense_depthwise_conv2d(layer, &data->shape, data->input, output, scratch);
   free(scratch);

@@ -242,7 +242,7 @@ static void test_kernels_keep_to_their_plans(void) {
   // All others run in every build.
   static const uint32_t kOnlyMve = UINT32_C(1) << kDcsrKernel_conv1x1_gather_mve |
                                    UINT32_C(1) << kDcsrKernel_conv2d_dense_mve |
-                                   UINT32_C(1) << kDcsrKernel_depthwise_conv2d_mve |
+                                   UINT32_C(1) << kDcsrKernel_depthwise_conv2d_dense_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_dcsr_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_gather_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_offset8_mve;
@@ -256,6 +256,7 @@ typedef struct {
   PackOptions packing;
   int32_t pixels;  // of one row; batches of a FULLY_CONNECTED
   DcsrKernelId expected;
+  bool slow_gathers;
 } MveChoice;
 
 // Every build plans for MVE, but only a build for MVE runs these kernels.
@@ -268,20 +269,22 @@ static void test_mve_kernel_of_each_encoding_and_number_of_pixels(void) {
   static const PackOptions kNibbles = {.encoding = kDcsrEncodingDcsr};
   static const PackOptions kRle = {.encoding = kDcsrEncodingRle};
   const MveChoice choices[] = {
-      {kDcsrOpFullyConnected, kOffset8, 1, kDcsrKernel_fully_connected_offset8_mve},
-      {kDcsrOpFullyConnected, kOffset8, 2, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kOffset8Huffman, 1, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kBytes, 1, kDcsrKernel_fully_connected_dcsr_mve},
-      {kDcsrOpFullyConnected, kBytes, 2, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kEscapes, 1, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kNibbles, 1, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpFullyConnected, kRle, 5, kDcsrKernel_fully_connected_gather_mve},
-      {kDcsrOpConv2d, kNibbles, 12, kDcsrKernel_conv1x1_gather_mve},
-      {kDcsrOpConv2d, kNibbles, 13, kDcsrKernel_conv1x1_mve},
-      {kDcsrOpConv2d, kOffset8, 36, kDcsrKernel_conv1x1_gather_mve},
-      {kDcsrOpConv2d, kOffset8, 37, kDcsrKernel_conv1x1_mve},
-      {kDcsrOpConv2d, kRle, 36, kDcsrKernel_conv1x1_gather_mve},
-      {kDcsrOpConv2d, kOffset8Huffman, 36, kDcsrKernel_conv1x1_mve},
+      {kDcsrOpFullyConnected, kOffset8, 1, kDcsrKernel_fully_connected_offset8_mve, false},
+      {kDcsrOpFullyConnected, kOffset8, 2, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kOffset8Huffman, 1, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kBytes, 1, kDcsrKernel_fully_connected_dcsr_mve, false},
+      {kDcsrOpFullyConnected, kBytes, 2, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kEscapes, 1, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kNibbles, 1, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpFullyConnected, kRle, 5, kDcsrKernel_fully_connected_gather_mve, false},
+      {kDcsrOpConv2d, kNibbles, 12, kDcsrKernel_conv1x1_gather_mve, false},
+      {kDcsrOpConv2d, kNibbles, 13, kDcsrKernel_conv1x1_mve, false},
+      {kDcsrOpConv2d, kOffset8, 36, kDcsrKernel_conv1x1_gather_mve, false},
+      {kDcsrOpConv2d, kOffset8, 37, kDcsrKernel_conv1x1_mve, false},
+      {kDcsrOpConv2d, kRle, 36, kDcsrKernel_conv1x1_gather_mve, false},
+      {kDcsrOpConv2d, kOffset8, 24, kDcsrKernel_conv1x1_gather_mve, true},
+      {kDcsrOpConv2d, kOffset8, 25, kDcsrKernel_conv1x1_mve, true},
+      {kDcsrOpConv2d, kOffset8Huffman, 36, kDcsrKernel_conv1x1_mve, false},
   };
   for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); ++i) {
     const MveChoice* choice = &choices[i];
@@ -312,12 +315,97 @@ static void test_mve_kernel_of_each_encoding_and_number_of_pixels(void) {
     DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
     if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
     CHECK(status == kDcsrOk, "choice %u: %s", (unsigned)i, dcsr_status_string(status));
+    layer.slow_gathers = choice->slow_gathers;
     const DcsrKernels* table = dcsr_planning_table(choice->op, kDcsrClassMve);
     DcsrPlan plan;
     dcsr_plan(table, &layer, &data.shape, dcsr_scratch_budget(table, &layer), &plan);
     CHECK(plan.kernel != NULL && plan.kernel->id == (int32_t)choice->expected,
           "choice %u: kernel %d, expected %d", (unsigned)i,
           plan.kernel != NULL ? (int)plan.kernel->id : -1, (int)choice->expected);
+    free_packed_blob(&blob);
+    free_case(&data);
+  }
+}
+
+// Every build plans for MVE, as above.
+static void test_mve_kernel_of_dense_weights(void) {
+  static const struct {
+    DcsrOp op;
+    uint32_t channels;
+    uint32_t multiplier;  // of a depthwise convolution
+    uint32_t filter;
+    PackOptions packing;
+    DcsrKernelId expected;
+  } kChoices[] = {
+      {kDcsrOpConv2d, 3, 0, 3, {.encoding = kDcsrEncodingDense}, kDcsrKernel_conv2d_dense_mve},
+      {kDcsrOpConv2d, 3, 0, 4, {.encoding = kDcsrEncodingDense}, kDcsrKernel_conv2d_dense_mve},
+      {kDcsrOpConv2d, 6, 0, 3, {.encoding = kDcsrEncodingDense}, kDcsrKernel_conv2d_im2col},
+      {kDcsrOpConv2d, 3, 0, 3, {.encoding = kDcsrEncodingBitmap}, kDcsrKernel_conv2d_im2col},
+      {kDcsrOpConv2d,
+       3,
+       0,
+       3,
+       {.encoding = kDcsrEncodingDense, .huffman = true},
+       kDcsrKernel_conv2d_im2col},
+      {kDcsrOpDepthwiseConv2d,
+       20,
+       1,
+       3,
+       {.encoding = kDcsrEncodingDense},
+       kDcsrKernel_depthwise_conv2d_dense_mve},
+      {kDcsrOpDepthwiseConv2d,
+       20,
+       2,
+       3,
+       {.encoding = kDcsrEncodingDense},
+       kDcsrKernel_depthwise_conv2d_ref},
+      {kDcsrOpDepthwiseConv2d,
+       1,
+       8,
+       5,
+       {.encoding = kDcsrEncodingDense},
+       kDcsrKernel_conv2d_dense_mve},
+      {kDcsrOpDepthwiseConv2d,
+       20,
+       1,
+       3,
+       {.encoding = kDcsrEncodingOffset8},
+       kDcsrKernel_depthwise_conv2d_ref},
+      {kDcsrOpDepthwiseConv2d,
+       20,
+       1,
+       17,
+       {.encoding = kDcsrEncodingDense},
+       kDcsrKernel_depthwise_conv2d_ref},
+  };
+  for (size_t i = 0; i < sizeof(kChoices) / sizeof(kChoices[0]); ++i) {
+    const bool is_depthwise = kChoices[i].op == kDcsrOpDepthwiseConv2d;
+    const uint32_t filter = kChoices[i].filter;
+    const Window window = {filter, filter, 1, 1, true};
+    DcsrCase c;
+    memset(&c, 0, sizeof(c));
+    c.op = kChoices[i].op;
+    c.rows = is_depthwise ? kChoices[i].channels * kChoices[i].multiplier : 10;
+    c.cols = filter * filter * (is_depthwise ? 1 : kChoices[i].channels);
+    c.batches = 1;
+    c.input_height = c.input_width = 9;
+    c.stride_h = c.stride_w = 1;
+    c.nonzero_permille = 500;
+    c.activation_max = 127;
+    c.per_row = true;
+    CaseData data = is_depthwise ? make_depthwise_case(&c, &window, kChoices[i].multiplier, 1)
+                                 : make_window_case(&c, &window, 1);
+    PackedBlob blob = pack_layer(&data.layer, &kChoices[i].packing);
+    DcsrLayer layer;
+    DcsrStatus status = dcsr_layer_parse(blob.data, blob.size, &layer);
+    if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+    CHECK(status == kDcsrOk, "choice %u: %s", (unsigned)i, dcsr_status_string(status));
+    const DcsrKernels* table = dcsr_planning_table(c.op, kDcsrClassMve);
+    DcsrPlan plan;
+    dcsr_plan(table, &layer, &data.shape, dcsr_scratch_budget(table, &layer), &plan);
+    CHECK(plan.kernel != NULL && plan.kernel->id == (int32_t)kChoices[i].expected,
+          "choice %u: kernel %d, expected %d", (unsigned)i,
+          plan.kernel != NULL ? (int)plan.kernel->id : -1, (int)kChoices[i].expected);
     free_packed_blob(&blob);
     free_case(&data);
   }
@@ -344,6 +432,7 @@ static void test_mve_blocks_have_no_surplus_vector(void) {
 int main(void) {
   RUN_TEST(test_kernels_keep_to_their_plans);
   RUN_TEST(test_mve_kernel_of_each_encoding_and_number_of_pixels);
+  RUN_TEST(test_mve_kernel_of_dense_weights);
   RUN_TEST(test_mve_blocks_have_no_surplus_vector);
   return check_exit_status();
 }

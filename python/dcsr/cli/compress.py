@@ -100,7 +100,14 @@ def command_line() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out names, signatures, metadata, attached files, and what decompress needs",
     )
-    parser.add_argument("--cc", metavar="OUT.cc", help="also write the model as a C++ array, with OUT.h beside it")
+    parser.add_argument(
+        "--cc",
+        metavar="OUT.cc",
+        help="also write the model as a C++ array for a firmware, stripped as with --strip, with OUT.h beside it",
+    )
+    parser.add_argument(
+        "--keep-names", action="store_true", help="with --cc: the array has the bytes of OUT.tflite, not stripped"
+    )
     parser.add_argument("--numpy", metavar="DIR", help="also write the weights of every int8 layer as DIR/*.npy")
     parser.add_argument(
         "--prune",
@@ -139,7 +146,8 @@ def main(argv: Sequence[str]) -> int:
         # Printed before the files appear: if stdout is full, no file is left.
         table = report.printed_table(result.layers, result.cpu, sys.stdout).rstrip("\n")
         before = pruned.summary() if pruned else []
-        common.say(*before, table, *result.summary(), _next_step(arguments, result))
+        after = [*_array_line(arguments, result), _next_step(arguments, result)]
+        common.say(*before, table, *result.summary(), *after)
         outputs.commit()
     _warn_of_little_scratch(result)
     _note_slow_layers(result)
@@ -192,12 +200,28 @@ def _add_extras(arguments: argparse.Namespace, result: dcsr.Result, outputs: Out
         outputs.add(arguments.dump_plan, result.plan())
     if arguments.cc:
         notes = report.registration(result.layers)
-        for path, text in cc_array.sources(Path(arguments.cc), result.model, arguments.output, notes).items():
+        array = _array(arguments, result)
+        for path, text in cc_array.sources(Path(arguments.cc), array, arguments.output, notes).items():
             outputs.add(path, text)
+
+
+def _array(arguments: argparse.Namespace, result: dcsr.Result) -> bytes:
+    """Returns the bytes of the C++ array."""
+    return result.model if arguments.keep_names else dcsr.strip(result.model, name=arguments.model)
+
+
+def _array_line(arguments: argparse.Namespace, result: dcsr.Result) -> list[str]:
+    """Returns the line about the C++ array; none without --cc."""
+    if not arguments.cc:
+        return []
+    size = f"array {common.one_line(arguments.cc)}: {len(_array(arguments, result)):,} bytes"
+    return [size if arguments.keep_names or arguments.strip else f"{size}, stripped (--keep-names keeps everything)"]
 
 
 def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
     """Raises ModelError if the outputs are not distinct files, or if the suffix of the C++ source is not known."""
+    if arguments.keep_names and not arguments.cc:
+        raise ModelError("--keep-names is for --cc OUT.cc: OUT.tflite has all names without --strip")
     if arguments.cc and Path(arguments.cc).suffix not in cc_array.SUFFIXES:
         raise ModelError(f"{arguments.cc}: expected a name ending in {', '.join(cc_array.SUFFIXES)}")
     reports.check(arguments, outputs)

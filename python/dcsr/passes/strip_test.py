@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dcsr import compressing
+from dcsr import api, compressing
 from dcsr import model as tflite
 from dcsr.passes.strip import strip
 from dcsr.schema import schema
@@ -52,3 +52,41 @@ def test_zero_points_that_differ_stay():
         weights.zeroPoint = np.array(zero_points)
         stripped, _ = strip(model)
         assert list(stripped.subgraphs[0].tensors[1].quantization.zeroPoint) == expected
+
+
+@pytest.mark.parametrize("build", [conv_model, fully_connected_model])
+def test_quantisation_of_biases_goes_as_far_as_tflm_does_not_read_it(build):
+    model = through_bytes(build(rng(), sparse_matrix(rng(), 64, 128, 0.1), per_channel=True))
+    stripped, done = strip(model)
+    bias = stripped.subgraphs[0].tensors[2]
+    if build is conv_model:
+        assert bias.quantization is None
+    else:
+        assert len(bias.quantization.scale) == len(bias.quantization.zeroPoint) == 1
+        assert bias.quantization.scale[0] == model.subgraphs[0].tensors[2].quantization.scale[0]
+    assert "quantisation of biases" in done.changes[0]
+    assert api.verify(tflite.serialize(model), tflite.serialize(stripped), samples=3).identical
+
+
+def test_quantisation_of_a_bias_with_another_use_stays():
+    model = through_bytes(conv_model(rng(), sparse_matrix(rng(), 64, 128, 0.1), per_channel=True))
+    graph = model.subgraphs[0]
+    graph.outputs = np.array([*graph.outputs, 2], np.int32)
+    assert len(strip(model)[0].subgraphs[0].tensors[2].quantization.scale) == 64
+
+
+def test_a_uint8_bias_keeps_its_quantisation():
+    model = through_bytes(conv_model(rng(), sparse_matrix(rng(), 64, 128, 0.1), per_channel=False))
+    model.subgraphs[0].tensors[0].type = schema.TensorType.UINT8
+    assert strip(model)[0].subgraphs[0].tensors[2].quantization is not None
+
+
+def test_buffers_of_a_stripped_model_are_aligned_to_4_or_8():
+    model = conv_model(rng(), sparse_matrix(rng(), 3, 7, 0.1), per_channel=True)
+    stripped, _ = strip(through_bytes(model))
+    data = tflite.serialize(stripped)
+    for buffer in stripped.buffers:
+        if buffer.data is not None:
+            content = bytes(buffer.data)
+            assert any(data[at : at + len(content)] == content for at in range(0, len(data), 4))
+    assert len(data) < len(tflite.serialize(through_bytes(stripped)))

@@ -114,12 +114,13 @@ class _Encoder:
             self._encoded[key] = list(encodings.encode_all(layer.matrix, names))
         found: list[Candidate] = []
         for streams in self._encoded[key]:
-            # Candidates differ only in their streams.
+            # Candidates differ only in their streams and in slow_gathers.
             if self._packed is None:
                 self._packed = layer_finder.pack(self.model, layer, streams, _budget(settings.of(layer)))
             packed = dataclasses.replace(self._packed, streams=streams)
-            estimate = workload.estimate(self.model, layer, packed, settings.cpu, settings.memory)
-            found.append(Candidate(packed, self._shape, estimate))
+            packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
+            estimate = workload.compared(self.model, layer, packed, estimate, settings.cpu)
+            found.append(Candidate(packed, shape, estimate))
         return found
 
 
@@ -156,6 +157,29 @@ def _faster_with_dense_weights(encoder: _Encoder) -> list[Candidate]:
         and (time := candidate.estimate.time) is not None
         and time < kept
     ]
+
+
+def placed(
+    cpu: str, packed: PackedLayer, shape: cost.Shape, memory: str
+) -> tuple[PackedLayer, cost.Shape, cost.Estimate]:
+    """Tells the kernels of a core with gathers that its data is behind a cache, if that makes the layer faster.
+
+    Args:
+      cpu: one of cost.CPUS.
+      packed: the layer; a layer without slow_gathers.
+      shape: size of its input and output.
+      memory: one of cost.MEMORIES.
+
+    Returns:
+      (the layer, the shape, its estimated cost).
+    """
+    estimate = cost.estimate(cpu, packed, shape, memory)
+    if memory == cost.DEFAULT_MEMORY or estimate.unit != cost.CYCLES or packed.op != packing.OP_CONV_2D:
+        return packed, shape, estimate
+    slow = dataclasses.replace(packed, slow_gathers=True)
+    other = cost.estimate(cpu, slow, shape, memory)
+    is_faster = other.time is not None and estimate.time is not None and other.time < estimate.time
+    return (slow, shape, other) if is_faster else (packed, shape, estimate)
 
 
 def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:

@@ -10,10 +10,18 @@ from dcsr import custom_ops, encodings, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.planning import cost, workload
+from dcsr.planning.candidates import placed
 from dcsr.planning.plan_file import plan_text
 from dcsr.planning.settings import OBJECTIVES
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, depthwise_model, fully_connected_model, separable, sparse_matrix
+from dcsr.testing.models import (
+    Builder,
+    conv_model,
+    depthwise_model,
+    fully_connected_model,
+    separable,
+    sparse_matrix,
+)
 from dcsr.testing.round_trip import rng, round_trip
 
 
@@ -35,6 +43,35 @@ def test_candidates_of_a_method():
     assert encodings.candidates("dcsr8") == ("dcsr8",)
     assert encodings.candidates("rle") == ("rle",)
     assert set(encodings.candidates()) == {name for m in encodings.METHODS for name in encodings.candidates(m)}
+
+
+def _planned(pixels: tuple[int, int], memory: str) -> tuple[packing.PackedLayer, cost.Estimate]:
+    model = conv_model(rng(), sparse_matrix(rng(), 96, 576, 0.9), pixels=pixels)
+    _, (decision,) = round_trip(model, method="offset8", memory=memory)
+    assert decision.candidate is not None
+    packed = packing.unpack(decision.candidate.blob)
+    return packed, cost.estimate("cortex-m55", packed, decision.candidate.shape, memory)
+
+
+def test_layers_behind_a_cache_are_gathered_up_to_fewer_pixels_where_that_is_faster():
+    for pixels, memory, kernel in (
+        ((6, 6), "dtcm", "conv1x1_gather_mve"),
+        ((6, 6), "cached", "conv1x1_mve"),
+        ((5, 4), "cached", "conv1x1_gather_mve"),
+    ):
+        packed, estimate = _planned(pixels, memory)
+        assert packed.slow_gathers == (kernel == "conv1x1_mve")
+        assert estimate.kernel == kernel
+
+
+def test_placing_a_layer_behind_a_cache_never_makes_it_slower():
+    packed, _ = _planned((6, 6), "dtcm")
+    for side in range(1, 8):
+        shape = cost.Shape(side * side, (side, side), (side, side))
+        before = cost.estimate("cortex-m55", packed, shape, "cached")
+        assert placed("cortex-m55", packed, shape, "cached")[2].time <= before.time
+        assert placed("cortex-m55", packed, shape, "dtcm")[0] is packed
+        assert placed("cortex-m4", packed, shape, "cached")[0] is packed
 
 
 # Estimates of the test: {operator: time of its kernel}; others have the estimate of the model.

@@ -104,6 +104,27 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class DenseWork:
+    """The size of a layer that stays dense.
+
+    Attributes:
+      outputs: number of output values.
+      products: products (MACs) per output value.
+      rows: output channels.
+      filter_size: (height, width) of a convolution, else (1, 1).
+      is_depthwise: whether the layer is a DEPTHWISE_CONV_2D.
+      is_plain: whether a DEPTHWISE_CONV_2D has neither a dilation nor a depth multiplier above 1.
+    """
+
+    outputs: int
+    products: int
+    rows: int = 1
+    filter_size: tuple[int, int] = (1, 1)
+    is_depthwise: bool = False
+    is_plain: bool = True
+
+
+@dataclass(frozen=True)
 class Kept:
     """A rough count of a layer that stays dense.
 
@@ -224,28 +245,38 @@ def default_scratch(cpu: str) -> int:
     return kernel_costs.default_scratch(_CLASSES[cpu])
 
 
-def kept(cpu: str, is_depthwise: bool, outputs: int, products: int) -> Kept:
-    """Returns a rough count of a layer that stays dense, for comparison with packed layers.
+def kept(cpu: str, work: DenseWork) -> Kept:
+    """Returns a rough count of a layer that stays dense, in the kernels of CMSIS-NN.
 
-    The count tends to be too low. It is a line through the dense 1x1 convolutions of docs/results.md#cortex-m, and is
-    used for convolutions and FULLY_CONNECTED of any type. A product of a DEPTHWISE_CONV_2D counts at least as many
-    instructions as with CMSIS-NN in DS-CNN and MobileNetV2 on a Cortex-M55, and as many cycles as CMSIS-NN's first one
-    in MobileNetV2 on an Alif E8 (docs/cycles.md#against-silicon).
+    The constants of convolutions with larger filters and of depthwise ones were fitted to CMSIS-NN's kernels (`cortex_m
+    --layers dense`, docs/cortex_m.md#cmsis), without the preparation of their parameters: within 2 % for filters, 5 %
+    for depthwise convolutions of 32 channels or more. Dilated ones and those with a depth multiplier have a slower
+    kernel, and a count that is too low. 1x1 convolutions and FULLY_CONNECTED of any type have a line through the dense
+    1x1 convolutions of docs/results.md#cortex-m, which tends to be too low.
 
     Args:
       cpu: one of CPUS.
-      is_depthwise: whether the layer is a DEPTHWISE_CONV_2D.
-      outputs: number of output values.
-      products: products (MACs) per output value.
+      work: the size of the layer.
     """
-
-    def count(constants: dict[str, float]) -> int:
-        if is_depthwise:
-            return round(outputs * products * constants["depthwise product"])
-        return round(outputs * (constants["output"] + products * constants["product"]))
-
     constants = _kept_constants()[_measured_core(cpu)]
-    return Kept(count(constants[INSTRUCTIONS]), count(constants[CYCLES]) if cpu in CYCLE_CPUS else None)
+    cycles = _kept_time(work, constants[CYCLES]) if cpu in CYCLE_CPUS else None
+    return Kept(_kept_time(work, constants[INSTRUCTIONS]), cycles)
+
+
+def _kept_time(work: DenseWork, constants: KernelConstants) -> int:
+    taps = work.filter_size[0] * work.filter_size[1]
+    if not work.is_depthwise:
+        of = constants["pointwise" if taps == 1 else "filter"]
+        of_pixel = taps * of["tap"] + work.products * of["byte"] if taps > 1 else 0
+        return round(
+            work.outputs * (of["output"] + work.products * of["product"]) + work.outputs / work.rows * of_pixel
+        )
+    if not work.is_plain:
+        return round(work.outputs * work.products * constants["other depthwise"]["product"])
+    if work.filter_size == (3, 3) and "depthwise 3x3" in constants:
+        return round(work.outputs * constants["depthwise 3x3"]["output"])
+    of = constants["depthwise"]
+    return round(work.outputs * (of["output"] + work.products * of["product"]))
 
 
 def _measured_core(cpu: str) -> str:
@@ -280,8 +311,8 @@ def all_cycle_constants() -> dict[str, dict[str, KernelConstants]]:
 
 
 @cache
-def _kept_constants() -> dict[str, dict[str, dict[str, float]]]:
-    found: dict[str, dict[str, dict[str, float]]] = json.loads(
+def _kept_constants() -> dict[str, dict[str, KernelConstants]]:
+    found: dict[str, dict[str, KernelConstants]] = json.loads(
         Path(__file__).with_name("kept_constants.json").read_text()
     )
     return found

@@ -24,32 +24,39 @@ def shape(model: schema.ModelT, layer: Layer) -> cost.Shape:
 
 def kept(model: schema.ModelT, layer: Layer, cpu: str) -> cost.Kept:
     """Returns a rough count of a layer on the core `cpu` if it stays dense (cost.kept)."""
-    return cost.kept(cpu, layer.is_depthwise, *outputs_and_products(model, layer))
+    return cost.kept(cpu, dense_work(model, layer))
 
 
-def estimate(
-    model: schema.ModelT, layer: Layer, packed: PackedLayer, cpu: str, memory: str = cost.DEFAULT_MEMORY
+def compared(
+    model: schema.ModelT, layer: Layer, packed: PackedLayer, estimate: cost.Estimate, cpu: str
 ) -> cost.Estimate:
-    """Estimates the cost of a layer that is packed as `packed` (cost.estimate).
+    """Returns the estimate of a layer that is packed as `packed`, compared with the right dense product.
 
-    With dense weights, the dense product to which it is compared is the kernel of CMSIS-NN (cost.kept).
+    With dense weights that is the kernel of CMSIS-NN (cost.kept).
     """
-    found = cost.estimate(cpu, packed, shape(model, layer), memory)
     if packed.streams.scheme not in encodings.DENSE_METHODS:
-        return found
+        return estimate
     dense = kept(model, layer, cpu)
-    return dataclasses.replace(found, dense_instructions=dense.instructions, dense_cycles=dense.cycles)
+    return dataclasses.replace(estimate, dense_instructions=dense.instructions, dense_cycles=dense.cycles)
 
 
-def outputs_and_products(model: schema.ModelT, layer: Layer) -> tuple[int, int]:
-    """Returns (number of output values, products (MACs) per output value) of the dense layer."""
-    if layer.matrix is not None:
-        products = layer.matrix.shape[1]
-    else:
-        products = math.prod(map(int, layer.shape[1:]))
-        if layer.is_depthwise and layer.shape:
-            products //= max(layer.shape[-1], 1)
-    return math.prod(_dimensions(model, layer, layer.operator.outputs[0])), products
+def dense_work(model: schema.ModelT, layer: Layer) -> cost.DenseWork:
+    """Returns the size of the dense layer, whether it is packed or not."""
+    outputs = math.prod(_dimensions(model, layer, layer.operator.outputs[0]))
+    packed, shape = layer.packed, layer.shape
+    if packed is not None:
+        rows, products = packed.streams.rows, packed.streams.cols
+        is_plain = packed.dilation == (1, 1) and packed.depth_multiplier <= 1
+        return cost.DenseWork(outputs, products, rows, packed.filter_size, layer.is_depthwise, is_plain)
+    filter_size = shape[1:3] if len(shape) == 4 else (1, 1)
+    if not layer.is_depthwise:
+        return cost.DenseWork(outputs, math.prod(shape[1:]), max(shape[0], 1) if shape else 1, filter_size)
+    options = layer.operator.builtinOptions
+    names = ("depthMultiplier", "dilationHFactor", "dilationWFactor")
+    is_plain = all(getattr(options, name, 1) <= 1 for name in names)
+    return cost.DenseWork(
+        outputs, math.prod(filter_size), max(shape[-1], 1) if shape else 1, filter_size, True, is_plain
+    )
 
 
 def _dimensions(model: schema.ModelT, layer: Layer, index: int) -> list[int]:

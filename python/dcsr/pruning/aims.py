@@ -128,7 +128,7 @@ def prune(
     fixed = plan.read(plan_path, model, layers, name) if plan_path else {}
     if pattern.group:
         for layer in layers:
-            if plan.why_not(layer) is None and not pattern.fits(layer.matrix.shape):
+            if layer.matrix is not None and not layer.is_depthwise and not pattern.fits(layer.matrix.shape):
                 excluded[place(layer)] = f"{layer.matrix.shape[1]} columns are no multiple of {pattern.group}"
     excluded |= _with_constant_inputs(model, layers)
     samples_of = representative.load(given, model, name)

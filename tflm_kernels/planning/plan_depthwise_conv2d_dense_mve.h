@@ -1,4 +1,4 @@
-// Division of the scratch of depthwise_conv2d_mve, and the layers that it takes.
+// Division of the scratch of depthwise_conv2d_dense_mve, and the layers that it takes.
 //
 // Scratch: constants of the blocks of a tile, dcsr_depthwise_mve_block_bytes() each;
 //          a pixel of padding, int8 [channels of a tile];
@@ -6,13 +6,15 @@
 //          addresses of the taps of a run of pixels, uint32 [pixels][lanes];
 //          fewer than 16 channels: a patch, int8 [taps][16], and outputs, int8 [16].
 
-#ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_MVE_H_
-#define DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_MVE_H_
+#ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_MVE_H_
+#define DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_MVE_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "tflm_kernels/packed_layer.h"
+#include "tflm_kernels/planning/plan_conv1x1_mve.h"
 
 enum {
   kDcsrDepthwiseBlock = 16,           // channels of a vector
@@ -47,4 +49,22 @@ static inline size_t dcsr_depthwise_mve_scratch_bytes(const DcsrLayer* layer, si
          (pixels + 2) * dcsr_depthwise_mve_lanes(taps) * sizeof(uint32_t) + patch;
 }
 
-#endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_MVE_H_
+// Returns the largest shift of a row that vectors can requantize. Without rounding of halves below
+// zero, the second multiplication may be by 2^31 - 1, which changes no number of fewer than 30
+// bits.
+static inline int32_t dcsr_depthwise_mve_most_shift(const DcsrLayer* layer) {
+  return dcsr_conv1x1_mve_rounds_in_full(layer) ? -1 : 0;
+}
+
+// Whether vectors can compute a row.
+static inline bool dcsr_depthwise_mve_takes_row(const DcsrLayer* layer, uint32_t row) {
+  const int8_t* weights = layer->values + (size_t)row * layer->cols;
+  for (uint32_t t = 0; t < layer->cols; ++t) {
+    if (weights[t] == INT8_MIN) return false;
+  }
+  const int32_t bias = layer->bias[row];
+  return layer->shift[row * layer->requantize_stride] <= dcsr_depthwise_mve_most_shift(layer) &&
+         bias >= -kDcsrMveMostHighBias && bias < kDcsrMveMostHighBias;
+}
+
+#endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_MVE_H_

@@ -2,7 +2,7 @@
 //
 // Input:   [batches, input_height, input_width, channels], int8.
 // Output:  [batches, output_height, output_width, channels], int8.
-// Scratch: constants of some blocks of channels, addresses (plan_depthwise_conv2d_mve.h).
+// Scratch: constants of some blocks of channels, addresses (plan_depthwise_conv2d_dense_mve.h).
 // Cycles:  docs/kernels.md#depthwise-convolution-with-mve.
 //
 // A vector holds 16 channels of a pixel, as they lie in the input. VMULLB and VMULLT multiply them
@@ -24,32 +24,23 @@
 #include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
 #include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/mve/depthwise_blocks_mve.h"
 #include "tflm_kernels/mve/mve.h"
-#include "tflm_kernels/planning/plan_conv1x1_mve.h"
-#include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_dense_mve.h"
 
 #if DCSR_HAS_MVE
 
 #include <arm_mve.h>
 
-enum { kBlock = kDcsrDepthwiseBlock };
-
-// Constants of 16 channels. Those of channel 4 i + k are in multiplier[k][i] and
-// factor[(k + 1) % 4][i].
-typedef struct {
-  int32_t factor[4][4];  // 2^(31 - right shift)
-  int32_t multiplier[4][4];
-  int16_t low[2][kBlock / 2];  // of the bias: even and odd channels
-  int16_t high[2][kBlock / 2];
-  int8_t max[kBlock];
-  int8_t min[kBlock];
-  int8_t weights[][kBlock];
-} Block;
+enum {
+  kBlock = kDcsrDepthwiseBlock,
+  kMostBlocks = 1 + kDcsrDepthwiseMostTileBytes / kDcsrDepthwiseConstantBytes,
+};
 
 // A run of pixels, in the order in which the assembly loads it.
 typedef struct {
   uint32_t* pointers;  // of the next pixel; the assembly moves it on
-  const Block* blocks;
+  const DcsrDepthwiseBlock* blocks;
   uint32_t block_count;
   uint32_t output_step;  // bytes from the end of the outputs of a pixel to those of the next one
   uint32_t pixels;       // counted down to 0
@@ -60,10 +51,13 @@ typedef struct {
   uint32_t full;           // 0: skip the rounding of halves below zero, and clamping
 } Run;
 
-_Static_assert(sizeof(Block) == kDcsrDepthwiseConstantBytes && kBlock == 16, "assembly");
-_Static_assert(offsetof(Block, factor) == 0 && offsetof(Block, multiplier) == 64, "assembly");
-_Static_assert(offsetof(Block, low) == 128 && offsetof(Block, high) == 160, "assembly");
-_Static_assert(offsetof(Block, max) == 192 && offsetof(Block, min) == 208, "assembly");
+_Static_assert(sizeof(DcsrDepthwiseBlock) == kDcsrDepthwiseConstantBytes && kBlock == 16, "");
+_Static_assert(offsetof(DcsrDepthwiseBlock, factor) == 0, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, multiplier) == 64, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, low) == 128, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, high) == 160, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, max) == 192, "assembly");
+_Static_assert(offsetof(DcsrDepthwiseBlock, min) == 208, "assembly");
 _Static_assert(kDcsrDepthwiseUnrolledTaps == 9, "assembly");
 
 // Both functions: r9 constants of the block, r10 output, r11 128, r12 zero point. Vectors: q0, q1
@@ -265,83 +259,6 @@ _Static_assert(offsetof(Run, blocks) == 4 && offsetof(Run, output_step) == 12, "
 _Static_assert(offsetof(Run, output) == 20 && offsetof(Run, pairs) == 28, "assembly");
 _Static_assert(offsetof(Run, pointer_bytes) == 32 && offsetof(Run, full) == 36, "assembly");
 
-// ----- Constants of blocks -----
-
-// Whether vectors can compute a row.
-static bool takes_row(const DcsrLayer* layer, uint32_t row) {
-  const int8_t* weights = layer->values + (size_t)row * layer->cols;
-  for (uint32_t t = 0; t < layer->cols; ++t) {
-    if (weights[t] == INT8_MIN) return false;
-  }
-  return dcsr_conv1x1_mve_requantizes(layer->bias[row],
-                                      layer->shift[row * layer->requantize_stride]);
-}
-
-// Bias, multipliers and shifts of 16 channels.
-typedef struct {
-  int32_t bias[kBlock];
-  int32_t multiplier[kBlock];
-  int32_t shift[kBlock];
-} Scales;
-
-// Loads the scales of the channels from `first` on. The last channel is followed by the first one.
-static inline void load_scales(const DcsrLayer* layer, uint32_t first, Scales* scales) {
-  for (uint32_t lane = 0, row = first; lane < kBlock; ++lane) {
-    const uint32_t i = row * layer->requantize_stride;
-    scales->bias[lane] = layer->bias[row];
-    scales->multiplier[lane] = layer->multiplier[i];
-    scales->shift[lane] = layer->shift[i];
-    if (++row == layer->rows) row = 0;
-  }
-}
-
-// Fills in all but the weights of a block. Returns false if vectors cannot requantize a row.
-static bool fill_scales(const DcsrLayer* layer, const Scales* scales, Block* block) {
-  const uint32x4_t words = vidupq_n_u32(0, 4);  // of every second halfword
-  const uint32x4_t channels = vmulq_n_u32(words, 4);
-  uint32x4_t most_bias = vdupq_n_u32(0);
-  int32x4_t most_shift = vdupq_n_s32(INT8_MIN);
-  for (uint32_t k = 0; k < 4; ++k) {
-    const int32x4_t bias = vldrwq_gather_offset_s32(scales->bias + k, channels);
-    const int32x4_t shift = vldrwq_gather_offset_s32(scales->shift + k, channels);
-    vst1q_s32(block->multiplier[k], vldrwq_gather_offset_s32(scales->multiplier + k, channels));
-    vst1q_s32(block->factor[(k + 1) % 4], vshlq_s32(vdupq_n_s32(1), vaddq_n_s32(shift, 31)));
-    vstrhq_scatter_offset_s32(block->low[k % 2] + k / 2, words, vandq_s32(bias, vdupq_n_s32(0xFF)));
-    vstrhq_scatter_offset_s32(block->high[k % 2] + k / 2, words, vshrq_n_s32(bias, 8));
-    // As in dcsr_conv1x1_mve_requantizes(), with a bias that is never negative.
-    const int32x4_t positive = vaddq_n_s32(bias, kDcsrMveMostHighBias);
-    most_bias = vmaxq_u32(most_bias, vreinterpretq_u32_s32(positive));
-    most_shift = vmaxq_s32(most_shift, shift);
-  }
-  vst1q_s8(block->max, vdupq_n_s8((int8_t)layer->activation_max));
-  vst1q_s8(block->min, vdupq_n_s8((int8_t)layer->activation_min));
-  return vmaxvq_u32(0, most_bias) < 2 * kDcsrMveMostHighBias &&
-         vmaxvq_s32(INT8_MIN, most_shift) < 0;
-}
-
-// Fills in the weights of a block. Returns false if one is -128.
-static bool fill_weights(const DcsrLayer* layer, uint32_t first, Block* block) {
-  const uint32_t taps = layer->cols;
-  // The weights of a tap are `taps` bytes apart. The last channel is followed by the first one.
-  const uint32_t wrap = layer->rows < kBlock ? layer->rows : kBlock;
-  uint32_t lane = 0;
-  const uint16x8_t low = vmulq_n_u16(viwdupq_wb_u16(&lane, wrap, 1), (uint16_t)taps);
-  const uint16x8_t high = vmulq_n_u16(viwdupq_wb_u16(&lane, wrap, 1), (uint16_t)taps);
-  const int8_t* weights = layer->values + first * taps;
-  int8_t* out = block->weights[0];
-  int16x8_t lowest = vdupq_n_s16(0);
-  for (const int8_t* end = weights + taps; weights != end; ++weights) {
-    const int16x8_t of_low = vldrbq_gather_offset_s16(weights, low);
-    const int16x8_t of_high = vldrbq_gather_offset_s16(weights, high);
-    vstrbq_s16(out, of_low);
-    vstrbq_s16(out + kBlock / 2, of_high);
-    lowest = vminq_s16(lowest, vminq_s16(of_low, of_high));
-    out += kBlock;
-  }
-  if (dcsr_depthwise_mve_taps(taps) > taps) vst1q_s8(out, vdupq_n_s8(0));
-  return vminvq_s16(0, lowest) > INT8_MIN;
-}
-
 // ----- Addresses of taps -----
 
 // A tile of channels. All of it but `run` is the same for all tiles.
@@ -352,13 +269,16 @@ typedef struct {
   const int8_t* padding;  // a pixel
   uint32_t* rows;         // rows and columns of the taps in a patch; kOutside for other lanes
   uint32_t* columns;
-  uint32_t* pointers;    // addresses of the taps of a run
-  uint32_t lanes;        // addresses of a pixel
-  uint32_t most_pixels;  // of a run
-  uint32_t pack;         // pixels of a vector in the middle of a row
-  uint32_t left;         // pixels before that
-  uint32_t middle;       // a multiple of `pack`
-  int8_t* patch;         // NULL with 16 channels or more
+  uint32_t* pointers;          // addresses of the taps of a run
+  uint32_t lanes;              // addresses of a pixel
+  uint32_t most_pixels;        // of a run
+  uint32_t pack;               // pixels of a vector in the middle of a row
+  uint32_t left;               // pixels before that
+  uint32_t middle;             // a multiple of `pack`
+  int8_t* patch;               // NULL with 16 channels or more
+  uint32_t first;              // channel
+  bool has_slow;               // whether a bit of `slow` is set
+  uint16_t slow[kMostBlocks];  // for each block, a bit for each row that vectors cannot compute
   Run run;
 } Tile;
 
@@ -428,6 +348,41 @@ static void run_pixels(const DcsrLayer* layer, Run* run) {
   }
 }
 
+// Computes a row of `pixels` pixels. `lane` is the distance of its channel from the addresses of
+// the taps.
+static void run_slow_row(const Tile* tile, uint32_t row, const uint32_t* pointers, uint32_t lane,
+                         uint32_t pixels, uint32_t output_bytes, int8_t* output) {
+  const DcsrLayer* layer = tile->layer;
+  const int8_t* const weights = layer->values + (size_t)row * layer->cols;
+  for (; pixels > 0; --pixels) {
+    uint32_t acc = (uint32_t)layer->bias[row];
+    for (uint32_t t = 0; t < layer->cols; ++t) {
+      acc += (uint32_t)(weights[t] * ((const int8_t*)(uintptr_t)pointers[t])[(int32_t)lane]);
+    }
+    *output = dcsr_requantize(layer, row, acc);
+    pointers += tile->lanes;
+    output += output_bytes;
+  }
+}
+
+// Computes the rows of a run that vectors cannot. The run has been computed, and `pointers` may
+// have been moved on by all blocks.
+static void run_slow_rows(const Tile* tile, const uint32_t* pointers, uint32_t pixels,
+                          uint32_t pack, int8_t* output) {
+  const DcsrLayer* layer = tile->layer;
+  const uint32_t moved =
+      layer->cols == kDcsrDepthwiseUnrolledTaps ? 0 : tile->run.block_count * kBlock;
+  for (uint32_t b = 0; b < tile->run.block_count; ++b) {
+    uint32_t row = b * kBlock;
+    for (uint32_t slow = tile->slow[b]; slow != 0; slow >>= 1, ++row) {
+      for (uint32_t at = row, p = (slow & 1) * pack; p > 0; --p, at += layer->channels) {
+        run_slow_row(tile, tile->first + row, pointers, at - moved, pixels, layer->rows * pack,
+                     output + at);
+      }
+    }
+  }
+}
+
 // Runs fewer than 16 channels pixel by pixel without loads or stores behind the pixels.
 static void run_few_channels(Tile* tile, uint32_t pixels, int8_t* output) {
   const uint32_t channels = tile->layer->channels;
@@ -444,6 +399,7 @@ static void run_few_channels(Tile* tile, uint32_t pixels, int8_t* output) {
     tile->run.pixels = 1;
     tile->run.output = last;
     run_pixels(tile->layer, &tile->run);
+    if (tile->has_slow) run_slow_rows(tile, pointers, 1, 1, last);
     vstrbq_p_s8(output, vld1q_s8(last), lanes);
     pointers += tile->lanes;
     output += channels;
@@ -475,6 +431,7 @@ static void run_span(Tile* tile, Span* span, uint32_t count, uint32_t pack) {
       run->output = span->output;
       run->output_step = output_bytes - run->block_count * kBlock;
       run_pixels(tile->layer, run);
+      if (tile->has_slow) run_slow_rows(tile, tile->pointers, pixels, pack, span->output);
     }
     span->x += pixels * stride;
     span->output += pixels * output_bytes;
@@ -527,63 +484,31 @@ static void pack_pixels(Tile* tile) {
   tile->middle = middle;
 }
 
-// ----- Rows in C -----
-
-// Computes a row that vectors cannot, for all pixels. `patches` is at the first one.
-static void run_slow_row(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrPatches patches,
-                         uint32_t row, int8_t* output) {
-  const int8_t* const weights = layer->values + (size_t)row * layer->cols;
-  output += row;
-  for (size_t left = dcsr_pixel_count(shape); left > 0; --left) {
-    const DcsrPatch patch = dcsr_next_patch(&patches);
-    uint32_t acc = (uint32_t)layer->bias[row];
-    uint32_t t = 0;
-    for (uint32_t f = 0; f < layer->filter_h; ++f) {
-      const uint32_t y = patch.y + f * layer->dilation_h;
-      uint32_t x = patch.x;
-      for (uint32_t g = 0; g < layer->filter_w; ++g) {
-        int32_t activation = layer->input_zero_point;
-        if (y < (uint32_t)shape->input_height && x < (uint32_t)shape->input_width) {
-          const size_t pixel = (size_t)y * (uint32_t)shape->input_width + x;
-          activation = ((const int8_t*)patch.image)[pixel * layer->channels + row];
-        }
-        acc += (uint32_t)(weights[t++] * activation);
-        x += layer->dilation_w;
-      }
-    }
-    *output = dcsr_requantize(layer, row, acc);
-    output += layer->rows;
-  }
-}
-
 // ----- The layer -----
 
-// Prepares the tile of `count` channels from `first` on. Returns false if vectors cannot compute a
-// row.
-static bool fill_tile(Tile* tile, uint32_t first, uint32_t count, int8_t* blocks) {
+// Prepares the tile of `count` channels from `first` on.
+static void fill_tile(Tile* tile, uint32_t first, uint32_t count, int8_t* blocks) {
   const DcsrLayer* layer = tile->layer;
   Run* run = &tile->run;
-  run->blocks = (const Block*)(const void*)blocks;
+  run->blocks = (const DcsrDepthwiseBlock*)(const void*)blocks;
   run->block_count = count / kBlock;
   run->zero_point = layer->output_zero_point;
   run->pairs = (layer->cols + 1) / 2;
   run->pointer_bytes = tile->lanes * (uint32_t)sizeof(uint32_t);
   run->full = dcsr_conv1x1_mve_rounds_in_full(layer);
-  bool is_exact = true;
-  for (uint32_t end = first + count; first < end; first += kBlock) {
-    Block* block = (Block*)(void*)blocks;
-    Scales scales;
-    load_scales(layer, first, &scales);
-    is_exact = fill_scales(layer, &scales, block) && is_exact;
-    is_exact = fill_weights(layer, first, block) && is_exact;
+  tile->first = first;
+  tile->has_slow = false;
+  for (uint32_t b = 0; b < run->block_count; ++b) {
+    DcsrDepthwiseBlock* block = (DcsrDepthwiseBlock*)(void*)blocks;
+    tile->slow[b] = (uint16_t)dcsr_fill_depthwise_block(layer, first + b * kBlock, block);
+    tile->has_slow = tile->has_slow || tile->slow[b] != 0;
     blocks += dcsr_depthwise_mve_block_bytes(layer->cols);
   }
-  return is_exact;
 }
 
-void dcsr_depthwise_conv2d_mve(const DcsrPlan* plan, const DcsrLayer* layer,
-                               const DcsrConvShape* shape, const void* input_data,
-                               void* output_data, void* scratch) {
+void dcsr_depthwise_conv2d_dense_mve(const DcsrPlan* plan, const DcsrLayer* layer,
+                                     const DcsrConvShape* shape, const void* input_data,
+                                     void* output_data, void* scratch) {
   const int8_t* input = (const int8_t*)input_data;
   int8_t* output = (int8_t*)output_data;
   const uint32_t most = (uint32_t)plan->tile_channels;
@@ -604,7 +529,6 @@ void dcsr_depthwise_conv2d_mve(const DcsrPlan* plan, const DcsrLayer* layer,
   memset(padding, layer->input_zero_point, most);
   set_taps(&tile);
   pack_pixels(&tile);
-  bool is_exact = true;
   // If the channels are no multiple of 16, the first block overlaps the second one.
   for (uint32_t first = 0, next = channels % kBlock; first < channels; first = next) {
     uint32_t count = kBlock;
@@ -614,11 +538,8 @@ void dcsr_depthwise_conv2d_mve(const DcsrPlan* plan, const DcsrLayer* layer,
     } else if (channels < kBlock) {
       next = channels;
     }
-    is_exact = fill_tile(&tile, first, count, blocks) && is_exact;
+    fill_tile(&tile, first, count, blocks);
     run_tile(&tile, input + first, output + first);
-  }
-  for (uint32_t row = 0; row < layer->rows && !is_exact; ++row) {
-    if (!takes_row(layer, row)) run_slow_row(layer, shape, tile.patches, row, output);
   }
 }
 
