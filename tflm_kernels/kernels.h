@@ -80,7 +80,7 @@ struct DcsrPlan {
   size_t scratch_bytes;      // 0 if the kernel needs no scratch
   // Private to the kernel. Fields that it does not use are unspecified.
   size_t tile_pixels;          // output pixels of a tile; conv1x1_mve: of a block
-  size_t tile_channels;        // depthwise_conv2d_mve: channels of a tile
+  size_t tile_channels;        // depthwise_conv2d_dense_mve: channels of a tile
   size_t longest_row;          // elements of the longest row
   size_t inner_bytes;          // scratch of the kernel that conv2d_im2col calls
   const DcsrKernels* kernels;  // table of the kernel that conv2d_im2col calls

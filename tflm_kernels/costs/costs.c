@@ -15,8 +15,8 @@
 #include "tflm_kernels/planning/plan_conv2d_dense_mve.h"
 #include "tflm_kernels/planning/plan_conv2d_im2col.h"
 #include "tflm_kernels/planning/plan_conv2d_int16_c.h"
-#include "tflm_kernels/planning/plan_depthwise_conv2d_dsp.h"
-#include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_dense_dsp.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_dense_mve.h"
 #include "tflm_kernels/planning/plan_gather_mve.h"
 #include "tflm_kernels/planning/plan_ref.h"
 
@@ -222,7 +222,7 @@ static void count_dense_mve(const Work* work, uint64_t tiles, uint64_t* counts) 
   counts[kDcsrCountProductVector] += work->vectors * work->rows * vectors;
 }
 
-// Returns the number of rows that depthwise_conv2d_mve computes in C.
+// Returns the number of rows that depthwise_conv2d_dense_mve computes in C.
 static uint64_t slow_depthwise_rows(const DcsrLayer* layer) {
   uint64_t slow = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
@@ -232,7 +232,7 @@ static uint64_t slow_depthwise_rows(const DcsrLayer* layer) {
 }
 
 // A block of 16 channels and a pixel is a vector of the row. Its taps are counted if they are not
-// unrolled. depthwise_conv2d_mve reads no streams.
+// unrolled. depthwise_conv2d_dense_mve reads no streams.
 static void count_depthwise_mve(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
   const DcsrLayer* layer = work->layer;
   const DcsrConvShape* shape = work->shape;
@@ -303,8 +303,8 @@ static void count_dense_dsp(const Work* work, const DcsrPlan* plan, uint64_t* co
   counts[kDcsrCountProductBlock] += blocks * fast_rows * groups;
 }
 
-// depthwise_conv2d_dsp copies the input to planes and computes two pixels of two rows in a step.
-// The steps of its loops differ.
+// depthwise_conv2d_dense_dsp copies the input to planes and computes two pixels of two rows in a
+// step. The steps of its loops differ.
 static void count_depthwise_dsp(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
   const DcsrLayer* layer = work->layer;
   const DcsrConvShape* shape = work->shape;
@@ -355,7 +355,7 @@ static void count_coding(const Work* work, uint64_t decodings, uint64_t readers,
 // Adds the counts of any kernel except conv2d_im2col.
 static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
   uint64_t passes = 1;
-  if (plan->kernel->id == kDcsrKernel_depthwise_conv2d_mve) {
+  if (plan->kernel->id == kDcsrKernel_depthwise_conv2d_dense_mve) {
     count_depthwise_mve(work, plan, counts);
     return;
   }
@@ -381,7 +381,7 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
     case kDcsrKernel_conv2d_dense_dsp:
       count_dense_dsp(work, plan, counts);
       break;
-    case kDcsrKernel_depthwise_conv2d_dsp:
+    case kDcsrKernel_depthwise_conv2d_dense_dsp:
       count_depthwise_dsp(work, plan, counts);
       break;
     case kDcsrKernel_conv2d_dense_mve:

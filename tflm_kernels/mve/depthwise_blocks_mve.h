@@ -1,5 +1,5 @@
 // Constants of 16 channels of a depthwise convolution, in the order of the lanes of
-// depthwise_conv2d_mve.
+// depthwise_conv2d_dense_mve.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_DEPTHWISE_BLOCKS_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_DEPTHWISE_BLOCKS_MVE_H_
@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "tflm_kernels/packed_layer.h"
-#include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_dense_mve.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -17,8 +17,8 @@
   K(conv2d_int16_c)              \
   K(conv2d_int16_ref)            \
   K(conv2d_ref)                  \
-  K(depthwise_conv2d_dsp)        \
-  K(depthwise_conv2d_mve)        \
+  K(depthwise_conv2d_dense_dsp)  \
+  K(depthwise_conv2d_dense_mve)  \
   K(depthwise_conv2d_ref)        \
   K(fully_connected_c)           \
   K(fully_connected_dcsr_mve)    \
@@ -61,7 +61,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_CONV2D_INT16_ARMV7EM(K) DCSR_CONV2D_INT16_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7EM(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV7EM(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
-#define DCSR_DEPTHWISE_CONV2D_ARMV7EM(K) K(depthwise_conv2d_dsp) K(depthwise_conv2d_ref)
+#define DCSR_DEPTHWISE_CONV2D_ARMV7EM(K) K(depthwise_conv2d_dense_dsp) K(depthwise_conv2d_ref)
 
 // Cortex-M55 and M85: vectors.
 #define DCSR_CONV2D_POINTWISE_MVE(K) \
@@ -72,7 +72,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
   K(fully_connected_offset8_mve) K(fully_connected_dcsr_mve) K(fully_connected_gather_mve)
 #define DCSR_FULLY_CONNECTED_INT16_MVE(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_MVE(K) \
-  K(depthwise_conv2d_mve) K(conv2d_dense_mve) K(depthwise_conv2d_ref)
+  K(depthwise_conv2d_dense_mve) K(conv2d_dense_mve) K(depthwise_conv2d_ref)
 
 // Bytes of scratch that a kernel may request if the packed layer has no budget. A build may define
 // DCSR_SCRATCH_BUDGET, for all its files, to change the default of every class.

@@ -1,4 +1,4 @@
-// The inner loops of depthwise_conv2d_dsp in assembly (depthwise_strips_dsp.h).
+// The inner loops of depthwise_conv2d_dense_dsp in assembly (depthwise_strips_dsp.h).
 //
 // A loop computes two columns of two rows: e0 and e1 of the even row, o0 and o1 of the odd row. A
 // word x of a plane has the pixels of two rows, so that one SMLAD multiplies two taps of a column

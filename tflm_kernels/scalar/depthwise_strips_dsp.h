@@ -1,4 +1,4 @@
-// The inner loops of depthwise_conv2d_dsp: a strip of two rows of the output of one channel.
+// The inner loops of depthwise_conv2d_dense_dsp: a strip of two rows of the output of one channel.
 
 #ifndef DCSR_TFLM_KERNELS_SCALAR_DEPTHWISE_STRIPS_DSP_H_
 #define DCSR_TFLM_KERNELS_SCALAR_DEPTHWISE_STRIPS_DSP_H_

@@ -242,7 +242,7 @@ static void test_kernels_keep_to_their_plans(void) {
   // All others run in every build.
   static const uint32_t kOnlyMve = UINT32_C(1) << kDcsrKernel_conv1x1_gather_mve |
                                    UINT32_C(1) << kDcsrKernel_conv2d_dense_mve |
-                                   UINT32_C(1) << kDcsrKernel_depthwise_conv2d_mve |
+                                   UINT32_C(1) << kDcsrKernel_depthwise_conv2d_dense_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_dcsr_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_gather_mve |
                                    UINT32_C(1) << kDcsrKernel_fully_connected_offset8_mve;
@@ -352,7 +352,7 @@ static void test_mve_kernel_of_dense_weights(void) {
        1,
        3,
        {.encoding = kDcsrEncodingDense},
-       kDcsrKernel_depthwise_conv2d_mve},
+       kDcsrKernel_depthwise_conv2d_dense_mve},
       {kDcsrOpDepthwiseConv2d,
        20,
        2,

@@ -1,11 +1,11 @@
-// Planner of depthwise_conv2d_mve (plan_depthwise_conv2d_mve.h).
+// Planner of depthwise_conv2d_dense_mve (plan_depthwise_conv2d_dense_mve.h).
 
-#include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_dense_mve.h"
 
 #include "tflm_kernels/planning/planners.h"
 
 // Plans runs of up to kDcsrDepthwiseMostRun pixels, and tiles of about the same number of blocks.
-bool dcsr_plan_depthwise_conv2d_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
+bool dcsr_plan_depthwise_conv2d_dense_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
   const DcsrLayer* layer = request->layer;
   if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain)
     return false;

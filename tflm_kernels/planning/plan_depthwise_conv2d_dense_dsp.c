@@ -1,6 +1,6 @@
-// Planner of depthwise_conv2d_dsp (plan_depthwise_conv2d_dsp.h).
+// Planner of depthwise_conv2d_dense_dsp (plan_depthwise_conv2d_dense_dsp.h).
 
-#include "tflm_kernels/planning/plan_depthwise_conv2d_dsp.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_dense_dsp.h"
 
 #include "tflm_kernels/planning/planners.h"
 
@@ -12,7 +12,7 @@ static bool takes_filter(const DcsrLayer* layer) {
   return layer->filter_w == 5 && layer->stride_w == 1;
 }
 
-bool dcsr_plan_depthwise_conv2d_dsp(DcsrPlanRequest* request, DcsrPlan* plan) {
+bool dcsr_plan_depthwise_conv2d_dense_dsp(DcsrPlanRequest* request, DcsrPlan* plan) {
   const DcsrLayer* layer = request->layer;
   const DcsrConvShape* shape = request->shape;
   if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {

@@ -1,10 +1,10 @@
-// Division of the scratch of depthwise_conv2d_dsp, and the geometry that its planner needs.
+// Division of the scratch of depthwise_conv2d_dense_dsp, and the geometry that its planner needs.
 //
 // Scratch: planes of four channels, uint32 [4][pair rows][width]. A word holds two pixels, int16,
 //          that are neighbours across the rows of the plane.
 
-#ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DSP_H_
-#define DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DSP_H_
+#ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_DSP_H_
+#define DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_DSP_H_
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,4 +51,4 @@ static inline int32_t dcsr_depthwise_left_shift(const DcsrLayer* layer, uint32_t
   return left >= 0 && left <= kDcsrDepthwiseMostLeft && !scale->halves && fits ? left : -1;
 }
 
-#endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DSP_H_
+#endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_DSP_H_

@@ -3,7 +3,7 @@
 //
 // Input:   [batches, input_height, input_width, channels], int8.
 // Output:  [batches, output_height, output_width, channels], int8.
-// Scratch: planes of four channels (plan_depthwise_conv2d_dsp.h).
+// Scratch: planes of four channels (plan_depthwise_conv2d_dense_dsp.h).
 // Cycles:  counted in costs/costs.c (docs/kernels.md#depthwise-convolution-with-the-dsp-extension).
 //
 // SMLAD multiplies two taps at once. They have to be in one word, so four channels at a time are
@@ -25,7 +25,7 @@
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/common/dsp.h"
 #include "tflm_kernels/common/row_scale.h"
-#include "tflm_kernels/planning/plan_depthwise_conv2d_dsp.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_dense_dsp.h"
 #include "tflm_kernels/scalar/clamp_dsp.h"
 #include "tflm_kernels/scalar/depthwise_strips_dsp.h"
 #include "tflm_kernels/scalar/scalar.h"
@@ -266,9 +266,9 @@ DCSR_NOINLINE static void multiply_tile(const Work* work, const int8_t* input, u
   }
 }
 
-void dcsr_depthwise_conv2d_dsp(const DcsrPlan* plan, const DcsrLayer* layer,
-                               const DcsrConvShape* shape, const void* input_data,
-                               void* output_data, void* scratch) {
+void dcsr_depthwise_conv2d_dense_dsp(const DcsrPlan* plan, const DcsrLayer* layer,
+                                     const DcsrConvShape* shape, const void* input_data,
+                                     void* output_data, void* scratch) {
   const int8_t* input = (const int8_t*)input_data;
   int8_t* output = (int8_t*)output_data;
   const Work work = make_work(plan, layer, shape, scratch);

@@ -1,4 +1,4 @@
-// Division of the scratch of depthwise_conv2d_mve, and the layers that it takes.
+// Division of the scratch of depthwise_conv2d_dense_mve, and the layers that it takes.
 //
 // Scratch: constants of the blocks of a tile, dcsr_depthwise_mve_block_bytes() each;
 //          a pixel of padding, int8 [channels of a tile];
@@ -6,8 +6,8 @@
 //          addresses of the taps of a run of pixels, uint32 [pixels][lanes];
 //          fewer than 16 channels: a patch, int8 [taps][16], and outputs, int8 [16].
 
-#ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_MVE_H_
-#define DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_MVE_H_
+#ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_MVE_H_
+#define DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_MVE_H_
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,4 +67,4 @@ static inline bool dcsr_depthwise_mve_takes_row(const DcsrLayer* layer, uint32_t
          bias >= -kDcsrMveMostHighBias && bias < kDcsrMveMostHighBias;
 }
 
-#endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_MVE_H_
+#endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_MVE_H_

@@ -2,7 +2,7 @@
 //
 // Input:   [batches, input_height, input_width, channels], int8.
 // Output:  [batches, output_height, output_width, channels], int8.
-// Scratch: constants of some blocks of channels, addresses (plan_depthwise_conv2d_mve.h).
+// Scratch: constants of some blocks of channels, addresses (plan_depthwise_conv2d_dense_mve.h).
 // Cycles:  docs/kernels.md#depthwise-convolution-with-mve.
 //
 // A vector holds 16 channels of a pixel, as they lie in the input. VMULLB and VMULLT multiply them
@@ -26,7 +26,7 @@
 #include "tflm_kernels/common/requantize.h"
 #include "tflm_kernels/mve/depthwise_blocks_mve.h"
 #include "tflm_kernels/mve/mve.h"
-#include "tflm_kernels/planning/plan_depthwise_conv2d_mve.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_dense_mve.h"
 
 #if DCSR_HAS_MVE
 
@@ -506,9 +506,9 @@ static void fill_tile(Tile* tile, uint32_t first, uint32_t count, int8_t* blocks
   }
 }
 
-void dcsr_depthwise_conv2d_mve(const DcsrPlan* plan, const DcsrLayer* layer,
-                               const DcsrConvShape* shape, const void* input_data,
-                               void* output_data, void* scratch) {
+void dcsr_depthwise_conv2d_dense_mve(const DcsrPlan* plan, const DcsrLayer* layer,
+                                     const DcsrConvShape* shape, const void* input_data,
+                                     void* output_data, void* scratch) {
   const int8_t* input = (const int8_t*)input_data;
   int8_t* output = (int8_t*)output_data;
   const uint32_t most = (uint32_t)plan->tile_channels;
