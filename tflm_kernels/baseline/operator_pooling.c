@@ -2,7 +2,7 @@
 
 #include <stdbool.h>
 
-#include "tflm_kernels/baseline/dense_operators.h"
+#include "tflm_kernels/baseline/operators.h"
 
 // The pixels of the image that a window covers.
 typedef struct {
@@ -56,11 +56,12 @@ static void pool(const DcsrWindowParameters* window, bool is_average, const int8
   }
 }
 
-void dcsr_dense_average_pool(const DcsrWindowParameters* window, const int8_t* input,
-                             int8_t* output) {
+void dcsr_operator_average_pool(const DcsrWindowParameters* window, const int8_t* input,
+                                int8_t* output) {
   pool(window, true, input, output);
 }
 
-void dcsr_dense_max_pool(const DcsrWindowParameters* window, const int8_t* input, int8_t* output) {
+void dcsr_operator_max_pool(const DcsrWindowParameters* window, const int8_t* input,
+                            int8_t* output) {
   pool(window, false, input, output);
 }
