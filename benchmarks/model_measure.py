@@ -313,7 +313,7 @@ def _code(code: firmware_code.Code, measured: Sequence[Measured]) -> int:
         if kind in _CUSTOM_CODE:
             roots.update(_custom_roots(code, kind, len(one.operator.step.sections) > 2))
         elif kind in _DENSE_CODE:
-            names = [f"dcsr_{prefix}_{_DENSE_CODE[kind]}" for prefix in ("cmsis_nn", "dense")]
+            names = [f"dcsr_{prefix}_{_DENSE_CODE[kind]}" for prefix in ("cmsis_nn", "operator", "dense")]
             roots.add(next(name for name in names if name in code.addresses))
     return code.bytes_of(*roots)
 

@@ -42,7 +42,9 @@ def overview(comparisons: Sequence[Comparison]) -> list[str]:
     titles = ["model", "core", "instructions, dense", "compressed", "ratio"]
     if has_cycles:
         titles += ["cycles, dense", "compressed", "ratio"]
-    titles += ["arena, dense", "compressed", "code, dense", "compressed", "start-up, dense", "compressed"]
+    in_tflm = all(comparison.in_tflm for comparison in comparisons)
+    titles += ["arena, dense", "compressed", "code, dense", "compressed"]
+    titles += ["start-up, dense", "compressed"] if in_tflm else ["start-up"]
     lines = ["### All models", "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for comparison in comparisons:
         dense, compressed = comparison.dense, comparison.compressed
@@ -51,9 +53,9 @@ def overview(comparisons: Sequence[Comparison]) -> list[str]:
         for numbers in (
             (dense.arena_bytes, compressed.arena_bytes),
             (dense.code_bytes, compressed.code_bytes),
-            (dense.start_up, compressed.start_up),
         ):
             cells += _pair(*numbers)[:2]
+        cells += _pair(dense.start_up, compressed.start_up)[0 if in_tflm else 1 : 2]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

@@ -70,8 +70,6 @@ def compare(name: str, original: bytes, compressed: bytes, core: str, with_cycle
             raise emulated.FirmwareError(f"{core}: {count} of {len(operators)} operators were measured")
         kernels = model_measure.kernels(model, f"cortex-{core}")
         measured = []
-        if with_cycles:
-            next(regions, None)  # of the profiler's calibration
         for position, (operator, instructions) in enumerate(zip(operators, counts, strict=True)):
             cycles = {}
             if with_cycles:

@@ -6,8 +6,8 @@
 #include "benchmarks/firmware/job.h"
 #include "benchmarks/firmware/step.h"
 #include "tflm_kernels/baseline/dense_baseline.h"
-#include "tflm_kernels/baseline/dense_operators.h"
-#include "tflm_kernels/baseline/dense_operators_cmsis_nn.h"
+#include "tflm_kernels/baseline/operators.h"
+#include "tflm_kernels/baseline/operators_cmsis_nn.h"
 #include "toolchains/firmware/cycle_counter.h"
 
 // The arguments of a kernel, prepared before the measurement.
@@ -103,7 +103,7 @@ static bool run_add(const Work* work) {
   if (!binary->is_broadcast) {
     return dcsr_cmsis_nn_add(binary, input_of(work, 0), input_of(work, 1), output_of(work));
   }
-  dcsr_dense_add(binary, input_of(work, 0), input_of(work, 1), output_of(work));
+  dcsr_operator_add(binary, input_of(work, 0), input_of(work, 1), output_of(work));
   return true;
 }
 
@@ -112,7 +112,7 @@ static bool run_mul(const Work* work) {
   if (!binary->is_broadcast) {
     return dcsr_cmsis_nn_mul(binary, input_of(work, 0), input_of(work, 1), output_of(work));
   }
-  dcsr_dense_mul(binary, input_of(work, 0), input_of(work, 1), output_of(work));
+  dcsr_operator_mul(binary, input_of(work, 0), input_of(work, 1), output_of(work));
   return true;
 }
 
@@ -202,7 +202,7 @@ static StepStatus fully_connected(Work* work, StepCost* cost) {
 }
 
 static bool run_depthwise_conv2d(const Work* work) {
-  dcsr_dense_depthwise(work->window, &work->weights, input_of(work, 0), output_of(work));
+  dcsr_operator_depthwise_conv2d(work->window, &work->weights, input_of(work, 0), output_of(work));
   return true;
 }
 
@@ -212,7 +212,7 @@ static size_t depthwise_scratch_bytes(const DcsrWindowParameters* window) {
 }
 
 static bool run_average_pool(const Work* work) {
-  dcsr_dense_average_pool(work->window, input_of(work, 0), output_of(work));
+  dcsr_operator_average_pool(work->window, input_of(work, 0), output_of(work));
   return true;
 }
 
@@ -222,68 +222,69 @@ static size_t average_pool_scratch_bytes(const DcsrWindowParameters* window) {
 }
 
 static bool run_max_pool(const Work* work) {
-  dcsr_dense_max_pool(work->window, input_of(work, 0), output_of(work));
+  dcsr_operator_max_pool(work->window, input_of(work, 0), output_of(work));
   return true;
 }
 
 static bool run_add(const Work* work) {
-  dcsr_dense_add((const DcsrBinaryParameters*)parameters_of(work), input_of(work, 0),
-                 input_of(work, 1), output_of(work));
+  dcsr_operator_add((const DcsrBinaryParameters*)parameters_of(work), input_of(work, 0),
+                    input_of(work, 1), output_of(work));
   return true;
 }
 
 static bool run_mul(const Work* work) {
-  dcsr_dense_mul((const DcsrBinaryParameters*)parameters_of(work), input_of(work, 0),
-                 input_of(work, 1), output_of(work));
+  dcsr_operator_mul((const DcsrBinaryParameters*)parameters_of(work), input_of(work, 0),
+                    input_of(work, 1), output_of(work));
   return true;
 }
 
 static bool run_pad(const Work* work) {
-  dcsr_dense_pad((const DcsrPadParameters*)parameters_of(work), input_of(work, 0), output_of(work));
+  dcsr_operator_pad((const DcsrPadParameters*)parameters_of(work), input_of(work, 0),
+                    output_of(work));
   return true;
 }
 
 static bool run_softmax(const Work* work) {
-  dcsr_dense_softmax((const DcsrSoftmaxParameters*)parameters_of(work), input_of(work, 0),
-                     output_of(work));
+  dcsr_operator_softmax((const DcsrSoftmaxParameters*)parameters_of(work), input_of(work, 0),
+                        output_of(work));
   return true;
 }
 
 #endif  // DCSR_HAS_CMSIS_NN
 
 static bool run_mean(const Work* work) {
-  dcsr_dense_mean((const DcsrReduceParameters*)parameters_of(work), input_of(work, 0),
-                  output_of(work), (int32_t*)work->scratch);
+  dcsr_operator_mean((const DcsrReduceParameters*)parameters_of(work), input_of(work, 0),
+                     output_of(work), (int32_t*)work->scratch);
   return true;
 }
 
 static bool run_reduce_max(const Work* work) {
-  dcsr_dense_reduce_max((const DcsrReduceParameters*)parameters_of(work), input_of(work, 0),
-                        output_of(work));
+  dcsr_operator_reduce_max((const DcsrReduceParameters*)parameters_of(work), input_of(work, 0),
+                           output_of(work));
   return true;
 }
 
 static bool run_reduce_max_float(const Work* work) {
-  dcsr_dense_reduce_max_float((const DcsrReduceParameters*)parameters_of(work),
-                              (const float*)work->step->section[0], (float*)work->step->output);
+  dcsr_operator_reduce_max_float((const DcsrReduceParameters*)parameters_of(work),
+                                 (const float*)work->step->section[0], (float*)work->step->output);
   return true;
 }
 
 static bool run_quantize(const Work* work) {
-  dcsr_dense_quantize((const DcsrQuantizeParameters*)parameters_of(work),
-                      (const float*)work->step->section[0], output_of(work));
+  dcsr_operator_quantize((const DcsrQuantizeParameters*)parameters_of(work),
+                         (const float*)work->step->section[0], output_of(work));
   return true;
 }
 
 static bool run_requantize(const Work* work) {
-  dcsr_dense_requantize((const DcsrQuantizeParameters*)parameters_of(work), input_of(work, 0),
-                        output_of(work));
+  dcsr_operator_requantize((const DcsrQuantizeParameters*)parameters_of(work), input_of(work, 0),
+                           output_of(work));
   return true;
 }
 
 static bool run_dequantize(const Work* work) {
-  dcsr_dense_dequantize((const DcsrQuantizeParameters*)parameters_of(work), input_of(work, 0),
-                        (float*)work->step->output);
+  dcsr_operator_dequantize((const DcsrQuantizeParameters*)parameters_of(work), input_of(work, 0),
+                           (float*)work->step->output);
   return true;
 }
 

@@ -40,13 +40,10 @@ struct ModelHeader {
 // The instructions of each operator.
 class Profiler final : public tflite::MicroProfilerInterface {
  public:
-  // Instructions that an operator without work would have.
-  void Calibrate() {
+  // Forgets the operators of the previous model.
+  void Start() {
     count_ = 0;
-    uncounted_ = 0;
-    EndEvent(BeginEvent(""));
-    uncounted_ = ticks_[0];
-    count_ = 0;
+    uncounted_ = job_overhead();
   }
 
   uint32_t BeginEvent(const char*) override {
@@ -155,7 +152,7 @@ bool RunModel(uint32_t index, const Resolver& resolver) {
     printf("the job has other inputs than the model\n");
     return false;
   }
-  profiler.Calibrate();
+  profiler.Start();
   start = cycle_counter_read();
   if (interpreter.Invoke() != kTfLiteOk) return false;
   const uint64_t inference = cycle_counter_read() - start - uncounted;

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "tflm_kernels/baseline/dense_operators.h"
+#include "tflm_kernels/baseline/operators.h"
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/common/dsp.h"
 #include "tflm_kernels/common/requantize.h"
@@ -224,8 +224,9 @@ static void compute_pixel(const DcsrWindowParameters* window, const DcsrDenseWei
   if (done < window->output_channels) compute_channels(window, layer, taps, done, output);
 }
 
-void dcsr_dense_depthwise(const DcsrWindowParameters* window, const DcsrDenseWeights* layer,
-                          const int8_t* input, int8_t* output) {
+void dcsr_operator_depthwise_conv2d(const DcsrWindowParameters* window,
+                                    const DcsrDenseWeights* layer, const int8_t* input,
+                                    int8_t* output) {
   for (int32_t batch = 0; batch < window->batches; ++batch) {
     for (int32_t y = 0; y < window->output_height; ++y) {
       Taps taps = {

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tflm_kernels/baseline/dense_operators.h"
+#include "tflm_kernels/baseline/operators.h"
 #include "tflm_kernels/common/requantize.h"
 
 static int8_t limit(int32_t value, int32_t min, int32_t max) {
@@ -53,13 +53,13 @@ static inline void for_each_pair(const DcsrBinaryParameters* binary, Operation* 
   }
 }
 
-void dcsr_dense_add(const DcsrBinaryParameters* binary, const int8_t* input1, const int8_t* input2,
-                    int8_t* output) {
+void dcsr_operator_add(const DcsrBinaryParameters* binary, const int8_t* input1,
+                       const int8_t* input2, int8_t* output) {
   for_each_pair(binary, sum_of, input1, input2, output);
 }
 
-void dcsr_dense_mul(const DcsrBinaryParameters* binary, const int8_t* input1, const int8_t* input2,
-                    int8_t* output) {
+void dcsr_operator_mul(const DcsrBinaryParameters* binary, const int8_t* input1,
+                       const int8_t* input2, int8_t* output) {
   for_each_pair(binary, product_of, input1, input2, output);
 }
 
@@ -70,8 +70,8 @@ static float scale_of(const DcsrQuantizeParameters* quantize) {
 }
 
 // As TFLM's AffineQuantize.
-void dcsr_dense_quantize(const DcsrQuantizeParameters* quantize, const float* input,
-                         int8_t* output) {
+void dcsr_operator_quantize(const DcsrQuantizeParameters* quantize, const float* input,
+                            int8_t* output) {
   const float scale = scale_of(quantize);
   for (int32_t i = 0; i < quantize->elements; ++i) {
     const int32_t rounded = (int32_t)roundf(input[i] / scale) + quantize->output_zero_point;
@@ -79,8 +79,8 @@ void dcsr_dense_quantize(const DcsrQuantizeParameters* quantize, const float* in
   }
 }
 
-void dcsr_dense_requantize(const DcsrQuantizeParameters* quantize, const int8_t* input,
-                           int8_t* output) {
+void dcsr_operator_requantize(const DcsrQuantizeParameters* quantize, const int8_t* input,
+                              int8_t* output) {
   for (int32_t i = 0; i < quantize->elements; ++i) {
     const int32_t scaled = dcsr_multiply_by_quantized_multiplier(
         input[i] - quantize->input_zero_point, quantize->multiplier, quantize->shift);
@@ -89,8 +89,8 @@ void dcsr_dense_requantize(const DcsrQuantizeParameters* quantize, const int8_t*
 }
 
 // As TFLM's Dequantize, which multiplies in double.
-void dcsr_dense_dequantize(const DcsrQuantizeParameters* quantize, const int8_t* input,
-                           float* output) {
+void dcsr_operator_dequantize(const DcsrQuantizeParameters* quantize, const int8_t* input,
+                              float* output) {
   const double scale = (double)scale_of(quantize);
   for (int32_t i = 0; i < quantize->elements; ++i) {
     output[i] = (float)(scale * (double)(input[i] - quantize->input_zero_point));

@@ -1,6 +1,6 @@
 // Dense operators with CMSIS-NN.
 
-#include "tflm_kernels/baseline/dense_operators_cmsis_nn.h"
+#include "tflm_kernels/baseline/operators_cmsis_nn.h"
 
 #if DCSR_HAS_CMSIS_NN
 

@@ -3,7 +3,7 @@
 #include <float.h>
 #include <string.h>
 
-#include "tflm_kernels/baseline/dense_operators.h"
+#include "tflm_kernels/baseline/operators.h"
 #include "tflm_kernels/common/requantize.h"
 
 static void clear(int32_t* sums, int32_t count) {
@@ -11,8 +11,8 @@ static void clear(int32_t* sums, int32_t count) {
 }
 
 // As TFLM's QuantizedMeanOrSum.
-void dcsr_dense_mean(const DcsrReduceParameters* reduce, const int8_t* input, int8_t* output,
-                     int32_t* sums) {
+void dcsr_operator_mean(const DcsrReduceParameters* reduce, const int8_t* input, int8_t* output,
+                        int32_t* sums) {
   const int32_t* dims = reduce->dims;
   const int32_t* strides = reduce->output_strides;
   clear(sums, reduce->outputs);
@@ -35,8 +35,8 @@ void dcsr_dense_mean(const DcsrReduceParameters* reduce, const int8_t* input, in
   }
 }
 
-void dcsr_dense_reduce_max(const DcsrReduceParameters* reduce, const int8_t* input,
-                           int8_t* output) {
+void dcsr_operator_reduce_max(const DcsrReduceParameters* reduce, const int8_t* input,
+                              int8_t* output) {
   const int32_t* dims = reduce->dims;
   const int32_t* strides = reduce->output_strides;
   memset(output, INT8_MIN, (size_t)reduce->outputs);
@@ -54,8 +54,8 @@ void dcsr_dense_reduce_max(const DcsrReduceParameters* reduce, const int8_t* inp
   }
 }
 
-void dcsr_dense_reduce_max_float(const DcsrReduceParameters* reduce, const float* input,
-                                 float* output) {
+void dcsr_operator_reduce_max_float(const DcsrReduceParameters* reduce, const float* input,
+                                    float* output) {
   const int32_t* dims = reduce->dims;
   const int32_t* strides = reduce->output_strides;
   for (int32_t i = 0; i < reduce->outputs; ++i) output[i] = -FLT_MAX;
@@ -78,7 +78,7 @@ static int8_t* fill(const DcsrPadParameters* pad, int32_t count, int8_t* output)
   return output + count;
 }
 
-void dcsr_dense_pad(const DcsrPadParameters* pad, const int8_t* input, int8_t* output) {
+void dcsr_operator_pad(const DcsrPadParameters* pad, const int8_t* input, int8_t* output) {
   const int32_t* dims = pad->dims;
   const int32_t* before = pad->before;
   const int32_t* after = pad->after;

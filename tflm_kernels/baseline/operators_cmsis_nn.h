@@ -1,15 +1,15 @@
-// The operators of dense_operators.h with CMSIS-NN, called as TFLM's kernels of
+// The operators of operators.h with CMSIS-NN, called as TFLM's kernels of
 // tensorflow/lite/micro/kernels/cmsis_nn/ call it. Only if the build has CMSIS-NN.
 
-#ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_OPERATORS_CMSIS_NN_H_
-#define DCSR_TFLM_KERNELS_BASELINE_DENSE_OPERATORS_CMSIS_NN_H_
+#ifndef DCSR_TFLM_KERNELS_BASELINE_OPERATORS_CMSIS_NN_H_
+#define DCSR_TFLM_KERNELS_BASELINE_OPERATORS_CMSIS_NN_H_
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "tflm_kernels/baseline/dense_cmsis_nn.h"
-#include "tflm_kernels/baseline/dense_operators.h"
+#include "tflm_kernels/baseline/operators.h"
 
 #if DCSR_HAS_CMSIS_NN
 
@@ -62,4 +62,4 @@ bool dcsr_cmsis_nn_softmax(const DcsrSoftmaxParameters* softmax, const int8_t* i
 
 #endif  // DCSR_HAS_CMSIS_NN
 
-#endif  // DCSR_TFLM_KERNELS_BASELINE_DENSE_OPERATORS_CMSIS_NN_H_
+#endif  // DCSR_TFLM_KERNELS_BASELINE_OPERATORS_CMSIS_NN_H_

@@ -1,13 +1,13 @@
 // Dense kernels of whole operators, for the benchmark of whole models: the operators that the
 // custom ops do not replace. Int8 activations in NHWC order, bit for bit as in TFLM.
 //
-// dense_operators_cmsis_nn.h has the same operators with CMSIS-NN. All fields of the structs that
+// operators_cmsis_nn.h has the same operators with CMSIS-NN. All fields of the structs that
 // end in "Parameters" are int32_t: benchmarks/model_steps.py writes them in this order.
 //
 // Source of the arithmetic: tensorflow/lite/kernels/internal/reference/.
 
-#ifndef DCSR_TFLM_KERNELS_BASELINE_DENSE_OPERATORS_H_
-#define DCSR_TFLM_KERNELS_BASELINE_DENSE_OPERATORS_H_
+#ifndef DCSR_TFLM_KERNELS_BASELINE_OPERATORS_H_
+#define DCSR_TFLM_KERNELS_BASELINE_OPERATORS_H_
 
 #include <stddef.h>
 #include <stdint.h>
@@ -110,39 +110,43 @@ typedef struct {
   int32_t shift;
 } DcsrQuantizeParameters;
 
-void dcsr_dense_depthwise(const DcsrWindowParameters* window, const DcsrDenseWeights* layer,
-                          const int8_t* input, int8_t* output);
+void dcsr_operator_depthwise_conv2d(const DcsrWindowParameters* window,
+                                    const DcsrDenseWeights* layer, const int8_t* input,
+                                    int8_t* output);
 
-void dcsr_dense_average_pool(const DcsrWindowParameters* window, const int8_t* input,
-                             int8_t* output);
-void dcsr_dense_max_pool(const DcsrWindowParameters* window, const int8_t* input, int8_t* output);
+void dcsr_operator_average_pool(const DcsrWindowParameters* window, const int8_t* input,
+                                int8_t* output);
+void dcsr_operator_max_pool(const DcsrWindowParameters* window, const int8_t* input,
+                            int8_t* output);
 
-void dcsr_dense_add(const DcsrBinaryParameters* binary, const int8_t* input1, const int8_t* input2,
-                    int8_t* output);
-void dcsr_dense_mul(const DcsrBinaryParameters* binary, const int8_t* input1, const int8_t* input2,
-                    int8_t* output);
+void dcsr_operator_add(const DcsrBinaryParameters* binary, const int8_t* input1,
+                       const int8_t* input2, int8_t* output);
+void dcsr_operator_mul(const DcsrBinaryParameters* binary, const int8_t* input1,
+                       const int8_t* input2, int8_t* output);
 
 // `sums` has one element for each output.
-void dcsr_dense_mean(const DcsrReduceParameters* reduce, const int8_t* input, int8_t* output,
-                     int32_t* sums);
-void dcsr_dense_reduce_max(const DcsrReduceParameters* reduce, const int8_t* input, int8_t* output);
+void dcsr_operator_mean(const DcsrReduceParameters* reduce, const int8_t* input, int8_t* output,
+                        int32_t* sums);
+void dcsr_operator_reduce_max(const DcsrReduceParameters* reduce, const int8_t* input,
+                              int8_t* output);
 
-void dcsr_dense_reduce_max_float(const DcsrReduceParameters* reduce, const float* input,
-                                 float* output);
+void dcsr_operator_reduce_max_float(const DcsrReduceParameters* reduce, const float* input,
+                                    float* output);
 
-void dcsr_dense_pad(const DcsrPadParameters* pad, const int8_t* input, int8_t* output);
+void dcsr_operator_pad(const DcsrPadParameters* pad, const int8_t* input, int8_t* output);
 
-void dcsr_dense_softmax(const DcsrSoftmaxParameters* softmax, const int8_t* input, int8_t* output);
-
-void dcsr_dense_quantize(const DcsrQuantizeParameters* quantize, const float* input,
-                         int8_t* output);
-void dcsr_dense_requantize(const DcsrQuantizeParameters* quantize, const int8_t* input,
+void dcsr_operator_softmax(const DcsrSoftmaxParameters* softmax, const int8_t* input,
                            int8_t* output);
-void dcsr_dense_dequantize(const DcsrQuantizeParameters* quantize, const int8_t* input,
-                           float* output);
+
+void dcsr_operator_quantize(const DcsrQuantizeParameters* quantize, const float* input,
+                            int8_t* output);
+void dcsr_operator_requantize(const DcsrQuantizeParameters* quantize, const int8_t* input,
+                              int8_t* output);
+void dcsr_operator_dequantize(const DcsrQuantizeParameters* quantize, const int8_t* input,
+                              float* output);
 
 #ifdef __cplusplus
 }
 #endif
 
-#endif  // DCSR_TFLM_KERNELS_BASELINE_DENSE_OPERATORS_H_
+#endif  // DCSR_TFLM_KERNELS_BASELINE_OPERATORS_H_

@@ -1,7 +1,7 @@
 // Dense SOFTMAX, in the fixed point of gemmlowp (fixedpoint/fixedpoint.h), as TFLM's reference:
 // tensorflow/lite/kernels/internal/reference/softmax.h.
 
-#include "tflm_kernels/baseline/dense_operators.h"
+#include "tflm_kernels/baseline/operators.h"
 
 enum {
   kAccumulatorBits = 12,  // integer bits of the sum of exponentials
@@ -64,7 +64,8 @@ static uint32_t leading_zeros(uint32_t value) {
   return value == 0 ? 32 : (uint32_t)__builtin_clz(value);
 }
 
-void dcsr_dense_softmax(const DcsrSoftmaxParameters* softmax, const int8_t* input, int8_t* output) {
+void dcsr_operator_softmax(const DcsrSoftmaxParameters* softmax, const int8_t* input,
+                           int8_t* output) {
   const int32_t size = softmax->row_size;
   const int32_t factor = 1 << softmax->shift;
   for (int32_t row = 0; row < softmax->rows; ++row) {
