@@ -456,7 +456,7 @@ def assert_rows_are_shared(model: schema.ModelT, layers: int, tensors: int) -> N
     stripped = dcsr.compress(dense, objective="size", strip=True).model
     assert len(stripped) < len(result.model)
     assert all(stripped.count(blob) == 1 for blob in shared)
-    assert dcsr.verify(dense, stripped)
+    assert dcsr.verify(dense, stripped).identical
 
 
 @pytest.mark.parametrize("per_channel", [True, False])
@@ -512,3 +512,13 @@ def _reshaped(builder: Builder, x: int, shape: tuple[int, ...]) -> int:
 def test_random_layers(seed, rows, cols, sparsity, make, per_channel):
     rng = np.random.default_rng(seed)
     assert_exact(make(rng, sparse_matrix(rng, rows, cols, sparsity), per_channel=per_channel), seed)
+
+
+@pytest.mark.parametrize("int16", [False, True])
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("make", [conv_model, fully_connected_model])
+def test_a_dense_layer_needs_nothing_that_strip_removes(make, per_channel, int16):
+    rng = np.random.default_rng(15)
+    model = make(rng, sparse_matrix(rng, 24, 40, 0.2), per_channel=per_channel, int16=int16)
+    data = tflite.serialize(model)
+    assert dcsr.verify(data, dcsr.strip(data)).identical

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dcsr import api, compressing
+from dcsr import compressing
 from dcsr import model as tflite
 from dcsr.passes.strip import strip
 from dcsr.schema import schema
@@ -65,7 +65,6 @@ def test_quantisation_of_biases_goes_as_far_as_tflm_does_not_read_it(build):
         assert len(bias.quantization.scale) == len(bias.quantization.zeroPoint) == 1
         assert bias.quantization.scale[0] == model.subgraphs[0].tensors[2].quantization.scale[0]
     assert "quantisation of biases" in done.changes[0]
-    assert api.verify(tflite.serialize(model), tflite.serialize(stripped), samples=3).identical
 
 
 def test_quantisation_of_a_bias_with_another_use_stays():
