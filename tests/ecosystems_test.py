@@ -1,4 +1,4 @@
-"""Tests the files by which other build systems find this repository: Zephyr, ESP-IDF, PlatformIO and CMSIS-Packs.
+"""Tests the files by which other build systems find this repository: Zephyr, ESP-IDF, PlatformIO, CMSIS-Packs, Arduino.
 
 Their own tools are not run. The sources that the files name are built with CMake or the host's compiler, with stand-ins
 for the functions of Zephyr and ESP-IDF, and with the fake of TensorFlow Lite Micro's headers. docs/embedding.md says
@@ -152,6 +152,18 @@ def copy_selected(patterns: Iterable[str], target: Path) -> set[str]:
     return selected
 
 
+def compile_all(folder: Path, sources: list[str]) -> None:
+    """Compiles sources, given relative to `folder`, with the host's compiler. `folder` is the include folder."""
+    objects = folder / "objects"
+    objects.mkdir()
+    compiler = os.environ.get("CC", "gcc")
+    for language, suffix, standard in (("c", ".c", "-std=gnu11"), ("c++", ".cc", "-std=gnu++17")):
+        files = [folder / path for path in sources if path.endswith(suffix)]
+        includes = [f"-I{folder}", f"-isystem{FAKE_TFLM}", "-DDCSR_FAKE_TFLM=2"]
+        run(compiler, "-x", language, standard, *includes, "-c", *files, cwd=objects)
+    assert len(list(objects.glob("*.o"))) == len(sources)
+
+
 def version() -> str:
     header = (ROOT / "tflm_kernels/packed_layer.h").read_text()
     return re.search(r'^#define DCSR_VERSION_STRING "(.*)"$', header, re.MULTILINE)[1]
@@ -230,14 +242,21 @@ def test_platformio_builds_the_files_of_the_library(tmp_path):
     patterns = [re.fullmatch(r"\+<(.*)>", entry)[1] for entry in build["srcFilter"][1:]]
     sources = sorted(path for path in selected if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns))
     assert set(sources) == KERNELS | OPS
-    includes = ["-I.", f"-isystem{FAKE_TFLM}", "-DDCSR_FAKE_TFLM=2"]
-    objects = tmp_path / "objects"
-    objects.mkdir()
-    compiler = os.environ.get("CC", "gcc")
-    for language, suffix, standard in (("c", ".c", "-std=gnu11"), ("c++", ".cc", "-std=gnu++17")):
-        files = [tmp_path / path for path in sources if path.endswith(suffix)]
-        run(compiler, "-x", language, standard, *includes, f"-I{tmp_path}", "-c", *files, cwd=objects)
-    assert len(list(objects.glob("*.o"))) == len(sources)
+    compile_all(tmp_path, sources)
+
+
+def test_arduino_compiles_the_documented_copy(tmp_path):
+    """The IDE compiles every source below src/, with src/ as the include folder."""
+    document = (ROOT / "docs/embedding.md").read_text()
+    script = re.search(r"make a library from a copy:\n\n((?:    .*\n)+)", document)[1]
+    run("sh", "-euc", f"DCSR={ROOT}\n{script}", cwd=tmp_path)
+    properties = dict(line.split("=", 1) for line in (tmp_path / "dCSR/library.properties").read_text().splitlines())
+    assert properties["version"] == version()
+    source = tmp_path / "dCSR/src"
+    assert (source / properties["includes"]).is_file()
+    sources = {path.relative_to(source).as_posix() for path in source.rglob("*.c*")}
+    assert sources == KERNELS | OPS
+    compile_all(source, sorted(sources))
 
 
 def test_the_pack_lists_every_source():

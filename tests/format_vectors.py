@@ -236,7 +236,8 @@ _EXPLANATIONS = {
     "filter": "Vector dcsr with stride (1, 1), a filter of 2 x 4 pixels with 5 channels and VALID padding. The input is"
     " an image of the size of the filter.",
     "int32_sums": "The matrix of vector dcsr as CONV_2D with int16 activations and sums of 32 bits: zero points 0,"
-    " clamp -32768 .. 300, x and output are i16. The biases are 500, -700, 2^31 - 1, 900, and the shifts -2, -9, 9, -1.",
+    " clamp -32768 .. 300, x and output are i16. The biases are 500, -700, 2^31 - 1, 900, and the shifts -2, -9, 9,"
+    " -1.",
     "int16": "The matrix of vector dcsr as FULLY_CONNECTED with int16 activations: zero points 0, clamp -32768 .. 300,"
     " x and output are i16.",
     "dcsr_escape": "A FULLY_CONNECTED with eight and nine planes. The base of row 1 is escaped. Row 0 has 5, 6, 7"

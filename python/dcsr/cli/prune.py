@@ -29,7 +29,7 @@ _DESCRIPTION = """\
 Sets most weights of a dense int8 .tflite model to zero and adapts the remaining ones, without training, from a few
 hundred recorded inputs without labels. The result is a normal .tflite model, which `compress` then makes small.
 
-Layers: CONV_2D and FULLY_CONNECTED with int8 weights; DEPTHWISE_CONV_2D stays as it is without --depthwise. The zeros are shared out
+Layers: CONV_2D and FULLY_CONNECTED with int8 weights; DEPTHWISE_CONV_2D only with --depthwise. The zeros are shared out
 between the layers so that the model's outputs change least for the bytes (or, with --objective speed, the time)
 that `compress` saves. A layer that would not get cheaper stays dense.
 
