@@ -14,6 +14,7 @@ from dcsr import layers as layer_finder
 from dcsr.compact_rows import CompactRows
 from dcsr.encodings import Streams
 from dcsr.layers import Layer
+from dcsr.model import ModelError
 from dcsr.packing import PackedLayer
 from dcsr.planning import cost, workload
 from dcsr.planning.settings import AUTO, NONE, Override, Settings, place
@@ -134,9 +135,17 @@ class _Encoder:
             packed = dataclasses.replace(self._packed, streams=streams)
             packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
             estimate = workload.compared(self.model, layer, packed, estimate, settings.cpu)
-            plain = Candidate(packed, shape, estimate)
-            found.append(plain if self._compact is None else _compact(plain, self._compact, settings))
+            found.append(self._with_rows(Candidate(packed, shape, estimate)))
         return found
+
+    def _with_rows(self, plain: Candidate) -> Candidate:
+        """Returns the candidate with the rows that the plan or the objective chooses."""
+        rows = self.settings.of(self.layer).rows
+        if self._compact is None and rows == "compact":
+            raise ModelError(f"'{self.layer.name}' cannot have compact rows, which its plan asks for")
+        if self._compact is None or rows == "plain":
+            return plain
+        return _compact(plain, self._compact, self.settings, is_planned=rows is not None)
 
 
 def _if_sparse(encoder: _Encoder) -> list[Candidate] | str:
@@ -197,17 +206,18 @@ def placed(
     return (slow, shape, other) if is_faster else (packed, shape, estimate)
 
 
-def _compact(candidate: Candidate, rows: CompactRows, settings: Settings) -> Candidate:
+def _compact(candidate: Candidate, rows: CompactRows, settings: Settings, *, is_planned: bool) -> Candidate:
     """Returns the candidate with compact rows; with plain ones if the objective does not allow their time.
 
     Args:
       candidate: a candidate with plain rows.
       rows: the compact rows of the layer.
       settings: the settings of the plan.
+      is_planned: whether a plan file asks for compact rows.
     """
     plain = candidate.estimate
     estimate = cost.with_compact_rows(settings.cpu, plain)
-    if settings.objective != "size" and plain.time and estimate.time:
+    if not is_planned and settings.objective != "size" and plain.time and estimate.time:
         if estimate.time > (1 + COMPACT_ROWS_TOLERANCE) * plain.time:
             return candidate
     packed = dataclasses.replace(candidate.packed, compact=rows)

@@ -255,3 +255,22 @@ def test_layers_with_one_scale_or_int16_activations_have_plain_rows():
     for options in ({"per_channel": False}, {"per_channel": True, "int16": True}):
         _, [decision] = round_trip(fully_connected_model(rng(), matrix, **options), objective="size")
         assert decision.packed.row_form == "plain"
+
+
+@pytest.mark.parametrize("form", ["plain", "compact"])
+def test_a_plan_chooses_the_form_of_rows(form, tmp_path):
+    model = conv_model(rng(), sparse_matrix(rng(), 64, 512, 0.9))
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"version: 1\ntensors: [{{tensor: 1, method: rice, rows: {form}}}]")
+    for objective in OBJECTIVES:
+        _, [decision] = round_trip(model, objective=objective, plan=plan)
+        assert decision.packed.row_form == form
+    assert f"rows: {form}\n" in plan_text([decision], "plan")
+
+
+def test_a_plan_cannot_ask_for_compact_rows_that_do_not_exist(tmp_path):
+    model = fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9), per_channel=False)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("version: 1\ntensors: [{tensor: 1, rows: compact}]")
+    with pytest.raises(tflite.ModelError, match="cannot have compact rows"):
+        round_trip(model, plan=plan)

@@ -19,7 +19,8 @@ from dcsr.schema import schema
 _PLAN_VERSION = 1
 _MAX_PLAN_BYTES = 1 << 18  # thousands of entries
 _MAX_QUOTED = 200
-_ENTRY_KEYS = {"tensor", "subgraph", "method", "scratch"}
+_ENTRY_KEYS = {"tensor", "subgraph", "method", "scratch", "rows"}
+_ROW_FORMS = ("plain", "compact")
 
 
 def read_plan(
@@ -113,7 +114,10 @@ def _override(entry: Any, where: str) -> Override:
         raise ModelError(f"{where}: unknown method '{_quoted(str(method))}'; known are {', '.join(known)}")
     if scratch is not None and (type(scratch) is not int or not 0 <= scratch < 1 << 32):
         raise ModelError(f"{where}: scratch is a number of bytes, not {_quoted(repr(scratch))}")
-    return Override(str(method), scratch)
+    rows = entry.get("rows")
+    if rows is not None and rows not in _ROW_FORMS:
+        raise ModelError(f"{where}: rows are {' or '.join(_ROW_FORMS)}, not {_quoted(repr(rows))}")
+    return Override(str(method), scratch, rows)
 
 
 def find_layer(
@@ -169,6 +173,8 @@ def plan_text(decisions: Sequence[Decision], title: str) -> str:
         if s:
             lines.append(f"    subgraph: {s}")
         lines.append(f"    method: {cost.coding(packed.streams) if packed else NONE}")
+        if packed and packed.row_form in _ROW_FORMS and len(packed.multiplier) > 1:
+            lines.append(f"    rows: {packed.row_form}")
         if packed and packed.scratch_budget:
             lines.append(f"    scratch: {packed.scratch_budget}")
     if not seen:

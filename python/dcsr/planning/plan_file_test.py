@@ -112,6 +112,7 @@ def test_plan_names_the_scratch_that_limits_tiles(model):
         ("version: 1\ntensors: [{tensor: 1, subgraph: a}]", "'subgraph' is an index, not 'a'"),
         ("version: 1\ntensors: [{tensor: 1, method: best}]", "unknown method 'best'; known are auto, "),
         ("version: 1\ntensors: [{tensor: 1, encoding: rle}]", "unknown key 'encoding'"),
+        ("version: 1\ntensors: [{tensor: 1, rows: tiny}]", "rows are plain or compact, not 'tiny'"),
         ("version: 1\ntensors: [{tensor: 1, scratch: lots}]", "scratch is a number of bytes, not 'lots'"),
         ("version: 1\ntensors: [{tensor: 1, scratch: -1}]", "scratch is a number of bytes, not -1"),
         ("version: 1\ntensors: [{tensor: 1}, {tensor: first/weights}]", "'first/weights' has an entry already"),

@@ -24,10 +24,12 @@ class Override:
     Attributes:
       method: one of methods().
       scratch: bytes of scratch that the kernel may use; None for max_scratch of the settings.
+      rows: "plain" or "compact", the form of the rows; None if the objective decides.
     """
 
     method: str = AUTO
     scratch: int | None = None
+    rows: str | None = None
 
 
 @dataclass(frozen=True)

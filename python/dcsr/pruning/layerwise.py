@@ -61,7 +61,7 @@ class Part:
     targets: Array
 
     @property
-    def place(self) -> tuple[Array, Array]:
+    def place(self) -> tuple[Array, ...]:
         """Indices of the part in the matrix."""
         return np.ix_(self.rows, self.columns)
 
@@ -112,7 +112,8 @@ class LayerMoments:
     def add(self, vectors: Array, dense_vectors: Array | None, zero_point: int) -> None:
         """As Moments.add. The vectors of a DEPTHWISE_CONV_2D are [n, taps * channels]."""
         if self._channels:
-            mine, dense = (None if v is None else self._by_channel(v) for v in (vectors, dense_vectors))
+            mine = self._by_channel(vectors)
+            dense = None if dense_vectors is None else self._by_channel(dense_vectors)
             for number, part in enumerate(self.parts):
                 part.add(mine[number], None if dense is None else dense[number], zero_point)
             return
