@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from dcsr import encodings
@@ -56,9 +57,9 @@ class Settings:
     overrides: dict[tuple[int, int], Override] = field(default_factory=dict)
 
     def of(self, layer: Layer) -> Override:
-        """Returns the method and scratch of a layer."""
+        """Returns the method, scratch and rows of a layer."""
         mine = self.overrides.get(place(layer), Override(self.method))
-        return mine if mine.scratch is not None else Override(mine.method, self.max_scratch)
+        return mine if mine.scratch is not None else dataclasses.replace(mine, scratch=self.max_scratch)
 
 
 def default_min_sparsity(objective: str) -> float:
