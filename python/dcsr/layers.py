@@ -102,11 +102,6 @@ class Layer:
         return self.op.removeprefix("DCSR_").startswith(_WEIGHTED[_OP.DEPTHWISE_CONV_2D])
 
     @property
-    def has_larger_filter(self) -> bool:
-        """Whether the layer is a convolution, not depthwise, with a filter larger than 1x1."""
-        return self.op.removeprefix("DCSR_").startswith("CONV_2D") and " 1x1" not in self.op
-
-    @property
     def stored_weights(self) -> NDArray[Any]:
         """The matrix as the weight tensor stores it. That of a DEPTHWISE_CONV_2D is [1, filter height, width, rows]."""
         assert self.matrix is not None

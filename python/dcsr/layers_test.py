@@ -70,7 +70,7 @@ def depthwise(**options) -> schema.ModelT:
 def test_depthwise_has_one_row_for_each_output_channel(per_channel):
     model = through_bytes(depthwise(per_channel=per_channel, stride=(1, 2), dilation=(1, 2)))
     (layer,) = layers.find(model)
-    assert layer.obstacle is None and layer.is_depthwise and not layer.has_larger_filter
+    assert layer.obstacle is None and layer.is_depthwise
     assert layer.op == "DEPTHWISE_CONV_2D 2x3" and layer.shape == (1, 2, 3, 12)
     assert np.array_equal(layer.matrix, np.arange(72).reshape(12, 6))
     stored = bytes(model.buffers[model.subgraphs[0].tensors[layer.weights].buffer].data)

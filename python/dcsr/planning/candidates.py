@@ -72,8 +72,8 @@ def candidates(
 ) -> list[Candidate] | str:
     """Encodes a layer in all ways that the settings allow.
 
-    Sparse encodings are for layers that get smaller. Dense weights are for layers that get faster: depthwise
-    convolutions, and convolutions with a larger filter, such as the first of a model.
+    Sparse encodings are for layers that get smaller. Dense weights are for convolutions that get faster: depthwise
+    ones, those with a larger filter, such as the first of a model, and 1x1 convolutions with few zeros.
 
     Args:
       model: the model of the layer.
@@ -168,7 +168,7 @@ def _faster_with_dense_weights(encoder: _Encoder) -> list[Candidate]:
     A portable kernel never is. Only `size` takes Huffman-coded values.
     """
     layer, settings = encoder.layer, encoder.settings
-    if not layer.has_larger_filter and not layer.is_depthwise:
+    if not layer.is_depthwise and not layer.op.startswith("CONV_2D"):
         return []
     methods = encodings.DENSE_METHODS if settings.objective == "size" else encodings.DENSE_METHODS[:1]
     found = [candidate for method in methods for candidate in encoder.candidates(method)]

@@ -85,6 +85,8 @@ def with_estimates(monkeypatch, times: dict[str, int | None], is_portable: bool 
     def estimate(cpu, packed, shape, memory=cost.DEFAULT_MEMORY):
         found = original(cpu, packed, shape, memory)
         name = custom_ops.CUSTOM_CODES[packed.op].removeprefix("DCSR_")
+        if name == "CONV_2D" and packed.filter_size == (1, 1):
+            name = "CONV_2D 1x1"
         if packed.streams.scheme not in encodings.DENSE_METHODS or name not in times:
             return found
         time = times[name]
@@ -130,6 +132,14 @@ def test_layers_with_dense_weights_are_packed_if_they_get_faster(monkeypatch, ob
                 assert coding in (encodings.DENSE_METHODS if objective == "size" else ["dense"])
             else:
                 assert coding == wanted
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m55"])
+def test_pointwise_layers_with_dense_weights_are_packed_if_that_is_the_fastest(monkeypatch, cpu):
+    for time, expected in ((FAST, {"dense"}), (SLOW, set(encodings.candidates()))):
+        with monkeypatch.context() as patched:
+            with_estimates(patched, {"CONV_2D 1x1": time})
+            assert outcome(separable(), objective="speed", cpu=cpu)["pointwise"] in expected
 
 
 def test_portable_kernels_are_not_chosen_whatever_their_estimate(monkeypatch):
