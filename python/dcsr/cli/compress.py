@@ -21,8 +21,9 @@ from dcsr.planning.choice import Decision
 
 _DESCRIPTION = """\
 Turns a pruned int8 .tflite model into one whose sparse layers are custom ops with compressed weights.
-The outputs of the model stay the same bit for bit. Layers: FULLY_CONNECTED and CONV_2D; the rest of the
-model is kept as it is, and so is a layer that would not get smaller (the table says why). int8 weights in TFLite's own
+The outputs of the model stay the same bit for bit. Layers: FULLY_CONNECTED, CONV_2D and DEPTHWISE_CONV_2D. Sparse
+layers get smaller; depthwise and other dense convolutions are packed where they are estimated to get faster. Everything
+else is kept as it is (the table says why). int8 weights in TFLite's own
 sparse form (EXPERIMENTAL_SPARSITY, with DENSIFY operators, which TFLM cannot run) are expanded first."""
 
 _EPILOG = """\
@@ -93,7 +94,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--plan",
         metavar="PLAN.yaml",
-        help="encoding and scratch of single layers; overrides all other options for them",
+        help="encoding, scratch and rows of single layers; overrides all other options for them",
     )
     parser.add_argument("--dump-plan", metavar="PLAN.yaml", help="also write the choices as a plan")
     parser.add_argument(
@@ -261,15 +262,25 @@ def _note_slow_layers(result: dcsr.Result) -> None:
 
 def _warn_of_little_scratch(result: dcsr.Result) -> None:
     """Prints a warning if layers have too little scratch for the core's own kernel."""
-    needed = [
-        cost.least_scratch(result.cpu, decision.candidate.packed, decision.candidate.shape)
-        for decision in result.decisions
-        if decision.candidate and decision.candidate.estimate.is_portable
-    ]
-    if needed:
+    needed = []
+    for decision in result.decisions:
+        candidate = decision.candidate
+        if candidate is None or not candidate.estimate.is_portable:
+            continue
+        least = cost.least_scratch(result.cpu, candidate.packed, candidate.shape)
+        if least < cost.MOST_SCRATCH:
+            needed.append(least)
+            continue
+        coding = cost.coding(candidate.packed.streams)
         common.note(
-            f"warning: {len(needed)} layers are left too little scratch for the kernels of {result.cpu} and run on the"
-            f" portable one; --max-scratch {max(needed)} is enough for all"
+            f"warning: {result.cpu} has no kernel for '{report.shortened(decision.layer.name)}' as {coding}; it runs on"
+            " the portable one, which is several times slower"
+        )
+    if needed:
+        layers = "1 layer is" if len(needed) == 1 else f"{len(needed)} layers are"
+        common.note(
+            f"warning: {layers} left too little scratch for the kernels of {result.cpu}, so that the portable one runs;"
+            f" --max-scratch {max(needed)} is enough"
         )
 
 

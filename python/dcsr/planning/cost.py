@@ -49,7 +49,7 @@ KernelConstants = dict[str, dict[str, float]]
 # {core: constants}
 Constants = dict[str, KernelConstants]
 
-_MOST_SCRATCH = 1 << 30
+MOST_SCRATCH = 1 << 30  # bytes; more than any kernel can use
 
 
 @dataclass(frozen=True)
@@ -247,8 +247,11 @@ def time(constants: KernelConstants, counts: Counts) -> int | None:
 
 
 def least_scratch(cpu: str, packed: packing.PackedLayer, shape: Shape) -> int:
-    """Returns the smallest scratch budget, in bytes, with which the core's own kernel runs the layer."""
-    low, high = 0, _MOST_SCRATCH
+    """Returns the smallest scratch budget, in bytes, with which the core's own kernel runs the layer.
+
+    MOST_SCRATCH if the core has no kernel for it.
+    """
+    low, high = 0, MOST_SCRATCH
     while low < high:
         budget = (low + high) // 2
         if costs(cpu, packed, shape, budget).is_portable:
