@@ -140,7 +140,11 @@ def measure(case: Case, folder: Path, known: Sequence[Row]) -> list[Row]:
     content = tflite.read_bytes(path)
     model = tflite.parse(content, str(path))
     name = path.stem.removesuffix("_dense")
-    layers = [layer for layer in layer_finder.find(model) if layer.obstacle is None and layer.name not in case.options]
+    layers = [
+        layer
+        for layer in layer_finder.find(model)
+        if layer.obstacle is None and not layer.is_depthwise and layer.name not in case.options
+    ]
     shape = tuple(int(d) for d in model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].shape)
     inputs, labels = test_set(case.dataset, shape)
 

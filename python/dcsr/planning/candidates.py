@@ -116,6 +116,19 @@ class _Encoder:
         self._packed: PackedLayer | None = None
         self._compact: CompactRows | None = None
 
+    @property
+    def shares_weights(self) -> bool:
+        """Whether several operators of the model read the weights."""
+        graph = self.model.subgraphs
+        buffer = graph[self.layer.subgraph].tensors[self.layer.operator.inputs[1]].buffer
+        users = sum(
+            len(operator.inputs) > 1 and operator.inputs[1] >= 0 and found.tensors[operator.inputs[1]].buffer == buffer
+            for found in graph
+            for operator in found.operators or []
+            if operator.inputs is not None
+        )
+        return users > 1
+
     def candidates(self, method: str) -> list[Candidate]:
         """Returns the candidates of a method: AUTO, or one of encodings.SCHEMES."""
         layer, settings = self.layer, self.settings
@@ -141,7 +154,7 @@ class _Encoder:
     def _with_rows(self, plain: Candidate) -> Candidate:
         """Returns the candidate with the rows that the plan or the objective chooses."""
         rows = self.settings.of(self.layer).rows
-        if self._compact is None and rows == "compact":
+        if self._compact is None and rows == "compact" and not self.shares_weights:
             raise ModelError(f"'{self.layer.name}' cannot have compact rows, which its plan asks for")
         if self._compact is None or rows == "plain":
             return plain
@@ -168,7 +181,9 @@ def _faster_with_dense_weights(encoder: _Encoder) -> list[Candidate]:
     A portable kernel never is. Only `size` takes Huffman-coded values.
     """
     layer, settings = encoder.layer, encoder.settings
-    if not layer.is_depthwise and not layer.op.startswith("CONV_2D"):
+    # Layers that share weights get the same encoding, so that the weights are stored once. Dense ones would split them.
+    is_convolution = layer.op.startswith("CONV_2D") and not encoder.shares_weights
+    if not layer.is_depthwise and not is_convolution:
         return []
     methods = encodings.DENSE_METHODS if settings.objective == "size" else encodings.DENSE_METHODS[:1]
     kept = workload.kept(encoder.model, layer, settings.cpu).time

@@ -44,12 +44,14 @@ class Moments:
         if dense_vectors is not None and self._cross is None:
             self._cross = self._square.copy()
         for start in range(0, len(vectors), _CHUNK):
-            part = vectors[start : start + _CHUNK].astype(np.float32) - np.float32(zero_point)
+            # Products of int16 inputs do not fit the 24 bits of float32, and a covariance is a difference of their sums.
+            real = np.float64 if vectors.dtype == np.int16 else np.float32
+            part = vectors[start : start + _CHUNK].astype(real) - real(zero_point)
             self._square += part.T @ part
             self._sum += part.sum(axis=0, dtype=np.float64)
             dense = part
             if dense_vectors is not None:
-                dense = dense_vectors[start : start + _CHUNK].astype(np.float32) - np.float32(zero_point)
+                dense = dense_vectors[start : start + _CHUNK].astype(real) - real(zero_point)
             self._dense_sum += dense.sum(axis=0, dtype=np.float64)
             if self._cross is not None:
                 self._cross += part.T @ dense
