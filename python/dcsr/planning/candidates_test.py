@@ -284,3 +284,20 @@ def test_a_plan_cannot_ask_for_compact_rows_that_do_not_exist(tmp_path):
     plan.write_text("version: 1\ntensors: [{tensor: 1, rows: compact}]")
     with pytest.raises(tflite.ModelError, match="cannot have compact rows"):
         round_trip(model, plan=plan)
+
+
+def test_layers_that_share_weights_have_no_dense_candidates(monkeypatch):
+    with_estimates(monkeypatch, {"CONV_2D": FAST})
+    builder = Builder()
+    x = builder.tensor("x", (1, 12, 12, 8), scale=0.1)
+    y = builder.conv_2d(x, sparse_matrix(rng(), 8, 72, 0.9), filter_size=(3, 3), output_scale=0.1, name="a")
+    model = builder.finish([x], [y])
+    assert set(outcome(model, objective="speed").values()) == {"dense"}
+    graph = model.subgraphs[0]
+    graph.tensors.append(copy.deepcopy(graph.tensors[y]))
+    graph.tensors[-1].name = "b"
+    twin = copy.deepcopy(graph.operators[0])
+    twin.inputs = np.array([y, *twin.inputs[1:]], np.int32)
+    twin.outputs = graph.outputs = np.array([len(graph.tensors) - 1], np.int32)
+    graph.operators.append(twin)
+    assert "dense" not in outcome(model, objective="speed").values()

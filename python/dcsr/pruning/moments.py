@@ -44,7 +44,7 @@ class Moments:
         if dense_vectors is not None and self._cross is None:
             self._cross = self._square.copy()
         for start in range(0, len(vectors), _CHUNK):
-            # Products of int16 inputs do not fit the 24 bits of float32, and a covariance is a difference of their sums.
+            # Products of int16 inputs have more than 24 bits, and a covariance is a difference of their sums.
             real = np.float64 if vectors.dtype == np.int16 else np.float32
             part = vectors[start : start + _CHUNK].astype(real) - real(zero_point)
             self._square += part.T @ part

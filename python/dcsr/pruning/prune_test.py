@@ -437,3 +437,11 @@ def test_memory_is_bounded():
     result = prune(builder.finish([x], [y]), samples, sparsity=0.8)
     assert result.sparsity >= 0.8
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20
+
+
+@pytest.mark.parametrize("aim", [{"sparsity": 0.5}, {"pattern": "2:4"}])
+def test_int16_inputs_with_a_large_mean(aim):
+    rng = np.random.default_rng(8)
+    samples = np.clip(smooth(rng, (6, 6, 48), dtype=np.int16) // 64 + 31000, -32768, 32767).astype(np.int16)
+    result = prune(small_model(rng, int16=True), samples, **aim)
+    assert result.sparsity > 0.3
