@@ -127,7 +127,7 @@ class _Encoder:
             for operator in found.operators or []
             if operator.inputs is not None
         )
-        return users > 1
+        return bool(users > 1)
 
     def candidates(self, method: str) -> list[Candidate]:
         """Returns the candidates of a method: AUTO, or one of encodings.SCHEMES."""
