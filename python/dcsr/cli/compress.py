@@ -150,12 +150,13 @@ def main(argv: Sequence[str]) -> int:
             progress=common.progress("packing"),
         )
         outputs.add(arguments.output, result.model)
-        _add_extras(arguments, result, outputs)
+        array = _array(arguments, result)
+        _add_extras(arguments, result, array, outputs)
         outputs.prepare()
         # Printed before the files appear: if stdout is full, no file is left.
         table = report.printed_table(result.layers, result.cpu, sys.stdout).rstrip("\n")
         before = pruned.summary() if pruned else []
-        after = [*_array_line(arguments, result), _next_step(arguments, result)]
+        after = [*_array_line(arguments, array), _next_step(arguments, result)]
         common.say(*before, table, *result.summary(), *after)
         outputs.commit()
     _warn_of_little_scratch(result)
@@ -202,31 +203,32 @@ def _pruned(arguments: argparse.Namespace) -> dcsr.Pruning | None:
     return found
 
 
-def _add_extras(arguments: argparse.Namespace, result: dcsr.Result, outputs: Outputs) -> None:
-    """Adds the outputs of --numpy, --dump-plan, --report, --json and --cc."""
+def _add_extras(arguments: argparse.Namespace, result: dcsr.Result, array: bytes | None, outputs: Outputs) -> None:
+    """Adds the outputs of --numpy, --dump-plan, --report, --json and --cc (array)."""
     if arguments.numpy:
         _add_matrices(Path(arguments.numpy), result.decisions, outputs)
     models = {"_before": result.original, "_after": result.model}
     reports.add(outputs, arguments, result.layers, models, arguments.objective)
     if arguments.dump_plan:
         outputs.add(arguments.dump_plan, result.plan())
-    if arguments.cc:
+    if array is not None:
         notes = report.registration(result.layers)
-        array = _array(arguments, result)
         for path, text in cc_array.sources(Path(arguments.cc), array, arguments.output, notes).items():
             outputs.add(path, text)
 
 
-def _array(arguments: argparse.Namespace, result: dcsr.Result) -> bytes:
-    """Returns the bytes of the C++ array."""
+def _array(arguments: argparse.Namespace, result: dcsr.Result) -> bytes | None:
+    """Returns the bytes of the C++ array; None without --cc."""
+    if not arguments.cc:
+        return None
     return result.model if arguments.keep_names else dcsr.strip(result.model, name=arguments.model)
 
 
-def _array_line(arguments: argparse.Namespace, result: dcsr.Result) -> list[str]:
-    """Returns the line about the C++ array; none without --cc."""
-    if not arguments.cc:
+def _array_line(arguments: argparse.Namespace, array: bytes | None) -> list[str]:
+    """Returns the line about the C++ array; none without one."""
+    if array is None:
         return []
-    size = f"array {common.one_line(arguments.cc)}: {len(_array(arguments, result)):,} bytes"
+    size = f"array {common.one_line(arguments.cc)}: {len(array):,} bytes"
     return [size if arguments.keep_names or arguments.strip else f"{size}, stripped (--keep-names keeps everything)"]
 
 
