@@ -126,7 +126,7 @@ enum { kDecodedElements = 384, kDecodedGroups = kDecodedElements / kDcsrGroupLan
 DCSR_NOINLINE static void decode_rows(DcsrRowReader* reader, const Tile* tile,
                                       const uint32_t* lengths, const uint32_t* end, int32_t* sums) {
   int32_t base[kDecodedGroups];
-  uint8_t offset[kDecodedElements + kDcsrGroupLanes];
+  uint8_t offset[kDecodedElements + kDcsrMostReadAhead];
   while (lengths != end) {
     const uint32_t* last = lengths;
     uint32_t elements = 0;
@@ -175,7 +175,9 @@ static const uint32_t* plain_rows_end(const uint8_t* index, const uint32_t* leng
 
 static void multiply_block(DcsrRowReader* reader, uint32_t count, Tile* tile) {
   const DcsrLayer* layer = reader->layer;
-  const bool plain = layer->value_coding == kDcsrValuesPlain;
+  // The products of plain rows read past the offsets: the values, one byte each, stand behind them.
+  const bool plain =
+      layer->value_coding == kDcsrValuesPlain && layer->elements >= kDcsrMostReadAhead;
   const bool has_steps = plain && layer->encoding == kDcsrEncodingOffset8;
   const bool has_descriptors =
       plain && layer->encoding == kDcsrEncodingDcsr && dcsr_has_byte_deltas(layer);

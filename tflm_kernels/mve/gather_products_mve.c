@@ -29,82 +29,76 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
 // base's column, or x; r9: the same for a further pixel; r12: address of the sums; r7: address of
 // the next row's length.
 
-// Reads the next group, whose index entry is a base, a step or a descriptor. Loads of vectors take
-// the load pipe for 2 cycles, so scalars stand between them. The offsets are loaded first: the
-// gather waits until 4 cycles after them. Instructions of 2 bytes would move those after them off
-// the 4 bytes boundary, hence ADD.W.
+// Reads the base, step or descriptor and the weights of a group. A vector load takes the load pipe
+// for 2 cycles, so a scalar instruction stands behind it. Instructions of 2 bytes would move those
+// after them off the 4 bytes boundary, hence ADD.W.
 #define DCSR_NEXT_BASE       \
-  "vldrb.u8 q0, [r3], #16\n" \
   "ldr r9, [r1], #4\n"       \
   "vldrb.u8 q1, [r5], #16\n" \
   "add.w r9, r9, r11\n"
 #define DCSR_NEXT_STEP       \
-  "vldrb.u8 q0, [r3], #16\n" \
   "ldrh r9, [r1], #2\n"      \
   "vldrb.u8 q1, [r5], #16\n" \
   "add.w r11, r11, r9\n"
 #define DCSR_NEXT_DESCRIPTOR \
-  "vldrb.u8 q0, [r3], #16\n" \
   "ldrsh r9, [r1], #2\n"     \
   "vldrb.u8 q1, [r5], #16\n" \
   "add.w r11, r11, r9, asr #4\n"
 
+#define DCSR_LOAD_OFFSETS "vldrb.u8 q0, [r3], #16\n"
+#define DCSR_LOAD_NEXT_OFFSETS "vldrb.u8 q0, [r3, #16]!\n"
+
 // Adds the products of the group. A gather takes the load pipe for 8 cycles or more. The address of
-// the next one is computed beside it, and its result is multiplied beside the next one.
-#define DCSR_GATHER_1(first) \
-  "vldrb.u8 q2, [" first     \
-  ", q0]\n"                  \
-  "vmladava.s8 r0, q2, q1\n"
-#define DCSR_GATHER_2(first) \
-  "vldrb.u8 q2, [" first     \
-  ", q0]\n"                  \
-  "add.w r9, " first         \
-  ", r10\n"                  \
-  "vldrb.u8 q3, [r9, q0]\n"  \
-  "vmladava.s8 r0, q2, q1\n" \
-  "vmladava.s8 r2, q3, q1\n"
-#define DCSR_GATHER_3(first) \
-  "vldrb.u8 q2, [" first     \
-  ", q0]\n"                  \
-  "add.w r9, " first         \
-  ", r10\n"                  \
-  "vldrb.u8 q3, [r9, q0]\n"  \
-  "vmladava.s8 r0, q2, q1\n" \
-  "add.w r9, r9, r10\n"      \
-  "vldrb.u8 q2, [r9, q0]\n"  \
-  "vmladava.s8 r2, q3, q1\n" \
-  "vmladava.s8 r4, q2, q1\n"
-#define DCSR_GATHER_4(first) \
-  "vldrb.u8 q2, [" first     \
-  ", q0]\n"                  \
-  "add.w r9, " first         \
-  ", r10\n"                  \
-  "vldrb.u8 q3, [r9, q0]\n"  \
-  "vmladava.s8 r0, q2, q1\n" \
-  "add.w r9, r9, r10\n"      \
-  "vldrb.u8 q2, [r9, q0]\n"  \
-  "vmladava.s8 r2, q3, q1\n" \
-  "add.w r9, r9, r10\n"      \
-  "vldrb.u8 q3, [r9, q0]\n"  \
-  "vmladava.s8 r4, q2, q1\n" \
-  "vmladava.s8 r6, q3, q1\n"
-#define DCSR_GATHER_5(first) \
-  "vldrb.u8 q2, [" first     \
-  ", q0]\n"                  \
-  "add.w r9, " first         \
-  ", r10\n"                  \
-  "vldrb.u8 q3, [r9, q0]\n"  \
-  "vmladava.s8 r0, q2, q1\n" \
-  "add.w r9, r9, r10\n"      \
-  "vldrb.u8 q2, [r9, q0]\n"  \
-  "vmladava.s8 r2, q3, q1\n" \
-  "add.w r9, r9, r10\n"      \
-  "vldrb.u8 q3, [r9, q0]\n"  \
-  "vmladava.s8 r4, q2, q1\n" \
-  "add.w r9, r9, r10\n"      \
-  "vldrb.u8 q2, [r9, q0]\n"  \
-  "vmladava.s8 r6, q3, q1\n" \
-  "vmladava.s8 r8, q2, q1\n"
+// the next one is computed beside it, and its result is multiplied beside the next one. The last
+// result is there a cycle after the load pipe is free, which is when `between` issues.
+#define DCSR_GATHER_1(first, between) \
+  "vldrb.u8 q2, [" first ", q0]\n" between "vmladava.s8 r0, q2, q1\n"
+#define DCSR_GATHER_2(first, between) \
+  "vldrb.u8 q2, [" first              \
+  ", q0]\n"                           \
+  "add.w r9, " first                  \
+  ", r10\n"                           \
+  "vldrb.u8 q3, [r9, q0]\n"           \
+  "vmladava.s8 r0, q2, q1\n" between "vmladava.s8 r2, q3, q1\n"
+#define DCSR_GATHER_3(first, between) \
+  "vldrb.u8 q2, [" first              \
+  ", q0]\n"                           \
+  "add.w r9, " first                  \
+  ", r10\n"                           \
+  "vldrb.u8 q3, [r9, q0]\n"           \
+  "vmladava.s8 r0, q2, q1\n"          \
+  "add.w r9, r9, r10\n"               \
+  "vldrb.u8 q2, [r9, q0]\n"           \
+  "vmladava.s8 r2, q3, q1\n" between "vmladava.s8 r4, q2, q1\n"
+#define DCSR_GATHER_4(first, between) \
+  "vldrb.u8 q2, [" first              \
+  ", q0]\n"                           \
+  "add.w r9, " first                  \
+  ", r10\n"                           \
+  "vldrb.u8 q3, [r9, q0]\n"           \
+  "vmladava.s8 r0, q2, q1\n"          \
+  "add.w r9, r9, r10\n"               \
+  "vldrb.u8 q2, [r9, q0]\n"           \
+  "vmladava.s8 r2, q3, q1\n"          \
+  "add.w r9, r9, r10\n"               \
+  "vldrb.u8 q3, [r9, q0]\n"           \
+  "vmladava.s8 r4, q2, q1\n" between "vmladava.s8 r6, q3, q1\n"
+#define DCSR_GATHER_5(first, between) \
+  "vldrb.u8 q2, [" first              \
+  ", q0]\n"                           \
+  "add.w r9, " first                  \
+  ", r10\n"                           \
+  "vldrb.u8 q3, [r9, q0]\n"           \
+  "vmladava.s8 r0, q2, q1\n"          \
+  "add.w r9, r9, r10\n"               \
+  "vldrb.u8 q2, [r9, q0]\n"           \
+  "vmladava.s8 r2, q3, q1\n"          \
+  "add.w r9, r9, r10\n"               \
+  "vldrb.u8 q3, [r9, q0]\n"           \
+  "vmladava.s8 r4, q2, q1\n"          \
+  "add.w r9, r9, r10\n"               \
+  "vldrb.u8 q2, [r9, q0]\n"           \
+  "vmladava.s8 r6, q3, q1\n" between "vmladava.s8 r8, q2, q1\n"
 
 // Sets the sums to 0. Two instructions of 2 bytes may share a cycle.
 #define DCSR_ZERO_1 "mov.w r0, #0\n"
@@ -152,15 +146,22 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
                      DCSR_LOAD_##count("r2")                              \
                      "dlstp.8 lr, lr\n"                                   \
                      "1:\n"                                               \
-                     DCSR_NEXT_BASE DCSR_GATHER_##count("r9")             \
+                     DCSR_LOAD_OFFSETS                                    \
+                     DCSR_NEXT_BASE DCSR_GATHER_##count("r9", "")         \
                      "letp lr, 1b\n"                                      \
                      DCSR_STORE_##count                                   \
                      "pop {r4, r5, r6, r8, r9, r10, r11, pc}\n");                  \
   }
 
-// Stack: rows, end, sum_stride, x. The last group of a row advances offset and weight by 16 even if
-// it is partial; the code after the loop moves them back. Each value is loaded some instructions
-// before its use. `first` is the register with the address of the base's column in the first pixel.
+// Stack: rows, end, sum_stride, x. `first` is the register with the address of the base's column in
+// the first pixel.
+//
+// A gather waits until 4 cycles after the load of its offsets. So the offsets of a group are loaded
+// at the end of the group before it, and those of the first group before the loop. These loads
+// reach up to 16 bytes past the end of the offsets.
+//
+// The last group of a row advances r3 and r5 by 16 even if it is partial. Afterwards lr is the
+// number of its elements, modulo 16, and both are moved back.
 #define DCSR_ROWS_PRODUCT(name, next, first, count)                                         \
   __attribute__((naked)) static void name##_##count(                                        \
       DcsrIndexRows* rows __attribute__((unused)),                                          \
@@ -175,18 +176,18 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
                      ".p2align 2\n"                                    \
                      "1:\n"                                            \
                      "ldr lr, [r7], #4\n"                              \
+                     "vldrb.u8 q0, [r3]\n"                             \
                      DCSR_ZERO_##count                                 \
                      "ldr.w r11, [sp, #12]\n"                          \
                      "wlstp.8 lr, lr, 3f\n"                            \
                      "2:\n"                                            \
-                     next DCSR_GATHER_##count(first)                   \
+                     next DCSR_GATHER_##count(first, DCSR_LOAD_NEXT_OFFSETS) \
                      "letp lr, 2b\n"                                   \
                      "3:\n"                                            \
-                     "ldr r9, [r7, #-4]\n"                             \
+                     "rsb r9, lr, #0\n"                                \
                      "ldrd lr, r11, [sp, #4]\n"                        \
                      DCSR_STORE_##count                                \
                      "add.w r12, r12, r11\n"                           \
-                     "rsb r9, r9, #0\n"                                \
                      "and r9, r9, #15\n"                               \
                      "sub.w r3, r3, r9\n"                              \
                      "sub.w r5, r5, r9\n"                              \

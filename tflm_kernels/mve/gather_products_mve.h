@@ -38,13 +38,16 @@ typedef struct {
   size_t sum_stride;  // bytes from row to row of sums
 } DcsrGatherPixels;
 
+enum { kDcsrMostReadAhead = 16 };
+
 // Computes sums[p] = start[p] + the products of the run with pixel p. `start` and `sums` may be
 // equal.
 typedef void DcsrRunProduct(const DcsrOffsetRun* run, const DcsrGatherPixels* pixels,
                             const int32_t* start, int32_t* sums);
 
 // Computes the sums of one or more rows, without bias. `end` points past the length of the last
-// row. Moves `index`, `offset` and `weight` of `rows` past these rows, but not `lengths`.
+// row. Moves `index`, `offset` and `weight` of `rows` past these rows, but not `lengths`. Reads up
+// to kDcsrMostReadAhead bytes past the offsets, without using them.
 typedef void DcsrRowsProduct(DcsrIndexRows* rows, const DcsrGatherPixels* pixels,
                              const uint32_t* end, int32_t* sums);
 

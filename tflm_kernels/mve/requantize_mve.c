@@ -3,7 +3,7 @@
 // Input:   int32 sums [rows][pixels].
 // Output:  [pixels][rows of the layer], int8.
 // Scratch: none.
-// Cycles:  12 for four outputs (docs/kernels.md#schedules).
+// Cycles:  11 for four outputs (docs/kernels.md#schedules).
 
 #include "tflm_kernels/mve/requantize_mve.h"
 
@@ -35,27 +35,14 @@ DCSR_NOINLINE static RowScales compact_row_scales(const DcsrLayer* layer, uint32
   return scales;
 }
 
-// Loads the scales of up to four rows, `count` > 0, from `row` on. Other lanes are unspecified.
-static inline RowScales row_scales(const DcsrLayer* layer, uint32_t row, uint32_t count) {
-  if (layer->compact_rows != NULL) return compact_row_scales(layer, row, count);
-  const mve_pred16_t lanes = vctp32q(count);
-  RowScales scales;
-  scales.bias = vldrwq_z_s32(layer->bias + row, lanes);
-  if (layer->requantize_stride != 0) {
-    scales.multiplier = vldrwq_z_s32(layer->multiplier + row, lanes);
-    scales.shift = vldrbq_z_s32(layer->shift + row, lanes);
-  } else {
-    scales.multiplier = vdupq_n_s32(layer->multiplier[0]);
-    scales.shift = vdupq_n_s32(layer->shift[0]);
-  }
-  return scales;
-}
-
-// Requantizes the rows of `lanes`, up to four with `scales`, for `pixels` pixels. Shifts may have
-// any sign.
-DCSR_NOINLINE static void requantize_any_four_rows(const DcsrLayer* layer, RowScales scales,
-                                                   mve_pred16_t lanes, const int32_t* sums,
+// Requantizes up to four rows for `pixels` pixels. Shifts may have any sign.
+DCSR_NOINLINE static void requantize_any_four_rows(const DcsrLayer* layer, const int32_t* bias,
+                                                   const int32_t* multiplier, const int8_t* shift,
+                                                   uint32_t count, const int32_t* sums,
                                                    uint32_t pixels, int8_t* output) {
+  const mve_pred16_t lanes = vctp32q(count);
+  const RowScales scales = {vldrwq_z_s32(bias, lanes), vldrwq_z_s32(multiplier, lanes),
+                            vldrbq_z_s32(shift, lanes)};
   const uint32x4_t row_offset = vmulq_n_u32(vidupq_n_u32(0, 1), pixels);
   const int32x4_t zero = vdupq_n_s32(0);
   const int32x4_t left = vmaxq_s32(scales.shift, zero);
@@ -78,76 +65,132 @@ DCSR_NOINLINE static void requantize_any_four_rows(const DcsrLayer* layer, RowSc
   }
 }
 
-// The same if all shifts are below 0, that is, to the right.
+// Requantizes `count` rows for `pixels` pixels, all of whose shifts are below 0, that is, to the
+// right. Four rows are a vector.
 //
 // The shift is a multiplication by 2^(31 + shift), as VQRDMULH computes (2 * h * 2^(31 + shift) +
 // 2^31) >> 32, which is h * 2^shift with halves rounded up. Halves of negative numbers have to
 // round away from zero, so 1 is subtracted first: VQDMLAH by 1 adds (2 * h) >> 32, which is -1 or
 // 0. It saturates for h = -2^31, which is not a half.
 //
-// Each iteration ends the computation of a pixel and begins that of the next one, so that
-// multiplications (M) and integer instructions (I) alternate, and none waits for its operands. L:
-// loads and stores. q0 is between both multiplications.
-static inline void requantize_right_four_rows(const DcsrLayer* layer, RowScales scales,
-                                              mve_pred16_t lanes, const int32_t* sums,
-                                              uint32_t pixels, int8_t* output) {
-  const int32x4_t factor = vshlq_s32(vdupq_n_s32(1), vaddq_n_s32(scales.shift, 31));
+// Each iteration ends the computation of a pixel in `current` and begins that of the next one in
+// `next`, so that multiplications (M) and integer instructions (I) alternate, and none waits for
+// its operands. L: loads and stores.
+DCSR_NOINLINE static void requantize_right_rows(const DcsrLayer* layer, const int32_t* bias,
+                                                const int32_t* multiplier, const int8_t* shift,
+                                                uint32_t count, const int32_t* sums,
+                                                uint32_t pixels, int8_t* output) {
   // Addresses of the sums of the pixel before.
   uint32x4_t address = vmulq_n_u32(vidupq_n_u32(0, 4), pixels);
   address = vaddq_n_u32(address, (uint32_t)(uintptr_t)sums - (uint32_t)sizeof(*sums));
   const int32x4_t min = vdupq_n_s32(layer->activation_min);
   const int32x4_t max = vdupq_n_s32(layer->activation_max);
-  int32x4_t current;
-  int32x4_t next;
-  _Static_assert(sizeof(*sums) == 4, "the number in the assembly");
-  __asm__ volatile(
-      "vldrw.u32 %q[next], [%q[address], #4]!\n"
-      "vmsr p0, %[lanes]\n"
-      "vadd.i32 %q[next], %q[next], %q[bias]\n"
-      "vqrdmulh.s32 %q[current], %q[next], %q[multiplier]\n"
-      "wls lr, %[more], 2f\n"
-      ".p2align 2\n"
-      "1:\n"
-      "vldrw.u32 %q[next], [%q[address], #4]!\n"             // L
-      "vqdmlah.s32 %q[current], %q[current], %[one]\n"       // M
-      "vadd.i32 %q[next], %q[next], %q[bias]\n"              // I
-      "vqrdmulh.s32 %q[current], %q[current], %q[factor]\n"  // M
-      "vadd.i32 %q[current], %q[current], %[zero_point]\n"   // I
-      "vmax.s32 %q[current], %q[current], %q[min]\n"         // I
-      "vpstt\n"
-      "vmint.s32 %q[current], %q[current], %q[max]\n"  // I
-      "vstrbt.32 %q[current], [%[output]]\n"           // L
-      "add %[output], %[output], %[rows]\n"
-      "vqrdmulh.s32 %q[current], %q[next], %q[multiplier]\n"  // M
-      "le lr, 1b\n"
-      "2:\n"
-      "vqdmlah.s32 %q[current], %q[current], %[one]\n"
-      "vqrdmulh.s32 %q[current], %q[current], %q[factor]\n"
-      "vadd.i32 %q[current], %q[current], %[zero_point]\n"
-      "vmax.s32 %q[current], %q[current], %q[min]\n"
-      "vpstt\n"
-      "vmint.s32 %q[current], %q[current], %q[max]\n"
-      "vstrbt.32 %q[current], [%[output]]\n"
-      : [current] "=&w"(current), [next] "=&w"(next), [address] "+w"(address), [output] "+l"(output)
-      : [bias] "w"(scales.bias), [multiplier] "w"(scales.multiplier), [factor] "w"(factor),
-        [min] "w"(min), [max] "w"(max), [one] "r"(1), [zero_point] "r"(layer->output_zero_point),
-        [rows] "r"(layer->rows), [lanes] "r"((uint32_t)lanes), [more] "r"(pixels - 1)
-      : "lr", "p0", "memory");
+  int8_t* pixel = output - layer->rows;
+  for (;;) {
+    int32x4_t current;
+    int32x4_t next;
+    int32x4_t biases;
+    int32x4_t multipliers;
+    int32x4_t factors;
+    int8_t* last = pixel;
+    _Static_assert(sizeof(*sums) == 4, "the number in the assembly");
+    __asm__ volatile(
+        "vldrw.u32 %q[next], [%q[address], #4]!\n"
+        "vctp.32 %[count]\n"
+        "vmov.i32 %q[current], #0x80000000\n"
+        "vpsttt\n"
+        "vldrbt.s32 %q[factors], [%[shift]], #4\n"            // L
+        "vldrwt.u32 %q[biases], [%[bias]], #16\n"             // L
+        "vldrwt.u32 %q[multipliers], [%[multiplier]], #16\n"  // L
+        "vadd.i32 %q[next], %q[next], %q[biases]\n"
+        "vqrdmulh.s32 %q[next], %q[next], %q[multipliers]\n"
+        "vshl.u32 %q[factors], %q[current], %q[factors]\n"
+        "vqdmlah.s32 %q[next], %q[next], %[one]\n"
+        "wls lr, %[more], 2f\n"
+        ".p2align 2\n"
+        "1:\n"
+        "vqrdmulh.s32 %q[current], %q[next], %q[factors]\n"   // M
+        "vldrw.u32 %q[next], [%q[address], #4]!\n"            // L
+        "vadd.i32 %q[current], %q[current], %[zero_point]\n"  // I
+        "add.w %[pixel], %[pixel], %[rows]\n"
+        "vadd.i32 %q[next], %q[next], %q[biases]\n"           // I
+        "vqrdmulh.s32 %q[next], %q[next], %q[multipliers]\n"  // M
+        "vmax.s32 %q[current], %q[current], %q[min]\n"        // I
+        "vqdmlah.s32 %q[next], %q[next], %[one]\n"            // M
+        "vpstt\n"
+        "vmint.s32 %q[current], %q[current], %q[max]\n"  // I
+        "vstrbt.32 %q[current], [%[pixel]]\n"            // L
+        "le lr, 1b\n"
+        "2:\n"
+        "vqrdmulh.s32 %q[current], %q[next], %q[factors]\n"
+        "add.w %[pixel], %[pixel], %[rows]\n"
+        "vadd.i32 %q[current], %q[current], %[zero_point]\n"
+        "vmax.s32 %q[current], %q[current], %q[min]\n"
+        "vpstt\n"
+        "vmint.s32 %q[current], %q[current], %q[max]\n"
+        "vstrbt.32 %q[current], [%[pixel]]\n"
+        : [current] "=&w"(current), [next] "=&w"(next), [address] "+w"(address),
+          [biases] "=&w"(biases), [multipliers] "=&w"(multipliers), [factors] "=&w"(factors),
+          [bias] "+r"(bias), [multiplier] "+r"(multiplier), [shift] "+l"(shift), [pixel] "+l"(last)
+        : [min] "w"(min), [max] "w"(max), [one] "r"(1), [zero_point] "r"(layer->output_zero_point),
+          [rows] "r"(layer->rows), [count] "r"(count), [more] "r"(pixels - 1)
+        : "lr", "p0", "memory");
+    if (count <= 4) return;
+    count -= 4;
+    pixel += 4;
+    address = vaddq_n_u32(address, 3 * 4 * pixels);
+  }
+}
+
+// Whether the shifts of up to 16 rows are all to the right, by at least 1.
+static inline bool shift_right(const int8_t* shift, uint32_t count) {
+  const mve_pred16_t lanes = vctp8q(count);
+  return vmaxvq_p_s8(INT8_MIN, vldrbq_z_s8(shift, lanes), lanes) < 0;
 }
 
 void dcsr_requantize_rows_mve(const DcsrLayer* layer, uint32_t row, uint32_t count,
                               const int32_t* sums, uint32_t pixels, int8_t* output) {
-  for (uint32_t r = 0; r < count; r += 4) {
-    const mve_pred16_t lanes = vctp32q(count - r);
-    const RowScales scales = row_scales(layer, row + r, count - r);
-    if (vmaxvq_p_s32(INT32_MIN, scales.shift, lanes) < 0) {
-      requantize_right_four_rows(layer, scales, lanes, sums, pixels, output);
-    } else {
-      requantize_any_four_rows(layer, scales, lanes, sums, pixels, output);
+  int32_t biases[kDcsrMostRequantizedRows];
+  int32_t multipliers[kDcsrMostRequantizedRows];
+  int8_t shifts[kDcsrMostRequantizedRows];
+  const int32_t* bias = biases;
+  const int32_t* multiplier = multipliers;
+  const int8_t* shift = shifts;
+  if (layer->compact_rows != NULL) {
+    for (uint32_t r = 0; r < count; r += 4) {
+      const RowScales scales = compact_row_scales(layer, row + r, count - r);
+      vstrwq_s32(biases + r, scales.bias);
+      vstrwq_s32(multipliers + r, scales.multiplier);
+      vstrbq_s32(shifts + r, scales.shift);
     }
-    output += 4;
-    sums += 4 * pixels;
+  } else {
+    bias = layer->bias + row;
+    if (layer->requantize_stride == 0) {
+      const int32x4_t same = vdupq_n_s32(layer->multiplier[0]);
+      for (uint32_t r = 0; r < kDcsrMostRequantizedRows; r += 4) vstrwq_s32(multipliers + r, same);
+      vstrbq_s8(shifts, vdupq_n_s8(layer->shift[0]));
+    } else {
+      multiplier = layer->multiplier + row;
+      shift = layer->shift + row;
+    }
   }
+  while (!shift_right(shift, count)) {
+    // Four rows; those after them may shift to the right.
+    const uint32_t four = count < 4 ? count : 4;
+    if (shift_right(shift, four)) {
+      requantize_right_rows(layer, bias, multiplier, shift, four, sums, pixels, output);
+    } else {
+      requantize_any_four_rows(layer, bias, multiplier, shift, four, sums, pixels, output);
+    }
+    if (count <= 4) return;
+    count -= 4;
+    bias += 4;
+    multiplier += 4;
+    shift += 4;
+    sums += 4 * pixels;
+    output += 4;
+  }
+  requantize_right_rows(layer, bias, multiplier, shift, count, sums, pixels, output);
 }
 
 #endif  // DCSR_HAS_MVE

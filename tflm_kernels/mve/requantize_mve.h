@@ -12,9 +12,11 @@
 extern "C" {
 #endif
 
-// Writes the outputs of `count` rows from `row` on, for `pixels` > 0 pixels. `sums` is
-// [rows][pixels] without bias, and has room for `count` rounded up to 4. `output` points to the
-// output of the first row and pixel; pixels are layer->rows apart.
+enum { kDcsrMostRequantizedRows = 16 };
+
+// Writes the outputs of `count` rows from `row` on, 0 < count <= kDcsrMostRequantizedRows, for
+// `pixels` > 0 pixels. `sums` is [rows][pixels] without bias, and has room for `count` rounded up
+// to 4. `output` points to the output of the first row and pixel; pixels are layer->rows apart.
 void dcsr_requantize_rows_mve(const DcsrLayer* layer, uint32_t row, uint32_t count,
                               const int32_t* sums, uint32_t pixels, int8_t* output);
 

@@ -200,18 +200,21 @@ static void test_scale_of_a_row_equals_the_function(void) {
 }
 
 #if DCSR_HAS_MVE
-enum { kRows = 7, kPixels = 3 };
+enum { kRows = 15, kPixels = 3 };
 
-// Requantizes kRows rows with the given shifts, and kPixels sums each.
-static bool check_rows(const int32_t* sums, const int32_t* multiplier, const int8_t* shift) {
-  static const int32_t kBias[kRows + 1] = {0, 1, -1, 5, -77, 0, INT32_MAX, 0};
+// Requantizes kRows rows with kPixels sums each. `stride`: 0 if all rows have the first multiplier
+// and shift, else 1.
+static bool check_rows(const int32_t* sums, const int32_t* multiplier, const int8_t* shift,
+                       uint32_t stride) {
+  static const int32_t kBias[kRows + 1] = {0,    1, -1, 5,  -77,     0,  INT32_MAX, 0,
+                                           -300, 9, 0,  -2, 1 << 20, -6, INT32_MIN, 0};
   DcsrLayer layer;
   memset(&layer, 0, sizeof(layer));
   layer.rows = kRows;
   layer.bias = kBias;
   layer.multiplier = multiplier;
   layer.shift = shift;
-  layer.requantize_stride = 1;
+  layer.requantize_stride = stride;
   layer.output_zero_point = -3;
   layer.activation_min = -100;
   layer.activation_max = 90;
@@ -224,7 +227,7 @@ static bool check_rows(const int32_t* sums, const int32_t* multiplier, const int
       const int8_t expected = dcsr_requantize(&layer, r, sum);
       const int8_t actual = output[p * kRows + r];
       CHECK(actual == expected, "sum %ld, multiplier %ld, shift %d: expected %d, is %d", (long)sum,
-            (long)multiplier[r], shift[r], expected, actual);
+            (long)multiplier[r * stride], shift[r * stride], expected, actual);
       if (actual != expected) return false;
     }
   }
@@ -236,13 +239,16 @@ static void test_vectors_equal_the_scalar_function(void) {
   int32_t edges[192];
   const size_t count = make_edges(edges);
   Random random = {2};
-  for (int32_t i = 0; i < 200000; ++i) {
+  for (int32_t i = 0; i < 100000; ++i) {
     int32_t sums[(kRows + 1) * kPixels];
     int32_t multiplier[kRows + 1];
     int8_t shift[kRows + 1];
-    // In one of four, some rows are not shifted to the right, so that all take the general way.
-    const int32_t most = i % 4 == 0 ? 2 : -1;
+    // In one of four, some neighbours are not shifted to the right: all rows, or only those of one
+    // vector or two take the general way.
+    const uint32_t first = i % 4 == 0 ? random_below(&random, kRows) : kRows;
+    const uint32_t last = i % 8 == 0 ? kRows : first + 2;
     for (uint32_t r = 0; r <= kRows; ++r) {
+      const int32_t most = r >= first && r < last ? 2 : -1;
       shift[r] = (int8_t)random_between(&random, random_below(&random, 2) ? -31 : -8, most);
       // A multiplier of 2^30 gives halves.
       multiplier[r] = random_below(&random, 2) ? 1 << 30 : (int32_t)(random_u32(&random) >> 1);
@@ -252,7 +258,7 @@ static void test_vectors_equal_the_scalar_function(void) {
             random_below(&random, 2) ? any : edges[random_below(&random, (uint32_t)count)];
       }
     }
-    if (!check_rows(sums, multiplier, shift)) return;
+    if (!check_rows(sums, multiplier, shift, i % 16 < 3 ? 0 : 1)) return;
   }
 }
 #endif
