@@ -120,8 +120,9 @@ static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t coun
   const int8_t* end = pixel3 + cols;
   uint32_t t, u;
   __asm__ volatile(
+      ".p2align 2\n"
       "1:\n"
-      "ldr lr, [%[constants], #4]\n"
+      "ldr.w lr, [%[constants], #4]\n"
       "dls lr, lr\n"
       "2:\n"
       "vldrb.8 q0, [%[pixel0]], #16\n"
@@ -844,6 +845,33 @@ static LayerArguments make_arguments(const DcsrLayer* layer) {
   return arguments;
 }
 
+// Pixels of a map that are computed together.
+typedef struct {
+  size_t begin;
+  uint32_t width;
+} Block;
+
+// Returns the block for the pixels from `first` on. If too few are left, it begins before `first`.
+static Block block_from(size_t first, size_t pixels, uint32_t widest) {
+  const uint32_t width = dcsr_conv1x1_mve_block_width(first, pixels, widest);
+  const Block block = {pixels - first < width ? pixels - width : first, width};
+  return block;
+}
+
+// Advances to the next block, but not to the one that begins at `kept`. `next`: the first pixel
+// after the blocks so far. Returns false if there is none.
+static bool next_block(size_t pixels, uint32_t widest, size_t kept, size_t* next, Block* block) {
+  while (*next < pixels) {
+    const Block found = block_from(*next, pixels, widest);
+    *next = found.begin + found.width;
+    if (found.begin != kept) {
+      *block = found;
+      return true;
+    }
+  }
+  return false;
+}
+
 void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
                       const void* input_data, void* output_data, void* scratch) {
   const int8_t* input = (const int8_t*)input_data;
@@ -859,7 +887,7 @@ void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrCo
   uint32_t* const programs = (uint32_t*)(void*)(x + block_bytes + word_bytes);
   const uint32_t* const programs_end = programs + program_bytes / sizeof(*programs);
   DcsrWordReader reader = dcsr_word_reader(layer, x, widest, plan->longest_row, x + block_bytes);
-  size_t in_x = SIZE_MAX;  // first pixel of the block in x
+  Block block = {SIZE_MAX, 0};  // in x
   while (reader.row.row < layer->rows) {
     const uint32_t row = reader.row.row;
     uint32_t* program = programs;
@@ -869,13 +897,14 @@ void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrCo
       program = append_row(layer, &reader, elements, program);
     }
     program[kHeaderWords - 1] = kEndOfRows;
-    for (size_t first = 0; first < pixels;) {
-      const uint32_t width = dcsr_conv1x1_mve_block_width(first, pixels, widest);
-      const size_t begin = pixels - first < width ? pixels - width : first;
-      if (begin != in_x) transpose_block(&map, begin, width, widest, x);
-      in_x = begin;
-      run_rows(layer, &arguments, programs, row, x, width, output + begin * layer->rows);
-      first = begin + width;
+    // The first block is the one that is in x already.
+    const size_t kept = block.begin;
+    bool is_in_x = kept != SIZE_MAX;
+    for (size_t next = 0; is_in_x || next_block(pixels, widest, kept, &next, &block);) {
+      if (!is_in_x) transpose_block(&map, block.begin, block.width, widest, x);
+      is_in_x = false;
+      run_rows(layer, &arguments, programs, row, x, block.width,
+               output + block.begin * layer->rows);
     }
   }
 }
