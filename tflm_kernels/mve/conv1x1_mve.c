@@ -16,7 +16,7 @@
 // a group add up to kDcsrMostMagnitude at most. lo cannot overflow with |x| <= 128 and a remainder
 // of 255: 128 * 254 + 255 = 2^15 - 1.
 //
-// The number of nonzeros before each group indexes a table of code addresses. So a group may be as
+// Each group begins with the address of the instructions that multiply it. So a group may be as
 // long as its weights allow, and needs no loop.
 
 #include <stdint.h>
@@ -42,10 +42,11 @@ enum {
   kMostHighGroups = 128,
 };
 
-// Header of a row list, in the order in which the assembly loads it. The last field is the first
-// number of the row list.
+// Header of a row list, in the order in which the assembly loads it. The last field is the code of
+// the first group, as the first one of a row. A slow row, and one with a single group, has the code
+// of the group behind the header.
 typedef struct {
-  int32_t bias_low;  // the row's number if `code` is kSlowRow
+  int32_t bias_low;  // the row's number if the row is slow
   int32_t bias_high;
   int32_t multiplier;
   uint32_t right_factor;  // 2^(31 - right shift)
@@ -54,13 +55,39 @@ typedef struct {
 
 _Static_assert(sizeof(RowHeader) == kDcsrMveHeaderWords * sizeof(uint32_t), "plan_conv1x1_mve.h");
 
-enum {
-  kHeaderWords = kDcsrMveHeaderWords,
-  kFirstGroup = 16,  // added to the first number of a row
-  // Codes other than numbers of nonzeros.
-  kEndOfRows = 23,
-  kSlowRow = 31,  // followed by its row list with the first number
-};
+enum { kHeaderWords = kDcsrMveHeaderWords };
+
+#if DCSR_HAS_MVE
+// Instructions for the other codes of a header.
+extern const uint8_t dcsr_mve_single_group[];
+extern const uint8_t dcsr_mve_slow_row[];
+extern const uint8_t dcsr_mve_end_of_rows[];
+
+static uint32_t code_of(const uint8_t* instructions) {
+  return (uint32_t)(uintptr_t)instructions + 1;
+}
+
+// The code of a row's first group, from that of a group; 0 for the last group of a row.
+static uint32_t first_group_code(uint32_t code) { return dcsr_group_code(code)->first; }
+
+static uint32_t single_group_code(void) { return code_of(dcsr_mve_single_group); }
+
+static uint32_t slow_row_code(void) { return code_of(dcsr_mve_slow_row); }
+
+static uint32_t end_of_rows_code(void) { return code_of(dcsr_mve_end_of_rows); }
+#else
+// Without MVE all rows are slow.
+static uint32_t first_group_code(uint32_t code) {
+  (void)code;
+  return 0;
+}
+
+static uint32_t single_group_code(void) { return 0; }
+
+static uint32_t slow_row_code(void) { return 16; }
+
+static uint32_t end_of_rows_code(void) { return 17; }
+#endif
 
 // Values shared by all rows, in the order in which the assembly loads them.
 typedef struct {
@@ -206,8 +233,11 @@ static void transpose_block(const PixelMap* map, size_t first, size_t width, siz
 
 // Constants and layouts that the assembly uses as numbers.
 _Static_assert(kLanes == 8 && kBlockPixels == 32, "");
-_Static_assert(kDcsrMostGroup == 6 && kDcsrGroupHalf == 3 && kDcsrLastGroup == 8, "dcsr_mve_table");
-_Static_assert(kFirstGroup == 16 && kEndOfRows == 23 && kSlowRow == 31, "dcsr_mve_table");
+_Static_assert(kDcsrMostGroup == 6 && kDcsrGroupHalf == 3, "dcsr_mve_function");
+_Static_assert(offsetof(DcsrGroupCode, first) == 0 && offsetof(DcsrGroupCode, last) == 4 &&
+                   offsetof(DcsrGroupCode, count) == 8 && offsetof(DcsrGroupCode, narrow) == 12 &&
+                   sizeof(DcsrGroupCode) == 20,
+               "dcsr_mve_group");
 _Static_assert(offsetof(RowHeader, code) == 16, "dcsr_mve_begin");
 _Static_assert(offsetof(LayerArguments, output_step) == 4, "");
 _Static_assert(offsetof(LayerArguments, offset) == 8, "");
@@ -216,12 +246,12 @@ _Static_assert(offsetof(LayerArguments, max) == 40, "");
 _Static_assert(offsetof(LayerArguments, full) == 56, "");
 
 // Runs row lists with their headers on a block of 32, 16 or 8 pixels. Arguments: r0 layer
-// arguments, r1 row lists, r2 output. Returns the end of the header whose code is kEndOfRows or
-// kSlowRow.
+// arguments, r1 row lists, r2 output. Returns the end of the header whose code is that of a slow
+// row or of the end of rows.
 //
-// Registers: r0 output of eight pixels, r1 output of the row, r2 code table, r3 128, r4-r9
-// addresses and weights of a group, r10 multiplier, r11 2^(31 - right shift), r12 number of the
-// next group, lr row list. Vectors: lo from q0 on, then hi; q7 is temporary. Stack: the last of
+// Registers: r0 output of eight pixels, r1 output of the row, r2 the end of a row, r3 128, r4-r9
+// addresses and weights of a group, r10 multiplier, r11 2^(31 - right shift), r12 code of the next
+// group, lr row list. Vectors: lo from q0 on, then hi; q7 is temporary. Stack: the last of
 // four hi, the arguments.
 __asm__(
     ".syntax unified\n"
@@ -258,6 +288,16 @@ __asm__(
     "vqdmlah.s16 q6, q2, r3\n"  // M
     "vbic.i16 q1, #0xff00\n"    // I
     ".endm\n"
+    // Jumps to the next group. Narrower blocks have instructions of their own.
+    ".macro dcsr_mve_next n\n"
+    ".if \\n == 4\n"
+    "bx r12\n"
+    ".elseif \\n == 2\n"
+    "ldr pc, [r12, #-9]\n"
+    ".else\n"
+    "ldr pc, [r12, #-5]\n"
+    ".endif\n"
+    ".endm\n"
     ".macro dcsr_mve_flush n\n"
     ".if \\n == 4\n"
     "vldrw.32 q7, [sp]\n"  // L
@@ -269,7 +309,7 @@ __asm__(
     ".else\n"
     "vqdmlah.s16 q1, q0, r3\n"
     ".endif\n"
-    "ldr pc, [r2, r12, lsl #2]\n"
+    "dcsr_mve_next \\n\n"
     ".endm\n"
 
     // Requantization of eight sums, lo and hi, to eight outputs in lo:
@@ -467,6 +507,33 @@ __asm__(
     "vstrb.16 q3, [r0, q5]\n"  // L
     ".endm\n"
 
+    ".macro dcsr_mve_clear n\n"
+    "vdup.16 q0, r8\n"
+    ".if \\n == 4\n"
+    "vdup.16 q1, r8\n"
+    "vdup.16 q2, r8\n"
+    "vdup.16 q3, r8\n"
+    "vdup.16 q4, r9\n"
+    "vdup.16 q5, r9\n"
+    "vdup.16 q6, r9\n"
+    "vstrw.32 q4, [sp]\n"
+    ".elseif \\n == 2\n"
+    "vdup.16 q1, r8\n"
+    "vdup.16 q2, r9\n"
+    "vdup.16 q3, r9\n"
+    ".else\n"
+    "vdup.16 q1, r9\n"
+    ".endif\n"
+    ".endm\n"
+
+    // Begins a row whose header is loaded. Blocks of 32 pixels are cleared by the first group.
+    ".macro dcsr_mve_begin n\n"
+    ".if \\n < 4\n"
+    "dcsr_mve_clear \\n\n"
+    ".endif\n"
+    "dcsr_mve_next \\n\n"
+    ".endm\n"
+
     // The end of a row. Loads the header of the next one.
     ".macro dcsr_mve_end n, full\n"
     ".if \\n == 4 && !\\full\n"
@@ -488,7 +555,7 @@ __asm__(
     "ldm lr!, {r8-r12}\n"
     "add r1, r1, #1\n"
     ".endif\n"
-    "ldr pc, [r2, r12, lsl #2]\n"
+    "dcsr_mve_begin \\n\n"
     ".endm\n"
 
     ".macro dcsr_mve_keep n\n"
@@ -501,11 +568,11 @@ __asm__(
     ".endif\n"
     ".endm\n"
 
-    // A group of `k` nonzeros: label `k`, and label 10 + k for the last group of a row, which jumps
-    // to the end without a flush. `next` receives the number of the next group. It is empty for the
-    // last group. The second half of a group is loaded before the last nonzero of the first half,
-    // whose registers it spares, so that the addresses are there in time; only six nonzeros need
-    // all registers.
+    // A group of `k` nonzeros: .Lgroup<n>_<k>, and .Llast<n>_<k> for the last group of a row, which
+    // jumps to the end without a flush. `next` receives the code of the next group. It is empty for
+    // the last group. The second half of a group is loaded before the last nonzero of the first
+    // half, whose registers it spares, so that the addresses are there in time; only six nonzeros
+    // need all registers.
     ".macro dcsr_mve_one n, next:vararg\n"
     "ldm lr!, {r4, r5 \\next}\n"
     "dcsr_mve_keep \\n\n"
@@ -550,36 +617,26 @@ __asm__(
     "dcsr_mve_multiply \\n, r5, r8\n"
     ".endif\n"
     ".endm\n"
+    // The instructions for blocks of 32 pixels stand behind a DcsrGroupCode.
     ".macro dcsr_mve_group n, k, rest, three\n"
     ".p2align 2\n"
-    "\\k\\():\n"
+    ".if \\n == 4\n"
+    ".word .Lfirst4_\\k + 1, .Llast4_\\k + 1, \\k, .Lgroup2_\\k + 1, .Lgroup1_\\k + 1\n"
+    ".global dcsr_mve_group\\k\n"
+    "dcsr_mve_group\\k\\():\n"
+    ".endif\n"
+    ".Lgroup\\n\\()_\\k\\():\n"
     "dcsr_mve_first_half \\n, \\three\n"
     "\\rest \\n, , r12\n"
     "dcsr_mve_flush \\n\n"
     ".p2align 2\n"
-    "1\\k\\():\n"
+    ".if \\n == 4\n"
+    ".word 0, .Llast4_\\k + 1, \\k, .Llast2_\\k + 1, .Llast1_\\k + 1\n"
+    ".endif\n"
+    ".Llast\\n\\()_\\k\\():\n"
     "dcsr_mve_first_half \\n, \\three\n"
     "\\rest \\n\n"
-    "ldr pc, [r2]\n"
-    ".endm\n"
-
-    ".macro dcsr_mve_clear n\n"
-    "vdup.16 q0, r8\n"
-    ".if \\n == 4\n"
-    "vdup.16 q1, r8\n"
-    "vdup.16 q2, r8\n"
-    "vdup.16 q3, r8\n"
-    "vdup.16 q4, r9\n"
-    "vdup.16 q5, r9\n"
-    "vdup.16 q6, r9\n"
-    "vstrw.32 q4, [sp]\n"
-    ".elseif \\n == 2\n"
-    "vdup.16 q1, r8\n"
-    "vdup.16 q2, r9\n"
-    "vdup.16 q3, r9\n"
-    ".else\n"
-    "vdup.16 q1, r9\n"
-    ".endif\n"
+    "bx r2\n"
     ".endm\n"
 
     // The first of several groups of a row, in blocks of 32 pixels. It initialises the sums with
@@ -623,7 +680,8 @@ __asm__(
     ".endm\n"
     ".macro dcsr_mve_first_group k, rest, three, bias\n"
     ".p2align 2\n"
-    "4\\k\\():\n"
+    ".word .Lgroup2_\\k + 1, .Lgroup1_\\k + 1\n"
+    ".Lfirst4_\\k\\():\n"
     ".if \\three\n"
     "dcsr_mve_first_first_half\n"
     ".endif\n"
@@ -631,19 +689,7 @@ __asm__(
     // A flush whose last hi is still the bias.
     "vdup.16 q7, \\bias\n"
     "dcsr_mve_flush_loaded\n"
-    "ldr pc, [r2, r12, lsl #2]\n"
-    ".endm\n"
-
-    // Entries for groups, then for last groups of a row, then for first groups.
-    ".macro dcsr_mve_table n, end\n"
-    ".word \\end + 1, 1b + 1, 2b + 1, 3b + 1, 4b + 1, 5b + 1, 6b + 1, 0\n"
-    ".word 0, 11b + 1, 12b + 1, 13b + 1, 14b + 1, 15b + 1, 16b + 1, 0\n"
-    ".if \\n == 4\n"
-    ".word 21b + 1, 41b + 1, 42b + 1, 43b + 1, 44b + 1, 45b + 1, 46b + 1, 9b + 1\n"
-    ".else\n"
-    ".word 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 9b + 1\n"
-    ".endif\n"
-    ".word 0, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 21b + 1, 9b + 1\n"
+    "bx r12\n"
     ".endm\n"
 
     ".macro dcsr_mve_function n\n"
@@ -667,19 +713,35 @@ __asm__(
     "vstrw.32 q1, [sp, #40]\n"
     "vstrw.32 q2, [sp, #56]\n"
     "ldr r3, [r0, #48]\n"
-    "adr r2, 30f\n"
-    "cbz r3, 20f\n"
-    "adr r2, 31f\n"
-    "20:\n"
+    "ldr r2, =7f + 1\n"
+    "cbz r3, 1f\n"
+    "ldr r2, =8f + 1\n"
+    "1:\n"
     "movs r3, #128\n"
     "ldm lr!, {r8-r12}\n"
-    "ldr pc, [r2, r12, lsl #2]\n"
-    // A row with at most one group.
+    "dcsr_mve_begin \\n\n"
+    // A row with a single group, whose code stands behind the header.
     ".p2align 2\n"
-    "21:\n"
-    "dcsr_mve_clear \\n\n"
-    "sub r12, r12, #16\n"
-    "ldr pc, [r2, r12, lsl #2]\n"
+    ".if \\n == 4\n"
+    ".word .Lsingle2 + 1, .Lsingle1 + 1\n"
+    ".global dcsr_mve_single_group\n"
+    "dcsr_mve_single_group:\n"
+    ".endif\n"
+    ".Lsingle\\n\\():\n"
+    "ldr r12, [lr], #4\n"
+    ".if \\n == 4\n"
+    "dcsr_mve_clear 4\n"
+    ".endif\n"
+    "dcsr_mve_next \\n\n"
+    // A row without nonzeros.
+    ".p2align 2\n"
+    ".if \\n == 4\n"
+    ".word 0, .Lempty4 + 1, 0, .Lempty2 + 1, .Lempty1 + 1\n"
+    ".global dcsr_mve_empty_row\n"
+    "dcsr_mve_empty_row:\n"
+    ".endif\n"
+    ".Lempty\\n\\():\n"
+    "bx r2\n"
     "dcsr_mve_group \\n, 1, dcsr_mve_one, 0\n"
     "dcsr_mve_group \\n, 2, dcsr_mve_two, 0\n"
     "dcsr_mve_group \\n, 3, dcsr_mve_three, 0\n"
@@ -700,16 +762,23 @@ __asm__(
     ".p2align 2\n"
     "8:\n"
     "dcsr_mve_end \\n, 1\n"
-    "9:\n"
+    ".p2align 2\n"
+    ".if \\n == 4\n"
+    ".word .Lreturn2 + 1, .Lreturn1 + 1\n"
+    ".global dcsr_mve_slow_row\n"
+    "dcsr_mve_slow_row:\n"
+    "b .Lreturn4\n"
+    ".p2align 2\n"
+    ".word .Lreturn2 + 1, .Lreturn1 + 1\n"
+    ".global dcsr_mve_end_of_rows\n"
+    "dcsr_mve_end_of_rows:\n"
+    ".endif\n"
+    ".Lreturn\\n\\():\n"
     "mov r0, lr\n"
     "add sp, #76\n"
     "vpop {d8-d15}\n"
     "pop {r4-r11, pc}\n"
-    ".p2align 2\n"
-    "30:\n"
-    "dcsr_mve_table \\n, 7b\n"
-    "31:\n"
-    "dcsr_mve_table \\n, 8b\n"
+    ".ltorg\n"
     ".size dcsr_conv1x1_mve_rows\\n, . - dcsr_conv1x1_mve_rows\\n\n"
     ".endm\n"
 
@@ -763,11 +832,11 @@ DCSR_NOINLINE static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32
   uint32_t code;
   do {
     code = *program++;
-    const uint32_t count = code % kDcsrLastGroup;
+    const uint32_t count = dcsr_group_count(code);
     const uint32_t half = count < kDcsrGroupHalf ? count : (uint32_t)kDcsrGroupHalf;
     program = add_half(program, half, x, width, sums);
     program = add_half(program, count - half, x, width, sums);
-  } while (code != 0 && code < kDcsrLastGroup);
+  } while (!dcsr_is_last_group(code));
   for (uint32_t p = 0; p < width; ++p) {
     output[p * layer->rows] = dcsr_requantize_by(layer, tail.multiplier, tail.shift, sums[p]);
   }
@@ -789,7 +858,7 @@ static void run_rows(const DcsrLayer* layer, const LayerArguments* arguments,
 #else
     program += kHeaderWords;
 #endif
-    if (program[-1] == kEndOfRows) return;
+    if (program[-1] == end_of_rows_code()) return;
     row = program[-kHeaderWords];
     program = run_slow_row(layer, row, program, x, width, output + row);
     ++row;
@@ -801,9 +870,9 @@ static uint32_t count_groups(const uint32_t* program) {
   uint32_t code;
   do {
     code = *program;
-    program += 1 + 2 * (code % kDcsrLastGroup);
+    program += 1 + 2 * dcsr_group_count(code);
     ++groups;
-  } while (code != 0 && code < kDcsrLastGroup);
+  } while (!dcsr_is_last_group(code));
   return groups;
 }
 
@@ -822,13 +891,15 @@ static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint
   const bool has_high_part =
       dcsr_conv1x1_mve_requantizes(tail.bias, tail.shift) &&
       (elements <= kMostHighTerms || count_groups(&header->code) <= kMostHighGroups);
-  if (DCSR_HAS_MVE && has_high_part) {
-    header->code += kFirstGroup;
+  const bool is_slow = !DCSR_HAS_MVE || !has_high_part;
+  const uint32_t first = first_group_code(header->code);
+  if (!is_slow && first != 0) {
+    header->code = first;
     return end;
   }
-  header->bias_low = (int32_t)row;
   memmove(&header->code + 1, &header->code, (size_t)(end - &header->code) * sizeof(*end));
-  header->code = kSlowRow;
+  if (is_slow) header->bias_low = (int32_t)row;
+  header->code = is_slow ? slow_row_code() : single_group_code();
   return end + 1;
 }
 
@@ -896,7 +967,7 @@ void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrCo
       if ((size_t)(programs_end - program) < dcsr_conv1x1_mve_row_words(elements)) break;
       program = append_row(layer, &reader, elements, program);
     }
-    program[kHeaderWords - 1] = kEndOfRows;
+    program[kHeaderWords - 1] = end_of_rows_code();
     // The first block is the one that is in x already.
     const size_t kept = block.begin;
     bool is_in_x = kept != SIZE_MAX;

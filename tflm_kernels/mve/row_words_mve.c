@@ -32,9 +32,9 @@ _Static_assert(offsetof(DcsrWordReader, magnitude) == 4, "");
 _Static_assert(offsetof(DcsrWordReader, words) == 8, "");
 _Static_assert(offsetof(DcsrWordReader, magnitudes) == 12, "");
 _Static_assert(offsetof(DcsrWordReader, limit) == 16, "");
-_Static_assert(offsetof(DcsrWordReader, slopes) == 20, "");
-_Static_assert(offsetof(DcsrWordReader, x) == 24, "");
-_Static_assert(offsetof(DcsrWordReader, pitch) == 28, "");
+_Static_assert(offsetof(DcsrWordReader, pitch) == 20, "");
+_Static_assert(offsetof(DcsrWordReader, slopes) == 24, "");
+_Static_assert(offsetof(DcsrWordReader, x) == 28, "");
 _Static_assert(offsetof(DcsrWordReader, row.index) == 40, "");
 _Static_assert(offsetof(DcsrWordReader, row.delta) == 44, "");
 _Static_assert(offsetof(DcsrWordReader, row.plane) == 48, "");
@@ -46,7 +46,9 @@ _Static_assert(offsetof(DcsrWordReader, row.expected) == 68, "");
 // Constants that the assembly uses as numbers.
 _Static_assert(kEndOfMagnitudes == 0xFF, "0xff000000, and the word -1 at the end of a row");
 _Static_assert(kEndOfMagnitudes > DCSR_MOST_MAGNITUDE, "the end mark ends every group");
-_Static_assert(kDcsrMostGroup == 6 && kDcsrGroupHalf == 3 && kDcsrLastGroup == 8, "");
+_Static_assert(kDcsrMostGroup == 6 && kDcsrGroupHalf == 3, "");
+_Static_assert(sizeof(DcsrGroupCode) == 20, "a code minus 21");
+_Static_assert(offsetof(DcsrGroupCode, last) == 4 && offsetof(DcsrGroupCode, count) == 8, "");
 _Static_assert(kDcsrGroupLanes == 16 && kDcsrStepBytes == 2, "");
 _Static_assert(kDcsrPlaneMask == 15 && kDcsrStepShift == 4, "");
 _Static_assert(kDcsrStepEscape << kDcsrStepShift == 0x8000, "");
@@ -95,22 +97,20 @@ __asm__(
     ".thumb_func\n"
     ".type \\name, %function\n"
     "\\name:\n"
-    "push {r0, r2, r4-r11, lr}\n"
-    "sub sp, #4\n"
+    "push {r0, r2, r3, r4-r11, lr}\n"
     "vpush {d\\first-d13}\n"
     ".if \\bytes\n"
     "sub sp, #\\bytes\n"
     ".endif\n"
     "add r12, r0, #8\n"
-    "ldr r3, [r0, #28]\n"
+    ".if \\slope\n"
+    "ldr r3, [r0, #24]\n"
+    "udiv r2, r3, r1\n"
+    ".endif\n"
     "adds r0, #40\n"
     "ldm r12, {r8-r11}\n"
     "ldm r0, {r4-r7}\n"
-    "vdup.16 q6, r3\n"
-    ".if \\slope\n"
-    "udiv r2, r11, r1\n"
-    ".endif\n"
-    "mov r11, r3\n"
+    "vdup.16 q6, r11\n"
     "movs r3, #0\n"
     ".endm\n"
 
@@ -135,13 +135,11 @@ __asm__(
     "add sp, #\\bytes\n"
     ".endif\n"
     "vpop {d\\first-d13}\n"
-    "add sp, #4\n"
-    "pop {r3}\n"
+    "ldrd r3, r0, [sp], #12\n"
     "add r1, r3, #40\n"
     "stm r1, {r4-r7}\n"
-    "pop {r0}\n"
+    "ldr r11, [r3, #28]\n"
     "ldrd r1, r2, [r3, #8]\n"
-    "ldr r11, [r3, #24]\n"
     // Continue with the row list instead of a return.
     "b dcsr_mve_group_words\n"
 
@@ -151,8 +149,7 @@ __asm__(
     "add sp, #\\bytes\n"
     ".endif\n"
     "vpop {d\\first-d13}\n"
-    "add sp, #4\n"
-    "pop {r0, r12}\n"
+    "ldrd r0, r12, [sp], #12\n"
     ".if \\slope\n"
     "udiv r2, r2, r11\n"
     ".else\n"
@@ -263,19 +260,18 @@ __asm__(
     // the stack. USAD8 with 0 adds four magnitudes. The end mark makes any sum too large, so the
     // count stops before it.
     //
-    // r3 number of nonzeros of the previous group, r4-r9 addresses and words, r10 0, r12
-    // magnitudes, lr their sum.
+    // r3 code of the previous group, r4-r9 addresses and words, r10 0, r12 magnitudes, lr their sum.
     //
     // While a group is written, the magnitudes of the next four nonzeros are loaded and added, so
     // that nothing waits for them. dcsr_mve_first begins a group of `n`, dcsr_mve_second adds those
     // beyond three. Afterwards the flags tell whether the next four fit: label 4, else label 9.
     ".macro dcsr_mve_first n\n"
     "ldr r12, [r2, #\\n]!\n"
+    "ldr.w r3, =dcsr_mve_group\\n + 1\n"
     ".if \\n == 1\n"
     "ldr r5, [r1], #4\n"
     "usad8 lr, r12, r10\n"
     "add r4, r11, r5, lsr #16\n"
-    "movs r3, #\\n\n"
     "cmp lr, #dcsr_mve_most_magnitude\n"
     "stm r0!, {r3, r4, r5}\n"
     ".elseif \\n == 2\n"
@@ -283,7 +279,6 @@ __asm__(
     "usad8 lr, r12, r10\n"
     "add r4, r11, r6, lsr #16\n"
     "add r5, r11, r7, lsr #16\n"
-    "movs r3, #\\n\n"
     "cmp lr, #dcsr_mve_most_magnitude\n"
     "stm r0!, {r3, r4, r5, r6, r7}\n"
     ".else\n"
@@ -292,7 +287,6 @@ __asm__(
     "add r4, r11, r7, lsr #16\n"
     "add r5, r11, r8, lsr #16\n"
     "add r6, r11, r9, lsr #16\n"
-    "movs r3, #\\n\n"
     "cmp lr, #dcsr_mve_most_magnitude\n"
     "stm r0!, {r3, r4, r5, r6, r7, r8, r9}\n"
     ".endif\n"
@@ -316,7 +310,9 @@ __asm__(
     ".endif\n"
     ".endm\n"
 
+    // Wide forms (.w) keep the labels at multiples of 4.
     ".section .text.dcsr_mve_group_words, \"ax\", %progbits\n"
+    ".p2align 2\n"
     ".thumb_func\n"
     ".type dcsr_mve_group_words, %function\n"
     "dcsr_mve_group_words:\n"
@@ -335,7 +331,7 @@ __asm__(
     "bhi 9b\n"
     "4:\n"
     "ldrb r12, [r2, #4]\n"
-    "add lr, r12\n"
+    "add.w lr, lr, r12\n"
     "cmp lr, #dcsr_mve_most_magnitude\n"
     "bls 5f\n"
     "dcsr_mve_first 4\n"
@@ -359,7 +355,7 @@ __asm__(
     "2:\n"
     // Two magnitudes of at most 127 always fit.
     "tst r12, #0x80808080\n"
-    "bne 1f\n"
+    "bne.w 1f\n"
     "3:\n"
     "dcsr_mve_first 2\n"
     "bls 4b\n"
@@ -376,14 +372,18 @@ __asm__(
     "bls 4b\n"
     "b 9b\n"
     "8:\n"
+    // The previous group was the last one, or there is none.
     "cbz r3, 7f\n"
-    "sub r1, r0, r3, lsl #3\n"
-    "adds r3, #8\n"
+    "ldr r12, [r3, #-13]\n"  // its number of nonzeros
+    "ldr r3, [r3, #-17]\n"   // its code at the end of a row
+    "sub r1, r0, r12, lsl #3\n"
     "str r3, [r1, #-4]\n"
     "pop {r4-r11, pc}\n"
     "7:\n"
+    "ldr r3, =dcsr_mve_empty_row + 1\n"
     "str r3, [r0], #4\n"
     "pop {r4-r11, pc}\n"
+    ".ltorg\n"
     ".size dcsr_mve_group_words, . - dcsr_mve_group_words\n"
 
     // The same as a function. r3: x.
@@ -403,11 +403,18 @@ uint32_t* dcsr_mve_stage_offset8(DcsrWordReader* reader, uint32_t elements, uint
 uint32_t* dcsr_mve_make_program(uint32_t* program, const uint32_t* words, const uint8_t* magnitudes,
                                 const int8_t* x);
 
+// The instructions for a row without nonzeros, in conv1x1_mve.c.
+extern const uint8_t dcsr_mve_empty_row[];
+
+static uint32_t empty_row_code(void) { return (uint32_t)(uintptr_t)dcsr_mve_empty_row + 1; }
+
 static uint32_t* make_program(const DcsrWordReader* reader, uint32_t* program) {
   return dcsr_mve_make_program(program, reader->words, reader->magnitudes, reader->x);
 }
 
 #else
+
+static uint32_t empty_row_code(void) { return kDcsrLastGroup; }
 
 // A row list entry has 32 bits. Without MVE it holds the offset from x in place of an address, as
 // the address may have 64 bits.
@@ -438,7 +445,7 @@ static uint32_t* make_program(const DcsrWordReader* reader, uint32_t* program) {
     magnitudes += count;
   }
   if (last == NULL) {
-    *program++ = 0;
+    *program++ = empty_row_code();
   } else {
     *last += kDcsrLastGroup;
   }
@@ -595,7 +602,7 @@ DCSR_NOINLINE static uint32_t* finish_row(DcsrWordReader* reader, uint32_t* prog
 uint32_t* dcsr_next_row_program(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   if (elements == 0) {
     ++reader->row.row;
-    *program = 0;
+    *program = empty_row_code();
     return program + 1;
   }
   uint32_t* end = reader->stage(reader, elements, program);

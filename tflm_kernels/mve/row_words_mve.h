@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
 
@@ -23,8 +24,34 @@ enum {
   kDcsrMostMagnitude = DCSR_MOST_MAGNITUDE,  // maximum sum of |weight| in a group
   kDcsrMostGroup = 6,                        // maximum number of nonzeros in a group
   kDcsrGroupHalf = 3,                        // nonzeros whose addresses stand before their weights
-  kDcsrLastGroup = 8,                        // added to the number of nonzeros of the last group
 };
+
+// Each group begins with its code. Without MVE this is its number of nonzeros, plus kDcsrLastGroup
+// in the last group of a row. With MVE it is the address of the instructions that multiply the
+// group in blocks of 32 pixels (conv1x1_mve.c), behind this structure.
+#if DCSR_HAS_MVE
+typedef struct {
+  uint32_t first;      // code of such a group at the beginning of a row; 0 at the end of a row
+  uint32_t last;       // code of such a group at the end of a row
+  uint32_t count;      // number of nonzeros
+  uint32_t narrow[2];  // instructions for blocks of 16 and of 8 pixels
+} DcsrGroupCode;
+
+static inline const DcsrGroupCode* dcsr_group_code(uint32_t code) {
+  // The lowest bit of an address of instructions is 1.
+  return (const DcsrGroupCode*)(uintptr_t)(code - 1) - 1;
+}
+
+static inline uint32_t dcsr_group_count(uint32_t code) { return dcsr_group_code(code)->count; }
+
+static inline bool dcsr_is_last_group(uint32_t code) { return dcsr_group_code(code)->first == 0; }
+#else
+enum { kDcsrLastGroup = 8 };
+
+static inline uint32_t dcsr_group_count(uint32_t code) { return code % kDcsrLastGroup; }
+
+static inline bool dcsr_is_last_group(uint32_t code) { return code >= kDcsrLastGroup; }
+#endif
 
 // The assembly in row_words_mve.c uses the offsets of fields, including those of the row reader.
 typedef struct DcsrWordReader {
@@ -35,9 +62,9 @@ typedef struct DcsrWordReader {
   uint32_t* words;     // of the row
   uint8_t* magnitudes;
   const int8_t* limit;  // last weight with which a simple group may begin
+  uint32_t pitch;       // bytes of a column in x
   uint32_t slopes;      // slope times elements
   const int8_t* x;      // activations
-  uint32_t pitch;       // bytes of a column in x
   uint32_t* (*stage)(struct DcsrWordReader* reader, uint32_t elements, uint32_t* program);
   DcsrRowReader row;
 } DcsrWordReader;
@@ -55,11 +82,11 @@ static inline uint32_t dcsr_next_row_elements(const DcsrWordReader* reader) {
 // Decodes the next row, which has `elements` elements, to a row list at `program`. A row list is a
 // sequence of groups:
 //
-//   number, address of the activations of each, weight of each in the lower half of a word
+//   code, address of the activations of each nonzero, weight of each in the lower half of a word
 //
 // The addresses and weights of the first kDcsrGroupHalf nonzeros stand before those of the others.
-// kDcsrLastGroup is added to the number of the row's last group. A row without nonzeros has the
-// single number 0. Fillers may be left out. Returns the end of the row list.
+// A row without nonzeros has one group without nonzeros. Fillers may be left out. Returns the end
+// of the row list.
 uint32_t* dcsr_next_row_program(DcsrWordReader* reader, uint32_t elements, uint32_t* program);
 
 #ifdef __cplusplus

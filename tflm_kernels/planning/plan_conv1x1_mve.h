@@ -27,8 +27,8 @@ enum {
 // Maximum number of words of the row list of a row with `elements` elements.
 static inline size_t dcsr_row_program_words(size_t elements) { return 1 + 3 * elements; }
 
-// The same with the header of the row, the additional word of a slow row, and the header that ends
-// the rows.
+// The same with the header of the row, the additional word of a slow row or of one with a single
+// group, and the header that ends the rows.
 static inline size_t dcsr_conv1x1_mve_row_words(size_t elements) {
   return 2 * (size_t)kDcsrMveHeaderWords + dcsr_row_program_words(elements) + 1;
 }

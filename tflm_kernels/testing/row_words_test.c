@@ -22,12 +22,11 @@ typedef struct {
 
 static int32_t magnitude(int32_t weight) { return weight < 0 ? -weight : weight; }
 
-// Reads the next group of a row list at *program. Returns its number of entries, or of entries plus
-// kDcsrLastGroup.
+// Reads the next group of a row list at *program. Returns its code.
 static uint32_t read_group(const uint32_t** program, uint32_t base, Entry* entries) {
   const uint32_t* p = *program;
   const uint32_t code = *p++;
-  const uint32_t count = code % kDcsrLastGroup;
+  const uint32_t count = dcsr_group_count(code);
   for (uint32_t first = 0; first < count; first += kDcsrGroupHalf) {
     const uint32_t left = count - first;
     const uint32_t half = left < kDcsrGroupHalf ? left : (uint32_t)kDcsrGroupHalf;
@@ -53,7 +52,7 @@ static void check_row(const char* context, const uint32_t* program, const uint32
   group.lanes = 0;
   do {
     code = read_group(&program, base, entries);
-    const uint32_t count = code % kDcsrLastGroup;
+    const uint32_t count = dcsr_group_count(code);
     CHECK(count <= kDcsrMostGroup, "%s: a group of %u", context, (unsigned)count);
     if (count > kDcsrMostGroup) return;
     if (previous < kDcsrMostGroup && count > 0) {
@@ -81,7 +80,9 @@ static void check_row(const char* context, const uint32_t* program, const uint32
     }
     CHECK(sum <= kDcsrMostMagnitude, "%s: a group of magnitude %d", context, (int)sum);
     previous = count;
-  } while (code != 0 && code < kDcsrLastGroup);
+    CHECK(count > 0 || dcsr_is_last_group(code), "%s: an empty group", context);
+    if (count == 0) break;
+  } while (!dcsr_is_last_group(code));
   CHECK(program == end, "%s: the row list ends elsewhere", context);
   for (;;) {
     for (; lane < group.lanes; ++lane) {
