@@ -78,6 +78,15 @@ typedef struct {
   int32_t high;
 } DcsrInt64;
 
+// The head of compact rows (version 2), in memory as in the blob. dcsr_row_tail() reads a row.
+typedef struct {
+  uint32_t ratio;
+  int32_t first_multiplier;
+  int32_t first_bias;
+  int16_t first_shift;
+  uint16_t exceptions;
+} DcsrCompactRows;
+
 // View of a packed layer: scalars by value, sections by pointer into the blob.
 typedef struct {
   DcsrOp op;
@@ -110,17 +119,21 @@ typedef struct {
   uint32_t index_bytes;
   uint32_t delta_bytes;
   uint32_t plane_bytes;
-  uint32_t value_bytes;     // stored bytes of the values
-  uint32_t scratch_budget;  // bytes; 0: the build's default
+  uint32_t value_bytes;                 // stored bytes of the values
+  uint32_t scratch_budget;              // bytes; 0: the build's default
+  const DcsrCompactRows* compact_rows;  // version 2, else NULL
   union {
-    const int32_t* bias;          // [rows], input zero point folded in
+    const int32_t* bias;          // [rows], input zero point folded in; NULL with compact_rows
     const DcsrInt64* bias_int64;  // [rows], if int16_activations and not int32_sums
   };
-  const int32_t* multiplier;  // [rows] or [1]
-  const int8_t* shift;        // [rows] or [1]
-  // Version 2: bias, multiplier and shift of all rows, compact, and the three fields above are
-  // unspecified; else NULL.
-  const uint8_t* compact_rows;
+  union {
+    const int32_t* multiplier;   // [rows] or [1]
+    const uint32_t* row_record;  // [rows], with compact_rows
+  };
+  union {
+    const int8_t* shift;            // [rows] or [1]
+    const uint16_t* row_bias_high;  // [rows], with compact_rows
+  };
   const uint8_t* row_length;  // [rows], row_length_bytes or row_length_bits each
   const uint8_t* index;  // dcsr: descriptors; rle: gaps; offset8: steps; rice: quotients; bitmap
   const uint8_t* delta;  // dcsr: deltas; offset8: offsets; rice: remainders

@@ -1,7 +1,9 @@
-"""Compact rows (docs/format.md#compact-rows): bias, multiplier and shift of a row in a few bits."""
+"""Compact rows (docs/format.md#compact-rows): bias, multiplier and shift of a row in six bytes."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -9,17 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsr.encodings import bits
 from dcsr.requantize import MAX_SHIFT
-from dcsr.shared_rows import FLOAT_BIAS, FLOAT_BITS, MIN_SHIFT, derive, find_ratio, float_bits, is_normal
+from dcsr.shared_rows import FLOAT_BITS, MIN_SHIFT, float_bits, is_normal
 
-_HEAD = struct.Struct("<IHhiBBH")
+_HEAD = struct.Struct("<IiihH")
 _EXCEPTION = struct.Struct("<3i")
 HEAD_BYTES = _HEAD.size
-_MAX_BIAS_BITS = 32
-_MAX_EXPONENT_BITS = 6
 _MAX_EXCEPTIONS = (1 << 16) - 1
-_READABLE_BITS = 25  # of bits.unpack
+
+# A record, from its lowest bit on.
+_ADDED_BITS, _SHIFT_BITS, _BIAS_BITS, _FACTOR_BITS = 1, 4, 3, 24
+_SHIFT_AT = _ADDED_BITS
+_BIAS_AT = _SHIFT_AT + _SHIFT_BITS
+_FACTOR_AT = _BIAS_AT + _BIAS_BITS
+_RECORD_BYTES, _BIAS_HIGH_BYTES = 4, 2
+_BIASES = (1 << 8 * _BIAS_HIGH_BYTES) - 1 << _BIAS_BITS  # without those whose upper bits are 0
+
+# The encoder tries this many distances between the smallest factor and 0. They round differently.
+_FACTORS_BEFORE = 4
 
 
 @dataclass(frozen=True)
@@ -27,34 +36,35 @@ class CompactRows:
     """The stored form of the rows of a layer.
 
     Attributes:
-      ratio, exponent: multipliers and shifts are derived from them and from `scale`.
-      first_bias: the smallest bias, except for exceptions.
-      bias_bits, exponent_bits: bits of two fields of a record.
-      scale: uint32 [rows]: significand and exponent of a weight scale; for an exception its number.
-      is_exception: bool [rows]: whether bias, multiplier and shift of a row are stored as they are.
+      ratio, first_multiplier: a factor gives the multiplier first_multiplier + (factor * ratio >> 24), plus 0 or 1.
+      first_bias, first_shift: what is added to the bias and the shift of a record.
+      record: uint32 [rows]: factor, lower bits of the bias, shift and 0 or 1; for an exception its number.
+      bias_high: uint16 [rows]: the upper bits of the bias; 0 for an exception, a row whose bias, multiplier and shift
+        are stored as they are.
     """
 
     ratio: int
-    exponent: int
+    first_multiplier: int
     first_bias: int
-    bias_bits: int
-    exponent_bits: int
-    scale: NDArray[Any]
-    is_exception: NDArray[Any]
+    first_shift: int
+    record: NDArray[Any]
+    bias_high: NDArray[Any]
+
+    @property
+    def is_exception(self) -> NDArray[Any]:
+        """Whether each row is an exception, bool [rows]."""
+        exceptions: NDArray[np.bool_] = self.bias_high == 0
+        return exceptions
 
     @property
     def nbytes(self) -> int:
         """Stored bytes, a multiple of 4."""
-        return _stored_bytes(len(self.scale), int(self.is_exception.sum()), self.bias_bits, self.exponent_bits)
+        return _stored_bytes(len(self.record), int(self.is_exception.sum()))
 
 
-def _record_bits(bias_bits: int, exponent_bits: int) -> int:
-    return bias_bits + FLOAT_BITS + exponent_bits
-
-
-def _stored_bytes(rows: int, exceptions: int, bias_bits: int, exponent_bits: int) -> int:
-    words = -(-rows * _record_bits(bias_bits, exponent_bits) // 32)
-    return HEAD_BYTES + exceptions * _EXCEPTION.size + 4 * words
+def _stored_bytes(rows: int, exceptions: int) -> int:
+    halves = -(-rows * _BIAS_HIGH_BYTES // 4) * 4
+    return HEAD_BYTES + exceptions * _EXCEPTION.size + rows * _RECORD_BYTES + halves
 
 
 def find(
@@ -64,7 +74,9 @@ def find(
     input_scale: np.float32,
     output_scale: np.float32,
 ) -> CompactRows | None:
-    """Finds the smallest compact form of rows. Every bias, multiplier and shift is restored exactly.
+    """Finds the compact form of rows. Every bias, multiplier and shift is restored exactly.
+
+    A few rows often are exceptions: those without nonzeros, whose scale and bias mean nothing, lie far from the others.
 
     Args:
       bias: int32 [rows], folded.
@@ -74,72 +86,89 @@ def find(
       output_scale: likewise.
 
     Returns:
-      The compact form; None if multipliers cannot be derived exactly, or if there are too many exceptions.
+      The compact form; None if all rows would be exceptions, or more than the format has.
     """
-    multiplier, shift = wanted
-    derivable = (multiplier != 0) & is_normal(weight_scale)
-    if not derivable.any():
+    multiplier, shift = (part.astype(np.int64) for part in wanted)
+    wide_bias = bias.astype(np.int64)
+    fits = (multiplier >> 30 == 1) & is_normal(weight_scale)
+    if not fits.any():
         return None
-    found = find_ratio(
-        input_scale, weight_scale[derivable], output_scale, (multiplier[derivable], shift[derivable]), MAX_SHIFT
-    )
-    if found is None:
+    slope, steps = _steps(multiplier, weight_scale, math.frexp(float(input_scale) / float(output_scale))[0])
+    ratio, first_multiplier, factor, added, fits = _fit(multiplier, slope, steps, fits)
+    first_shift, fits = _inside(shift, fits, 1 << _SHIFT_BITS)
+    first_bias, fits = _inside(wide_bias, fits, _BIASES)
+    exceptions = int(np.count_nonzero(~fits))
+    if exceptions > _MAX_EXCEPTIONS:
         return None
-    ratio, exponent = found
-    stored = float_bits(weight_scale)
-    widths = _widths(bias.astype(np.int64), stored >> FLOAT_BITS, derivable)
-    if widths is None:
-        return None
-    first_bias, bias_bits, first_exponent, exponent_bits, is_exception = widths
-    scale = stored - (first_exponent << FLOAT_BITS)
-    scale[is_exception] = np.arange(is_exception.sum())
+    first_bias -= 1 << _BIAS_BITS
+    if first_bias < -(1 << 31):
+        first_bias += 1 << 32  # biases are modulo 2^32
+    code = (wide_bias - first_bias) & 0xFFFFFFFF
+    low_bias = code & (1 << _BIAS_BITS) - 1
+    record = factor << _FACTOR_AT | low_bias << _BIAS_AT | shift - first_shift << _SHIFT_AT | added
+    record[~fits] = np.arange(exceptions)
+    bias_high = np.where(fits, code >> _BIAS_BITS, 0)
     return CompactRows(
-        ratio,
-        exponent - FLOAT_BIAS + first_exponent,
-        first_bias,
-        bias_bits,
-        exponent_bits,
-        scale.astype(np.uint32),
-        is_exception,
+        ratio, first_multiplier, first_bias, first_shift, record.astype(np.uint32), bias_high.astype(np.uint16)
     )
 
 
-def _widths(
-    bias: NDArray[Any], exponents: NDArray[Any], derivable: NDArray[Any]
-) -> tuple[int, int, int, int, NDArray[Any]] | None:
-    """Chooses the widths of the fields, and the rows that are exceptions, so that the fewest bytes are stored.
+def _steps(multiplier: NDArray[Any], weight_scale: NDArray[Any], quotient: float) -> tuple[float, NDArray[Any]]:
+    """Writes multipliers as multiples of one number, apart from their rounding.
 
-    A few rows often lie far from the others: those without nonzeros, whose scale and bias mean nothing.
+    A multiplier is the significand of its weight scale, or twice that, times the significand of the quotient of scales.
 
     Args:
-      bias: int64 [rows].
-      exponents: int64 [rows], of the weight scales.
-      derivable: bool [rows], whether a row may be other than an exception; at least one is.
+      multiplier: int64 [rows].
+      weight_scale: float32 [rows].
+      quotient: significand of input scale / output scale, 0.5 .. 1.
 
     Returns:
-      (first bias, its bits, first exponent, its bits, bool [rows]: exceptions); None if there are too many exceptions.
+      (slope, int64 steps [rows]): a multiplier is about slope * steps.
     """
-    best: tuple[int, int, int, int, NDArray[Any]] | None = None
-    fewest = None
-    for exponent_bits in range(_MAX_EXPONENT_BITS + 1):
-        first_exponent, _ = _window(np.sort(exponents[derivable]), 1 << exponent_bits)
-        fits = derivable & (exponents >= first_exponent) & (exponents < first_exponent + (1 << exponent_bits))
-        ordered = np.sort(bias[fits])
-        for bias_bits in range(1, _MAX_BIAS_BITS + 1):
-            # The last code marks an exception.
-            span = (1 << bias_bits) - 1
-            first_bias, covered = _window(ordered, span)
-            exceptions = len(bias) - covered
-            size = _stored_bytes(len(bias), exceptions, bias_bits, exponent_bits)
-            if exceptions <= _MAX_EXCEPTIONS and (fewest is None or size < fewest):
-                fewest = size
-                inside = fits & (bias >= first_bias) & (bias < first_bias + span)
-                best = first_bias, bias_bits, first_exponent, exponent_bits, ~inside
-            if covered == len(ordered):
-                break
-        if fits.sum() == derivable.sum():
+    slope = quotient * 2.0 ** (31 - FLOAT_BITS - 1)
+    significand = float_bits(weight_scale) & (1 << FLOAT_BITS) - 1 | 1 << FLOAT_BITS
+    once = np.abs(multiplier - slope * significand) < np.abs(multiplier - 2 * slope * significand)
+    return slope, np.where(once, significand, 2 * significand)
+
+
+def _fit(
+    multiplier: NDArray[Any], slope: float, steps: NDArray[Any], fits: NDArray[Any]
+) -> tuple[int, int, NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Finds the line from which most multipliers differ by 0 or 1.
+
+    Args:
+      multiplier: int64 [rows].
+      slope: see _steps().
+      steps: likewise.
+      fits: bool [rows], the rows to look at; at least one.
+
+    Returns:
+      (ratio, first multiplier, factor [rows], 0 or 1 [rows], bool [rows]: whether a row of `fits` is exact).
+    """
+    best: tuple[int, int, NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
+    most = -1
+    first, _ = _window(np.sort(steps[fits]), (1 << _FACTOR_BITS) - _FACTORS_BEFORE)
+    nearest = round(slope * (1 << _FACTOR_BITS))
+    for before, ratio in itertools.product(range(_FACTORS_BEFORE), (nearest, nearest - 1, nearest + 1)):
+        factor = steps - (first - before)
+        tried = fits & (factor >= 0) & (factor < 1 << _FACTOR_BITS)
+        rest = multiplier - (factor * ratio >> _FACTOR_BITS)
+        first_multiplier, covered = _window(np.sort(rest[tried]), 1 << _ADDED_BITS)
+        if covered > most:
+            added = rest - first_multiplier
+            best = ratio, first_multiplier, factor, added, tried & (added >= 0) & (added < 1 << _ADDED_BITS)
+            most = covered
+        if covered == np.count_nonzero(fits):
             break
+    assert best is not None
     return best
+
+
+def _inside(numbers: NDArray[Any], fits: NDArray[Any], span: int) -> tuple[int, NDArray[Any]]:
+    """Finds the window of `span` integers with most numbers of `fits`. Returns (its first, bool: those within)."""
+    first, _ = _window(np.sort(numbers[fits]), span)
+    return first, fits & (numbers >= first) & (numbers < first + span)
 
 
 def _window(ordered: NDArray[Any], span: int) -> tuple[int, int]:
@@ -153,34 +182,23 @@ def pack(compact: CompactRows, bias: NDArray[Any], multiplier: NDArray[Any], shi
     """Serialises rows. `bias`, `multiplier` and `shift` are those of the layer, [rows] each."""
     is_exception = compact.is_exception
     head = _HEAD.pack(
-        compact.ratio & 0xFFFFFFFF,
-        compact.ratio >> 32,
-        compact.exponent,
-        compact.first_bias,
-        compact.bias_bits,
-        compact.exponent_bits,
-        int(is_exception.sum()),
+        compact.ratio, compact.first_multiplier, compact.first_bias, compact.first_shift, int(is_exception.sum())
     )
     exceptions = np.stack([part[is_exception].astype("<i4") for part in (bias, multiplier, shift)], axis=1)
-    code = np.where(is_exception, (1 << compact.bias_bits) - 1, bias.astype(np.int64) - compact.first_bias)
-    fields = np.stack([code, compact.scale.astype(np.int64)], axis=1)
-    widths = np.tile([compact.bias_bits, FLOAT_BITS + compact.exponent_bits], len(code))
-    records = bits.pack(fields.ravel(), widths)
-    return head + exceptions.tobytes() + records + bytes(-len(records) % 4)
+    halves = compact.bias_high.astype("<u2").tobytes()
+    return head + exceptions.tobytes() + compact.record.astype("<u4").tobytes() + halves + bytes(-len(halves) % 4)
 
 
 def size_of(data: bytes, rows: int) -> int:
     """Returns the bytes of the compact rows at the beginning of `data`.
 
     Raises:
-      ValueError: if `data` is too short, or if a field is out of range.
+      ValueError: if `data` is too short.
     """
     if len(data) < HEAD_BYTES:
         raise ValueError("the sections of the packed layer do not fit its size")
-    *_, bias_bits, exponent_bits, exceptions = _HEAD.unpack_from(data)
-    if not 1 <= bias_bits <= _MAX_BIAS_BITS or exponent_bits > _MAX_EXPONENT_BITS:
-        raise ValueError("a header field of the packed layer is out of range")
-    return _stored_bytes(rows, exceptions, bias_bits, exponent_bits)
+    *_, exceptions = _HEAD.unpack_from(data)
+    return _stored_bytes(rows, exceptions)
 
 
 def unpack(data: bytes, rows: int) -> tuple[CompactRows, NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -192,32 +210,28 @@ def unpack(data: bytes, rows: int) -> tuple[CompactRows, NDArray[Any], NDArray[A
     Raises:
       ValueError: if a multiplier or shift is out of range, or if an exception is missing.
     """
-    low, high, exponent, first_bias, bias_bits, exponent_bits, count = _HEAD.unpack_from(data)
-    begin = HEAD_BYTES + count * _EXCEPTION.size
-    exceptions = np.frombuffer(data[HEAD_BYTES:begin], "<i4").reshape(count, 3).astype(np.int64)
-    scale_bits = FLOAT_BITS + exponent_bits
-    starts = np.arange(rows, dtype=np.int64) * _record_bits(bias_bits, exponent_bits)
-    code = _wide(data[begin:], starts, bias_bits)
-    scale = _wide(data[begin:], starts + bias_bits, scale_bits)
-    is_exception = code == (1 << bias_bits) - 1
-    if np.any(is_exception & (scale >= count)):
+    ratio, first_multiplier, first_bias, first_shift, count = _HEAD.unpack_from(data)
+    records = HEAD_BYTES + count * _EXCEPTION.size
+    halves = records + rows * _RECORD_BYTES
+    exceptions = np.frombuffer(data[HEAD_BYTES:records], "<i4").reshape(count, 3).astype(np.int64)
+    record = np.frombuffer(data[records:halves], "<u4").astype(np.int64)
+    bias_high = np.frombuffer(data[halves : halves + rows * _BIAS_HIGH_BYTES], "<u2").astype(np.int64)
+    compact = CompactRows(
+        ratio, first_multiplier, first_bias, first_shift, record.astype(np.uint32), bias_high.astype(np.uint16)
+    )
+    is_exception = compact.is_exception
+    if np.any(record[is_exception] >= count):
         raise ValueError("a multiplier or shift of the packed layer is out of range")
-    multiplier, added = derive(scale, high << 32 | low)
-    shift = exponent + (scale >> FLOAT_BITS) + added
-    bias = first_bias + code
-    bias[is_exception], multiplier[is_exception], shift[is_exception] = exceptions[scale[is_exception]].T
+    product = (record >> _FACTOR_AT) * ratio >> _FACTOR_BITS
+    numbers = (
+        first_bias + (bias_high << _BIAS_BITS | record >> _BIAS_AT & (1 << _BIAS_BITS) - 1),
+        first_multiplier + product + (record & 1),
+        first_shift + (record >> _SHIFT_AT & (1 << _SHIFT_BITS) - 1),
+    )
+    for number, stored in zip(numbers, exceptions.T, strict=True):
+        number[is_exception] = stored[record[is_exception]]
+    bias, multiplier, shift = numbers
+    multiplier = multiplier.astype(np.uint32).astype(np.int32)  # modulo 2^32
     if multiplier.min() < 0 or shift.min() < MIN_SHIFT or shift.max() > MAX_SHIFT:
         raise ValueError("a multiplier or shift of the packed layer is out of range")
-    compact = CompactRows(
-        high << 32 | low, exponent, first_bias, bias_bits, exponent_bits, scale.astype(np.uint32), is_exception
-    )
-    return compact, bias.astype(np.int32), multiplier.astype(np.int32), shift.astype(np.int8)
-
-
-def _wide(data: bytes, starts: NDArray[Any], width: int) -> NDArray[Any]:
-    """Reads numbers of up to 32 bits, int64."""
-    low = min(width, _READABLE_BITS)
-    numbers: NDArray[np.int64] = bits.unpack(data, starts, low)
-    if width > low:
-        numbers |= bits.unpack(data, starts + low, width - low) << low
-    return numbers
+    return compact, bias.astype(np.uint32).astype(np.int32), multiplier, shift.astype(np.int8)

@@ -272,9 +272,8 @@ static uint64_t count_slow_dsp_rows(const Work* work, uint64_t* counts) {
   uint64_t slow = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
     const DcsrRowScale scale = dcsr_row_scale(layer, row, layer->cols);
-    const bool is_fast = layer->op == kDcsrOpDepthwiseConv2d
-                             ? dcsr_depthwise_left_shift(layer, row, &scale) >= 0
-                             : scale.fast;
+    const bool is_fast =
+        layer->op == kDcsrOpDepthwiseConv2d ? dcsr_depthwise_left_shift(&scale) >= 0 : scale.fast;
     slow += is_fast ? 0 : 1;
   }
   counts[kDcsrCountSlowOutput] += work->vectors * slow;
@@ -428,8 +427,6 @@ static uint64_t count_gathers(const Work* work, const DcsrPlan* plan) {
 // Returns how often the kernel reads the tail of a row.
 static uint64_t count_tails(const Work* work, const DcsrPlan* plan) {
   if (work->layer->op == kDcsrOpFullyConnected) return work->vectors * work->rows;
-  uint64_t passes = 1;
-  if (plan->tile_pixels > 0) passes = divide_up(work->vectors, plan->tile_pixels);
   switch (plan->kernel->id) {
     case kDcsrKernel_conv1x1_mve:
       return work->rows + mve_blocks(work, plan).blocks * work->slow_rows;
@@ -437,7 +434,15 @@ static uint64_t count_tails(const Work* work, const DcsrPlan* plan) {
       return divide_up(work->vectors, kDcsrGatherTilePixels) * work->rows;
     case kDcsrKernel_conv1x1_c:
     case kDcsrKernel_conv1x1_smlal:
-      return passes * work->rows;
+    case kDcsrKernel_conv2d_dense_mve:
+      return divide_up(work->vectors, plan->tile_pixels) * work->rows;
+    case kDcsrKernel_conv2d_dense_dsp:
+    case kDcsrKernel_depthwise_conv2d_dense_dsp: {
+      const uint64_t batches = (uint64_t)work->shape->batches;
+      return batches * divide_up(work->vectors / batches, plan->tile_pixels) * work->rows;
+    }
+    case kDcsrKernel_depthwise_conv2d_dense_mve:
+      return work->rows;
     default:
       return divide_up(work->vectors, kDcsrRefTilePixels) * work->rows;
   }

@@ -14,7 +14,6 @@
 #include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/format/bit_reader.h"
 #include "tflm_kernels/format/compact_rows.h"
-#include "tflm_kernels/format/derived_multiplier.h"
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/format/shift_range.h"
@@ -271,18 +270,30 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   return end;
 }
 
-// Sets the offset of the streams behind compact rows. `base` is the blob of `size` bytes.
-static DcsrStatus skip_compact_rows(const Header* h, const uint8_t* base, size_t size,
-                                    uint32_t* streams) {
-  const uint32_t begin = kDcsrHeaderBytes + kDcsrCompactHeadBytes;
-  if (size < begin) return kDcsrErrorTruncated;
-  const DcsrCompactHead* head = (const DcsrCompactHead*)(const void*)(base + kDcsrHeaderBytes);
-  if (head->bias_bits - 1U >= kDcsrMaxBiasBits || head->exponent_bits > kDcsrMaxExponentBits) {
-    return kDcsrErrorHeader;
+// Offsets of the sections before the streams, and of the streams.
+typedef struct {
+  uint32_t multiplier;  // compact rows: records
+  uint32_t shift;       // compact rows: upper bits of the biases
+  uint32_t streams;
+} RowSections;
+
+// Finds the sections of rows. `base` is the blob of `size` bytes. Sections have less than 2^24
+// bytes, and sizes of all but the last are multiples of 4 before padding.
+static DcsrStatus find_rows(const Header* h, const uint8_t* base, size_t size,
+                            RowSections* sections) {
+  if (!has_compact_rows(h)) {
+    const uint32_t count = (h->flags & kFlagPerRow) != 0 ? h->rows : 1;
+    sections->multiplier = kDcsrHeaderBytes + h->rows * bias_bytes(h);
+    sections->shift = sections->multiplier + count * 4;
+    sections->streams = sections->shift + (count + 3) / 4 * 4;
+    return kDcsrOk;
   }
-  // Less than 2^26 bits.
-  const uint32_t bits = h->rows * (head->bias_bits + kDcsrFloatBits + head->exponent_bits);
-  *streams = begin + head->exceptions * kDcsrExceptionBytes + (bits + 31) / 32 * 4;
+  const uint32_t exceptions = kDcsrHeaderBytes + kDcsrCompactHeadBytes;
+  if (size < exceptions) return kDcsrErrorTruncated;
+  const DcsrCompactRows* head = (const DcsrCompactRows*)(const void*)(base + kDcsrHeaderBytes);
+  sections->multiplier = exceptions + head->exceptions * kDcsrExceptionBytes;
+  sections->shift = sections->multiplier + h->rows * kDcsrRecordBytes;
+  sections->streams = sections->shift + (h->rows * kDcsrBiasHighBytes + 3) / 4 * 4;
   return kDcsrOk;
 }
 
@@ -291,25 +302,20 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   DcsrStatus status = read_header(data, size, false, &h);
   if (status != kDcsrOk) return status;
 
-  // These sections have less than 2^24 bytes, and their sizes are multiples of 4 before padding.
   const uint8_t* base = (const uint8_t*)data;
-  const uint32_t count = (h.flags & kFlagPerRow) != 0 ? h.rows : 1;
-  const uint32_t bias = kDcsrHeaderBytes;
-  const uint32_t multiplier = bias + h.rows * bias_bytes(&h);
-  const uint32_t shift = multiplier + count * 4;
-  uint32_t streams = shift + (count + 3) / 4 * 4;
-  if (has_compact_rows(&h)) {
-    status = skip_compact_rows(&h, base, size, &streams);
-    if (status != kDcsrOk) return status;
-  }
-  const uint64_t end = set_layer(&h, base, size, streams, layer);
+  RowSections rows;
+  status = find_rows(&h, base, size, &rows);
+  if (status != kDcsrOk) return status;
+  const uint64_t end = set_layer(&h, base, size, rows.streams, layer);
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
-  layer->compact_rows = has_compact_rows(&h) ? base + kDcsrHeaderBytes : NULL;
-  layer->bias = (const int32_t*)(const void*)(base + bias);
-  layer->multiplier = (const int32_t*)(const void*)(base + multiplier);
-  layer->shift = (const int8_t*)(base + shift);
+  const bool is_compact = has_compact_rows(&h);
+  const void* first = base + kDcsrHeaderBytes;
+  layer->compact_rows = is_compact ? (const DcsrCompactRows*)first : NULL;
+  layer->bias = is_compact ? NULL : (const int32_t*)first;
+  layer->multiplier = (const int32_t*)(const void*)(base + rows.multiplier);
+  layer->shift = (const int8_t*)(base + rows.shift);
   return kDcsrOk;
 }
 

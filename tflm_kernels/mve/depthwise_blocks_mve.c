@@ -8,6 +8,7 @@
 #include "tflm_kernels/mve/depthwise_blocks_mve.h"
 
 #include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/row_tail.h"
 
 #if DCSR_HAS_MVE
 
@@ -25,10 +26,10 @@ typedef struct {
 // Loads the scales of the channels from `first` on. The last channel is followed by the first one.
 static inline void load_scales(const DcsrLayer* layer, uint32_t first, Scales* scales) {
   for (uint32_t lane = 0, row = first; lane < kBlock; ++lane) {
-    const uint32_t i = row * layer->requantize_stride;
-    scales->bias[lane] = layer->bias[row];
-    scales->multiplier[lane] = layer->multiplier[i];
-    scales->shift[lane] = layer->shift[i];
+    const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
+    scales->bias[lane] = tail.bias;
+    scales->multiplier[lane] = tail.multiplier;
+    scales->shift[lane] = tail.shift;
     if (++row == layer->rows) row = 0;
   }
 }

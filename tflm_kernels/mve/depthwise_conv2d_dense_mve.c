@@ -354,12 +354,13 @@ static void run_slow_row(const Tile* tile, uint32_t row, const uint32_t* pointer
                          uint32_t pixels, uint32_t output_bytes, int8_t* output) {
   const DcsrLayer* layer = tile->layer;
   const int8_t* const weights = layer->values + (size_t)row * layer->cols;
+  const DcsrRowTail tail = dcsr_row_tail(layer, row);
   for (; pixels > 0; --pixels) {
-    uint32_t acc = (uint32_t)layer->bias[row];
+    uint32_t acc = (uint32_t)tail.bias;
     for (uint32_t t = 0; t < layer->cols; ++t) {
       acc += (uint32_t)(weights[t] * ((const int8_t*)(uintptr_t)pointers[t])[(int32_t)lane]);
     }
-    *output = dcsr_requantize(layer, row, acc);
+    *output = dcsr_requantize_by(layer, tail.multiplier, tail.shift, acc);
     pointers += tile->lanes;
     output += output_bytes;
   }

@@ -21,8 +21,8 @@ typedef struct {
   int32x4_t shift;
 } RowScales;
 
-// Derives the scales of up to four rows from `row` on. Other lanes are unspecified.
-DCSR_NOINLINE static RowScales compact_row_scales(const DcsrLayer* layer, uint32_t row,
+// Reads up to four compact rows from `row` on, some of which are exceptions.
+DCSR_COLD static RowScales scales_with_exceptions(const DcsrLayer* layer, uint32_t row,
                                                   uint32_t count) {
   int32_t tails[3 * 4];
   for (uint32_t r = 0; r < count && r < 4; ++r) {
@@ -32,6 +32,32 @@ DCSR_NOINLINE static RowScales compact_row_scales(const DcsrLayer* layer, uint32
     tails[8 + r] = tail.shift;
   }
   const RowScales scales = {vldrwq_s32(tails), vldrwq_s32(tails + 4), vldrwq_s32(tails + 8)};
+  return scales;
+}
+
+// Reads up to four compact rows from `row` on, as dcsr_compact_row_tail() does.
+static inline RowScales compact_row_scales(const DcsrLayer* layer, uint32_t row, uint32_t count) {
+  const DcsrCompactRows* head = layer->compact_rows;
+  const mve_pred16_t lanes = vctp32q(count);
+  const uint32x4_t record = vldrwq_z_u32(layer->row_record + row, lanes);
+  const uint32x4_t bias_high = vldrhq_z_u32(layer->row_bias_high + row, lanes);
+  if (vcmpeqq_m_n_u32(bias_high, 0, lanes) != 0) return scales_with_exceptions(layer, row, count);
+  // Immediate operands: bits 0, 1 to 4, and 5 to 7 of a record.
+  _Static_assert(kDcsrRecordShiftAt == 1 && kDcsrRecordShiftBits == 4 && kDcsrRecordBiasAt == 5 &&
+                     kDcsrRecordBiasBits == 3 && kDcsrRecordFactorMask == 0xFF,
+                 "the numbers below");
+  const uint32x4_t factor = vbicq_n_u32(record, 0xFF);
+  const uint32x4_t others = veorq_u32(record, factor);
+  uint32x4_t multiplier = vmulhq_u32(factor, vdupq_n_u32(head->ratio));
+  multiplier = vaddq_n_u32(multiplier, (uint32_t)head->first_multiplier);
+  multiplier = vaddq_u32(multiplier, vbicq_n_u32(others, 0xFE));
+  const uint32x4_t shift = vshrq_n_u32(vbicq_n_u32(others, 0xE0), 1);
+  const uint32x4_t bias = vsliq_n_u32(vshrq_n_u32(others, 5), bias_high, 3);
+  const RowScales scales = {
+      vreinterpretq_s32_u32(vaddq_n_u32(bias, (uint32_t)head->first_bias)),
+      vreinterpretq_s32_u32(multiplier),
+      vaddq_n_s32(vreinterpretq_s32_u32(shift), head->first_shift),
+  };
   return scales;
 }
 

@@ -42,12 +42,11 @@ static inline size_t dcsr_depthwise_pair_rows(size_t strips, uint32_t stride, ui
 // the doubling; -1 if the row is computed in C. Few taps often have a requantization that shifts to
 // the left. It does not round after the product, so the inner loops, which always correct halves of
 // negative numbers, are right only if the clamp hides the correction.
-static inline int32_t dcsr_depthwise_left_shift(const DcsrLayer* layer, uint32_t row,
-                                                const DcsrRowScale* scale) {
+static inline int32_t dcsr_depthwise_left_shift(const DcsrRowScale* scale) {
   if (scale->fast) return 0;
   const int32_t left = -scale->right;
   const int32_t limit = INT32_C(1) << 23;  // with 25 products, sums times 2^7 have 31 bits
-  const bool fits = layer->bias[row] >= -limit && layer->bias[row] <= limit;
+  const bool fits = scale->bias >= -limit && scale->bias <= limit;
   return left >= 0 && left <= kDcsrDepthwiseMostLeft && !scale->halves && fits ? left : -1;
 }
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/packed_layer.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
 
@@ -62,9 +63,9 @@ static inline bool dcsr_depthwise_mve_takes_row(const DcsrLayer* layer, uint32_t
   for (uint32_t t = 0; t < layer->cols; ++t) {
     if (weights[t] == INT8_MIN) return false;
   }
-  const int32_t bias = layer->bias[row];
-  return layer->shift[row * layer->requantize_stride] <= dcsr_depthwise_mve_most_shift(layer) &&
-         bias >= -kDcsrMveMostHighBias && bias < kDcsrMveMostHighBias;
+  const DcsrRowTail tail = dcsr_row_tail(layer, row);
+  return tail.shift <= dcsr_depthwise_mve_most_shift(layer) && tail.bias >= -kDcsrMveMostHighBias &&
+         tail.bias < kDcsrMveMostHighBias;
 }
 
 #endif  // DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_MVE_H_

@@ -335,6 +335,7 @@ static void multiply_blocks(const Row* row, const uint32_t* x) {
 // multiply_blocks() for a row that cannot be requantized from twice the sum.
 DCSR_COLD static void multiply_blocks_slowly(const DcsrLayer* layer, uint32_t number,
                                              const Row* row, const uint32_t* x) {
+  const DcsrRowTail tail = dcsr_row_tail(layer, number);
   int8_t* output = row->output;
   while (x != row->end) {
     const uint32_t* next = x;
@@ -346,8 +347,8 @@ DCSR_COLD static void multiply_blocks_slowly(const DcsrLayer* layer, uint32_t nu
         next += kBlockPixels;
       }
       // Twice the sum without bias has at most 31 bits.
-      const uint32_t acc = (uint32_t)((int32_t)sum >> 1) + (uint32_t)layer->bias[number];
-      *output = dcsr_requantize(layer, number, acc);
+      const uint32_t acc = (uint32_t)((int32_t)sum >> 1) + (uint32_t)tail.bias;
+      *output = dcsr_requantize_by(layer, tail.multiplier, tail.shift, acc);
       output += row->rows;
     }
     x = next - (kBlockPixels - 1);
@@ -371,7 +372,7 @@ DCSR_NOINLINE static void multiply_row(const DcsrLayer* layer, uint32_t number,
   expand_weights(layer->values + (size_t)number * layer->cols, layer->cols, scratch->weights);
   Row row;
   row.weights = scratch->weights;
-  for (size_t p = 0; p < kBlockPixels; ++p) row.sums[p] = (uint32_t)layer->bias[number] << 1;
+  for (size_t p = 0; p < kBlockPixels; ++p) row.sums[p] = (uint32_t)scale.bias << 1;
   row.is_odd = scratch->groups % 2;
   row.multiplier = scale.multiplier;
   row.offset = scale.offset;

@@ -151,7 +151,7 @@ DCSR_COLD static void multiply_slowly(const Work* work, uint32_t channel, const 
   const int8_t* weights = layer->values + channel * layer->cols;
   for (uint32_t r = 0; r < rows; ++r) {
     for (uint32_t c = 0; c < work->column.output; ++c) {
-      uint32_t sum = (uint32_t)layer->bias[channel];
+      uint32_t sum = (uint32_t)scale->bias;
       for (uint32_t i = 0; i < work->filter; ++i) {
         const uint32_t y = r * work->stride + i;
         const uint32_t* words = x + y / 2 * work->width + c * work->stride;
@@ -206,7 +206,7 @@ DCSR_NOINLINE static void multiply_strips(const Work* work, uint32_t channel,
   strip.right = scale->fast ? scale->right : 0;
   strip.step = (uint32_t)work->column.output_step;
   strip.row_step = (uint32_t)work->row.output_step;
-  const uint32_t sum = (uint32_t)layer->bias[channel] << shift;
+  const uint32_t sum = (uint32_t)scale->bias << shift;
   strip.sums[0] = strip.sums[1] = strip.sums[2] = strip.sums[3] = sum;
   pack_weights(work, layer->values + channel * layer->cols, shift, strip.weights);
   // The loops with a pitch below the size of a row advance by the words that they read.
@@ -256,7 +256,7 @@ DCSR_NOINLINE static void multiply_tile(const Work* work, const int8_t* input, u
       const DcsrRowScale scale = dcsr_row_scale(layer, channel, layer->cols);
       const uint32_t* x = work->planes + (channel - group) * work->plane_words;
       int8_t* of_channel = output + channel;
-      const int32_t left = dcsr_depthwise_left_shift(layer, channel, &scale);
+      const int32_t left = dcsr_depthwise_left_shift(&scale);
       if (left >= 0) {
         multiply_strips(work, channel, &scale, left, x, rows, of_channel);
       } else {

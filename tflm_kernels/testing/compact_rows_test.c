@@ -63,16 +63,15 @@ static void test_tails_are_those_of_the_layer(void) {
     free_packed_blob(&blob);
     free_case(&data);
   }
-  CHECK(exceptions > 0 && 2 * exceptions < rows, "%lu exceptions of %lu rows",
+  CHECK(exceptions > 0 && 3 * exceptions < 2 * rows, "%lu exceptions of %lu rows",
         (unsigned long)exceptions, (unsigned long)rows);
 }
 
-// Two rows, one column, no nonzeros: rle with row lengths 0. Each record has 5 + 23 + 2 bits, so
-// the second one begins in the first word and ends in the next. Ratio 2^47.
+// Two rows, one column, no nonzeros: rle with row lengths 0. Ratio 2^31.
 static const uint32_t kHandmade[] = {
     0x52534364,
     0x00020202,
-    92,
+    96,
     2,
     1,
     0,
@@ -86,13 +85,14 @@ static const uint32_t kHandmade[] = {
     0,
     0,
     0,
-    0,
-    0xFFF88000,
+    0x80000000,
+    1 << 30,
     (uint32_t)-100,
-    0x00000205,
-    // Bias code 17, significand bits 0x123456, exponent 2; bias code 30, 0x7FFFFF, exponent 3.
-    17 | 0x123456 << 5 | UINT32_C(2) << 28 | UINT32_C(30) << 30,
-    30 >> 2 | 0x7FFFFF << 3 | 3 << 26,
+    0x0000FFF8,
+    // Factor 0x123456, bias 2 * 8 + 5, shift 2, 1 added; factor 0x7FFFFF, bias 2^19 - 1, shift 15.
+    UINT32_C(0x123456) << 8 | 5 << 5 | 2 << 1 | 1,
+    UINT32_C(0x7FFFFF) << 8 | 7 << 5 | 15 << 1,
+    2 | UINT32_C(0xFFFF) << 16,
     // Row lengths 0 and 0; the other streams are empty.
     0,
 };
@@ -105,10 +105,11 @@ static void test_handmade_layer(void) {
   if (status != kDcsrOk) return;
   const DcsrRowTail first = dcsr_row_tail(&layer, 0);
   const DcsrRowTail second = dcsr_row_tail(&layer, 1);
-  // The product is the significand * 2^23, so the multiplier is the significand * 2^7.
-  CHECK(first.bias == -83 && first.multiplier == (0x123456 | 1 << 23) << 7 && first.shift == -6,
-        "%d, %d, %d", (int)first.bias, (int)first.multiplier, (int)first.shift);
-  CHECK(second.bias == -70 && second.multiplier == 0xFFFFFF << 7 && second.shift == -5,
+  CHECK(
+      first.bias == -79 && first.multiplier == (1 << 30) + (0x123456 << 7) + 1 && first.shift == -6,
+      "%d, %d, %d", (int)first.bias, (int)first.multiplier, (int)first.shift);
+  CHECK(second.bias == (1 << 19) - 101 && second.multiplier == (1 << 30) + (0x7FFFFF << 7) &&
+            second.shift == 7,
         "%d, %d, %d", (int)second.bias, (int)second.multiplier, (int)second.shift);
 }
 
@@ -126,12 +127,9 @@ static void test_each_corruption_has_its_status(void) {
       {"int16 activations", kFlags, 19, kDcsrErrorHeader},
       {"bias flag of shared rows", kFlags, 25, kDcsrErrorHeader},
       {"reserved flag", kFlags, 49, kDcsrErrorHeader},
-      {"shift above 30", kHead + 7, 0x10, kDcsrErrorRequantize},
-      {"shift below -31", kHead + 7, 0x80, kDcsrErrorRequantize},
-      {"bias of 0 bits", kHead + 12, 0, kDcsrErrorHeader},
-      {"bias of 33 bits", kHead + 12, 33, kDcsrErrorHeader},
-      {"exponent of 7 bits", kHead + 13, 7, kDcsrErrorHeader},
-      {"exponent of 6 bits", kHead + 13, 6, kDcsrErrorSections},
+      {"negative multipliers", kHead + 7, 0x80, kDcsrErrorRequantize},
+      {"shift above 30", kHead + 13, 0x10, kDcsrErrorRequantize},
+      {"shift below -31", kHead + 13, 0x80, kDcsrErrorRequantize},
       {"no exceptions", kHead + 14, 0, kDcsrErrorSections},
       {"65281 exceptions", kHead + 15, 0xFF, kDcsrErrorSections},
       {"negative multiplier of an exception", kHead + 16 + 7, 0x80, kDcsrErrorRequantize},
@@ -153,12 +151,12 @@ static void test_each_corruption_has_its_status(void) {
   free_case(&data);
 }
 
-// Sets all bits of the records: every row refers to an exception that does not exist.
+// Clears the upper bits of all biases: every row refers to an exception, most to none that exists.
 static void test_exception_has_to_exist(void) {
   CaseData data = make_case(&kSmall, 1);
   PackedBlob blob = pack_layer(&data.layer, &kCompact);
-  const size_t records = kHead + 16 + 12 * exceptions_of(&blob);
-  memset(blob.data + records, 0xFF, blob.offset[kSectionRowLength] - records);
+  const size_t halves = kHead + 16 + 12 * exceptions_of(&blob) + 4 * kSmall.rows;
+  memset(blob.data + halves, 0, 2 * kSmall.rows);
   DcsrLayer layer;
   const DcsrStatus status = parse_and_validate(&blob, &layer);
   CHECK(status == kDcsrErrorRequantize, "%s", dcsr_status_string(status));

@@ -55,9 +55,9 @@ static void run_armv7em(const DcsrLayer* layer, const CaseData* data, int8_t* ou
   run_counted(&kDcsrConv2dArmv7em, layer, data, output);
 }
 
-// Runs the dense baseline on layers of the dense encoding, the reference on others.
+// Runs the dense baseline on layers of the dense encoding with plain rows, the reference on others.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  if (layer->encoding != kDcsrEncodingDense) {
+  if (layer->encoding != kDcsrEncodingDense || layer->compact_rows != NULL) {
     run_reference(layer, data, output);
     return;
   }

@@ -32,9 +32,11 @@ static void run_dispatched(const DcsrLayer* layer, const CaseData* data, int8_t*
   run_tables(tables_of_this_core(), layer, &data->shape, data->input, output);
 }
 
-// Runs the dense baseline on layers of the dense encoding, the reference on others.
+// Runs the dense baseline on layers of the dense encoding with plain values and rows, the reference
+// on others.
 static void run_dense_baseline(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
+  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain ||
+      layer->compact_rows != NULL) {
     run_reference(layer, data, output);
     return;
   }

@@ -115,8 +115,8 @@ static void fill_requantization(const DcsrCase* c, CaseData* data, Random* rando
   const bool fits = c->shift_min == 0 && c->shift_max == 0;
   for (uint32_t r = 0; r < count; ++r) {
     // Most multipliers can be derived, so that packings with compact rows derive them.
-    const uint32_t significand = (UINT32_C(1) << 23) + random_below(random, UINT32_C(1) << 23);
-    derive_test_multiplier(significand, &data->multiplier[r]);
+    const uint32_t factor = random_below(random, 2 * kTestFactors);
+    data->multiplier[r] = derive_test_multiplier(factor / 2, factor % 2);
     if (r % 4 == 2) data->multiplier[r] = random_between(random, 1 << 30, INT32_MAX);
     if (c->bias == kBiasEnds) data->multiplier[r] = INT32_MAX;
     int32_t shift = listed_shift(c, r);

@@ -20,6 +20,7 @@ const PackOptions kPackings[] = {
      .raw_bits = 2},
     {.encoding = kDcsrEncodingDcsr, .byte_deltas = true},
     {.encoding = kDcsrEncodingRice, .huffman = true, .raw_bits = 2, .compact_rows = true},
+    {.encoding = kDcsrEncodingDense, .compact_rows = true},
     // Without Huffman codes.
     {.encoding = kDcsrEncodingRle, .row_length_bytes = 2},
     {.encoding = kDcsrEncodingRle, .row_length_bytes = 4},

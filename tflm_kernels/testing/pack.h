@@ -70,7 +70,7 @@ extern const PackOptions kPackings[];
 extern const size_t kPackingCount;
 
 #define DCSR_PLUS_ONE(Name, name, number) +1
-enum { kEncodingCount = DCSR_ALL_ENCODINGS(DCSR_PLUS_ONE), kFewPackingCount = kEncodingCount + 3 };
+enum { kEncodingCount = DCSR_ALL_ENCODINGS(DCSR_PLUS_ONE), kFewPackingCount = kEncodingCount + 4 };
 #undef DCSR_PLUS_ONE
 
 typedef enum {

@@ -13,12 +13,15 @@
 extern "C" {
 #endif
 
-// Derives a multiplier from the 24-bit significand of a weight scale and the ratio of the tests'
-// layers. Returns the number that the product adds to the shift, 0 .. 2.
-int32_t derive_test_multiplier(uint32_t significand, int32_t* multiplier);
+// Factors from which derive_test_multiplier() derives a multiplier below 2^31.
+enum { kTestFactors = 11800000 };
+
+// Derives a multiplier from a record's factor and the bit that it adds, with the ratio of the
+// tests' layers.
+int32_t derive_test_multiplier(uint32_t factor, uint32_t added);
 
 // Returns the compact rows of a layer with a multiplier for each row: `words` of a malloc, which
-// the caller frees. Some rows, and those whose multiplier has no significand, are exceptions.
+// the caller frees. Some rows, and those that do not fit a record, are exceptions.
 //
 // folded: [rows], the folded bias.
 uint32_t* encode_compact_rows(const DenseLayer* layer, const uint32_t* folded, size_t* words);
