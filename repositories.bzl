@@ -38,6 +38,6 @@ def dcsr_repositories(tools = False, cortex_m = False, cmsis = False, cmsis_sha2
             requirements_lock = Label("//third_party/python:requirements_lock.txt"),
         )
     if cortex_m:
-        arm_gcc()
+        arm_gcc(defined = native.existing_rules())
     if cmsis:
-        cmsis_repositories(cmsis_sha256, cmsis_nn_sha256)
+        cmsis_repositories(cmsis_sha256, cmsis_nn_sha256, defined = native.existing_rules())

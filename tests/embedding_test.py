@@ -1,7 +1,7 @@
 """Follows docs/embedding.md: writes the files that it gives as they stand there, and builds and runs them.
 
-Its TensorFlow Lite Micro (TFLM) is the fake of ops/tflm/testing, in targets shaped as TFLM's own: no registry has the
-real source. The compiler for Cortex-M and the Python packages are those that this test's own Bazel has fetched, so
+Its TensorFlow Lite Micro (TFLM) is the fake of ops/tflm/testing, because no registry has the real source: as a source
+tree for examples/tflm, and in targets shaped as TFLM's own. The compiler for Cortex-M and the Python packages are those that this test's own Bazel has fetched, so
 nothing is downloaded twice.
 """
 
@@ -21,6 +21,54 @@ SOURCE = Path(__file__).resolve().parents[1]
 APP = SOURCE / "tests/embedding"
 FAKE_TFLM = SOURCE / "ops/tflm/testing/fake"
 DOCUMENT = SOURCE / "docs/embedding.md"
+EXAMPLE_TFLM = SOURCE / "examples/tflm/README.md"
+
+# A stand-in for a clone of TFLM with its downloads, for the commands of examples/tflm. The BUILD files are to be deleted,
+# the sources with #error are not to be compiled.
+ERROR = "#error this file does not belong into the library\n"
+ARM_KERNEL = """\
+#include "Include/arm_nnfunctions.h"
+#include "arm_nnfunctions.h"
+#ifndef CMSIS_NN
+#error CMSIS_NN is not defined
+#endif
+const char* ConvKernel() { return arm_convolve(); }
+"""
+TFLM_CLONE = {
+    "signal/BUILD": "no BUILD file",
+    "signal/signal.h": "",
+    "tensorflow/lite/micro/BUILD": "no BUILD file",
+    "tensorflow/lite/micro/micro_log_test.cc": ERROR,
+    "tensorflow/lite/micro/kernels/conv.cc": 'const char* ConvKernel() { return "portable"; }\n',
+    "tensorflow/lite/micro/kernels/conv_test.cc": ERROR,
+    "tensorflow/lite/micro/kernels/cmsis_nn/conv.cc": ARM_KERNEL,
+    "tensorflow/lite/micro/kernels/xtensa/conv.cc": ERROR,
+}
+DOWNLOADS = {
+    "cmsis_nn/Include/arm_nnfunctions.h": '#pragma once\nextern "C" const char* arm_convolve(void);\n',
+    "cmsis_nn/Source/arm_convolve.c": 'const char* arm_convolve(void) { return "CMSIS-NN"; }\n',
+    "cmsis_nn/Source/arm_convolve_f32.c": ERROR,
+    "flatbuffers/include/codegen/BUILD.bazel": "no BUILD file",
+    "flatbuffers/include/flatbuffers/flatbuffers.h": "",
+    "gemmlowp/BUILD": "no BUILD file",
+    "kissfft/kiss_fft.h": "",
+    "ruy/WORKSPACE": "",
+    "ruy/ruy/BUILD": "no BUILD file",
+    "ruy/ruy/ruy.h": "",
+}
+# Prints which kernels a target of examples/tflm has.
+WHICH_KERNELS = """\
+#include <cstdio>
+const char* ConvKernel();
+int main() { std::printf("convolutions are %s\\n", ConvKernel()); }
+"""
+WHICH_KERNELS_BUILD = """
+[cc_test(
+    name = "which_kernels_" + framework,
+    srcs = ["which_kernels.cc"],
+    deps = ["@tflm//:" + framework],
+) for framework in ["framework", "framework_cmsis_nn"]]
+"""
 
 # As TFLM's tflm_cc_library, with its flags, and without `includes`: the compiler then prints warnings of its headers.
 TFLM_BUILD = """\
@@ -74,11 +122,12 @@ cc_test(
 # A project without the tools and without the compiler for Cortex-M.
 SMALL_WORKSPACE = """\
 local_repository(name = "dcsr", path = "third_party/dcsr")
+local_repository(name = "tflm", path = "third_party/tflm")
 load("@dcsr//:repositories.bzl", "dcsr_repositories")
 dcsr_repositories()
 """
 SMALL_BUILD = """\
-load("@rules_cc//cc:defs.bzl", "cc_test")
+load("@rules_cc//cc:defs.bzl", "cc_library", "cc_test")
 
 cc_test(
     name = "ops_test",
@@ -89,6 +138,7 @@ cc_test(
 
 
 def section(heading: str) -> str:
+    """The text below a heading of docs/embedding.md."""
     text = DOCUMENT.read_text()
     start = text.index(f"\n## {heading}\n")
     end = text.find("\n## ", start + 1)
@@ -108,7 +158,30 @@ def copy_of_the_repository(target: Path) -> None:
     shutil.copytree(SOURCE, target, ignore=not_ours)
 
 
-def fake_tflm(folder: Path) -> None:
+def example_tflm(folder: Path) -> None:
+    """Makes third_party/tflm of a project in `folder` with the commands of examples/tflm."""
+    clone = folder / "clone"
+    shutil.copytree(FAKE_TFLM / "tensorflow", clone / "tensorflow")
+    downloads = clone / "tensorflow/lite/micro/tools/make/downloads"
+    header = "#define DCSR_FAKE_TFLM 1\n" + (FAKE_TFLM / "fake_tflm.h").read_text()
+    files = {clone / name: text for name, text in TFLM_CLONE.items()}
+    files |= {downloads / name: text for name, text in DOWNLOADS.items()}
+    files |= {clone / "tensorflow/lite/micro/micro_log.cc": MICRO_LOG, downloads / "gemmlowp/fake_tflm.h": header}
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    commands = re.search(r"Then make the folder `tflm`.*\n\n((?:    .*\n)+)", EXAMPLE_TFLM.read_text())
+    assert commands
+    script = f"TFLM={clone} DCSR={folder / 'third_party/dcsr'}\n{commands[1]}"
+    subprocess.run(["sh", "-euc", script], cwd=folder / "third_party", check=True)
+    shutil.rmtree(clone)
+    # Everything below is a part of its package.
+    build_files = [path.relative_to(folder) for path in (folder / "third_party/tflm").rglob("BUILD*")]
+    assert build_files == [Path("third_party/tflm/BUILD.bazel")]
+
+
+def tflm_with_its_own_targets(folder: Path) -> None:
+    """Makes a repository with targets shaped as TFLM's own."""
     shutil.copytree(FAKE_TFLM, folder)
     (folder / "WORKSPACE").touch()
     (folder / "BUILD").write_text(TFLM_ROOT_BUILD)
@@ -138,11 +211,7 @@ class Project:
         self._startup = [program, f"--output_user_root={root / 'bazel'}", "--host_jvm_args=-Xmx512m"]
         self._flags: list[str] = []
         copy_of_the_repository(self.folder / "third_party/dcsr")
-        # Its packages are not the project's.
-        (self.folder / ".bazelignore").write_text("third_party/dcsr\n")
-        fake_tflm(root / "tflm")
         repositories = {
-            "tflm": root / "tflm",
             "pip": fetched_repository("pip", Path(pytest.__file__)),
             "arm_gcc": fetched_repository("arm_gcc", Path.cwd().parent / "arm_gcc/bin/arm-none-eabi-gcc"),
         }
@@ -197,9 +266,12 @@ def _documented(tmp_path_factory) -> Iterator[Project]:
         {
             "WORKSPACE": block(heading, "In `WORKSPACE`:"),
             ".bazelrc": block(heading, "In `.bazelrc`:"),
-            "BUILD": block(heading, "In `BUILD`:") + KERNELS_BUILD,
+            ".bazelignore": block(heading, "means your own packages:"),
+            "BUILD": block(heading, "In `BUILD`:") + KERNELS_BUILD + WHICH_KERNELS_BUILD,
+            "which_kernels.cc": WHICH_KERNELS,
         }
     )
+    example_tflm(project.folder)
     shutil.copy(APP / "app.cc", project.folder)
     shutil.copy(APP / "kernels_test.c", project.folder)
     shutil.copy(SOURCE / "models/fashion_dscnn_90.tflite", project.folder / "model.tflite")
@@ -211,15 +283,15 @@ def _documented(tmp_path_factory) -> Iterator[Project]:
 @pytest.fixture(name="small", scope="module")
 def _small(tmp_path_factory) -> Iterator[Project]:
     project = Project(tmp_path_factory.mktemp("small"))
-    heading = "Bazel, WORKSPACE"
-    tflm = re.search(r"cc_library\(\n    name = \"tflm\".*?\n\)\n", block(heading, "In `BUILD`:"), re.DOTALL)
-    assert tflm
-    flags = block(heading, "In `.bazelrc`:")
+    tflm_with_its_own_targets(project.folder / "third_party/tflm")
+    deps = block("Bazel, Bzlmod", "In `BUILD` its targets are then")
+    flags = block("Bazel, WORKSPACE", "In `.bazelrc`:")
     project.write(
         {
             "WORKSPACE": SMALL_WORKSPACE,
             ".bazelrc": "".join(line + "\n" for line in flags.splitlines() if "resolution" not in line),
-            "BUILD": SMALL_BUILD.replace('"cc_test")', '"cc_library", "cc_test")') + tflm[0] + KERNELS_BUILD,
+            ".bazelignore": "third_party/dcsr\nthird_party/tflm\n",
+            "BUILD": SMALL_BUILD + f'cc_library(\n    name = "tflm",\n{deps})\n' + KERNELS_BUILD,
             "ops_test.cc": '#include "ops/tflm/tflm_ops.h"\n'
             "int main() {\n"
             "  tflite::MicroMutableOpResolver<3> resolver;\n"
@@ -239,6 +311,9 @@ def test_the_documented_project_builds_and_runs_on_the_host_and_on_a_core(docume
         assert output.count(f"{name} is registered") == 2
     assert len(re.findall(r"the model has \d{4,} bytes", output)) == 2
     assert "a packed layer is multiplied" in output
+    # The two targets of examples/tflm.
+    assert "convolutions are portable" in output
+    assert "convolutions are CMSIS-NN" in output
 
 
 def test_the_tools_run_from_the_documented_project(documented):
@@ -247,6 +322,14 @@ def test_the_tools_run_from_the_documented_project(documented):
     assert "identical" in documented.output(
         "run", "@dcsr//python:verify", "--", str(documented.folder / "model.tflite"), str(small), "--samples", "1"
     )
+
+
+def test_no_tool_has_an_empty_package_dcsr_before_ours(documented):
+    """Bazel would make one of the folder of the repository, which is named dcsr too."""
+    programs = documented.run("query", 'kind("py_binary rule", @dcsr//python/...)', "--output=build").stdout
+    rules = re.findall(r"^py_binary\((.*?)^\)", programs, re.MULTILINE | re.DOTALL)
+    assert len(rules) > 10
+    assert not [rule for rule in rules if "legacy_create_init = 0," not in rule]
 
 
 def test_our_sources_have_no_warnings_as_errors_in_a_project(small):

@@ -1,4 +1,4 @@
-"""Checks Bazel's files: every rule for C++ and Python comes by load(), because Bazel 9 has none built in."""
+"""Checks Bazel's files: every rule of a language comes by load(), because Bazel 9 has none built in, and so do providers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_RULE = re.compile(r"(cc|py|sh)_[a-z_]+")
+_RULE = re.compile(r"(cc|java|objc|proto|py|sh)_[a-z_]+|(Cc|Java|Proto|Py)[A-Za-z]*Info")
 # A rule at the start of a line of a BUILD file that a string of a .bzl file holds.
-_RULE_IN_TEXT = re.compile(r"^((?:cc|py|sh)_[a-z_]+)\(", re.MULTILINE)
+_RULE_IN_TEXT = re.compile(r"^((?:cc|java|objc|proto|py|sh)_[a-z_]+)\(", re.MULTILINE)
 
 
 def is_build_file(path: Path) -> bool:
@@ -18,7 +18,7 @@ def is_build_file(path: Path) -> bool:
 
 
 def rules_without_load(text: str) -> list[tuple[int, str]]:
-    """Finds rules named cc_*, py_* or sh_* that a file uses but neither loads nor defines.
+    """Finds rules such as cc_* and py_*, and providers such as CcInfo, that a file uses but neither loads nor defines.
 
     Args:
       text: content of a file in Starlark, whose syntax is a subset of Python's.

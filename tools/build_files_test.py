@@ -36,6 +36,8 @@ def test_files_that_load_their_rules_are_in_order(text):
         (LOADED + 'cc_test(name = "loaded under another name")\n', [(2, "cc_test")]),
         ("def macro(name):\n    native.cc_binary(name = name)\n", [(2, "native.cc_binary")]),
         ("def macro():\n    _define(py_library)\n", [(2, "py_library")]),
+        ("def rule_implementation(ctx):\n    return [CcInfo()]\n", [(2, "CcInfo")]),
+        ("proto_library(name = 'a')\n", [(1, "proto_library")]),
         ('T = """\npy_library(\n    name = "{name}",\n)\n"""\n', [(1, "py_library")]),
     ],
 )

@@ -16,3 +16,8 @@ class WheelError(ModelError, ImportError):
             f"the tflite-micro wheel of this Python does not serve: {cause}; install the version that dcsr requires,"
             " which `pip check` names"
         )
+        self._cause = cause
+
+    def __reduce__(self) -> tuple[type[WheelError], tuple[str]]:
+        """Lets the exception pass from one process to another."""
+        return WheelError, (self._cause,)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from dcsr import model as tflite
 from dcsr import runtime
+from dcsr.errors import WheelError
 
 Array: TypeAlias = NDArray[Any]
 
@@ -54,8 +55,8 @@ class IsolatedInterpreter:
     """An interpreter in a child process, with the methods that comparisons need.
 
     Close it, or use it in a `with` statement. Errors of the model are those of `runtime.Interpreter`: ValueError if the
-    model is damaged, RuntimeError with the interpreter's reasons if it is rejected. All methods, and the constructor,
-    raise InterpreterDied if the child dies.
+    model is damaged, RuntimeError with the interpreter's reasons if it is rejected, WheelError if the wheel does not
+    serve. All methods, and the constructor, raise InterpreterDied if the child dies.
     """
 
     def __init__(self, model_data: bytes, timeout: float = DEFAULT_TIMEOUT) -> None:
@@ -281,6 +282,8 @@ def _answer(channel: socket.socket, timeout: float, function: Any, *, reply: boo
         answer = result if reply else None
     except MemoryError:
         answer = InterpreterDied("the interpreter needs too much memory")
+    except WheelError as error:
+        answer = error
     except Exception as error:
         answer = ValueError(str(error)) if isinstance(error, ValueError) else RuntimeError(str(error))
     signal.setitimer(signal.ITIMER_PROF, 0)

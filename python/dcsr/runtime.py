@@ -38,6 +38,8 @@ PLUGIN_VARIABLE = "DCSR_WHEEL_PLUGIN"
 
 _PLUGIN_NAME = "_dcsr_ops_wheel.so"
 _REGISTERER = "DcsrRegisterOps"
+# Its message in a wheel of another version, whose interpreter it leaves alone.
+_UNKNOWN_WHEEL = re.compile(rf"{_REGISTERER}: (.* is unknown; this plugin supports .*)")
 
 # The wheel's default, ten times the model size, is too small for small and for well compressed models. A larger arena
 # costs nothing: pages that are never touched are not allocated.
@@ -55,8 +57,9 @@ class Interpreter(stock.Interpreter):  # type: ignore[misc]
 
     The constructor raises
       ValueError: if the model is truncated or damaged, or if an argument is invalid.
-      RuntimeError: if the interpreter rejects the model, with the reason given by the C++ code; if the
-        wheel is not supported; or if the library with the ops is missing.
+      RuntimeError: if the interpreter rejects the model, with the reason given by the C++ code; or if the library
+        with the ops is missing.
+      WheelError: if the library does not know the interpreter of this wheel.
     """
 
     def __init__(
@@ -249,4 +252,6 @@ def _reasons_in_exceptions() -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         kind = RuntimeError if isinstance(error, RuntimeError) else ValueError
         reasons = [line.strip() for line in lines if line.strip()]
+        for unknown in filter(None, map(_UNKNOWN_WHEEL.fullmatch, reasons)):
+            raise WheelError(unknown[1]) from error
         raise kind("\n".join([str(error), *reasons])) from error

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -453,6 +454,36 @@ def test_threads_share_one_model():
 def test_unknown_registerer_is_a_runtime_error_with_the_reason():
     with pytest.raises(RuntimeError, match="(?s)NoSuchFunction.*undefined symbol"):
         runtime.Interpreter.from_bytes(CONV.packed(), ["NoSuchFunction"])
+
+
+def test_a_wheel_of_another_version_is_one_line(tmp_path):
+    """The library is a stand-in that answers as ours does in a wheel that it does not know."""
+    own = Path(runtime.__file__).with_name("_dcsr_ops_wheel.so").read_bytes()
+    words = (b"DcsrRegisterOps: %s; this plugin supports ", b"the interpreter's library is unknown")
+    assert all(word in own for word in words)
+    source = tmp_path / "stand_in.c"
+    message = b"DcsrRegisterOps: " + words[1] + b"; this plugin supports others\\n"
+    source.write_text(
+        f'#include <stdio.h>\nint DcsrRegisterOps(void* r) {{ fprintf(stderr, "{message.decode()}"); return 0; }}\n'
+    )
+    library = tmp_path / "stand_in.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    model = tmp_path / "model.tflite"
+    model.write_bytes(CONV.packed())
+    code = f"""
+import dcsr
+for run in (dcsr.Interpreter.from_file, lambda model: dcsr.verify(model, model, samples=1)):
+    try:
+        run({str(model)!r})
+    except dcsr.ModelError as error:
+        print(error)
+"""
+    status, stdout = python(code, DCSR_WHEEL_PLUGIN=str(library))
+    line = (
+        "the tflite-micro wheel of this Python does not serve: the interpreter's library is unknown; this plugin supports"
+        " others; install the version that dcsr requires, which `pip check` names\n"
+    )
+    assert (status, stdout) == (0, 2 * line)
 
 
 def test_missing_or_foreign_plugin_is_a_runtime_error(tmp_path):

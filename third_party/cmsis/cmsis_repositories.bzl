@@ -15,12 +15,15 @@ def _release(name, project, version, build_file, sha256):
         urls = ["https://github.com/ARM-software/%s/archive/refs/tags/v%s.tar.gz" % (project, version)],
     )
 
-def cmsis_repositories(cmsis_sha256 = "", cmsis_nn_sha256 = ""):
+def cmsis_repositories(cmsis_sha256 = "", cmsis_nn_sha256 = "", defined = []):
     """Defines @cmsis (`//:core`) and @cmsis_nn (`//:nn`). Nothing is downloaded until a target needs one.
 
     Args:
       cmsis_sha256: of the archive of CMSIS_6. Bazel checks it. If it is empty, Bazel accepts any and prints the one that it got.
       cmsis_nn_sha256: of the archive of CMSIS-NN, likewise.
+      defined: names of repositories that exist already and stay as they are.
     """
-    _release("cmsis", "CMSIS_6", _CMSIS_VERSION, Label("//third_party/cmsis:cmsis_core.BUILD.bazel"), cmsis_sha256)
-    _release("cmsis_nn", "CMSIS-NN", _CMSIS_NN_VERSION, Label("//third_party/cmsis:cmsis_nn.BUILD.bazel"), cmsis_nn_sha256)
+    if "cmsis" not in defined:
+        _release("cmsis", "CMSIS_6", _CMSIS_VERSION, Label("//third_party/cmsis:cmsis_core.BUILD.bazel"), cmsis_sha256)
+    if "cmsis_nn" not in defined:
+        _release("cmsis_nn", "CMSIS-NN", _CMSIS_NN_VERSION, Label("//third_party/cmsis:cmsis_nn.BUILD.bazel"), cmsis_nn_sha256)

@@ -35,6 +35,8 @@ The cause is in the last lines above. Usual ones, and the way out:
 Then run Bazel again.
 """
 
+_OTHER_PYTHON = "{repository}: {lock} is for {scope}, but {python} is CPython 3.{minor}: put such a Python first on PATH"
+
 # Build tools for packages without a wheel. They come from the same lock, so everything installed has a pinned hash.
 _BUILD_TOOLS = ["setuptools", "wheel"]
 
@@ -122,12 +124,35 @@ def _pip_install(rctx, python, name, lines, scope):
             required += _required(rctx.read(entry.get_child("METADATA")))
     return required
 
+def _minor(text, before):
+    """Returns the number that follows `before` in `text`, or None."""
+    _, _, rest = text.partition(before)
+    digits = ""
+    for character in rest.elems():
+        if not character.isdigit():
+            break
+        digits += character
+    return int(digits) if digits else None
+
+def _check_python(rctx, python, abi, scope):
+    """Fails at once if the lock file is not for this Python. pip would say the same in many lines, after a while."""
+    minor, first, last = _minor(abi, "cpython-3"), _minor(scope, "CPython 3."), _minor(scope, " to 3.")
+    if minor != None and first != None and last != None and not (first <= minor and minor <= last):
+        fail(_OTHER_PYTHON.format(
+            lock = str(rctx.attr.requirements_lock).lstrip("@"),
+            minor = minor,
+            python = python,
+            repository = "@" + rctx.name,
+            scope = scope,
+        ))
+
 def _pip_packages_impl(rctx):
     # Reading the file makes the repository depend on it: another Python causes a new installation.
-    python = rctx.read(rctx.attr._python).split("\n")[0]
+    python, abi = rctx.read(rctx.attr._python).split("\n")[:2]
     lock = rctx.read(rctx.attr.requirements_lock)
     packages = _read_lock(lock)
     scope = " ".join([line[len("# For "):].rstrip(".") for line in lock.split("\n") if line.startswith("# For ")])
+    _check_python(rctx, python, abi, scope)
     required = {}
     # Install the build tools first.
     built = [name for name in packages if name in rctx.attr.source_packages]

@@ -91,7 +91,8 @@ def arm_gcc_repository():
         },
     )
 
-def arm_gcc():
-    """Defines @arm_gcc and registers its toolchains; for WORKSPACE files."""
-    arm_gcc_repository()
+def arm_gcc(defined):
+    """Defines @arm_gcc, unless it is in `defined`, and registers its toolchains; for WORKSPACE files."""
+    if "arm_gcc" not in defined:
+        arm_gcc_repository()
     native.register_toolchains("@dcsr//toolchains:all")

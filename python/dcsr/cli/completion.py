@@ -18,6 +18,7 @@ where an argument is a file."""
 
 _EPILOG = """\
 examples:
+  mkdir -p ~/.local/share/bash-completion/completions
   completion bash > ~/.local/share/bash-completion/completions/dcsr
   completion zsh > ~/.zfunc/_dcsr                  a folder of fpath, before compinit
   completion fish > ~/.config/fish/completions/dcsr.fish

@@ -11,7 +11,7 @@ from typing import Any
 from dcsr import html_report, report
 from dcsr import model as tflite
 from dcsr.cli import common
-from dcsr.errors import ModelError
+from dcsr.errors import ModelError, WheelError
 from dcsr.files import Outputs, read_bytes
 from dcsr.planning import cost
 from dcsr.report import Row
@@ -119,11 +119,15 @@ def add(
 
 def _arena_bytes(data: bytes, timeout: float) -> tuple[int | None, str]:
     """Returns (bytes of arena that the model uses, ""); if it cannot be loaded, (None, the reason)."""
-    # Imported here because it is slow to import and needs a compiled library.
-    from dcsr import isolation, verification
-
+    try:
+        # Imported here because it is slow to import and needs a compiled library.
+        from dcsr import isolation, verification
+    except WheelError as error:
+        return None, str(error)
     try:
         return isolation.arena_used_bytes(data, timeout), ""
+    except WheelError as error:
+        return None, str(error)
     except (RuntimeError, ValueError) as error:
         return None, verification.refusal(tflite.parse(data, "model"), error)
 
