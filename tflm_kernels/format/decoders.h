@@ -21,7 +21,8 @@ struct DcsrDecoder {
   // Whether all positions of the layer lie in their rows, and their streams end with the last one.
   // Row lengths are valid. NULL: positions need no check.
   bool (*positions_are_valid)(const DcsrLayer* layer);
-  // The length of a row in a layer without row_length_bytes. NULL if every layer has them.
+  // The length of a row in a layer without row_length_bytes and row_length_bits. NULL if every
+  // layer has them.
   uint32_t (*row_length)(const DcsrLayer* layer, uint32_t row);
   // Prepares the reader for its next row, which has `length` elements. NULL: nothing to prepare.
   void (*begin_row)(DcsrRowReader* reader, uint32_t length);
