@@ -93,6 +93,7 @@ __asm__(
     ".p2align 2\n"
     ".thumb\n"
     ".thumb_func\n"
+    ".global \\name\n"
     ".type \\name, %function\n"
     "\\name:\n"
     "push {r0, r2, r4-r11, lr}\n"
