@@ -13,6 +13,7 @@ _SECTION = struct.Struct("<10I")
 _SYMBOL = struct.Struct("<3IBBH")
 _TYPE_SYMBOLS = 2
 _TYPE_NO_BITS = 8
+_FLAG_WRITE = 1
 _OBJECT = 1
 _FUNCTION = 2
 
@@ -25,11 +26,13 @@ class Function:
       name: one of its names.
       size: its size in bytes.
       calls: addresses of functions to which it branches, or whose address it uses, directly or in a constant table.
+      uses: addresses of the constant objects whose address it uses, and of those to which these point.
     """
 
     name: str
     size: int
     calls: frozenset[int]
+    uses: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,20 @@ class Code:
       functions: {address: function}.
       addresses: {name: address of the function}.
       tables: {name of a data object: addresses of functions in it and in the objects to which it points}.
+      constants: {address of a constant object: its size}.
     """
 
     functions: dict[int, Function]
     addresses: dict[str, int]
     tables: dict[str, frozenset[int]]
+    constants: dict[int, int]
 
     def reachable(self, names: Iterable[str]) -> list[Function]:
         """Returns the named functions, the functions in named tables, and all functions that these may call."""
+        return [function for _, function in sorted(self._reachable(names).items())]
+
+    def _reachable(self, names: Iterable[str]) -> dict[int, Function]:
+        """Returns {address: function} of `reachable`. Static functions may have the same name."""
         todo: list[int] = []
         for name in names:
             todo.extend(self.tables[name] if name in self.tables else [self.addresses[name]])
@@ -57,7 +66,17 @@ class Code:
             if address in self.functions and address not in found:
                 found[address] = self.functions[address]
                 todo.extend(found[address].calls)
-        return [found[address] for address in sorted(found)]
+        return found
+
+    def pieces(self, names: Iterable[str]) -> dict[int, int]:
+        """Returns {address: size} of the functions that `reachable` returns and of the constant objects that they use.
+
+        Strings have no symbols and are not among them.
+        """
+        functions = self._reachable(names)
+        found = {address: function.size for address, function in functions.items()}
+        found |= {address: self.constants[address] for function in functions.values() for address in function.uses}
+        return found
 
     def bytes_of(self, *names: str) -> int:
         """Returns the bytes of the functions that `reachable` returns, including constants within the code."""
@@ -81,17 +100,20 @@ def read(path: Path) -> Code:
     names: dict[int, str] = {}
     contents: dict[int, bytes] = {}  # {address: code of the function}
     objects: dict[int, bytes] = {}
+    constants: dict[int, int] = {}
     object_names: dict[str, int] = {}
     addresses = {}
     for name, value, size, kind, index in symbols:
         if kind not in (_OBJECT, _FUNCTION) or size == 0 or index >= len(sections):
             continue
-        _, section_kind, _, start, position, *_ = sections[index]
+        _, section_kind, flags, start, position, *_ = sections[index]
         address = value & ~1 if kind == _FUNCTION else value
         content = data[position + address - start :][:size] if section_kind != _TYPE_NO_BITS else b""
         if kind == _OBJECT:
             objects[address] = content
             object_names[name] = address
+            if not flags & _FLAG_WRITE:
+                constants[address] = size
         else:
             names.setdefault(address, name)
             contents[address] = content
@@ -99,22 +121,31 @@ def read(path: Path) -> Code:
     functions = {}
     for address, content in contents.items():
         calls = set()
+        uses: set[int] = set()
         for reference in _references(content, address, mapping):
             if reference & 1:
                 calls.add(reference & ~1)
-            calls |= _functions_of_table(reference, objects)
-        functions[address] = Function(names[address], len(content), frozenset(calls & contents.keys() - {address}))
+            calls |= _functions_of_table(reference, objects, uses)
+        functions[address] = Function(
+            names[address],
+            len(content),
+            frozenset(calls & contents.keys() - {address}),
+            frozenset(uses & constants.keys()),
+        )
     tables = {
         name: frozenset(_functions_of_table(address, objects) & contents.keys())
         for name, address in object_names.items()
     }
-    return Code(functions, addresses, tables)
+    return Code(functions, addresses, tables, constants)
 
 
-def _functions_of_table(address: int, objects: dict[int, bytes]) -> set[int]:
-    """Returns the function addresses (odd words) in an object and in the objects to which it points."""
+def _functions_of_table(address: int, objects: dict[int, bytes], seen: set[int] | None = None) -> set[int]:
+    """Returns the function addresses (odd words) in an object and in the objects to which it points.
+
+    Adds these objects to `seen`, and does not follow those in it.
+    """
     found: set[int] = set()
-    seen: set[int] = set()
+    seen = set() if seen is None else seen
     todo = [address]
     while todo:
         reference = todo.pop()

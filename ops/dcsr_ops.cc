@@ -6,20 +6,35 @@
 
 namespace dcsr {
 
-bool PrepareConv2d(Port* port) { return PrepareConvolutionWith<OwnRows>(port, kConv2d); }
+bool Prepare(Port* port, const Op& op) { return PrepareWith<OwnRows>(port, op); }
 
-bool InvokeConv2d(Port* port) { return InvokeConvolutionWith<OwnRows>(port, kConv2d); }
+bool Invoke(Port* port, const Op& op) { return InvokeWith<OwnRows>(port, op); }
 
-bool PrepareFullyConnected(Port* port) { return PrepareFullyConnectedWith<OwnRows>(port); }
+bool PrepareConv2d(Port* port) {
+  return Prepare(port, {kConv2dName, kDcsrOpConv2d, dcsr_conv2d_kernels()});
+}
 
-bool InvokeFullyConnected(Port* port) { return InvokeFullyConnectedWith<OwnRows>(port); }
+bool InvokeConv2d(Port* port) {
+  return Invoke(port, {kConv2dName, kDcsrOpConv2d, dcsr_conv2d_kernels()});
+}
+
+bool PrepareFullyConnected(Port* port) {
+  return Prepare(port,
+                 {kFullyConnectedName, kDcsrOpFullyConnected, dcsr_fully_connected_kernels()});
+}
+
+bool InvokeFullyConnected(Port* port) {
+  return Invoke(port, {kFullyConnectedName, kDcsrOpFullyConnected, dcsr_fully_connected_kernels()});
+}
 
 bool PrepareDepthwiseConv2d(Port* port) {
-  return PrepareConvolutionWith<OwnRows>(port, kDepthwiseConv2d);
+  return Prepare(port,
+                 {kDepthwiseConv2dName, kDcsrOpDepthwiseConv2d, dcsr_depthwise_conv2d_kernels()});
 }
 
 bool InvokeDepthwiseConv2d(Port* port) {
-  return InvokeConvolutionWith<OwnRows>(port, kDepthwiseConv2d);
+  return Invoke(port,
+                {kDepthwiseConv2dName, kDcsrOpDepthwiseConv2d, dcsr_depthwise_conv2d_kernels()});
 }
 
 }  // namespace dcsr

@@ -25,6 +25,7 @@
 #include <stddef.h>
 
 #include "ops/port.h"
+#include "tflm_kernels/kernels.h"
 
 namespace dcsr {
 
@@ -35,7 +36,21 @@ inline constexpr char kDepthwiseConv2dName[] = "DCSR_DEPTHWISE_CONV_2D";
 // Bytes of persistent memory of a node, besides those of derived rows.
 inline constexpr size_t kStateBytes = 16;
 
-// These refuse a node with shared rows.
+// An op, and the kernels that it may run.
+struct Op {
+  const char* name;
+  DcsrOp op;
+  const DcsrKernels* kernels;
+};
+
+// Prepare and Invoke of an op with any table of kernels. The linker leaves out the kernels and the
+// readers of encodings that no table names. A node that would need one of them is refused.
+[[nodiscard]] bool Prepare(Port* port, const Op& op);
+[[nodiscard]] bool Invoke(Port* port, const Op& op);
+[[nodiscard]] bool PrepareWithSharedRows(Port* port, const Op& op);
+[[nodiscard]] bool InvokeWithSharedRows(Port* port, const Op& op);
+
+// The same with all kernels of the core. These refuse a node with shared rows.
 [[nodiscard]] bool PrepareConv2d(Port* port);
 [[nodiscard]] bool InvokeConv2d(Port* port);
 

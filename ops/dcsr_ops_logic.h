@@ -28,6 +28,8 @@ constexpr char kPacked[] = "packed layer";
 constexpr char kOutput[] = "output";
 constexpr char kMemory[] = "memory";
 
+constexpr char kNoKernel[] =
+    "needs a kernel that is not registered: use the header of this model, or AddDcsrOps";
 constexpr char kWrongType[] = "its type is not that of the packed layer's activations";
 
 constexpr int32_t kNoScratch = -1;
@@ -91,8 +93,9 @@ class OwnRows {
   static bool AcceptsInputs(int32_t count) { return count == kInputs; }
 
   // For Prepare: parses and validates.
-  static bool Validate(const Node& node, const TensorInfo& packed, DcsrLayer* layer) {
-    DcsrStatus status = dcsr_layer_parse(packed.constant_data, packed.bytes, layer);
+  static bool Validate(const Node& node, const DcsrDecoders* decoders, const TensorInfo& packed,
+                       DcsrLayer* layer) {
+    DcsrStatus status = dcsr_layer_parse_with(decoders, packed.constant_data, packed.bytes, layer);
     if (status == kDcsrOk) status = dcsr_layer_validate(layer);
     if (status != kDcsrOk) return node.Fail(kPacked, dcsr_status_string(status));
     return true;
@@ -105,8 +108,9 @@ class OwnRows {
   static bool HasData(Port*) { return true; }
 
   // For Invoke. Prepare has checked that the packed layer fits its tensors.
-  static DcsrStatus Parse(Port*, const void* packed, DcsrLayer* layer) {
-    return dcsr_layer_parse(packed, SIZE_MAX, layer);
+  static DcsrStatus Parse(Port*, const DcsrDecoders* decoders, const void* packed,
+                          DcsrLayer* layer) {
+    return dcsr_layer_parse_with(decoders, packed, SIZE_MAX, layer);
   }
 };
 
@@ -131,11 +135,12 @@ bool GetTensors(const Node& node, Tensors* tensors) {
 }
 
 template <typename Rows>
-bool GetLayer(const Node& node, DcsrOp op, const Tensors& tensors, Rows* rows, DcsrLayer* layer) {
+bool GetLayer(const Node& node, const Op& op, const Tensors& tensors, Rows* rows,
+              DcsrLayer* layer) {
   const TensorInfo& packed = tensors.packed;
   if (packed.constant_data == nullptr) return node.Fail(kPacked, "is not constant");
-  if (!rows->Validate(node, packed, layer)) return false;
-  if (layer->op != op) return node.Fail(kPacked, "belongs to another op");
+  if (!rows->Validate(node, op.kernels->decoders, packed, layer)) return false;
+  if (layer->op != op.op) return node.Fail(kPacked, "belongs to another op");
   const TensorType type = layer->int16_activations ? TensorType::kInt16 : TensorType::kInt8;
   if (tensors.input.type != type) return node.Fail(kInput, kWrongType);
   if (tensors.output.type != type) return node.Fail(kOutput, kWrongType);
@@ -149,22 +154,23 @@ bool GetLayer(const Node& node, DcsrOp op, const Tensors& tensors, Rows* rows, D
 }
 
 bool CheckFullyConnectedShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
-                              int32_t* batches) {
+                              DcsrConvShape* shape) {
   const int32_t elements = CountElements(tensors.input);
   const auto cols = static_cast<int32_t>(layer.cols);
   if (elements % cols != 0) {
     return node.Fail(kInput, "its size is no multiple of the packed layer's columns");
   }
-  *batches = elements / cols;
+  const int32_t batches = elements / cols;
 
   const TensorInfo& output = tensors.output;
   const auto rows = static_cast<int32_t>(layer.rows);
   if (output.dims[output.rank - 1] != rows) {
     return node.Fail(kOutput, "its last dimension is not the packed layer's rows");
   }
-  if (CountElements(output) != static_cast<int64_t>(*batches) * rows) {
+  if (CountElements(output) != static_cast<int64_t>(batches) * rows) {
     return node.Fail(kOutput, "its batches are not those of the input");
   }
+  *shape = dcsr_fully_connected_shape(batches);
   return true;
 }
 
@@ -201,7 +207,7 @@ DcsrPlan PlanLayer(const DcsrKernels* kernels, const DcsrLayer& layer, const Dcs
 
 template <typename Rows>
 bool KeepState(const Node& node, const Rows& rows, State state, const DcsrPlan& plan) {
-  if (plan.kernel == nullptr) return node.Fail(kPacked, "needs a kernel that this build lacks");
+  if (plan.kernel == nullptr) return node.Fail(kPacked, kNoKernel);
   const size_t scratch_bytes = plan.scratch_bytes;
   state.scratch = kNoScratch;
   if (scratch_bytes > 0 && !node.port->RequestScratch(scratch_bytes, &state.scratch)) {
@@ -223,7 +229,7 @@ struct Call {
 };
 
 template <typename Rows>
-bool GetCall(const Node& node, Call* call) {
+bool GetCall(const Node& node, const DcsrDecoders* decoders, Call* call) {
   Port* port = node.port;
   if (port->State() == nullptr) return node.Fail("node", "was not prepared");
   call->state = *static_cast<const State*>(port->State());
@@ -235,7 +241,7 @@ bool GetCall(const Node& node, Call* call) {
   const void* packed = port->InputData(kPackedLayer);
   if (packed == nullptr) return node.Fail(kPacked, "has no data");
   if (!Rows::HasData(port)) return node.Fail("shared rows", "has no data");
-  const DcsrStatus status = Rows::Parse(port, packed, &call->layer);
+  const DcsrStatus status = Rows::Parse(port, decoders, packed, &call->layer);
   if (status != kDcsrOk) return node.Fail(kPacked, dcsr_status_string(status));
 
   call->scratch = nullptr;
@@ -246,66 +252,32 @@ bool GetCall(const Node& node, Call* call) {
   return true;
 }
 
-// An op with a filter. Both have the same code, so a firmware with both links it once.
-struct Convolution {
-  const char* name;
-  DcsrOp op;
-  const DcsrKernels* (*kernels)();
-};
-
-constexpr Convolution kConv2d = {kConv2dName, kDcsrOpConv2d, dcsr_conv2d_kernels};
-constexpr Convolution kDepthwiseConv2d = {kDepthwiseConv2dName, kDcsrOpDepthwiseConv2d,
-                                          dcsr_depthwise_conv2d_kernels};
-
 template <typename Rows>
-bool PrepareConvolutionWith(Port* port, const Convolution& convolution) {
-  const Node node = {port, convolution.name};
+bool PrepareWith(Port* port, const Op& op) {
+  const Node node = {port, op.name};
   Tensors tensors;
   Rows rows;
   DcsrLayer layer;
   DcsrConvShape shape;
   if (!GetTensors<Rows>(node, &tensors)) return false;
-  if (!GetLayer(node, convolution.op, tensors, &rows, &layer)) return false;
-  if (!CheckConvolutionShape(node, tensors, layer, &shape)) return false;
+  if (!GetLayer(node, op, tensors, &rows, &layer)) return false;
+  const bool fits = op.op == kDcsrOpFullyConnected
+                        ? CheckFullyConnectedShape(node, tensors, layer, &shape)
+                        : CheckConvolutionShape(node, tensors, layer, &shape);
+  if (!fits) return false;
   return KeepState(node, rows, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
-                   PlanLayer(convolution.kernels(), layer, shape));
+                   PlanLayer(op.kernels, layer, shape));
 }
 
 template <typename Rows>
-bool InvokeConvolutionWith(Port* port, const Convolution& convolution) {
-  const Node node = {port, convolution.name};
+bool InvokeWith(Port* port, const Op& op) {
+  const Node node = {port, op.name};
   Call call;
-  if (!GetCall<Rows>(node, &call)) return false;
+  if (!GetCall<Rows>(node, op.kernels->decoders, &call)) return false;
   const State& state = call.state;
   DcsrConvShape shape;
   dcsr_conv_shape(&call.layer, state.batches, state.height, state.width, &shape);
-  const DcsrPlan plan = PlanLayer(convolution.kernels(), call.layer, shape);
-  dcsr_run(&plan, &call.layer, &shape, call.input, call.output, call.scratch);
-  return true;
-}
-
-template <typename Rows>
-bool PrepareFullyConnectedWith(Port* port) {
-  const Node node = {port, kFullyConnectedName};
-  Tensors tensors;
-  Rows rows;
-  DcsrLayer layer;
-  int32_t batches;
-  if (!GetTensors<Rows>(node, &tensors)) return false;
-  if (!GetLayer(node, kDcsrOpFullyConnected, tensors, &rows, &layer)) return false;
-  if (!CheckFullyConnectedShape(node, tensors, layer, &batches)) return false;
-  return KeepState(
-      node, rows, {kNoScratch, batches, 1, 1},
-      PlanLayer(dcsr_fully_connected_kernels(), layer, dcsr_fully_connected_shape(batches)));
-}
-
-template <typename Rows>
-bool InvokeFullyConnectedWith(Port* port) {
-  const Node node = {port, kFullyConnectedName};
-  Call call;
-  if (!GetCall<Rows>(node, &call)) return false;
-  const DcsrConvShape shape = dcsr_fully_connected_shape(call.state.batches);
-  const DcsrPlan plan = PlanLayer(dcsr_fully_connected_kernels(), call.layer, shape);
+  const DcsrPlan plan = PlanLayer(op.kernels, call.layer, shape);
   dcsr_run(&plan, &call.layer, &shape, call.input, call.output, call.scratch);
   return true;
 }

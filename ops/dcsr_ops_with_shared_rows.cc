@@ -22,9 +22,10 @@ class AnyRows {
     return count == kInputs || count == kInputsWithSharedRows;
   }
 
-  bool Validate(const Node& node, const TensorInfo& packed, DcsrLayer* layer) {
+  bool Validate(const Node& node, const DcsrDecoders* decoders, const TensorInfo& packed,
+                DcsrLayer* layer) {
     Port* port = node.port;
-    if (port->InputCount() == kInputs) return OwnRows::Validate(node, packed, layer);
+    if (port->InputCount() == kInputs) return OwnRows::Validate(node, decoders, packed, layer);
     TensorInfo shared;
     if (!port->GetInput(kSharedRows, &shared))
       return node.Fail(kShared, "is missing or unreadable");
@@ -33,8 +34,9 @@ class AnyRows {
     if (shared.constant_data == nullptr) return node.Fail(kShared, "is not constant");
 
     DcsrSharedRows rows;
-    DcsrStatus status = dcsr_shared_layer_parse(packed.constant_data, packed.bytes,
-                                                shared.constant_data, shared.bytes, layer, &rows);
+    DcsrStatus status =
+        dcsr_shared_layer_parse_with(decoders, packed.constant_data, packed.bytes,
+                                     shared.constant_data, shared.bytes, layer, &rows);
     if (status == kDcsrOk) {
       state_ = port->AllocateState(sizeof(State) + dcsr_derived_rows_bytes(layer));
       if (state_ == nullptr) return node.Fail(kMemory, "there is none for the state");
@@ -51,11 +53,12 @@ class AnyRows {
     return port->InputCount() == kInputs || port->InputData(kSharedRows) != nullptr;
   }
 
-  static DcsrStatus Parse(Port* port, const void* packed, DcsrLayer* layer) {
-    if (port->InputCount() == kInputs) return OwnRows::Parse(port, packed, layer);
+  static DcsrStatus Parse(Port* port, const DcsrDecoders* decoders, const void* packed,
+                          DcsrLayer* layer) {
+    if (port->InputCount() == kInputs) return OwnRows::Parse(port, decoders, packed, layer);
     DcsrSharedRows rows;
-    const DcsrStatus status = dcsr_shared_layer_parse(
-        packed, SIZE_MAX, port->InputData(kSharedRows), SIZE_MAX, layer, &rows);
+    const DcsrStatus status = dcsr_shared_layer_parse_with(
+        decoders, packed, SIZE_MAX, port->InputData(kSharedRows), SIZE_MAX, layer, &rows);
     if (status == kDcsrOk) dcsr_use_derived_rows(layer, DerivedRows(port->State()));
     return status;
   }
@@ -68,28 +71,36 @@ class AnyRows {
 
 }  // namespace
 
+bool PrepareWithSharedRows(Port* port, const Op& op) { return PrepareWith<AnyRows>(port, op); }
+
+bool InvokeWithSharedRows(Port* port, const Op& op) { return InvokeWith<AnyRows>(port, op); }
+
 bool PrepareConv2dWithSharedRows(Port* port) {
-  return PrepareConvolutionWith<AnyRows>(port, kConv2d);
+  return PrepareWithSharedRows(port, {kConv2dName, kDcsrOpConv2d, dcsr_conv2d_kernels()});
 }
 
 bool InvokeConv2dWithSharedRows(Port* port) {
-  return InvokeConvolutionWith<AnyRows>(port, kConv2d);
+  return InvokeWithSharedRows(port, {kConv2dName, kDcsrOpConv2d, dcsr_conv2d_kernels()});
 }
 
 bool PrepareFullyConnectedWithSharedRows(Port* port) {
-  return PrepareFullyConnectedWith<AnyRows>(port);
+  return PrepareWithSharedRows(
+      port, {kFullyConnectedName, kDcsrOpFullyConnected, dcsr_fully_connected_kernels()});
 }
 
 bool InvokeFullyConnectedWithSharedRows(Port* port) {
-  return InvokeFullyConnectedWith<AnyRows>(port);
+  return InvokeWithSharedRows(
+      port, {kFullyConnectedName, kDcsrOpFullyConnected, dcsr_fully_connected_kernels()});
 }
 
 bool PrepareDepthwiseConv2dWithSharedRows(Port* port) {
-  return PrepareConvolutionWith<AnyRows>(port, kDepthwiseConv2d);
+  return PrepareWithSharedRows(
+      port, {kDepthwiseConv2dName, kDcsrOpDepthwiseConv2d, dcsr_depthwise_conv2d_kernels()});
 }
 
 bool InvokeDepthwiseConv2dWithSharedRows(Port* port) {
-  return InvokeConvolutionWith<AnyRows>(port, kDepthwiseConv2d);
+  return InvokeWithSharedRows(
+      port, {kDepthwiseConv2dName, kDcsrOpDepthwiseConv2d, dcsr_depthwise_conv2d_kernels()});
 }
 
 }  // namespace dcsr

@@ -34,8 +34,8 @@ void Use(const DcsrPlan*, const DcsrLayer*, const DcsrConvShape* shape, const vo
   if (scratch != nullptr) memset(scratch, 1, kScratchBytes);
 }
 
-const DcsrKernel kKernels[] = {{Plan, Use, 0}, {nullptr, nullptr, 0}};
-const DcsrKernels kTable = {kKernels, kKernels, kKernels, nullptr, 0};
+const DcsrKernel kKernels[] = {{Plan, Use, 0, kDcsrAnyCoding}, {nullptr, nullptr, 0, 0}};
+const DcsrKernels kTable = {kKernels, kKernels, kKernels, nullptr, 0, &kDcsrAllDecoders};
 
 }  // namespace
 

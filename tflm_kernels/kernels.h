@@ -52,17 +52,32 @@ typedef bool DcsrPlanner(DcsrPlanRequest* request, DcsrPlan* plan);
 typedef void DcsrRun(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
                      const void* input, void* output, void* scratch);
 
+// The codings of layers, as bits: an encoding with plain values, and shifted to the left by
+// kDcsrHuffmanCodings with Huffman-coded values.
+enum {
+  kDcsrCodingDense = 1 << kDcsrEncodingDense,
+  kDcsrCodingDcsr4 = 1 << kDcsrEncodingDcsr,  // deltas of 4 bits
+  kDcsrCodingRle = 1 << kDcsrEncodingRle,
+  kDcsrCodingOffset8 = 1 << kDcsrEncodingOffset8,
+  kDcsrCodingRice = 1 << kDcsrEncodingRice,
+  kDcsrCodingBitmap = 1 << kDcsrEncodingBitmap,
+  kDcsrCodingDcsr8 = 1 << kDcsrEncodingCount,  // deltas of 8 bits
+  kDcsrHuffmanCodings = kDcsrEncodingCount + 1,
+  kDcsrAnyCoding = (1 << 2 * kDcsrHuffmanCodings) - 1,
+};
+
 // A kernel of a table.
 typedef struct {
   DcsrPlanner* plan;
-  DcsrRun* run;
-  int32_t id;  // DcsrKernelId of planning/kernel_lists.h
+  DcsrRun* run;      // dcsr_not_linked(): the kernel is only planned with
+  int32_t id;        // DcsrKernelId of planning/kernel_lists.h
+  uint32_t codings;  // of the layers for which it is tried
 } DcsrKernel;
 
 // The kernels of one operator for a class of cores. Each list ends with an entry whose `plan` is
 // NULL. Its kernels are tried in order. In the tables of this library the last kernel of a list
-// takes every layer. A firmware may define a table of its own with a part of these kernels. The
-// linker then drops the kernels that no table names.
+// takes every layer. A firmware may define a table of its own with a part of these kernels
+// (kernel_parts.h). The linker then drops the kernels and decoders that no table names.
 typedef struct {
   // int8 activations, 1x1 filter or FULLY_CONNECTED; NULL only for DEPTHWISE_CONV_2D
   const DcsrKernel* pointwise;
@@ -71,8 +86,13 @@ typedef struct {
   const DcsrKernel* int16;  // int16 activations; NULL for DEPTHWISE_CONV_2D
   // Returns the number of elements of the longest row. NULL: planning counts them in portable C.
   uint32_t (*longest_row)(const DcsrLayer* layer);
-  uint32_t scratch_budget;  // bytes, for layers whose scratch_budget is 0
+  uint32_t scratch_budget;       // bytes, for layers whose scratch_budget is 0
+  const DcsrDecoders* decoders;  // of the layers that it is for
 } DcsrKernels;
+
+// Stands in for the kernels that a table names only because others plan with them. A layer that
+// would need one of them has no kernel.
+DcsrRun dcsr_not_linked;
 
 // The kernel of a layer, and how it divides its scratch.
 struct DcsrPlan {

@@ -70,7 +70,30 @@ typedef enum {
   kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not `elements`
   kDcsrErrorIndex,       // an index leaves the row, or a stream runs out or over
   kDcsrErrorValues,      // the code of the values is incomplete, or they run out or over
+  kDcsrErrorDecoder,     // no decoder is listed for the encoding, or for the coding of the values
 } DcsrStatus;
+
+// The functions that read one encoding, or one coding of the values (format/decoders.h).
+typedef struct DcsrDecoder DcsrDecoder;
+typedef struct DcsrValueDecoder DcsrValueDecoder;
+
+#define DCSR_DECLARE_DECODER(Name, name, number) extern const DcsrDecoder kDcsr##Name##Decoder;
+DCSR_ALL_ENCODINGS(DCSR_DECLARE_DECODER)
+#undef DCSR_DECLARE_DECODER
+extern const DcsrValueDecoder kDcsrHuffmanDecoder;
+
+#define DCSR_COUNT_ENCODING(Name, name, number) +1
+enum { kDcsrEncodingCount = DCSR_ALL_ENCODINGS(DCSR_COUNT_ENCODING) };
+#undef DCSR_COUNT_ENCODING
+
+// The encodings that a program reads. It links only the functions of those that its lists name, and
+// layers of others are refused.
+typedef struct {
+  const DcsrDecoder* encoding[kDcsrEncodingCount];  // indexed by DcsrEncoding; NULL: none
+  const DcsrValueDecoder* huffman;                  // NULL: none
+} DcsrDecoders;
+
+extern const DcsrDecoders kDcsrAllDecoders;
 
 // An int64 at a multiple of 4 bytes.
 typedef struct {
@@ -89,6 +112,8 @@ typedef struct {
 
 // View of a packed layer: scalars by value, sections by pointer into the blob.
 typedef struct {
+  const DcsrDecoder* decoder;
+  const DcsrValueDecoder* value_decoder;  // NULL: plain values
   DcsrOp op;
   DcsrEncoding encoding;
   DcsrValueCoding value_coding;
@@ -143,8 +168,14 @@ typedef struct {
 
 // Reads the header of the blob `data` of `size` bytes and makes all checks that take constant time.
 // `data` is aligned to 4 and may be longer than the layer. `layer` points into it. On an error
-// `layer` is unspecified.
-DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer);
+// `layer` is unspecified. `decoders` lists the encodings that are read.
+DcsrStatus dcsr_layer_parse_with(const DcsrDecoders* decoders, const void* data, size_t size,
+                                 DcsrLayer* layer);
+
+// The same for all encodings.
+static inline DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
+  return dcsr_layer_parse_with(&kDcsrAllDecoders, data, size, layer);
+}
 
 // Checks all streams of a parsed layer, in time proportional to the size of the layer.
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer);
@@ -160,11 +191,20 @@ typedef struct {
   const void* bias;  // [rows], int32, or DcsrInt64 if int16_activations; not folded; NULL: all 0
 } DcsrSharedRows;
 
-// dcsr_layer_parse() for a layer of version 2, whose streams are in `shared`, a second blob of
+// dcsr_layer_parse_with() for a layer of version 2, whose streams are in `shared`, a second blob of
 // `shared_size` bytes. `shared` is aligned to 4 and may be longer than the streams. The fields
 // bias, multiplier and shift of `layer` are unspecified until one of the functions below sets them.
-DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
-                                   size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows);
+DcsrStatus dcsr_shared_layer_parse_with(const DcsrDecoders* decoders, const void* data, size_t size,
+                                        const void* shared, size_t shared_size, DcsrLayer* layer,
+                                        DcsrSharedRows* rows);
+
+// The same for all encodings.
+static inline DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
+                                                 size_t shared_size, DcsrLayer* layer,
+                                                 DcsrSharedRows* rows) {
+  return dcsr_shared_layer_parse_with(&kDcsrAllDecoders, data, size, shared, shared_size, layer,
+                                      rows);
+}
 
 // Returns the bytes of the memory in which a layer with shared rows has its bias, multipliers and
 // shifts: 9 for each row, or 13 with int16 activations; if all rows have one multiplier, 4 or 8 for

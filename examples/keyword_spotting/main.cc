@@ -7,7 +7,7 @@
 
 #include "examples/keyword_spotting/keyword_clips.h"
 #include "keyword_model.h"
-#include "ops/tflm/tflm_ops.h"
+#include "keyword_model_ops.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
@@ -37,9 +37,6 @@ namespace {
 constexpr size_t kArenaBytes = 64 * 1024;
 alignas(16) uint8_t arena[kArenaBytes];
 
-// The operators of the compressed model, including our three.
-constexpr int kOps = 9;
-
 size_t index_of_largest(const int8_t* scores) {
   size_t best = 0;
   for (size_t i = 1; i < kLabelCount; ++i) {
@@ -51,14 +48,8 @@ size_t index_of_largest(const int8_t* scores) {
 }  // namespace
 
 int main() {
-  tflite::MicroMutableOpResolver<kOps> resolver;
-  resolver.AddAveragePool2D();
-  resolver.AddConv2D();
-  resolver.AddDepthwiseConv2D();
-  resolver.AddFullyConnected();
-  resolver.AddReshape();
-  resolver.AddSoftmax();
-  dcsr::AddDcsrOps(resolver);
+  tflite::MicroMutableOpResolver<kKeywordModelOps> resolver;
+  if (AddKeywordModelOps(resolver) != kTfLiteOk) return 1;
 
   tflite::MicroInterpreter interpreter(tflite::GetModel(g_keyword_model_data), resolver, arena,
                                        sizeof(arena));

@@ -16,6 +16,18 @@ TfLiteStatus Call(TfLiteContext* context, TfLiteNode* node) {
 }
 
 }  // namespace
+
+Status CallWith(TfLiteContext* context, TfLiteNode* node, bool (*function)(Port*, const Op&),
+                const Op& op) {
+  TflmPort port(context, node);
+  return function(&port, op) ? kTfLiteOk : kTfLiteError;
+}
+
+Registration MakeRegistration(Status (*prepare)(TfLiteContext*, TfLiteNode*),
+                              Status (*invoke)(TfLiteContext*, TfLiteNode*)) {
+  return ::tflite::micro::RegisterOp(nullptr, prepare, invoke);
+}
+
 }  // namespace tflm
 
 tflm::Registration Register_DCSR_CONV_2D() {

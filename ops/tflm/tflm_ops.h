@@ -1,4 +1,6 @@
-// The custom ops for TensorFlow Lite Micro built from source. Firmware needs only this header:
+// The custom ops for TensorFlow Lite Micro built from source. The header that `compress --cc`
+// writes beside a model includes this one and registers exactly what the model needs. A firmware
+// for any model adds all ops itself:
 //
 //   #include "ops/tflm/tflm_ops.h"
 //
@@ -30,6 +32,29 @@ tflm::Registration Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS();
 tflm::Registration Register_DCSR_DEPTHWISE_CONV_2D_WITH_SHARED_ROWS();
 
 namespace tflm {
+
+// Calls a function of the op with a node.
+Status CallWith(TfLiteContext* context, TfLiteNode* node, bool (*function)(Port*, const Op&),
+                const Op& op);
+
+Registration MakeRegistration(Status (*prepare)(TfLiteContext*, TfLiteNode*),
+                              Status (*invoke)(TfLiteContext*, TfLiteNode*));
+
+template <bool (*function)(Port*, const Op&), const Op& op>
+Status CallOp(TfLiteContext* context, TfLiteNode* node) {
+  return CallWith(context, node, function, op);
+}
+
+// The registration of an op with a table of kernels of one's own.
+template <const Op& op>
+Registration RegistrationOf() {
+  return MakeRegistration(CallOp<Prepare, op>, CallOp<Invoke, op>);
+}
+
+template <const Op& op>
+Registration RegistrationWithSharedRowsOf() {
+  return MakeRegistration(CallOp<PrepareWithSharedRows, op>, CallOp<InvokeWithSharedRows, op>);
+}
 
 // Adds one op. The registration is copied: early versions of AddCustom() require that it is not
 // const.

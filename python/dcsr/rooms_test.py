@@ -65,6 +65,7 @@ MAY_IMPORT = {
     "compressing": BASE | {"planning", "passes"},
     "report": BASE | {"passes", "planning"},
     "html_report": {"report"},
+    "op_header": {"cc_array", "custom_ops", "encodings", "model", "packing", "planning", "schema"},
     "model_check": {"graph", "model", "schema", "structure"},
     "runtime": {"custom_ops", "errors", "model_check"},
     "isolation": {"model", "runtime"},

@@ -10,6 +10,24 @@
 #define DCSR_HAS_MVE 0
 #endif
 
+// The class of the core that this build is for (planning/kernel_lists.h).
+#define DCSR_CLASS_REFERENCE 0
+#define DCSR_CLASS_ARMV6M 1
+#define DCSR_CLASS_ARMV7M 2
+#define DCSR_CLASS_ARMV7EM 3
+#define DCSR_CLASS_MVE 4
+#if DCSR_HAS_MVE
+#define DCSR_CORE_CLASS DCSR_CLASS_MVE
+#elif defined(__arm__) && defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
+#define DCSR_CORE_CLASS DCSR_CLASS_ARMV7EM
+#elif defined(__arm__) && defined(__thumb2__)
+#define DCSR_CORE_CLASS DCSR_CLASS_ARMV7M
+#elif defined(__arm__)
+#define DCSR_CORE_CLASS DCSR_CLASS_ARMV6M
+#else
+#define DCSR_CORE_CLASS DCSR_CLASS_REFERENCE
+#endif
+
 // Whether the core multiplies 32 by 32 bits to 64 in one instruction. Cortex-M0+ does not.
 #if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
 #define DCSR_HAS_LONG_MULTIPLY 0

@@ -486,6 +486,7 @@ static void count_tiles(const Work* work, const DcsrPlan* plan, const DcsrLayer*
                                         (uint32_t)plan->longest_row);
   uint64_t counts[kDcsrCountCount] = {0};
   count_kernel(&of_tile, &inner, counts);
+  cost->linked |= UINT64_C(1) << inner.kernel->id;
   DcsrKernelCounts* part = part_of(cost, kKernelNames[inner.kernel->id]);
   for (uint32_t i = 0; i < kDcsrCountCount; ++i) part->counts[i] += tiles * counts[i];
   cost->gathers += tiles * count_gathers(&of_tile, &inner);
@@ -560,6 +561,7 @@ int32_t dcsr_cost(const void* data, size_t size, const DcsrConvShape* shape, uin
   const Work work = measure(&layer, shape, (DcsrCoreClass)core_class);
   cost->kernel = constants_name(&layer, &plan);
   cost->scratch_bytes = plan.scratch_bytes;
+  cost->linked = UINT64_C(1) << plan.kernel->id;
   cost->is_portable = is_portable(plan.kernel->id) && layer.op != kDcsrOpFullyConnected ? 1 : 0;
   if (plan.kernel->id == kDcsrKernel_conv2d_im2col) {
     count_im2col(&work, &plan, cost);
@@ -576,6 +578,24 @@ int32_t dcsr_cost(const void* data, size_t size, const DcsrConvShape* shape, uin
 uint32_t dcsr_default_scratch(uint32_t core_class) {
   if (core_class >= kDcsrClassCount) return 0;
   return dcsr_planning_table(kDcsrOpConv2d, (DcsrCoreClass)core_class)->scratch_budget;
+}
+
+const char* dcsr_kernel_name(uint32_t id) {
+  return id < kDcsrKernelCount ? kKernelNames[id] : NULL;
+}
+
+uint32_t dcsr_kernel_of_list(uint32_t op, uint32_t core_class, uint32_t list, uint32_t index) {
+  if (op < kDcsrOpConv2d || op > kDcsrOpDepthwiseConv2d || core_class >= kDcsrClassCount) {
+    return UINT32_MAX;
+  }
+  const DcsrKernels* table = dcsr_planning_table((DcsrOp)op, (DcsrCoreClass)core_class);
+  const DcsrKernel* kernel =
+      list == 0 ? table->pointwise : (list == 1 ? table->larger : table->int16);
+  if (kernel == NULL) return UINT32_MAX;
+  for (; kernel->plan != NULL; ++kernel, --index) {
+    if (index == 0) return (uint32_t)kernel->id;
+  }
+  return UINT32_MAX;
 }
 
 #define DCSR_COUNT_NAME(name, text, coded) text,

@@ -76,6 +76,7 @@ typedef struct {
   uint64_t tails;        // how often a bias, multiplier and shift are read: dcsr_row_tail()
   uint32_t is_portable;  // 1: a convolution that runs a portable kernel
   uint32_t part_count;   // number of valid `parts`
+  uint64_t linked;       // bits: the kernels that run, by DcsrKernelId (dcsr_kernel_name())
   DcsrKernelCounts parts[kDcsrMostParts];
   DcsrKernelCounts dense;  // counts of the dense kernel for a layer of this shape (baseline/)
 } DcsrCost;
@@ -105,6 +106,14 @@ uint32_t dcsr_default_scratch(uint32_t core_class);
 uint32_t dcsr_count_count(void);
 const char* dcsr_count_name(uint32_t count);
 uint32_t dcsr_count_is_coded(uint32_t count);
+
+// The name of kernel `id`; NULL if there is none.
+const char* dcsr_kernel_name(uint32_t id);
+
+// Returns the id of kernel `index` of a list, in the order in which they are tried; UINT32_MAX past
+// the last. `op` is a DcsrOp, `core_class` a DcsrCoreClass, `list` 0 for 1x1 filters and
+// FULLY_CONNECTED, 1 for larger filters and DEPTHWISE_CONV_2D, 2 for int16 activations.
+uint32_t dcsr_kernel_of_list(uint32_t op, uint32_t core_class, uint32_t list, uint32_t index);
 
 // Returns sizeof(DcsrCost), to check declarations in another language.
 size_t dcsr_cost_bytes(void);

@@ -5,7 +5,7 @@
 #include "tflm_kernels/planning/kernel_lists.h"
 #include "tflm_kernels/planning/planners.h"
 
-#define DCSR_PLANNER_ENTRY(name) {dcsr_plan_##name, NULL, kDcsrKernel_##name},
+#define DCSR_PLANNER_ENTRY(name) {dcsr_plan_##name, NULL, kDcsrKernel_##name, kDcsrAnyCoding},
 
 DCSR_DEFINE_CONV2D_KERNELS(kConv2dReference, REFERENCE, DCSR_PLANNER_ENTRY, NULL);
 DCSR_DEFINE_CONV2D_KERNELS(kConv2dArmv6m, ARMV6M, DCSR_PLANNER_ENTRY, NULL);

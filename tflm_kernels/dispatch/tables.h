@@ -36,17 +36,17 @@ extern const DcsrKernels kDcsrDepthwiseConv2dMve;
 #endif
 
 // Expands to the table entry of a kernel (kernel_lists.h).
-#define DCSR_KERNEL_ENTRY(name) {dcsr_plan_##name, dcsr_##name, kDcsrKernel_##name},
+#define DCSR_KERNEL_ENTRY(name) {dcsr_plan_##name, dcsr_##name, kDcsrKernel_##name, kDcsrAnyCoding},
 
 // The table of an operator, Conv2d, FullyConnected or DepthwiseConv2d, for the core that this build
 // is for.
-#if DCSR_HAS_MVE
+#if DCSR_CORE_CLASS == DCSR_CLASS_MVE
 #define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Mve
-#elif defined(__arm__) && defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
+#elif DCSR_CORE_CLASS == DCSR_CLASS_ARMV7EM
 #define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Armv7em
-#elif defined(__arm__) && defined(__thumb2__)
+#elif DCSR_CORE_CLASS == DCSR_CLASS_ARMV7M
 #define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Armv7m
-#elif defined(__arm__)
+#elif DCSR_CORE_CLASS == DCSR_CLASS_ARMV6M
 #define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Armv6m
 #else
 #define DCSR_TABLE_OF_THIS_CORE(op) kDcsr##op##Reference

@@ -14,10 +14,10 @@
 #include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/format/bit_reader.h"
 #include "tflm_kernels/format/compact_rows.h"
+#include "tflm_kernels/format/decoders.h"
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/format/shift_range.h"
-#include "tflm_kernels/format/validate_streams.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "packed layers are little-endian, and this target is not"
@@ -297,7 +297,16 @@ static DcsrStatus find_rows(const Header* h, const uint8_t* base, size_t size,
   return kDcsrOk;
 }
 
-DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
+// Finds the functions that read the layer. Returns false if `decoders` does not list them.
+static bool set_decoders(const DcsrDecoders* decoders, DcsrLayer* layer) {
+  const bool is_plain = layer->value_coding == kDcsrValuesPlain;
+  layer->decoder = decoders->encoding[layer->encoding];
+  layer->value_decoder = is_plain ? NULL : decoders->huffman;
+  return layer->decoder != NULL && (is_plain || layer->value_decoder != NULL);
+}
+
+DcsrStatus dcsr_layer_parse_with(const DcsrDecoders* decoders, const void* data, size_t size,
+                                 DcsrLayer* layer) {
   Header h;
   DcsrStatus status = read_header(data, size, false, &h);
   if (status != kDcsrOk) return status;
@@ -316,11 +325,12 @@ DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLayer* layer) {
   layer->bias = is_compact ? NULL : (const int32_t*)first;
   layer->multiplier = (const int32_t*)(const void*)(base + rows.multiplier);
   layer->shift = (const int8_t*)(base + rows.shift);
-  return kDcsrOk;
+  return set_decoders(decoders, layer) ? kDcsrOk : kDcsrErrorDecoder;
 }
 
-DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* shared,
-                                   size_t shared_size, DcsrLayer* layer, DcsrSharedRows* rows) {
+DcsrStatus dcsr_shared_layer_parse_with(const DcsrDecoders* decoders, const void* data, size_t size,
+                                        const void* shared, size_t shared_size, DcsrLayer* layer,
+                                        DcsrSharedRows* rows) {
   Header h;
   const DcsrStatus status = read_header(data, size, true, &h);
   if (status != kDcsrOk) return status;
@@ -345,7 +355,8 @@ DcsrStatus dcsr_shared_layer_parse(const void* data, size_t size, const void* sh
   rows->ratio_exponent = (int16_t)dcsr_load_u16(base + ratio + 6);
   rows->bias = has_bias ? base + bias : NULL;
   // A mantissa of fewer than 48 bits could give a multiplier below 2^30.
-  return rows->ratio_high >> 15 != 0 ? kDcsrOk : kDcsrErrorHeader;
+  if (rows->ratio_high >> 15 == 0) return kDcsrErrorHeader;
+  return set_decoders(decoders, layer) ? kDcsrOk : kDcsrErrorDecoder;
 }
 
 static DcsrStatus validate_requantize(const DcsrLayer* layer) {
@@ -371,21 +382,22 @@ static DcsrStatus validate_row_lengths(const DcsrLayer* layer) {
   return sum == layer->elements ? kDcsrOk : kDcsrErrorRowLength;
 }
 
-static DcsrStatus validate_code(const DcsrLayer* layer) {
-  if (layer->value_coding == kDcsrValuesPlain) return kDcsrOk;
-  return dcsr_code_is_complete(dcsr_code_lengths(layer), layer->raw_bits) ? kDcsrOk
-                                                                          : kDcsrErrorValues;
+static DcsrStatus validate_streams(const DcsrLayer* layer) {
+  if (layer->decoder->positions_are_valid != NULL && !layer->decoder->positions_are_valid(layer)) {
+    return kDcsrErrorIndex;
+  }
+  const DcsrValueDecoder* values = layer->value_decoder;
+  return values == NULL || values->values_are_valid(layer) ? kDcsrOk : kDcsrErrorValues;
 }
 
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer) {
   DcsrStatus status = validate_requantize(layer);
-  if (status == kDcsrOk) status = validate_code(layer);
-  const bool has_no_streams =
-      layer->encoding == kDcsrEncodingDense && layer->value_coding == kDcsrValuesPlain;
-  if (status != kDcsrOk || has_no_streams) return status;
-  status = validate_row_lengths(layer);
   if (status != kDcsrOk) return status;
-  return dcsr_validate_streams(layer);
+  const DcsrValueDecoder* values = layer->value_decoder;
+  if (values != NULL && !values->code_is_complete(layer)) return kDcsrErrorValues;
+  if (layer->encoding == kDcsrEncodingDense && values == NULL) return kDcsrOk;
+  status = validate_row_lengths(layer);
+  return status == kDcsrOk ? validate_streams(layer) : status;
 }
 
 const char* dcsr_status_string(DcsrStatus status) {
@@ -412,6 +424,8 @@ const char* dcsr_status_string(DcsrStatus status) {
       return "an index leaves its row, or a stream its section";
     case kDcsrErrorValues:
       return "the code of its values is incomplete, or they leave their section";
+    case kDcsrErrorDecoder:
+      return "its encoding is not registered: use the header of this model, or AddDcsrOps";
   }
   return "unknown status";
 }

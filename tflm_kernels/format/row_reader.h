@@ -1,8 +1,8 @@
 // A cursor over the weight matrix of a layer, the same for every encoding. It
 // returns columns and weights in stored order, up to 16 elements at a time.
 // Columns increase, except in an offset8 layer, where they may have any order
-// and fillers may repeat them. Format: docs/format.md#encodings. An encoding
-// has its dcsr_read_..._columns() here.
+// and fillers may repeat them. Format: docs/format.md#encodings. The functions
+// that depend on the encoding are those of layer->decoder (decoders.h).
 //
 //   DcsrRowReader reader = dcsr_row_reader(layer);
 //   for (uint32_t row = 0; row < layer->rows; ++row) {
@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "tflm_kernels/format/bit_reader.h"
+#include "tflm_kernels/format/decoders.h"
 #include "tflm_kernels/format/huffman.h"
 #include "tflm_kernels/packed_layer.h"
 
@@ -44,16 +45,16 @@ enum {
 };
 
 // Up to 16 consecutive elements of one row. In a copy, `weight` may point into the original.
-typedef struct {
+struct DcsrGroup {
   uint32_t lanes;  // 1 .. 16
   int32_t column[kDcsrGroupLanes];
   const int8_t* weight;             // [lanes]
   int8_t decoded[kDcsrGroupLanes];  // huffman: `weight` points here
-} DcsrGroup;
+};
 
 // Points at the next element in each stream. Has some 600 bytes, as it contains a table for values:
 // avoid copies.
-typedef struct {
+struct DcsrRowReader {
   const DcsrLayer* layer;
   const uint8_t* index;
   const uint8_t* delta;
@@ -70,7 +71,7 @@ typedef struct {
   DcsrBitReader delta_bits;  // rice: remainders
   DcsrBitReader value_bits;  // huffman
   DcsrHuffmanTable values;   // huffman
-} DcsrRowReader;
+};
 
 // Reads byte by byte, so `p` needs no alignment. Compilers emit a single load
 // where the target has unaligned loads.
@@ -103,23 +104,15 @@ static inline uint32_t dcsr_load_row_length(const DcsrLayer* layer, uint32_t row
   return dcsr_load_u32(layer->row_length + first / 8) >> (first % 8) & ((UINT32_C(1) << count) - 1);
 }
 
+// dcsr_row_length() of layers whose row_length_bytes are neither 1 nor 2.
+uint32_t dcsr_rare_row_length(const DcsrLayer* layer, uint32_t row);
+
 // Number of elements of a row, fillers included.
 static inline uint32_t dcsr_row_length(const DcsrLayer* layer, uint32_t row) {
   const uint8_t* p = layer->row_length + (size_t)row * layer->row_length_bytes;
-  // The most frequent cases come first.
   if (layer->row_length_bytes == 1) return p[0];
   if (layer->row_length_bytes == 2) return dcsr_load_u16(p);
-  if (layer->row_length_bits != 0) return dcsr_load_row_length(layer, row);
-  if (layer->row_length_bytes == 4) return dcsr_load_u32(p);
-  switch (layer->encoding) {
-    case kDcsrEncodingRice:  // all rows are empty
-      return 0;
-    case kDcsrEncodingBitmap:
-      return dcsr_count_ones((const uint32_t*)(const void*)layer->index, row * layer->cols,
-                             layer->cols);
-    default:  // dense
-      return layer->cols;
-  }
+  return dcsr_rare_row_length(layer, row);
 }
 
 // Writes the lengths of `count` rows from `row` on. The most frequent cases take few instructions.
@@ -204,33 +197,15 @@ static inline DcsrRowReader dcsr_row_reader(const DcsrLayer* layer) {
   return reader;
 }
 
-static inline void dcsr_begin_values(DcsrRowReader* reader) {
-  const DcsrLayer* layer = reader->layer;
-  const uint8_t* lengths = dcsr_code_lengths(layer);
-  const uint8_t* codes = (const uint8_t*)layer->values;
-  reader->value_bits = dcsr_bit_reader(codes, (size_t)(lengths - codes));
-  dcsr_make_huffman_table(lengths, layer->raw_bits, &reader->values);
-}
-
 // dcsr_next_row() for a caller that already has dcsr_row_length() of that row.
 static inline void dcsr_begin_row(DcsrRowReader* reader, uint32_t length) {
   const DcsrLayer* layer = reader->layer;
   reader->left = length;
   reader->expected = 0;
-  if (layer->value_coding == kDcsrValuesHuffman && reader->value_bits.data == NULL) {
-    dcsr_begin_values(reader);
+  if (layer->value_decoder != NULL && reader->value_bits.data == NULL) {
+    layer->value_decoder->begin(reader);
   }
-  if (layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer) && length > 0) {
-    reader->slope = (layer->cols << kDcsrSlopeBits) / length;
-  }
-  if (layer->encoding == kDcsrEncodingRice && length > 0) {
-    reader->remainder_bits = dcsr_remainder_bits(layer, length);
-  }
-  if (layer->encoding == kDcsrEncodingBitmap) {
-    const uint32_t first = reader->row * layer->cols;
-    reader->index_bits.byte = first / 8;
-    reader->index_bits.bit = first % 8;
-  }
+  if (layer->decoder->begin_row != NULL) layer->decoder->begin_row(reader, length);
   ++reader->row;
 }
 
@@ -239,99 +214,17 @@ static inline void dcsr_next_row(DcsrRowReader* reader) {
   dcsr_begin_row(reader, dcsr_row_length(reader->layer, reader->row));
 }
 
-static inline void dcsr_read_dense_columns(DcsrRowReader* reader, DcsrGroup* group) {
-  for (uint32_t l = 0; l < group->lanes; ++l) {
-    group->column[l] = reader->expected++;
-  }
-}
-
-static inline void dcsr_read_rle_columns(DcsrRowReader* reader, DcsrGroup* group) {
-  const uint32_t first = reader->element;
-  for (uint32_t l = 0; l < group->lanes; ++l) {
-    const uint32_t gap = dcsr_load_nibble(reader->index, first + l);
-    group->column[l] = reader->expected + (int32_t)gap;
-    reader->expected = group->column[l] + 1;
-  }
-}
-
-static inline void dcsr_read_dcsr_columns(DcsrRowReader* reader, DcsrGroup* group) {
-  const DcsrLayer* layer = reader->layer;
-  const uint32_t lanes = group->lanes;
-  const uint32_t planes = dcsr_load_u16(reader->index) & kDcsrPlaneMask;
-  const int32_t base = dcsr_group_base(reader->index, reader->expected);
-
-  for (uint32_t l = 0; l < lanes; ++l) {
-    const uint32_t line = (reader->slope * l) >> kDcsrSlopeBits;
-    const uint32_t delta =
-        dcsr_has_byte_deltas(layer) ? reader->delta[l] : dcsr_load_nibble(reader->delta, l);
-    group->column[l] = base + (int32_t)(line + delta);
-  }
-  for (uint32_t p = 0; p < planes; ++p) {
-    for (uint32_t l = 0; l < lanes; ++l) {
-      const uint32_t bit = (uint32_t)(reader->plane[l / 8] >> (l % 8)) & 1;
-      group->column[l] += (int32_t)(bit << (layer->index_parameter + p));
-    }
-    reader->plane += dcsr_plane_bytes(lanes);
-  }
-
-  reader->index += dcsr_descriptor_bytes(reader->index);
-  reader->delta += dcsr_delta_bytes(layer, lanes);
-  reader->expected = base + (int32_t)reader->slope;
-}
-
-static inline void dcsr_read_offset8_columns(DcsrRowReader* reader, DcsrGroup* group) {
-  reader->expected += (int32_t)dcsr_load_u16(reader->index);
-  for (uint32_t l = 0; l < group->lanes; ++l) {
-    group->column[l] = reader->expected + (int32_t)reader->delta[l];
-  }
-  reader->index += kDcsrStepBytes;
-  reader->delta += group->lanes;
-}
-
-static inline void dcsr_read_rice_columns(DcsrRowReader* reader, DcsrGroup* group) {
-  const uint32_t bits = reader->remainder_bits;
-  // In a layer not validated yet, a larger quotient leads to a column beyond the last one.
-  const uint32_t limit = reader->layer->cols >> bits;
-  for (uint32_t l = 0; l < group->lanes; ++l) {
-    const uint32_t quotient = dcsr_read_zeros(&reader->index_bits, limit);
-    const uint32_t gap = quotient << bits | dcsr_read_bits(&reader->delta_bits, bits);
-    group->column[l] = reader->expected + (int32_t)gap;
-    reader->expected = group->column[l] + 1;
-  }
-}
-
-static inline void dcsr_read_bitmap_columns(DcsrRowReader* reader, DcsrGroup* group) {
-  for (uint32_t l = 0; l < group->lanes; ++l) {
-    const uint32_t gap = dcsr_read_zeros(&reader->index_bits, reader->layer->cols);
-    group->column[l] = reader->expected + (int32_t)gap;
-    reader->expected = group->column[l] + 1;
-  }
-}
-
-static inline void dcsr_read_values(DcsrRowReader* reader, DcsrGroup* group) {
-  group->weight = reader->weight;
-  if (reader->layer->value_coding == kDcsrValuesHuffman) {
-    for (uint32_t l = 0; l < group->lanes; ++l) {
-      group->decoded[l] =
-          dcsr_read_value(&reader->value_bits, &reader->values, reader->layer->raw_bits);
-    }
-    group->weight = group->decoded;
-  } else {
-    reader->weight += group->lanes;
-  }
-}
-
 // Reads the next group of the row. Returns false at the end of the row.
 static inline bool dcsr_next_group(DcsrRowReader* reader, DcsrGroup* group) {
   if (reader->left == 0) return false;
   group->lanes = reader->left < kDcsrGroupLanes ? reader->left : (uint32_t)kDcsrGroupLanes;
-#define DCSR_READ_COLUMNS(Name, name, number)  \
-  case kDcsrEncoding##Name:                    \
-    dcsr_read_##name##_columns(reader, group); \
-    break;
-  switch (reader->layer->encoding) { DCSR_ALL_ENCODINGS(DCSR_READ_COLUMNS) }
-#undef DCSR_READ_COLUMNS
-  dcsr_read_values(reader, group);
+  reader->layer->decoder->read_columns(reader, group);
+  if (reader->layer->value_decoder != NULL) {
+    reader->layer->value_decoder->read_values(reader, group);
+  } else {
+    group->weight = reader->weight;
+    reader->weight += group->lanes;
+  }
   reader->element += group->lanes;
   reader->left -= group->lanes;
   return true;

@@ -943,8 +943,9 @@ static bool next_block(size_t pixels, uint32_t widest, size_t kept, size_t* next
   return false;
 }
 
-void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
-                      const void* input_data, void* output_data, void* scratch) {
+DCSR_NOINLINE static void convolve(const DcsrPlan* plan, const DcsrLayer* layer,
+                                   const DcsrConvShape* shape, const void* input_data,
+                                   void* output_data, void* scratch, DcsrWordStage* stage) {
   const int8_t* input = (const int8_t*)input_data;
   int8_t* output = (int8_t*)output_data;
   const size_t pixels = dcsr_pixel_count(shape);
@@ -957,7 +958,8 @@ void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrCo
   int8_t* x = (int8_t*)scratch;
   uint32_t* const programs = (uint32_t*)(void*)(x + block_bytes + word_bytes);
   const uint32_t* const programs_end = programs + program_bytes / sizeof(*programs);
-  DcsrWordReader reader = dcsr_word_reader(layer, x, widest, plan->longest_row, x + block_bytes);
+  DcsrWordReader reader =
+      dcsr_word_reader(layer, stage, x, widest, plan->longest_row, x + block_bytes);
   Block block = {SIZE_MAX, 0};  // in x
   while (reader.row.row < layer->rows) {
     const uint32_t row = reader.row.row;
@@ -979,3 +981,17 @@ void dcsr_conv1x1_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrCo
     }
   }
 }
+
+// The kernel for the layers of one stage.
+#define DCSR_PART(name, stage)                                                        \
+  void name(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape, \
+            const void* input, void* output, void* scratch) {                         \
+    convolve(plan, layer, shape, input, output, scratch, stage);                      \
+  }
+
+DCSR_PART(dcsr_conv1x1_mve, dcsr_word_stage(layer))
+DCSR_PART(dcsr_conv1x1_mve_groups, dcsr_mve_stage_none)
+DCSR_PART(dcsr_conv1x1_mve_nibbles, dcsr_mve_stage_nibbles)
+DCSR_PART(dcsr_conv1x1_mve_bytes, dcsr_mve_stage_bytes)
+DCSR_PART(dcsr_conv1x1_mve_offset8, dcsr_mve_stage_offset8)
+DCSR_PART(dcsr_conv1x1_mve_ones, dcsr_mve_stage_ones)

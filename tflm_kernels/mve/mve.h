@@ -12,6 +12,13 @@ extern "C" {
 
 DcsrRun dcsr_conv1x1_mve;  // every encoding
 
+// The same for some encodings with plain values. A firmware links only their decoders.
+DcsrRun dcsr_conv1x1_mve_groups;   // any encoding, any values
+DcsrRun dcsr_conv1x1_mve_nibbles;  // dcsr
+DcsrRun dcsr_conv1x1_mve_bytes;    // dcsr with byte deltas
+DcsrRun dcsr_conv1x1_mve_offset8;
+DcsrRun dcsr_conv1x1_mve_ones;  // rice, bitmap
+
 // Any number of pixels, every encoding, 2.5 KB of stack. Also FULLY_CONNECTED, whose batches are
 // images of one pixel.
 DcsrRun dcsr_conv1x1_gather_mve;

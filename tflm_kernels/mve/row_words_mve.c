@@ -95,6 +95,7 @@ __asm__(
     ".p2align 2\n"
     ".thumb\n"
     ".thumb_func\n"
+    ".global \\name\n"
     ".type \\name, %function\n"
     "\\name:\n"
     "push {r0, r2, r3, r4-r11, lr}\n"
@@ -397,9 +398,6 @@ __asm__(
     ".size dcsr_mve_make_program, . - dcsr_mve_make_program\n"
     ".text\n");
 
-uint32_t* dcsr_mve_stage_nibbles(DcsrWordReader* reader, uint32_t elements, uint32_t* program);
-uint32_t* dcsr_mve_stage_bytes(DcsrWordReader* reader, uint32_t elements, uint32_t* program);
-uint32_t* dcsr_mve_stage_offset8(DcsrWordReader* reader, uint32_t elements, uint32_t* program);
 uint32_t* dcsr_mve_make_program(uint32_t* program, const uint32_t* words, const uint8_t* magnitudes,
                                 const int8_t* x);
 
@@ -478,8 +476,7 @@ static void begin_row(DcsrWordReader* reader, uint32_t elements) {
   --reader->row.row;
 }
 
-// The stage without a decoder: decodes no group of any row.
-static uint32_t* stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
+uint32_t* dcsr_mve_stage_none(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   (void)program;
   begin_row(reader, elements);
   reader->word = reader->words;
@@ -543,8 +540,8 @@ static void put_magnitudes(const int8_t* weight, uint32_t elements, uint8_t* mag
 }
 #endif
 
-// The stage of rice and bitmap. A bitmap has remainders of 0 bits.
-static uint32_t* stage_ones(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
+// A bitmap has remainders of 0 bits.
+uint32_t* dcsr_mve_stage_ones(DcsrWordReader* reader, uint32_t elements, uint32_t* program) {
   begin_row(reader, elements);
 #if DCSR_HAS_MVE
   const int8_t* weight = reader->row.weight;
@@ -561,33 +558,39 @@ static uint32_t* stage_ones(DcsrWordReader* reader, uint32_t elements, uint32_t*
   return make_program(reader, program);
 }
 
-DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_t pitch,
-                                size_t elements, void* memory) {
+DcsrWordStage* dcsr_word_stage(const DcsrLayer* layer) {
+  if (layer->value_coding != kDcsrValuesPlain) return dcsr_mve_stage_none;
+  switch (layer->encoding) {
+    case kDcsrEncodingDcsr:
+      return dcsr_has_byte_deltas(layer) ? dcsr_mve_stage_bytes : dcsr_mve_stage_nibbles;
+    case kDcsrEncodingOffset8:
+      return dcsr_mve_stage_offset8;
+    case kDcsrEncodingRice:
+    case kDcsrEncodingBitmap:
+      return dcsr_mve_stage_ones;
+    case kDcsrEncodingDense:
+    case kDcsrEncodingRle:
+      break;
+  }
+  return dcsr_mve_stage_none;
+}
+
+DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, DcsrWordStage* stage, const int8_t* x,
+                                uint32_t pitch, size_t elements, void* memory) {
   DcsrWordReader reader;
   reader.row = dcsr_row_reader(layer);
   reader.words = (uint32_t*)memory;
   reader.magnitudes = (uint8_t*)(reader.words + elements + kSlack);
   reader.word = reader.words;
   reader.magnitude = reader.magnitudes;
-  reader.limit = layer->values;
   const bool has_slope = layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer);
   reader.slopes = has_slope ? layer->cols << kDcsrSlopeBits : 0;
   reader.x = x;
   reader.pitch = pitch;
-  reader.stage = stage_none;
-  if (dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain) {
-    if (layer->encoding == kDcsrEncodingRice) reader.stage = stage_ones;
-    if (layer->encoding == kDcsrEncodingBitmap) reader.stage = stage_ones;
-  }
-#if DCSR_HAS_MVE
-  if (dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain) {
-    reader.limit = layer->values + layer->elements - kDcsrGroupLanes;
-    if (layer->encoding == kDcsrEncodingOffset8) reader.stage = dcsr_mve_stage_offset8;
-    if (layer->encoding == kDcsrEncodingDcsr) {
-      reader.stage = dcsr_has_byte_deltas(layer) ? dcsr_mve_stage_bytes : dcsr_mve_stage_nibbles;
-    }
-  }
-#endif
+  const bool has_words = dcsr_has_word_groups(layer) && layer->value_coding == kDcsrValuesPlain;
+  reader.stage = has_words ? stage : dcsr_mve_stage_none;
+  reader.limit = layer->values;
+  if (DCSR_HAS_MVE && has_words) reader.limit += layer->elements - kDcsrGroupLanes;
   return reader;
 }
 

@@ -53,6 +53,29 @@ static inline uint32_t dcsr_group_count(uint32_t code) { return code % kDcsrLast
 static inline bool dcsr_is_last_group(uint32_t code) { return code >= kDcsrLastGroup; }
 #endif
 
+struct DcsrWordReader;
+
+// Decodes the next row, which has `elements` > 0 elements, to a row list at `program`. Returns the
+// end of the row list, or NULL if it has decoded only the first groups of the row, or none.
+typedef uint32_t* DcsrWordStage(struct DcsrWordReader* reader, uint32_t elements,
+                                uint32_t* program);
+
+// The stages of encodings with plain values. A firmware links those that its kernels name.
+DcsrWordStage dcsr_mve_stage_none;  // any encoding: leaves all groups to the row reader
+DcsrWordStage dcsr_mve_stage_ones;  // rice, bitmap
+#if DCSR_HAS_MVE
+DcsrWordStage dcsr_mve_stage_nibbles;  // dcsr
+DcsrWordStage dcsr_mve_stage_bytes;    // dcsr with byte deltas
+DcsrWordStage dcsr_mve_stage_offset8;
+#else
+#define dcsr_mve_stage_nibbles dcsr_mve_stage_none
+#define dcsr_mve_stage_bytes dcsr_mve_stage_none
+#define dcsr_mve_stage_offset8 dcsr_mve_stage_none
+#endif
+
+// Returns the stage of a layer, out of all.
+DcsrWordStage* dcsr_word_stage(const DcsrLayer* layer);
+
 // The assembly in row_words_mve.c uses the offsets of fields, including those of the row reader.
 typedef struct DcsrWordReader {
   // A nonzero is a word, `offset of the column in x << 16 | (weight & 0xFFFF)`, and a byte,
@@ -65,14 +88,14 @@ typedef struct DcsrWordReader {
   uint32_t pitch;       // bytes of a column in x
   uint32_t slopes;      // slope times elements
   const int8_t* x;      // activations
-  uint32_t* (*stage)(struct DcsrWordReader* reader, uint32_t elements, uint32_t* program);
+  DcsrWordStage* stage;
   DcsrRowReader row;
 } DcsrWordReader;
 
-// `memory` has dcsr_word_reader_bytes(elements) bytes (plan_conv1x1_mve.h), aligned to 4; cols *
-// pitch is at most 65536.
-DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, const int8_t* x, uint32_t pitch,
-                                size_t elements, void* memory);
+// `stage` is that of the layer. `memory` has dcsr_word_reader_bytes(elements) bytes
+// (plan_conv1x1_mve.h), aligned to 4; cols * pitch is at most 65536.
+DcsrWordReader dcsr_word_reader(const DcsrLayer* layer, DcsrWordStage* stage, const int8_t* x,
+                                uint32_t pitch, size_t elements, void* memory);
 
 // Number of elements of the next row.
 static inline uint32_t dcsr_next_row_elements(const DcsrWordReader* reader) {

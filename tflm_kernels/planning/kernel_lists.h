@@ -92,25 +92,29 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 
 // Defines the table `symbol` of a class for CONV_2D. K(name) expands to the entry of a kernel.
 // `longest` is the field longest_row.
-#define DCSR_DEFINE_CONV2D_KERNELS(symbol, CLASS, K, longest)                                      \
-  static const DcsrKernel symbol##Pointwise[] = {DCSR_CONV2D_POINTWISE_##CLASS(K){NULL, NULL, 0}}; \
-  static const DcsrKernel symbol##Larger[] = {DCSR_CONV2D_LARGER_##CLASS(K){NULL, NULL, 0}};       \
-  static const DcsrKernel symbol##Int16[] = {DCSR_CONV2D_INT16_##CLASS(K){NULL, NULL, 0}};         \
-  const DcsrKernels symbol = {symbol##Pointwise, symbol##Larger, symbol##Int16, longest,           \
-                              DCSR_SCRATCH_BUDGET_##CLASS}
+#define DCSR_DEFINE_CONV2D_KERNELS(symbol, CLASS, K, longest)                                   \
+  static const DcsrKernel symbol##Pointwise[] = {                                               \
+      DCSR_CONV2D_POINTWISE_##CLASS(K){NULL, NULL, 0, 0}};                                      \
+  static const DcsrKernel symbol##Larger[] = {DCSR_CONV2D_LARGER_##CLASS(K){NULL, NULL, 0, 0}}; \
+  static const DcsrKernel symbol##Int16[] = {DCSR_CONV2D_INT16_##CLASS(K){NULL, NULL, 0, 0}};   \
+  const DcsrKernels symbol = {                                                                  \
+      symbol##Pointwise,           symbol##Larger,   symbol##Int16, longest,                    \
+      DCSR_SCRATCH_BUDGET_##CLASS, &kDcsrAllDecoders}
 
 // The same for FULLY_CONNECTED.
-#define DCSR_DEFINE_FULLY_CONNECTED_KERNELS(symbol, CLASS, K, longest)         \
-  static const DcsrKernel symbol##Pointwise[] = {                              \
-      DCSR_FULLY_CONNECTED_POINTWISE_##CLASS(K){NULL, NULL, 0}};               \
-  static const DcsrKernel symbol##Int16[] = {                                  \
-      DCSR_FULLY_CONNECTED_INT16_##CLASS(K){NULL, NULL, 0}};                   \
-  const DcsrKernels symbol = {symbol##Pointwise, NULL, symbol##Int16, longest, \
-                              DCSR_SCRATCH_BUDGET_##CLASS}
+#define DCSR_DEFINE_FULLY_CONNECTED_KERNELS(symbol, CLASS, K, longest)              \
+  static const DcsrKernel symbol##Pointwise[] = {                                   \
+      DCSR_FULLY_CONNECTED_POINTWISE_##CLASS(K){NULL, NULL, 0, 0}};                 \
+  static const DcsrKernel symbol##Int16[] = {                                       \
+      DCSR_FULLY_CONNECTED_INT16_##CLASS(K){NULL, NULL, 0, 0}};                     \
+  const DcsrKernels symbol = {                                                      \
+      symbol##Pointwise, NULL, symbol##Int16, longest, DCSR_SCRATCH_BUDGET_##CLASS, \
+      &kDcsrAllDecoders}
 
 // The same for DEPTHWISE_CONV_2D, whose kernels are tried for every filter.
-#define DCSR_DEFINE_DEPTHWISE_CONV2D_KERNELS(symbol, CLASS, K, longest)                      \
-  static const DcsrKernel symbol##All[] = {DCSR_DEPTHWISE_CONV2D_##CLASS(K){NULL, NULL, 0}}; \
-  const DcsrKernels symbol = {NULL, symbol##All, NULL, longest, DCSR_SCRATCH_BUDGET_##CLASS}
+#define DCSR_DEFINE_DEPTHWISE_CONV2D_KERNELS(symbol, CLASS, K, longest)                         \
+  static const DcsrKernel symbol##All[] = {DCSR_DEPTHWISE_CONV2D_##CLASS(K){NULL, NULL, 0, 0}}; \
+  const DcsrKernels symbol = {                                                                  \
+      NULL, symbol##All, NULL, longest, DCSR_SCRATCH_BUDGET_##CLASS, &kDcsrAllDecoders}
 
 #endif  // DCSR_TFLM_KERNELS_PLANNING_KERNEL_LISTS_H_

@@ -18,6 +18,17 @@ void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrCon
                size_t scratch_budget, DcsrPlan* plan) {
   DcsrPlanRequest request = {layer, kernels, dcsr_pixel_count(shape), scratch_budget, 0, shape};
   dcsr_plan_first(list_of(kernels, layer), &request, plan);
+  if (plan->kernel != NULL && plan->kernel->run == dcsr_not_linked) plan->kernel = NULL;
+}
+
+void dcsr_not_linked(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
+                     const void* input, void* output, void* scratch) {
+  (void)plan;
+  (void)layer;
+  (void)shape;
+  (void)input;
+  (void)output;
+  (void)scratch;
 }
 
 uint32_t dcsr_longest_row(const DcsrLayer* layer) {

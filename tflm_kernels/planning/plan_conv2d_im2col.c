@@ -14,6 +14,7 @@ static bool plan_tile(DcsrPlanRequest* request, const DcsrLayer* tile, size_t pi
       tile, request->kernels, pixels, 4 * kMostScratch, request->longest_row, NULL};
   DcsrPlan inner;
   dcsr_plan_first(request->kernels->pointwise, &inner_request, &inner);
+  if (inner.kernel == NULL) return false;
   request->longest_row = inner_request.longest_row;
   const size_t bytes = dcsr_patch_bytes(request->layer, pixels) + inner.scratch_bytes;
   if (bytes > budget) return false;
@@ -25,13 +26,19 @@ static bool plan_tile(DcsrPlanRequest* request, const DcsrLayer* tile, size_t pi
   return true;
 }
 
+// Whether the table has the kernel of a tile of `pixels` pixels.
+static bool has_kernel(const DcsrPlan* plan, const DcsrLayer* tile, size_t pixels) {
+  const DcsrPlan inner =
+      dcsr_plan_tile(plan->kernels, tile, pixels, plan->inner_bytes, (uint32_t)plan->longest_row);
+  return inner.kernel != NULL && inner.kernel->run != dcsr_not_linked;
+}
+
 // Plans as few tiles as possible, because each tile decodes the layer. All tiles have about the
 // same size.
-bool dcsr_plan_conv2d_im2col(DcsrPlanRequest* request, DcsrPlan* plan) {
+static bool plan_tiles(DcsrPlanRequest* request, const DcsrLayer* tile, DcsrPlan* plan) {
   const size_t budget = request->budget < kMostScratch ? request->budget : kMostScratch;
   const size_t pixels = request->pixels;
-  const DcsrLayer tile = dcsr_tile_layer(request->layer);
-  if (plan_tile(request, &tile, pixels, budget, plan)) return pixels > 0;
+  if (plan_tile(request, tile, pixels, budget, plan)) return pixels > 0;
   if (pixels <= kDcsrTileStep) return false;
   // Binary search for the largest number of steps that fits: `fits` steps fit or are 0, `most`
   // steps do not fit.
@@ -39,7 +46,7 @@ bool dcsr_plan_conv2d_im2col(DcsrPlanRequest* request, DcsrPlan* plan) {
   size_t most = (pixels + kDcsrTileStep - 1) / kDcsrTileStep;
   while (most - fits > 1) {
     const size_t middle = fits + (most - fits) / 2;
-    if (plan_tile(request, &tile, middle * kDcsrTileStep, budget, plan)) {
+    if (plan_tile(request, tile, middle * kDcsrTileStep, budget, plan)) {
       fits = middle;
     } else {
       most = middle;
@@ -48,5 +55,13 @@ bool dcsr_plan_conv2d_im2col(DcsrPlanRequest* request, DcsrPlan* plan) {
   if (fits == 0) return false;
   const size_t tiles = (pixels + fits * kDcsrTileStep - 1) / (fits * kDcsrTileStep);
   const size_t steps = (pixels + tiles * kDcsrTileStep - 1) / (tiles * kDcsrTileStep);
-  return plan_tile(request, &tile, steps * kDcsrTileStep, budget, plan);
+  return plan_tile(request, tile, steps * kDcsrTileStep, budget, plan);
+}
+
+bool dcsr_plan_conv2d_im2col(DcsrPlanRequest* request, DcsrPlan* plan) {
+  const DcsrLayer tile = dcsr_tile_layer(request->layer);
+  if (!plan_tiles(request, &tile, plan)) return false;
+  // The last tile may be smaller and have another kernel.
+  const size_t last = request->pixels % plan->tile_pixels;
+  return has_kernel(plan, &tile, plan->tile_pixels) && (last == 0 || has_kernel(plan, &tile, last));
 }

@@ -47,12 +47,21 @@ DcsrPlanner dcsr_plan_fully_connected_int16_c;
 DcsrPlanner dcsr_plan_fully_connected_offset8_mve;
 DcsrPlanner dcsr_plan_fully_connected_ref;
 
+// Returns the bit of the layer's coding (kernels.h).
+static inline uint32_t dcsr_coding(const DcsrLayer* layer) {
+  const bool has_byte_deltas = layer->encoding == kDcsrEncodingDcsr && layer->index_parameter == 8;
+  const uint32_t bit = has_byte_deltas ? (uint32_t)kDcsrEncodingCount : (uint32_t)layer->encoding;
+  return UINT32_C(1) << (bit + (layer->value_decoder != NULL ? kDcsrHuffmanCodings : 0));
+}
+
 // Plans for the first kernel of `list` that takes the request. plan->kernel is NULL if none does,
 // or if `list` is NULL. Inline because every Invoke plans.
 static inline void dcsr_plan_first(const DcsrKernel* list, DcsrPlanRequest* request,
                                    DcsrPlan* plan) {
   if (list != NULL) {
+    const uint32_t coding = dcsr_coding(request->layer);
     for (; list->plan != NULL; ++list) {
+      if ((list->codings & coding) == 0) continue;
       plan->scratch_bytes = 0;
       plan->kernel = list;
       if (list->plan(request, plan)) return;

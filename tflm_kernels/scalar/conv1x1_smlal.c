@@ -435,23 +435,25 @@ static void end_list(ListEntry* list, size_t count) {
   list[count + 1].weight = 0;
 }
 
-// Decodes the rest of the row, at most `limit` entries of it.
-DCSR_NOINLINE static void fill_list(DcsrRowReader* reader, size_t limit, ListEntry* list) {
-  const DcsrLayer* layer = reader->layer;
-  const bool has_nibbles = layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer) &&
-                           layer->value_coding == kDcsrValuesPlain;
+// Appends the next groups of a row by itself, as far as it can.
+typedef size_t AppendGroups(DcsrRowReader* reader, size_t limit, ListEntry* list, size_t count);
+
+// Decodes the rest of the row, at most `limit` entries of it. `append` is NULL if the row reader
+// decodes all groups.
+DCSR_NOINLINE static void fill_list(DcsrRowReader* reader, AppendGroups* append, size_t limit,
+                                    ListEntry* list) {
   DcsrGroup group;
   size_t count = 0;
   do {
-    if (has_nibbles) count = append_dcsr_groups(reader, limit, list, count);
+    if (append != NULL) count = append(reader, limit, list, count);
     if (count + kDcsrGroupLanes > limit || !dcsr_decode_group(reader, &group)) break;
     count = append_group(&group, list, count);
   } while (reader->left > 0);
   end_list(list, count);
 }
 
-static void multiply_rows(const DcsrLayer* layer, const Scratch* scratch, size_t pixels,
-                          int8_t* output) {
+static void multiply_rows(const DcsrLayer* layer, AppendGroups* append, const Scratch* scratch,
+                          size_t pixels, int8_t* output) {
   ListEntry* list = scratch->list;
   uint32_t* sums = scratch->sums;
   uint32_t* totals = scratch->totals;
@@ -461,7 +463,7 @@ static void multiply_rows(const DcsrLayer* layer, const Scratch* scratch, size_t
   for (uint32_t row = 0; row < layer->rows; ++row) {
     dcsr_next_row(&reader);
     const uint32_t length = reader.left;
-    fill_list(&reader, limit, list);
+    fill_list(&reader, append, limit, list);
     multiply_tile(list, x, layer->cols, pixels, sums);
     if (reader.left == 0) {
       requantize_pairs(layer, row, length, sums, pixels, output + row);
@@ -470,7 +472,7 @@ static void multiply_rows(const DcsrLayer* layer, const Scratch* scratch, size_t
     for (size_t p = 0; p < scratch->total_words; ++p) totals[p] = 0;
     add_to_totals(sums, pixels, totals);
     while (reader.left > 0) {
-      fill_list(&reader, limit, list);
+      fill_list(&reader, append, limit, list);
       multiply_tile(list, x, layer->cols, pixels, sums);
       add_to_totals(sums, pixels, totals);
     }
@@ -478,8 +480,9 @@ static void multiply_rows(const DcsrLayer* layer, const Scratch* scratch, size_t
   }
 }
 
-void dcsr_conv1x1_smlal(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
-                        const void* input_data, void* output_data, void* scratch) {
+DCSR_NOINLINE static void convolve(const DcsrPlan* plan, const DcsrLayer* layer,
+                                   const DcsrConvShape* shape, const void* input_data,
+                                   void* output_data, void* scratch, AppendGroups* append) {
   const int8_t* input = (const int8_t*)input_data;
   int8_t* output = (int8_t*)output_data;
   size_t left = dcsr_pixel_count(shape);
@@ -489,8 +492,24 @@ void dcsr_conv1x1_smlal(const DcsrPlan* plan, const DcsrLayer* layer, const Dcsr
   while (left > 0) {
     const size_t count = left < most ? left : most;
     transpose_tile(&pixels, count, layer->cols, parts.x);
-    multiply_rows(layer, &parts, count, output);
+    multiply_rows(layer, append, &parts, count, output);
     output += count * layer->rows;
     left -= count;
   }
 }
+
+static bool has_nibbles(const DcsrLayer* layer) {
+  return layer->encoding == kDcsrEncodingDcsr && !dcsr_has_byte_deltas(layer) &&
+         layer->value_coding == kDcsrValuesPlain;
+}
+
+// The kernel for the layers of one decoder.
+#define DCSR_PART(name, append)                                                       \
+  void name(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape, \
+            const void* input, void* output, void* scratch) {                         \
+    convolve(plan, layer, shape, input, output, scratch, append);                     \
+  }
+
+DCSR_PART(dcsr_conv1x1_smlal, has_nibbles(layer) ? append_dcsr_groups : NULL)
+DCSR_PART(dcsr_conv1x1_smlal_groups, NULL)
+DCSR_PART(dcsr_conv1x1_smlal_nibbles, append_dcsr_groups)

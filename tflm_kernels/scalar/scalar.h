@@ -20,6 +20,10 @@ DcsrRun dcsr_depthwise_conv2d_dense_dsp;  // SMLAD (Cortex-M4, M7, M33)
 DcsrRun dcsr_fully_connected_c;
 DcsrRun dcsr_fully_connected_int16_c;
 
+// Parts of kernels, for some codings. A firmware links only their decoders.
+DcsrRun dcsr_conv1x1_smlal_groups;   // any coding
+DcsrRun dcsr_conv1x1_smlal_nibbles;  // dcsr with deltas of 4 bits, plain values
+
 #ifdef __cplusplus
 }
 #endif

@@ -51,10 +51,11 @@ static void run_armv7em(const DcsrLayer* layer, const CaseData* data, int8_t* ou
 
 // Runs the twin of conv1x1_mve in C.
 static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
-  static const DcsrKernel kConv1x1[] = {{dcsr_plan_conv1x1_mve, dcsr_conv1x1_mve, 0},
-                                        {dcsr_plan_conv1x1_ref, dcsr_conv1x1_ref, 0},
-                                        {NULL, NULL, 0}};
-  static const DcsrKernels kConv2d = {kConv1x1, NULL, NULL, NULL, 48 * 1024};
+  static const DcsrKernel kConv1x1[] = {
+      {dcsr_plan_conv1x1_mve, dcsr_conv1x1_mve, 0, kDcsrAnyCoding},
+      {dcsr_plan_conv1x1_ref, dcsr_conv1x1_ref, 0, kDcsrAnyCoding},
+      {NULL, NULL, 0, 0}};
+  static const DcsrKernels kConv2d = {kConv1x1, NULL, NULL, NULL, 48 * 1024, &kDcsrAllDecoders};
   const DcsrTables tables = {&kConv2d, &kDcsrFullyConnectedReference, NULL};
   run_tables(tables, layer, &data->shape, data->input, output);
 }
@@ -62,10 +63,11 @@ static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output
 
 #if !defined(__arm__)
 // A firmware's own table with one kernel. No kernel runs the layers that it does not take.
-static const DcsrKernel kOneKernel[] = {{dcsr_plan_conv1x1_smlal, dcsr_conv1x1_smlal, 0},
-                                        {NULL, NULL, 0}};
-static const DcsrKernel kNoKernel[] = {{NULL, NULL, 0}};
-static const DcsrKernels kPartialTable = {kOneKernel, kNoKernel, NULL, NULL, 32 * 1024};
+static const DcsrKernel kOneKernel[] = {
+    {dcsr_plan_conv1x1_smlal, dcsr_conv1x1_smlal, 0, kDcsrAnyCoding}, {NULL, NULL, 0, 0}};
+static const DcsrKernel kNoKernel[] = {{NULL, NULL, 0, 0}};
+static const DcsrKernels kPartialTable = {kOneKernel, kNoKernel, NULL,
+                                          NULL,       32 * 1024, &kDcsrAllDecoders};
 
 static void run_partial(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   DcsrPlan plan;

@@ -193,7 +193,8 @@ static void check_mve_twin(const DcsrLayer* layer, const RandomLayer* of, const 
   DcsrPlan plan;
   dcsr_plan(table, layer, &of->data.shape, budget, &plan);
   if (plan.kernel->id != kDcsrKernel_conv1x1_mve) return;
-  const DcsrKernel twin = {dcsr_plan_conv1x1_mve, dcsr_conv1x1_mve, kDcsrKernel_conv1x1_mve};
+  const DcsrKernel twin = {dcsr_plan_conv1x1_mve, dcsr_conv1x1_mve, kDcsrKernel_conv1x1_mve,
+                           kDcsrAnyCoding};
   plan.kernel = &twin;
   check_plan(&plan, layer, of, expected, number);
   *seen |= UINT32_C(1) << kDcsrKernel_conv1x1_mve;

@@ -119,7 +119,8 @@ static void check_case(const DcsrCase* c, const PackOptions* packing) {
 #else
   const uint32_t base = 0;
 #endif
-  DcsrWordReader reader = dcsr_word_reader(&layer, x, kPitch, longest, memory);
+  DcsrWordReader reader =
+      dcsr_word_reader(&layer, dcsr_word_stage(&layer), x, kPitch, longest, memory);
   DcsrRowReader columns = dcsr_row_reader(&layer);
   for (uint32_t row = 0; row < layer.rows; ++row) {
     char context[128];

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import dcsr
-from dcsr import cc_array, report
+from dcsr import cc_array, op_header, report
+from dcsr import model as tflite
 from dcsr.cli import common, prune, reports
 from dcsr.errors import ModelError
 from dcsr.files import Outputs
@@ -33,7 +34,7 @@ examples:
   compress model.tflite -o small.tflite --method none --dead-channels    removes dead channels, packs nothing
   compress model.tflite -o small.tflite --cpu cortex-m4 --max-scratch 16384 --report report.html
   compress model.tflite -o small.tflite --dump-plan plan.yaml       edit it, then --plan plan.yaml
-  compress model.tflite -o small.tflite --cc firmware/model.cc      also firmware/model.h
+  compress model.tflite -o small.tflite --cc firmware/model.cc      also firmware/model.h, model_ops.h
   compress dense.tflite -o small.tflite --prune .7 --inputs recorded.npz    prune a dense model first
 
 exit status: 0 done, 2 bad usage or bad input (nothing is written then)"""
@@ -111,7 +112,8 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cc",
         metavar="OUT.cc",
-        help="also write the model as a C++ array for a firmware, stripped as with --strip, with OUT.h beside it",
+        help="also write the model as a C++ array for a firmware, stripped as with --strip, with OUT.h beside it, and"
+        " OUT_ops.h, which registers the operators of the model",
     )
     parser.add_argument(
         "--keep-names", action="store_true", help="with --cc: the array has the bytes of OUT.tflite, not stripped"
@@ -151,12 +153,13 @@ def main(argv: Sequence[str]) -> int:
         )
         outputs.add(arguments.output, result.model)
         array = _array(arguments, result)
-        _add_extras(arguments, result, array, outputs)
+        header = _op_header(arguments, result, array)
+        _add_extras(arguments, result, array, header, outputs)
         outputs.prepare()
         # Printed before the files appear: if stdout is full, no file is left.
         table = report.printed_table(result.layers, result.cpu, sys.stdout).rstrip("\n")
         before = pruned.summary() if pruned else []
-        after = [*_array_line(arguments, array), _next_step(arguments, result)]
+        after = [*_array_lines(arguments, array, header), _next_step(arguments, result)]
         common.say(*before, table, *result.summary(), *after)
         outputs.commit()
     _warn_of_little_scratch(result)
@@ -203,8 +206,14 @@ def _pruned(arguments: argparse.Namespace) -> dcsr.Pruning | None:
     return found
 
 
-def _add_extras(arguments: argparse.Namespace, result: dcsr.Result, array: bytes | None, outputs: Outputs) -> None:
-    """Adds the outputs of --numpy, --dump-plan, --report, --json and --cc (array)."""
+def _add_extras(
+    arguments: argparse.Namespace,
+    result: dcsr.Result,
+    array: bytes | None,
+    header: op_header.OpHeader | None,
+    outputs: Outputs,
+) -> None:
+    """Adds the outputs of --numpy, --dump-plan, --report, --json and --cc (array, header)."""
     if arguments.numpy:
         _add_matrices(Path(arguments.numpy), result.decisions, outputs)
     models = {"_before": result.original, "_after": result.model}
@@ -215,6 +224,16 @@ def _add_extras(arguments: argparse.Namespace, result: dcsr.Result, array: bytes
         notes = report.registration(result.layers)
         for path, text in cc_array.sources(Path(arguments.cc), array, arguments.output, notes).items():
             outputs.add(path, text)
+    if header is not None:
+        outputs.add(header.path, header.text)
+
+
+def _op_header(arguments: argparse.Namespace, result: dcsr.Result, array: bytes | None) -> op_header.OpHeader | None:
+    """Returns the header that registers the operators of the C++ array; None without --cc."""
+    if array is None:
+        return None
+    model = tflite.parse(array, arguments.output)
+    return op_header.make(Path(arguments.cc), model, result.decisions, result.cpu, arguments.output)
 
 
 def _array(arguments: argparse.Namespace, result: dcsr.Result) -> bytes | None:
@@ -224,12 +243,18 @@ def _array(arguments: argparse.Namespace, result: dcsr.Result) -> bytes | None:
     return result.model if arguments.keep_names else dcsr.strip(result.model, name=arguments.model)
 
 
-def _array_line(arguments: argparse.Namespace, array: bytes | None) -> list[str]:
-    """Returns the line about the C++ array; none without one."""
-    if array is None:
+def _array_lines(
+    arguments: argparse.Namespace, array: bytes | None, header: op_header.OpHeader | None
+) -> list[str]:
+    """Returns the lines about the C++ array and its header; none without them."""
+    if array is None or header is None:
         return []
     size = f"array {common.one_line(arguments.cc)}: {len(array):,} bytes"
-    return [size if arguments.keep_names or arguments.strip else f"{size}, stripped (--keep-names keeps everything)"]
+    lines = [size if arguments.keep_names or arguments.strip else f"{size}, stripped (--keep-names keeps everything)"]
+    if header.unknown:
+        names = ", ".join(f"'{common.one_line(name)}'" for name in header.unknown)
+        lines.append(f"{header.path.name} leaves operators to the firmware, as TFLM's resolver has none for them: {names}")
+    return lines
 
 
 def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
@@ -239,8 +264,9 @@ def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
     if arguments.cc and Path(arguments.cc).suffix not in cc_array.SUFFIXES:
         raise ModelError(f"{arguments.cc}: expected a name ending in {', '.join(cc_array.SUFFIXES)}")
     reports.check(arguments, outputs)
-    header = Path(arguments.cc).with_suffix(".h") if arguments.cc else None
-    outputs.check_all((arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, header))
+    source = Path(arguments.cc) if arguments.cc else None
+    headers = (source.with_suffix(".h"), op_header.path_of(source)) if source else ()
+    outputs.check_all((arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, *headers))
 
 
 def _note_slow_layers(result: dcsr.Result) -> None:

@@ -79,6 +79,7 @@ class Estimate:
       cycles, dense_cycles: cycles of both; None if the core is not one of CYCLE_CPUS, or without constants.
       unit: unit of `time`: CYCLES or INSTRUCTIONS.
       tails: how often the kernels read the bias, multiplier and shift of a row.
+      linked: names of all kernels that run, each by its own name (code_bytes.py).
     """
 
     instructions: int | None
@@ -90,6 +91,7 @@ class Estimate:
     dense_cycles: int | None = None
     unit: str = INSTRUCTIONS
     tails: int = 0
+    linked: tuple[str, ...] = ()
 
     @property
     def time(self) -> int | None:
@@ -146,6 +148,11 @@ class Kept:
         return self.instructions if self.cycles is None else self.cycles
 
 
+def core_class(cpu: str) -> int:
+    """Returns the class of a core (kernel_costs.ARMV6M and so on)."""
+    return _CLASSES[cpu]
+
+
 def unit(cpu: str) -> str:
     """Returns the unit in which the time of the core is estimated: CYCLES or INSTRUCTIONS."""
     return CYCLES if cpu in CYCLE_CPUS else INSTRUCTIONS
@@ -187,6 +194,7 @@ def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape, memory: str = 
         time(of_cycles, found.dense),
         unit(cpu),
         found.tails,
+        found.linked,
     )
     return of_plain_rows if packed.compact is None else with_compact_rows(cpu, of_plain_rows)
 

@@ -20,6 +20,9 @@ LIBRARY_VARIABLE = "DCSR_COSTS_LIBRARY"
 # DcsrCoreClass of costs.h.
 ARMV6M, ARMV7M, ARMV7EM, MVE = 1, 2, 3, 4
 
+# The lists of a table (DcsrKernels of kernels.h).
+POINTWISE, LARGER, INT16 = 0, 1, 2
+
 _NAME = "_dcsr_costs.so"
 _MOST_PARTS = 3
 _DEFAULT_BUDGET = (1 << 64) - 1
@@ -40,6 +43,7 @@ class KernelCosts:
       tails: how often the kernels read the bias, multiplier and shift of a row.
       parts: counts of each kernel that runs. A larger filter has several kernels, conv2d_im2col first.
       dense: counts of the layer's dense product.
+      linked: names of all kernels that run, each by its own name.
     """
 
     kernel: str
@@ -49,6 +53,7 @@ class KernelCosts:
     tails: int
     parts: Counts
     dense: Counts
+    linked: tuple[str, ...]
 
 
 class _Shape(ctypes.Structure):
@@ -78,6 +83,8 @@ def _library() -> ctypes.CDLL:
         library.dcsr_count_name.restype = ctypes.c_char_p
         library.dcsr_status_string.restype = ctypes.c_char_p
         library.dcsr_cost_bytes.restype = ctypes.c_size_t
+        library.dcsr_kernel_name.restype = ctypes.c_char_p
+        library.dcsr_kernel_of_list.restype = ctypes.c_uint32
     except (OSError, AttributeError) as error:
         raise ModelError(f"{path} is no library with the costs of the kernels: {error}") from error
     if library.dcsr_cost_bytes() != ctypes.sizeof(_cost_type(library.dcsr_count_count())):
@@ -100,6 +107,7 @@ def _cost_type(counts: int) -> Any:
             ("tails", ctypes.c_uint64),
             ("is_portable", ctypes.c_uint32),
             ("part_count", ctypes.c_uint32),
+            ("linked", ctypes.c_uint64),
             ("parts", KernelCounts * _MOST_PARTS),
             ("dense", KernelCounts),
         ]
@@ -115,6 +123,29 @@ def _count_names() -> tuple[tuple[str, bool], ...]:
         (library.dcsr_count_name(i).decode(), bool(library.dcsr_count_is_coded(i)))
         for i in range(library.dcsr_count_count())
     )
+
+
+@cache
+def _kernel_names() -> tuple[str, ...]:
+    found: list[str] = []
+    while (name := _library().dcsr_kernel_name(len(found))) is not None:
+        found.append(name.decode())
+    return tuple(found)
+
+
+def kernels_of_list(op: int, core_class: int, kind: int) -> list[str]:
+    """Returns the kernels of a list in the order in which they are tried.
+
+    Args:
+      op: number of the operator in the packed layer.
+      core_class: ARMV6M, ARMV7M, ARMV7EM or MVE.
+      kind: POINTWISE, LARGER or INT16.
+    """
+    library, names = _library(), _kernel_names()
+    found = []
+    while (kernel := library.dcsr_kernel_of_list(op, core_class, kind, len(found))) < len(names):
+        found.append(names[kernel])
+    return found
 
 
 def default_scratch(core_class: int) -> int:
@@ -167,6 +198,7 @@ def measure(
         cost.tails,
         dict(_counts(part, coding) for part in cost.parts[: cost.part_count]),
         dict([_counts(cost.dense, coding)]),
+        tuple(name for i, name in enumerate(_kernel_names()) if cost.linked >> i & 1),
     )
 
 

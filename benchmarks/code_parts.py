@@ -1,0 +1,148 @@
+"""code_parts: measures the code of every kernel, encoding and op, for the planner's python/dcsr/planning/code_bytes.json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import emulated, firmware_code, model_tflm
+from dcsr import model as tflite
+from dcsr import packing
+from dcsr.cli import common
+from dcsr.planning import code_bytes, cost, kernel_costs
+
+_DESCRIPTION = """\
+Measures the bytes of code of each kernel, each encoding and the ops on each core, in firmware that links all of them.
+Built with TFLM (--//third_party/tflm:framework=LABEL), also those of TFLM's operators that our ops replace, on the cores
+whose firmware may contain TFLM; else these figures stay as they are in the file."""
+
+_EPILOG = """\
+examples:
+  code_parts -o python/dcsr/planning/code_bytes.json
+
+exit status: 0 done, 1 a kernel has no part, 2 bad usage"""
+
+_CODINGS = ("dense", "dcsr4", "dcsr8", "rle", "offset8", "rice", "bitmap", "huffman")
+_READERS = {
+    "dense": "kDcsrDenseDecoder",
+    "dcsr": "kDcsrDcsrDecoder",
+    "rle": "kDcsrRleDecoder",
+    "offset8": "kDcsrOffset8Decoder",
+    "rice": "kDcsrRiceDecoder",
+    "bitmap": "kDcsrBitmapDecoder",
+    "huffman": "kDcsrHuffmanDecoder",
+}
+# Functions that every firmware has.
+_RUNTIME = ("memcpy", "memset", "memmove", "memcmp", "main")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the tool; returns its exit status."""
+    parser = common.parser("code_parts", _DESCRIPTION, _EPILOG)
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="code_bytes.json, which is replaced")
+    arguments = parser.parse_args(argv)
+    path = Path(arguments.output)
+    before: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    found = {}
+    for core in emulated.CORES:
+        cpu = f"cortex-{core}"
+        try:
+            found[cpu] = of_core(cpu, Path(__file__).with_name(f"code_parts_{core}.elf"))
+        except KeyError as error:
+            print(f"code_parts: {cpu} has no {error}", file=sys.stderr)
+            return common.EXIT_DIFFERENT
+        elf = model_tflm.firmware(core)
+        if elf.exists():
+            found[cpu]["groups"] += of_tflm(elf)
+        else:
+            old = before.get(cpu, {}).get("groups", [])
+            found[cpu]["groups"] += [group for group in old if group[1][0].startswith("TFLM ")]
+    tflite.write_file(arguments.output, as_text(found))
+    return common.EXIT_OK
+
+
+def of_core(cpu: str, elf: Path) -> dict[str, Any]:
+    """Returns {"runs": code of each kernel for each coding, "groups": bytes of functions by the codes that use them}.
+
+    Raises:
+      KeyError: if a kernel of the core's class is not in the firmware.
+    """
+    code = firmware_code.read(elf)
+    roots: dict[str, list[str]] = {f"reader {name}": [table] for name, table in _READERS.items()}
+    roots |= {"ops": ["part_ops"], "shared rows": ["part_shared_rows"]}
+    runs: dict[str, dict[str, str]] = {}
+    for kernel in kernels(cpu):
+        runs[kernel] = {}
+        for coding in _CODINGS:
+            table = f"part_{kernel}__{coding}"
+            functions = code.tables[table]
+            # The planner and the function that runs; the same pair has one name.
+            name = next((n for n, tables in roots.items() if code.tables.get(tables[0]) == functions), "")
+            name = name or (kernel if kernel not in roots else f"{kernel} {coding}")
+            roots.setdefault(name, [table])
+            runs[kernel][coding] = name
+            if kernel == "conv1x1_mve" and len(roots[name]) == 1:
+                roots[name].append("part_longest_row")
+    return {"runs": runs, "groups": groups({name: code.pieces(tables) for name, tables in roots.items()}, code)}
+
+
+def kernels(cpu: str) -> list[str]:
+    """Returns the kernels of a core's class."""
+    ops = (packing.OP_CONV_2D, packing.OP_FULLY_CONNECTED, packing.OP_DEPTHWISE_CONV_2D)
+    kinds = (kernel_costs.POINTWISE, kernel_costs.LARGER, kernel_costs.INT16)
+    lists = [kernel_costs.kernels_of_list(op, cost.core_class(cpu), kind) for op in ops for kind in kinds]
+    return sorted({kernel for found in lists for kernel in found})
+
+
+def of_tflm(elf: Path) -> list[tuple[int, list[str]]]:
+    """Returns the groups of TFLM's operators, without functions that other operators use as well."""
+    code = firmware_code.read(elf)
+    registers = {
+        name: [symbol for symbol in code.addresses if symbol.startswith(f"_ZN6tflite{len(name) + 9}Register_{name}E")]
+        for name in code_bytes.REPLACED
+    }
+    others = [
+        symbol
+        for symbol in code.addresses
+        if "Register_" in symbol and "tflite" in symbol and not any(symbol in found for found in registers.values())
+    ]
+    other = code.pieces(others)
+    pieces = {f"TFLM {name}": code.pieces(symbols) for name, symbols in registers.items()}
+    alone = {
+        name: {address: size for address, size in found.items() if address not in other} for name, found in pieces.items()
+    }
+    return groups(alone, code)
+
+
+def groups(pieces: dict[str, dict[int, int]], code: firmware_code.Code) -> list[tuple[int, list[str]]]:
+    """Adds up the pieces that have the same users."""
+    runtime = {code.addresses[name] for name in _RUNTIME if name in code.addresses}
+    users: defaultdict[int, list[str]] = defaultdict(list)
+    sizes: dict[int, int] = {}
+    for name, found in sorted(pieces.items()):
+        for address, size in found.items():
+            if address not in runtime:
+                users[address].append(name)
+                sizes[address] = size
+    total: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    for address, names in users.items():
+        total[tuple(names)] += sizes[address]
+    return [(size, list(names)) for names, size in sorted(total.items())]
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """Formats the table, one group or kernel a line."""
+    cores = []
+    for cpu, core in found.items():
+        runs = ",\n".join(f"      {json.dumps(kernel)}: {json.dumps(of)}" for kernel, of in core["runs"].items())
+        lines = ",\n".join(f"      {json.dumps(group)}" for group in core["groups"])
+        cores.append(f'  {json.dumps(cpu)}: {{\n    "runs": {{\n{runs}\n    }},\n    "groups": [\n{lines}\n    ]\n  }}')
+    return "{\n" + ",\n".join(cores) + "\n}\n"
+
+
+if __name__ == "__main__":
+    common.run("code_parts", main)
