@@ -37,6 +37,7 @@ enum {
 #define DCSR_INT16_LOOP(load_shared, shared_bytes, load_other, other_bytes)             \
   __asm__ volatile(                                                                     \
       "dlstp.16 lr, %[columns]\n"                                                       \
+      ".p2align 2\n"                                                                    \
       "1:\n" load_shared " q0, [%[shared]], #" shared_bytes "\n" load_other             \
       " q1, [%[other0]], #" other_bytes                                                 \
       "\n"                                                                              \

@@ -36,6 +36,7 @@ static inline DcsrDenseMveSums dcsr_dense_mve_multiply(
   // are predicated: nothing past them is read. Te: VMLADAVA adds to even registers.
   __asm__ volatile(
       "dlstp.8 lr, %[length]\n"
+      ".p2align 2\n"
       "1:\n"
       "vldrb.8 q0, [%[vector]], #16\n"
       "vldrb.8 q1, [%[other0]], #16\n"

@@ -135,7 +135,7 @@ static Work measure(const DcsrLayer* layer, const DcsrConvShape* shape, DcsrCore
 typedef struct {
   uint64_t blocks;
   uint64_t vectors;  // vectors of 8 pixels in all blocks
-  uint64_t passes;   // how often each block is transposed if there are several; an estimate
+  uint64_t passes;   // how often all blocks are run, an estimate
 } MveBlocks;
 
 static MveBlocks mve_blocks(const Work* work, const DcsrPlan* plan) {
@@ -161,8 +161,10 @@ static void count_mve(const Work* work, const DcsrPlan* plan, uint64_t* counts) 
   const MveBlocks found = mve_blocks(work, plan);
   const uint64_t fast_rows = work->rows - work->slow_rows;
   const uint64_t fast_elements = work->elements * fast_rows / work->rows;
-  const uint64_t passes = found.blocks > 1 ? found.passes : 1;
-  counts[kDcsrCountInput] += work->vectors * work->cols * passes;
+  // The last block of a pass is the first one of the next, and is not transposed again.
+  const uint64_t kept = work->vectors < plan->tile_pixels ? work->vectors : plan->tile_pixels;
+  counts[kDcsrCountInput] +=
+      work->cols * (work->vectors * found.passes - kept * (found.passes - 1));
   counts[kDcsrCountRow] += work->rows;
   counts[kDcsrCountRowBlock] += found.blocks * fast_rows;
   counts[kDcsrCountRowVector] += found.vectors * fast_rows;

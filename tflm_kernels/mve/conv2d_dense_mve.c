@@ -33,6 +33,7 @@ static inline void copy_rows(const int8_t* from, size_t step, int8_t* to, size_t
   __asm__ volatile(
       "vmsr p0, %[lanes]\n"
       "wls lr, %[count], 2f\n"
+      ".p2align 2\n"
       "1:\n"
       "vpstt\n"
       "vldrbt.8 %q[row], [%[from]]\n"

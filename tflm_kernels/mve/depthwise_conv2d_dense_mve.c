@@ -304,6 +304,7 @@ static inline void write_pointers(uint32x4_t column, uint32x4_t address, uint32x
   uint32x4_t chosen;
   __asm__ volatile(
       "dls lr, %[pixels]\n"
+      ".p2align 2\n"
       "1:\n"
       "vcmp.u32 cs, %q[column], %[width]\n"
       "vpsel %q[chosen], %q[padding], %q[address]\n"

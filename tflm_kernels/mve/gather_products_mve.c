@@ -122,7 +122,7 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
   "mov.w r8, #0\n"
 
 // LDM and STM need at least two registers.
-#define DCSR_LOAD_1(base) "ldr r0, [" base "]\n"
+#define DCSR_LOAD_1(base) "ldr.w r0, [" base "]\n"
 #define DCSR_LOAD_2(base) "ldm " base ", {r0, r2}\n"
 #define DCSR_LOAD_3(base) "ldm " base ", {r0, r2, r4}\n"
 #define DCSR_LOAD_4(base) "ldm " base ", {r0, r2, r4, r6}\n"
@@ -139,8 +139,9 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
       const DcsrOffsetRun* run __attribute__((unused)),                                      \
       const DcsrGatherPixels* pixels __attribute__((unused)),                                \
       const int32_t* start __attribute__((unused)), int32_t* sums __attribute__((unused))) { \
-    __asm__ volatile("push {r4, r5, r6, r8, r9, r10, r11, lr}\n"          \
-                     "mov r12, r3\n"                                      \
+    __asm__ volatile(".p2align 2\n"                                       \
+                     "push {r4, r5, r6, r8, r9, r10, r11, lr}\n"          \
+                     "mov.w r12, r3\n"                                    \
                      "ldrd r10, r11, [r1]\n"                              \
                      "ldm r0, {r1, r3, r5, lr}\n"                         \
                      DCSR_LOAD_##count("r2")                              \

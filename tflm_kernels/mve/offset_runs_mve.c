@@ -74,6 +74,7 @@ static int32_t read_rle_rows(const uint8_t* index, uint32_t element, const uint3
       "tst %[element], #1\n"
       "bne 3f\n"
       // 0x00ba becomes 0x0baa, then 0x0b0a.
+      ".p2align 2\n"
       "2:\n"
       "vldrb.u16 q0, [%[gaps]], #8\n"
       "vsli.16 q0, q0, #4\n"
@@ -81,6 +82,7 @@ static int32_t read_rle_rows(const uint8_t* index, uint32_t element, const uint3
       "le lr, 2b\n"
       "b 4f\n"
       // Odd element: a pair of gaps spans two bytes. 0x00ba and 0x00dc become 0xc0ba, then 0x0c0b.
+      ".p2align 2\n"
       "3:\n"
       "vldrb.u16 q1, [%[gaps], #1]\n"
       "vldrb.u16 q0, [%[gaps]], #8\n"
@@ -188,6 +190,7 @@ static inline void read_nibble_groups(Nibbles* nibbles, uint8x16_t line, uint32_
   "vqaddt.u8 q0, q0, %q[" value "]\n"
   __asm__ volatile(
       "dls lr, %[groups]\n"
+      ".p2align 2\n"
       "1:\n"
       "ldrh %[descriptor], [%[index]], #2\n"
       // 0x00ba becomes 0x0baa, then 0x0b0a.

@@ -180,6 +180,7 @@ void dcsr_read_ones_words_mve(DcsrRowReader* reader, uint32_t elements, uint16_t
   uint32_t t = dcsr_groups_of(elements);
   __asm__ volatile(
       "dls lr, %[t]\n"
+      ".p2align 2\n"
       "1:\n"
       DCSR_SUM_REMAINDERS
       "add %[t], #1\n"
@@ -208,6 +209,7 @@ static inline uint32_t put_offsets(DcsrRowReader* reader, uint32_t elements,
   // The last offset of a group is the largest.
   __asm__ volatile(
       "dls lr, %[t]\n"
+      ".p2align 2\n"
       "1:\n" DCSR_SUM_REMAINDERS
       "ldrh %[first], [%[quotient]]\n"
       "ldrh %[last], [%[quotient], #30]\n"
