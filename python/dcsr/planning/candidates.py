@@ -23,7 +23,7 @@ from dcsr.schema import schema
 # Begins the reason of layers that are not sparse enough.
 BELOW_MIN_SPARSITY = "below --min-sparsity"
 
-# Share of a layer's time by which compact rows may slow it down, unless the objective is `size`.
+# Share of a layer's time by which compact rows may slow it down with any objective.
 COMPACT_ROWS_TOLERANCE = 0.01
 
 
@@ -148,17 +148,21 @@ class _Encoder:
             packed = dataclasses.replace(self._packed, streams=streams)
             packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
             estimate = workload.compared(self.model, layer, packed, estimate, settings.cpu)
-            found.append(self._with_rows(Candidate(packed, shape, estimate)))
+            found += self._with_rows(Candidate(packed, shape, estimate))
         return found
 
-    def _with_rows(self, plain: Candidate) -> Candidate:
-        """Returns the candidate with the rows that the plan or the objective chooses."""
+    def _with_rows(self, plain: Candidate) -> list[Candidate]:
+        """Returns the candidate with the forms of rows between which the plan or the objective chooses."""
         rows = self.settings.of(self.layer).rows
         if self._compact is None and rows == "compact" and not self.shares_weights:
             raise ModelError(f"'{self.layer.name}' cannot have compact rows, which its plan asks for")
         if self._compact is None or rows == "plain":
-            return plain
-        return _compact(plain, self._compact, self.settings, is_planned=rows is not None)
+            return [plain]
+        compact = _compact(plain, self._compact, self.settings.cpu)
+        if rows == "compact" or self.settings.objective == "size" or _takes_little_more(compact, plain):
+            return [compact]
+        # `balanced` weighs the bytes against the time of other layers.
+        return [plain, compact] if self.settings.objective == "balanced" else [plain]
 
 
 def _if_sparse(encoder: _Encoder) -> list[Candidate] | str:
@@ -225,22 +229,16 @@ def placed(
     return (slow, shape, other) if is_faster else (packed, shape, estimate)
 
 
-def _compact(candidate: Candidate, rows: CompactRows, settings: Settings, *, is_planned: bool) -> Candidate:
-    """Returns the candidate with compact rows; with plain ones if the objective does not allow their time.
+def _compact(plain: Candidate, rows: CompactRows, cpu: str) -> Candidate:
+    """Returns a candidate with plain rows as one with compact rows."""
+    packed = dataclasses.replace(plain.packed, compact=rows)
+    return Candidate(packed, plain.shape, cost.with_compact_rows(cpu, plain.estimate), plain)
 
-    Args:
-      candidate: a candidate with plain rows.
-      rows: the compact rows of the layer.
-      settings: the settings of the plan.
-      is_planned: whether a plan file asks for compact rows.
-    """
-    plain = candidate.estimate
-    estimate = cost.with_compact_rows(settings.cpu, plain)
-    if not is_planned and settings.objective != "size" and plain.time and estimate.time:
-        if estimate.time > (1 + COMPACT_ROWS_TOLERANCE) * plain.time:
-            return candidate
-    packed = dataclasses.replace(candidate.packed, compact=rows)
-    return Candidate(packed, candidate.shape, estimate, candidate)
+
+def _takes_little_more(compact: Candidate, plain: Candidate) -> bool:
+    """Whether compact rows slow a layer down so little that no objective minds; also true without an estimate."""
+    after, before = compact.estimate.time, plain.estimate.time
+    return not after or not before or after <= (1 + COMPACT_ROWS_TOLERANCE) * before
 
 
 def _largest_slowdown(settings: Settings, packed: PackedLayer) -> float:

@@ -10,7 +10,7 @@ from dcsr import custom_ops, encodings, layers, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.planning import cost, workload
-from dcsr.planning.candidates import candidates, placed
+from dcsr.planning.candidates import candidates, placed, time_and_size
 from dcsr.planning.plan_file import plan_text
 from dcsr.planning.settings import OBJECTIVES, Settings
 from dcsr.schema import schema
@@ -240,9 +240,9 @@ def test_plan_of_dense_weights_goes_round(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("objective", ["size", "balanced", "speed"])
 @pytest.mark.parametrize("pixels", [(40, 40), (4, 5)])
-def test_compact_rows_take_little_time_or_serve_size(objective, pixels):
+def test_compact_rows_take_little_time_or_save_bytes(objective, pixels):
     # With few pixels a row is read for few products.
-    model = conv_model(rng(), sparse_matrix(rng(), 64, 512, 0.9), pixels=pixels)
+    model = conv_model(rng(), sparse_matrix(rng(), 64, 256, 0.95), pixels=pixels)
     found = candidates(model, layers.find(model)[0], Settings(objective=objective))
     assert not isinstance(found, str)
     for candidate in found:
@@ -251,13 +251,16 @@ def test_compact_rows_take_little_time_or_serve_size(objective, pixels):
         with_compact_rows = cost.with_compact_rows(Settings().cpu, plain.estimate)
         added = with_compact_rows.time / plain.estimate.time - 1
         assert 0 < added < 0.2
-        is_compact = objective == "size" or added <= 0.01
-        assert candidate.packed.row_form == ("compact" if is_compact else "plain")
-        if is_compact:
+        if candidate.packed.row_form == "compact":
+            assert objective != "speed" or added <= 0.01
             assert candidate.estimate == with_compact_rows
             assert candidate.nbytes < plain.nbytes and len(candidate.blob) < len(plain.blob)
-    if objective != "size":
-        assert (found[0].packed.row_form == "compact") == (pixels == (40, 40))
+        else:
+            assert objective != "size" and added > 0.01
+    scheme = min(found, key=time_and_size).packed.streams.scheme
+    forms = {candidate.packed.row_form for candidate in found if candidate.packed.streams.scheme == scheme}
+    usual = {"size": {"compact"}, "balanced": {"plain", "compact"}, "speed": {"plain"}}[objective]
+    assert forms == ({"compact"} if pixels == (40, 40) else usual)
 
 
 def test_layers_with_one_scale_or_int16_activations_have_plain_rows():
