@@ -149,9 +149,10 @@ def test_the_first_lines_of_the_document_compile(tmp_path):
     include, *lines = re.search(r"and one line:\n\n((?:    .*\n|\n)+)", text)[1].strip().splitlines()
     assert "AddDcsrOps" in "".join(lines)
     # The fake resolver has no builtin operators.
-    prelude = f"{include.strip()}\n#define AddSoftmax() FindOp(\"\")\n"
+    prelude = f'{include.strip()}\n#define AddSoftmax() FindOp("")\n'
     (tmp_path / "app.cc").write_text(prelude + "int main() {\n" + "\n".join(lines) + "\n}\n")
-    run(["gcc", "-std=c++17", *WARNINGS, f"-I{ROOT}", f"-I{FAKE_TFLM}", "-DDCSR_FAKE_TFLM=1", "-fsyntax-only", "app.cc"], tmp_path)
+    flags = ["-std=c++17", *WARNINGS, f"-I{ROOT}", f"-I{FAKE_TFLM}", "-DDCSR_FAKE_TFLM=1"]
+    run(["gcc", *flags, "-fsyntax-only", "app.cc"], tmp_path)
 
 
 def kernel_sources() -> list[Path]:
