@@ -169,6 +169,19 @@ def test_commands_compress_verify_inspect_decompress(environment, tmp_path):
     run(dcsr, "verify", MODEL, "dense.tflite", "--samples", "1", cwd=tmp_path)
 
 
+def test_the_lines_of_the_document_run(environment, tmp_path):
+    """All but those that build and install the package."""
+    section = (ROOT / "docs/embedding.md").read_text().partition("\n## Python")[2].partition("\n## ")[0]
+    commands, code = (match.replace("\n    ", "\n") for match in re.findall(r"(?<=\n\n)((?:    .*\n)+)", section)[:2])
+    lines = [line.strip() for line in commands.splitlines() if not re.match(r"\s*(bazel|pip) ", line)]
+    assert len(lines) >= 4
+    (tmp_path / "model.tflite").symlink_to(MODEL)
+    run("sh", "-euc", "\n".join([f"PATH={environment / 'bin'}:$PATH", *lines]), cwd=tmp_path)
+    assert (tmp_path / "small.tflite").is_file()
+    assert "_dcsr" in (tmp_path / ".local/share/bash-completion/completions/dcsr").read_text()
+    run(environment / "bin/python", "-c", code.strip() + "\ninterpreter.invoke()\n", cwd=tmp_path)
+
+
 def test_help_teaches_and_wrong_usage_is_status_2(environment, tmp_path):
     dcsr = environment / "bin/dcsr"
     assert all(name in run(dcsr, "--help", cwd=tmp_path) for name in PROGRAMS)

@@ -1,8 +1,8 @@
 """Follows docs/embedding.md: writes the files that it gives as they stand there, and builds and runs them.
 
 Its TensorFlow Lite Micro (TFLM) is the fake of ops/tflm/testing, because no registry has the real source: as a source
-tree for examples/tflm, and in targets shaped as TFLM's own. The compiler for Cortex-M and the Python packages are those that this test's own Bazel has fetched, so
-nothing is downloaded twice.
+tree for examples/tflm, and in targets shaped as TFLM's own. The compiler for Cortex-M and the Python packages are those
+that this test's own Bazel has fetched, so nothing is downloaded twice.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ FAKE_TFLM = SOURCE / "ops/tflm/testing/fake"
 DOCUMENT = SOURCE / "docs/embedding.md"
 EXAMPLE_TFLM = SOURCE / "examples/tflm/README.md"
 
-# A stand-in for a clone of TFLM with its downloads, for the commands of examples/tflm. The BUILD files are to be deleted,
-# the sources with #error are not to be compiled.
+# A stand-in for a clone of TFLM with its downloads, for the commands of examples/tflm. The BUILD files are to be
+# deleted, the sources with #error are not to be compiled.
 ERROR = "#error this file does not belong into the library\n"
 ARM_KERNEL = """\
 #include "Include/arm_nnfunctions.h"

@@ -50,6 +50,32 @@ int main() {
 """
 
 
+# A function around the lines for the kernels alone. The layers are those of tests/embedding/kernels_test.c.
+KERNELS_ALONE = """\
+#define main test_main
+#include "tests/embedding/kernels_test.c"
+#undef main
+static int run(const uint8_t* blob, size_t blob_bytes, const int8_t* input, int8_t* output, void* scratch) {{
+{layer}
+  return plan.scratch_bytes > 0;
+}}
+static int run_shared(const uint8_t* blob, size_t blob_bytes, const uint8_t* shared, size_t shared_bytes,
+                      const int8_t* input, int8_t* output, void* scratch, void* derived) {{
+  DcsrLayer layer;
+{shared_rows}
+{rest}
+  return plan.scratch_bytes > 0;
+}}
+int main(void) {{
+  int8_t input[kCols], output[kRows] = {{0}};
+  for (int i = 0; i < kCols; ++i) input[i] = (int8_t)((37 * i + 11) % 256 - 128);
+  if (run(kLayer, sizeof(kLayer), input, output, NULL) != 0 || memcmp(output, kExpected, sizeof(output)) != 0) return 2;
+  // A layer without shared rows has no second blob.
+  return run_shared(kLayer, sizeof(kLayer), kLayer, 0, input, output, NULL, NULL) != 1 || test_main() != 0;
+}}
+"""
+
+
 def run(command: list[str], folder: Path, **environment: str) -> str:
     """Runs a command in `folder` and returns its output. Asserts that it succeeds."""
     result = subprocess.run(
@@ -73,7 +99,7 @@ def blocks(heading: str) -> list[list[str]]:
     """Returns the indented blocks of a section of docs/embedding.md, as lines without their indentation."""
     text = (ROOT / "docs/embedding.md").read_text()
     section = text[text.index(f"\n{heading}\n") + 1 :].split("\n## ")[0]
-    found = [match[1] for match in re.finditer(r"\n\n((?:    .*\n)+)", section)]
+    found = [match[1] for match in re.finditer(r"(?<=\n\n)((?:    .*\n)+)", section)]
     assert found, f"no block below {heading}"
     return [[line.strip() for line in text.splitlines()] for text in found]
 
@@ -104,6 +130,29 @@ def test_commands_of_the_document_build(core, tmp_path):
         main = str(ROOT / "tests/exported_weights_test.c")
         run(["gcc", "-std=c11", f"-I{ROOT}", main, *kernels, "-o", "app"], tmp_path)
         run(["./app"], tmp_path)
+
+
+def test_the_lines_for_the_kernels_alone_run(tmp_path):
+    include, layer, shared_rows = ("\n".join(lines) for lines in blocks("## Without TFLM"))
+    assert include in (ROOT / "tests/embedding/kernels_test.c").read_text()
+    layer = layer.replace("{ ... }", "{ return 1; }")
+    shared_rows = shared_rows.replace("{ ... }", "{ return 1; }").replace("= ...;", "= derived;")
+    rest = layer[layer.index("const DcsrKernels*") :]
+    (tmp_path / "app.c").write_text(KERNELS_ALONE.format(layer=layer, shared_rows=shared_rows, rest=rest))
+    sources = [str(path) for path in kernel_sources()]
+    run(["gcc", "-std=c11", *WARNINGS, f"-I{ROOT}", "app.c", *sources, "-o", "app"], tmp_path)
+    run(["./app"], tmp_path)
+
+
+def test_the_first_lines_of_the_document_compile(tmp_path):
+    text = (ROOT / "docs/embedding.md").read_text()
+    include, *lines = re.search(r"and one line:\n\n((?:    .*\n|\n)+)", text)[1].strip().splitlines()
+    assert "AddDcsrOps" in "".join(lines)
+    # The fake resolver has no builtin operators.
+    prelude = f'{include.strip()}\n#define AddSoftmax() FindOp("")\n'
+    (tmp_path / "app.cc").write_text(prelude + "int main() {\n" + "\n".join(lines) + "\n}\n")
+    flags = ["-std=c++17", *WARNINGS, f"-I{ROOT}", f"-I{FAKE_TFLM}", "-DDCSR_FAKE_TFLM=1"]
+    run(["gcc", *flags, "-fsyntax-only", "app.cc"], tmp_path)
 
 
 def kernel_sources() -> list[Path]:

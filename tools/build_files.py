@@ -1,4 +1,4 @@
-"""Checks Bazel's files: every rule of a language comes by load(), because Bazel 9 has none built in, and so do providers."""
+"""Checks Bazel's files: rules of languages and their providers come by load(), because Bazel 9 has none."""
 
 from __future__ import annotations
 

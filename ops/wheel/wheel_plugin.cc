@@ -20,7 +20,7 @@ namespace {
 
 bool Refuse(const char* cause) {
   fprintf(stderr,
-          "DcsrRegisterOps: %s; this plugin supports the tflite-micro wheels of September 2025 to "
+          "DcsrRegisterOps: %s; this plugin supports some tflite-micro wheels of September 2025 to "
           "October 2026\n",
           cause);
   return false;

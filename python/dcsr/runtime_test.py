@@ -480,8 +480,8 @@ for run in (dcsr.Interpreter.from_file, lambda model: dcsr.verify(model, model, 
 """
     status, stdout = python(code, DCSR_WHEEL_PLUGIN=str(library))
     line = (
-        "the tflite-micro wheel of this Python does not serve: the interpreter's library is unknown; this plugin supports"
-        " others; install the version that dcsr requires, which `pip check` names\n"
+        "the tflite-micro wheel of this Python does not serve: the interpreter's library is unknown; this plugin"
+        " supports others; install the version that dcsr requires, which `pip check` names\n"
     )
     assert (status, stdout) == (0, 2 * line)
 
