@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import emulated, firmware_code, model_tflm
+from benchmarks import emulated, firmware_code
 from dcsr import model as tflite
 from dcsr import packing
 from dcsr.cli import common
@@ -17,12 +17,13 @@ from dcsr.planning import code_bytes, cost, kernel_costs
 
 _DESCRIPTION = """\
 Measures the bytes of code of each kernel, each encoding and the ops on each core, in firmware that links all of them.
-Built with TFLM (--//third_party/tflm:framework=LABEL), also those of TFLM's operators that our ops replace, on the cores
-whose firmware may contain TFLM; else these figures stay as they are in the file."""
+Given firmware with TFLM, also those of TFLM's operators that our ops replace; else these figures stay as they are in the
+file."""
 
 _EPILOG = """\
 examples:
   code_parts -o python/dcsr/planning/code_bytes.json
+  code_parts -o python/dcsr/planning/code_bytes.json --tflm cortex-m4,cortex-m7,cortex-m33=m4.elf
 
 exit status: 0 done, 1 a kernel has no part, 2 bad usage"""
 
@@ -44,7 +45,15 @@ def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     parser = common.parser("code_parts", _DESCRIPTION, _EPILOG)
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="code_bytes.json, which is replaced")
+    parser.add_argument(
+        "--tflm",
+        metavar="CPU[,CPU...]=ELF",
+        action="append",
+        default=[],
+        help="firmware that registers CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED of TFLM, and other operators",
+    )
     arguments = parser.parse_args(argv)
+    firmware = {cpu: Path(elf) for cpus, _, elf in (of.partition("=") for of in arguments.tflm) for cpu in cpus.split(",")}
     path = Path(arguments.output)
     before: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     found = {}
@@ -55,9 +64,8 @@ def main(argv: Sequence[str]) -> int:
         except KeyError as error:
             print(f"code_parts: {cpu} has no {error}", file=sys.stderr)
             return common.EXIT_DIFFERENT
-        elf = model_tflm.firmware(core)
-        if elf.exists():
-            found[cpu]["groups"] += of_tflm(elf)
+        if cpu in firmware:
+            found[cpu]["groups"] += of_tflm(firmware[cpu])
         else:
             old = before.get(cpu, {}).get("groups", [])
             found[cpu]["groups"] += [group for group in old if group[1][0].startswith("TFLM ")]

@@ -14,6 +14,7 @@ _SYMBOL = struct.Struct("<3IBBH")
 _TYPE_SYMBOLS = 2
 _TYPE_NO_BITS = 8
 _FLAG_WRITE = 1
+_ENTRY = "Reset_Handler"
 _OBJECT = 1
 _FUNCTION = 2
 
@@ -63,7 +64,8 @@ class Code:
         found: dict[int, Function] = {}
         while todo:
             address = todo.pop()
-            if address in self.functions and address not in found:
+            # Nothing calls the first function of an image. Its address is a round number, which may be another constant.
+            if address in self.functions and address not in found and self.functions[address].name != _ENTRY:
                 found[address] = self.functions[address]
                 todo.extend(found[address].calls)
         return found
