@@ -19,7 +19,7 @@ def report_rows():
     rng = np.random.default_rng(0)
     model = fully_connected_model(rng, sparse_matrix(rng, 64, 200, 0.9))
     model.subgraphs[0].tensors[1].name = '<script src="http://x">"&'
-    _, decisions, _ = compressing.compress(model, "m")
+    _, decisions, *_ = compressing.compress(model, "m")
     other = Decision(decisions[0].layer, note="would not <get> smaller")
     return [report.row(decisions[0]), report.row(other)]
 
