@@ -56,7 +56,7 @@ def measure(path: Path, runs: int) -> dict[str, object]:
     """Measures one model. Returns the numbers that --json writes for it."""
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
-    _, decisions, _ = compressing.compress(model, str(path), method="dcsr")
+    _, decisions, *_ = compressing.compress(model, str(path), method="dcsr")
     # The layers of the first table. `size` packs more, with fewer zeros.
     sparse = [decision for decision in decisions if decision.packed and not decision.layer.is_depthwise]
     compared = {place(decision.layer) for decision in sparse}
@@ -67,7 +67,7 @@ def measure(path: Path, runs: int) -> dict[str, object]:
     numbers["arena_before"] = runtime.arena_used_bytes(data)
     numbers["file_before"] = len(data)
     for objective in OBJECTIVES:
-        compressed, decisions, _ = compressing.compress(model, str(path), objective=objective)
+        compressed, decisions, *_ = compressing.compress(model, str(path), objective=objective)
         rows = [report.row(decision) for decision in decisions if place(decision.layer) in compared]
         # If nothing is packed, the tool's output is its input.
         result = tflite.serialize(compressed) if any(decision.packed for decision in decisions) else data
@@ -77,7 +77,7 @@ def measure(path: Path, runs: int) -> dict[str, object]:
         records = [entry.buffer for entry in compressed.metadata or [] if entry.name == RECORD_NAME]
         numbers["record"] = sum(len(compressed.buffers[index].data) for index in records)
         numbers["channels"] = sum(decision.packed.streams.rows for decision in decisions if decision.packed)
-    stripped, _, _ = compressing.compress(model, str(path), objective="size", strip=True)
+    stripped, _, *_ = compressing.compress(model, str(path), objective="size", strip=True)
     numbers["file_stripped"] = len(tflite.serialize(stripped))
     numbers["seconds"] = _seconds(path, runs)
     return numbers

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import emulated, firmware_code, model_arena, model_steps
+from benchmarks import emulated, firmware_code, model_steps
 from benchmarks.model_steps import CUSTOM, Operator
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr import packing, runtime, verification
 from dcsr.graph import indices
 from dcsr.planning import cost
+from dcsr.planning.arena import planned_bytes
 from dcsr.schema import schema
 
 _LINE = re.compile(rb"step: (\d+) (?:(-) (\d)|(\d+) (\d+) (\d+) (\d+))\r?\n")
@@ -281,7 +282,7 @@ def _work_shape(model: schema.ModelT, layer: layer_finder.Layer, packed: packing
 def _arena(model: schema.ModelT, measured: Sequence[Measured]) -> int:
     scratch = [one.cost.scratch if one.cost is not None else 0 for one in measured]
     persistent = sum(one.cost.persistent for one in measured if one.cost is not None)
-    return model_arena.planned_bytes(model, scratch) + persistent
+    return planned_bytes(model, scratch) + persistent
 
 
 def custom_code_bytes(code: firmware_code.Code, measured: Sequence[Measured], *, with_shared_rows: bool = False) -> int:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import dcsr
-from benchmarks import emulated, model, model_arena, model_measure, model_steps, model_tables, model_tflm
-from benchmarks.model_arena import Buffer
+from benchmarks import emulated, model, model_measure, model_steps, model_tables, model_tflm
 from dcsr import model as tflite
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, sparse_matrix
@@ -283,20 +282,3 @@ def test_models_in_tflms_interpreter(monkeypatch):
     monkeypatch.setattr(emulated, "run", lambda *_: (b"tflm: 0 1 2 3 4\n", iter(())))
     with pytest.raises(emulated.FirmwareError, match="1 of 2 models were measured"):
         model_tflm.compare("small", original, compressed, "m4")
-
-
-def test_planner_puts_large_buffers_first_and_fills_gaps():
-    # The large buffer is at 0; the two of 32 bytes do not live at the same time, so they share a place.
-    assert model_arena.greedy([Buffer(32, 0, 1), Buffer(64, 1, 2), Buffer(32, 2, 3)]) == 96
-    assert model_arena.greedy([Buffer(32, 0, 3), Buffer(64, 1, 2), Buffer(16, 0, 0)]) == 96
-    assert model_arena.greedy([Buffer(16, 0, 5), Buffer(48, 0, 1), Buffer(32, 2, 3), Buffer(16, 2, 3)]) == 64
-    assert model_arena.greedy([]) == 0
-
-
-def test_planned_arena_of_a_chain_is_its_two_largest_neighbours():
-    content = many_operators()
-    parsed = tflite.parse(content, "many")
-    sizes = [16 * -(-size // 16) for size in (1 * 9 * 7 * 5 * 4, 1 * 9 * 7 * 5)]
-    assert model_arena.planned_bytes(parsed, []) == sum(sizes)
-    # Scratch lives as long as its operator: that of the first one is beside both tensors.
-    assert model_arena.planned_bytes(parsed, [1000]) == sum(sizes) + 1008

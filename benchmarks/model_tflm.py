@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import emulated, firmware_code, model_arena, model_measure
+from benchmarks import emulated, firmware_code, model_measure
 from benchmarks.model_measure import Comparison, Cost, Measured, Side
 from benchmarks.model_steps import Operator
 from dcsr import model as tflite
 from dcsr.graph import indices
+from dcsr.planning.arena import planned_bytes
 from dcsr.schema import schema
 
 # The format of the job that firmware/tflm_bench.cc reads.
@@ -94,7 +95,7 @@ def compare(name: str, original: bytes, compressed: bytes, core: str, with_cycle
 
 def _part(model: schema.ModelT, content: bytes, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> bytes:
     """Returns a model's part of the job."""
-    arena = 2 * model_arena.planned_bytes(model, []) + _MORE_ARENA
+    arena = 2 * planned_bytes(model, []) + _MORE_ARENA
     header = _MODEL.pack(len(content), len(inputs), len(outputs), arena)
     tensors = [part for array in (*inputs, *outputs) for part in (_SIZE.pack(array.nbytes), array.tobytes())]
     return b"".join((header, content, *tensors))

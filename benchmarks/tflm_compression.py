@@ -103,7 +103,7 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
 
 def packed_layers(model: schema.ModelT, name: str) -> list[Layer]:
     """Returns the layers that dCSR packs."""
-    _, decisions, _ = compressing.compress(model, name, objective="size")
+    _, decisions, *_ = compressing.compress(model, name, objective="size")
     return [decision.layer for decision in decisions if decision.packed]
 
 

@@ -66,7 +66,7 @@ def assert_exact(
     want = run(dense, inputs)
     source = dense if sparse_form is None else tflite.serialize(sparse_form)
     for encoding in ENCODINGS:
-        compressed, decisions, _ = compressing.compress(
+        compressed, decisions, *_ = compressing.compress(
             tflite.parse(source, "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
         )
         assert sum(decision.packed is not None for decision in decisions) == packed_layers
@@ -242,7 +242,7 @@ def assert_planned_exact(model: schema.ModelT, seed: int, plans: list[str], fold
     for number, plan in enumerate(plans):
         path = folder / f"{number}.yaml"
         path.write_text(f"version: 1\ntensors: {plan}\n")
-        compressed, _, _ = compressing.compress(tflite.parse(dense, "m"), "m", plan=path, smaller_only=False)
+        compressed, _, *_ = compressing.compress(tflite.parse(dense, "m"), "m", plan=path, smaller_only=False)
         for a, b in zip(want, run(tflite.serialize(compressed), inputs), strict=True):
             assert np.array_equal(a, b), f"{plan}, seed {seed}: first difference at {np.argwhere(a != b)[0]}"
         restored = compressing.decompress(tflite.parse(tflite.serialize(compressed), "m"), "m")

@@ -113,7 +113,7 @@ def check(model: schema.ModelT, seed: int, encoding: str) -> str:
     want = outputs(tflite.serialize(model), inputs)
     if want is None:
         return "refused by TFLM"
-    compressed, (decision,), _ = compressing.compress(
+    compressed, (decision,), *_ = compressing.compress(
         tflite.parse(tflite.serialize(model), "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
     )
     got = outputs(tflite.serialize(compressed), inputs)
@@ -172,7 +172,7 @@ def test_sums_of_16x8_layers_without_bias(is_conv):
     assert not np.array_equal(of_type[TYPES.INT32], of_type[TYPES.INT64])
     for kind in of_type:
         model = layer_without_bias(kind, is_conv)
-        compressed, (decision,), _ = compressing.compress(model, "m", objective="size")
+        compressed, (decision,), *_ = compressing.compress(model, "m", objective="size")
         assert np.array_equal(outputs(tflite.serialize(compressed), inputs), of_type[kind])
         assert (decision.packed is None) == (kind == TYPES.INT32)
         assert decision.layer.caveat == (None if kind == TYPES.INT32 else attributes.SUMS_WITHOUT_BIAS)

@@ -110,7 +110,7 @@ def test_compressed_model_is_exact_and_given_back_whole_with_every_method(path):
     dense = Recorded(path)
     for method in METHODS:
         model = tflite.parse(data, str(path))
-        compressed, decisions, _ = compressing.compress(model, str(path), method=method)
+        compressed, decisions, *_ = compressing.compress(model, str(path), method=method)
         result = tflite.serialize(compressed)
         packed = [decision for decision in decisions if decision.packed]
         if packed:
@@ -132,7 +132,7 @@ def test_all_published_models_are_there():
 @pytest.mark.parametrize("path", PUBLISHED or [pytest.param(None, marks=needs_published)], ids=str)
 def test_expected_layers_are_packed_and_smaller_than_the_paper_s(path):
     model = tflite.read(path)
-    _, decisions, _ = compressing.compress(
+    _, decisions, *_ = compressing.compress(
         model, str(path), method="dcsr", objective="size", min_sparsity=DEFAULT_MIN_SPARSITY
     )
     packed = [decision for decision in decisions if decision.packed]
@@ -149,7 +149,7 @@ def test_expected_layers_are_packed_and_smaller_than_the_paper_s(path):
 def test_stripped_model_is_exact_and_the_record_takes_less_than_4_bytes_a_channel(path):
     data = path.read_bytes()
     model = tflite.parse(data, str(path))
-    compressed, decisions, _ = compressing.compress(model, str(path), objective="size")
+    compressed, decisions, *_ = compressing.compress(model, str(path), objective="size")
     channels = sum(decision.packed.streams.rows for decision in decisions if decision.packed)
     for entry in compressed.metadata or []:
         if entry.name == RECORD_NAME and channels > 100:
@@ -179,7 +179,7 @@ def test_every_objective_is_exact_and_takes_no_more_arena_than_scratch(path):
     dense = Recorded(path, samples=3)
     arena = runtime.arena_used_bytes(data)
     for objective in OBJECTIVES:
-        compressed, _, _ = compressing.compress(tflite.parse(data, str(path)), str(path), objective=objective)
+        compressed, _, *_ = compressing.compress(tflite.parse(data, str(path)), str(path), objective=objective)
         result = tflite.serialize(compressed)
         assert_verifies(dense, result, objective)
         # The host's kernels need no scratch.
@@ -190,7 +190,7 @@ def test_every_objective_is_exact_and_takes_no_more_arena_than_scratch(path):
 @pytest.mark.parametrize("path", [path for path in PUBLISHED if path.stem.find("sparse") >= 0], ids=name_of)
 def test_smallest_schemes_are_below_zlib_and_near_the_entropy(path):
     model = tflite.read(path)
-    _, decisions, _ = compressing.compress(model, str(path), method="auto")
+    _, decisions, *_ = compressing.compress(model, str(path), method="auto")
     candidates = [decision.candidate for decision in decisions]
     matrices = [
         decision.layer.matrix
@@ -208,6 +208,6 @@ def test_smallest_schemes_are_below_zlib_and_near_the_entropy(path):
 def test_no_value_is_stored_twice_where_the_published_encoder_pads():
     """Tests the 12 x 16560 matrix of DS-CNN-L. The published encoder stores 56 % more values than nonzeros for it."""
     (path,) = (p for p in PUBLISHED if p.stem == "sparse_l_90")
-    _, decisions, _ = compressing.compress(tflite.read(path), str(path), method="dcsr")
+    _, decisions, *_ = compressing.compress(tflite.read(path), str(path), method="dcsr")
     (decision,) = (c for c in decisions if c.layer.shape == (12, 16560))
     assert len(decision.packed.streams.values) == np.count_nonzero(decision.layer.matrix)

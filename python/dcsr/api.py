@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsr import compressing, model_check, report
+from dcsr import compressing, firmware_report, model_check, report
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import Layer
@@ -24,6 +25,7 @@ from dcsr.passes.dead_channels import NAME as DEAD_CHANNELS
 from dcsr.passes.dead_channels import WithoutDeadChannels
 from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
+from dcsr.planning.firmware import Firmware
 from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, OBJECTIVES, methods
 from dcsr.report import Row, Totals
 
@@ -47,6 +49,7 @@ class Result:
       objective, cpu: the arguments of `compress`.
       decisions: the planner's decision about each layer; holds the layer and its weights.
       passes: the changes that each pass made.
+      firmware: estimated arena and time of an inference, dense and compressed.
     """
 
     model: bytes
@@ -57,6 +60,7 @@ class Result:
     cpu: str
     decisions: tuple[Decision, ...]
     passes: tuple[Done, ...]
+    firmware: Firmware
 
     @property
     def totals(self) -> Totals:
@@ -79,9 +83,17 @@ class Result:
         return plan_file.plan_text(self.decisions, title)
 
     def summary(self) -> list[str]:
-        """Returns the lines below the table: the removed channels, the layers that stay dense, the size of the file."""
-        lines = report.summary(self.layers, self.bytes_before, self.bytes_after, self.cpu)
-        return [*self._dead_channels(), *lines]
+        """Returns the lines below the table: the removed channels, the layers that stay dense, the whole firmware."""
+        return self._summary(None)
+
+    def summary_at(self, clock: float) -> list[str]:
+        """Returns summary() with the milliseconds of an inference at a frequency in MHz."""
+        return self._summary(clock)
+
+    def _summary(self, clock: float | None) -> list[str]:
+        lines = [*self._dead_channels(), *report.summary(self.layers, self.cpu)]
+        lines += firmware_report.notes(self.firmware, self.cpu)
+        return [*lines, firmware_report.line(self.firmware, self.bytes_before, self.bytes_after, self.cpu, clock)]
 
     def _dead_channels(self) -> list[str]:
         """Returns the lines about the removal of dead channels; an empty list if it was not asked for."""
@@ -368,6 +380,8 @@ def compress(
     cpu: str = cost.DEFAULT_CPU,
     memory: str = cost.DEFAULT_MEMORY,
     max_scratch: int | None = None,
+    max_arena: int | None = None,
+    slowest: float | None = None,
     plan: str | os.PathLike[str] | None = None,
     strip: bool = False,
     dead_channels: bool | None = None,
@@ -387,6 +401,9 @@ def compress(
         instructions.
       memory: where the firmware has the data, `dtcm` or `cached`, for the estimates of cycles.
       max_scratch: largest scratch of a layer in bytes, 0..2^32 - 1; None for the kernels' default.
+      max_arena: largest arena of the interpreter in bytes, estimated for the core; None for that of the dense model.
+      slowest: time of an inference at most, as a multiple of the dense model's; None for 2 with the objective `size`
+        and 1 with `balanced`.
       plan: path of a plan file. It overrides the other arguments for the tensors it names.
       strip: whether to remove everything that inference does not need. `decompress` cannot restore a stripped model.
       dead_channels: whether to remove channels that nothing reads before anything else; None for `strip`. `decompress`
@@ -409,12 +426,16 @@ def compress(
         raise ValueError(f"min_sparsity {min_sparsity} is not between 0 and 1")
     if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
         raise ValueError(f"max_scratch {max_scratch} is no number of bytes")
+    if max_arena is not None and max_arena < 0:
+        raise ValueError(f"max_arena {max_arena} is no number of bytes")
+    if slowest is not None and not 0 < slowest < math.inf:
+        raise ValueError(f"slowest {slowest} is not a positive number")
     data, name = _read(model, name)
     parsed = tflite.parse(data, name)
     if damage := model_check.damage(parsed):
         raise ModelError(f"{name}: damaged TFLite model ({damage})")
     removes = strip if dead_channels is None else dead_channels
-    compressed, decisions, passes = compressing.compress(
+    compressed, decisions, passes, firmware = compressing.compress(
         parsed,
         name,
         method=method,
@@ -423,6 +444,8 @@ def compress(
         cpu=cpu,
         memory=memory,
         max_scratch=max_scratch,
+        max_arena=max_arena,
+        slowest=slowest,
         plan=plan,
         strip=strip,
         dead_channels=removes,
@@ -448,6 +471,7 @@ def compress(
         cpu=cpu,
         decisions=tuple(decisions),
         passes=tuple(passes),
+        firmware=firmware,
     )
 
 

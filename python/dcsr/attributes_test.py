@@ -134,9 +134,9 @@ def test_fully_connected_whose_output_fits_is_packed(shape):
 @pytest.mark.parametrize("make", MAKERS)
 def test_report_counts_layers_whose_sums_depend_on_the_version(make):
     model = make(rng(), sparse_matrix(rng(), 40, 200, 0.9), int16=True, with_bias=False)
-    _, decisions, _ = compressing.compress(model, "m", objective="size", smaller_only=False)
+    _, decisions, *_ = compressing.compress(model, "m", objective="size", smaller_only=False)
     rows = [report.row(decision) for decision in decisions]
     assert rows[0].caveat == attributes.SUMS_WITHOUT_BIAS
-    assert f"packed layers, 1: {attributes.SUMS_WITHOUT_BIAS}" in report.summary(rows, 2, 1, "cortex-m55")
-    _, decisions, _ = compressing.compress(model, "m", method="none")
+    assert f"packed layers, 1: {attributes.SUMS_WITHOUT_BIAS}" in report.summary(rows, "cortex-m55")
+    _, decisions, *_ = compressing.compress(model, "m", method="none")
     assert report.row(decisions[0]).caveat == ""

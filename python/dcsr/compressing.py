@@ -5,6 +5,7 @@ Models are objects of the schema's object API. `api` offers the same functions f
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -21,10 +22,11 @@ from dcsr.passes.dead_channels import dead_channels as remove_dead_channels
 from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
-from dcsr.planning import cost, plan_file
+from dcsr.planning import cost, fitting, plan_file, workload
 from dcsr.planning.candidates import Encoded, candidates
-from dcsr.planning.choice import Decision, decide
-from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, Settings, default_min_sparsity
+from dcsr.planning.choice import Decision, decide, stored_bytes
+from dcsr.planning.firmware import Firmware, arena_bytes, dense_figures, figures
+from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, Settings, default_min_sparsity, default_slowest
 from dcsr.schema import schema
 
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
@@ -38,11 +40,13 @@ class Compressed(NamedTuple):
       decisions: one for each layer with weights, in the order of the model. Their layers are those of the prepared
         model (see `prepare`).
       passes: the changes that each pass made, in the order in which they ran.
+      firmware: the estimates of the model before and after.
     """
 
     model: schema.ModelT
     decisions: list[Decision]
     passes: list[Done]
+    firmware: Firmware
 
 
 def compress(
@@ -54,6 +58,8 @@ def compress(
     objective: str = DEFAULT_OBJECTIVE,
     cpu: str = cost.DEFAULT_CPU,
     max_scratch: int | None = None,
+    max_arena: int | None = None,
+    slowest: float | None = None,
     memory: str = cost.DEFAULT_MEMORY,
     plan: str | os.PathLike[str] | None = None,
     smaller_only: bool = True,
@@ -75,9 +81,12 @@ def compress(
       objective: one of settings.OBJECTIVES.
       cpu: core for the estimates of time and scratch, one of cost.CPUS.
       max_scratch: largest scratch of a layer in bytes; None for the kernels' default.
+      max_arena: largest arena in bytes, estimated with TFLM's structures; None for that of the dense model.
+      slowest: time of an inference at most, relative to the dense one; None for settings.default_slowest(objective).
+        Above 1, `balanced` packs layers that are slower than dense without further conditions.
       memory: where the firmware has the data, one of cost.MEMORIES, for the estimates of cycles.
       plan: path of a plan file. It overrides the other settings for the tensors it names.
-      smaller_only: whether layers that would not get smaller stay dense.
+      smaller_only: whether layers stay dense that would not get smaller, or too slow by default.
       strip: whether to remove everything that inference does not need (passes/strip.py). A stripped model cannot be
         decompressed.
       dead_channels: whether to remove channels that nothing reads (passes/dead_channels.py); None for `strip`.
@@ -87,25 +96,54 @@ def compress(
       The compressed copy, the decisions and the changes.
 
     Raises:
-      ModelError: if the model is compressed already or is not an int8 model, or if the plan does not fit the model.
+      ModelError: if the model is compressed already or is not an int8 model, if the plan does not fit the model, or if
+        the model does not fit into max_arena.
     """
-    model, done = prepare(model, name, strip if dead_channels is None else dead_channels)
+    removes = strip if dead_channels is None else dead_channels
+    original, done = prepare(model, name, False)
+    model, done = prepare(model, name, True) if removes else (original, done)
     layers = layer_finder.find(model)
     check_is_int8(layers, name)
     overrides = plan_file.read_plan(plan, model, layers, name) if plan else {}
     least = default_min_sparsity(objective) if min_sparsity is None else min_sparsity
-    settings = Settings(objective, cpu, method, least, max_scratch, memory, overrides)
+    bound = default_slowest(objective) if slowest is None and smaller_only else slowest
+    packs_slower = not smaller_only or (slowest is not None and slowest > 1)
+    settings = Settings(objective, cpu, method, least, max_scratch, memory, overrides, bound, packs_slower)
     encoded: Encoded = {}
-    found = [candidates(model, layer, settings, encoded) for layer in progress(layers)]
     before = len(tflite.serialize(model))
     lost = DEAD_CHANNELS if any(isinstance(entry, WithoutDeadChannels) and entry.changes for entry in done) else None
 
     def saves(decisions: Sequence[Decision]) -> bool:
         return len(tflite.serialize(_carried_out(model, decisions, strip, lost)[0])) < before
 
-    decisions = decide(model, layers, found, settings, saves if smaller_only else None)
-    compressed, passes = _carried_out(model, decisions, strip, lost)
-    return Compressed(compressed, decisions, done + passes)
+    first = [candidates(model, layer, settings, encoded) for layer in progress(layers)]
+
+    def planned(wanted: Settings) -> list[Decision]:
+        found = first if wanted is settings else [candidates(model, layer, wanted, encoded) for layer in layers]
+        return decide(model, layers, found, wanted, saves if smaller_only else None)
+
+    if max_arena is None:
+        fitted = fitting.within_dense(original, model, layers, settings, planned)
+    else:
+        fitted = fitting.within(model, layers, settings, planned, max_arena, name)
+    compressed, passes = _carried_out(model, fitted.decisions, strip, lost)
+    found = Firmware(
+        dense=dense_figures(original, layer_finder.find(original), cpu),
+        compressed=figures(model, fitted.decisions, cpu),
+        unknown=workload.rest(model, layers, cpu).unknown,
+        arena_time=fitted.slowdown,
+        unlimited_arena_bytes=arena_bytes(model, fitted.unlimited, cpu),
+        bound_bytes=_bound_bytes(planned, settings, fitted),
+    )
+    return Compressed(compressed, fitted.decisions, done + passes, found)
+
+
+def _bound_bytes(planned: fitting.Planner, settings: Settings, fitted: fitting.Fitted) -> int:
+    """Returns the bytes of packed layers that the bound of the time costs."""
+    if settings.slowest is None or settings.objective != "size":
+        return 0
+    free = planned(dataclasses.replace(settings, slowest=None))
+    return max(stored_bytes(fitted.unlimited) - stored_bytes(free), 0)
 
 
 def prepare(model: schema.ModelT, name: str, dead_channels: bool) -> tuple[schema.ModelT, list[Done]]:

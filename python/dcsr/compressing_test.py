@@ -10,7 +10,7 @@ from dcsr import compressing
 from dcsr import model as tflite
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, fully_connected_model, sparse_matrix
-from dcsr.testing.round_trip import rng, round_trip, through_bytes
+from dcsr.testing.round_trip import UNBOUNDED, rng, round_trip, through_bytes
 
 OP = schema.BuiltinOperator
 
@@ -43,7 +43,7 @@ def test_files_attached_to_the_model_are_kept():
     stream = io.BytesIO(data)
     with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("labels.txt", "yes\nno\n" * 50)
-    compressed, (decision,), _ = compressing.compress(tflite.parse(stream.getvalue(), "m"), "m")
+    compressed, (decision,), *_ = compressing.compress(tflite.parse(stream.getvalue(), "m"), "m", **UNBOUNDED)
     assert decision.packed
     result = tflite.serialize(compressed)
     back = tflite.serialize(compressing.decompress(tflite.parse(result, "c"), "c"))

@@ -6,7 +6,8 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 
-from dcsr import report
+from dcsr import firmware_report, report
+from dcsr.planning.firmware import Firmware
 from dcsr.report import Row
 
 STYLE = """\
@@ -15,7 +16,7 @@ STYLE = """\
 @media (prefers-color-scheme: dark) { :root { --page: #14181c; --text: #e6e9ec; --soft: #9aa4ae; --line: #333b43;
   --card: #1d2329; --dense: #56616c; --chosen: #4cb3dc; --bound: #f0a848; --good: #5fcf9a; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 88rem; padding: 2rem 1.5rem 4rem; background: var(--page); color: var(--text);
+body { margin: 0 auto; padding: 2rem 1.5rem 4rem; background: var(--page); color: var(--text);
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2.5rem 0 .75rem; }
 p { margin: .25rem 0; color: var(--soft); max-width: 60rem; }
@@ -29,12 +30,22 @@ p { margin: .25rem 0; color: var(--soft); max-width: 60rem; }
   vertical-align: -.05rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { text-align: right; padding: .3rem .4rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }
-.l { text-align: left; } .soft { color: var(--soft); }
-td.bars { width: 30%; min-width: 10rem; } svg { display: block; width: 100%; }
+.l { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 4rem; } .soft { color: var(--soft); }
+td.bars { width: 20%; min-width: 4rem; } svg { display: block; width: 100%; }
 .dense { fill: var(--dense); background: var(--dense); } .chosen { fill: var(--chosen); background: var(--chosen); }
 .bound { fill: var(--bound); background: var(--bound); }
+@media print {
+  :root { color-scheme: light; --page: #fff; --text: #000; --soft: #444; --line: #bbb; --card: #fff; --dense: #b9c2cc;
+    --chosen: #0b6e99; --bound: #e08a1e; }
+  @page { size: A4 landscape; margin: 12mm; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  body { font-size: 11px; padding: 0; }
+  .wide { overflow: visible; }
+  table { font-size: 9px; } th, td { padding: .15rem .3rem; }
+  thead { display: table-header-group; } tr, .card { break-inside: avoid; } h2 { break-after: avoid; }
+}
 """
 
 _LEGEND = """\
@@ -54,6 +65,7 @@ class Page:
       file_bytes: size of the file in bytes: [size], or [before, after] if the model was compressed.
       arena_bytes: measured arena in bytes, in the same order; None if the interpreter could not load the model.
       comparison: other ways to store the model, as benchmarks/tflm_compression.py writes them.
+      firmware: estimates of the whole model on the core; None if the model was only inspected.
     """
 
     title: str
@@ -62,6 +74,7 @@ class Page:
     file_bytes: Sequence[int]
     arena_bytes: Sequence[int | None]
     comparison: Sequence[Mapping[str, object]] = ()
+    firmware: Firmware | None = None
 
 
 def render(page: Page, rows: Sequence[Row]) -> str:
@@ -110,7 +123,7 @@ def _cards(page: Page, rows: Sequence[Row]) -> str:
                 f"estimated; scratch up to {total.scratch_bytes:,} bytes",
             )
         )
-    cards.insert(1, _change("arena, bytes", page.arena_bytes, "measured in the interpreter on the host"))
+    cards[1:1] = _firmware_cards(page)
     shown = "".join(
         f'<div class="card"><span>{label}</span><b>{value}</b><span>{note}</span></div>\n'
         for label, value, note in cards
@@ -118,11 +131,26 @@ def _cards(page: Page, rows: Sequence[Row]) -> str:
     return f'<div class="cards">\n{shown}</div>\n'
 
 
+def _firmware_cards(page: Page) -> list[tuple[str, str, str]]:
+    """Returns the cards of arena and time of the whole model."""
+    measured = _change("arena on the host, bytes", page.arena_bytes, "measured in the interpreter")
+    if page.firmware is None:
+        return [measured]
+    arenas = firmware_report.arenas(page.firmware)
+    cards = [_change("arena, bytes", arenas, f"estimated for {html.escape(page.cpu)}, with TFLM's structures")]
+    times = firmware_report.inference(page.firmware, page.cpu)
+    if times is not None:
+        unknown = page.firmware.unknown
+        lacks = f"; without {html.escape(', '.join(map(report.printable, unknown)))}" if unknown else ""
+        cards.append(_change(f"inference, {report.time_unit(page.cpu)}", times, f"estimated{lacks}"))
+    return [*cards, measured]
+
+
 def _change(label: str, values: Sequence[int | None], note: str = "") -> tuple[str, str, str]:
     """Returns a card: (label, last value, note that compares the last value with the first)."""
     notes = [note] if note else []
     known = [value for value in values if value is not None]
-    if len(values) == len(known) == 2:
+    if len(values) == len(known) == 2 and known[0]:
         before, after = known
         notes.insert(0, f"from {before:,}, {(after - before) / before:+.1%}")
     return label, _text(values[-1]), "; ".join(notes)

@@ -9,6 +9,7 @@ import pytest
 
 from dcsr import compressing, html_report, report
 from dcsr.planning.choice import Decision
+from dcsr.planning.firmware import Figures, Firmware
 from dcsr.testing.models import fully_connected_model, sparse_matrix
 
 WAYS = [{"way": "TFLM <LUT>", "flash_bytes": 1234, "arena_bytes": None, "latency_ratio": 1.5, "note": "a & b"}]
@@ -19,7 +20,7 @@ def report_rows():
     rng = np.random.default_rng(0)
     model = fully_connected_model(rng, sparse_matrix(rng, 64, 200, 0.9))
     model.subgraphs[0].tensors[1].name = '<script src="http://x">"&'
-    _, decisions, _ = compressing.compress(model, "m")
+    _, decisions, *_ = compressing.compress(model, "m")
     other = Decision(decisions[0].layer, note="would not <get> smaller")
     return [report.row(decisions[0]), report.row(other)]
 
@@ -93,3 +94,19 @@ def test_model_without_packed_layers(rows):
     text = html_report.render(page, rows[1:])
     assert "Packed layers</h2>" not in text and "Other layers" in text and "Against" not in text
     html_report.render(page, [])
+
+
+def test_page_shows_the_whole_firmware(rows):
+    firmware = Firmware(Figures(30_000, None, 10_000_000), Figures(27_000, None, 5_000_000), ("<TANH>",))
+    page = html_report.Page("a", "cortex-m55", "balanced", [20000, 5000], [7000, None], firmware=firmware)
+    text = html_report.render(page, rows)
+    assert "<b>27,000</b><span>from 30,000, -10.0%; estimated for cortex-m55, with TFLM's structures</span>" in text
+    assert "<b>5,000,000</b><span>from 10,000,000, -50.0%; estimated; without &lt;TANH&gt;</span>" in text
+
+
+def test_page_fits_any_width_and_paper(text):
+    style = text[text.index("<style>") : text.index("</style>")]
+    body = re.search(r"^body \{(.*?)\}", style, re.DOTALL | re.MULTILINE)
+    assert "max-width" not in body[1] and not re.search(r"(?<![-\w])width: *\d+(px|rem)", style)
+    assert "@media print" in style and "@page { size: A4 landscape" in style
+    assert ".wide { overflow: visible; }" in style and "display: table-header-group" in style

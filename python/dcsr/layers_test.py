@@ -23,7 +23,7 @@ from dcsr.testing.round_trip import rng, round_trip, through_bytes
 def test_int16_layers_that_stay_say_why(change, note):
     model = through_bytes(conv_model(rng(), sparse_matrix(rng(), 40, 200, 0.9), int16=True))
     change(model.subgraphs[0].tensors)
-    _, (decision,), _ = compressing.compress(model, "m")
+    _, (decision,), *_ = compressing.compress(model, "m")
     assert decision.note == note and not decision.packed
 
 
@@ -117,7 +117,7 @@ def test_int16_bias_beyond_what_tflm_computes_stays(value):
     values = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int64).copy()
     values[7] = value
     model.buffers[bias.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
-    _, (decision,), _ = compressing.compress(model, "m")
+    _, (decision,), *_ = compressing.compress(model, "m")
     assert decision.note == "bias too large"
 
 

@@ -377,8 +377,8 @@ _COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
 ]
 
 
-def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]:
-    """Returns the lines below the table: the layers that stay dense, the file's bytes `before` and `after`."""
+def summary(rows: Sequence[Row], cpu: str) -> list[str]:
+    """Returns the lines about the layers: those that stay dense, and the sums over the packed ones."""
     lines = []
     kept = Counter(entry.note for entry in rows if entry.layer_bytes is None and entry.constant_bytes is None)
     others = [
@@ -394,8 +394,8 @@ def summary(rows: Sequence[Row], before: int, after: int, cpu: str) -> list[str]
     caveats = Counter(entry.caveat for entry in rows if entry.caveat)
     lines += [f"packed layers, {count}: {caveat}" for caveat, count in caveats.most_common()]
     lines += registration(rows)
-    line = f"flash {before:,} -> {after:,} bytes ({(after - before) / before:+.1%})"
-    return [*lines, "   ".join([line, *layer_summary(rows, cpu)])]
+    phrases = layer_summary(rows, cpu)
+    return [*lines, "   ".join(phrases)] if phrases else lines
 
 
 def registration(rows: Sequence[Row]) -> list[str]:
@@ -435,7 +435,7 @@ def layer_summary(rows: Sequence[Row], cpu: str) -> list[str]:
     time = total.estimated_time(unit)
     if time is not None:
         phrases.append(f"about {time:,} {unit} on {cpu}")
-        phrases.append(f"other layers about {total.other_time(unit):,}")
+        phrases.append(f"dense layers about {total.other_time(unit):,}")
     return phrases
 
 

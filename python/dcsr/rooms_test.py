@@ -64,7 +64,8 @@ MAY_IMPORT = {
     "passes": BASE | {"planning"},
     "compressing": BASE | {"planning", "passes"},
     "report": BASE | {"passes", "planning"},
-    "html_report": {"report"},
+    "firmware_report": {"planning"},
+    "html_report": {"firmware_report", "planning", "report"},
     "op_header": {"cc_array", "custom_ops", "encodings", "model", "packing", "planning", "schema"},
     "model_check": {"graph", "model", "schema", "structure"},
     "runtime": {"custom_ops", "errors", "model_check"},
@@ -75,6 +76,7 @@ MAY_IMPORT = {
     "api": BASE
     | {
         "compressing",
+        "firmware_report",
         "isolation",
         "layerwise",
         "model_check",

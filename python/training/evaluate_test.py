@@ -46,7 +46,7 @@ def test_accuracy_and_confusion_are_printed_and_drawn(tmp_path, capsys, samples)
 
 
 def test_compressed_model_answers_the_same(tmp_path, capsys):
-    compressed, decisions, _ = compressing.compress(tflite.read(MODEL), str(MODEL))
+    compressed, decisions, *_ = compressing.compress(tflite.read(MODEL), str(MODEL))
     assert any(decision.packed for decision in decisions)
     path = tmp_path / "small.tflite"
     path.write_bytes(tflite.serialize(compressed))

@@ -241,10 +241,10 @@ def _quantise(model: Any, network: Network, task: Task, settings: Settings) -> b
 
 
 def _compress(content: bytes, name: str, objective: str) -> tuple[bytes, list[Decision]]:
-    model, decisions, _ = compressing.compress(
+    found = compressing.compress(
         tflite.parse(content, name), name, objective=objective, progress=common.progress(f"packing for {objective}")
     )
-    return tflite.serialize(model), decisions
+    return tflite.serialize(found.model), found.decisions
 
 
 def _verify(content: bytes, compressed: bytes, name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ examples:
   compress model.tflite -o small.tflite --objective size --strip
   compress model.tflite -o small.tflite --method none --dead-channels    removes dead channels, packs nothing
   compress model.tflite -o small.tflite --cpu cortex-m4 --max-scratch 16384 --report report.html
+  compress model.tflite -o small.tflite --cpu cortex-m4 --max-arena 64000    the arena may be larger than dense: faster
+  compress model.tflite -o small.tflite --objective size --slowest 1.2       small, but not slower than that
   compress model.tflite -o small.tflite --dump-plan plan.yaml       edit it, then --plan plan.yaml
   compress model.tflite -o small.tflite --cc firmware/model.cc      also firmware/model.h, model_ops.h
   compress dense.tflite -o small.tflite --prune .7 --inputs recorded.npz    prune a dense model first
@@ -53,6 +56,13 @@ def _bytes(value: str) -> int:
     number = int(value)
     if not 0 <= number < 1 << 32:
         raise argparse.ArgumentTypeError(f"{value} is no number of bytes")
+    return number
+
+
+def _multiple(value: str) -> float:
+    number = float(value)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
     return number
 
 
@@ -80,9 +90,9 @@ def command_line() -> argparse.ArgumentParser:
         choices=settings.OBJECTIVES,
         default=settings.DEFAULT_OBJECTIVE,
         help="goal of --method auto: the smallest layers (a slower one if the bytes are worth the time), the fastest,"
-        " or balanced, the smallest with which an inference"
-        " is estimated to take at most 10 %% longer than with the fastest; with speed a layer that is faster dense"
-        " stays so, with balanced only one with int16 activations on a core with vectors (default: %(default)s)",
+        " or balanced, the smallest with which an inference is estimated to take at most 10 %% longer than with the"
+        " fastest; with speed a layer that is faster dense stays so, with balanced one that would be slower in any"
+        " encoding, unless it saves 64 bytes for each percent of the inference that it adds (default: %(default)s)",
     )
     parser.add_argument(
         "--max-scratch",
@@ -91,6 +101,27 @@ def command_line() -> argparse.ArgumentParser:
         help="scratch that a layer's kernel may take; less makes it slower (default: what the firmware is built with,"
         f" else {cost.default_scratch('cortex-m55')} on cores with vectors,"
         f" {cost.default_scratch('cortex-m4')} on others)",
+    )
+    parser.add_argument(
+        "--max-arena",
+        type=_bytes,
+        metavar="BYTES",
+        help="arena that the interpreter may take on the core, as arena_used_bytes() returns it: layers get the scratch"
+        " that fits, and slower kernels where it is little; more than the dense model's buys time (default: the dense"
+        " model's; the estimate is within 1 KB for usual models)",
+    )
+    parser.add_argument(
+        "--slowest",
+        type=_multiple,
+        metavar="X",
+        help="time of an inference at most, as a multiple of the dense model's; layers get larger encodings, or stay"
+        " dense, until it is kept (default: 2 with --objective size, 1 with balanced)",
+    )
+    parser.add_argument(
+        "--clock",
+        type=_multiple,
+        metavar="MHZ",
+        help="frequency of the core, to show the milliseconds of an inference",
     )
     parser.add_argument(
         "--plan",
@@ -146,6 +177,8 @@ def main(argv: Sequence[str]) -> int:
             cpu=arguments.cpu,
             memory=arguments.memory,
             max_scratch=arguments.max_scratch,
+            max_arena=arguments.max_arena,
+            slowest=arguments.slowest,
             plan=arguments.plan,
             strip=arguments.strip,
             dead_channels=arguments.dead_channels,
@@ -160,7 +193,8 @@ def main(argv: Sequence[str]) -> int:
         table = report.printed_table(result.layers, result.cpu, sys.stdout).rstrip("\n")
         before = pruned.summary() if pruned else []
         after = [*_array_lines(arguments, array, header), _next_step(arguments, result)]
-        common.say(*before, table, *result.summary(), *after)
+        summary = result.summary() if arguments.clock is None else result.summary_at(arguments.clock)
+        common.say(*before, table, *summary, *after)
         outputs.commit()
     _warn_of_little_scratch(result)
     _note_slow_layers(result)
@@ -217,7 +251,7 @@ def _add_extras(
     if arguments.numpy:
         _add_matrices(Path(arguments.numpy), result.decisions, outputs)
     models = {"_before": result.original, "_after": result.model}
-    reports.add(outputs, arguments, result.layers, models, arguments.objective)
+    reports.add(outputs, arguments, result.layers, models, arguments.objective, result.firmware)
     if arguments.dump_plan:
         outputs.add(arguments.dump_plan, result.plan())
     if array is not None:
@@ -306,9 +340,11 @@ def _warn_of_little_scratch(result: dcsr.Result) -> None:
         )
     if needed:
         layers = "1 layer is" if len(needed) == 1 else f"{len(needed)} layers are"
+        limited = result.firmware.unlimited_arena_bytes > result.firmware.compressed.arena_bytes
+        enough = f"--max-arena {result.firmware.unlimited_arena_bytes}" if limited else f"--max-scratch {max(needed)}"
         common.note(
             f"warning: {layers} left too little scratch for the kernels of {result.cpu}, so that the portable one runs;"
-            f" --max-scratch {max(needed)} is enough"
+            f" {enough} is enough"
         )
 
 

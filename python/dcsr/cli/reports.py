@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dcsr import html_report, report
+from dcsr import firmware_report, html_report, report
 from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.errors import ModelError, WheelError
 from dcsr.files import Outputs, read_bytes
 from dcsr.planning import cost
+from dcsr.planning.firmware import Firmware
 from dcsr.report import Row
 
 
@@ -74,6 +75,7 @@ def add(
     rows: Sequence[Row],
     models: dict[str, bytes],
     objective: str | None = None,
+    firmware: Firmware | None = None,
 ) -> None:
     """Adds the outputs of --report and --json. Measures the arena of the models in the interpreter.
 
@@ -84,6 +86,7 @@ def add(
       models: {suffix of keys in the JSON: content of the model}; the suffixes are `_before` and `_after`, or "" for a
         single model.
       objective: objective of compress; None for inspect.
+      firmware: estimates of compress; None for inspect.
 
     Raises:
       ModelError: if the file of --comparison cannot be read.
@@ -104,6 +107,8 @@ def add(
         numbers |= {f"arena_bytes{suffix}": arena for suffix, arena in arenas.items()}
         if objective:
             numbers["objective"] = objective
+        if firmware:
+            numbers["firmware"] = firmware_report.as_json(firmware)
         outputs.add(arguments.json, json.dumps(report.as_json(rows, **numbers), indent=2) + "\n")
     if arguments.report:
         page = html_report.Page(
@@ -113,6 +118,7 @@ def add(
             file_bytes=[len(data) for data in models.values()],
             arena_bytes=list(arenas.values()),
             comparison=comparison,
+            firmware=firmware,
         )
         outputs.add(arguments.report, html_report.render(page, rows))
 

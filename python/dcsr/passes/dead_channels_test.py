@@ -358,7 +358,7 @@ def test_a_plan_made_before_names_the_same_tensors(tmp_path):
     model = through_bytes(chain.builder.finish([chain.x], [y]))
     plan = tmp_path / "plan.yaml"
     plan.write_text("version: 1\ntensors:\n  - tensor: sparse/weights\n    method: rle\n")
-    _, decisions, _ = compressing.compress(model, "m", plan=plan, dead_channels=True, method="none")
+    _, decisions, *_ = compressing.compress(model, "m", plan=plan, dead_channels=True, method="none")
     (packed,) = (decision for decision in decisions if decision.packed)
     assert packed.layer.name == "sparse/weights" and packed.packed.streams.scheme == "rle"
     assert packed.layer.matrix.shape[1] <= 30
@@ -372,7 +372,7 @@ def test_decompress_gives_the_model_without_dead_channels_and_the_record_says_so
     last[:, 10:20] = 0
     y = chain.convolution(wide, last, "sparse")
     model = through_bytes(chain.builder.finish([chain.x], [y]))
-    compressed, _, passes = compressing.compress(model, "m", dead_channels=True)
+    compressed, _, passes, _ = compressing.compress(model, "m", dead_channels=True)
     assert [done.name for done in passes] == ["dead_channels", "pack"]
     compressed = through_bytes(compressed)
     assert lost_before_packing(compressed, "m") == NAME

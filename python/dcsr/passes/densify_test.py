@@ -19,6 +19,7 @@ from dcsr.testing.models import (
     sparse_matrix,
     with_sparse_weights,
 )
+from dcsr.testing.round_trip import UNBOUNDED
 
 MATRIX_LAYOUTS = [
     SparseLayout(),
@@ -108,16 +109,16 @@ def test_model_becomes_its_dense_equivalent(make, direct):
 def test_compressed_as_the_dense_equivalent_and_decompressed_to_it():
     dense = through_bytes(fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9)))
     sparse = through_bytes(with_sparse_weights(dense, SparseLayout(blocks={1: 4})))
-    compressed, (decision,), _ = compressing.compress(sparse, "m")
+    compressed, (decision,), *_ = compressing.compress(sparse, "m", **UNBOUNDED)
     assert decision.packed
-    assert_same(compressing.compress(dense, "m")[0], compressed)
+    assert_same(compressing.compress(dense, "m", **UNBOUNDED)[0], compressed)
     assert_same(dense, compressing.decompress(through_bytes(compressed), "m"))
 
 
 def test_layers_that_are_not_packed_become_dense():
     dense = through_bytes(fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.3)))
     sparse = through_bytes(with_sparse_weights(dense, SparseLayout()))
-    compressed, (decision,), _ = compressing.compress(sparse, "m")
+    compressed, (decision,), *_ = compressing.compress(sparse, "m", **UNBOUNDED)
     assert decision.note == "below --min-sparsity 60 %"
     assert_same(dense, compressed)
 

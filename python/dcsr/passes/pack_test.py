@@ -9,7 +9,7 @@ from dcsr import model as tflite
 from dcsr.planning.settings import methods
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, conv_model, depthwise_model, fully_connected_model, sparse_matrix
-from dcsr.testing.round_trip import rng, round_trip, through_bytes
+from dcsr.testing.round_trip import UNBOUNDED, rng, round_trip, through_bytes
 
 OP = schema.BuiltinOperator
 
@@ -131,7 +131,7 @@ def test_depthwise(tmp_path, method, with_bias, per_channel, padding):
 
 def test_constant_buffers_are_aligned_to_16():
     model = conv_model(rng(), sparse_matrix(rng(), 37, 201, 0.9))
-    data = tflite.serialize(compressing.compress(through_bytes(model), "m")[0])
+    data = tflite.serialize(compressing.compress(through_bytes(model), "m", **UNBOUNDED)[0])
     root = schema.Model.GetRootAs(data, 0)
     assert data[4:8] == b"TFL3"
     buffers = [root.Buffers(i) for i in range(root.BuffersLength())]

@@ -12,7 +12,7 @@ from dcsr.passes.record import RECORD_NAME
 from dcsr.schema import schema
 from dcsr.testing.compare import assert_same, without_ranges
 from dcsr.testing.models import conv_model, fully_connected_model, sparse_matrix
-from dcsr.testing.round_trip import rng, round_trip, through_bytes
+from dcsr.testing.round_trip import UNBOUNDED, rng, round_trip, through_bytes
 
 
 def record_of(compressed: schema.ModelT) -> bytes:
@@ -38,7 +38,7 @@ def test_record_has_nothing_for_each_channel(make, ranges):
     weights.quantization.scale = (10 ** rng().uniform(-6, 0, 512)).astype(np.float32)
     bias.quantization.scale = layers.derived_bias_scale(x, weights)
     original = through_bytes(with_ranges(model) if ranges else model)
-    compressed, decisions, _ = compressing.compress(original, "m")
+    compressed, decisions, *_ = compressing.compress(original, "m", **UNBOUNDED)
     assert decisions[0].packed
     assert len(record_of(compressed)) < 512
     back = compressing.decompress(through_bytes(compressed), "m")

@@ -38,7 +38,7 @@ def test_strip_leaves_what_running_the_model_needs():
 
 def test_strip_keeps_one_of_equal_zero_points():
     model = conv_model(rng(), sparse_matrix(rng(), 64, 128, 0.1), per_channel=True)
-    stripped, (decision,), _ = compressing.compress(through_bytes(model), "m", strip=True)
+    stripped, (decision,), *_ = compressing.compress(through_bytes(model), "m", strip=True)
     assert decision.packed is None
     weights = stripped.subgraphs[0].tensors[1]
     assert weights.quantization.zeroPoint.tolist() == [0]

@@ -147,6 +147,10 @@ class _Encoder:
                 self._compact = with_compact_rows.compact if with_compact_rows else None
             packed = dataclasses.replace(self._packed, streams=streams)
             packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
+            room = settings.room(layer)
+            if room is not None and estimate.scratch_bytes > room:
+                packed = dataclasses.replace(packed, scratch_budget=max(room, 1), slow_gathers=False)
+                packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
             estimate = workload.compared(self.model, layer, packed, estimate, settings.cpu)
             found += self._with_rows(Candidate(packed, shape, estimate))
         return found

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcsr import custom_ops
+from dcsr import custom_ops, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.graph import Graph, length
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
-from dcsr.planning import cost, workload
+from dcsr.planning import bounds, workload
 from dcsr.planning.candidates import Candidate, size_and_time, time_and_size
+from dcsr.planning.kept import Kept
 from dcsr.planning.settings import AUTO, BALANCED_TOLERANCE, Settings
 from dcsr.schema import schema
 
@@ -25,6 +26,7 @@ from dcsr.schema import schema
 MOST_TIME_PER_SAVING = 100
 
 _SAVES_NOTHING = "would not get smaller"
+_TOO_SLOW = "faster dense on {}, for the bound of the inference"
 _TENSOR_BYTES = 80  # of a constant tensor and its buffer in the file, besides its content
 
 
@@ -42,7 +44,7 @@ class Decision:
     layer: Layer
     candidate: Candidate | None = None
     note: str = ""
-    kept: cost.Kept | None = None
+    kept: Kept | None = None
 
     @property
     def packed(self) -> PackedLayer | None:
@@ -103,35 +105,31 @@ def decide(
       One decision for each layer, in their order.
     """
     found = _with_shared_rows(model, layers, found)
-    dense = [workload.kept(model, layer, settings.cpu) for layer in layers]
+    dense = [
+        workload.kept(model, layer, settings.cpu)
+        if isinstance(ways, str)
+        else _dense_product(model, layer, ways[0], settings)
+        for layer, ways in zip(layers, found, strict=True)
+    ]
+    rest = workload.rest(model, layers, settings.cpu).time
+    inference = rest + sum(kept.time for kept in dense)
     if settings.objective == "size":
-        found = _worth_their_time(model, layers, found, settings, sum(kept.time for kept in dense))
-    decisions = _by_objective(layers, found, settings, dense)
+        found = _worth_their_time(model, layers, found, settings, inference)
+    elif settings.objective == "balanced" and not settings.packs_slower:
+        found = _not_slower(model, layers, found, settings, inference)
+    decisions = _of_groups(model, layers, found, settings, dense, rest, saves)
+    # Layers that stay dense because they would not get smaller may have been faster, so that others have to be.
+    kept_dense = [bool(of.note) and not isinstance(ways, str) for of, ways in zip(decisions, found, strict=True)]
+    if settings.slowest is not None and any(kept_dense):
+        found = [of.note if is_dense else ways for of, ways, is_dense in zip(decisions, found, kept_dense, strict=True)]
+        decisions = _of_groups(model, layers, found, settings, dense, rest, saves)
+    if saves is None:
+        return decisions
     smallest_candidates = _choose_together(found, "size")
 
     def smallest(number: int) -> Decision:
         return dataclasses.replace(decisions[number], candidate=smallest_candidates[number])
 
-    groups: dict[int, list[int]] = {}
-    for number, decision in enumerate(decisions):
-        if decision.candidate:
-            groups.setdefault(_weights(model, decision.layer).buffer, []).append(number)
-    graph = Graph(model)
-    for buffer, numbers in groups.items():
-        group = [decisions[number] for number in numbers]
-        user = graph.other_user(buffer, {(decision.layer.subgraph, decision.layer.position) for decision in group})
-        if user:
-            group = [_dense(decision, f"weights also used by {user}") for decision in group]
-        elif saves and not (_is_for_speed(group, settings) or _group_saves(model, group)):
-            group = [smallest(number) for number in numbers]
-            if not _group_saves(model, group):
-                shared = f": {len(group)} operators share the weights" if len(group) > 1 else ""
-                group = [_dense(decision, _SAVES_NOTHING + shared) for decision in group]
-        for number, decision in zip(numbers, group, strict=True):
-            decisions[number] = decision
-
-    if saves is None:
-        return decisions
     has_to_save = [bool(of.candidate) and not _is_for_speed([of], settings) for of in decisions]
     without = [_dense(of, _SAVES_NOTHING) if must else of for of, must in zip(decisions, has_to_save, strict=True)]
     tries = [decisions]
@@ -147,6 +145,46 @@ def decide(
     return without
 
 
+def _dense_product(model: schema.ModelT, layer: Layer, way: Candidate, settings: Settings) -> Kept:
+    """Returns the count of a layer if it stays dense, the one that its candidates are compared with."""
+    found = way.estimate
+    if found.dense_instructions is None:
+        return workload.kept(model, layer, settings.cpu)
+    return Kept(found.dense_instructions, found.dense_cycles)
+
+
+def _of_groups(
+    model: schema.ModelT,
+    layers: Sequence[Layer],
+    found: Sequence[list[Candidate] | str],
+    settings: Settings,
+    dense: Sequence[Kept],
+    rest: int,
+    saves: Callable[[Sequence[Decision]], bool] | None,
+) -> list[Decision]:
+    """Returns the decisions of the objective for each group of layers that share weights, if it saves bytes."""
+    decisions = _by_objective(model, layers, found, settings, dense, rest)
+    smallest = _choose_together(found, "size")
+    groups: dict[int, list[int]] = {}
+    for number, decision in enumerate(decisions):
+        if decision.candidate:
+            groups.setdefault(_weights(model, decision.layer).buffer, []).append(number)
+    graph = Graph(model)
+    for buffer, numbers in groups.items():
+        group = [decisions[number] for number in numbers]
+        user = graph.other_user(buffer, {(decision.layer.subgraph, decision.layer.position) for decision in group})
+        if user:
+            group = [_dense(decision, f"weights also used by {user}") for decision in group]
+        elif saves and not (_is_for_speed(group, settings) or _group_saves(model, group)):
+            group = [dataclasses.replace(decisions[n], candidate=smallest[n]) for n in numbers]
+            if not _group_saves(model, group):
+                shared = f": {len(group)} operators share the weights" if len(group) > 1 else ""
+                group = [_dense(decision, _SAVES_NOTHING + shared) for decision in group]
+        for number, decision in zip(numbers, group, strict=True):
+            decisions[number] = decision
+    return decisions
+
+
 def _is_for_speed(group: Sequence[Decision], settings: Settings) -> bool:
     """Whether layers with the same weights need not save bytes: one layer, with dense weights, which gets faster."""
     candidates = [decision.candidate for decision in group if decision.candidate]
@@ -154,18 +192,70 @@ def _is_for_speed(group: Sequence[Decision], settings: Settings) -> bool:
 
 
 def _by_objective(
+    model: schema.ModelT,
     layers: Sequence[Layer],
     found: Sequence[list[Candidate] | str],
     settings: Settings,
-    dense: Sequence[cost.Kept],
+    dense: Sequence[Kept],
+    rest: int,
 ) -> list[Decision]:
-    """Returns the decisions of the objective alone. They pack every layer that has candidates."""
-    others = sum(kept.time for kept, candidates in zip(dense, found, strict=True) if isinstance(candidates, str))
-    chosen = _choose_together(found, settings.objective, others)
-    return [
-        Decision(layer, chosen.get(number), candidates if isinstance(candidates, str) else "", kept)
-        for number, (layer, candidates, kept) in enumerate(zip(layers, found, dense, strict=True))
+    """Returns the decisions of the objective alone. They pack every layer that has candidates, unless the inference
+    would take more than settings.slowest times that of the dense model.
+    """
+    others = rest + sum(kept.time for kept, ways in zip(dense, found, strict=True) if isinstance(ways, str))
+    groups = _layers_with_common_streams(found)
+    ways: Sequence[int | None] = _ways(groups, settings.objective, others)
+    if settings.slowest is not None:
+        limit = settings.slowest * (rest + sum(kept.time for kept in dense))
+        ways = bounds.within([_bounded(model, layers, group, settings) for group in groups], ways, others, limit)
+    chosen = {
+        number: candidates[way]
+        for group, way in zip(groups, ways, strict=True)
+        if way is not None
+        for number, candidates in group
+    }
+    notes = [
+        candidates if isinstance(candidates, str) else "" if number in chosen else _TOO_SLOW.format(settings.cpu)
+        for number, candidates in enumerate(found)
     ]
+    return [
+        Decision(layer, chosen.get(number), note, kept)
+        for number, (layer, note, kept) in enumerate(zip(layers, notes, dense, strict=True))
+    ]
+
+
+def _not_slower(
+    model: schema.ModelT,
+    layers: Sequence[Layer],
+    found: Sequence[list[Candidate] | str],
+    settings: Settings,
+    inference: int,
+) -> list[list[Candidate] | str]:
+    """Removes the candidates that are slower than dense, unless all are and they save enough (bounds.worthwhile).
+
+    Encodings that the user has named are not limited.
+    """
+    result = list(found)
+    for group in _layers_with_common_streams(found):
+        bounded = _bounded(model, layers, group, settings)
+        if bounded.is_fixed:
+            continue
+        worth = bounds.worthwhile(bounded, inference)
+        for number, candidates in group:
+            kept = [candidate for candidate, is_kept in zip(candidates, worth, strict=True) if is_kept]
+            result[number] = kept or f"faster dense on {settings.cpu}"
+    return result
+
+
+def _bounded(
+    model: schema.ModelT, layers: Sequence[Layer], group: Sequence[tuple[int, list[Candidate]]], settings: Settings
+) -> bounds.Group:
+    """Returns the layers of a group for the bounds of time."""
+    times = [candidates[0].estimate.dense_time for _, candidates in group]
+    before = _stored_before(model, [Decision(layers[number], candidates[0]) for number, candidates in group])
+    ways = _together([candidates for _, candidates in group])
+    is_fixed = any(settings.of(layers[number]).method != AUTO for number, _ in group)
+    return bounds.Group(ways, before - packing.HEADER_BYTES, _sum_if_known(times), is_fixed)
 
 
 def _worth_their_time(
@@ -211,12 +301,20 @@ def _choose_together(found: Sequence[list[Candidate] | str], objective: str, oth
     Layers whose streams are stored once get the same encoding: they count as one layer, which runs several times.
     """
     groups = _layers_with_common_streams(found)
+    return {
+        number: candidates[way]
+        for group, way in zip(groups, _ways(groups, objective, others), strict=True)
+        for number, candidates in group
+    }
+
+
+def _ways(groups: Sequence[Sequence[tuple[int, list[Candidate]]]], objective: str, others: int) -> list[int]:
+    """Returns the number of the chosen candidate of each group."""
     merged = [_together([candidates for _, candidates in group]) for group in groups]
-    chosen: dict[int, Candidate] = {}
-    for group, ways, choice in zip(groups, merged, choose(merged, objective, others), strict=True):
-        way = next(i for i, candidate in enumerate(ways) if candidate is choice)
-        chosen.update((number, candidates[way]) for number, candidates in group)
-    return chosen
+    return [
+        next(i for i, candidate in enumerate(ways) if candidate is choice)
+        for ways, choice in zip(merged, choose(merged, objective, others), strict=True)
+    ]
 
 
 def _layers_with_common_streams(found: Sequence[list[Candidate] | str]) -> list[list[tuple[int, list[Candidate]]]]:
@@ -365,6 +463,16 @@ def _make_smaller(chosen: list[Candidate], layers: Sequence[Sequence[Candidate]]
         i, candidate, _, more = max(found, key=rate)
         chosen[i] = candidate
         budget -= more
+
+
+def stored_bytes(decisions: Sequence[Decision]) -> int:
+    """Returns the bytes of all weights, dense or packed, without those of operators that are not layers."""
+    dense = {
+        (of.layer.subgraph, int(of.layer.operator.inputs[1])): of.layer.matrix.nbytes
+        for of in decisions
+        if of.candidate is None and of.layer.matrix is not None
+    }
+    return _stored([of.candidate for of in decisions if of.candidate]) + sum(dense.values())
 
 
 def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:

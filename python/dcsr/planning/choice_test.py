@@ -13,7 +13,7 @@ from dcsr.planning.cost import Estimate
 from dcsr.planning.settings import OBJECTIVES
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, fully_connected_model, sparse_matrix
-from dcsr.testing.round_trip import rng, round_trip, through_bytes
+from dcsr.testing.round_trip import UNBOUNDED, rng, round_trip, through_bytes
 
 OP = schema.BuiltinOperator
 
@@ -115,7 +115,7 @@ def write(tmp_path, text: str) -> str:
 
 
 def compress(model: schema.ModelT, **options) -> list[Decision]:
-    return compressing.compress(model, "m", **options)[1]
+    return compressing.compress(model, "m", **(UNBOUNDED | options))[1]
 
 
 def test_speed_leaves_dense_what_is_faster_so(tmp_path):

@@ -3,8 +3,8 @@
 The time of a kernel is a sum over counts (columns transposed, elements decoded, products computed), each multiplied by
 a constant of the core. The counts come from the C code with which the kernels plan (kernel_costs.py). The constants are
 data. benchmarks/fit_cost_model.py writes kernel_constants.json (instructions on all cores) and cycle_constants.json
-(cycles on the cores of CYCLE_CPUS, for each memory); kept_constants.json is for layers that stay dense, and
-tail_constants.json for compact rows. The planner compares cycles where there are some, else instructions. The
+(cycles on the cores of CYCLE_CPUS, for each memory); tail_constants.json is for compact rows. kept.py estimates
+operators that stay in TFLM. The planner compares cycles where there are some, else instructions. The
 Cortex-M85 has the constants of the M55.
 """
 
@@ -109,45 +109,6 @@ class Estimate:
         return self.time / self.dense_time if self.time and self.dense_time else 0
 
 
-@dataclass(frozen=True)
-class DenseWork:
-    """The size of a layer that stays dense.
-
-    Attributes:
-      outputs: number of output values.
-      products: products (MACs) per output value.
-      rows: output channels.
-      filter_size: (height, width) of a convolution, else (1, 1).
-      is_depthwise: whether the layer is a DEPTHWISE_CONV_2D.
-      is_plain: whether a DEPTHWISE_CONV_2D has neither a dilation nor a depth multiplier above 1.
-    """
-
-    outputs: int
-    products: int
-    rows: int = 1
-    filter_size: tuple[int, int] = (1, 1)
-    is_depthwise: bool = False
-    is_plain: bool = True
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A rough count of a layer that stays dense.
-
-    Attributes:
-      instructions: of one inference.
-      cycles: likewise; None if the core is not one of CYCLE_CPUS.
-    """
-
-    instructions: int
-    cycles: int | None = None
-
-    @property
-    def time(self) -> int:
-        """Cycles or instructions, in the unit of the core."""
-        return self.instructions if self.cycles is None else self.cycles
-
-
 def core_class(cpu: str) -> int:
     """Returns the class of a core (kernel_costs.ARMV6M and so on)."""
     return _CLASSES[cpu]
@@ -156,6 +117,16 @@ def core_class(cpu: str) -> int:
 def unit(cpu: str) -> str:
     """Returns the unit in which the time of the core is estimated: CYCLES or INSTRUCTIONS."""
     return CYCLES if cpu in CYCLE_CPUS else INSTRUCTIONS
+
+
+def has_vectors(cpu: str) -> bool:
+    """Whether the core has MVE."""
+    return _CLASSES[cpu] == kernel_costs.MVE
+
+
+def has_dsp(cpu: str) -> bool:
+    """Whether the core has the DSP extension, as all cores with vectors do."""
+    return _CLASSES[cpu] in (kernel_costs.ARMV7EM, kernel_costs.MVE)
 
 
 def coding(streams: Streams) -> str:
@@ -182,7 +153,7 @@ def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape, memory: str = 
       ModelError: if the kernels reject the layer, or if their library is missing.
     """
     found = costs(cpu, packed, shape)
-    constants = kernel_constants()[_measured_core(cpu)]
+    constants = kernel_constants()[measured_core(cpu)]
     of_cycles = cycle_constants(cpu, memory) if cpu in CYCLE_CPUS else {}
     of_plain_rows = Estimate(
         time(constants, found.parts),
@@ -201,7 +172,7 @@ def estimate(cpu: str, packed: packing.PackedLayer, shape: Shape, memory: str = 
 
 def with_compact_rows(cpu: str, plain: Estimate) -> Estimate:
     """Returns the estimate of a layer with compact rows, given that of the same layer with plain rows."""
-    added = _tail_constants()[_measured_core(cpu)]
+    added = _tail_constants()[measured_core(cpu)]
 
     def more(known: int | None, unit: str) -> int | None:
         return None if known is None else known + round(plain.tails * added[unit])
@@ -274,41 +245,7 @@ def default_scratch(cpu: str) -> int:
     return kernel_costs.default_scratch(_CLASSES[cpu])
 
 
-def kept(cpu: str, work: DenseWork) -> Kept:
-    """Returns a rough count of a layer that stays dense, in the kernels of CMSIS-NN.
-
-    The constants of convolutions with larger filters and of depthwise ones were fitted to CMSIS-NN's kernels (`cortex_m
-    --layers dense`, docs/cortex_m.md#cmsis), without the preparation of their parameters: within 2 % for filters, 5 %
-    for depthwise convolutions of 32 channels or more. Dilated ones and those with a depth multiplier have a slower
-    kernel, and a count that is too low. 1x1 convolutions and FULLY_CONNECTED of any type have a line through the dense
-    1x1 convolutions of docs/results.md#cortex-m, which tends to be too low.
-
-    Args:
-      cpu: one of CPUS.
-      work: the size of the layer.
-    """
-    constants = _kept_constants()[_measured_core(cpu)]
-    cycles = _kept_time(work, constants[CYCLES]) if cpu in CYCLE_CPUS else None
-    return Kept(_kept_time(work, constants[INSTRUCTIONS]), cycles)
-
-
-def _kept_time(work: DenseWork, constants: KernelConstants) -> int:
-    taps = work.filter_size[0] * work.filter_size[1]
-    if not work.is_depthwise:
-        of = constants["pointwise" if taps == 1 else "filter"]
-        of_pixel = taps * of["tap"] + work.products * of["byte"] if taps > 1 else 0
-        return round(
-            work.outputs * (of["output"] + work.products * of["product"]) + work.outputs / work.rows * of_pixel
-        )
-    if not work.is_plain:
-        return round(work.outputs * work.products * constants["other depthwise"]["product"])
-    if work.filter_size == (3, 3) and "depthwise 3x3" in constants:
-        return round(work.outputs * constants["depthwise 3x3"]["output"])
-    of = constants["depthwise"]
-    return round(work.outputs * (of["output"] + work.products * of["product"]))
-
-
-def _measured_core(cpu: str) -> str:
+def measured_core(cpu: str) -> str:
     """Returns the core on which the constants of `cpu` were measured. The Cortex-M85 uses those of the M55."""
     return "cortex-m55" if cpu == "cortex-m85" else cpu
 
@@ -327,7 +264,7 @@ def cycle_constants(cpu: str, memory: str) -> KernelConstants:
       cpu: one of CYCLE_CPUS.
       memory: one of MEMORIES.
     """
-    return all_cycle_constants()[_measured_core(cpu)][memory]
+    return all_cycle_constants()[measured_core(cpu)][memory]
 
 
 @cache
@@ -335,14 +272,6 @@ def all_cycle_constants() -> dict[str, dict[str, KernelConstants]]:
     """Returns {core: {memory: constants in cycles}} of every measured core."""
     found: dict[str, dict[str, KernelConstants]] = json.loads(
         Path(__file__).with_name("cycle_constants.json").read_text()
-    )
-    return found
-
-
-@cache
-def _kept_constants() -> dict[str, dict[str, KernelConstants]]:
-    found: dict[str, dict[str, KernelConstants]] = json.loads(
-        Path(__file__).with_name("kept_constants.json").read_text()
     )
     return found
 

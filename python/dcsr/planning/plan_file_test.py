@@ -10,7 +10,7 @@ from dcsr.planning.choice import Decision
 from dcsr.planning.settings import OBJECTIVES
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, sparse_matrix, three_convolutions, unrolled_lstm
-from dcsr.testing.round_trip import through_bytes
+from dcsr.testing.round_trip import UNBOUNDED, through_bytes
 
 
 @pytest.fixture(name="model")
@@ -25,7 +25,7 @@ def write(tmp_path, text: str) -> str:
 
 
 def compress(model: schema.ModelT, **options) -> list[Decision]:
-    return compressing.compress(model, "m", **options)[1]
+    return compressing.compress(model, "m", **(UNBOUNDED | options))[1]
 
 
 @pytest.mark.parametrize("method", encodings.METHODS)

@@ -46,6 +46,9 @@ class Settings:
       max_scratch: bytes of scratch that a kernel may use; None for the kernels' default.
       memory: one of cost.MEMORIES, for the estimates of cycles.
       overrides: {place(layer): entry of the plan file}.
+      slowest: time of an inference at most, relative to the dense one; None without a bound.
+      packs_slower: whether `balanced` packs layers that are slower than dense without any condition.
+      rooms: {place(layer): bytes of scratch for which the arena has room}. Scratch that a plan file names comes first.
     """
 
     objective: str = DEFAULT_OBJECTIVE
@@ -55,11 +58,24 @@ class Settings:
     max_scratch: int | None = None
     memory: str = cost.DEFAULT_MEMORY
     overrides: dict[tuple[int, int], Override] = field(default_factory=dict)
+    slowest: float | None = None
+    packs_slower: bool = False
+    rooms: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def of(self, layer: Layer) -> Override:
         """Returns the method, scratch and rows of a layer."""
         mine = self.overrides.get(place(layer), Override(self.method))
         return mine if mine.scratch is not None else dataclasses.replace(mine, scratch=self.max_scratch)
+
+    def room(self, layer: Layer) -> int | None:
+        """Returns the bytes of scratch for which the arena has room; None if they are not limited."""
+        mine = self.overrides.get(place(layer))
+        return None if mine is not None and mine.scratch is not None else self.rooms.get(place(layer))
+
+
+def default_slowest(objective: str) -> float | None:
+    """Returns the default of slowest. `speed` needs no bound: it keeps layers dense that are faster so."""
+    return {"balanced": 1.0, "size": 2.0}.get(objective)
 
 
 def default_min_sparsity(objective: str) -> float:

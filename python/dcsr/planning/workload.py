@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from dcsr import encodings
+import numpy as np
+
+from dcsr import model as tflite
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
 from dcsr.planning import cost
+from dcsr.planning import kept as builtin
 from dcsr.schema import schema
 
 
@@ -22,9 +27,46 @@ def shape(model: schema.ModelT, layer: Layer) -> cost.Shape:
     return cost.Shape(vectors, (inputs[1], inputs[2]), (outputs[1], outputs[2]))
 
 
-def kept(model: schema.ModelT, layer: Layer, cpu: str) -> cost.Kept:
-    """Returns a rough count of a layer on the core `cpu` if it stays dense (cost.kept)."""
-    return cost.kept(cpu, dense_work(model, layer))
+def kept(model: schema.ModelT, layer: Layer, cpu: str) -> builtin.Kept:
+    """Returns a rough count of a layer on the core `cpu` if it stays dense (kept.py)."""
+    return builtin.kept(cpu, dense_work(model, layer))
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The operators of a model that are not layers with weights.
+
+    Attributes:
+      instructions, cycles: rough counts of one inference, as in Kept. Operators without an estimate count as 0.
+      unknown: names of the operators without an estimate.
+    """
+
+    instructions: int
+    cycles: int | None
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def time(self) -> int:
+        """Cycles or instructions, in the unit of the core."""
+        return self.instructions if self.cycles is None else self.cycles
+
+
+def rest(model: schema.ModelT, layers: Sequence[Layer], cpu: str) -> Rest:
+    """Returns a rough count of all operators besides `layers`."""
+    places = {(layer.subgraph, layer.position) for layer in layers}
+    found: list[builtin.Kept] = []
+    unknown = []
+    for number, graph in enumerate(model.subgraphs):
+        for position, operator in enumerate(graph.operators or []):
+            if (number, position) in places:
+                continue
+            kept_operator = builtin.other(model, number, operator, cpu)
+            if kept_operator is None:
+                unknown.append(tflite.operator_name(model, operator))
+            else:
+                found.append(kept_operator)
+    cycles = sum(one.cycles or 0 for one in found) if cpu in cost.CYCLE_CPUS else None
+    return Rest(sum(one.instructions for one in found), cycles, tuple(sorted(set(unknown))))
 
 
 def compared(
@@ -32,31 +74,55 @@ def compared(
 ) -> cost.Estimate:
     """Returns the estimate of a layer that is packed as `packed`, compared with the right dense product.
 
-    With dense weights that is the kernel of CMSIS-NN (cost.kept).
+    For layers with int8 activations that is the kernel of CMSIS-NN (kept.py), else that of tflm_kernels/baseline.
     """
-    if packed.streams.scheme not in encodings.DENSE_METHODS:
+    if packed.int16_activations:
         return estimate
     dense = kept(model, layer, cpu)
     return dataclasses.replace(estimate, dense_instructions=dense.instructions, dense_cycles=dense.cycles)
 
 
-def dense_work(model: schema.ModelT, layer: Layer) -> cost.DenseWork:
+def dense_work(model: schema.ModelT, layer: Layer) -> builtin.DenseWork:
     """Returns the size of the dense layer, whether it is packed or not."""
     outputs = math.prod(_dimensions(model, layer, layer.operator.outputs[0]))
     packed, shape = layer.packed, layer.shape
+    is_connected = layer.op.removeprefix("DCSR_").startswith("FULLY_CONNECTED")
     if packed is not None:
-        rows, products = packed.streams.rows, packed.streams.cols
+        rows, products, filter_size = packed.streams.rows, packed.streams.cols, packed.filter_size
         is_plain = packed.dilation == (1, 1) and packed.depth_multiplier <= 1
-        return cost.DenseWork(outputs, products, rows, packed.filter_size, layer.is_depthwise, is_plain)
-    filter_size = shape[1:3] if len(shape) == 4 else (1, 1)
-    if not layer.is_depthwise:
-        return cost.DenseWork(outputs, math.prod(shape[1:]), max(shape[0], 1) if shape else 1, filter_size)
-    options = layer.operator.builtinOptions
-    names = ("depthMultiplier", "dilationHFactor", "dilationWFactor")
-    is_plain = all(getattr(options, name, 1) <= 1 for name in names)
-    return cost.DenseWork(
-        outputs, math.prod(filter_size), max(shape[-1], 1) if shape else 1, filter_size, True, is_plain
+    else:
+        options = layer.operator.builtinOptions
+        names = ("depthMultiplier", "dilationHFactor", "dilationWFactor")
+        is_plain = all(getattr(options, name, 1) <= 1 for name in names)
+        filter_size = shape[1:3] if len(shape) == 4 else (1, 1)
+        rows = max(shape[-1 if layer.is_depthwise else 0], 1) if shape else 1
+        products = math.prod(filter_size if layer.is_depthwise else shape[1:])
+    run, inside = 0, None
+    sizes = [_dimensions(model, layer, of) for of in (layer.operator.inputs[0], layer.operator.outputs[0])]
+    if not is_connected and all(len(size) == 4 for size in sizes):
+        stride, dilation = _steps(layer)
+        run = sizes[1][2] if max(stride) > 1 else 0
+        inside = sizes[1][0] * math.prod(
+            _inside(*args) for args in zip(sizes[0][1:3], sizes[1][1:3], filter_size, stride, dilation, strict=True)
+        )
+    return builtin.DenseWork(
+        outputs, products, rows, filter_size, layer.is_depthwise, is_plain, is_connected, run, inside
     )
+
+
+def _steps(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Returns the stride and the dilation of a convolution."""
+    if layer.packed is not None:
+        return layer.packed.stride, layer.packed.dilation
+    options = layer.operator.builtinOptions
+    return (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
+
+
+def _inside(size: int, out: int, taps: int, stride: int, dilation: int) -> int:
+    """Returns the number of pairs of an output and a tap in the image, along one axis."""
+    pad = max((out - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
+    first = np.arange(out)[:, None] * stride - pad + np.arange(taps)[None, :] * dilation
+    return int(np.count_nonzero((first >= 0) & (first < size)))
 
 
 def _dimensions(model: schema.ModelT, layer: Layer, index: int) -> list[int]:

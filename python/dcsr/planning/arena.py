@@ -13,7 +13,7 @@ from dcsr import model as tflite
 from dcsr.graph import indices
 from dcsr.schema import schema
 
-_ALIGNMENT = 16
+ALIGNMENT = 16
 _TYPE = schema.TensorType
 _BYTES = {
     **dict.fromkeys((_TYPE.INT8, _TYPE.UINT8, _TYPE.BOOL), 1),
@@ -37,14 +37,20 @@ class Buffer:
     last: int
 
 
-def planned_bytes(model: schema.ModelT, scratch: Sequence[int]) -> int:
-    """Returns the bytes of the tensors and of scratch in subgraph 0.
+def planned_bytes(model: schema.ModelT, scratch: Sequence[int], subgraph: int = 0) -> int:
+    """Returns the bytes of the tensors and of scratch in a subgraph.
 
     Args:
       model: the model.
       scratch: bytes of scratch of each operator.
+      subgraph: index of the subgraph.
     """
-    graph = model.subgraphs[0]
+    return greedy(tensor_buffers(model, subgraph) + scratch_buffers(scratch))
+
+
+def tensor_buffers(model: schema.ModelT, subgraph: int) -> list[Buffer]:
+    """Returns the buffers of the tensors of a subgraph that are neither constant nor variables."""
+    graph = model.subgraphs[subgraph]
     last_operator = len(graph.operators or [])
     first = dict.fromkeys(indices(graph.inputs), 0)
     last = dict.fromkeys(indices(graph.inputs), 0)
@@ -55,14 +61,17 @@ def planned_bytes(model: schema.ModelT, scratch: Sequence[int]) -> int:
         for index in indices(operator.inputs):
             if index in first:
                 last[index] = position
-    last |= dict.fromkeys(indices(graph.outputs), last_operator)
-    buffers = [
-        Buffer(_aligned(_tensor_bytes(graph.tensors[index])), first[index], last[index])
+    last |= {index: last_operator for index in indices(graph.outputs) if index in first}
+    return [
+        Buffer(aligned(_tensor_bytes(graph.tensors[index])), first[index], last[index])
         for index in sorted(first)
-        if not tflite.is_constant(model, graph.tensors[index])
+        if not graph.tensors[index].isVariable and not tflite.is_constant(model, graph.tensors[index])
     ]
-    buffers += [Buffer(_aligned(size), i, i) for i, size in enumerate(scratch, start=1) if size]
-    return greedy(buffers)
+
+
+def scratch_buffers(scratch: Sequence[int]) -> list[Buffer]:
+    """Returns the buffers of the scratch of each operator, given in bytes."""
+    return [Buffer(aligned(size), i, i) for i, size in enumerate(scratch, start=1) if size]
 
 
 def greedy(buffers: Sequence[Buffer]) -> int:
@@ -84,8 +93,9 @@ def greedy(buffers: Sequence[Buffer]) -> int:
     return max((offset + buffer.size for offset, buffer in placed), default=0)
 
 
-def _aligned(size: int) -> int:
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
+def aligned(size: int) -> int:
+    """Returns the bytes that a buffer of `size` bytes takes."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def _tensor_bytes(tensor: schema.TensorT) -> int:

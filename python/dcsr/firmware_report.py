@@ -1,0 +1,83 @@
+"""The line about the whole firmware: flash, arena and time of an inference, dense and compressed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from dcsr.planning import cost
+from dcsr.planning.firmware import Figures, Firmware
+
+_MEGA = 1e6
+
+
+def line(firmware: Firmware, before: int, after: int, cpu: str, clock: float | None = None) -> str:
+    """Returns the line.
+
+    Args:
+      firmware: the estimates.
+      before: bytes of the file before compression.
+      after: bytes of the file after compression.
+      cpu: the core of the estimates.
+      clock: frequency of the core in MHz, to show milliseconds; None if unknown.
+    """
+    parts = [f"flash {_change(before, after)}", f"arena {_change(*arenas(firmware))}"]
+    if (times := inference(firmware, cpu)) is not None:
+        unit = cost.unit(cpu)
+        ratio = f" (x {times[1] / times[0]:.3f}{_milliseconds(times[1], clock, unit)})" if times[0] else ""
+        parts.append(f"inference {_millions(times[0])} -> {_millions(times[1])} M {unit}{ratio}")
+    return f"{', '.join(parts)} on {cpu}"
+
+
+def notes(firmware: Firmware, cpu: str) -> list[str]:
+    """Returns the lines about what the bounds of arena and time cost, and about operators without an estimate."""
+    lines = []
+    unit = cost.unit(cpu)
+    times = inference(firmware, cpu)
+    if firmware.arena_time > 0 and times is not None:
+        more = firmware.arena_time / max(times[1] - firmware.arena_time, 1)
+        lines.append(
+            f"the limit of the arena costs {firmware.arena_time:,} {unit} ({more:+.1%});"
+            f" --max-arena {firmware.unlimited_arena_bytes} would avoid that"
+        )
+    if firmware.bound_bytes:
+        lines.append(f"--slowest costs {firmware.bound_bytes:,} bytes: without it the inference would take longer")
+    if firmware.unknown:
+        lines.append(f"the time of the inference lacks {', '.join(firmware.unknown)}: no estimate")
+    return lines
+
+
+def arenas(firmware: Firmware) -> tuple[int, int]:
+    """Returns the bytes of the arena, dense and compressed."""
+    return firmware.dense.arena_bytes, firmware.compressed.arena_bytes
+
+
+def inference(firmware: Firmware, cpu: str) -> tuple[int, int] | None:
+    """Returns the time of an inference in the unit of the core, dense and compressed; None if one is unknown."""
+
+    def time(figures: Figures) -> int | None:
+        return figures.cycles if cost.unit(cpu) == cost.CYCLES else figures.instructions
+
+    before, after = time(firmware.dense), time(firmware.compressed)
+    return None if before is None or after is None else (before, after)
+
+
+def as_json(firmware: Firmware) -> dict[str, Any]:
+    """Returns the estimates as data for JSON."""
+    return asdict(firmware)
+
+
+def _change(before: int, after: int) -> str:
+    return f"{before:,} -> {after:,} bytes ({(after - before) / before:+.1%})" if before else f"{after:,} bytes"
+
+
+def _millions(number: int) -> str:
+    return f"{number / _MEGA:.3g}" if number < 100 * _MEGA else f"{number / _MEGA:.0f}"
+
+
+def _milliseconds(time: int, clock: float | None, unit: str) -> str:
+    """Returns a phrase about the time at a frequency. An instruction takes a cycle or more."""
+    if clock is None:
+        return ""
+    least = "" if unit == cost.CYCLES else "at least "
+    return f", {least}{time / clock / 1000:.3g} ms at {clock:g} MHz"

@@ -1,0 +1,77 @@
+"""What a firmware pays for a model, dense and compressed: arena and time of an inference on a core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dcsr.layers import Layer
+from dcsr.planning import builtin_memory, footprint, workload
+from dcsr.planning.choice import Decision
+from dcsr.planning.footprint import Footprint
+from dcsr.schema import schema
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The estimates of a model on a core.
+
+    Attributes:
+      arena_bytes: of TFLM's interpreter, with CMSIS-NN's kernels.
+      instructions: of one inference; None if a packed layer has no estimate.
+      cycles: likewise; None also on cores for which cycles are not estimated.
+    """
+
+    arena_bytes: int
+    instructions: int | None
+    cycles: int | None
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """The estimates of a model before and after compression.
+
+    Attributes:
+      dense, compressed: the figures.
+      unknown: names of operators without an estimate of time. They count as 0, before and after.
+      arena_time: time that the limit of the arena costs, in the unit of the core.
+      unlimited_arena_bytes: the arena without that limit.
+      bound_bytes: bytes that the bound of the time (--slowest) costs.
+    """
+
+    dense: Figures
+    compressed: Figures
+    unknown: tuple[str, ...] = ()
+    arena_time: int = 0
+    unlimited_arena_bytes: int = 0
+    bound_bytes: int = 0
+
+
+def dense_figures(model: schema.ModelT, layers: Sequence[Layer], cpu: str) -> Figures:
+    """Returns the figures of a dense model."""
+    return figures(model, [Decision(layer, kept=workload.kept(model, layer, cpu)) for layer in layers], cpu)
+
+
+def figures(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> Figures:
+    """Returns the figures of a planned model.
+
+    Args:
+      model: the model that was planned.
+      decisions: one for each layer.
+      cpu: one of cost.CPUS.
+    """
+    rest = workload.rest(model, [decision.layer for decision in decisions], cpu)
+    instructions = _sum([rest.instructions, *(decision.instructions for decision in decisions)])
+    cycles = _sum([rest.cycles, *(decision.cycles for decision in decisions)])
+    return Figures(arena_bytes(model, decisions, cpu), instructions, cycles)
+
+
+def arena_bytes(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:
+    """Returns the arena that a planned model needs on a core, with TFLM's structures and CMSIS-NN's kernels."""
+    planned = Footprint(model, cpu, builtin_memory.CMSIS_NN).nbytes(footprint.of_decisions(decisions))
+    return planned + footprint.interpreter_bytes(model)
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None

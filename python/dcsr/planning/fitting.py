@@ -1,0 +1,218 @@
+"""Plans a model so that its arena stays within a limit: each layer gets the scratch that the arena has room for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dcsr.layers import Layer
+from dcsr.model import ModelError
+from dcsr.planning import builtin_memory, footprint
+from dcsr.planning.builtin_memory import Memory
+from dcsr.planning.choice import Decision
+from dcsr.planning.footprint import Footprint, Place
+from dcsr.planning.settings import Settings, place
+from dcsr.schema import schema
+
+# The default limit holds for both sets of kernels of the builtin operators, if that adds at most this share of time to
+# a limit that only holds for CMSIS-NN's.
+_TOLERANCE = 0.01
+_MOST_ROUNDS = 12
+# Why layers stay dense if no plan fits.
+NO_ROOM = "the arena would be larger than dense"
+_LEAST_SCRATCH = 64  # bytes; less than any kernel needs
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit of the arena.
+
+    Attributes:
+      footprint: of the model.
+      nbytes: bytes of the footprint at most.
+    """
+
+    footprint: Footprint
+    nbytes: int
+
+    def excess(self, decisions: Sequence[Decision]) -> int:
+        """Returns the bytes above the limit; 0 or less if the decisions fit."""
+        return self.footprint.nbytes(footprint.of_decisions(decisions)) - self.nbytes
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Decisions within a limit.
+
+    Attributes:
+      decisions: one for each layer.
+      unlimited: the decisions without a limit of the arena.
+    """
+
+    decisions: list[Decision]
+    unlimited: list[Decision]
+
+    @property
+    def slowdown(self) -> int:
+        """Time that the limit costs, in the unit of the core; 0 if unknown."""
+        now, before = _time(self.decisions), _time(self.unlimited)
+        return 0 if now is None or before is None else now - before
+
+
+Planner = Callable[[Settings], list[Decision]]
+
+
+def within_dense(
+    original: schema.ModelT, model: schema.ModelT, layers: Sequence[Layer], settings: Settings, plan: Planner
+) -> Fitted:
+    """Plans a model so that its arena is at most the dense model's.
+
+    That holds with CMSIS-NN's kernels for the builtin operators; with the portable ones, too, unless that takes more
+    than _TOLERANCE of the time.
+
+    Args:
+      original: the dense model.
+      model: the model that is packed; `original`, perhaps without its dead channels.
+      layers: its layers.
+      settings: the settings of the plan.
+      plan: returns the decisions of settings.
+    """
+    limits = [
+        Limit(Footprint(model, settings.cpu, kernels), Footprint(original, settings.cpu, kernels).nbytes())
+        for kernels in builtin_memory.KERNELS
+    ]
+    free = plan(settings)
+    with_both = _within(model, layers, settings, plan, free, limits)
+    chosen = with_both
+    if with_both is not free:
+        alone = _within(model, layers, settings, plan, free, limits[:1])
+        times = [_time(decisions) if decisions else None for decisions in (with_both, alone)]
+        if with_both is None or (alone and None not in times and times[0] > (1 + _TOLERANCE) * times[1]):
+            chosen = alone
+    if chosen is None and any(entry.scratch is not None for entry in settings.overrides.values()):
+        chosen = free  # the plan file asks for so much scratch
+    if chosen is None:
+        chosen = [dataclasses.replace(of, candidate=None, note=of.note or NO_ROOM) for of in free]
+    return Fitted(chosen, free)
+
+
+def within(
+    model: schema.ModelT, layers: Sequence[Layer], settings: Settings, plan: Planner, nbytes: int, name: str
+) -> Fitted:
+    """Plans a model so that its arena, with TFLM's structures and CMSIS-NN's kernels, takes at most `nbytes` bytes.
+
+    Args:
+      model: the model that is packed.
+      layers: its layers.
+      settings: the settings of the plan.
+      plan: returns the decisions of settings.
+      nbytes: the limit.
+      name: name of the model in messages.
+
+    Raises:
+      ModelError: if no plan fits.
+    """
+    structures = footprint.interpreter_bytes(model)
+    limit = Limit(Footprint(model, settings.cpu, builtin_memory.CMSIS_NN), nbytes - structures)
+    free = plan(settings)
+    found = _within(model, layers, settings, plan, free, [limit])
+    if found is None:
+        # Dense layers keep more than packed ones, so that slower ones are packed as well.
+        anyway = dataclasses.replace(settings, slowest=None, packs_slower=True)
+        found = _within(model, layers, anyway, plan, plan(anyway), [limit])
+    if found is None:
+        obstacle = _obstacle(limit, layers, structures)
+        raise ModelError(f"{name}: does not fit into an arena of {nbytes:,} bytes: {obstacle}")
+    return Fitted(found, free)
+
+
+def _within(
+    model: schema.ModelT,
+    layers: Sequence[Layer],
+    settings: Settings,
+    plan: Planner,
+    free: list[Decision],
+    limits: Sequence[Limit],
+) -> list[Decision] | None:
+    """Returns decisions within all limits, `free` if it is within them; None if no decisions are found."""
+    decisions = free
+    rooms: dict[Place, int] = {}
+    for _ in range(_MOST_ROUNDS):
+        if all(limit.excess(decisions) <= 0 for limit in limits):
+            return decisions
+        rooms |= _tightened(decisions, limits) if rooms else _rooms(layers, decisions, limits)
+        decisions = plan(dataclasses.replace(settings, rooms=_of_weights(model, layers, rooms)))
+    return None
+
+
+def _rooms(layers: Sequence[Layer], decisions: Sequence[Decision], limits: Sequence[Limit]) -> dict[Place, int]:
+    """Returns the scratch that each layer may request if no other layer requests any."""
+    packed = footprint.of_decisions(decisions)
+    idle = {where: Memory(0, memory.persistent) for where, memory in packed.items()}
+    return {
+        where: min(limit.footprint.room(where, idle, limit.nbytes) for limit in limits)
+        for where in ((layer.subgraph, layer.position) for layer in layers if layer.obstacle is None)
+    }
+
+
+def _tightened(decisions: Sequence[Decision], limits: Sequence[Limit]) -> dict[Place, int]:
+    """Returns less scratch for some of the packed layers, so that all fit.
+
+    Rooms for which each layer alone fits need not fit together: the planner of TFLM leaves gaps.
+    """
+    packed = footprint.of_decisions(decisions)
+
+    def fits() -> bool:
+        return all(limit.footprint.nbytes(packed) <= limit.nbytes for limit in limits)
+
+    while not fits() and any(memory.scratch for memory in packed.values()):
+        losses = []
+        for where, memory in packed.items():
+            room = min(limit.footprint.room(where, packed, limit.nbytes) for limit in limits)
+            if 0 < room < memory.scratch:
+                losses.append((memory.scratch - room, where))
+        if losses:
+            loss, where = min(losses)
+            left = packed[where].scratch - loss
+        else:
+            where = max(packed, key=lambda one: packed[one].scratch)
+            left = packed[where].scratch // 2 if packed[where].scratch > _LEAST_SCRATCH else 0
+        packed[where] = Memory(left, packed[where].persistent)
+    return {where: memory.scratch for where, memory in packed.items()}
+
+
+def _of_weights(
+    model: schema.ModelT, layers: Sequence[Layer], rooms: Mapping[Place, int]
+) -> dict[tuple[int, int], int]:
+    """Returns the rooms by weight tensor. Layers that share weights get the same, so that these are stored once."""
+    of_buffer: dict[int, int] = {}
+    owners = []
+    for layer in layers:
+        where = (layer.subgraph, layer.position)
+        if where in rooms:
+            buffer = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]].buffer
+            of_buffer[buffer] = min(rooms[where], of_buffer.get(buffer, rooms[where]))
+            owners.append((layer, buffer))
+    return {place(layer): of_buffer[buffer] for layer, buffer in owners}
+
+
+def _time(decisions: Sequence[Decision]) -> int | None:
+    """Returns the time of the layers; None if it is unknown for one that is packed."""
+    total = 0
+    for decision in decisions:
+        found = decision.candidate.estimate.time if decision.candidate else decision.kept.time if decision.kept else 0
+        if found is None:
+            return None
+        total += found
+    return total
+
+
+def _obstacle(limit: Limit, layers: Sequence[Layer], structures: int) -> str:
+    """Returns the layer that needs the largest arena, even packed and without scratch, and how much that is."""
+    needs = [
+        (limit.footprint.least_bytes((layer.subgraph, layer.position), layer.obstacle is None), layer.name)
+        for layer in layers
+    ]
+    most, name = max(needs, default=(0, ""))
+    return f"'{name}' takes at least {most + structures:,}"
