@@ -22,7 +22,7 @@ from dcsr.passes.dead_channels import dead_channels as remove_dead_channels
 from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
-from dcsr.planning import cost, fitting, plan_file, workload
+from dcsr.planning import cost, fitting, linking, plan_file, workload
 from dcsr.planning.candidates import Encoded, candidates
 from dcsr.planning.choice import Decision, decide, stored_bytes
 from dcsr.planning.firmware import Firmware, arena_bytes, dense_figures, figures
@@ -120,12 +120,15 @@ def compress(
 
     def planned(wanted: Settings) -> list[Decision]:
         found = first if wanted is settings else [candidates(model, layer, wanted, encoded) for layer in layers]
+        found = [linking.allowed(layer, ways, wanted) for layer, ways in zip(layers, found, strict=True)]
         return decide(model, layers, found, wanted, saves if smaller_only else None)
 
-    if max_arena is None:
-        fitted = fitting.within_dense(original, model, layers, settings, planned)
-    else:
-        fitted = fitting.within(model, layers, settings, planned, max_arena, name)
+    def fitted_to(wanted: Settings) -> fitting.Fitted:
+        if max_arena is None:
+            return fitting.within_dense(original, model, layers, wanted, planned)
+        return fitting.within(model, layers, wanted, planned, max_arena, name)
+
+    fitted = linking.with_few_parts(model, layers, settings, fitted_to) if smaller_only else fitted_to(settings)
     compressed, passes = _carried_out(model, fitted.decisions, strip, lost)
     found = Firmware(
         dense=dense_figures(original, layer_finder.find(original), cpu),

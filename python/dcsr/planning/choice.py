@@ -204,7 +204,7 @@ def _by_objective(
     """
     others = rest + sum(kept.time for kept, ways in zip(dense, found, strict=True) if isinstance(ways, str))
     groups = _layers_with_common_streams(found)
-    ways: Sequence[int | None] = _ways(groups, settings.objective, others)
+    ways: Sequence[int | None] = _ways(groups, settings.objective, others, settings.most_time)
     if settings.slowest is not None:
         limit = settings.slowest * (rest + sum(kept.time for kept in dense))
         ways = bounds.within([_bounded(model, layers, group, settings) for group in groups], ways, others, limit)
@@ -295,7 +295,7 @@ def _worth_their_time(
     return result
 
 
-def _choose_together(found: Sequence[list[Candidate] | str], objective: str, others: int = 0) -> dict[int, Candidate]:
+def _choose_together(found: Sequence[list[Candidate] | str], objective: str) -> dict[int, Candidate]:
     """Chooses a candidate for each layer that has candidates (see `choose`). Returns {number of the layer: candidate}.
 
     Layers whose streams are stored once get the same encoding: they count as one layer, which runs several times.
@@ -303,17 +303,22 @@ def _choose_together(found: Sequence[list[Candidate] | str], objective: str, oth
     groups = _layers_with_common_streams(found)
     return {
         number: candidates[way]
-        for group, way in zip(groups, _ways(groups, objective, others), strict=True)
+        for group, way in zip(groups, _ways(groups, objective), strict=True)
         for number, candidates in group
     }
 
 
-def _ways(groups: Sequence[Sequence[tuple[int, list[Candidate]]]], objective: str, others: int) -> list[int]:
+def _ways(
+    groups: Sequence[Sequence[tuple[int, list[Candidate]]]],
+    objective: str,
+    others: int = 0,
+    most_time: float | None = None,
+) -> list[int]:
     """Returns the number of the chosen candidate of each group."""
     merged = [_together([candidates for _, candidates in group]) for group in groups]
     return [
         next(i for i, candidate in enumerate(ways) if candidate is choice)
-        for ways, choice in zip(merged, choose(merged, objective, others), strict=True)
+        for ways, choice in zip(merged, choose(merged, objective, others, most_time), strict=True)
     ]
 
 
@@ -408,7 +413,9 @@ def _dense(decision: Decision, note: str) -> Decision:
     return dataclasses.replace(decision, candidate=None, note=note)
 
 
-def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 0) -> list[Candidate]:
+def choose(
+    layers: Sequence[Sequence[Candidate]], objective: str, others: int = 0, most_time: float | None = None
+) -> list[Candidate]:
     """Chooses one candidate for each layer.
 
     `size` chooses the smallest, and `speed` the one with the least estimated time, in the unit of the core (cost.unit).
@@ -422,6 +429,7 @@ def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 
       layers: the candidates of each layer, at least one for each.
       objective: one of OBJECTIVES.
       others: time of the layers that stay dense.
+      most_time: time of the whole inference with `balanced`; None for BALANCED_TOLERANCE.
 
     Returns:
       The chosen candidate of each layer.
@@ -435,7 +443,8 @@ def choose(layers: Sequence[Sequence[Candidate]], objective: str, others: int = 
     ]
     if objective == "balanced":
         fastest = sum(time_and_size(candidate)[0] for candidate, layer in zip(chosen, timed, strict=True) if layer)
-        _make_smaller(chosen, timed, BALANCED_TOLERANCE * (fastest + others))
+        limit = (1 + BALANCED_TOLERANCE) * (fastest + others) if most_time is None else most_time
+        _make_smaller(chosen, timed, limit - fastest - others)
     return chosen
 
 
@@ -473,6 +482,16 @@ def stored_bytes(decisions: Sequence[Decision]) -> int:
         if of.candidate is None and of.layer.matrix is not None
     }
     return _stored([of.candidate for of in decisions if of.candidate]) + sum(dense.values())
+
+
+def flash_bytes(model: schema.ModelT, decisions: Sequence[Decision]) -> int:
+    """Returns the bytes of all layers in the file: weights, biases and quantization, dense or packed."""
+    dense: dict[int, list[Decision]] = {}
+    for of in decisions:
+        if of.candidate is None and of.layer.matrix is not None:
+            dense.setdefault(_weights(model, of.layer).buffer, []).append(of)
+    packed = [of for of in decisions if of.candidate]
+    return _stored_after(packed) + sum(_stored_before(model, group) for group in dense.values())
 
 
 def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:

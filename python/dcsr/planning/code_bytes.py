@@ -52,6 +52,11 @@ def code_bytes(cpu: str, used: Collection[Part], builtin: Iterable[str] = (), *,
     return sum(size for size, users in core["groups"] if not codes.isdisjoint(users))
 
 
+def has_builtin(cpu: str) -> bool:
+    """Returns whether the operators of TFLM in REPLACED were measured on a core."""
+    return any("TFLM" in user for _, users in _table()[_measured_core(cpu)]["groups"] for user in users)
+
+
 def _measured_core(cpu: str) -> str:
     return "cortex-m55" if cpu == "cortex-m85" else cpu
 

@@ -54,6 +54,11 @@ class Fitted:
     unlimited: list[Decision]
 
     @property
+    def time(self) -> int | None:
+        """Time of all layers, in the unit of the core; None if it is unknown for one that is packed."""
+        return _time(self.decisions)
+
+    @property
     def slowdown(self) -> int:
         """Time that the limit costs, in the unit of the core; 0 if unknown."""
         now, before = _time(self.decisions), _time(self.unlimited)

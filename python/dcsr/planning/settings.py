@@ -49,6 +49,8 @@ class Settings:
       slowest: time of an inference at most, relative to the dense one; None without a bound.
       packs_slower: whether `balanced` packs layers that are slower than dense without any condition.
       rooms: {place(layer): bytes of scratch for which the arena has room}. Scratch that a plan file names comes first.
+      most_time: time of an inference at most with `balanced`, in the unit of the core; None for BALANCED_TOLERANCE.
+      without: names of kernels and codings that no layer gets, unless the user has named its encoding (linking.py).
     """
 
     objective: str = DEFAULT_OBJECTIVE
@@ -61,6 +63,8 @@ class Settings:
     slowest: float | None = None
     packs_slower: bool = False
     rooms: dict[tuple[int, int], int] = field(default_factory=dict)
+    most_time: float | None = None
+    without: frozenset[str] = frozenset()
 
     def of(self, layer: Layer) -> Override:
         """Returns the method, scratch and rows of a layer."""

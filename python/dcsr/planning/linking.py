@@ -1,0 +1,138 @@
+"""Plans a model so that its firmware links few kernels and encodings: each has to save more bytes than its code takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dcsr import model as tflite
+from dcsr.layers import Layer
+from dcsr.planning import choice, code_bytes, cost, workload
+from dcsr.planning.candidates import Candidate
+from dcsr.planning.choice import Decision
+from dcsr.planning.fitting import Fitted
+from dcsr.planning.settings import AUTO, BALANCED_TOLERANCE, Settings
+from dcsr.schema import schema
+
+# Reason of layers that stay dense so that the firmware does not grow.
+TOO_MUCH_CODE = "the code of the custom ops would take more than the model saves"
+# Fewer bytes of code than these are within the error of the figures.
+_LEAST_CODE = 64
+_NO_PART = "dense"  # the encoding that every kernel for dense weights needs
+
+Planner = Callable[[Settings], Fitted]
+
+
+def parts(decisions: Sequence[Decision]) -> set[code_bytes.Part]:
+    """Returns the kernels that run, each with the coding of its layer."""
+    return {
+        (kernel, cost.coding(of.candidate.packed.streams))
+        for of in decisions
+        if of.candidate
+        for kernel in of.candidate.estimate.linked
+    }
+
+
+def code(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:
+    """Returns the bytes of code of our ops, and of the operators of TFLM in whose place they can be (code_bytes.py).
+
+    Args:
+      model: the model that was planned.
+      decisions: one for each layer; none for the dense model.
+      cpu: one of cost.CPUS.
+    """
+    packed = {(of.layer.subgraph, of.layer.position) for of in decisions if of.candidate}
+    builtin = {
+        tflite.operator_name(model, operator)
+        for number, graph in enumerate(model.subgraphs)
+        for position, operator in enumerate(graph.operators or [])
+        if (number, position) not in packed
+    }
+    shared = any(of.candidate.packed.shared is not None for of in decisions if of.candidate)
+    return code_bytes.code_bytes(cpu, parts(decisions), builtin, has_shared_rows=shared)
+
+
+def flash(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:
+    """Returns the bytes of layers and code that depend on the decisions."""
+    return choice.flash_bytes(model, decisions) + code(model, decisions, cpu)
+
+
+def is_allowed(candidate: Candidate, without: frozenset[str]) -> bool:
+    """Returns whether a candidate needs none of the kernels and codings in `without`."""
+    return without.isdisjoint({cost.coding(candidate.packed.streams), *candidate.estimate.linked})
+
+
+def with_few_parts(model: schema.ModelT, layers: Sequence[Layer], settings: Settings, plan: Planner) -> Fitted:
+    """Plans a model, then again without kernels or encodings, as long as that makes the firmware smaller.
+
+    An inference takes at most BALANCED_TOLERANCE longer than with the fastest encodings (`size`: the bound of the
+    settings). If the firmware would be larger than dense, it only has to be faster than that. If it still is larger,
+    and the user has named no encoding, all layers stay dense.
+
+    Args:
+      model: the model that is packed.
+      layers: its layers.
+      settings: the settings of the plan. With `speed`, code does not count.
+      plan: returns the decisions of settings.
+    """
+    first = plan(settings)
+    if settings.objective == "speed" or not parts(first.decisions):
+        return first
+    rest = workload.rest(model, layers, settings.cpu).time
+    limit = None
+    if settings.objective == "balanced":
+        fastest = plan(dataclasses.replace(settings, objective="speed")).time
+        limit = None if fastest is None else (1 + BALANCED_TOLERANCE) * (rest + fastest)
+    best = _reduced(model, dataclasses.replace(settings, most_time=limit), plan, first, rest)
+    dense = [dataclasses.replace(of, candidate=None, note=of.note or TOO_MUCH_CODE) for of in first.decisions]
+    most = flash(model, dense, settings.cpu)
+    if not code_bytes.has_builtin(settings.cpu) or flash(model, best.decisions, settings.cpu) <= most:
+        return best
+    best = _reduced(model, dataclasses.replace(settings, most_time=np.inf), plan, best, rest)
+    if flash(model, best.decisions, settings.cpu) <= most or any(
+        settings.of(of.layer).method != AUTO for of in best.decisions if of.candidate
+    ):
+        return best
+    return Fitted(dense, dense)
+
+
+def _reduced(model: schema.ModelT, settings: Settings, plan: Planner, found: Fitted, rest: int) -> Fitted:
+    """Leaves out one kernel or coding after the other, each time the one that saves most."""
+
+    def is_fast(tried: Fitted) -> bool:
+        return settings.most_time is None or tried.time is None or rest + tried.time <= settings.most_time
+
+    best, without = found, settings.without
+    while True:
+        least = flash(model, best.decisions, settings.cpu)
+        tries = [
+            (tried, name)
+            for name in _worth_trying(best.decisions, settings.cpu)
+            if is_fast(tried := plan(dataclasses.replace(settings, without=without | {name})))
+        ]
+        smallest = min(tries, key=lambda one: flash(model, one[0].decisions, settings.cpu), default=None)
+        if smallest is None or flash(model, smallest[0].decisions, settings.cpu) >= least:
+            return best
+        best, without = smallest[0], without | {smallest[1]}
+
+
+def _worth_trying(decisions: Sequence[Decision], cpu: str) -> list[str]:
+    """Returns the kernels and codings without which the code would be smaller."""
+    used = parts(decisions)
+    names = {name for part in used for name in part} - {_NO_PART}
+
+    def saved(name: str) -> int:
+        left = {part for part in used if name not in part}
+        return code_bytes.code_bytes(cpu, used) - code_bytes.code_bytes(cpu, left)
+
+    return sorted(name for name in names if saved(name) >= _LEAST_CODE)
+
+
+def allowed(layer: Layer, ways: list[Candidate] | str, settings: Settings) -> list[Candidate] | str:
+    """Returns the candidates that need none of settings.without. Encodings that the user has named are not limited."""
+    if isinstance(ways, str) or not settings.without or settings.of(layer).method != AUTO:
+        return ways
+    kept = [way for way in ways if is_allowed(way, settings.without)]
+    return kept or "another encoding or kernel, whose code would take more than it saves"
