@@ -23,7 +23,7 @@ from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
 from dcsr.planning import cost, fitting, linking, plan_file, workload
-from dcsr.planning.candidates import Encoded, candidates
+from dcsr.planning.candidates import Candidate, Encoded, candidates
 from dcsr.planning.choice import Decision, decide, stored_bytes
 from dcsr.planning.firmware import Firmware, arena_bytes, dense_figures, figures
 from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, Settings, default_min_sparsity, default_slowest
@@ -116,19 +116,32 @@ def compress(
     def saves(decisions: Sequence[Decision]) -> bool:
         return len(tflite.serialize(_carried_out(model, decisions, strip, lost)[0])) < before
 
-    first = [candidates(model, layer, settings, encoded) for layer in progress(layers)]
+    ways: dict[tuple[int, str, int | None], list[Candidate] | str] = {}
+
+    def ways_of(number: int, wanted: Settings) -> list[Candidate] | str:
+        key = (number, wanted.objective, wanted.room(layers[number]))
+        if key not in ways:
+            ways[key] = candidates(model, layers[number], wanted, encoded)
+        return linking.allowed(layers[number], ways[key], wanted)
+
+    for number, _ in enumerate(progress(layers)):
+        ways_of(number, settings)
+
+    def decided(wanted: Settings, is_smaller: Callable[[Sequence[Decision]], bool] | None) -> list[Decision]:
+        return decide(model, layers, [ways_of(number, wanted) for number in range(len(layers))], wanted, is_smaller)
 
     def planned(wanted: Settings) -> list[Decision]:
-        found = first if wanted is settings else [candidates(model, layer, wanted, encoded) for layer in layers]
-        found = [linking.allowed(layer, ways, wanted) for layer, ways in zip(layers, found, strict=True)]
-        return decide(model, layers, found, wanted, saves if smaller_only else None)
+        return decided(wanted, saves if smaller_only else None)
+
+    def tried(wanted: Settings) -> list[Decision]:
+        return decided(wanted, lambda _: True)
 
     def fitted_to(wanted: Settings) -> fitting.Fitted:
         if max_arena is None:
             return fitting.within_dense(original, model, layers, wanted, planned)
         return fitting.within(model, layers, wanted, planned, max_arena, name)
 
-    fitted = linking.with_few_parts(model, layers, settings, fitted_to) if smaller_only else fitted_to(settings)
+    fitted = linking.with_few_parts(model, layers, settings, tried, fitted_to) if smaller_only else fitted_to(settings)
     compressed, passes = _carried_out(model, fitted.decisions, strip, lost)
     found = Firmware(
         dense=dense_figures(original, layer_finder.find(original), cpu),

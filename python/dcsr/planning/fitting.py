@@ -56,12 +56,12 @@ class Fitted:
     @property
     def time(self) -> int | None:
         """Time of all layers, in the unit of the core; None if it is unknown for one that is packed."""
-        return _time(self.decisions)
+        return time_of(self.decisions)
 
     @property
     def slowdown(self) -> int:
         """Time that the limit costs, in the unit of the core; 0 if unknown."""
-        now, before = _time(self.decisions), _time(self.unlimited)
+        now, before = time_of(self.decisions), time_of(self.unlimited)
         return 0 if now is None or before is None else now - before
 
 
@@ -92,7 +92,7 @@ def within_dense(
     chosen = with_both
     if with_both is not free:
         alone = _within(model, layers, settings, plan, free, limits[:1])
-        times = [_time(decisions) if decisions else None for decisions in (with_both, alone)]
+        times = [time_of(decisions) if decisions else None for decisions in (with_both, alone)]
         if with_both is None or (alone and None not in times and times[0] > (1 + _TOLERANCE) * times[1]):
             chosen = alone
     if chosen is None and any(entry.scratch is not None for entry in settings.overrides.values()):
@@ -202,7 +202,7 @@ def _of_weights(
     return {place(layer): of_buffer[buffer] for layer, buffer in owners}
 
 
-def _time(decisions: Sequence[Decision]) -> int | None:
+def time_of(decisions: Sequence[Decision]) -> int | None:
     """Returns the time of the layers; None if it is unknown for one that is packed."""
     total = 0
     for decision in decisions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,17 +13,19 @@ from dcsr.layers import Layer
 from dcsr.planning import choice, code_bytes, cost, workload
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.choice import Decision
-from dcsr.planning.fitting import Fitted
-from dcsr.planning.settings import AUTO, BALANCED_TOLERANCE, Settings
+from dcsr.planning.fitting import Fitted, Planner, time_of
+from dcsr.planning.settings import AUTO, BALANCED_TOLERANCE, Settings, place
 from dcsr.schema import schema
 
 # Reason of layers that stay dense so that the firmware does not grow.
 TOO_MUCH_CODE = "the code of the custom ops would take more than the model saves"
 # Fewer bytes of code than these are within the error of the figures.
 _LEAST_CODE = 64
+# Bytes by which the layers may grow with `size`, for smaller code.
+_MOST_GROWTH = 0.03
 _NO_PART = "dense"  # the encoding that every kernel for dense weights needs
 
-Planner = Callable[[Settings], Fitted]
+Fit = Callable[[Settings], Fitted]
 
 
 def parts(decisions: Sequence[Decision]) -> set[code_bytes.Part]:
@@ -64,58 +67,93 @@ def is_allowed(candidate: Candidate, without: frozenset[str]) -> bool:
     return without.isdisjoint({cost.coding(candidate.packed.streams), *candidate.estimate.linked})
 
 
-def with_few_parts(model: schema.ModelT, layers: Sequence[Layer], settings: Settings, plan: Planner) -> Fitted:
+def with_few_parts(
+    model: schema.ModelT, layers: Sequence[Layer], settings: Settings, plan: Planner, fit: Fit
+) -> Fitted:
     """Plans a model, then again without kernels or encodings, as long as that makes the firmware smaller.
 
     An inference takes at most BALANCED_TOLERANCE longer than with the fastest encodings (`size`: the bound of the
-    settings). If the firmware would be larger than dense, it only has to be faster than that. If it still is larger,
+    settings). With `size` the layers get at most _MOST_GROWTH larger. If the firmware would be larger than dense, it only has to be faster than that. If it still is larger,
     and the user has named no encoding, all layers stay dense.
 
     Args:
       model: the model that is packed.
       layers: its layers.
       settings: the settings of the plan. With `speed`, code does not count.
-      plan: returns the decisions of settings.
+      plan: returns the decisions of settings, whether they make the file smaller or not.
+      fit: the same within the limit of the arena, if they do.
     """
-    first = plan(settings)
+    first = fit(settings)
     if settings.objective == "speed" or not parts(first.decisions):
         return first
     rest = workload.rest(model, layers, settings.cpu).time
-    limit = None
+    limited = settings
     if settings.objective == "balanced":
-        fastest = plan(dataclasses.replace(settings, objective="speed")).time
+        fastest = fit(dataclasses.replace(settings, objective="speed")).time
         limit = None if fastest is None else (1 + BALANCED_TOLERANCE) * (rest + fastest)
-    best = _reduced(model, dataclasses.replace(settings, most_time=limit), plan, first, rest)
+        limited = dataclasses.replace(settings, most_time=limit)
+    most = (1 + _MOST_GROWTH) * choice.flash_bytes(model, first.decisions) if settings.objective == "size" else np.inf
+    search = _Search(model, rest, most, plan, fit)
+    best = search.reduced(limited, first)
     dense = [dataclasses.replace(of, candidate=None, note=of.note or TOO_MUCH_CODE) for of in first.decisions]
-    most = flash(model, dense, settings.cpu)
-    if not code_bytes.has_builtin(settings.cpu) or flash(model, best.decisions, settings.cpu) <= most:
+    before = flash(model, dense, settings.cpu)
+    if not code_bytes.has_builtin(settings.cpu) or flash(model, best.decisions, settings.cpu) <= before:
         return best
-    best = _reduced(model, dataclasses.replace(settings, most_time=np.inf), plan, best, rest)
-    if flash(model, best.decisions, settings.cpu) <= most or any(
-        settings.of(of.layer).method != AUTO for of in best.decisions if of.candidate
-    ):
-        return best
-    return Fitted(dense, dense)
+    best = search.reduced(dataclasses.replace(settings, most_time=np.inf), best)
+    is_fixed = any(settings.of(of.layer).method != AUTO for of in best.decisions if of.candidate)
+    return best if is_fixed or flash(model, best.decisions, settings.cpu) <= before else Fitted(dense, dense)
 
 
-def _reduced(model: schema.ModelT, settings: Settings, plan: Planner, found: Fitted, rest: int) -> Fitted:
-    """Leaves out one kernel or coding after the other, each time the one that saves most."""
+@dataclass(frozen=True)
+class _Search:
+    """Leaves out one kernel or coding after the other.
 
-    def is_fast(tried: Fitted) -> bool:
-        return settings.most_time is None or tried.time is None or rest + tried.time <= settings.most_time
+    Attributes:
+      model: the model that is packed.
+      rest: time of its operators without weights.
+      most_bytes: of the layers.
+      plan, fit: as for `with_few_parts`.
+    """
 
-    best, without = found, settings.without
-    while True:
-        least = flash(model, best.decisions, settings.cpu)
-        tries = [
-            (tried, name)
-            for name in _worth_trying(best.decisions, settings.cpu)
-            if is_fast(tried := plan(dataclasses.replace(settings, without=without | {name})))
-        ]
-        smallest = min(tries, key=lambda one: flash(model, one[0].decisions, settings.cpu), default=None)
-        if smallest is None or flash(model, smallest[0].decisions, settings.cpu) >= least:
-            return best
-        best, without = smallest[0], without | {smallest[1]}
+    model: schema.ModelT
+    rest: int
+    most_bytes: float
+    plan: Planner
+    fit: Fit
+
+    def reduced(self, settings: Settings, found: Fitted) -> Fitted:
+        """Returns `found`, or what is smaller than that with the settings. Each step saves as much as possible."""
+        best, without = found, settings.without
+        while True:
+            tries = []
+            for name in _worth_trying(best.decisions, settings.cpu):
+                changed = dataclasses.replace(settings, without=without | {name})
+                tried = self.plan(dataclasses.replace(changed, rooms=_rooms(best)))
+                if self._is_better(tried, best.decisions, settings):
+                    tries.append((flash(self.model, tried, settings.cpu), name, changed))
+            if not tries:
+                return best
+            changed = min(tries, key=lambda one: one[:2])[2]
+            fitted = self.fit(changed)
+            if not self._is_better(fitted.decisions, best.decisions, settings):
+                return best
+            best, without = fitted, changed.without
+
+    def _is_better(self, tried: Sequence[Decision], best: Sequence[Decision], settings: Settings) -> bool:
+        """Whether a plan makes the firmware smaller, within the time of the settings."""
+        time = time_of(tried)
+        if settings.most_time is not None and time is not None and self.rest + time > settings.most_time:
+            return False
+        if choice.flash_bytes(self.model, tried) > self.most_bytes:
+            return False
+        return flash(self.model, tried, settings.cpu) < flash(self.model, best, settings.cpu)
+
+
+def _rooms(found: Fitted) -> dict[tuple[int, int], int]:
+    """Returns the scratch of each packed layer if the arena has limited it."""
+    if found.decisions is found.unlimited:
+        return {}
+    return {place(of.layer): of.candidate.estimate.scratch_bytes for of in found.decisions if of.candidate}
 
 
 def _worth_trying(decisions: Sequence[Decision], cpu: str) -> list[str]:
