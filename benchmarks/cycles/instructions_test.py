@@ -51,7 +51,7 @@ def test_unknown_instruction_has_no_class(text):
         ("ldrd r0, r1, [r2, #8]", "load_double", {2}, {0, 1}),
         ("str.w r0, [r1, r2, lsl #2]", "store_indexed", {0, 1, 2}, set()),
         ("str r0, [r1, #4]", "store", {0, 1}, set()),
-        ("bfi r0, r1, #8, #4", "field", {0, 1}, {0}),
+        ("bfi r0, r1, #8, #4", "select", {0, 1}, {0}),
         ("qadd r3, r3, r5", "field", {3, 5}, {3}),
         ("lsll r0, r1, #4", "long_shift", {0, 1}, {0, 1}),
         ("asrle r3, r1, #16", "alu", {1, FLAGS}, {3}),

@@ -57,6 +57,20 @@ def test_scatter_costs_as_much_as_a_gather():
     assert cycles("m55", f"vstrb.16 q0, [r1, q7] @ {ONE_BANK}\nvldrb.s16 q2, [r1]") == 17
 
 
+@pytest.mark.parametrize(
+    ("producer", "latency"),
+    [
+        ("add.w r0, r1, r2", 1),
+        ("clz r0, r1", 1),
+        ("bfi r0, r1, #0, #4", 1),
+        ("ubfx r0, r1, #0, #4", 2),
+        ("ldr.w r0, [r1]", 2),
+    ],
+)
+def test_user_of_a_scalar_waits_for_its_latency(producer, latency):
+    assert cycles("m55", f"{producer}\nadd.w r3, r0, r4") == latency + 1
+
+
 def test_offsets_of_a_gather_must_be_ready_early():
     # vadd at 0, its result at 1, the gather at 5 and the cycle after it.
     assert cycles("m55", "vadd.i32 q1, q1, q2\nvldrw.u32 q0, [r0, q1, uxtw #2] @ 0 4 8 12") == 6

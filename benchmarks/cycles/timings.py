@@ -73,7 +73,6 @@ def _vector(pipe: int, latency: int) -> Timing:
 _M55 = Core(
     classes={
         **_SINGLE,
-        "select": _TWO,
         "field": _TWO,
         "long_shift": _TWO,
         "multiply": _TWO,
