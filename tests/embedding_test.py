@@ -226,10 +226,13 @@ class Project:
         if self.run("info", "--noenable_bzlmod", "release", check=False).returncode == 0:
             self._flags = ["--noenable_bzlmod"]
 
-    def run(self, command: str, *arguments: str, check: bool = True) -> str | subprocess.CompletedProcess[str]:
+    def run(
+        self, command: str, *arguments: str, check: bool = True, fetch: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command of Bazel. `fetch` names a repository that the project is to fetch for itself."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("TEST_", "BUILD_"))}
         environment |= {"HOME": str(self.root)}
-        flags = [] if command in ("shutdown", "info") else self._repositories
+        flags = [] if command in ("shutdown", "info") else [f for f in self._repositories if f"={fetch}=" not in f]
         result = subprocess.run(
             [*self._startup, command, *self._flags, *flags, *arguments],
             cwd=self.folder,
@@ -330,6 +333,19 @@ def test_no_tool_has_an_empty_package_dcsr_before_ours(documented):
     rules = re.findall(r"^py_binary\((.*?)^\)", programs, re.MULTILINE | re.DOTALL)
     assert len(rules) > 10
     assert not [rule for rule in rules if "legacy_create_init = 0," not in rule]
+
+
+def test_a_machine_without_a_mirror_of_debian_is_told_what_to_set(documented, tmp_path, monkeypatch):
+    if shutil.which("apt-get") is None:
+        pytest.skip("no apt-get on PATH")
+    sources, configuration = tmp_path / "sources.list", tmp_path / "apt.conf"
+    sources.write_text("deb http://archive.ubuntu.com/ubuntu noble main\n")
+    configuration.write_text(f'Dir::Etc::sourcelist "{sources}";\nDir::Etc::sourceparts "{tmp_path}/none";\n')
+    monkeypatch.setenv("APT_CONFIG", str(configuration))
+    monkeypatch.delenv("DCSR_DEBIAN_MIRROR", raising=False)
+    result = documented.run("query", "@arm_gcc//:all", check=False, fetch="arm_gcc")
+    assert result.returncode != 0
+    assert "export DCSR_DEBIAN_MIRROR=http://MIRROR/debian" in result.stdout
 
 
 def test_our_sources_have_no_warnings_as_errors_in_a_project(small):

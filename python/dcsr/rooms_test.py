@@ -69,7 +69,7 @@ MAY_IMPORT = {
     "op_header": {"cc_array", "custom_ops", "encodings", "model", "packing", "planning", "schema"},
     "model_check": {"graph", "model", "schema", "structure"},
     "runtime": {"custom_ops", "errors", "model_check"},
-    "isolation": {"model", "runtime"},
+    "isolation": {"errors", "model", "runtime"},
     "layerwise": {"custom_ops", "graph", "isolation", "model", "passes", "schema", "verification"},
     "verification": {"arrays", "custom_ops", "model", "schema"},
     "pruning": BASE | {"api", "arrays", "compressing", "html_report", "isolation", "planning"},
