@@ -119,7 +119,8 @@ def compress(
     first = [candidates(model, layer, settings, encoded) for layer in progress(layers)]
 
     def planned(wanted: Settings) -> list[Decision]:
-        found = first if wanted is settings else [candidates(model, layer, wanted, encoded) for layer in layers]
+        # Of the settings that vary, only the rooms make a difference to the candidates.
+        found = [candidates(model, layer, wanted, encoded) for layer in layers] if wanted.rooms else first
         return decide(model, layers, found, wanted, saves if smaller_only else None)
 
     if max_arena is None:
