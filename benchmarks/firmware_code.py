@@ -64,7 +64,7 @@ class Code:
         found: dict[int, Function] = {}
         while todo:
             address = todo.pop()
-            # Nothing calls the first function of an image. Its address is a round number, which may be another constant.
+            # Nothing calls the first function of an image. Its address is a round number, like other constants.
             if address in self.functions and address not in found and self.functions[address].name != _ENTRY:
                 found[address] = self.functions[address]
                 todo.extend(found[address].calls)
