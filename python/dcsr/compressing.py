@@ -21,7 +21,7 @@ from dcsr.passes.dead_channels import dead_channels as remove_dead_channels
 from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
-from dcsr.planning import cost, plan_file
+from dcsr.planning import code_choice, cost, plan_file
 from dcsr.planning.candidates import Encoded, candidates
 from dcsr.planning.choice import Decision, decide
 from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, Settings, default_min_sparsity
@@ -104,6 +104,10 @@ def compress(
         return len(tflite.serialize(_carried_out(model, decisions, strip, lost)[0])) < before
 
     decisions = decide(model, layers, found, settings, saves if smaller_only else None)
+    if smaller_only:
+        decisions = code_choice.without_costly(
+            model, decisions, settings, lambda some: _carried_out(model, some, strip, lost)[0]
+        )
     compressed, passes = _carried_out(model, decisions, strip, lost)
     return Compressed(compressed, decisions, done + passes)
 
