@@ -105,6 +105,7 @@ def compress(
 
     decisions = decide(model, layers, found, settings, saves if smaller_only else None)
     if smaller_only:
+        decisions = code_choice.fewer_codings(decisions, found, settings)
         decisions = code_choice.without_costly(
             model, decisions, settings, lambda some: _carried_out(model, some, strip, lost)[0]
         )

@@ -52,6 +52,11 @@ def code_bytes(cpu: str, used: Collection[Part], builtin: Iterable[str] = (), *,
     return sum(size for size, users in core["groups"] if not codes.isdisjoint(users))
 
 
+def knows_tflm(cpu: str) -> bool:
+    """Returns whether the table has the code of TFLM's operators on a core."""
+    return any(users[0].startswith("TFLM ") for _, users in _table()[_measured_core(cpu)]["groups"])
+
+
 def _measured_core(cpu: str) -> str:
     return "cortex-m55" if cpu == "cortex-m85" else cpu
 
