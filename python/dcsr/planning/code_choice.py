@@ -92,8 +92,8 @@ def without_costly(
     """Undoes the decisions to pack layers only for speed, if the firmware would be larger than the dense one.
 
     The firmware is the model and its operators' code, registered with the header of `compress --cc`. Layers that a plan
-    or the user's choice of an encoding packs stay packed, and so does everything with the objective `speed`, and on cores
-    for which the code of TFLM's operators was not measured.
+    or the user's choice of an encoding packs stay packed, and so does everything with the objective `speed`, or on a
+    core for which the code of TFLM's operators was not measured.
 
     Args:
       model: the dense model.
@@ -103,7 +103,7 @@ def without_costly(
     """
     decisions = list(decisions)
     for_speed = [
-        bool(of.candidate) and of.candidate.has_dense_weights and settings.of(of.layer).method == AUTO
+        of.candidate is not None and of.candidate.has_dense_weights and settings.of(of.layer).method == AUTO
         for of in decisions
     ]
     if settings.objective == "speed" or not any(for_speed) or not code_bytes.knows_tflm(settings.cpu):
