@@ -1,4 +1,4 @@
-"""code_parts: measures the code of every kernel, encoding and op, for the planner's python/dcsr/planning/code_bytes.json."""
+"""code_parts: measures the code of every kernel, encoding and op for python/dcsr/planning/code_bytes.json."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from dcsr.planning import code_bytes, cost, kernel_costs
 
 _DESCRIPTION = """\
 Measures the bytes of code of each kernel, each encoding and the ops on each core, in firmware that links all of them.
-Given firmware with TFLM, also those of TFLM's operators that our ops replace; else these figures stay as they are in the
-file."""
+Given firmware with TFLM, also those of TFLM's operators that our ops replace; else these figures stay as they are."""
 
 _EPILOG = """\
 examples:
@@ -53,7 +52,9 @@ def main(argv: Sequence[str]) -> int:
         help="firmware that registers CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED of TFLM, and other operators",
     )
     arguments = parser.parse_args(argv)
-    firmware = {cpu: Path(elf) for cpus, _, elf in (of.partition("=") for of in arguments.tflm) for cpu in cpus.split(",")}
+    firmware = {
+        cpu: Path(elf) for cpus, _, elf in (of.partition("=") for of in arguments.tflm) for cpu in cpus.split(",")
+    }
     path = Path(arguments.output)
     before: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     found = {}
@@ -121,7 +122,8 @@ def of_tflm(elf: Path) -> list[tuple[int, list[str]]]:
     other = code.pieces(others)
     pieces = {f"TFLM {name}": code.pieces(symbols) for name, symbols in registers.items()}
     alone = {
-        name: {address: size for address, size in found.items() if address not in other} for name, found in pieces.items()
+        name: {address: size for address, size in found.items() if address not in other}
+        for name, found in pieces.items()
     }
     return groups(alone, code)
 

@@ -17,6 +17,7 @@ _FLAG_WRITE = 1
 _ENTRY = "Reset_Handler"
 _OBJECT = 1
 _FUNCTION = 2
+_FILE = 4
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ class Code:
       addresses: {name: address of the function}.
       tables: {name of a data object: addresses of functions in it and in the objects to which it points}.
       constants: {address of a constant object: its size}.
+      names: {address of a function or constant object: one of its names}.
     """
 
     functions: dict[int, Function]
     addresses: dict[str, int]
     tables: dict[str, frozenset[int]]
     constants: dict[int, int]
+    names: dict[int, str]
 
     def reachable(self, names: Iterable[str]) -> list[Function]:
         """Returns the named functions, the functions in named tables, and all functions that these may call."""
@@ -64,7 +67,7 @@ class Code:
         found: dict[int, Function] = {}
         while todo:
             address = todo.pop()
-            # Nothing calls the first function of an image. Its address is a round number, which may be another constant.
+            # Nothing calls the first function of an image. Its address is a round number, like other constants.
             if address in self.functions and address not in found and self.functions[address].name != _ENTRY:
                 found[address] = self.functions[address]
                 todo.extend(found[address].calls)
@@ -116,6 +119,7 @@ def read(path: Path) -> Code:
             object_names[name] = address
             if not flags & _FLAG_WRITE:
                 constants[address] = size
+                names.setdefault(address, name)
         else:
             names.setdefault(address, name)
             contents[address] = content
@@ -138,7 +142,28 @@ def read(path: Path) -> Code:
         name: frozenset(_functions_of_table(address, objects) & contents.keys())
         for name, address in object_names.items()
     }
-    return Code(functions, addresses, tables, constants)
+    return Code(functions, addresses, tables, constants, names)
+
+
+def source_files(path: Path) -> dict[int, str]:
+    """Returns {address of a static function or object: the source file that defines it} of an ELF file."""
+    data = path.read_bytes()
+    _, _, offset, entry_size, count, _ = _HEADER.unpack_from(data)
+    sections = [_SECTION.unpack_from(data, offset + i * entry_size) for i in range(count)]
+    found = {}
+    for section in sections:
+        if section[1] != _TYPE_SYMBOLS:
+            continue
+        file = ""
+        # Local symbols come first, those of a file after its name.
+        for number, (name, value, _, kind, _) in enumerate(_symbols(data, section)):
+            if number >= section[7]:
+                break
+            if kind == _FILE:
+                file = name
+            elif kind in (_OBJECT, _FUNCTION):
+                found[value & ~1 if kind == _FUNCTION else value] = file
+    return found
 
 
 def _functions_of_table(address: int, objects: dict[int, bytes], seen: set[int] | None = None) -> set[int]:

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ops/testing/test_runner.h"
+#include "tflm_kernels/kernel_parts.h"
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
@@ -690,6 +691,46 @@ void test_ops_without_shared_rows_name_those_with_them() {
   }
 }
 
+constexpr char kNoDecoder[] =
+    "DCSR_CONV_2D: packed layer: its encoding is not registered: use the header of this model, or "
+    "AddDcsrOps";
+constexpr char kNoKernel[] =
+    "DCSR_CONV_2D: packed layer: needs a kernel that is not registered: use the header of this "
+    "model, or AddDcsrOps";
+
+constexpr DcsrDecoders kRiceDecoders = {
+    {nullptr, nullptr, nullptr, nullptr, &kDcsrRiceDecoder, nullptr}, nullptr};
+constexpr DcsrKernel kRice[] = {DCSR_PART(conv1x1_ref, rice), DCSR_END_OF_PARTS};
+constexpr DcsrKernel kNone[] = {DCSR_END_OF_PARTS};
+constexpr DcsrKernels kRiceKernels = {kRice, kNone, nullptr, nullptr, 0, &kRiceDecoders};
+constexpr DcsrKernels kAllDecoders = {kRice, kNone, nullptr, nullptr, 0, &kDcsrAllDecoders};
+constexpr DcsrKernels kNoKernels = {kNone, kNone, nullptr, nullptr, 0, &kRiceDecoders};
+
+void check_parts(const DcsrKernels* kernels, const Fixture& fixture, const char* message) {
+  const Op op = {kConv2dName, kDcsrOpConv2d, kernels};
+  TestRunner runner = fixture.MakeRunner();
+  const bool is_prepared =
+      with_shared_rows ? PrepareWithSharedRows(&runner, op) : Prepare(&runner, op);
+  CHECK(is_prepared == (message == nullptr), "%s", runner.log());
+  CHECK(strcmp(runner.log(), message == nullptr ? "" : message) == 0, "%s", runner.log());
+  if (!is_prepared) return;
+  const bool is_done = with_shared_rows ? InvokeWithSharedRows(&runner, op) : Invoke(&runner, op);
+  CHECK(is_done, "%s", runner.log());
+  check_equal("parts", fixture.expected, fixture.output, fixture.data.output_size);
+}
+
+void test_only_registered_kernels_and_encodings_run() {
+  Fixture rice(kConv, kDcsrEncodingRice);
+  check_parts(&kRiceKernels, rice, nullptr);
+  check_parts(&kNoKernels, rice, kNoKernel);
+  Fixture rle(kConv, kDcsrEncodingRle);
+  check_parts(&kRiceKernels, rle, kNoDecoder);
+  check_parts(&kAllDecoders, rle, kNoKernel);
+  // A filter larger than 1x1 has another list.
+  Fixture larger(kDcsrConv2dCases[0], kDcsrEncodingRice);
+  check_parts(&kRiceKernels, larger, kNoKernel);
+}
+
 }  // namespace
 }  // namespace dcsr
 
@@ -710,6 +751,7 @@ int main() {
     RUN_TEST(test_bytes_behind_the_packed_layer_are_ignored);
     RUN_TEST(test_invoke_without_prepare_or_data_fails);
     RUN_TEST(test_invoke_with_a_damaged_packed_layer_fails);
+    RUN_TEST(test_only_registered_kernels_and_encodings_run);
   }
   RUN_TEST(test_layers_with_shared_rows_equal_dense_loop);
   RUN_TEST(test_each_refusal_of_shared_rows_has_its_message);

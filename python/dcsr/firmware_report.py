@@ -1,4 +1,4 @@
-"""The line about the whole firmware: flash, arena and time of an inference, dense and compressed."""
+"""The line about the whole firmware: flash of model and code, arena and time of an inference, dense and compressed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def line(firmware: Firmware, before: int, after: int, cpu: str, clock: float | N
       cpu: the core of the estimates.
       clock: frequency of the core in MHz, to show milliseconds; None if unknown.
     """
-    parts = [f"flash {_change(before, after)}", f"arena {_change(*arenas(firmware))}"]
+    parts = [f"flash {_flash(firmware, before, after)}", f"arena {_change(*arenas(firmware))}"]
     if (times := inference(firmware, cpu)) is not None:
         unit = cost.unit(cpu)
         ratio = f" (x {times[1] / times[0]:.3f}{_milliseconds(times[1], clock, unit)})" if times[0] else ""
@@ -65,6 +65,19 @@ def inference(firmware: Firmware, cpu: str) -> tuple[int, int] | None:
 def as_json(firmware: Firmware) -> dict[str, Any]:
     """Returns the estimates as data for JSON."""
     return asdict(firmware)
+
+
+def code(firmware: Firmware) -> tuple[int, int] | None:
+    """Returns the bytes of code that depend on the model, dense and compressed; None if they are unknown."""
+    before, after = firmware.dense.code_bytes, firmware.compressed.code_bytes
+    return None if before is None or after is None else (before, after)
+
+
+def _flash(firmware: Firmware, before: int, after: int) -> str:
+    if (found := code(firmware)) is None:
+        return _change(before, after)
+    total = (after + found[1]) / (before + found[0]) - 1
+    return f"{before:,} + {found[0]:,} code -> {after:,} + {found[1]:,} bytes ({total:+.1%})"
 
 
 def _change(before: int, after: int) -> str:

@@ -43,4 +43,13 @@ def test_notes_name_what_the_bounds_cost():
         "arena_bytes": 30_000,
         "instructions": 9_000_000,
         "cycles": 10_000_000,
+        "code_bytes": None,
     }
+
+
+def test_code_counts_as_flash_if_it_is_known():
+    known = Firmware(Figures(1, 2, 3, 50_000), Figures(1, 2, 3, 20_000))
+    line = firmware_report.line(known, 100_000, 40_000, "cortex-m4")
+    assert line.startswith("flash 100,000 + 50,000 code -> 40,000 + 20,000 bytes (-60.0%), arena")
+    unknown = Firmware(Figures(1, 2, 3, None), Figures(1, 2, 3, 20_000))
+    assert firmware_report.line(unknown, 4, 1, "cortex-m3").startswith("flash 4 -> 1 bytes (-75.0%), arena")

@@ -136,8 +136,11 @@ def _firmware_cards(page: Page) -> list[tuple[str, str, str]]:
     measured = _change("arena on the host, bytes", page.arena_bytes, "measured in the interpreter")
     if page.firmware is None:
         return [measured]
+    cards = []
+    if (code := firmware_report.code(page.firmware)) is not None:
+        cards.append(_change("code of the operators, bytes", code, "without operators that stay in TFLM in any case"))
     arenas = firmware_report.arenas(page.firmware)
-    cards = [_change("arena, bytes", arenas, f"estimated for {html.escape(page.cpu)}, with TFLM's structures")]
+    cards += [_change("arena, bytes", arenas, f"estimated for {html.escape(page.cpu)}, with TFLM's structures")]
     times = firmware_report.inference(page.firmware, page.cpu)
     if times is not None:
         unknown = page.firmware.unknown

@@ -60,7 +60,7 @@ _CUSTOM = {
     "ethos-u": "EthosU",
 }
 
-# {number of the op: (its name in C++, in the functions of ops/tflm/tflm_ops.h)}
+# {number of the op: its name in C++}
 _OURS = {
     packing.OP_CONV_2D: "Conv2d",
     packing.OP_FULLY_CONNECTED: "FullyConnected",
@@ -144,7 +144,7 @@ def _text(
     guard = f"{cc_array.identifier(path.stem).upper()}_H_"
     listed = ", ".join(cc_array.printable(operator) for operator in unknown)
     adds = [f"resolver.Add{method}()" for method in methods]
-    all_ours = [f"{_register_all(op, layers)}" for op, layers in ours.items()]
+    all_ours = [_register_all(op, layers) for op, layers in ours.items()]
     parts = [
         f"dcsr::tflm::AddOp(resolver, dcsr::k{_OURS[op]}Name, {_register_parts(op, layers, space)})"
         for op, layers in ours.items()
@@ -159,7 +159,7 @@ def _text(
     ]
     if ours:
         lines += [
-            f"// Links the kernels that the model needs on a {cpu}. A build for a core of another class gets all kernels.",
+            f"// Links the kernels that the model needs on a {cpu}. A build for a core of another class gets all.",
         ]
     if unknown:
         lines += [f"// TFLM's resolver has no method for these operators, so add them yourself: {listed}."]
@@ -273,7 +273,7 @@ def _lists(cpu: str, op: int, layers: Sequence[Decision]) -> list[list[str] | No
 
 
 def _list_of(packed: packing.PackedLayer, kernel: str, orders: Sequence[Sequence[str]]) -> int:
-    """Returns the list in which a layer finds a kernel. Kernels for tiles of conv2d_im2col are in that of 1x1 filters."""
+    """Returns the list in which a layer finds a kernel. Those for tiles of conv2d_im2col are in that of 1x1 filters."""
     if packed.int16_activations:
         return kernel_costs.INT16
     has_filter = packed.op == packing.OP_DEPTHWISE_CONV_2D or packed.filter_size != (1, 1)

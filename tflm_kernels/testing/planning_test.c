@@ -10,6 +10,7 @@
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/mve/mve.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
+#include "tflm_kernels/planning/plan_conv2d_im2col.h"
 #include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/layers.h"
@@ -200,6 +201,74 @@ static void check_mve_twin(const DcsrLayer* layer, const RandomLayer* of, const 
   *seen |= UINT32_C(1) << kDcsrKernel_conv1x1_mve;
 }
 
+// The kernels that a plan runs, as bits: besides its own those of the tiles of conv2d_im2col.
+static uint32_t kernels_of(const DcsrPlan* plan, const DcsrLayer* layer, size_t pixels) {
+  uint32_t ids = UINT32_C(1) << plan->kernel->id;
+  if (plan->kernel->id != kDcsrKernel_conv2d_im2col) return ids;
+  const DcsrLayer tile = dcsr_tile_layer(layer);
+  const size_t sizes[] = {plan->tile_pixels, pixels % plan->tile_pixels};
+  for (size_t i = 0; i < 2; ++i) {
+    if (sizes[i] == 0 || sizes[i] > pixels) continue;
+    const DcsrPlan inner = dcsr_plan_tile(plan->kernels, &tile, sizes[i], plan->inner_bytes,
+                                          (uint32_t)plan->longest_row);
+    ids |= UINT32_C(1) << inner.kernel->id;
+  }
+  return ids;
+}
+
+enum { kMostKernels = 8 };
+
+// Copies the kernels `ids` of a list. With `plans_with_all`, the others are there to plan with.
+static void copy_list(const DcsrKernel* list, uint32_t ids, bool plans_with_all, uint32_t codings,
+                      DcsrKernel copy[kMostKernels]) {
+  size_t count = 0;
+  for (; list != NULL && list->plan != NULL; ++list) {
+    const bool is_linked = (ids >> list->id & 1) != 0;
+    if (!is_linked && !plans_with_all) continue;
+    if (count + 1 == kMostKernels) abort();
+    copy[count] = *list;
+    copy[count].codings = is_linked ? codings : (uint32_t)kDcsrAnyCoding;
+    if (!is_linked) copy[count].run = dcsr_not_linked;
+    ++count;
+  }
+  const DcsrKernel end = {NULL, NULL, 0, 0};
+  copy[count] = end;
+}
+
+// A table with only the kernels of a plan, and only for the layer's coding, gives the same plan.
+// One without them, or for other codings, gives none.
+static void check_parts(const DcsrKernels* table, const DcsrPlan* plan, const DcsrLayer* layer,
+                        const DcsrConvShape* shape, size_t budget, uint32_t number) {
+  const size_t pixels =
+      (size_t)shape->batches * (size_t)shape->output_height * (size_t)shape->output_width;
+  const uint32_t ids = kernels_of(plan, layer, pixels);
+  const bool is_im2col = plan->kernel->id == kDcsrKernel_conv2d_im2col;
+  const uint32_t coding = dcsr_coding(layer);
+  DcsrKernel lists[3][kMostKernels];
+  for (int variant = 0; variant < 3; ++variant) {
+    const uint32_t linked = variant == 1 ? 0 : ids;
+    const uint32_t codings = variant == 2 ? kDcsrAnyCoding & ~coding : coding;
+    copy_list(table->pointwise, linked, is_im2col, codings, lists[0]);
+    copy_list(table->larger, linked, false, codings, lists[1]);
+    copy_list(table->int16, linked, false, codings, lists[2]);
+    const DcsrKernels parts = {table->pointwise != NULL ? lists[0] : NULL,
+                               table->larger != NULL ? lists[1] : NULL,
+                               table->int16 != NULL ? lists[2] : NULL,
+                               table->longest_row,
+                               table->scratch_budget,
+                               table->decoders};
+    DcsrPlan found;
+    dcsr_plan(&parts, layer, shape, budget, &found);
+    if (variant > 0) {
+      CHECK(found.kernel == NULL, "layer %u: a kernel that is not linked", (unsigned)number);
+      continue;
+    }
+    CHECK(found.kernel != NULL && found.kernel->id == plan->kernel->id &&
+              found.scratch_bytes == plan->scratch_bytes,
+          "layer %u: another plan with parts", (unsigned)number);
+  }
+}
+
 static void check_layer(Random* random, uint32_t number, uint32_t* seen) {
   RandomLayer of = make_layer(random, number + 1);
   const PackOptions packing = make_packing(random, of.data.layer.op);
@@ -229,6 +298,7 @@ static void check_layer(Random* random, uint32_t number, uint32_t* seen) {
     if (plan.kernel == NULL) continue;
     *seen |= UINT32_C(1) << plan.kernel->id;
     check_plan(&plan, &layer, &of, expected, number);
+    check_parts(table, &plan, &layer, &of.data.shape, budget, number);
   }
   check_mve_twin(&layer, &of, expected, budget, number, seen);
   free(expected);

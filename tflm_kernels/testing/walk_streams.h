@@ -1,4 +1,4 @@
-// Validates streams element by element with the row reader: an oracle for dcsr_validate_streams().
+// Validates streams element by element with the row reader: an oracle for dcsr_layer_validate().
 
 #ifndef DCSR_TFLM_KERNELS_TESTING_WALK_STREAMS_H_
 #define DCSR_TFLM_KERNELS_TESTING_WALK_STREAMS_H_
@@ -66,7 +66,8 @@ static bool all_positions_were_read(const DcsrRowReader* reader) {
   return true;
 }
 
-// Contract as for dcsr_validate_streams(). If positions and values are invalid, it returns the
+// Returns kDcsrOk, kDcsrErrorIndex or kDcsrErrorValues. Row lengths are valid, and so is the code of
+// the values. If positions and values are invalid, it returns the
 // status of those that come first.
 static DcsrStatus walk_streams(const DcsrLayer* layer) {
   const bool increase = dcsr_columns_increase(layer);

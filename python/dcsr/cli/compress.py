@@ -277,9 +277,7 @@ def _array(arguments: argparse.Namespace, result: dcsr.Result) -> bytes | None:
     return result.model if arguments.keep_names else dcsr.strip(result.model, name=arguments.model)
 
 
-def _array_lines(
-    arguments: argparse.Namespace, array: bytes | None, header: op_header.OpHeader | None
-) -> list[str]:
+def _array_lines(arguments: argparse.Namespace, array: bytes | None, header: op_header.OpHeader | None) -> list[str]:
     """Returns the lines about the C++ array and its header; none without them."""
     if array is None or header is None:
         return []
@@ -287,7 +285,9 @@ def _array_lines(
     lines = [size if arguments.keep_names or arguments.strip else f"{size}, stripped (--keep-names keeps everything)"]
     if header.unknown:
         names = ", ".join(f"'{common.one_line(name)}'" for name in header.unknown)
-        lines.append(f"{header.path.name} leaves operators to the firmware, as TFLM's resolver has none for them: {names}")
+        lines.append(
+            f"{header.path.name} leaves operators to the firmware, as TFLM's resolver has none for them: {names}"
+        )
     return lines
 
 

@@ -52,9 +52,9 @@ def code_bytes(cpu: str, used: Collection[Part], builtin: Iterable[str] = (), *,
     return sum(size for size, users in core["groups"] if not codes.isdisjoint(users))
 
 
-def has_builtin(cpu: str) -> bool:
-    """Returns whether the operators of TFLM in REPLACED were measured on a core."""
-    return any("TFLM" in user for _, users in _table()[_measured_core(cpu)]["groups"] for user in users)
+def knows_tflm(cpu: str) -> bool:
+    """Returns whether the table has the code of TFLM's operators on a core."""
+    return any(users[0].startswith("TFLM ") for _, users in _table()[_measured_core(cpu)]["groups"])
 
 
 def _measured_core(cpu: str) -> str:

@@ -1,4 +1,4 @@
-"""What a firmware pays for a model, dense and compressed: arena and time of an inference on a core."""
+"""What a firmware pays for a model, dense and compressed: code, arena and time of an inference on a core."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcsr.layers import Layer
-from dcsr.planning import builtin_memory, footprint, workload
+from dcsr.planning import builtin_memory, code_bytes, footprint, linking, workload
 from dcsr.planning.choice import Decision
 from dcsr.planning.footprint import Footprint
 from dcsr.schema import schema
@@ -20,11 +20,14 @@ class Figures:
       arena_bytes: of TFLM's interpreter, with CMSIS-NN's kernels.
       instructions: of one inference; None if a packed layer has no estimate.
       cycles: likewise; None also on cores for which cycles are not estimated.
+      code_bytes: of our ops, registered by the header of `compress --cc`, and of the operators of TFLM in whose place
+        they can be (code_bytes.py); None on cores for which the latter are unknown.
     """
 
     arena_bytes: int
     instructions: int | None
     cycles: int | None
+    code_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def figures(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> Fi
     rest = workload.rest(model, [decision.layer for decision in decisions], cpu)
     instructions = _sum([rest.instructions, *(decision.instructions for decision in decisions)])
     cycles = _sum([rest.cycles, *(decision.cycles for decision in decisions)])
-    return Figures(arena_bytes(model, decisions, cpu), instructions, cycles)
+    code = linking.code(model, decisions, cpu) if code_bytes.knows_tflm(cpu) else None
+    return Figures(arena_bytes(model, decisions, cpu), instructions, cycles, code)
 
 
 def arena_bytes(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:

@@ -142,7 +142,7 @@ def kernels_of_list(op: int, core_class: int, kind: int) -> list[str]:
       kind: POINTWISE, LARGER or INT16.
     """
     library, names = _library(), _kernel_names()
-    found = []
+    found: list[str] = []
     while (kernel := library.dcsr_kernel_of_list(op, core_class, kind, len(found))) < len(names):
         found.append(names[kernel])
     return found

@@ -97,7 +97,7 @@ def with_few_parts(
     best = search.reduced(limited, first)
     dense = [dataclasses.replace(of, candidate=None, note=of.note or TOO_MUCH_CODE) for of in first.decisions]
     before = flash(model, dense, settings.cpu)
-    if not code_bytes.has_builtin(settings.cpu) or flash(model, best.decisions, settings.cpu) <= before:
+    if not code_bytes.knows_tflm(settings.cpu) or flash(model, best.decisions, settings.cpu) <= before:
         return best
     best = search.reduced(dataclasses.replace(settings, most_time=np.inf), best)
     is_fixed = any(settings.of(of.layer).method != AUTO for of in best.decisions if of.candidate)

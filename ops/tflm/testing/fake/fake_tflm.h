@@ -104,6 +104,17 @@ class MicroMutableOpResolver {
     return kTfLiteOk;
   }
 
+  // Some builtin operators, which the fake finds by their names.
+  TfLiteStatus AddAveragePool2D() { return AddBuiltin("AVERAGE_POOL_2D"); }
+  TfLiteStatus AddConv2D() { return AddBuiltin("CONV_2D"); }
+  TfLiteStatus AddDepthwiseConv2D() { return AddBuiltin("DEPTHWISE_CONV_2D"); }
+  TfLiteStatus AddFullyConnected() { return AddBuiltin("FULLY_CONNECTED"); }
+  TfLiteStatus AddMean() { return AddBuiltin("MEAN"); }
+  TfLiteStatus AddReshape() { return AddBuiltin("RESHAPE"); }
+  TfLiteStatus AddSoftmax() { return AddBuiltin("SOFTMAX"); }
+
+  unsigned int GetRegistrationLength() const { return count_; }
+
   const TFLMRegistration* FindOp(const char* name) const {
     for (unsigned int i = 0; i < count_; ++i) {
       if (strcmp(registrations_[i].custom_name, name) == 0) return &registrations_[i];
@@ -112,6 +123,11 @@ class MicroMutableOpResolver {
   }
 
  private:
+  TfLiteStatus AddBuiltin(const char* name) {
+    TFLMRegistration registration = {};
+    return AddCustom(name, &registration);
+  }
+
   TFLMRegistration registrations_[tOpCount];
   unsigned int count_ = 0;
 };
