@@ -26,7 +26,7 @@ from dcsr.passes.dead_channels import WithoutDeadChannels
 from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
 from dcsr.planning.firmware import Firmware
-from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, OBJECTIVES, methods
+from dcsr.planning.settings import AUTO, CODES, DEFAULT_CODE, DEFAULT_OBJECTIVE, OBJECTIVES, methods
 from dcsr.report import Row, Totals
 
 if TYPE_CHECKING:
@@ -382,6 +382,7 @@ def compress(
     max_scratch: int | None = None,
     max_arena: int | None = None,
     slowest: float | None = None,
+    code: str = DEFAULT_CODE,
     plan: str | os.PathLike[str] | None = None,
     strip: bool = False,
     dead_channels: bool | None = None,
@@ -404,6 +405,8 @@ def compress(
       max_arena: largest arena of the interpreter in bytes, estimated for the core; None for that of the dense model.
       slowest: time of an inference at most, as a multiple of the dense model's; None for 2 with the objective `size`
         and 1 with `balanced`.
+      code: `model` if the firmware links just the kernels and encodings of this model, so that each has to save the
+        bytes of its code; `all` if it links all of them, for other models.
       plan: path of a plan file. It overrides the other arguments for the tensors it names.
       strip: whether to remove everything that inference does not need. `decompress` cannot restore a stripped model.
       dead_channels: whether to remove channels that nothing reads before anything else; None for `strip`. `decompress`
@@ -422,6 +425,7 @@ def compress(
     _check_one_of("objective", objective, OBJECTIVES)
     _check_one_of("cpu", cpu, cost.CPUS)
     _check_one_of("memory", memory, cost.MEMORIES)
+    _check_one_of("code", code, CODES)
     if min_sparsity is not None and not 0 <= min_sparsity <= 1:
         raise ValueError(f"min_sparsity {min_sparsity} is not between 0 and 1")
     if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
@@ -446,6 +450,7 @@ def compress(
         max_scratch=max_scratch,
         max_arena=max_arena,
         slowest=slowest,
+        code=code,
         plan=plan,
         strip=strip,
         dead_channels=removes,

@@ -7,6 +7,7 @@ import dcsr
 from dcsr import html_report, report
 from dcsr import model as tflite
 from dcsr.cli import compress as cli
+from dcsr.planning import linking
 from dcsr.testing.models import (
     Builder,
     SparseLayout,
@@ -15,6 +16,12 @@ from dcsr.testing.models import (
     three_convolutions,
     with_sparse_weights,
 )
+
+@pytest.fixture(autouse=True)
+def _code_does_not_count(monkeypatch):
+    """The models are so small that they would stay dense for the code of the ops."""
+    monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit: fit(settings))
+
 
 
 @pytest.fixture(name="data", scope="module")

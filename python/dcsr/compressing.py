@@ -26,7 +26,15 @@ from dcsr.planning import cost, fitting, linking, plan_file, workload
 from dcsr.planning.candidates import Candidate, Encoded, candidates
 from dcsr.planning.choice import Decision, decide, stored_bytes
 from dcsr.planning.firmware import Firmware, arena_bytes, dense_figures, figures
-from dcsr.planning.settings import AUTO, DEFAULT_OBJECTIVE, Settings, default_min_sparsity, default_slowest
+from dcsr.planning.settings import (
+    ALL_CODE,
+    AUTO,
+    DEFAULT_CODE,
+    DEFAULT_OBJECTIVE,
+    Settings,
+    default_min_sparsity,
+    default_slowest,
+)
 from dcsr.schema import schema
 
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
@@ -61,6 +69,7 @@ def compress(
     max_arena: int | None = None,
     slowest: float | None = None,
     memory: str = cost.DEFAULT_MEMORY,
+    code: str = DEFAULT_CODE,
     plan: str | os.PathLike[str] | None = None,
     smaller_only: bool = True,
     strip: bool = False,
@@ -85,6 +94,7 @@ def compress(
       slowest: time of an inference at most, relative to the dense one; None for settings.default_slowest(objective).
         Above 1, `balanced` packs layers that are slower than dense without further conditions.
       memory: where the firmware has the data, one of cost.MEMORIES, for the estimates of cycles.
+      code: one of settings.CODES: whether kernels and encodings have to save the bytes of their code (linking.py).
       plan: path of a plan file. It overrides the other settings for the tensors it names.
       smaller_only: whether layers stay dense that would not get smaller, or too slow by default.
       strip: whether to remove everything that inference does not need (passes/strip.py). A stripped model cannot be
@@ -141,7 +151,10 @@ def compress(
             return fitting.within_dense(original, model, layers, wanted, planned)
         return fitting.within(model, layers, wanted, planned, max_arena, name)
 
-    fitted = linking.with_few_parts(model, layers, settings, tried, fitted_to) if smaller_only else fitted_to(settings)
+    if smaller_only and code != ALL_CODE:
+        fitted = linking.with_few_parts(model, layers, settings, tried, fitted_to)
+    else:
+        fitted = fitted_to(settings)
     compressed, passes = _carried_out(model, fitted.decisions, strip, lost)
     found = Firmware(
         dense=dense_figures(original, layer_finder.find(original), cpu),

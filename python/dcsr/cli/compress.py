@@ -118,6 +118,14 @@ def command_line() -> argparse.ArgumentParser:
         " dense, until it is kept (default: 2 with --objective size, 1 with balanced)",
     )
     parser.add_argument(
+        "--code",
+        choices=settings.CODES,
+        default=settings.DEFAULT_CODE,
+        help="what the firmware links: `model`, with the header of --cc, just the kernels and encodings of this model, so"
+        " that each has to save the bytes of its code; `all`, with AddDcsrOps() or for other models, all of them, so"
+        " that code does not count (default: %(default)s)",
+    )
+    parser.add_argument(
         "--clock",
         type=_multiple,
         metavar="MHZ",
@@ -179,6 +187,7 @@ def main(argv: Sequence[str]) -> int:
             max_scratch=arguments.max_scratch,
             max_arena=arguments.max_arena,
             slowest=arguments.slowest,
+            code=arguments.code,
             plan=arguments.plan,
             strip=arguments.strip,
             dead_channels=arguments.dead_channels,

@@ -13,6 +13,8 @@ OBJECTIVES = ("balanced", "size", "speed")
 DEFAULT_OBJECTIVE = "balanced"
 # Budget of `balanced`: the share by which an inference may take longer than with the fastest encodings.
 BALANCED_TOLERANCE = 0.1
+# Whose code the firmware links: that of the model, or all of it in any case, so that it does not count.
+CODES = DEFAULT_CODE, ALL_CODE = ("model", "all")
 # Methods that are not encodings.
 AUTO, NONE = "auto", "none"
 DEFAULT_MIN_SPARSITY = 0.6  # of the objectives that weigh time

@@ -14,8 +14,8 @@ from dcsr.planning.choice import Decision
 from dcsr.schema import schema
 from dcsr.testing.compare import assert_same
 
-# Options with which small models are packed, although dense layers would be faster or need a smaller arena.
-UNBOUNDED: dict[str, Any] = {"slowest": 1000, "max_arena": 1 << 30}
+# Options with which small models are packed, although dense layers would be faster, or need a smaller arena or less code.
+UNBOUNDED: dict[str, Any] = {"slowest": 1000, "max_arena": 1 << 30, "code": "all"}
 
 
 def rng() -> np.random.Generator:
