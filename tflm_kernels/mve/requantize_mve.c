@@ -200,23 +200,25 @@ void dcsr_requantize_rows_mve(const DcsrLayer* layer, uint32_t row, uint32_t cou
       shift = layer->shift + row;
     }
   }
-  while (!shift_right(shift, count)) {
-    // Four rows; those after them may shift to the right.
-    const uint32_t four = count < 4 ? count : 4;
-    if (shift_right(shift, four)) {
-      requantize_right_rows(layer, bias, multiplier, shift, four, sums, pixels, output);
+  // All rows at once if they allow it, else four at a time, and again all that are left.
+  for (uint32_t part = count;;) {
+    if (shift_right(shift, part)) {
+      requantize_right_rows(layer, bias, multiplier, shift, part, sums, pixels, output);
+    } else if (part > 4) {
+      part = 4;
+      continue;
     } else {
-      requantize_any_four_rows(layer, bias, multiplier, shift, four, sums, pixels, output);
+      requantize_any_four_rows(layer, bias, multiplier, shift, part, sums, pixels, output);
     }
-    if (count <= 4) return;
-    count -= 4;
-    bias += 4;
-    multiplier += 4;
-    shift += 4;
-    sums += 4 * pixels;
-    output += 4;
+    count -= part;
+    if (count == 0) return;
+    bias += part;
+    multiplier += part;
+    shift += part;
+    sums += part * pixels;
+    output += part;
+    part = count;
   }
-  requantize_right_rows(layer, bias, multiplier, shift, count, sums, pixels, output);
 }
 
 #endif  // DCSR_HAS_MVE
