@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcsr import encodings
+from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
@@ -28,7 +30,18 @@ def shape(model: schema.ModelT, layer: Layer) -> cost.Shape:
 
 
 def kept(model: schema.ModelT, layer: Layer, cpu: str) -> builtin.Kept:
-    """Returns a rough count of a layer on the core `cpu` if it stays dense (kept.py)."""
+    """Returns a rough count of a layer on the core `cpu` if it stays dense.
+
+    For layers with int8 activations that is the kernel of CMSIS-NN (kept.py), else that of tflm_kernels/baseline if the
+    layer can be packed.
+    """
+    activations = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[0]].type
+    if activations == schema.TensorType.INT16 and layer.obstacle is None and layer.matrix is not None:
+        (streams,) = encodings.encode_all(layer.matrix, [encodings.DENSE_METHODS[0]])
+        packed = layer.packed or layer_finder.pack(model, layer, streams, 0)
+        found = cost.estimate(cpu, packed, shape(model, layer))
+        if found.dense_instructions is not None:
+            return builtin.Kept(found.dense_instructions, found.dense_cycles)
     return builtin.kept(cpu, dense_work(model, layer))
 
 
