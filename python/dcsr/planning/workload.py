@@ -45,6 +45,9 @@ def kept(model: schema.ModelT, layer: Layer, cpu: str) -> builtin.Kept:
     return builtin.kept(cpu, dense_work(model, layer))
 
 
+_MOST_PAIRS = 1 << 20
+
+
 @dataclass(frozen=True)
 class Rest:
     """The operators of a model that are not layers with weights.
@@ -127,12 +130,15 @@ def _steps(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
     """Returns the stride and the dilation of a convolution."""
     if layer.packed is not None:
         return layer.packed.stride, layer.packed.dilation
-    options = layer.operator.builtinOptions
-    return (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
+    names = ("strideH", "strideW", "dilationHFactor", "dilationWFactor")
+    steps = [max(getattr(layer.operator.builtinOptions, name, 1), 1) for name in names]
+    return (steps[0], steps[1]), (steps[2], steps[3])
 
 
 def _inside(size: int, out: int, taps: int, stride: int, dilation: int) -> int:
-    """Returns the number of pairs of an output and a tap in the image, along one axis."""
+    """Returns the number of pairs of an output and a tap in the image, along one axis. Of large images all count."""
+    if out * taps > _MOST_PAIRS:
+        return out * taps
     pad = max((out - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
     first = np.arange(out)[:, None] * stride - pad + np.arange(taps)[None, :] * dilation
     return int(np.count_nonzero((first >= 0) & (first < size)))
