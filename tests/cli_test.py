@@ -58,8 +58,8 @@ def dense_model(tmp_path) -> Path:
     builder = Builder()
     x = builder.tensor("x", (1, 300), scale=0.1, zero_point=-3)
     y = builder.fully_connected(x, sparse_matrix(rng, 100, 300, 0.9), (1, 100), name="first")
-    z = builder.fully_connected(y, sparse_matrix(rng, 50, 100, 0.1), (1, 50), name="full")
-    w = builder.fully_connected(z, sparse_matrix(rng, 200, 50, 0.8), (1, 200), name="last")
+    z = builder.fully_connected(y, sparse_matrix(rng, 250, 100, 0.1), (1, 250), name="full")
+    w = builder.fully_connected(z, sparse_matrix(rng, 200, 250, 0.9), (1, 200), name="last")
     path = tmp_path / "dense.tflite"
     path.write_bytes(tflite.serialize(builder.finish([x], [w])))
     return path
@@ -161,7 +161,9 @@ OTHER_KINDS = {
 def test_every_kind_of_layer_has_time_and_scratch(tmp_path, kind):
     """Reports show the scratch that the layer uses, not the budget, and warn of layers that became slower."""
     (tmp_path / "m.tflite").write_bytes(tflite.serialize(OTHER_KINDS[kind](np.random.default_rng(0))))
-    small = ("compress", "m.tflite", "-o", "o.tflite", "--objective", "size")
+    # The layer is the whole model: its scratch is above the arena of the dense one.
+    room = ("--max-arena", 100_000)
+    small = ("compress", "m.tflite", "-o", "o.tflite", "--objective", "size", *room, "--slowest", 10)
     result = run(*small, "--json", "c.json", cwd=tmp_path)
     run("inspect", "o.tflite", "--json", "i.json", cwd=tmp_path)
     ((before,), (after,)) = (json.loads((tmp_path / name).read_text())["layers"] for name in ("c.json", "i.json"))
@@ -173,7 +175,9 @@ def test_every_kind_of_layer_has_time_and_scratch(tmp_path, kind):
     assert before["scratch_bytes"] < 49152
     slower = before["estimated_cycles"] > before["dense_cycles"]
     assert slower == ("int16" in kind) == ("1 packed layer is estimated to be slower than dense" in result.stderr)
-    fast = run("compress", "m.tflite", "-o", "f.tflite", "--objective", "speed", "--json", "f.json", cwd=tmp_path)
+    fast = run(
+        "compress", "m.tflite", "-o", "f.tflite", "--objective", "speed", "--json", "f.json", *room, cwd=tmp_path
+    )
     (layer,) = json.loads((tmp_path / "f.json").read_text())["layers"]
     assert (layer["note"] == "faster dense on cortex-m55") == slower
     assert "slower than dense" not in fast.stderr
@@ -620,3 +624,37 @@ def test_prune_warns_of_random_inputs(tmp_path):
         *("prune", DENSE_SPEECH, "--inputs", "random.npz", "-o", "out.tflite", "--sparsity", ".5"), cwd=tmp_path
     )
     assert "warning: random.npz: the samples look like random numbers" in result.stderr
+
+
+def test_limits_of_arena_and_time(tmp_path):
+    """--max-arena is kept, --slowest too; the last line and the JSON have the figures of the whole firmware."""
+    rng = np.random.default_rng(5)
+    builder = Builder()
+    x = builder.tensor("x", (1, 12, 12, 96), scale=0.1)
+    y = builder.conv_2d(x, sparse_matrix(rng, 96, 96, 0.9), name="first")
+    z = builder.conv_2d(y, sparse_matrix(rng, 96, 96, 0.9), name="second")
+    (tmp_path / "m.tflite").write_bytes(tflite.serialize(builder.finish([x], [z])))
+
+    def compressed(*options: object) -> tuple[dict, str]:
+        arguments = ("compress", "m.tflite", "-o", "o.tflite", "--cpu", "cortex-m4", "--json", "o.json", *options)
+        result = run(*arguments, cwd=tmp_path)
+        return json.loads((tmp_path / "o.json").read_text())["total"]["firmware"], result.stdout
+
+    firmware, text = compressed("--clock", 120)
+    dense, small = firmware["dense"], firmware["compressed"]
+    assert small["arena_bytes"] <= dense["arena_bytes"] < firmware["unlimited_arena_bytes"]
+    assert small["instructions"] < dense["instructions"] and firmware["arena_time"] > 0
+    assert f"arena {dense['arena_bytes']:,} -> {small['arena_bytes']:,} bytes" in text
+    assert " ms at 120 MHz) on cortex-m4" in text
+    assert f"--max-arena {firmware['unlimited_arena_bytes']} would avoid that" in text
+    free, text = compressed("--max-arena", firmware["unlimited_arena_bytes"])
+    assert free["arena_time"] == 0 and "would avoid that" not in text
+    assert free["compressed"]["instructions"] == small["instructions"] - firmware["arena_time"]
+    bounded, _ = compressed("--objective", "size", "--slowest", 0.75)
+    assert bounded["compressed"]["instructions"] <= 0.75 * dense["instructions"]
+    arguments = ("compress", "m.tflite", "-o", "no.tflite", "--max-arena", 9000)
+    error = error_of(run(*arguments, cwd=tmp_path, code=2))
+    assert "m.tflite: does not fit into an arena of 9,000 bytes: 'second/weights' takes at least " in error
+    assert not (tmp_path / "no.tflite").exists()
+    for option in (["--slowest", "0"], ["--slowest", "inf"], ["--clock", "-1"], ["--max-arena", "-1"]):
+        run("compress", "m.tflite", "-o", "no.tflite", *option, cwd=tmp_path, code=2)

@@ -16,6 +16,7 @@ from dcsr.testing.models import (
     three_convolutions,
     with_sparse_weights,
 )
+from dcsr.testing.round_trip import UNBOUNDED
 
 @pytest.fixture(autouse=True)
 def _code_does_not_count(monkeypatch):
@@ -31,14 +32,14 @@ def _data() -> bytes:
 
 @pytest.fixture(name="result", scope="module")
 def _result(data) -> dcsr.Result:
-    return dcsr.compress(data)
+    return dcsr.compress(data, **UNBOUNDED)
 
 
 def test_bytes_and_paths_give_the_same(data, result, tmp_path):
     path = tmp_path / "m.tflite"
     path.write_bytes(data)
     for model in (path, str(path)):
-        again = dcsr.compress(model)
+        again = dcsr.compress(model, **UNBOUNDED)
         assert again.model == result.model and again.name == str(path)
         assert [done.name for done in again.passes] == ["pack"]
     assert result.name == "model" and result.original == data
@@ -71,7 +72,7 @@ def test_passes_say_what_they_did(result, data):
     assert "'first/weights' as " in str(result.passes[0]) and result.passes[0].can_be_undone
     rng = np.random.default_rng(0)
     sparse = with_sparse_weights(fully_connected_model(rng, sparse_matrix(rng, 64, 128, 0.9)), SparseLayout())
-    stripped = dcsr.compress(tflite.serialize(sparse), strip=True)
+    stripped = dcsr.compress(tflite.serialize(sparse), strip=True, **UNBOUNDED)
     assert [(done.name, done.can_be_undone) for done in stripped.passes] == [
         ("densify", False),
         ("dead_channels", False),
@@ -114,12 +115,12 @@ def test_verify_on_given_inputs(data, result, tmp_path):
 
 def test_plan_makes_the_same_model(data, result, tmp_path):
     (tmp_path / "plan.yaml").write_text(result.plan())
-    assert dcsr.compress(data, plan=tmp_path / "plan.yaml", objective="size").model == result.model
+    assert dcsr.compress(data, plan=tmp_path / "plan.yaml", objective="size", **UNBOUNDED).model == result.model
 
 
 def test_progress_sees_the_layers(data, result):
     seen = []
-    assert dcsr.compress(data, progress=lambda layers: seen.extend(layers) or layers).model == result.model
+    assert dcsr.compress(data, progress=lambda layers: seen.extend(layers) or layers, **UNBOUNDED).model == result.model
     assert len(seen) == 3
 
 
@@ -189,7 +190,7 @@ def test_removed_channels_are_reported():
     page = html_report.Page("m", result.cpu, result.objective, [1, 1], [None, None])
     html = html_report.render(page, result.layers)
     assert "<h2>Dead channels</h2>" in html and f"with {total:,} bytes of constants" in html
-    packed = dcsr.compress(data, dead_channels=True, objective="size")
+    packed = dcsr.compress(data, dead_channels=True, objective="size", **UNBOUNDED)
     assert "decompress will give back the model without its dead channels" in str(packed)
     assert dcsr.decompress(packed.model) == result.model
     again = dcsr.compress(result.model, method="none", dead_channels=True)

@@ -119,7 +119,7 @@ def with_their_op(rng: np.random.Generator) -> schema.ModelT:
 def test_models_that_cannot_run_are_compared_layer_by_layer():
     model = with_their_op(np.random.default_rng(2))
     data = tflite.serialize(model)
-    small = dcsr.compress(data).model
+    small = dcsr.compress(data, slowest=1000).model
     found = dcsr.verify(data, small, samples=3)
     assert found.identical and found.layers == 2 and found.arena_bytes is None
     assert "layer by layer instead: 2 packed layers" in str(found) and "'TheirOp'" in str(found)
@@ -149,17 +149,17 @@ def test_a_model_without_dead_channels_is_compared_with_the_original_without_the
     builder.operator(schema.BuiltinOperator.CUSTOM, [z], [w], custom="TheirOp")
     data = tflite.serialize(builder.finish([x], [w]))
     for options in ({"dead_channels": True}, {"strip": True}):
-        found = dcsr.verify(data, dcsr.compress(data, **options).model, samples=3)
+        found = dcsr.verify(data, dcsr.compress(data, slowest=1000, **options).model, samples=3)
         assert found.identical and found.layers == 2
         assert "compared without its dead channels, whose removal was not checked" in str(found)
-    found = dcsr.verify(data, dcsr.compress(data).model, samples=3)
+    found = dcsr.verify(data, dcsr.compress(data, slowest=1000).model, samples=3)
     assert found.identical and "dead channels" not in str(found)
 
 
 def test_other_operators_are_compared_completely():
     rng = np.random.default_rng(3)
     model = fully_connected_model(rng, sparse_matrix(rng, 64, 96, 0.9))
-    small = tflite.parse(dcsr.compress(tflite.serialize(model)).model, "small")
+    small = tflite.parse(dcsr.compress(tflite.serialize(model), slowest=1000).model, "small")
     outcome = layerwise.compare(model, small, ("a", "b"), 2, 0, 5)
     assert outcome == layerwise.Outcome(1, "")
     with pytest.raises(tflite.ModelError, match="no packed layers"):

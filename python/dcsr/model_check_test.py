@@ -14,7 +14,7 @@ from dcsr.testing.round_trip import rng
 def packed_model(int16: bool = False) -> schema.ModelT:
     """Returns a model with one packed layer: x (0), packed layer (1) -> y (2)."""
     model = fully_connected_model(rng(), sparse_matrix(rng(), 64, 128, 0.9), int16=int16)
-    compressed, (decision,), *_ = compressing.compress(model, "m", objective="size")
+    compressed, (decision,), *_ = compressing.compress(model, "m", objective="size", slowest=1000, max_arena=1 << 30)
     assert decision.packed
     return compressed
 

@@ -9,6 +9,7 @@ from dcsr import report
 from dcsr.planning import linking
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, separable, sparse_matrix
+from dcsr.testing.round_trip import UNBOUNDED
 
 OP = schema.BuiltinOperator
 
@@ -70,7 +71,7 @@ def with_shared_weights(zeros: float) -> bytes:
 
 
 def test_shared_weights_are_named_and_counted_once():
-    result = dcsr.compress(with_shared_weights(0.97))
+    result = dcsr.compress(with_shared_weights(0.97), **UNBOUNDED)
     assert [row.shares_weights_of for row in result.layers] == [None, (0, 0), (0, 0)]
     assert all(row.layer_bytes for row in result.layers)
     assert result.totals.dense_bytes == 64 * 64
@@ -82,7 +83,9 @@ def test_depthwise_layers_are_inspected_dense_and_packed(tmp_path):
     dense = tflite.serialize(separable())
     plan = tmp_path / "plan.yaml"
     plan.write_text("version: 1\ntensors: [{tensor: depthwise/weights, method: dense}]\n")
-    before, after = (dcsr.inspect(model).layers[1] for model in (dense, dcsr.compress(dense, plan=plan).model))
+    before, after = (
+        dcsr.inspect(model).layers[1] for model in (dense, dcsr.compress(dense, plan=plan, **UNBOUNDED).model)
+    )
     assert (before.op, before.layer_bytes, before.note) == ("DEPTHWISE_CONV_2D 3x3", None, "")
     assert (after.op, after.coding) == ("DCSR_DEPTHWISE_CONV_2D 3x3", "dense")
     assert (before.rows, before.cols) == (after.rows, after.cols) == (64, 9)
@@ -97,7 +100,7 @@ def test_equal_packed_layers_are_counted_once():
     x = builder.tensor("x", (1, 90), scale=0.1)
     weights = builder.tensor("w", (80, 90), data=sparse_matrix(rng, 80, 90, 0.9), scale=0.01)
     outputs = [builder.fully_connected(x, weights, (1, 80), name=f"y{number}") for number in range(4)]
-    result = dcsr.compress(tflite.serialize(builder.finish([x], outputs)))
+    result = dcsr.compress(tflite.serialize(builder.finish([x], outputs)), **UNBOUNDED)
     inspection = dcsr.inspect(result.model)
     for found in (result, inspection):
         assert [row.stored_with for row in found.layers] == [None, (0, 0), (0, 0), (0, 0)]
@@ -108,12 +111,12 @@ def test_equal_packed_layers_are_counted_once():
 
 
 def test_reason_names_the_operators_that_share_weights():
-    result = dcsr.compress(with_shared_weights(0.1), min_sparsity=0)
+    result = dcsr.compress(with_shared_weights(0.1), min_sparsity=0, **UNBOUNDED)
     assert {row.note for row in result.layers} == {"would not get smaller: 3 operators share the weights"}
 
 
 def test_shared_rows_are_counted_once():
-    result = dcsr.compress(with_shared_weights(0.7))
+    result = dcsr.compress(with_shared_weights(0.7), **UNBOUNDED)
     inspection = dcsr.inspect(result.model)
     for found in (result, inspection):
         assert [row.shares_rows_with for row in found.layers] == [None, (0, 0), (0, 0)]
@@ -138,10 +141,10 @@ def test_summary_says_what_min_sparsity_leaves():
     y = builder.fully_connected(x, sparse_matrix(rng, 100, 200, 0.55), (1, 100), name="first")
     z = builder.fully_connected(y, sparse_matrix(rng, 100, 100, 0.01), (1, 100), name="full")
     data = tflite.serialize(builder.finish([x], [z]))
-    (line,) = [line for line in dcsr.compress(data).summary() if line.startswith("--min-sparsity")]
+    (line,) = [line for line in dcsr.compress(data, **UNBOUNDED).summary() if line.startswith("--min-sparsity")]
     assert line.startswith("--min-sparsity leaves 1 layer dense; --min-sparsity 0.5")
     promised = int(line.split("about ")[1].split()[0].replace(",", ""))
-    result = dcsr.compress(data, min_sparsity=0.5, objective="size")
+    result = dcsr.compress(data, min_sparsity=0.5, objective="size", **UNBOUNDED)
     assert result.totals.dense_bytes == 20_000
     saved = result.layers[0].dense_bytes - result.layers[0].packed_bytes
     assert 0.8 * saved < promised < 1.2 * saved
@@ -155,11 +158,11 @@ def test_objective_size_packs_every_layer_that_gets_smaller():
     y = builder.fully_connected(x, sparse_matrix(rng, 100, 200, 0.5), (1, 100), name="half")
     z = builder.fully_connected(y, sparse_matrix(rng, 100, 100, 0.0), (1, 100), name="full")
     data = tflite.serialize(builder.finish([x], [z]))
-    size, balanced = (dcsr.compress(data, objective=objective) for objective in ("size", "balanced"))
+    size, balanced = (dcsr.compress(data, objective=objective, **UNBOUNDED) for objective in ("size", "balanced"))
     assert [bool(row.layer_bytes) for row in size.layers] == [True, False]
     assert size.layers[1].note == "faster dense on cortex-m55, by more than the saving is worth"
     assert not any(row.layer_bytes for row in balanced.layers)
-    assert dcsr.compress(data, objective="size", min_sparsity=0.6).model == data
+    assert dcsr.compress(data, objective="size", min_sparsity=0.6, **UNBOUNDED).model == data
     assert dcsr.verify(data, size.model, samples=3).identical
 
 

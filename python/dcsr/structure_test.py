@@ -69,7 +69,7 @@ def test_last_field_of_a_table_may_be_the_offset_of_a_vector_of_long_numbers():
 
 
 def test_record_is_limited_like_a_file():
-    model = tflite.parse(dcsr.compress(tflite.serialize(small_model())).model, "m")
+    model = tflite.parse(dcsr.compress(tflite.serialize(small_model()), slowest=1000).model, "m")
     (entry,) = [entry for entry in model.metadata if entry.name == record.RECORD_NAME]
     for content in (zlib.compress(bomb(300, 40)), zlib.compress(bytes(40 << 20)), zlib.compress(b"x" * 100)):
         model.buffers[entry.buffer].data = np.frombuffer(content, np.uint8)
@@ -80,7 +80,7 @@ def test_record_is_limited_like_a_file():
 def test_packed_layers_with_too_many_elements_are_refused():
     rng = np.random.default_rng(1)
     matrix = np.zeros((4, 1 << 17), np.int8)
-    layer = dcsr.compress(tflite.serialize(fully_connected_model(rng, sparse_matrix(rng, 40, 60, 0.9))))
+    layer = dcsr.compress(tflite.serialize(fully_connected_model(rng, sparse_matrix(rng, 40, 60, 0.9))), slowest=1000)
     packed = layer.decisions[0].packed
     assert packed is not None
     blob = packing.pack(
@@ -240,7 +240,7 @@ def test_a_custom_code_on_a_builtin_operator_is_not_taken_for_ours():
     model = small_model()
     model.operatorCodes[0].customCode = CUSTOM_CODES[packing.OP_FULLY_CONNECTED]
     data = tflite.serialize(model)
-    result = dcsr.compress(data)
+    result = dcsr.compress(data, slowest=1000)
     assert result.totals.layer_bytes and dcsr.verify(data, result.model, samples=2).identical
 
 

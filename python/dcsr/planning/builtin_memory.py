@@ -25,6 +25,7 @@ KERNELS = (CMSIS_NN, PORTABLE)
 _TYPE = schema.TensorType
 # Bytes of the state of an operator (OpDataConv, OpDataFullyConnected), with the portable kernels.
 _STATE_BYTES = {"CONV_2D": 56, "DEPTHWISE_CONV_2D": 56, "FULLY_CONNECTED": 48}
+_RANKS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2}  # of the weights
 _WORD = 4
 _MVE_DEPTHWISE_CHANNELS = 124  # CH_IN_BLOCK_MVE
 _MVE_LANES = 16
@@ -67,7 +68,13 @@ def memory(model: schema.ModelT, subgraph: int, operator: schema.OperatorT, cpu:
     if node.name in ("MEAN", "SUM"):
         found = _WORD * math.prod(node.shape(operator.outputs[0]))
     more = 0
-    if kernels == CMSIS_NN and cost.has_vectors(cpu) and node.name == "FULLY_CONNECTED" and not _is_conv1x1(node):
+    if (
+        kernels == CMSIS_NN
+        and cost.has_vectors(cpu)
+        and node.name == "FULLY_CONNECTED"
+        and node.weights
+        and not _is_conv1x1(node)
+    ):
         more = aligned(_WORD * node.weights[0])  # the row sums
     return Memory(found, _persistent(node) + more)
 
@@ -82,7 +89,9 @@ class _Node:
         inputs = indices(operator.inputs)
         self.is_int8 = bool(inputs) and inputs[0] >= 0 and self._tensors[inputs[0]].type == _TYPE.INT8
         has_weights = self.name in _STATE_BYTES and len(inputs) > 1 and inputs[1] >= 0
-        self.weights = self.shape(inputs[1]) if has_weights else []
+        weights = self.shape(inputs[1]) if has_weights else []
+        # Empty if TFLM would refuse the operator.
+        self.weights = weights if len(weights) == _RANKS.get(self.name) else []
         quantization = self._tensors[inputs[1]].quantization if has_weights else None
         self.scales = length(quantization.scale) if quantization is not None else 0
 
@@ -125,7 +134,7 @@ def _padding(node: _Node, axis: int) -> tuple[int, int]:
 
 def _conv2d_scratch(node: _Node, cpu: str) -> int:
     options = node.operator.builtinOptions
-    if len(node.weights) != 4 or len(node.input) != 4 or len(node.output) != 4:
+    if options is None or not node.weights or len(node.input) != 4 or len(node.output) != 4:
         return 0
     _, height, width, channels = node.weights
     is_dilated = (options.dilationHFactor, options.dilationWFactor) != (1, 1)
@@ -137,7 +146,7 @@ def _conv2d_scratch(node: _Node, cpu: str) -> int:
     if not cost.has_vectors(cpu):
         return 2 * -(-columns // 4) * 4 * 2
     patches = _MVE_COLUMNS * -(-columns // _MVE_LANES) * _MVE_LANES
-    if is_row and options.strideW * node.input[3] % 4 == 0:
+    if is_row and options.strideW > 0 and options.strideW * node.input[3] % 4 == 0:
         return min(_row_scratch(node, pads[1]) or patches, patches)
     return patches
 
@@ -158,7 +167,7 @@ def _row_scratch(node: _Node, pad: int) -> int:
 
 def _depthwise_scratch(node: _Node, cpu: str) -> int:
     options = node.operator.builtinOptions
-    if len(node.weights) != 4 or len(node.input) != 4 or len(node.output) != 4:
+    if options is None or not node.weights or len(node.input) != 4 or len(node.output) != 4:
         return 0
     taps = node.weights[1] * node.weights[2]
     channels = node.weights[3]
@@ -175,12 +184,12 @@ def _depthwise_scratch(node: _Node, cpu: str) -> int:
 
 
 def _pool_scratch(node: _Node, cpu: str) -> int:
-    return _WORD * node.input[-1] if cost.has_dsp(cpu) and not cost.has_vectors(cpu) else 0
+    return _WORD * node.input[-1] if node.input and cost.has_dsp(cpu) and not cost.has_vectors(cpu) else 0
 
 
 def _fully_connected_scratch(node: _Node, cpu: str) -> int:
     del cpu
-    return 2 * _WORD * node.weights[0] if _is_conv1x1(node) and node.scales <= 1 else 0
+    return 2 * _WORD * node.weights[0] if node.weights and _is_conv1x1(node) and node.scales <= 1 else 0
 
 
 def _is_conv1x1(node: _Node) -> bool:

@@ -105,12 +105,7 @@ def decide(
       One decision for each layer, in their order.
     """
     found = _with_shared_rows(model, layers, found)
-    dense = [
-        workload.kept(model, layer, settings.cpu)
-        if isinstance(ways, str)
-        else _dense_product(model, layer, ways[0], settings)
-        for layer, ways in zip(layers, found, strict=True)
-    ]
+    dense = [workload.kept(model, layer, settings.cpu) for layer in layers]
     rest = workload.rest(model, layers, settings.cpu).time
     inference = rest + sum(kept.time for kept in dense)
     if settings.objective == "size":
@@ -143,14 +138,6 @@ def decide(
         if saves(tried) or (alone != tried and saves(alone)):
             return tried
     return without
-
-
-def _dense_product(model: schema.ModelT, layer: Layer, way: Candidate, settings: Settings) -> Kept:
-    """Returns the count of a layer if it stays dense, the one that its candidates are compared with."""
-    found = way.estimate
-    if found.dense_instructions is None:
-        return workload.kept(model, layer, settings.cpu)
-    return Kept(found.dense_instructions, found.dense_cycles)
 
 
 def _of_groups(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcsr import encodings
+from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
@@ -28,8 +30,22 @@ def shape(model: schema.ModelT, layer: Layer) -> cost.Shape:
 
 
 def kept(model: schema.ModelT, layer: Layer, cpu: str) -> builtin.Kept:
-    """Returns a rough count of a layer on the core `cpu` if it stays dense (kept.py)."""
+    """Returns a rough count of a layer on the core `cpu` if it stays dense.
+
+    For layers with int8 activations that is the kernel of CMSIS-NN (kept.py), else that of tflm_kernels/baseline if the
+    layer can be packed.
+    """
+    activations = model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[0]].type
+    if activations == schema.TensorType.INT16 and layer.obstacle is None and layer.matrix is not None:
+        (streams,) = encodings.encode_all(layer.matrix, [encodings.DENSE_METHODS[0]])
+        packed = layer.packed or layer_finder.pack(model, layer, streams, 0)
+        found = cost.estimate(cpu, packed, shape(model, layer))
+        if found.dense_instructions is not None:
+            return builtin.Kept(found.dense_instructions, found.dense_cycles)
     return builtin.kept(cpu, dense_work(model, layer))
+
+
+_MOST_PAIRS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -114,12 +130,15 @@ def _steps(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
     """Returns the stride and the dilation of a convolution."""
     if layer.packed is not None:
         return layer.packed.stride, layer.packed.dilation
-    options = layer.operator.builtinOptions
-    return (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
+    names = ("strideH", "strideW", "dilationHFactor", "dilationWFactor")
+    steps = [max(getattr(layer.operator.builtinOptions, name, 1), 1) for name in names]
+    return (steps[0], steps[1]), (steps[2], steps[3])
 
 
 def _inside(size: int, out: int, taps: int, stride: int, dilation: int) -> int:
-    """Returns the number of pairs of an output and a tap in the image, along one axis."""
+    """Returns the number of pairs of an output and a tap in the image, along one axis. Of large images all count."""
+    if out * taps > _MOST_PAIRS:
+        return out * taps
     pad = max((out - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
     first = np.arange(out)[:, None] * stride - pad + np.arange(taps)[None, :] * dilation
     return int(np.count_nonzero((first >= 0) & (first < size)))
