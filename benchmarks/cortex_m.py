@@ -47,6 +47,8 @@ _MODELS_VARIABLE = "DCSR_PUBLISHED_MODELS"
 
 # Runfiles: this file is <workspace>/benchmarks/cortex_m.py.
 _WORKSPACE = Path(__file__).parent.parent
+# The table through which kernels and validation reach the functions of every encoding.
+_DECODERS = "kDcsrAllDecoders"
 _LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
 
 
@@ -213,7 +215,7 @@ def measure(core: str, cases: Sequence[Case], with_cycles: bool = False) -> dict
         )
     if with_cycles and next(regions, None) is not None:
         raise FirmwareError(f"{core}: the plugin saw more regions than the firmware measured")
-    reading = code.bytes_of("dcsr_layer_parse", "dcsr_layer_validate")
+    reading = code.bytes_of("dcsr_layer_parse_with", "dcsr_layer_validate", _DECODERS)
     functions = {f.name: f.size for f in code.functions.values() if f.name.startswith("dcsr_")}
     has_cmsis_nn = "dcsr_dense_conv1x1_cmsis_nn" in code.addresses
     return {
@@ -237,14 +239,18 @@ def _entry(packed: packing.PackedLayer) -> str:
 
 
 def _sparse_roots(packed: packing.PackedLayer, code: firmware_code.Code) -> list[str]:
-    """Returns the names of the kernel lists for a layer. The firmware contains only the lists of its core."""
+    """Returns the names of the kernel lists for a layer, and of the list of decoders.
+
+    The firmware contains only the lists of its core.
+    """
     if packed.op == packing.OP_DEPTHWISE_CONV_2D:
         return [name for name in code.tables if name.startswith("kDcsrDepthwiseConv2d")]
     operator = "FullyConnected" if packed.op == packing.OP_FULLY_CONNECTED else "Conv2d"
     lists = ["Int16"] if packed.int16_activations else ["Pointwise"]
     if packed.filter_size != (1, 1) and not packed.int16_activations:
         lists.append("Larger")  # its kernel calls the pointwise kernels
-    return [name for name in code.tables if name.startswith(f"kDcsr{operator}") and name.endswith(tuple(lists))]
+    found = [name for name in code.tables if name.startswith(f"kDcsr{operator}") and name.endswith(tuple(lists))]
+    return [*found, _DECODERS]
 
 
 def firmware(core: str) -> Path:
