@@ -11,6 +11,7 @@ from dcsr import model as tflite
 from dcsr.planning import code_bytes, cost
 from dcsr.schema import schema
 from dcsr.testing import models
+from dcsr.testing.round_trip import UNBOUNDED
 
 
 def _header(model, cpu="cortex-m55", source="model.cc", **options):
@@ -78,7 +79,7 @@ def test_larger_filters_plan_with_every_1x1_kernel():
     rng = np.random.default_rng(1)
     matrix = models.sparse_matrix(rng, 40, 9 * 24, 0.9)
     model = models.conv_model(rng, matrix, filter_size=(3, 3), pixels=(12, 12))
-    text = _header(model, "cortex-m4", method="rice", smaller_only=False)[0].text
+    text = _header(model, "cortex-m4", method="rice", **UNBOUNDED)[0].text
     assert _parts(text, "kConv2dLarger")[0] == "DCSR_PART(conv2d_im2col, rice)"
     pointwise = _parts(text, "kConv2dPointwise")
     planned = [entry for entry in pointwise if entry.startswith("DCSR_PLANNED")]
@@ -93,7 +94,7 @@ def test_larger_filters_plan_with_every_1x1_kernel():
 
 def test_shared_rows_take_the_functions_for_them():
     model = models.siamese(convolution=True, int16=False, per_channel=True)
-    header, result = _header(model)
+    header, result = _header(model, **UNBOUNDED)
     assert any(decision.packed and decision.packed.shared is not None for decision in result.decisions)
     assert "RegistrationWithSharedRowsOf<" in header.text
     assert "Register_DCSR_CONV_2D_WITH_SHARED_ROWS()" in header.text

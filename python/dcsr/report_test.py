@@ -82,7 +82,7 @@ def test_shared_weights_are_named_and_counted_once():
 def test_depthwise_layers_are_inspected_dense_and_packed(tmp_path):
     dense = tflite.serialize(separable())
     plan = tmp_path / "plan.yaml"
-    plan.write_text("version: 1\ntensors: [{tensor: depthwise/weights, method: dense}]\n")
+    plan.write_text("version: 1\ntensors: [{tensor: depthwise/weights, method: dense, rows: plain}]\n")
     before, after = (
         dcsr.inspect(model).layers[1] for model in (dense, dcsr.compress(dense, plan=plan, **UNBOUNDED).model)
     )
