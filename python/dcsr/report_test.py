@@ -90,7 +90,8 @@ def test_depthwise_layers_are_inspected_dense_and_packed(tmp_path):
     assert (after.op, after.coding) == ("DCSR_DEPTHWISE_CONV_2D 3x3", "dense")
     assert (before.rows, before.cols) == (after.rows, after.cols) == (64, 9)
     # Header, bias, multipliers, shifts and weights.
-    assert after.layer_bytes == 64 + 64 * (4 + 4 + 1) + 64 * 9
+    assert after.row_form == "compact"
+    assert after.layer_bytes == 64 + 16 + 64 * 6 + 64 * 9
     assert after.dense_cycles == before.dense_cycles and after.estimated_cycles < after.dense_cycles
 
 
