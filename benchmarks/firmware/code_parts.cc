@@ -27,32 +27,60 @@
 
 // The kernels of the class, each once. code_parts.py checks that none is missing.
 #if DCSR_CORE_CLASS == DCSR_CLASS_MVE
-#define DCSR_KERNELS_OF_CLASS(K)                                                               \
-  K(conv1x1_gather_mve)                                                                        \
-  K(conv1x1_mve)                                                                               \
-  K(conv1x1_smlal) K(conv1x1_ref) K(conv2d_dense_mve) K(conv2d_im2col) K(conv2d_ref)           \
-      K(conv2d_int16_c) K(conv2d_int16_ref) K(fully_connected_offset8_mve)                     \
-          K(fully_connected_dcsr_mve) K(fully_connected_gather_mve) K(fully_connected_int16_c) \
-              K(depthwise_conv2d_dense_mve) K(depthwise_conv2d_ref)
+#define DCSR_KERNELS_OF_CLASS(K) \
+  K(conv1x1_gather_mve)          \
+  K(conv1x1_mve)                 \
+  K(conv1x1_smlal)               \
+  K(conv1x1_ref)                 \
+  K(conv2d_dense_mve)            \
+  K(conv2d_im2col)               \
+  K(conv2d_ref)                  \
+  K(conv2d_int16_c)              \
+  K(conv2d_int16_ref)            \
+  K(fully_connected_offset8_mve) \
+  K(fully_connected_dcsr_mve)    \
+  K(fully_connected_gather_mve)  \
+  K(fully_connected_int16_c)     \
+  K(depthwise_conv2d_dense_mve)  \
+  K(depthwise_conv2d_ref)
 #elif DCSR_CORE_CLASS == DCSR_CLASS_ARMV7EM
-#define DCSR_KERNELS_OF_CLASS(K)                                                      \
-  K(conv2d_dense_dsp)                                                                 \
-  K(conv1x1_smlal)                                                                    \
-  K(conv1x1_ref) K(conv2d_im2col) K(conv2d_ref) K(conv2d_int16_c) K(conv2d_int16_ref) \
-      K(fully_connected_c) K(fully_connected_ref) K(fully_connected_int16_c)          \
-          K(depthwise_conv2d_dense_dsp) K(depthwise_conv2d_ref)
+#define DCSR_KERNELS_OF_CLASS(K) \
+  K(conv2d_dense_dsp)            \
+  K(conv1x1_smlal)               \
+  K(conv1x1_ref)                 \
+  K(conv2d_im2col)               \
+  K(conv2d_ref)                  \
+  K(conv2d_int16_c)              \
+  K(conv2d_int16_ref)            \
+  K(fully_connected_c)           \
+  K(fully_connected_ref)         \
+  K(fully_connected_int16_c)     \
+  K(depthwise_conv2d_dense_dsp)  \
+  K(depthwise_conv2d_ref)
 #elif DCSR_CORE_CLASS == DCSR_CLASS_ARMV7M
-#define DCSR_KERNELS_OF_CLASS(K)                                                            \
-  K(conv1x1_smlal)                                                                          \
-  K(conv1x1_ref)                                                                            \
-  K(conv2d_im2col) K(conv2d_ref) K(conv2d_int16_c) K(conv2d_int16_ref) K(fully_connected_c) \
-      K(fully_connected_ref) K(fully_connected_int16_c) K(depthwise_conv2d_ref)
+#define DCSR_KERNELS_OF_CLASS(K) \
+  K(conv1x1_smlal)               \
+  K(conv1x1_ref)                 \
+  K(conv2d_im2col)               \
+  K(conv2d_ref)                  \
+  K(conv2d_int16_c)              \
+  K(conv2d_int16_ref)            \
+  K(fully_connected_c)           \
+  K(fully_connected_ref)         \
+  K(fully_connected_int16_c)     \
+  K(depthwise_conv2d_ref)
 #else
-#define DCSR_KERNELS_OF_CLASS(K)                                                            \
-  K(conv1x1_c)                                                                              \
-  K(conv1x1_ref)                                                                            \
-  K(conv2d_im2col) K(conv2d_ref) K(conv2d_int16_c) K(conv2d_int16_ref) K(fully_connected_c) \
-      K(fully_connected_ref) K(fully_connected_int16_c) K(depthwise_conv2d_ref)
+#define DCSR_KERNELS_OF_CLASS(K) \
+  K(conv1x1_c)                   \
+  K(conv1x1_ref)                 \
+  K(conv2d_im2col)               \
+  K(conv2d_ref)                  \
+  K(conv2d_int16_c)              \
+  K(conv2d_int16_ref)            \
+  K(fully_connected_c)           \
+  K(fully_connected_ref)         \
+  K(fully_connected_int16_c)     \
+  K(depthwise_conv2d_ref)
 #endif
 
 DCSR_KERNELS_OF_CLASS(DCSR_PARTS_OF)

@@ -66,9 +66,9 @@ static bool all_positions_were_read(const DcsrRowReader* reader) {
   return true;
 }
 
-// Returns kDcsrOk, kDcsrErrorIndex or kDcsrErrorValues. Row lengths are valid, and so is the code of
-// the values. If positions and values are invalid, it returns the
-// status of those that come first.
+// Returns kDcsrOk, kDcsrErrorIndex or kDcsrErrorValues. Row lengths are valid, and so is the code
+// of the values. If positions and values are invalid, it returns the status of those that come
+// first.
 static DcsrStatus walk_streams(const DcsrLayer* layer) {
   const bool increase = dcsr_columns_increase(layer);
   DcsrRowReader reader = dcsr_row_reader(layer);
