@@ -17,7 +17,7 @@ from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr import packing, runtime, verification
 from dcsr.graph import indices
-from dcsr.planning import cost
+from dcsr.planning import builtin_memory, cost
 from dcsr.planning.arena import planned_bytes
 from dcsr.schema import schema
 
@@ -282,6 +282,7 @@ def _work_shape(model: schema.ModelT, layer: layer_finder.Layer, packed: packing
 def _arena(model: schema.ModelT, measured: Sequence[Measured]) -> int:
     scratch = [one.cost.scratch if one.cost is not None else 0 for one in measured]
     persistent = sum(one.cost.persistent for one in measured if one.cost is not None)
+    persistent += sum(builtin_memory.state_bytes(one.operator.name) for one in measured)
     return planned_bytes(model, scratch) + persistent
 
 

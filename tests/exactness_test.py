@@ -67,7 +67,7 @@ def assert_exact(
     source = dense if sparse_form is None else tflite.serialize(sparse_form)
     for encoding in ENCODINGS:
         compressed, decisions, *_ = compressing.compress(
-            tflite.parse(source, "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
+            tflite.parse(source, "m"), "m", method=encoding, min_sparsity=0, smaller_only=False, max_arena=1 << 30
         )
         assert sum(decision.packed is not None for decision in decisions) == packed_layers
         for number, (a, b) in enumerate(zip(want, run(tflite.serialize(compressed), inputs), strict=True)):
@@ -242,7 +242,9 @@ def assert_planned_exact(model: schema.ModelT, seed: int, plans: list[str], fold
     for number, plan in enumerate(plans):
         path = folder / f"{number}.yaml"
         path.write_text(f"version: 1\ntensors: {plan}\n")
-        compressed, _, *_ = compressing.compress(tflite.parse(dense, "m"), "m", plan=path, smaller_only=False)
+        compressed, _, *_ = compressing.compress(
+            tflite.parse(dense, "m"), "m", plan=path, smaller_only=False, max_arena=1 << 30
+        )
         for a, b in zip(want, run(tflite.serialize(compressed), inputs), strict=True):
             assert np.array_equal(a, b), f"{plan}, seed {seed}: first difference at {np.argwhere(a != b)[0]}"
         restored = compressing.decompress(tflite.parse(tflite.serialize(compressed), "m"), "m")
@@ -437,7 +439,9 @@ def assert_rows_are_shared(model: schema.ModelT, layers: int, tensors: int) -> N
       tensors: number of weight tensors, which is that of the shared rows.
     """
     dense = tflite.serialize(model)
-    result = dcsr.compress(dense, objective="size")
+    # The derived rows take more arena than dense layers, and the encodings more time.
+    options = {"objective": "size", "slowest": 1000, "max_arena": 1 << 30}
+    result = dcsr.compress(dense, **options)
     found = [decision.candidate for decision in result.decisions]
     assert len(found) == layers and all(candidate and candidate.shared_blob for candidate in found)
     shared = {candidate.shared_blob for candidate in found}
@@ -452,8 +456,8 @@ def assert_rows_are_shared(model: schema.ModelT, layers: int, tensors: int) -> N
     assert dcsr.inspect(result.model).totals == result.totals
     assert dcsr.verify(dense, result.model)
     restored = dcsr.decompress(result.model)
-    assert dcsr.compress(restored, objective="size").model == result.model
-    stripped = dcsr.compress(dense, objective="size", strip=True).model
+    assert dcsr.compress(restored, **options).model == result.model
+    stripped = dcsr.compress(dense, **options, strip=True).model
     assert len(stripped) < len(result.model)
     assert all(stripped.count(blob) == 1 for blob in shared)
     assert dcsr.verify(dense, stripped).identical

@@ -114,7 +114,12 @@ def check(model: schema.ModelT, seed: int, encoding: str) -> str:
     if want is None:
         return "refused by TFLM"
     compressed, (decision,), *_ = compressing.compress(
-        tflite.parse(tflite.serialize(model), "m"), "m", method=encoding, min_sparsity=0, smaller_only=False
+        tflite.parse(tflite.serialize(model), "m"),
+        "m",
+        method=encoding,
+        min_sparsity=0,
+        smaller_only=False,
+        max_arena=1 << 30,
     )
     got = outputs(tflite.serialize(compressed), inputs)
     assert got is not None
@@ -172,7 +177,9 @@ def test_sums_of_16x8_layers_without_bias(is_conv):
     assert not np.array_equal(of_type[TYPES.INT32], of_type[TYPES.INT64])
     for kind in of_type:
         model = layer_without_bias(kind, is_conv)
-        compressed, (decision,), *_ = compressing.compress(model, "m", objective="size")
+        compressed, (decision,), *_ = compressing.compress(
+            model, "m", objective="size", slowest=1000, max_arena=1 << 30
+        )
         assert np.array_equal(outputs(tflite.serialize(compressed), inputs), of_type[kind])
         assert (decision.packed is None) == (kind == TYPES.INT32)
         assert decision.layer.caveat == (None if kind == TYPES.INT32 else attributes.SUMS_WITHOUT_BIAS)

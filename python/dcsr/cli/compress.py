@@ -108,7 +108,7 @@ def command_line() -> argparse.ArgumentParser:
         metavar="BYTES",
         help="arena that the interpreter may take on the core, as arena_used_bytes() returns it: layers get the scratch"
         " that fits, and slower kernels where it is little; more than the dense model's buys time (default: the dense"
-        " model's; the estimate is within 1 KB for usual models)",
+        " model's; the estimate is a little high)",
     )
     parser.add_argument(
         "--slowest",

@@ -14,7 +14,7 @@ from dcsr.schema import schema
 from dcsr.testing.compare import assert_same
 from dcsr.testing.models import Builder, sparse_matrix
 from dcsr.testing.random_graphs import random_graph
-from dcsr.testing.round_trip import through_bytes
+from dcsr.testing.round_trip import UNBOUNDED, through_bytes
 
 OP = schema.BuiltinOperator
 DEAD = [1, 4]  # of 6 channels

@@ -79,6 +79,11 @@ def memory(model: schema.ModelT, subgraph: int, operator: schema.OperatorT, cpu:
     return Memory(found, _persistent(node) + more)
 
 
+def state_bytes(name: str) -> int:
+    """Returns the bytes of the state that a builtin layer keeps; 0 for other operators."""
+    return aligned(_STATE_BYTES.get(name, 0))
+
+
 class _Node:
     """An operator with the shapes of its tensors."""
 
@@ -115,7 +120,7 @@ def _persistent(node: _Node) -> int:
     """Returns the bytes of the state and of the multipliers and shifts of each channel."""
     if node.name not in _STATE_BYTES or not node.weights:
         return 0
-    state = aligned(_STATE_BYTES[node.name])
+    state = state_bytes(node.name)
     if node.name == "FULLY_CONNECTED":
         return state + (2 * aligned(_WORD * node.weights[0]) if node.scales > 1 else 0)
     channels = node.weights[-1 if node.name == "DEPTHWISE_CONV_2D" else 0]

@@ -191,10 +191,13 @@ def _by_objective(
     """
     others = rest + sum(kept.time for kept, ways in zip(dense, found, strict=True) if isinstance(ways, str))
     groups = _layers_with_common_streams(found)
-    ways: Sequence[int | None] = _ways(groups, settings.objective, others, settings.most_time)
+    by_objective = _ways(groups, settings.objective, others, settings.most_time)
+    ways: Sequence[int | None] = by_objective
     if settings.slowest is not None:
         limit = settings.slowest * (rest + sum(kept.time for kept in dense))
-        ways = bounds.within([_bounded(model, layers, group, settings) for group in groups], ways, others, limit)
+        ways = bounds.within(
+            [_bounded(model, layers, group, settings) for group in groups], by_objective, others, limit
+        )
     chosen = {
         number: candidates[way]
         for group, way in zip(groups, ways, strict=True)

@@ -74,7 +74,7 @@ def test_the_limit_costs_time_and_a_larger_one_buys_it(cpu):
     assert all(decision.packed and decision.packed.scratch_budget == 0 for decision in free.decisions)
 
     def time(of: compressing.Compressed) -> int:
-        return sum(decision.candidate.estimate.time for decision in of.decisions)
+        return sum(decision.candidate.estimate.time or 0 for decision in of.decisions if decision.candidate)
 
     assert time(found) == time(free) + figures.arena_time
     least = figures.dense.arena_bytes - 1200

@@ -24,9 +24,9 @@ _DERIVED_BYTES = {False: (4, 4, 1), True: (8, 4, 1)}
 
 # Of TFLM's interpreter on a core of 32 bits: for each operator its node and its options, for each tensor, and once.
 _NODE_BYTES = 48
-_OPTION_BYTES = 32
+_OPTION_BYTES = 22
 _TENSOR_BYTES = 12
-_ONCE_BYTES = 700
+_ONCE_BYTES = 240
 
 
 def of_candidate(candidate: Candidate) -> Memory:

@@ -21,15 +21,15 @@ def connected(rows: int, cols: int) -> DenseWork:
     return DenseWork(rows, cols, rows, is_fully_connected=True)
 
 
-def filter_of(rows: int, pixels: int, channels: int, *filter_size: int) -> DenseWork:
-    return DenseWork(rows * pixels, channels * filter_size[0] * filter_size[1], rows, filter_size)
+def filter_of(rows: int, pixels: int, channels: int, height: int, width: int) -> DenseWork:
+    return DenseWork(rows * pixels, channels * height * width, rows, (height, width))
 
 
 def depthwise_of(
-    rows: int, pixels: int, *filter_size: int, is_plain: bool = True, inside: int | None = None
+    rows: int, pixels: int, height: int, width: int, *, is_plain: bool = True, inside: int | None = None
 ) -> DenseWork:
-    products = filter_size[0] * filter_size[1]
-    return DenseWork(rows * pixels, products, rows, filter_size, is_depthwise=True, is_plain=is_plain, inside=inside)
+    size = (height, width)
+    return DenseWork(rows * pixels, height * width, rows, size, is_depthwise=True, is_plain=is_plain, inside=inside)
 
 
 # Counted with CMSIS-NN (//benchmarks:model): instructions on M55 and M4, cycles on M55. The taps of a 3x3 filter that
@@ -73,7 +73,7 @@ def with_all_operators() -> schema.ModelT:
     builder = Builder()
     shape = (1, 6, 5, 24)
     a, b = (builder.tensor(name, shape, scale=0.1) for name in "ab")
-    outputs = []
+    outputs: list[int] = []
 
     def add(code: int, inputs: list[int], shape: tuple[int, ...], options: object = None, dtype: type = np.int8) -> int:
         outputs.append(builder.tensor(f"out{len(outputs)}", shape, dtype, scale=0.1))
