@@ -82,14 +82,14 @@ def test_shared_weights_are_named_and_counted_once():
 def test_depthwise_layers_are_inspected_dense_and_packed(tmp_path):
     dense = tflite.serialize(separable())
     plan = tmp_path / "plan.yaml"
-    plan.write_text("version: 1\ntensors: [{tensor: depthwise/weights, method: dense, rows: plain}]\n")
+    plan.write_text("version: 1\ntensors: [{tensor: depthwise/weights, method: dense, rows: compact}]\n")
     before, after = (
         dcsr.inspect(model).layers[1] for model in (dense, dcsr.compress(dense, plan=plan, **UNBOUNDED).model)
     )
     assert (before.op, before.layer_bytes, before.note) == ("DEPTHWISE_CONV_2D 3x3", None, "")
     assert (after.op, after.coding) == ("DCSR_DEPTHWISE_CONV_2D 3x3", "dense")
     assert (before.rows, before.cols) == (after.rows, after.cols) == (64, 9)
-    # Header, bias, multipliers, shifts and weights.
+    # Header, rows and weights.
     assert after.row_form == "compact"
     assert after.layer_bytes == 64 + 16 + 64 * 6 + 64 * 9
     assert after.dense_cycles == before.dense_cycles and after.estimated_cycles < after.dense_cycles
