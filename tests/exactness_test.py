@@ -439,8 +439,8 @@ def assert_rows_are_shared(model: schema.ModelT, layers: int, tensors: int) -> N
       tensors: number of weight tensors, which is that of the shared rows.
     """
     dense = tflite.serialize(model)
-    # The derived rows take more arena than dense layers, and the encodings more time.
-    options = {"objective": "size", "slowest": 1000, "max_arena": 1 << 30}
+    # The derived rows take more arena than dense layers, the encodings more time, and the ops more code.
+    options = {"objective": "size", "slowest": 1000, "max_arena": 1 << 30, "code": "all"}
     result = dcsr.compress(dense, **options)
     found = [decision.candidate for decision in result.decisions]
     assert len(found) == layers and all(candidate and candidate.shared_blob for candidate in found)

@@ -25,6 +25,7 @@ KERNELS = (CMSIS_NN, PORTABLE)
 _TYPE = schema.TensorType
 # Bytes of the state of an operator (OpDataConv, OpDataFullyConnected), with the portable kernels.
 _STATE_BYTES = {"CONV_2D": 56, "DEPTHWISE_CONV_2D": 56, "FULLY_CONNECTED": 48}
+_IMAGE_RANK = 4
 _RANKS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2}  # of the weights
 _WORD = 4
 _MVE_DEPTHWISE_CHANNELS = 124  # CH_IN_BLOCK_MVE
@@ -115,6 +116,11 @@ class _Node:
         """Shape of the first output."""
         return self.shape(self.operator.outputs[0])
 
+    @property
+    def has_images(self) -> bool:
+        """Whether the operator has weights, and its input and output are those of a convolution."""
+        return bool(self.weights) and len(self.input) == len(self.output) == _IMAGE_RANK
+
 
 def _persistent(node: _Node) -> int:
     """Returns the bytes of the state and of the multipliers and shifts of each channel."""
@@ -139,7 +145,7 @@ def _padding(node: _Node, axis: int) -> tuple[int, int]:
 
 def _conv2d_scratch(node: _Node, cpu: str) -> int:
     options = node.operator.builtinOptions
-    if options is None or not node.weights or len(node.input) != 4 or len(node.output) != 4:
+    if not isinstance(options, schema.Conv2DOptionsT) or not node.has_images:
         return 0
     _, height, width, channels = node.weights
     is_dilated = (options.dilationHFactor, options.dilationWFactor) != (1, 1)
@@ -172,7 +178,7 @@ def _row_scratch(node: _Node, pad: int) -> int:
 
 def _depthwise_scratch(node: _Node, cpu: str) -> int:
     options = node.operator.builtinOptions
-    if options is None or not node.weights or len(node.input) != 4 or len(node.output) != 4:
+    if not isinstance(options, schema.DepthwiseConv2DOptionsT) or not node.has_images:
         return 0
     taps = node.weights[1] * node.weights[2]
     channels = node.weights[3]

@@ -180,8 +180,9 @@ def other_counts(model: schema.ModelT, subgraph: int, operator: schema.OperatorT
         return {f"{name.lower()}{' broadcast' if is_broadcast else ''}": counts}
     if name in _REDUCTIONS:
         return {name.lower().replace("_", " "): counts | {"input": math.prod(source)}}
-    if name in _POOLS and len(target) == 4 and operator.builtinOptions is not None:
-        window = operator.builtinOptions.filterHeight * operator.builtinOptions.filterWidth
+    options = operator.builtinOptions
+    if name in _POOLS and len(target) == 4 and isinstance(options, schema.Pool2DOptionsT):
+        window = options.filterHeight * options.filterWidth
         vectors = elements // target[3] * -(-target[3] // _LANES)
         more = {"vector": vectors, "tap": vectors * window, "product": elements * window}
         return {name.lower().replace("_", " "): counts | more | {"pixel": elements // target[3] * window}}
