@@ -72,9 +72,10 @@ def with_few_parts(
 ) -> Fitted:
     """Plans a model, then again without kernels or encodings, as long as that makes the firmware smaller.
 
-    An inference takes at most BALANCED_TOLERANCE longer than with the fastest encodings (`size`: the bound of the
-    settings). With `size` the layers get at most _MOST_GROWTH larger. If the firmware would be larger than dense, it only has to be faster than that. If it still is larger,
-    and the user has named no encoding, all layers stay dense.
+    With `balanced` the firmware has to become smaller by a larger share than the inference becomes slower, and the
+    inference takes at most BALANCED_TOLERANCE longer than with the fastest encodings. With `size` the layers get at
+    most _MOST_GROWTH larger, within the bounds of the settings. If the firmware would be larger than the dense one, it
+    only has to be faster than that. If it still is larger, and the user has named no encoding, all layers stay dense.
 
     Args:
       model: the model that is packed.
@@ -122,7 +123,7 @@ class _Search:
     fit: Fit
 
     def reduced(self, settings: Settings, found: Fitted) -> Fitted:
-        """Returns `found`, or what is smaller than that with the settings. Each step saves as much as possible."""
+        """Returns `found`, or what is better than that with the settings. Each step improves as much as possible."""
         best, without = found, settings.without
         while True:
             tries = []
@@ -130,7 +131,7 @@ class _Search:
                 changed = dataclasses.replace(settings, without=without | {name})
                 tried = self.plan(dataclasses.replace(changed, rooms=_rooms(best)))
                 if self._is_better(tried, best.decisions, settings):
-                    tries.append((flash(self.model, tried, settings.cpu), name, changed))
+                    tries.append((self._measure(tried, settings), name, changed))
             if not tries:
                 return best
             changed = min(tries, key=lambda one: one[:2])[2]
@@ -140,13 +141,19 @@ class _Search:
             best, without = fitted, changed.without
 
     def _is_better(self, tried: Sequence[Decision], best: Sequence[Decision], settings: Settings) -> bool:
-        """Whether a plan makes the firmware smaller, within the time of the settings."""
+        """Whether a plan improves the firmware, within the limits of bytes and time."""
         time = time_of(tried)
         if settings.most_time is not None and time is not None and self.rest + time > settings.most_time:
             return False
         if choice.flash_bytes(self.model, tried) > self.most_bytes:
             return False
-        return flash(self.model, tried, settings.cpu) < flash(self.model, best, settings.cpu)
+        return self._measure(tried, settings) < self._measure(best, settings)
+
+    def _measure(self, decisions: Sequence[Decision], settings: Settings) -> float:
+        """Returns the flash, with `balanced` times the inference: a percent of one is worth a percent of the other."""
+        nbytes, time = flash(self.model, decisions, settings.cpu), time_of(decisions)
+        weighs_time = settings.most_time is not None and settings.most_time < np.inf and time is not None
+        return nbytes * (self.rest + time) if weighs_time else nbytes
 
 
 def _rooms(found: Fitted) -> dict[tuple[int, int], int]:
