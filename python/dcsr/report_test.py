@@ -13,11 +13,11 @@ from dcsr.testing.round_trip import UNBOUNDED
 
 OP = schema.BuiltinOperator
 
+
 @pytest.fixture(autouse=True)
 def _code_does_not_count(monkeypatch):
     """The models are so small that they would stay dense for the code of the ops."""
     monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit: fit(settings))
-
 
 
 def inspected(builder: Builder, inputs: list[int], outputs: list[int]) -> dcsr.Inspection:

@@ -14,11 +14,11 @@ from dcsr.testing.models import Builder, separable, sparse_matrix, three_convolu
 from dcsr.testing.random_graphs import random_graph
 from dcsr.testing.round_trip import through_bytes
 
+
 @pytest.fixture(autouse=True)
 def _code_does_not_count(monkeypatch):
     """The models are so small that they would stay dense for the code of the ops."""
     monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit: fit(settings))
-
 
 
 def arenas(model: schema.ModelT, found: compressing.Compressed, cpu: str, kernels: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Plans a model so that its firmware links few kernels and encodings: each has to save more bytes than its code takes."""
+"""Plans a model so that its firmware links few kernels and encodings: each has to save more bytes than it takes."""
 
 from __future__ import annotations
 

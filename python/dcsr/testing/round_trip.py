@@ -14,7 +14,7 @@ from dcsr.planning.choice import Decision
 from dcsr.schema import schema
 from dcsr.testing.compare import assert_same
 
-# Options with which small models are packed, although dense layers would be faster, or need a smaller arena or less code.
+# Options with which small models are packed, although dense layers would be faster, or take less arena or code.
 UNBOUNDED: dict[str, Any] = {"slowest": 1000, "max_arena": 1 << 30, "code": "all"}
 
 
