@@ -121,8 +121,8 @@ def command_line() -> argparse.ArgumentParser:
         "--code",
         choices=settings.CODES,
         default=settings.DEFAULT_CODE,
-        help="what the firmware links: `model`, with the header of --cc, just the kernels and encodings of this model, so"
-        " that each has to save the bytes of its code; `all`, with AddDcsrOps() or for other models, all of them, so"
+        help="what the firmware links: `model`, with the header of --cc, just the kernels and encodings of this model,"
+        " so that each has to save the bytes of its code; `all`, with AddDcsrOps() or for other models, all of them, so"
         " that code does not count (default: %(default)s)",
     )
     parser.add_argument(
