@@ -49,33 +49,6 @@ static bool next_dcsr_group_is_valid(const DcsrRowReader* reader, uint32_t lanes
   return base >= -kMaxBase && base <= kMaxBase;
 }
 
-static bool positions_are_valid(const DcsrLayer* layer) {
-  DcsrRowReader reader = dcsr_row_reader(layer);
-  for (uint32_t row = 0; row < layer->rows; ++row) {
-    uint32_t left = dcsr_row_length(layer, row);
-    reader.expected = 0;
-    if (left > 0 && !dcsr_has_byte_deltas(layer)) {
-      reader.slope = (layer->cols << kDcsrSlopeBits) / left;
-    }
-    int32_t previous = -1;
-    while (left > 0) {
-      DcsrGroup group;
-      group.lanes = left < kDcsrGroupLanes ? left : (uint32_t)kDcsrGroupLanes;
-      if (!next_dcsr_group_is_valid(&reader, group.lanes)) return false;
-      read_columns(&reader, &group);
-      for (uint32_t l = 0; l < group.lanes; ++l) {
-        if (group.column[l] <= previous) return false;
-        previous = group.column[l];
-      }
-      if (previous >= (int32_t)layer->cols) return false;
-      left -= group.lanes;
-    }
-  }
-  return reader.index == layer->index + layer->index_bytes &&
-         reader.delta == layer->delta + layer->delta_bytes &&
-         reader.plane == layer->plane + layer->plane_bytes;
-}
-
 static void begin_row(DcsrRowReader* reader, uint32_t length) {
   const DcsrLayer* layer = reader->layer;
   if (!dcsr_has_byte_deltas(layer) && length > 0) {
@@ -127,6 +100,38 @@ static void decode_columns(DcsrRowReader* reader, DcsrGroup* group) {
     }
   }
   read_columns(reader, group);
+}
+
+// Every column has to be computed: they are valid if they increase.
+static bool positions_are_valid(const DcsrLayer* layer) {
+  const bool has_words = dcsr_has_word_groups(layer);
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    const uint32_t length = dcsr_row_length(layer, row);
+    begin_row(&reader, length);
+    reader.expected = 0;
+    reader.left = length;
+    int32_t previous = -1;
+    while (reader.left > 0) {
+      DcsrGroup group;
+      group.lanes = reader.left < kDcsrGroupLanes ? reader.left : (uint32_t)kDcsrGroupLanes;
+      if (!next_dcsr_group_is_valid(&reader, group.lanes)) return false;
+      if (has_words) {
+        decode_columns(&reader, &group);
+      } else {
+        read_columns(&reader, &group);
+      }
+      for (uint32_t l = 0; l < group.lanes; ++l) {
+        if (group.column[l] <= previous) return false;
+        previous = group.column[l];
+      }
+      if (previous >= (int32_t)layer->cols) return false;
+      reader.left -= group.lanes;
+    }
+  }
+  return reader.index == layer->index + layer->index_bytes &&
+         reader.delta == layer->delta + layer->delta_bytes &&
+         reader.plane == layer->plane + layer->plane_bytes;
 }
 
 const DcsrDecoder kDcsrDcsrDecoder = {positions_are_valid, NULL, begin_row, read_columns,

@@ -5,6 +5,26 @@
 #include "tflm_kernels/format/offset_columns.h"
 #include "tflm_kernels/format/row_reader.h"
 
+// Whether none of `count` bytes exceeds `most` < 255. Compares four at a time: the seven lower bits
+// of a byte carry into its highest one if they exceed those of `most`.
+static bool bytes_are_at_most(const uint8_t* bytes, uint32_t count, uint32_t most) {
+  const uint32_t highest = UINT32_C(0x80808080);
+  const uint32_t carry = (0x7F - (most & 0x7F)) * UINT32_C(0x01010101);
+  uint32_t both = 0;
+  uint32_t either = 0;
+  for (; count >= 4; count -= 4) {
+    const uint32_t word = dcsr_load_u32(bytes);
+    const uint32_t carries = (word & ~highest) + carry;
+    both |= carries & word;
+    either |= carries | word;
+    bytes += 4;
+  }
+  for (; count > 0; --count) {
+    if (*bytes++ > most) return false;
+  }
+  return ((most >= 0x80 ? both : either) & highest) == 0;
+}
+
 static bool positions_are_valid(const DcsrLayer* layer) {
   const uint8_t* step = layer->index;
   const uint8_t* offset = layer->delta;
@@ -16,10 +36,10 @@ static bool positions_are_valid(const DcsrLayer* layer) {
       base += dcsr_load_u16(step);
       step += kDcsrStepBytes;
       const uint32_t lanes = left < kDcsrGroupLanes ? left : (uint32_t)kDcsrGroupLanes;
-      uint32_t largest = 0;
-      for (uint32_t l = 0; l < lanes; ++l) largest = offset[l] > largest ? offset[l] : largest;
       // Checked for each group, so that the base cannot overflow.
-      if (base + largest >= layer->cols) return false;
+      if (base >= layer->cols) return false;
+      const uint32_t most = layer->cols - 1 - base;
+      if (most < UINT8_MAX && !bytes_are_at_most(offset, lanes, most)) return false;
       offset += lanes;
       left -= lanes;
     }
