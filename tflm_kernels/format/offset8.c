@@ -5,24 +5,22 @@
 #include "tflm_kernels/format/offset_columns.h"
 #include "tflm_kernels/format/row_reader.h"
 
-// Whether none of `count` bytes exceeds `most` < 255. Compares four at a time: the seven lower bits
-// of a byte carry into its highest one if they exceed those of `most`.
+// Whether none of `count` > 0 bytes exceeds `most` < 256. Compares four at a time, in two pairs of
+// 16 bits: a difference of 9 bits keeps its highest one unless it is negative.
 static bool bytes_are_at_most(const uint8_t* bytes, uint32_t count, uint32_t most) {
-  const uint32_t highest = UINT32_C(0x80808080);
-  const uint32_t carry = (0x7F - (most & 0x7F)) * UINT32_C(0x01010101);
-  uint32_t both = 0;
-  uint32_t either = 0;
-  for (; count >= 4; count -= 4) {
-    const uint32_t word = dcsr_load_u32(bytes);
-    const uint32_t carries = (word & ~highest) + carry;
-    both |= carries & word;
-    either |= carries | word;
-    bytes += 4;
+  const uint32_t minuend = (most | 0x100) * UINT32_C(0x00010001);
+  uint32_t differences = UINT32_MAX;
+  uint32_t i = 0;
+  if (count >= 4) {
+    // The last word may overlap the one before.
+    for (; i < count; i += 4) {
+      const uint32_t word = dcsr_load_u32(bytes + (i + 4 <= count ? i : count - 4));
+      differences &= minuend - (word & 0x00FF00FF);
+      differences &= minuend - (word >> 8 & 0x00FF00FF);
+    }
   }
-  for (; count > 0; --count) {
-    if (*bytes++ > most) return false;
-  }
-  return ((most >= 0x80 ? both : either) & highest) == 0;
+  for (; i < count; ++i) differences &= minuend - bytes[i];
+  return (~differences & 0x01000100) == 0;
 }
 
 static bool positions_are_valid(const DcsrLayer* layer) {

@@ -6,34 +6,45 @@
 #include "tflm_kernels/format/one_bits.h"
 #include "tflm_kernels/format/row_reader.h"
 
-// Adds up `count` > 0 quotients: counts the zeros before the last of `count` ones, a word at a time.
-// Returns false if the stream ends before, or if the sum exceeds `most`.
+// Up to so many ones are counted one by one.
+enum { kFewOnes = 8 };
+
+// Adds up `count` > 0 quotients: the zeros before the last of `count` ones. Returns false if the
+// stream ends before, or if the sum exceeds `most`.
 static bool add_quotients(DcsrBits* bits, uint32_t count, uint32_t most, uint32_t* sum) {
-  uint32_t ones = dcsr_ones_of_bytes(bits->word);
-  for (uint32_t all = dcsr_sum_of_bytes(ones); all < count; all = dcsr_sum_of_bytes(ones)) {
-    count -= all;
-    *sum += bits->left - all;
-    if (bits->next == bits->end || *sum > most) return false;
+  uint32_t ones = count;  // not yet found
+  uint32_t read = 0;      // bits
+  for (;;) {
+    uint32_t word = bits->word;
+    if (ones > kFewOnes) {
+      uint32_t bytes = dcsr_ones_of_bytes(word);
+      const uint32_t all = dcsr_sum_of_bytes(bytes);
+      if (all < ones) {
+        ones -= all;
+        word = 0;
+      } else {
+        for (; ones > (bytes & 0xFF); bytes >>= 8) {
+          ones -= bytes & 0xFF;
+          word >>= 8;
+          read += 8;
+          bits->left -= 8;
+        }
+      }
+    }
+    for (; ones > 1 && word != 0; --ones) word &= word - 1;
+    if (word != 0) {
+      const uint32_t last = dcsr_trailing_zeros(word);
+      bits->word = word >> last >> 1;
+      bits->left -= last + 1;
+      *sum = read + last + 1 - count;
+      return *sum <= most;
+    }
+    read += bits->left;
+    if (bits->next == bits->end || read > most + count) return false;
     bits->word = 0;
     bits->left = 0;
     dcsr_refill(bits);
-    ones = dcsr_ones_of_bytes(bits->word);
   }
-  uint32_t word = bits->word;
-  uint32_t left = count;
-  for (; left > (ones & 0xFF); ones >>= 8) {
-    left -= ones & 0xFF;
-    word >>= 8;
-    bits->left -= 8;
-    *sum += 8;
-  }
-  for (; left > 1; --left) word &= word - 1;
-  const uint32_t last = dcsr_trailing_zeros(word);
-  *sum += last + 1;
-  *sum -= count;
-  bits->word = word >> last >> 1;
-  bits->left -= last + 1;
-  return *sum <= most;
 }
 
 // Numbers of up to kPackedBits bits are added up as fields of a word: first in pairs, then in pairs
@@ -76,7 +87,7 @@ static bool positions_are_valid(const DcsrLayer* layer) {
     const uint32_t length = dcsr_row_length(layer, row);
     if (length == 0) continue;
     const uint32_t width = dcsr_remainder_bits(layer, length);
-    uint32_t high = 0;
+    uint32_t high;
     // At most 2 * cols: a remainder is below 2^width <= 2 * cols / length.
     uint32_t low = 0;
     if (!add_quotients(&quotients, length, layer->cols >> width, &high)) return false;
