@@ -102,31 +102,103 @@ static void decode_columns(DcsrRowReader* reader, DcsrGroup* group) {
   read_columns(reader, group);
 }
 
-// Every column has to be computed: they are valid if they increase.
+// Returns the last of eight columns if they increase from `before` on, else INT32_MAX. `line` is 16
+// times the line at the first of them. `low` and `high` are the parts of their deltas.
+DCSR_NOINLINE static int32_t last_of_eight(int32_t before, int32_t line, int32_t slope,
+                                           uint32_t low, uint32_t high) {
+  const DcsrDeltaWords words = {{low, 0}, {high, 0}};
+  const uint32_t even = dcsr_even_deltas(&words, 0);
+  const uint32_t odd = dcsr_odd_deltas(&words, 0);
+  DCSR_UNROLL("GCC unroll 4")
+  for (uint32_t l = 0; l < 4; ++l) {
+    const int32_t column = (line >> kDcsrSlopeBits) + (int32_t)(even >> (8 * l) & 0xFF);
+    if (column <= before) return INT32_MAX;
+    line += slope;
+    before = (line >> kDcsrSlopeBits) + (int32_t)(odd >> (8 * l) & 0xFF);
+    if (before <= column) return INT32_MAX;
+    line += slope;
+  }
+  return before;
+}
+
+// Checks a group with nibbles, whole words and no escaped base, whose columns it does not store.
+// Returns false, with the reader unchanged, if it is none of these or invalid.
+DCSR_NOINLINE static bool plain_group_is_valid(DcsrRowReader* reader, uint32_t lanes,
+                                               int32_t* previous) {
+  const DcsrLayer* layer = reader->layer;
+  const uint8_t* index = reader->index;
+  const uint8_t* delta = reader->delta;
+  const uint8_t* plane = reader->plane;
+  if (layer->index_bytes - (size_t)(index - layer->index) < kDcsrStepBytes) return false;
+  const uint32_t planes = dcsr_load_u16(index) & kDcsrPlaneMask;
+  const uint32_t step = dcsr_load_u16(index) >> kDcsrStepShift;
+  const uint32_t delta_bytes = (lanes + 1) / 2;
+  if (step == kDcsrStepEscape || planes > kDcsrMostWordPlanes ||
+      layer->delta_bytes - (size_t)(delta - layer->delta) < delta_bytes ||
+      layer->plane_bytes - (size_t)(plane - layer->plane) < planes * dcsr_plane_bytes(lanes)) {
+    return false;
+  }
+  const int32_t base = reader->expected + (int32_t)(step ^ 0x800) - 0x800;
+  if (base < -kMaxBase || base > kMaxBase) return false;
+
+  const DcsrDeltaWords words = dcsr_delta_words(delta, &plane, planes, lanes);
+  const int32_t slope = (int32_t)reader->slope;
+  int32_t line = base * (1 << kDcsrSlopeBits);
+  int32_t before = *previous;
+  uint32_t low = words.low[0];
+  uint32_t high = words.high[0];
+  uint32_t last = lanes - 1;
+  if (lanes > 8) {
+    before = last_of_eight(before, line, slope, low, high);
+    if (before == INT32_MAX) return false;
+    low = words.low[1];
+    high = words.high[1];
+    line += 8 * slope;
+    last -= 8;
+  }
+  // Lanes that do not exist get the largest delta, which is valid, as the line rises.
+  const uint32_t shift = last * kDcsrNibbleBits;
+  const uint32_t none = UINT32_MAX << shift << kDcsrNibbleBits;
+  if (last_of_eight(before, line, slope, low | none, high | none) == INT32_MAX) return false;
+  const uint32_t last_delta = (low >> shift & 0xF) | (high >> shift & 0xF) << kDcsrNibbleBits;
+  *previous = ((line + (int32_t)last * slope) >> kDcsrSlopeBits) + (int32_t)last_delta;
+  reader->index = index + kDcsrStepBytes;
+  reader->delta = delta + delta_bytes;
+  reader->plane = plane;
+  reader->expected = base + slope;
+  return true;
+}
+
+// Checks any group.
+static bool group_is_valid(DcsrRowReader* reader, uint32_t lanes, int32_t* previous) {
+  if (!next_dcsr_group_is_valid(reader, lanes)) return false;
+  DcsrGroup group;
+  group.lanes = lanes;
+  read_columns(reader, &group);
+  for (uint32_t l = 0; l < lanes; ++l) {
+    if (group.column[l] <= *previous) return false;
+    *previous = group.column[l];
+  }
+  return true;
+}
+
+// Every column has to be computed: all are valid if they increase.
 static bool positions_are_valid(const DcsrLayer* layer) {
-  const bool has_words = dcsr_has_word_groups(layer);
+  const bool is_plain = dcsr_has_word_groups(layer) && !dcsr_has_byte_deltas(layer);
   DcsrRowReader reader = dcsr_row_reader(layer);
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    const uint32_t length = dcsr_row_length(layer, row);
-    begin_row(&reader, length);
+    uint32_t left = dcsr_row_length(layer, row);
+    begin_row(&reader, left);
     reader.expected = 0;
-    reader.left = length;
     int32_t previous = -1;
-    while (reader.left > 0) {
-      DcsrGroup group;
-      group.lanes = reader.left < kDcsrGroupLanes ? reader.left : (uint32_t)kDcsrGroupLanes;
-      if (!next_dcsr_group_is_valid(&reader, group.lanes)) return false;
-      if (has_words) {
-        decode_columns(&reader, &group);
-      } else {
-        read_columns(&reader, &group);
-      }
-      for (uint32_t l = 0; l < group.lanes; ++l) {
-        if (group.column[l] <= previous) return false;
-        previous = group.column[l];
+    while (left > 0) {
+      const uint32_t lanes = left < kDcsrGroupLanes ? left : (uint32_t)kDcsrGroupLanes;
+      if (!(is_plain && plain_group_is_valid(&reader, lanes, &previous)) &&
+          !group_is_valid(&reader, lanes, &previous)) {
+        return false;
       }
       if (previous >= (int32_t)layer->cols) return false;
-      reader.left -= group.lanes;
+      left -= lanes;
     }
   }
   return reader.index == layer->index + layer->index_bytes &&
