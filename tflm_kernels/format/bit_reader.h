@@ -55,7 +55,9 @@ static inline uint32_t dcsr_ones_of_bytes(uint32_t word) {
 }
 
 // Adds up the four bytes of `word`; the sum fits into a byte.
-static inline uint32_t dcsr_sum_of_bytes(uint32_t word) { return word * UINT32_C(0x01010101) >> 24; }
+static inline uint32_t dcsr_sum_of_bytes(uint32_t word) {
+  return word * UINT32_C(0x01010101) >> 24;
+}
 
 // Number of ones in the bits `begin` .. `begin` + `count` - 1 of `words`; count > 0.
 static inline uint32_t dcsr_count_ones(const uint32_t* words, uint32_t begin, uint32_t count) {
