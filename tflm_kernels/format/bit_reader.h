@@ -47,6 +47,18 @@ static inline uint32_t dcsr_bit_length(uint32_t word) {
   return length;
 }
 
+// Number of ones in each byte of `word`, as a byte.
+static inline uint32_t dcsr_ones_of_bytes(uint32_t word) {
+  word -= word >> 1 & 0x55555555;
+  word = (word & 0x33333333) + (word >> 2 & 0x33333333);
+  return (word + (word >> 4)) & 0x0F0F0F0F;
+}
+
+// Adds up the four bytes of `word`; the sum fits into a byte.
+static inline uint32_t dcsr_sum_of_bytes(uint32_t word) {
+  return word * UINT32_C(0x01010101) >> 24;
+}
+
 // Number of ones in the bits `begin` .. `begin` + `count` - 1 of `words`; count > 0.
 static inline uint32_t dcsr_count_ones(const uint32_t* words, uint32_t begin, uint32_t count) {
   const uint32_t last = begin + count - 1;
@@ -55,10 +67,7 @@ static inline uint32_t dcsr_count_ones(const uint32_t* words, uint32_t begin, ui
     uint32_t word = words[w];
     if (w == begin / 32) word &= UINT32_MAX << (begin % 32);
     if (w == last / 32) word &= UINT32_MAX >> (31 - last % 32);
-    word -= word >> 1 & 0x55555555;
-    word = (word & 0x33333333) + (word >> 2 & 0x33333333);
-    word = (word + (word >> 4)) & 0x0F0F0F0F;
-    ones += (word * 0x01010101) >> 24;
+    ones += dcsr_sum_of_bytes(dcsr_ones_of_bytes(word));
   }
   return ones;
 }

@@ -49,33 +49,6 @@ static bool next_dcsr_group_is_valid(const DcsrRowReader* reader, uint32_t lanes
   return base >= -kMaxBase && base <= kMaxBase;
 }
 
-static bool positions_are_valid(const DcsrLayer* layer) {
-  DcsrRowReader reader = dcsr_row_reader(layer);
-  for (uint32_t row = 0; row < layer->rows; ++row) {
-    uint32_t left = dcsr_row_length(layer, row);
-    reader.expected = 0;
-    if (left > 0 && !dcsr_has_byte_deltas(layer)) {
-      reader.slope = (layer->cols << kDcsrSlopeBits) / left;
-    }
-    int32_t previous = -1;
-    while (left > 0) {
-      DcsrGroup group;
-      group.lanes = left < kDcsrGroupLanes ? left : (uint32_t)kDcsrGroupLanes;
-      if (!next_dcsr_group_is_valid(&reader, group.lanes)) return false;
-      read_columns(&reader, &group);
-      for (uint32_t l = 0; l < group.lanes; ++l) {
-        if (group.column[l] <= previous) return false;
-        previous = group.column[l];
-      }
-      if (previous >= (int32_t)layer->cols) return false;
-      left -= group.lanes;
-    }
-  }
-  return reader.index == layer->index + layer->index_bytes &&
-         reader.delta == layer->delta + layer->delta_bytes &&
-         reader.plane == layer->plane + layer->plane_bytes;
-}
-
 static void begin_row(DcsrRowReader* reader, uint32_t length) {
   const DcsrLayer* layer = reader->layer;
   if (!dcsr_has_byte_deltas(layer) && length > 0) {
@@ -127,6 +100,129 @@ static void decode_columns(DcsrRowReader* reader, DcsrGroup* group) {
     }
   }
   read_columns(reader, group);
+}
+
+// Groups with few planes are checked without columns: from each lane to the next, the steps of line
+// and delta have to add up to at least 1. A word has the sums for four lanes, 0x80 more than what
+// exceeds that, so that the highest bit of a byte says whether its lane is valid. No sum exceeds a
+// byte: deltas are at most 63.
+enum { kStepWords = 4, kMostStepPlanes = 2, kMostStepSlope = (65 << kDcsrSlopeBits) - 1 };
+
+// Sets the words to 0x7F plus the step of the line after lanes 0, 2, 4, 6, after 1, 3, 5, 7, and
+// the same from lane 8 on.
+static void set_line_steps(uint32_t slope, uint32_t* steps) {
+  static const uint32_t kLanes[kStepWords] = {0x06040200, 0x07050301, 0x0E0C0A08, 0x0F0D0B09};
+  const uint32_t each = UINT32_C(0x01010101);
+  const uint32_t fraction = slope % (1 << kDcsrSlopeBits);
+  for (uint32_t w = 0; w < kStepWords; ++w) {
+    const uint32_t line = fraction * kLanes[w] & 0xF * each;
+    const uint32_t carry = (line + fraction * each) >> kDcsrSlopeBits & each;
+    steps[w] = (0x7F + (slope >> kDcsrSlopeBits)) * each + carry;
+  }
+}
+
+// Checks a group with few planes and no escaped base, in a layer with nibbles and whole words.
+// Returns false, with the reader unchanged, if it is no such group or invalid.
+DCSR_NOINLINE static bool short_group_is_valid(DcsrRowReader* reader, uint32_t lanes,
+                                               const uint32_t* steps, int32_t* previous) {
+  const DcsrLayer* layer = reader->layer;
+  const uint8_t* index = reader->index;
+  const uint8_t* delta = reader->delta;
+  const uint8_t* plane = reader->plane;
+  if (layer->index_bytes - (size_t)(index - layer->index) < kDcsrStepBytes) return false;
+  const uint32_t planes = dcsr_load_u16(index) & kDcsrPlaneMask;
+  const uint32_t step = dcsr_load_u16(index) >> kDcsrStepShift;
+  const uint32_t delta_bytes = (lanes + 1) / 2;
+  if (step == kDcsrStepEscape || planes > kMostStepPlanes ||
+      layer->delta_bytes - (size_t)(delta - layer->delta) < delta_bytes ||
+      layer->plane_bytes - (size_t)(plane - layer->plane) < planes * dcsr_plane_bytes(lanes)) {
+    return false;
+  }
+  const int32_t base = reader->expected + (int32_t)(step ^ 0x800) - 0x800;
+  if (base < -kMaxBase || base > kMaxBase) return false;
+
+  DcsrDeltaWords words = dcsr_delta_words(delta, &plane, planes, lanes);
+  const uint32_t first_delta = (words.low[0] & 0xF) | (words.high[0] & 0xF) << kDcsrNibbleBits;
+  if (base + (int32_t)first_delta <= *previous) return false;
+  const uint32_t last = lanes - 1;
+  const uint32_t shift = last % 8 * kDcsrNibbleBits;
+  uint32_t low = words.low[1];
+  uint32_t high = words.high[1];
+  // Lanes that do not exist get the largest delta, which is valid, as the line rises.
+  const uint32_t none = UINT32_MAX << shift << kDcsrNibbleBits;
+  const uint32_t largest = UINT32_C(0x33333333);
+  if (lanes > 8) {
+    words.low[1] |= none;
+    words.high[1] |= none & largest;
+  } else {
+    low = words.low[0];
+    high = words.high[0];
+    words.low[0] |= none;
+    words.high[0] |= none & largest;
+    words.low[1] = UINT32_MAX;
+    words.high[1] = largest;
+  }
+  const uint32_t even = dcsr_even_deltas(&words, 0);
+  const uint32_t odd = dcsr_odd_deltas(&words, 0);
+  const uint32_t next_even = dcsr_even_deltas(&words, 1);
+  const uint32_t next_odd = dcsr_odd_deltas(&words, 1);
+  uint32_t sums = steps[0] + odd - even;
+  sums &= steps[1] + (even >> 8 | next_even << 24) - odd;
+  sums &= steps[2] + next_odd - next_even;
+  sums &= steps[3] + (next_even >> 8 | UINT32_C(63) << 24) - next_odd;
+  if ((~sums & UINT32_C(0x80808080)) != 0) return false;
+
+  const uint32_t last_delta = (low >> shift & 0xF) | (high >> shift & 0xF) << kDcsrNibbleBits;
+  *previous = base + (int32_t)((reader->slope * last >> kDcsrSlopeBits) + last_delta);
+  reader->index = index + kDcsrStepBytes;
+  reader->delta = delta + delta_bytes;
+  reader->plane = plane;
+  reader->expected = base + (int32_t)reader->slope;
+  return true;
+}
+
+// Checks any group.
+DCSR_NOINLINE static bool group_is_valid(DcsrRowReader* reader, uint32_t lanes, int32_t* previous) {
+  if (!next_dcsr_group_is_valid(reader, lanes)) return false;
+  DcsrGroup group;
+  group.lanes = lanes;
+  const DcsrDecoder* decoder = reader->layer->decoder;
+  const bool has_words = dcsr_has_word_groups(reader->layer);
+  (has_words ? decoder->decode_columns : decoder->read_columns)(reader, &group);
+  for (uint32_t l = 0; l < lanes; ++l) {
+    if (group.column[l] <= *previous) return false;
+    *previous = group.column[l];
+  }
+  return true;
+}
+
+// Columns are valid if they increase.
+static bool positions_are_valid(const DcsrLayer* layer) {
+  const bool has_nibbles = dcsr_has_word_groups(layer) && !dcsr_has_byte_deltas(layer);
+  DcsrRowReader reader = dcsr_row_reader(layer);
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    uint32_t left = dcsr_row_length(layer, row);
+    begin_row(&reader, left);
+    reader.expected = 0;
+    reader.left = left;
+    uint32_t steps[kStepWords];
+    const bool has_steps = has_nibbles && reader.slope <= kMostStepSlope;
+    if (has_steps) set_line_steps(reader.slope, steps);
+    int32_t previous = -1;
+    while (reader.left > 0) {
+      const uint32_t lanes =
+          reader.left < kDcsrGroupLanes ? reader.left : (uint32_t)kDcsrGroupLanes;
+      if (!(has_steps && short_group_is_valid(&reader, lanes, steps, &previous)) &&
+          !group_is_valid(&reader, lanes, &previous)) {
+        return false;
+      }
+      if (previous >= (int32_t)layer->cols) return false;
+      reader.left -= lanes;
+    }
+  }
+  return reader.index == layer->index + layer->index_bytes &&
+         reader.delta == layer->delta + layer->delta_bytes &&
+         reader.plane == layer->plane + layer->plane_bytes;
 }
 
 const DcsrDecoder kDcsrDcsrDecoder = {positions_are_valid, NULL, begin_row, read_columns,

@@ -69,6 +69,19 @@ static bool values_are_valid(const DcsrLayer* layer) {
   DcsrBits bits = dcsr_bits_of(codes, (size_t)(lengths - codes));
   const uint32_t raw_bits = layer->raw_bits;
   uint32_t elements = layer->elements;
+  // Two values at a time while whole words are left: the word holds both.
+  uint32_t bit = 0;
+  for (; elements >= 2 && bits.end - bits.next >= 4; elements -= 2) {
+    const uint32_t word = dcsr_load_u32(bits.next) >> bit;
+    const uint32_t first = table.entry[word >> raw_bits & 0xFF] & 0xFF;
+    bit += first + (table.entry[word >> first >> raw_bits & 0xFF] & 0xFF);
+    bits.next += bit / 8;
+    bit %= 8;
+  }
+  if (bit > 0) {
+    bits.word = (uint32_t)*bits.next++ >> bit;
+    bits.left = 8 - bit;
+  }
   while (elements > 0) {
     dcsr_refill(&bits);
     // At least one value: near the end of the stream there may be fewer bits.

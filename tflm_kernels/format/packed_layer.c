@@ -364,7 +364,7 @@ static DcsrStatus validate_requantize(const DcsrLayer* layer) {
   const bool is_reduced = layer->int16_activations && !layer->int32_sums;
   const int32_t max_shift = is_reduced ? kDcsrMaxInt16Shift : kDcsrMaxShift;
   for (uint32_t i = 0; i < count; ++i) {
-    const DcsrRowTail tail = dcsr_row_tail(layer, i);
+    const DcsrRowTail tail = dcsr_fast_row_tail(layer, i);
     if (tail.shift < kDcsrMinShift || tail.shift > max_shift || tail.multiplier < 0) {
       return kDcsrErrorRequantize;
     }

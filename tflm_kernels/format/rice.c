@@ -6,54 +6,95 @@
 #include "tflm_kernels/format/one_bits.h"
 #include "tflm_kernels/format/row_reader.h"
 
-// Adds up `count` quotients. Returns false if the stream ends before, or if the sum exceeds `most`.
+// Up to so many ones are counted one by one.
+enum { kFewOnes = 8 };
+
+// Adds up `count` > 0 quotients: the zeros before the last of `count` ones. Returns false if the
+// stream ends before, or if the sum exceeds `most`.
 static bool add_quotients(DcsrBits* bits, uint32_t count, uint32_t most, uint32_t* sum) {
-  for (; count > 0; --count) {
-    while (bits->word == 0) {
-      *sum += bits->left;
-      bits->left = 0;
-      if (bits->next == bits->end || *sum > most) return false;
-      dcsr_refill(bits);
+  uint32_t ones = count;  // not yet found
+  uint32_t read = 0;      // bits
+  for (;;) {
+    uint32_t word = bits->word;
+    if (ones > kFewOnes) {
+      uint32_t bytes = dcsr_ones_of_bytes(word);
+      const uint32_t all = dcsr_sum_of_bytes(bytes);
+      if (all < ones) {
+        ones -= all;
+        word = 0;
+      } else {
+        for (; ones > (bytes & 0xFF); bytes >>= 8) {
+          ones -= bytes & 0xFF;
+          word >>= 8;
+          read += 8;
+          bits->left -= 8;
+        }
+      }
     }
-    const uint32_t zeros = dcsr_trailing_zeros(bits->word);
-    *sum += zeros;
-    bits->word = bits->word >> zeros >> 1;
-    bits->left -= zeros + 1;
+    for (; ones > 1 && word != 0; --ones) word &= word - 1;
+    if (word != 0) {
+      const uint32_t last = dcsr_trailing_zeros(word);
+      bits->word = word >> last >> 1;
+      bits->left -= last + 1;
+      *sum = read + last + 1 - count;
+      return *sum <= most;
+    }
+    read += bits->left;
+    if (bits->next == bits->end || read > most + count) return false;
+    bits->word = 0;
+    bits->left = 0;
+    dcsr_refill(bits);
   }
-  return *sum <= most;
 }
 
+// Numbers of up to kPackedBits bits are added up as fields of a word: first in pairs, then in pairs
+// of pairs. The masks select every second field.
+enum { kPackedBits = 4 };
+static const uint32_t kPairs[kPackedBits + 1] = {0, 0x55, 0x3333, 0x1C71C7, 0x0F0F0F0F};
+static const uint32_t kFours[kPackedBits + 1] = {0, 0x33, 0x0F0F, 0x03F03F, 0x00FF00FF};
+
 // Adds up `count` numbers of `width` <= 25 bits. Returns false if the stream ends before.
-static bool add_numbers(DcsrBits* bits, uint32_t count, uint32_t width, uint32_t* sum) {
-  const uint32_t mask = (UINT32_C(1) << width) - 1;
-  for (; count > 0; --count) {
-    if (bits->left < width) {
-      dcsr_refill(bits);
-      if (bits->left < width) return false;
+static bool add_numbers(DcsrBitReader* bits, uint32_t count, uint32_t width, uint32_t* sum) {
+  const size_t bytes = bits->size - bits->byte;
+  const uint32_t end = bits->bit + count * width;
+  if ((end + 7) / 8 > bytes) return false;
+  const uint8_t* data = bits->data + bits->byte;
+  const bool is_packed = width <= kPackedBits;
+  const uint32_t pairs = is_packed ? kPairs[width] : 0;
+  const uint32_t fours = is_packed ? kFours[width] : 0;
+  const uint32_t step = is_packed ? (width < kPackedBits ? 8 : 6) * width : width;
+  for (uint32_t bit = bits->bit; bit < end; bit += step) {
+    const uint32_t used = end - bit < step ? end - bit : step;
+    uint32_t word = bit / 8 + 4 <= bytes
+                        ? dcsr_load_u32(data + bit / 8) >> (bit % 8) & ((UINT32_C(1) << used) - 1)
+                        : dcsr_load_bits(data, bit, used);
+    if (is_packed) {
+      word = (word & pairs) + (word >> width & pairs);
+      word = (word & fours) + (word >> 2 * width & fours);
+      word = (word & ((UINT32_C(1) << 4 * width) - 1)) + (word >> 4 * width);
     }
-    *sum += bits->word & mask;
-    bits->word >>= width;
-    bits->left -= width;
+    *sum += word;
   }
+  dcsr_skip_bits(bits, count * width);
   return true;
 }
 
 // Computes no column: gaps are never negative, so a row is valid if their sum fits into it.
 static bool positions_are_valid(const DcsrLayer* layer) {
   DcsrBits quotients = dcsr_bits_of(layer->index, layer->index_bytes);
-  DcsrBits remainders = dcsr_bits_of(layer->delta, layer->delta_bytes);
+  DcsrBitReader remainders = dcsr_bit_reader(layer->delta, layer->delta_bytes);
   for (uint32_t row = 0; row < layer->rows; ++row) {
     const uint32_t length = dcsr_row_length(layer, row);
     if (length == 0) continue;
     const uint32_t width = dcsr_remainder_bits(layer, length);
-    uint32_t high = 0;
+    uint32_t high;
     // At most 2 * cols: a remainder is below 2^width <= 2 * cols / length.
     uint32_t low = 0;
     if (!add_quotients(&quotients, length, layer->cols >> width, &high)) return false;
-    if (!add_numbers(&remainders, length, width, &low)) return false;
+    if (width > 0 && !add_numbers(&remainders, length, width, &low)) return false;
     if ((high << width) + low + length > layer->cols) return false;
   }
-  return dcsr_has_no_byte_left(&quotients) && dcsr_has_no_byte_left(&remainders);
+  return dcsr_has_no_byte_left(&quotients) && dcsr_is_at_end(&remainders);
 }
 
 // Without bits for row lengths, all rows are empty.

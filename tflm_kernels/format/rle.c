@@ -13,6 +13,10 @@ static bool positions_are_valid(const DcsrLayer* layer) {
     const uint32_t end = element + length;
     uint32_t sum = length;
     if (element < end && element % 2 != 0) sum += layer->index[element++ / 2] >> 4;
+    for (; element + 8 <= end; element += 8) {
+      const uint32_t gaps = dcsr_load_u32(layer->index + element / 2);
+      sum += dcsr_sum_of_bytes((gaps & 0x0F0F0F0F) + (gaps >> 4 & 0x0F0F0F0F));
+    }
     for (; element + 1 < end; element += 2) {
       const uint32_t gaps = layer->index[element / 2];
       sum += (gaps & 0xF) + (gaps >> 4);
