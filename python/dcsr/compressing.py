@@ -162,17 +162,17 @@ def compress(
         unknown=workload.rest(model, layers, cpu).unknown,
         arena_time=fitted.slowdown,
         unlimited_arena_bytes=arena_bytes(model, fitted.unlimited, cpu),
-        bound_bytes=_bound_bytes(planned, settings, fitted),
+        bound_bytes=_bound_bytes(planned, settings),
     )
     return Compressed(compressed, fitted.decisions, done + passes, found)
 
 
-def _bound_bytes(planned: fitting.Planner, settings: Settings, fitted: fitting.Fitted) -> int:
-    """Returns the bytes of packed layers that the bound of the time costs."""
+def _bound_bytes(planned: fitting.Planner, settings: Settings) -> int:
+    """Returns the bytes of layers that the bound of the time costs, without a limit of the arena and of code."""
     if settings.slowest is None or settings.objective != "size":
         return 0
     free = planned(dataclasses.replace(settings, slowest=None))
-    return max(stored_bytes(fitted.unlimited) - stored_bytes(free), 0)
+    return max(stored_bytes(planned(settings)) - stored_bytes(free), 0)
 
 
 def prepare(model: schema.ModelT, name: str, dead_channels: bool) -> tuple[schema.ModelT, list[Done]]:

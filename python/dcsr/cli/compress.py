@@ -13,13 +13,16 @@ from pathlib import Path
 import numpy as np
 
 import dcsr
-from dcsr import cc_array, op_header, report
+from dcsr import cc_array, firmware_report, op_header, report
 from dcsr import model as tflite
 from dcsr.cli import common, prune, reports
 from dcsr.errors import ModelError
 from dcsr.files import Outputs
 from dcsr.planning import cost, settings
 from dcsr.planning.choice import Decision
+
+# Time that packed layers add to dense ones, relative to the inference, from which on `compress` tells.
+_NOTED_SHARE = 0.01
 
 _DESCRIPTION = """\
 Turns a pruned int8 .tflite model into one whose sparse layers are custom ops with compressed weights.
@@ -313,14 +316,16 @@ def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
 
 
 def _note_slow_layers(result: dcsr.Result) -> None:
-    """Prints a note if packed layers are slower than dense by the estimate."""
+    """Prints a note if packed layers are slower than dense by the estimate, by more than _NOTED_SHARE of the inference."""
     unit = cost.unit(result.cpu)
     slow: list[tuple[str, int, int]] = []
     for row in result.layers:
         now, before = row.estimated_time(unit), row.dense_time(unit)
         if now and before and now > before:
             slow.append((row.name, now, before))
-    if slow:
+    times = firmware_report.inference(result.firmware, result.cpu)
+    added = sum(now - before for _, now, before in slow)
+    if slow and (times is None or added > _NOTED_SHARE * times[1]):
         total_now, total_before = sum(now for _, now, _ in slow), sum(before for _, _, before in slow)
         worst, _, _ = max(slow, key=lambda layer: layer[1] - layer[2])
         layers = "1 packed layer is" if len(slow) == 1 else f"{len(slow)} packed layers are"

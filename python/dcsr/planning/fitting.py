@@ -93,7 +93,8 @@ def within_dense(
     if with_both is not free:
         alone = _within(model, layers, settings, plan, free, limits[:1])
         slow, fast = (time_of(decisions) if decisions else None for decisions in (with_both, alone))
-        if with_both is None or (slow is not None and fast is not None and slow > (1 + _TOLERANCE) * fast):
+        # A plan of unknown time has a layer without an estimate, which the portable kernel runs.
+        if with_both is None or (fast is not None and (slow is None or slow > (1 + _TOLERANCE) * fast)):
             chosen = alone
     if chosen is None and any(entry.scratch is not None for entry in settings.overrides.values()):
         chosen = free  # the plan file asks for so much scratch

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcsr import encodings
 from dcsr import model as tflite
 from dcsr.layers import Layer
 from dcsr.planning import choice, code_bytes, cost, workload
@@ -95,7 +96,7 @@ def with_few_parts(
         limited = dataclasses.replace(settings, most_time=limit)
     most = (1 + _MOST_GROWTH) * choice.flash_bytes(model, first.decisions) if settings.objective == "size" else np.inf
     search = _Search(model, rest, most, plan, fit)
-    best = search.reduced(limited, first)
+    best = search.reduced(limited, search.with_one_coding(limited, first))
     dense = [dataclasses.replace(of, candidate=None, note=of.note or TOO_MUCH_CODE) for of in first.decisions]
     before = flash(model, dense, settings.cpu)
     if not code_bytes.knows_tflm(settings.cpu) or flash(model, best.decisions, settings.cpu) <= before:
@@ -121,6 +122,24 @@ class _Search:
     most_bytes: float
     plan: Planner
     fit: Fit
+
+    def with_one_coding(self, settings: Settings, found: Fitted) -> Fitted:
+        """Returns `found`, or a plan whose sparse layers all have the same coding, if that is better."""
+        used = {coding for _, coding in parts(found.decisions)}
+        if len(used - set(encodings.DENSE_METHODS)) == 0:
+            return found
+        tries = []
+        for coding in encodings.METHODS:
+            others = frozenset(encodings.METHODS) - {coding}
+            changed = dataclasses.replace(settings, without=settings.without | others)
+            tried = self.plan(dataclasses.replace(changed, rooms=_rooms(found)))
+            if self._is_better(tried, found.decisions, settings):
+                tries.append((self._measure(tried, settings), coding, changed))
+        for _, _, changed in sorted(tries, key=lambda one: one[:2]):
+            fitted = self.fit(changed)
+            if self._is_better(fitted.decisions, found.decisions, settings):
+                return fitted
+        return found
 
     def reduced(self, settings: Settings, found: Fitted) -> Fitted:
         """Returns `found`, or what is better than that with the settings. Each step improves as much as possible."""
