@@ -316,7 +316,7 @@ def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
 
 
 def _note_slow_layers(result: dcsr.Result) -> None:
-    """Prints a note if packed layers are slower than dense by the estimate, by more than _NOTED_SHARE of the inference."""
+    """Prints a note if packed layers are estimated to add more than _NOTED_SHARE of the inference to dense ones."""
     unit = cost.unit(result.cpu)
     slow: list[tuple[str, int, int]] = []
     for row in result.layers:
