@@ -89,21 +89,28 @@ def with_few_parts(
     if settings.objective == "speed" or not parts(first.decisions):
         return first
     rest = workload.rest(model, layers, settings.cpu).time
-    limited = settings
+    dense = [dataclasses.replace(of, candidate=None, note=of.note or TOO_MUCH_CODE) for of in first.decisions]
+    dense_time = rest + (time_of(dense) or 0)
+    limited = dataclasses.replace(settings, most_time=_longer((settings.slowest or np.inf) * dense_time, rest, first))
     if settings.objective == "balanced":
         fastest = fit(dataclasses.replace(settings, objective="speed")).time
         limit = None if fastest is None else (1 + BALANCED_TOLERANCE) * (rest + fastest)
         limited = dataclasses.replace(settings, most_time=limit)
     most = (1 + _MOST_GROWTH) * choice.flash_bytes(model, first.decisions) if settings.objective == "size" else np.inf
-    search = _Search(model, rest, most, plan, fit)
+    search = _Search(model, rest, most, settings.objective == "balanced", plan, fit)
     best = search.reduced(limited, search.with_one_coding(limited, first))
-    dense = [dataclasses.replace(of, candidate=None, note=of.note or TOO_MUCH_CODE) for of in first.decisions]
     before = flash(model, dense, settings.cpu)
     if not code_bytes.knows_tflm(settings.cpu) or flash(model, best.decisions, settings.cpu) <= before:
         return best
-    best = search.reduced(dataclasses.replace(settings, most_time=np.inf), best)
+    anyhow = dataclasses.replace(settings, most_time=_longer(dense_time, rest, best))
+    best = dataclasses.replace(search, weighs_time=False).reduced(anyhow, best)
     is_fixed = any(settings.of(of.layer).method != AUTO for of in best.decisions if of.candidate)
     return best if is_fixed or flash(model, best.decisions, settings.cpu) <= before else Fitted(dense, dense)
+
+
+def _longer(time: float, rest: int, found: Fitted) -> float:
+    """Returns the longer of a time and the inference of a plan."""
+    return time if found.time is None else max(time, rest + found.time)
 
 
 @dataclass(frozen=True)
@@ -114,12 +121,14 @@ class _Search:
       model: the model that is packed.
       rest: time of its operators without weights.
       most_bytes: of the layers.
+      weighs_time: whether time counts as much as flash.
       plan, fit: as for `with_few_parts`.
     """
 
     model: schema.ModelT
     rest: int
     most_bytes: float
+    weighs_time: bool
     plan: Planner
     fit: Fit
 
@@ -169,10 +178,9 @@ class _Search:
         return self._measure(tried, settings) < self._measure(best, settings)
 
     def _measure(self, decisions: Sequence[Decision], settings: Settings) -> float:
-        """Returns the flash, with `balanced` times the inference: a percent of one is worth a percent of the other."""
+        """Returns the flash, or its product with the time: a percent of one is then worth a percent of the other."""
         nbytes, time = flash(self.model, decisions, settings.cpu), time_of(decisions)
-        weighs_time = settings.most_time is not None and settings.most_time < np.inf and time is not None
-        return nbytes * (self.rest + time) if weighs_time else nbytes
+        return nbytes * (self.rest + time) if self.weighs_time and time is not None else nbytes
 
 
 def _rooms(found: Fitted) -> dict[tuple[int, int], int]:
