@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
@@ -37,6 +37,8 @@ from dcsr.planning.settings import (
 )
 from dcsr.schema import schema
 
+# Share of time and bytes that a smaller arena may cost.
+_ARENA_TOLERANCE = 0.01
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
 
@@ -164,7 +166,52 @@ def compress(
         unlimited_arena_bytes=arena_bytes(model, fitted.unlimited, cpu),
         bound_bytes=_bound_bytes(planned, settings),
     )
-    return Compressed(compressed, fitted.decisions, done + passes, found)
+    result = Compressed(compressed, fitted.decisions, done + passes, found)
+    if lost is None or max_arena is not None or plan is not None:
+        return result
+
+    def again(**options: Any) -> Compressed:
+        return compress(
+            original,
+            name,
+            method=method,
+            min_sparsity=min_sparsity,
+            objective=objective,
+            cpu=cpu,
+            max_scratch=max_scratch,
+            slowest=slowest,
+            memory=memory,
+            code=code,
+            smaller_only=smaller_only,
+            strip=strip,
+            **options,
+        )
+
+    return _without_larger_arena(result, again)
+
+
+def _without_larger_arena(result: Compressed, again: Callable[..., Compressed]) -> Compressed:
+    """Returns a model without its dead channels whose arena is at most that of the model with them.
+
+    The planner of TFLM may place the smaller tensors less well, so that the same scratch takes a larger arena.
+
+    Args:
+      result: the model without its dead channels.
+      again: compresses the original with further options.
+    """
+    most = again(dead_channels=False).firmware.compressed.arena_bytes
+    if result.firmware.compressed.arena_bytes <= most:
+        return result
+    try:
+        limited = again(dead_channels=True, max_arena=most)
+    except ModelError:
+        return result
+    before, after = (
+        (one.firmware.compressed.cycles or one.firmware.compressed.instructions or 0, len(tflite.serialize(one.model)))
+        for one in (result, limited)
+    )
+    is_as_good = all(new <= (1 + _ARENA_TOLERANCE) * old for new, old in zip(after, before, strict=True))
+    return limited if is_as_good else result
 
 
 def _bound_bytes(planned: fitting.Planner, settings: Settings) -> int:
