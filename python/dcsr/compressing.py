@@ -111,6 +111,7 @@ def compress(
       ModelError: if the model is compressed already or is not an int8 model, if the plan does not fit the model, or if
         the model does not fit into max_arena.
     """
+    given = model
     removes = strip if dead_channels is None else dead_channels
     original, done = prepare(model, name, False)
     model, done = prepare(model, name, True) if removes else (original, done)
@@ -172,7 +173,7 @@ def compress(
 
     def again(**options: Any) -> Compressed:
         return compress(
-            original,
+            given,
             name,
             method=method,
             min_sparsity=min_sparsity,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,13 +91,14 @@ def with_few_parts(
     rest = workload.rest(model, layers, settings.cpu).time
     dense = [dataclasses.replace(of, candidate=None, note=of.note or TOO_MUCH_CODE) for of in first.decisions]
     dense_time = rest + (time_of(dense) or 0)
-    limited = dataclasses.replace(settings, most_time=_longer((settings.slowest or np.inf) * dense_time, rest, first))
-    if settings.objective == "balanced":
-        fastest = fit(dataclasses.replace(settings, objective="speed")).time
-        limit = None if fastest is None else (1 + BALANCED_TOLERANCE) * (rest + fastest)
-        limited = dataclasses.replace(settings, most_time=limit)
-    most = (1 + _MOST_GROWTH) * choice.flash_bytes(model, first.decisions) if settings.objective == "size" else np.inf
-    search = _Search(model, rest, most, settings.objective == "balanced", plan, fit)
+    most_bytes, limit = np.inf, None
+    if settings.objective == "size":
+        most_bytes = (1 + _MOST_GROWTH) * choice.flash_bytes(model, first.decisions)
+        limit = _longer((settings.slowest or np.inf) * dense_time, rest, first)
+    elif (fastest := fit(dataclasses.replace(settings, objective="speed")).time) is not None:
+        limit = (1 + BALANCED_TOLERANCE) * (rest + fastest)
+    search = _Search(model, settings.cpu, rest, most_bytes, settings.objective == "balanced", plan, fit)
+    limited = dataclasses.replace(settings, most_time=limit)
     best = search.reduced(limited, search.with_one_coding(limited, first))
     before = flash(model, dense, settings.cpu)
     if not code_bytes.knows_tflm(settings.cpu) or flash(model, best.decisions, settings.cpu) <= before:
@@ -119,6 +120,7 @@ class _Search:
 
     Attributes:
       model: the model that is packed.
+      cpu: the core.
       rest: time of its operators without weights.
       most_bytes: of the layers.
       weighs_time: whether time counts as much as flash.
@@ -126,6 +128,7 @@ class _Search:
     """
 
     model: schema.ModelT
+    cpu: str
     rest: int
     most_bytes: float
     weighs_time: bool
@@ -134,17 +137,10 @@ class _Search:
 
     def with_one_coding(self, settings: Settings, found: Fitted) -> Fitted:
         """Returns `found`, or a plan whose sparse layers all have the same coding, if that is better."""
-        used = {coding for _, coding in parts(found.decisions)}
-        if len(used - set(encodings.DENSE_METHODS)) == 0:
+        if {coding for _, coding in parts(found.decisions)}.issubset(encodings.DENSE_METHODS):
             return found
-        tries = []
-        for coding in encodings.METHODS:
-            others = frozenset(encodings.METHODS) - {coding}
-            changed = dataclasses.replace(settings, without=settings.without | others)
-            tried = self.plan(dataclasses.replace(changed, rooms=_rooms(found)))
-            if self._is_better(tried, found.decisions, settings):
-                tries.append((self._measure(tried, settings), coding, changed))
-        for _, _, changed in sorted(tries, key=lambda one: one[:2]):
+        others = [frozenset(encodings.METHODS) - {coding} for coding in sorted(encodings.METHODS)]
+        for changed in self._better(settings, found, others):
             fitted = self.fit(changed)
             if self._is_better(fitted.decisions, found.decisions, settings):
                 return fitted
@@ -152,21 +148,23 @@ class _Search:
 
     def reduced(self, settings: Settings, found: Fitted) -> Fitted:
         """Returns `found`, or what is better than that with the settings. Each step improves as much as possible."""
-        best, without = found, settings.without
-        while True:
-            tries = []
-            for name in _worth_trying(best.decisions, settings.cpu):
-                changed = dataclasses.replace(settings, without=without | {name})
-                tried = self.plan(dataclasses.replace(changed, rooms=_rooms(best)))
-                if self._is_better(tried, best.decisions, settings):
-                    tries.append((self._measure(tried, settings), name, changed))
-            if not tries:
-                return best
-            changed = min(tries, key=lambda one: one[:2])[2]
-            fitted = self.fit(changed)
+        best = found
+        while better := self._better(settings, best, [{name} for name in _worth_trying(best.decisions, self.cpu)]):
+            fitted = self.fit(better[0])
             if not self._is_better(fitted.decisions, best.decisions, settings):
-                return best
-            best, without = fitted, changed.without
+                break
+            best, settings = fitted, better[0]
+        return best
+
+    def _better(self, settings: Settings, found: Fitted, left_out: Iterable[Collection[str]]) -> list[Settings]:
+        """Returns the settings without some kernels and codings that promise to be better than `found`, best first."""
+        tries = []
+        for names in left_out:
+            changed = dataclasses.replace(settings, without=settings.without.union(names))
+            tried = self.plan(dataclasses.replace(changed, rooms=_rooms(found)))
+            if self._is_better(tried, found.decisions, settings):
+                tries.append((self._measure(tried), changed))
+        return [changed for _, changed in sorted(tries, key=lambda one: one[0])]
 
     def _is_better(self, tried: Sequence[Decision], best: Sequence[Decision], settings: Settings) -> bool:
         """Whether a plan improves the firmware, within the limits of bytes and time."""
@@ -175,11 +173,11 @@ class _Search:
             return False
         if choice.flash_bytes(self.model, tried) > self.most_bytes:
             return False
-        return self._measure(tried, settings) < self._measure(best, settings)
+        return self._measure(tried) < self._measure(best)
 
-    def _measure(self, decisions: Sequence[Decision], settings: Settings) -> float:
+    def _measure(self, decisions: Sequence[Decision]) -> float:
         """Returns the flash, or its product with the time: a percent of one is then worth a percent of the other."""
-        nbytes, time = flash(self.model, decisions, settings.cpu), time_of(decisions)
+        nbytes, time = flash(self.model, decisions, self.cpu), time_of(decisions)
         return nbytes * (self.rest + time) if self.weighs_time and time is not None else nbytes
 
 
