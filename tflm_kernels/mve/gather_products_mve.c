@@ -51,54 +51,21 @@ _Static_assert(offsetof(DcsrGatherPixels, sum_stride) == 8, "");
 // Adds the products of the group. A gather takes the load pipe for 8 cycles or more. The address of
 // the next one is computed beside it, and its result is multiplied beside the next one. The last
 // result is there a cycle after the load pipe is free, which is when `between` issues.
-#define DCSR_GATHER_1(first, between) \
-  "vldrb.u8 q2, [" first ", q0]\n" between "vmladava.s8 r0, q2, q1\n"
-#define DCSR_GATHER_2(first, between) \
-  "vldrb.u8 q2, [" first              \
-  ", q0]\n"                           \
-  "add.w r9, " first                  \
-  ", r10\n"                           \
-  "vldrb.u8 q3, [r9, q0]\n"           \
-  "vmladava.s8 r0, q2, q1\n" between "vmladava.s8 r2, q3, q1\n"
-#define DCSR_GATHER_3(first, between) \
-  "vldrb.u8 q2, [" first              \
-  ", q0]\n"                           \
-  "add.w r9, " first                  \
-  ", r10\n"                           \
-  "vldrb.u8 q3, [r9, q0]\n"           \
-  "vmladava.s8 r0, q2, q1\n"          \
-  "add.w r9, r9, r10\n"               \
-  "vldrb.u8 q2, [r9, q0]\n"           \
-  "vmladava.s8 r2, q3, q1\n" between "vmladava.s8 r4, q2, q1\n"
-#define DCSR_GATHER_4(first, between) \
-  "vldrb.u8 q2, [" first              \
-  ", q0]\n"                           \
-  "add.w r9, " first                  \
-  ", r10\n"                           \
-  "vldrb.u8 q3, [r9, q0]\n"           \
-  "vmladava.s8 r0, q2, q1\n"          \
-  "add.w r9, r9, r10\n"               \
-  "vldrb.u8 q2, [r9, q0]\n"           \
-  "vmladava.s8 r2, q3, q1\n"          \
-  "add.w r9, r9, r10\n"               \
-  "vldrb.u8 q3, [r9, q0]\n"           \
-  "vmladava.s8 r4, q2, q1\n" between "vmladava.s8 r6, q3, q1\n"
-#define DCSR_GATHER_5(first, between) \
-  "vldrb.u8 q2, [" first              \
-  ", q0]\n"                           \
-  "add.w r9, " first                  \
-  ", r10\n"                           \
-  "vldrb.u8 q3, [r9, q0]\n"           \
-  "vmladava.s8 r0, q2, q1\n"          \
-  "add.w r9, r9, r10\n"               \
-  "vldrb.u8 q2, [r9, q0]\n"           \
-  "vmladava.s8 r2, q3, q1\n"          \
-  "add.w r9, r9, r10\n"               \
-  "vldrb.u8 q3, [r9, q0]\n"           \
-  "vmladava.s8 r4, q2, q1\n"          \
-  "add.w r9, r9, r10\n"               \
-  "vldrb.u8 q2, [r9, q0]\n"           \
-  "vmladava.s8 r6, q3, q1\n" between "vmladava.s8 r8, q2, q1\n"
+#define DCSR_GATHER_FIRST(first) "vldrb.u8 q2, [" first ", q0]\n"
+#define DCSR_GATHER_NEXT(before, result, sum, last) \
+  "add.w r9, " before                               \
+  ", r10\n"                                         \
+  "vldrb.u8 " result ", [r9, q0]\n" DCSR_MULTIPLY(sum, last)
+#define DCSR_MULTIPLY(sum, result) "vmladava.s8 " sum ", " result ", q1\n"
+#define DCSR_GATHERED_2(first) DCSR_GATHER_FIRST(first) DCSR_GATHER_NEXT(first, "q3", "r0", "q2")
+#define DCSR_GATHERED_3(first) DCSR_GATHERED_2(first) DCSR_GATHER_NEXT("r9", "q2", "r2", "q3")
+#define DCSR_GATHERED_4(first) DCSR_GATHERED_3(first) DCSR_GATHER_NEXT("r9", "q3", "r4", "q2")
+#define DCSR_GATHERED_5(first) DCSR_GATHERED_4(first) DCSR_GATHER_NEXT("r9", "q2", "r6", "q3")
+#define DCSR_GATHER_1(first, between) DCSR_GATHER_FIRST(first) between DCSR_MULTIPLY("r0", "q2")
+#define DCSR_GATHER_2(first, between) DCSR_GATHERED_2(first) between DCSR_MULTIPLY("r2", "q3")
+#define DCSR_GATHER_3(first, between) DCSR_GATHERED_3(first) between DCSR_MULTIPLY("r4", "q2")
+#define DCSR_GATHER_4(first, between) DCSR_GATHERED_4(first) between DCSR_MULTIPLY("r6", "q3")
+#define DCSR_GATHER_5(first, between) DCSR_GATHERED_5(first) between DCSR_MULTIPLY("r8", "q2")
 
 // Sets the sums to 0. Two instructions of 2 bytes may share a cycle.
 #define DCSR_ZERO_1 "mov.w r0, #0\n"
