@@ -1,23 +1,15 @@
 """Tests the rows of operators that are not packed, shared weights, and the names in the table."""
 
 import numpy as np
-import pytest
 
 import dcsr
 from dcsr import model as tflite
 from dcsr import report
-from dcsr.planning import linking
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, separable, sparse_matrix
 from dcsr.testing.round_trip import UNBOUNDED
 
 OP = schema.BuiltinOperator
-
-
-@pytest.fixture(autouse=True)
-def _code_does_not_count(monkeypatch):
-    """The models are so small that they would stay dense for the code of the ops."""
-    monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit: fit(settings))
 
 
 def inspected(builder: Builder, inputs: list[int], outputs: list[int]) -> dcsr.Inspection:
