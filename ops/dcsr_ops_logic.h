@@ -174,18 +174,62 @@ bool CheckFullyConnectedShape(const Node& node, const Tensors& tensors, const Dc
   return true;
 }
 
+// Checks a tensor of a convolution: [batches, height, width, channels] or planes, int8
+// [1, channels, plane_bytes].
+bool CheckActivations(const Node& node, const char* name, const TensorInfo& tensor,
+                      uint32_t channels, uint32_t plane_bytes) {
+  const auto count = static_cast<int32_t>(channels);
+  if (plane_bytes == 0) {
+    if (tensor.rank != 4) return node.Fail(name, "does not have 4 dimensions");
+    if (tensor.dims[3] == count) return true;
+    return node.Fail(name, name == kOutput ? "its channels are not the packed layer's rows"
+                                           : "its channels are not those of the packed layer");
+  }
+  if (tensor.rank != 3) return node.Fail(name, "does not have the 3 dimensions of planes");
+  if (tensor.dims[1] != count || tensor.dims[2] != static_cast<int32_t>(plane_bytes)) {
+    return node.Fail(name, "its planes are not those of the packed layer");
+  }
+  return true;
+}
+
+bool HasSize(const TensorInfo& tensor, int32_t height, int32_t width, bool is_transposed) {
+  return tensor.dims[1] == (is_transposed ? width : height) &&
+         tensor.dims[2] == (is_transposed ? height : width);
+}
+
+// Checks the tensors of a layer with a layout, which has the size of the map.
+bool CheckLayoutShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
+                      DcsrConvShape* shape) {
+  const DcsrLayout& layout = *layer.layout;
+  const bool is_transposed = layout.is_transposed != 0;
+  if (tensors.input.dims[0] != 1) return node.Fail(kInput, "planes are for one image only");
+  if (tensors.output.dims[0] != 1) return node.Fail(kOutput, "planes are for one image only");
+  if (!dcsr_conv_shape(&layer, 1, layout.input_height, layout.input_width, shape)) {
+    return node.Fail(kInput, "is smaller than the filter");
+  }
+  if (layout.input_pitch == 0 &&
+      !HasSize(tensors.input, shape->input_height, shape->input_width, is_transposed)) {
+    return node.Fail(kInput, "its height and width are not those of the packed layer");
+  }
+  if (layout.output_pitch == 0 &&
+      !HasSize(tensors.output, shape->output_height, shape->output_width, is_transposed)) {
+    return node.Fail(kOutput, "its height and width are not those of the packed layer");
+  }
+  return true;
+}
+
 bool CheckConvolutionShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
                            DcsrConvShape* shape) {
   const TensorInfo& input = tensors.input;
   const TensorInfo& output = tensors.output;
-  if (input.rank != 4) return node.Fail(kInput, "does not have 4 dimensions");
-  if (output.rank != 4) return node.Fail(kOutput, "does not have 4 dimensions");
-  if (input.dims[3] != static_cast<int32_t>(layer.channels)) {
-    return node.Fail(kInput, "its channels are not those of the packed layer");
+  const DcsrLayout* layout = layer.layout;
+  if (!CheckActivations(node, kInput, input, layer.channels,
+                        layout != nullptr ? layout->input_plane_bytes : 0) ||
+      !CheckActivations(node, kOutput, output, layer.rows,
+                        layout != nullptr ? layout->output_plane_bytes : 0)) {
+    return false;
   }
-  if (output.dims[3] != static_cast<int32_t>(layer.rows)) {
-    return node.Fail(kOutput, "its channels are not the packed layer's rows");
-  }
+  if (layout != nullptr) return CheckLayoutShape(node, tensors, layer, shape);
   if (input.dims[0] != output.dims[0]) {
     return node.Fail(kOutput, "its batches are not those of the input");
   }

@@ -702,9 +702,10 @@ constexpr DcsrDecoders kRiceDecoders = {
     {nullptr, nullptr, nullptr, nullptr, &kDcsrRiceDecoder, nullptr}, nullptr};
 constexpr DcsrKernel kRice[] = {DCSR_PART(conv1x1_ref, rice), DCSR_END_OF_PARTS};
 constexpr DcsrKernel kNone[] = {DCSR_END_OF_PARTS};
-constexpr DcsrKernels kRiceKernels = {kRice, kNone, nullptr, nullptr, 0, &kRiceDecoders};
-constexpr DcsrKernels kAllDecoders = {kRice, kNone, nullptr, nullptr, 0, &kDcsrAllDecoders};
-constexpr DcsrKernels kNoKernels = {kNone, kNone, nullptr, nullptr, 0, &kRiceDecoders};
+constexpr DcsrKernels kRiceKernels = {kRice, kNone, nullptr, nullptr, nullptr, 0, &kRiceDecoders};
+constexpr DcsrKernels kAllDecoders = {kRice,   kNone, nullptr,          nullptr,
+                                      nullptr, 0,     &kDcsrAllDecoders};
+constexpr DcsrKernels kNoKernels = {kNone, kNone, nullptr, nullptr, nullptr, 0, &kRiceDecoders};
 
 void check_parts(const DcsrKernels* kernels, const Fixture& fixture, const char* message) {
   const Op op = {kConv2dName, kDcsrOpConv2d, kernels};

@@ -35,7 +35,7 @@ void Use(const DcsrPlan*, const DcsrLayer*, const DcsrConvShape* shape, const vo
 }
 
 const DcsrKernel kKernels[] = {{Plan, Use, 0, kDcsrAnyCoding}, {nullptr, nullptr, 0, 0}};
-const DcsrKernels kTable = {kKernels, kKernels, kKernels, nullptr, 0, &kDcsrAllDecoders};
+const DcsrKernels kTable = {kKernels, kKernels, kKernels, kKernels, nullptr, 0, &kDcsrAllDecoders};
 
 }  // namespace
 

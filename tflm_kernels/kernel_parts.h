@@ -7,7 +7,7 @@
 //   };
 //   static const DcsrDecoders kDecoders = {{NULL, NULL, NULL, NULL, &kDcsrRiceDecoder, NULL},
 //                                          &kDcsrHuffmanDecoder};
-//   static const DcsrKernels kKernels = {kPointwise, NULL,       NULL,
+//   static const DcsrKernels kKernels = {kPointwise, NULL, NULL, NULL,
 //                                        DCSR_LONGEST_ROW, DCSR_SCRATCH_BUDGET_OF_THIS_CORE,
 //                                        &kDecoders};
 //

@@ -23,9 +23,10 @@
 extern "C" {
 #endif
 
-// Shape of the NHWC activations of a convolution, in pixels. All sizes are positive. The output has
-// the size that TFLM gives it: ceil(input / stride) with SAME padding or a 1x1 filter, else
-// ceil((input - extent + 1) / stride), where extent = (filter - 1) * dilation + 1.
+// Shape of the activations of a convolution, in pixels, whether they are NHWC or in planes. A layer
+// with a layout has one image, with the height and width of the layout. All sizes are positive. The
+// output has the size that TFLM gives it: ceil(input / stride) with SAME padding or a 1x1 filter,
+// else ceil((input - extent + 1) / stride), where extent = (filter - 1) * dilation + 1.
 typedef struct {
   int32_t batches;
   int32_t input_height;
@@ -84,6 +85,9 @@ typedef struct {
   // int8 activations, larger filter; any filter of DEPTHWISE_CONV_2D; NULL only for FULLY_CONNECTED
   const DcsrKernel* larger;
   const DcsrKernel* int16;  // int16 activations; NULL for DEPTHWISE_CONV_2D
+  // int8 activations of which some are in planes; NULL for FULLY_CONNECTED, and in a table for a
+  // model that has none
+  const DcsrKernel* planes;
   // Returns the number of elements of the longest row. NULL: planning counts them in portable C.
   uint32_t (*longest_row)(const DcsrLayer* layer);
   uint32_t scratch_budget;       // bytes, for layers whose scratch_budget is 0
@@ -129,8 +133,9 @@ void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrCon
 //
 // plan:    of the same layer and shape; plan->kernel is not NULL.
 // input:   [batches, input_height, input_width, channels], int16 if layer->int16_activations, else
-//          int8.
-// output:  [batches, output_height, output_width, rows], of the same type.
+//          int8. In planes as layer->layout says.
+// output:  [batches, output_height, output_width, rows], of the same type. In planes, the bytes
+//          between pixels become the output zero point.
 // scratch: plan->scratch_bytes bytes, aligned to 16, need not be initialised; NULL if that is 0.
 static inline void dcsr_run(const DcsrPlan* plan, const DcsrLayer* layer,
                             const DcsrConvShape* shape, const void* input, void* output,

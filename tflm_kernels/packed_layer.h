@@ -25,8 +25,9 @@ extern "C" {
 
 enum {
   kDcsrFormatVersion = 1,
-  kDcsrFormatVersion2 = 2,  // with shared or compact rows
+  kDcsrFormatVersion2 = 2,  // with shared rows, compact rows or a layout
   kDcsrHeaderBytes = 64,
+  kDcsrLayoutBytes = 24,
   kDcsrMaxRows = 1 << 20,
   kDcsrMaxCols = (1 << 18) - 1,
   kDcsrMaxWeights = INT32_MAX,  // rows * cols
@@ -65,6 +66,7 @@ typedef enum {
   kDcsrErrorMagic,
   kDcsrErrorVersion,
   kDcsrErrorHeader,      // a header field is out of its range
+  kDcsrErrorLayout,      // planes do not hold their map, or the padding of the filter
   kDcsrErrorSections,    // section sizes do not add up to total_bytes
   kDcsrErrorRequantize,  // multiplier or shift out of range
   kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not `elements`
@@ -110,6 +112,24 @@ typedef struct {
   uint16_t exceptions;
 } DcsrCompactRows;
 
+// How the activations of a layer lie in memory (version 2), in memory as in the blob.
+//
+// Without planes they are NHWC. In planes the tensor is int8 [1, channels, plane_bytes]: each
+// channel has a plane of its own, whose pixel (y, x) is at first + y * pitch + x. All other bytes
+// of a plane hold the zero point of the tensor. docs/planes.md has a picture.
+typedef struct {
+  uint16_t input_height;  // of the map, in pixels
+  uint16_t input_width;
+  uint16_t input_first;  // position of the first pixel of a plane; 0 for NHWC
+  uint16_t input_pitch;  // positions from a row to the next; 0: the input is NHWC
+  uint16_t output_first;
+  uint16_t output_pitch;
+  uint32_t input_plane_bytes;  // a multiple of 4; 0 for NHWC
+  uint32_t output_plane_bytes;
+  uint16_t is_transposed;  // 1: an NHWC tensor of this layer is [1, width, height, channels]
+  uint16_t reserved;       // 0
+} DcsrLayout;
+
 // View of a packed layer: scalars by value, sections by pointer into the blob.
 typedef struct {
   const DcsrDecoder* decoder;
@@ -147,6 +167,7 @@ typedef struct {
   uint32_t value_bytes;                 // stored bytes of the values
   uint32_t scratch_budget;              // bytes; 0: the build's default
   const DcsrCompactRows* compact_rows;  // version 2, else NULL
+  const DcsrLayout* layout;             // version 2; NULL: input and output are NHWC
   union {
     const int32_t* bias;          // [rows], input zero point folded in; NULL with compact_rows
     const DcsrInt64* bias_int64;  // [rows], if int16_activations and not int32_sums

@@ -95,7 +95,7 @@ static const DcsrKernel kConv1x1[] = {{plan_conv1x1, run_conv1x1, 0, kDcsrAnyCod
                                       {NULL, NULL, 0, 0}};
 static const DcsrKernel kIm2col[] = {
     {dcsr_plan_conv2d_im2col, dcsr_conv2d_im2col, 0, kDcsrAnyCoding}, {NULL, NULL, 0, 0}};
-static const DcsrKernels kDense = {kConv1x1, kIm2col, NULL, NULL, 0, &kDcsrAllDecoders};
+static const DcsrKernels kDense = {kConv1x1, kIm2col, NULL, NULL, NULL, 0, &kDcsrAllDecoders};
 
 // Scratch for tiles of eight pixels, the smallest of conv2d_im2col. Larger tiles would gain
 // nothing, because a dense layer is not decoded.

@@ -591,8 +591,10 @@ uint32_t dcsr_kernel_of_list(uint32_t op, uint32_t core_class, uint32_t list, ui
     return UINT32_MAX;
   }
   const DcsrKernels* table = dcsr_planning_table((DcsrOp)op, (DcsrCoreClass)core_class);
-  const DcsrKernel* kernel =
-      list == 0 ? table->pointwise : (list == 1 ? table->larger : table->int16);
+  const DcsrKernel* kernel = list == 0   ? table->pointwise
+                             : list == 1 ? table->larger
+                             : list == 2 ? table->int16
+                                         : table->planes;
   if (kernel == NULL) return UINT32_MAX;
   for (; kernel->plan != NULL; ++kernel, --index) {
     if (index == 0) return (uint32_t)kernel->id;

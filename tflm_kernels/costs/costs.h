@@ -112,7 +112,8 @@ const char* dcsr_kernel_name(uint32_t id);
 
 // Returns the id of kernel `index` of a list, in the order in which they are tried; UINT32_MAX past
 // the last. `op` is a DcsrOp, `core_class` a DcsrCoreClass, `list` 0 for 1x1 filters and
-// FULLY_CONNECTED, 1 for larger filters and DEPTHWISE_CONV_2D, 2 for int16 activations.
+// FULLY_CONNECTED, 1 for larger filters and DEPTHWISE_CONV_2D, 2 for int16 activations, 3 for
+// activations in planes.
 uint32_t dcsr_kernel_of_list(uint32_t op, uint32_t core_class, uint32_t list, uint32_t index);
 
 // Returns sizeof(DcsrCost), to check declarations in another language.

@@ -16,6 +16,7 @@
 #include "tflm_kernels/format/compact_rows.h"
 #include "tflm_kernels/format/decoders.h"
 #include "tflm_kernels/format/huffman.h"
+#include "tflm_kernels/format/layout.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/format/shift_range.h"
 
@@ -30,6 +31,7 @@ enum {
   kFlagBias = 8,          // version 2, shared rows
   kFlagCompactRows = 16,  // version 2
   kFlagInt32Sums = 32,    // with kFlagInt16
+  kFlagLayout = 64,       // version 2, with its own rows
   kFlagSlowGathers = 128,
   kRatioBytes = 8,
 };
@@ -69,6 +71,7 @@ typedef struct {
 } Header;
 
 _Static_assert(sizeof(Header) == kDcsrHeaderBytes, "docs/format.md, Header");
+_Static_assert(sizeof(DcsrLayout) == kDcsrLayoutBytes, "docs/format.md, Layout");
 
 static bool is_int8(int32_t value) { return value >= INT8_MIN && value <= INT8_MAX; }
 
@@ -93,11 +96,13 @@ static bool filter_is_valid(const Header* h) {
 
 static bool has_compact_rows(const Header* h) { return (h->flags & kFlagCompactRows) != 0; }
 
+static bool has_layout(const Header* h) { return (h->flags & kFlagLayout) != 0; }
+
 // A row has one column per tap. Shared rows and int16 activations are for the other ops.
 static bool depthwise_is_valid(const Header* h) {
   const uint32_t taps = has_1x1_filter(h) ? 1 : (uint32_t)h->filter_h * h->filter_w;
   return h->cols == taps && h->depth_multiplier >= 1 && h->rows % h->depth_multiplier == 0 &&
-         !is_int16(h) && (h->version == kDcsrFormatVersion || has_compact_rows(h));
+         !is_int16(h) && (h->version == kDcsrFormatVersion || has_compact_rows(h) || has_layout(h));
 }
 
 static bool geometry_is_valid(const Header* h) {
@@ -110,7 +115,8 @@ static bool geometry_is_valid(const Header* h) {
     case kDcsrOpConv2d:
       return h->depth_multiplier == 0;
     case kDcsrOpFullyConnected:
-      return h->stride_h == 1 && h->stride_w == 1 && has_1x1_filter(h) && h->depth_multiplier == 0;
+      return h->stride_h == 1 && h->stride_w == 1 && has_1x1_filter(h) &&
+             h->depth_multiplier == 0 && !has_layout(h);
     case kDcsrOpDepthwiseConv2d:
       return depthwise_is_valid(h);
     default:
@@ -171,10 +177,11 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-// Version 1 defines the flags 1, 2, 4, 32 and 128; version 2 also 8 but not 32, and with compact
-// rows only 1, 4 and 128.
+// Version 1 defines the flags 1, 2, 4, 32 and 128. Version 2 has 1, 4, 16, 64 and 128 with the
+// layer's own rows, and 1, 2, 4, 8 and 128 with shared rows.
 static bool unused_is_zero(const Header* h) {
-  uint32_t flags = h->flags & ~(uint32_t)kFlagSlowGathers;
+  if (has_layout(h) && (h->flags & (kFlagInt16 | kFlagBias | kFlagInt32Sums)) != 0) return false;
+  uint32_t flags = h->flags & ~(uint32_t)(kFlagSlowGathers | kFlagLayout);
   if (has_int32_sums(h)) {
     if (h->version != kDcsrFormatVersion || h->op != kDcsrOpConv2d || !is_int16(h)) return false;
     flags &= ~(uint32_t)kFlagInt32Sums;
@@ -185,16 +192,17 @@ static bool unused_is_zero(const Header* h) {
 }
 
 // Reads a header and checks it. `is_shared`: version 2 with shared rows; else version 1, or version
-// 2 with compact rows.
+// 2 with compact rows or a layout.
 DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, bool is_shared,
                                             Header* h) {
   if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
   if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   memcpy(h, data, sizeof(*h));
   if (memcmp(h->magic, "dCSR", sizeof(h->magic)) != 0) return kDcsrErrorMagic;
-  const bool is_version_2 = is_shared || has_compact_rows(h);
+  const bool has_own_rows = has_compact_rows(h) || has_layout(h);
+  const bool is_version_2 = is_shared || has_own_rows;
   if (h->version != (is_version_2 ? kDcsrFormatVersion2 : kDcsrFormatVersion) ||
-      (is_shared && has_compact_rows(h))) {
+      (is_shared && has_own_rows)) {
     return kDcsrErrorVersion;
   }
   if (!geometry_is_valid(h) || !quantization_is_valid(h) || !encoding_is_valid(h) ||
@@ -272,6 +280,7 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
 
 // Offsets of the sections before the streams, and of the streams.
 typedef struct {
+  uint32_t bias;        // compact rows: head
   uint32_t multiplier;  // compact rows: records
   uint32_t shift;       // compact rows: upper bits of the biases
   uint32_t streams;
@@ -281,16 +290,17 @@ typedef struct {
 // bytes, and sizes of all but the last are multiples of 4 before padding.
 static DcsrStatus find_rows(const Header* h, const uint8_t* base, size_t size,
                             RowSections* sections) {
+  sections->bias = kDcsrHeaderBytes + (has_layout(h) ? kDcsrLayoutBytes : 0);
   if (!has_compact_rows(h)) {
     const uint32_t count = (h->flags & kFlagPerRow) != 0 ? h->rows : 1;
-    sections->multiplier = kDcsrHeaderBytes + h->rows * bias_bytes(h);
+    sections->multiplier = sections->bias + h->rows * bias_bytes(h);
     sections->shift = sections->multiplier + count * 4;
     sections->streams = sections->shift + (count + 3) / 4 * 4;
     return kDcsrOk;
   }
-  const uint32_t exceptions = kDcsrHeaderBytes + kDcsrCompactHeadBytes;
+  const uint32_t exceptions = sections->bias + kDcsrCompactHeadBytes;
   if (size < exceptions) return kDcsrErrorTruncated;
-  const DcsrCompactRows* head = (const DcsrCompactRows*)(const void*)(base + kDcsrHeaderBytes);
+  const DcsrCompactRows* head = (const DcsrCompactRows*)(const void*)(base + sections->bias);
   sections->multiplier = exceptions + head->exceptions * kDcsrExceptionBytes;
   sections->shift = sections->multiplier + h->rows * kDcsrRecordBytes;
   sections->streams = sections->shift + (h->rows * kDcsrBiasHighBytes + 3) / 4 * 4;
@@ -320,11 +330,13 @@ DcsrStatus dcsr_layer_parse_with(const DcsrDecoders* decoders, const void* data,
   if (end > size) return kDcsrErrorTruncated;
 
   const bool is_compact = has_compact_rows(&h);
-  const void* first = base + kDcsrHeaderBytes;
+  const void* first = base + rows.bias;
   layer->compact_rows = is_compact ? (const DcsrCompactRows*)first : NULL;
   layer->bias = is_compact ? NULL : (const int32_t*)first;
   layer->multiplier = (const int32_t*)(const void*)(base + rows.multiplier);
   layer->shift = (const int8_t*)(base + rows.shift);
+  layer->layout = has_layout(&h) ? (const DcsrLayout*)(const void*)(base + kDcsrHeaderBytes) : NULL;
+  if (layer->layout != NULL && !dcsr_layout_is_valid(layer)) return kDcsrErrorLayout;
   return set_decoders(decoders, layer) ? kDcsrOk : kDcsrErrorDecoder;
 }
 
@@ -354,6 +366,7 @@ DcsrStatus dcsr_shared_layer_parse_with(const DcsrDecoders* decoders, const void
   rows->ratio_high = dcsr_load_u16(base + ratio + 4);
   rows->ratio_exponent = (int16_t)dcsr_load_u16(base + ratio + 6);
   rows->bias = has_bias ? base + bias : NULL;
+  layer->layout = NULL;
   // A mantissa of fewer than 48 bits could give a multiplier below 2^30.
   if (rows->ratio_high >> 15 == 0) return kDcsrErrorHeader;
   return set_decoders(decoders, layer) ? kDcsrOk : kDcsrErrorDecoder;
@@ -414,6 +427,8 @@ const char* dcsr_status_string(DcsrStatus status) {
       return "is of an unknown version";
     case kDcsrErrorHeader:
       return "a header field is out of range";
+    case kDcsrErrorLayout:
+      return "its planes do not hold their map, or the padding of its filter";
     case kDcsrErrorSections:
       return "its section sizes do not add up";
     case kDcsrErrorRequantize:

@@ -38,6 +38,8 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_POINTWISE_REFERENCE(K) K(fully_connected_ref)
 #define DCSR_FULLY_CONNECTED_INT16_REFERENCE(K) K(conv2d_int16_ref)
 #define DCSR_DEPTHWISE_CONV2D_REFERENCE(K) K(depthwise_conv2d_ref)
+#define DCSR_CONV2D_PLANES_REFERENCE(K) K(conv2d_ref)
+#define DCSR_DEPTHWISE_CONV2D_PLANES_REFERENCE(K) K(depthwise_conv2d_ref)
 
 // Cortex-M0, M0+ and M23: only a 32-bit multiplication.
 #define DCSR_CONV2D_POINTWISE_ARMV6M(K) K(conv1x1_c) K(conv1x1_ref)
@@ -46,6 +48,8 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K) K(fully_connected_c) K(fully_connected_ref)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV6M(K) K(fully_connected_int16_c)
 #define DCSR_DEPTHWISE_CONV2D_ARMV6M(K) K(depthwise_conv2d_ref)
+#define DCSR_CONV2D_PLANES_ARMV6M(K) K(conv2d_ref)
+#define DCSR_DEPTHWISE_CONV2D_PLANES_ARMV6M(K) K(depthwise_conv2d_ref)
 
 // Cortex-M3, and any other core with SMLAL and LDRD but without the DSP extension.
 #define DCSR_CONV2D_POINTWISE_ARMV7M(K) K(conv1x1_smlal) K(conv1x1_ref)
@@ -54,6 +58,8 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7M(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV7M(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_ARMV7M(K) K(depthwise_conv2d_ref)
+#define DCSR_CONV2D_PLANES_ARMV7M(K) K(conv2d_ref)
+#define DCSR_DEPTHWISE_CONV2D_PLANES_ARMV7M(K) K(depthwise_conv2d_ref)
 
 // Cortex-M4, M7 and M33: also the DSP extension.
 #define DCSR_CONV2D_POINTWISE_ARMV7EM(K) K(conv2d_dense_dsp) DCSR_CONV2D_POINTWISE_ARMV7M(K)
@@ -62,6 +68,8 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7EM(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV7EM(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_ARMV7EM(K) K(depthwise_conv2d_dense_dsp) K(depthwise_conv2d_ref)
+#define DCSR_CONV2D_PLANES_ARMV7EM(K) K(conv2d_ref)
+#define DCSR_DEPTHWISE_CONV2D_PLANES_ARMV7EM(K) K(depthwise_conv2d_ref)
 
 // Cortex-M55 and M85: vectors.
 #define DCSR_CONV2D_POINTWISE_MVE(K) \
@@ -73,6 +81,8 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_INT16_MVE(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_MVE(K) \
   K(depthwise_conv2d_dense_mve) K(conv2d_dense_mve) K(depthwise_conv2d_ref)
+#define DCSR_CONV2D_PLANES_MVE(K) K(conv2d_ref)
+#define DCSR_DEPTHWISE_CONV2D_PLANES_MVE(K) K(depthwise_conv2d_ref)
 
 // Bytes of scratch that a kernel may request if the packed layer has no budget. A build may define
 // DCSR_SCRATCH_BUDGET, for all its files, to change the default of every class.
@@ -97,24 +107,32 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
       DCSR_CONV2D_POINTWISE_##CLASS(K){NULL, NULL, 0, 0}};                                      \
   static const DcsrKernel symbol##Larger[] = {DCSR_CONV2D_LARGER_##CLASS(K){NULL, NULL, 0, 0}}; \
   static const DcsrKernel symbol##Int16[] = {DCSR_CONV2D_INT16_##CLASS(K){NULL, NULL, 0, 0}};   \
-  const DcsrKernels symbol = {                                                                  \
-      symbol##Pointwise,           symbol##Larger,   symbol##Int16, longest,                    \
-      DCSR_SCRATCH_BUDGET_##CLASS, &kDcsrAllDecoders}
+  static const DcsrKernel symbol##Planes[] = {DCSR_CONV2D_PLANES_##CLASS(K){NULL, NULL, 0, 0}}; \
+  const DcsrKernels symbol = {symbol##Pointwise, symbol##Larger, symbol##Int16,                 \
+                              symbol##Planes,    longest,        DCSR_SCRATCH_BUDGET_##CLASS,   \
+                              &kDcsrAllDecoders}
 
 // The same for FULLY_CONNECTED.
-#define DCSR_DEFINE_FULLY_CONNECTED_KERNELS(symbol, CLASS, K, longest)              \
-  static const DcsrKernel symbol##Pointwise[] = {                                   \
-      DCSR_FULLY_CONNECTED_POINTWISE_##CLASS(K){NULL, NULL, 0, 0}};                 \
-  static const DcsrKernel symbol##Int16[] = {                                       \
-      DCSR_FULLY_CONNECTED_INT16_##CLASS(K){NULL, NULL, 0, 0}};                     \
-  const DcsrKernels symbol = {                                                      \
-      symbol##Pointwise, NULL, symbol##Int16, longest, DCSR_SCRATCH_BUDGET_##CLASS, \
+#define DCSR_DEFINE_FULLY_CONNECTED_KERNELS(symbol, CLASS, K, longest)                    \
+  static const DcsrKernel symbol##Pointwise[] = {                                         \
+      DCSR_FULLY_CONNECTED_POINTWISE_##CLASS(K){NULL, NULL, 0, 0}};                       \
+  static const DcsrKernel symbol##Int16[] = {                                             \
+      DCSR_FULLY_CONNECTED_INT16_##CLASS(K){NULL, NULL, 0, 0}};                           \
+  const DcsrKernels symbol = {                                                            \
+      symbol##Pointwise, NULL, symbol##Int16, NULL, longest, DCSR_SCRATCH_BUDGET_##CLASS, \
       &kDcsrAllDecoders}
 
 // The same for DEPTHWISE_CONV_2D, whose kernels are tried for every filter.
 #define DCSR_DEFINE_DEPTHWISE_CONV2D_KERNELS(symbol, CLASS, K, longest)                         \
   static const DcsrKernel symbol##All[] = {DCSR_DEPTHWISE_CONV2D_##CLASS(K){NULL, NULL, 0, 0}}; \
-  const DcsrKernels symbol = {                                                                  \
-      NULL, symbol##All, NULL, longest, DCSR_SCRATCH_BUDGET_##CLASS, &kDcsrAllDecoders}
+  static const DcsrKernel symbol##Planes[] = {                                                  \
+      DCSR_DEPTHWISE_CONV2D_PLANES_##CLASS(K){NULL, NULL, 0, 0}};                               \
+  const DcsrKernels symbol = {NULL,                                                             \
+                              symbol##All,                                                      \
+                              NULL,                                                             \
+                              symbol##Planes,                                                   \
+                              longest,                                                          \
+                              DCSR_SCRATCH_BUDGET_##CLASS,                                      \
+                              &kDcsrAllDecoders}
 
 #endif  // DCSR_TFLM_KERNELS_PLANNING_KERNEL_LISTS_H_

@@ -7,6 +7,7 @@
 #include "tflm_kernels/planning/planners.h"
 
 static const DcsrKernel* list_of(const DcsrKernels* kernels, const DcsrLayer* layer) {
+  if (layer->layout != NULL) return kernels->planes;
   if (layer->int16_activations) return kernels->int16;
   if (kernels->larger == NULL) return kernels->pointwise;
   if (kernels->pointwise == NULL) return kernels->larger;

@@ -13,13 +13,14 @@
 #include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/depthwise_conv2d_cases.h"
 #include "tflm_kernels/testing/layers.h"
+#include "tflm_kernels/testing/make_layout.h"
 #include "tflm_kernels/testing/pack.h"
 #include "tflm_kernels/testing/random.h"
 
 enum {
   kSeeds = 60000,
   kSeedsPerLine = 10000,
-  kMaxBlobs = 12000,
+  kMaxBlobs = 16000,
   kMaxBlobBytes = 4096,
   kMaxMutations = 4,
   kStatusCount = kDcsrErrorValues + 1,
@@ -69,6 +70,29 @@ static void add_shared_blobs(const DenseLayer* layer) {
   }
 }
 
+// Adds the layer in planes, with one of the combinations with NHWC for each packing.
+static void add_planes(const CaseData* data) {
+  static const LayoutVariant kVariants[] = {{true, true, false, 0, 0, 0},
+                                            {true, false, false, 1, 2, 3},
+                                            {false, true, true, 0, 0, 0},
+                                            {true, false, true, 0, 0, 0}};
+  if (data->layer.op == kDcsrOpFullyConnected) return;
+  for (size_t k = 0; k < kFewPackingCount; ++k) {
+    if (blob_count == kMaxBlobs) break;
+    if (kPackings[k].compact_rows && !data->layer.per_row) continue;
+    PackedBlob blob = pack_layer(&data->layer, &kPackings[k]);
+    DcsrLayer layer;
+    CHECK(dcsr_layer_parse(blob.data, blob.size, &layer) == kDcsrOk, "without layout");
+    const DcsrLayout layout = make_layout(&layer, &data->shape, &kVariants[k % 4]);
+    add_layout(&blob, &layout);
+    if (blob.size <= kMaxBlobBytes) {
+      blobs[blob_count++] = blob;
+    } else {
+      free_packed_blob(&blob);
+    }
+  }
+}
+
 static void add_case(const DcsrCase* c, const Window* window) {
   if ((uint64_t)c->rows * c->cols > 32768) return;
   Int16Case int16_case = make_int16_case(c, window, 1);
@@ -78,6 +102,7 @@ static void add_case(const DcsrCase* c, const Window* window) {
   CaseData data = make_window_case(c, window, 1);
   add_blobs(&data.layer);
   add_shared_blobs(&data.layer);
+  add_planes(&data);
   free_case(&data);
 }
 
@@ -85,6 +110,7 @@ static void add_case(const DcsrCase* c, const Window* window) {
 static void add_depthwise_case(const DcsrDepthwiseConv2dCase* c) {
   CaseData data = make_depthwise_case(&c->layer, &c->window, c->depth_multiplier, 1);
   add_blobs(&data.layer);
+  add_planes(&data);
   free_case(&data);
 }
 

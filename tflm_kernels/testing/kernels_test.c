@@ -55,7 +55,8 @@ static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output
       {dcsr_plan_conv1x1_mve, dcsr_conv1x1_mve, 0, kDcsrAnyCoding},
       {dcsr_plan_conv1x1_ref, dcsr_conv1x1_ref, 0, kDcsrAnyCoding},
       {NULL, NULL, 0, 0}};
-  static const DcsrKernels kConv2d = {kConv1x1, NULL, NULL, NULL, 48 * 1024, &kDcsrAllDecoders};
+  static const DcsrKernels kConv2d = {kConv1x1,         NULL, NULL, NULL, NULL, 48 * 1024,
+                                      &kDcsrAllDecoders};
   const DcsrTables tables = {&kConv2d, &kDcsrFullyConnectedReference, NULL};
   run_tables(tables, layer, &data->shape, data->input, output);
 }
@@ -66,8 +67,8 @@ static void run_mve(const DcsrLayer* layer, const CaseData* data, int8_t* output
 static const DcsrKernel kOneKernel[] = {
     {dcsr_plan_conv1x1_smlal, dcsr_conv1x1_smlal, 0, kDcsrAnyCoding}, {NULL, NULL, 0, 0}};
 static const DcsrKernel kNoKernel[] = {{NULL, NULL, 0, 0}};
-static const DcsrKernels kPartialTable = {kOneKernel, kNoKernel, NULL,
-                                          NULL,       32 * 1024, &kDcsrAllDecoders};
+static const DcsrKernels kPartialTable = {kOneKernel, kNoKernel,        NULL, NULL, NULL,
+                                          32 * 1024,  &kDcsrAllDecoders};
 
 static void run_partial(const DcsrLayer* layer, const CaseData* data, int8_t* output) {
   DcsrPlan plan;

@@ -627,6 +627,28 @@ bool pack_row_length_fits(const DenseLayer* layer, const PackOptions* options) {
   return fits;
 }
 
+void add_layout(PackedBlob* blob, const DcsrLayout* layout) {
+  Bytes out = {NULL, 0, 0};
+  for (size_t i = 0; i < kDcsrHeaderBytes; ++i) append(&out, blob->data[i], 1);
+  out.data[4] = kDcsrFormatVersion2;
+  out.data[34] = (uint8_t)(out.data[34] | 64);
+  append(&out, layout->input_height, 2);
+  append(&out, layout->input_width, 2);
+  append(&out, layout->input_first, 2);
+  append(&out, layout->input_pitch, 2);
+  append(&out, layout->output_first, 2);
+  append(&out, layout->output_pitch, 2);
+  append(&out, layout->input_plane_bytes, 4);
+  append(&out, layout->output_plane_bytes, 4);
+  append(&out, layout->is_transposed, 2);
+  append(&out, layout->reserved, 2);
+  for (size_t i = kDcsrHeaderBytes; i < blob->size; ++i) append(&out, blob->data[i], 1);
+  for (uint32_t i = 0; i < 4; ++i) out.data[8 + i] = (uint8_t)(out.size >> (8 * i));
+  for (int i = kSectionHeader + 1; i < kSectionCount; ++i) blob->offset[i] += kDcsrLayoutBytes;
+  free(blob->data);
+  finish_blob(&out, blob);
+}
+
 void free_packed_blob(PackedBlob* blob) {
   free(blob->data);
   blob->data = NULL;

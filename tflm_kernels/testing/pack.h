@@ -128,6 +128,9 @@ void free_shared_blobs(SharedBlobs* blobs);
 // Whether row_length_bytes can hold the length of every row.
 bool pack_row_length_fits(const DenseLayer* layer, const PackOptions* options);
 
+// Gives a packed layer a layout. `offset` of the blob moves with its sections.
+void add_layout(PackedBlob* blob, const DcsrLayout* layout);
+
 void free_packed_blob(PackedBlob* blob);
 
 #ifdef __cplusplus

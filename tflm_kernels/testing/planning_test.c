@@ -244,16 +244,18 @@ static void check_parts(const DcsrKernels* table, const DcsrPlan* plan, const Dc
   const uint32_t ids = kernels_of(plan, layer, pixels);
   const bool is_im2col = plan->kernel->id == kDcsrKernel_conv2d_im2col;
   const uint32_t coding = dcsr_coding(layer);
-  DcsrKernel lists[3][kMostKernels];
+  DcsrKernel lists[4][kMostKernels];
   for (int variant = 0; variant < 3; ++variant) {
     const uint32_t linked = variant == 1 ? 0 : ids;
     const uint32_t codings = variant == 2 ? kDcsrAnyCoding & ~coding : coding;
     copy_list(table->pointwise, linked, is_im2col, codings, lists[0]);
     copy_list(table->larger, linked, false, codings, lists[1]);
     copy_list(table->int16, linked, false, codings, lists[2]);
+    copy_list(table->planes, linked, false, codings, lists[3]);
     const DcsrKernels parts = {table->pointwise != NULL ? lists[0] : NULL,
                                table->larger != NULL ? lists[1] : NULL,
                                table->int16 != NULL ? lists[2] : NULL,
+                               table->planes != NULL ? lists[3] : NULL,
                                table->longest_row,
                                table->scratch_budget,
                                table->decoders};
