@@ -10,7 +10,7 @@
 //   output 0  [batches, output height, output width, rows]   batches * rows elements, [..., rows]
 //
 // With a layout (version 2), input 0 and the output of a convolution are planes, int8
-// [1, channels, plane_bytes], or one of them is, and the other one is [1, height, width, channels].
+// [1, channels, plane bytes], or one of them is, and the other one is [1, height, width, channels].
 //
 // Input 0 and the output are int8 or int16, the type of the packed layer's activations, and have
 // its zero points. DCSR_DEPTHWISE_CONV_2D takes only int8 and has no shared rows.

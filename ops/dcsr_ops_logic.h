@@ -174,62 +174,66 @@ bool CheckFullyConnectedShape(const Node& node, const Tensors& tensors, const Dc
   return true;
 }
 
-// Checks a tensor of a convolution: [batches, height, width, channels] or planes, int8
-// [1, channels, plane_bytes].
-bool CheckActivations(const Node& node, const char* name, const TensorInfo& tensor,
-                      uint32_t channels, uint32_t plane_bytes) {
-  const auto count = static_cast<int32_t>(channels);
-  if (plane_bytes == 0) {
-    if (tensor.rank != 4) return node.Fail(name, "does not have 4 dimensions");
-    if (tensor.dims[3] == count) return true;
-    return node.Fail(name, name == kOutput ? "its channels are not the packed layer's rows"
-                                           : "its channels are not those of the packed layer");
-  }
-  if (tensor.rank != 3) return node.Fail(name, "does not have the 3 dimensions of planes");
-  if (tensor.dims[1] != count || tensor.dims[2] != static_cast<int32_t>(plane_bytes)) {
-    return node.Fail(name, "its planes are not those of the packed layer");
-  }
-  return true;
+// Checks a tensor of a convolution, [batches, height, width, channels].
+bool CheckNhwc(const Node& node, const char* name, const TensorInfo& tensor, uint32_t channels) {
+  if (tensor.rank != 4) return node.Fail(name, "does not have 4 dimensions");
+  if (tensor.dims[3] == static_cast<int32_t>(channels)) return true;
+  return node.Fail(name, name == kOutput ? "its channels are not the packed layer's rows"
+                                         : "its channels are not those of the packed layer");
 }
 
-bool HasSize(const TensorInfo& tensor, int32_t height, int32_t width, bool is_transposed) {
-  return tensor.dims[1] == (is_transposed ? width : height) &&
-         tensor.dims[2] == (is_transposed ? height : width);
+// A tensor of a layer with a layout.
+struct Map {
+  bool has_planes;
+  bool is_transposed;
+  int32_t height;
+  int32_t width;
+  uint32_t channels;
+};
+
+// Checks a tensor, [1, channels, plane bytes] in planes, else [1, height, width, channels].
+bool CheckMap(const Node& node, const char* name, const TensorInfo& tensor, const Map& map) {
+  if (tensor.dims[0] != 1) return node.Fail(name, "planes are for one image only");
+  if (!map.has_planes) {
+    if (!CheckNhwc(node, name, tensor, map.channels)) return false;
+    if (tensor.dims[1] == (map.is_transposed ? map.width : map.height) &&
+        tensor.dims[2] == (map.is_transposed ? map.height : map.width)) {
+      return true;
+    }
+    return node.Fail(name, "its height and width are not those of the packed layer");
+  }
+  const uint32_t bytes =
+      dcsr_channel_bytes(static_cast<uint32_t>(map.height), static_cast<uint32_t>(map.width));
+  if (tensor.rank == 3 && tensor.dims[1] == static_cast<int32_t>(map.channels) &&
+      tensor.dims[2] == static_cast<int32_t>(bytes)) {
+    return true;
+  }
+  return node.Fail(name, "its planes are not those of the packed layer");
 }
 
-// Checks the tensors of a layer with a layout, which has the size of the map.
+// The layout has the size of the input.
 bool CheckLayoutShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
                       DcsrConvShape* shape) {
   const DcsrLayout& layout = *layer.layout;
   const bool is_transposed = layout.is_transposed != 0;
-  if (tensors.input.dims[0] != 1) return node.Fail(kInput, "planes are for one image only");
-  if (tensors.output.dims[0] != 1) return node.Fail(kOutput, "planes are for one image only");
-  if (!dcsr_conv_shape(&layer, 1, layout.input_height, layout.input_width, shape)) {
-    return node.Fail(kInput, "is smaller than the filter");
-  }
-  if (layout.input_pitch == 0 &&
-      !HasSize(tensors.input, shape->input_height, shape->input_width, is_transposed)) {
-    return node.Fail(kInput, "its height and width are not those of the packed layer");
-  }
-  if (layout.output_pitch == 0 &&
-      !HasSize(tensors.output, shape->output_height, shape->output_width, is_transposed)) {
-    return node.Fail(kOutput, "its height and width are not those of the packed layer");
-  }
-  return true;
+  dcsr_conv_shape(&layer, 1, layout.input_height, layout.input_width, shape);
+  return CheckMap(node, kInput, tensors.input,
+                  {layout.input_planes != 0, is_transposed, shape->input_height, shape->input_width,
+                   layer.channels}) &&
+         CheckMap(node, kOutput, tensors.output,
+                  {layout.output_planes != 0, is_transposed, shape->output_height,
+                   shape->output_width, layer.rows});
 }
 
 bool CheckConvolutionShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
                            DcsrConvShape* shape) {
   const TensorInfo& input = tensors.input;
   const TensorInfo& output = tensors.output;
-  const DcsrLayout* layout = layer.layout;
-  if (!CheckActivations(node, kInput, input, layer.channels,
-                        layout != nullptr ? layout->input_plane_bytes : 0) ||
-      !CheckActivations(node, kOutput, output, layer.rows,
-                        layout != nullptr ? layout->output_plane_bytes : 0)) {
+  if (layer.layout != nullptr) return CheckLayoutShape(node, tensors, layer, shape);
+  if (!CheckNhwc(node, kInput, input, layer.channels) ||
+      !CheckNhwc(node, kOutput, output, layer.rows)) {
     return false;
   }
-  if (layout != nullptr) return CheckLayoutShape(node, tensors, layer, shape);
   if (input.dims[0] != output.dims[0]) {
     return node.Fail(kOutput, "its batches are not those of the input");
   }

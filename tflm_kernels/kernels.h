@@ -134,8 +134,8 @@ void dcsr_plan(const DcsrKernels* kernels, const DcsrLayer* layer, const DcsrCon
 // plan:    of the same layer and shape; plan->kernel is not NULL.
 // input:   [batches, input_height, input_width, channels], int16 if layer->int16_activations, else
 //          int8. In planes as layer->layout says.
-// output:  [batches, output_height, output_width, rows], of the same type. In planes, the bytes
-//          between pixels become the output zero point.
+// output:  [batches, output_height, output_width, rows], of the same type. In planes as
+//          layer->layout says.
 // scratch: plan->scratch_bytes bytes, aligned to 16, need not be initialised; NULL if that is 0.
 static inline void dcsr_run(const DcsrPlan* plan, const DcsrLayer* layer,
                             const DcsrConvShape* shape, const void* input, void* output,

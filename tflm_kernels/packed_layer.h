@@ -27,7 +27,7 @@ enum {
   kDcsrFormatVersion = 1,
   kDcsrFormatVersion2 = 2,  // with shared rows, compact rows or a layout
   kDcsrHeaderBytes = 64,
-  kDcsrLayoutBytes = 24,
+  kDcsrLayoutBytes = 8,
   kDcsrMaxRows = 1 << 20,
   kDcsrMaxCols = (1 << 18) - 1,
   kDcsrMaxWeights = INT32_MAX,  // rows * cols
@@ -66,7 +66,7 @@ typedef enum {
   kDcsrErrorMagic,
   kDcsrErrorVersion,
   kDcsrErrorHeader,      // a header field is out of its range
-  kDcsrErrorLayout,      // planes do not hold their map, or the padding of the filter
+  kDcsrErrorLayout,      // a field of the layout is out of its range
   kDcsrErrorSections,    // section sizes do not add up to total_bytes
   kDcsrErrorRequantize,  // multiplier or shift out of range
   kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not `elements`
@@ -114,21 +114,22 @@ typedef struct {
 
 // How the activations of a layer lie in memory (version 2), in memory as in the blob.
 //
-// Without planes they are NHWC. In planes the tensor is int8 [1, channels, plane_bytes]: each
-// channel has a plane of its own, whose pixel (y, x) is at first + y * pitch + x. All other bytes
-// of a plane hold the zero point of the tensor. docs/planes.md has a picture.
+// Planes are a tensor int8 [1, channels, dcsr_channel_bytes(height, width)]. Pixel (y, x) of a
+// channel is byte y * width + x of its plane. Up to three bytes behind the pixels are unspecified.
 typedef struct {
   uint16_t input_height;  // of the map, in pixels
   uint16_t input_width;
-  uint16_t input_first;  // position of the first pixel of a plane; 0 for NHWC
-  uint16_t input_pitch;  // positions from a row to the next; 0: the input is NHWC
-  uint16_t output_first;
-  uint16_t output_pitch;
-  uint32_t input_plane_bytes;  // a multiple of 4; 0 for NHWC
-  uint32_t output_plane_bytes;
-  uint16_t is_transposed;  // 1: an NHWC tensor of this layer is [1, width, height, channels]
-  uint16_t reserved;       // 0
+  uint8_t input_planes;   // 1: the input is in planes, 0: it is NHWC
+  uint8_t output_planes;  // likewise; one of them is 1
+  uint8_t is_transposed;  // 1: rows of the map are columns of the image, so that an NHWC tensor of
+                          // the layer is [1, width, height, channels]
+  uint8_t reserved;  // 0
 } DcsrLayout;
+
+// Returns the bytes of a plane, a multiple of 4.
+static inline uint32_t dcsr_channel_bytes(uint32_t height, uint32_t width) {
+  return (height * width + 3) / 4 * 4;
+}
 
 // View of a packed layer: scalars by value, sections by pointer into the blob.
 typedef struct {

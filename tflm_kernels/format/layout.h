@@ -11,8 +11,8 @@
 extern "C" {
 #endif
 
-// Whether the planes of a layer that has a layout hold their map, and those of the input also the
-// padding of the filter. All other fields of the layer are valid. Takes constant time.
+// Whether the layout of a layer that has one is valid. All other fields of the layer are. Takes
+// constant time.
 bool dcsr_layout_is_valid(const DcsrLayer* layer);
 
 #ifdef __cplusplus

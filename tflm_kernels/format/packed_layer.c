@@ -428,7 +428,7 @@ const char* dcsr_status_string(DcsrStatus status) {
     case kDcsrErrorHeader:
       return "a header field is out of range";
     case kDcsrErrorLayout:
-      return "its planes do not hold their map, or the padding of its filter";
+      return "a field of its layout is out of range";
     case kDcsrErrorSections:
       return "its section sizes do not add up";
     case kDcsrErrorRequantize:

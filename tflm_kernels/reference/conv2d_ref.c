@@ -36,7 +36,7 @@ static int32_t activation(const Work* work, const DcsrPatch* patch, uint32_t dy,
   if (y >= (uint32_t)shape->input_height || x >= (uint32_t)shape->input_width) {
     return layer->input_zero_point;
   }
-  const size_t i = steps->first + y * steps->row + x * steps->column + channel * steps->channel;
+  const size_t i = y * steps->row + x * steps->column + channel * steps->channel;
   return layer->int16_activations ? ((const int16_t*)patch->image)[i]
                                   : ((const int8_t*)patch->image)[i];
 }
@@ -105,14 +105,9 @@ static void convolve(const DcsrLayer* layer, const DcsrConvShape* shape, const v
       for (size_t v = 0; v < count; ++v) {
         const size_t pixel = done + v;
         store(layer, row, &tail, acc[v], output,
-              steps->first + pixel / width * steps->row + pixel % width * steps->column +
-                  row * steps->channel);
+              pixel / width * steps->row + pixel % width * steps->column + row * steps->channel);
       }
     }
-  }
-  if (layer->layout == NULL || layer->layout->output_pitch == 0) return;
-  for (uint32_t row = 0; row < layer->rows; ++row) {
-    dcsr_set_pads(layer, shape, (int8_t*)output + row * steps->channel);
   }
 }
 

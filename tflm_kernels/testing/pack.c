@@ -634,14 +634,10 @@ void add_layout(PackedBlob* blob, const DcsrLayout* layout) {
   out.data[34] = (uint8_t)(out.data[34] | 64);
   append(&out, layout->input_height, 2);
   append(&out, layout->input_width, 2);
-  append(&out, layout->input_first, 2);
-  append(&out, layout->input_pitch, 2);
-  append(&out, layout->output_first, 2);
-  append(&out, layout->output_pitch, 2);
-  append(&out, layout->input_plane_bytes, 4);
-  append(&out, layout->output_plane_bytes, 4);
-  append(&out, layout->is_transposed, 2);
-  append(&out, layout->reserved, 2);
+  append(&out, layout->input_planes, 1);
+  append(&out, layout->output_planes, 1);
+  append(&out, layout->is_transposed, 1);
+  append(&out, layout->reserved, 1);
   for (size_t i = kDcsrHeaderBytes; i < blob->size; ++i) append(&out, blob->data[i], 1);
   for (uint32_t i = 0; i < 4; ++i) out.data[8 + i] = (uint8_t)(out.size >> (8 * i));
   for (int i = kSectionHeader + 1; i < kSectionCount; ++i) blob->offset[i] += kDcsrLayoutBytes;
