@@ -117,7 +117,8 @@ def _largest(
     model: schema.ModelT, number: int, layers: Mapping[int, Candidate], cpu: str, memory: str, is_forced: bool
 ) -> set[int]:
     """Returns the tensors of a subgraph that can be in planes: starts from all, and removes what an operator does not
-    take, until nothing changes."""
+    take, until nothing changes.
+    """
     graph = model.subgraphs[number]
     operators = graph.operators or []
     elementwise = {p for p, operator in enumerate(operators) if _is_elementwise(model, number, operator)}
@@ -151,9 +152,7 @@ def _largest(
     return tensors
 
 
-def _less(
-    candidate: Candidate, source: int, target: int, tensors: set[int], cpu: str, memory: str
-) -> set[int]:
+def _less(candidate: Candidate, source: int, target: int, tensors: set[int], cpu: str, memory: str) -> set[int]:
     """Returns the tensors of a layer that cannot be in planes: the output, else the input, else both."""
     for ends_in_planes, removed in (((True, False), {target}), ((False, True), {source})):
         kept = {source, target} - removed
@@ -224,7 +223,8 @@ def _fitted(
     limits: Mapping[str, int],
 ) -> list[Decision] | None:
     """Returns the decisions with the tensors in planes and as much scratch as the arena allows; None if they do not
-    fit."""
+    fit.
+    """
     changed = list(decisions)
     touched: list[int] = []
     for number, decision in enumerate(decisions):
@@ -264,9 +264,7 @@ def _with_less_scratch(
         candidate = _candidate(decision)
         if room >= candidate.estimate.scratch_bytes:
             continue
-        smaller = _estimated(
-            candidate, dataclasses.replace(candidate.packed, scratch_budget=max(room, 1)), cpu, memory
-        )
+        smaller = _estimated(candidate, dataclasses.replace(candidate.packed, scratch_budget=max(room, 1)), cpu, memory)
         decisions[number] = dataclasses.replace(decision, candidate=smaller)
     return decisions if fits() else None
 
