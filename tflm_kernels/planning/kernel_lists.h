@@ -19,6 +19,7 @@
   K(conv2d_ref)                  \
   K(depthwise_conv2d_dense_dsp)  \
   K(depthwise_conv2d_dense_mve)  \
+  K(depthwise_conv2d_planes_dsp) \
   K(depthwise_conv2d_ref)        \
   K(fully_connected_c)           \
   K(fully_connected_dcsr_mve)    \
@@ -69,7 +70,8 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_INT16_ARMV7EM(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_ARMV7EM(K) K(depthwise_conv2d_dense_dsp) K(depthwise_conv2d_ref)
 #define DCSR_CONV2D_PLANES_ARMV7EM(K) DCSR_CONV2D_PLANES_ARMV7M(K)
-#define DCSR_DEPTHWISE_CONV2D_PLANES_ARMV7EM(K) K(depthwise_conv2d_ref)
+#define DCSR_DEPTHWISE_CONV2D_PLANES_ARMV7EM(K) \
+  K(depthwise_conv2d_planes_dsp) DCSR_DEPTHWISE_CONV2D_ARMV7EM(K)
 
 // Cortex-M55 and M85: vectors.
 #define DCSR_CONV2D_POINTWISE_MVE(K) \
