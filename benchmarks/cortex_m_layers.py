@@ -250,7 +250,8 @@ class Case:
         """The name of the product, with the scratch budget and the form of the rows if they are not the default."""
         budget = self.sparse.scratch_budget
         parts = [self.product, *([f"{budget // 1024} KB" if budget >= 1024 else f"{budget} B"] if budget else [])]
-        return ", ".join([*parts, *(["compact rows"] if self.sparse.compact else [])])
+        parts += ["compact rows"] if self.sparse.compact else []
+        return ", ".join([*parts, *([self.sparse.layout] if self.sparse.planes else [])])
 
     @property
     def product(self) -> str:
@@ -271,6 +272,27 @@ class Case:
     def with_compact_rows(self) -> Case:
         """The case with compact rows; itself if its layer has no compact form."""
         return dataclasses.replace(self, sparse=dataclasses.replace(self.sparse, compact=self.compact))
+
+    @property
+    def in_planes(self) -> list[Case]:
+        """The case with its input, its output or both in planes; none for a layer that cannot have them."""
+        if self.sparse.op == packing.OP_FULLY_CONNECTED or self.sparse.int16_activations or self.shape[0] > 1:
+            return []
+        return [
+            dataclasses.replace(
+                self, sparse=dataclasses.replace(self.sparse, planes=packing.Planes(self.shape[1:3], *ends))
+            )
+            for ends in ((True, True), (True, False), (False, True))
+        ]
+
+    def sections(self) -> tuple[bytes, bytes]:
+        """Returns the input and the expected output as the sparse product reads and writes them."""
+        planes, activations, output = self.sparse.planes, self.activations, self.output()
+        if planes is not None and planes.has_input:
+            activations = _to_planes(activations, self.sparse.channels)
+        if planes is not None and planes.has_output:
+            output = _to_planes(output, len(self.matrix))
+        return activations.tobytes(), output.tobytes()
 
     @property
     def _window(self) -> str:
@@ -318,6 +340,12 @@ class Case:
         if packed.op == packing.OP_DEPTHWISE_CONV_2D:
             return patches.reshape(-1, self.matrix.shape[1], packed.channels).transpose(0, 2, 1)
         return patches.reshape(-1, self.matrix.shape[1])
+
+
+def _to_planes(nhwc: np.ndarray, channels: int) -> np.ndarray:
+    """Returns the activations of an image in planes."""
+    pixels = nhwc.reshape(-1, channels).T
+    return np.pad(pixels, ((0, 0), (0, -pixels.shape[1] % 4)))
 
 
 def anchors(models: Path | None, method: str, cpu: str, chosen: Sequence[Anchor] = ANCHORS) -> list[Case]:
@@ -476,10 +504,9 @@ def job(cases: Sequence[Case]) -> bytes:
     parts = [_JOB.pack(_JOB_MAGIC, len(cases))]
     for previous, case in zip((None, *cases), cases, strict=False):
         repeated = previous is not None and has_same_dense(previous, case)
-        if not repeated:
-            output = case.output().tobytes()
-        sections = [b"" if repeated else packing.pack(case.dense), packing.pack(case.sparse)]
-        sections += [case.activations.tobytes(), output]
+        if not repeated or case.sparse.planes is not None:
+            activations, output = case.sections()
+        sections = [b"" if repeated else packing.pack(case.dense), packing.pack(case.sparse), activations, output]
         parts += [_JOB_LAYER.pack(*case.shape, *map(len, sections)), *sections]
     return b"".join(parts)
 

@@ -26,6 +26,7 @@ from dcsr.passes.dead_channels import WithoutDeadChannels
 from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
 from dcsr.planning.firmware import Firmware
+from dcsr.planning.planes import DEFAULT_LAYOUT, LAYOUTS
 from dcsr.planning.settings import AUTO, CODES, DEFAULT_CODE, DEFAULT_OBJECTIVE, OBJECTIVES, methods
 from dcsr.report import Row, Totals
 
@@ -383,6 +384,7 @@ def compress(
     max_arena: int | None = None,
     slowest: float | None = None,
     code: str = DEFAULT_CODE,
+    layout: str = DEFAULT_LAYOUT,
     plan: str | os.PathLike[str] | None = None,
     strip: bool = False,
     dead_channels: bool | None = None,
@@ -407,6 +409,8 @@ def compress(
         and 1 with `balanced`.
       code: `model` if the firmware links just the kernels and encodings of this model, so that each has to save the
         bytes of its code; `all` if it links all of them, for other models.
+      layout: `auto` keeps activations between packed layers in planes where that makes the firmware better
+        (docs/planes.md), `planes` wherever layers and the arena allow, `nhwc` nowhere.
       plan: path of a plan file. It overrides the other arguments for the tensors it names.
       strip: whether to remove everything that inference does not need. `decompress` cannot restore a stripped model.
       dead_channels: whether to remove channels that nothing reads before anything else; None for `strip`. `decompress`
@@ -426,6 +430,7 @@ def compress(
     _check_one_of("cpu", cpu, cost.CPUS)
     _check_one_of("memory", memory, cost.MEMORIES)
     _check_one_of("code", code, CODES)
+    _check_one_of("layout", layout, LAYOUTS)
     if min_sparsity is not None and not 0 <= min_sparsity <= 1:
         raise ValueError(f"min_sparsity {min_sparsity} is not between 0 and 1")
     if max_scratch is not None and not 0 <= max_scratch < 1 << 32:
@@ -451,6 +456,7 @@ def compress(
         max_arena=max_arena,
         slowest=slowest,
         code=code,
+        layout=layout,
         plan=plan,
         strip=strip,
         dead_channels=removes,

@@ -22,7 +22,7 @@ from dcsr.passes.dead_channels import dead_channels as remove_dead_channels
 from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
-from dcsr.planning import cost, fitting, linking, plan_file, workload
+from dcsr.planning import cost, fitting, linking, plan_file, planes, workload
 from dcsr.planning.candidates import Candidate, Encoded, candidates
 from dcsr.planning.choice import Decision, decide, stored_bytes
 from dcsr.planning.firmware import Firmware, arena_bytes, dense_figures, figures
@@ -73,6 +73,7 @@ def compress(
     memory: str = cost.DEFAULT_MEMORY,
     code: str = DEFAULT_CODE,
     plan: str | os.PathLike[str] | None = None,
+    layout: str = planes.DEFAULT_LAYOUT,
     smaller_only: bool = True,
     strip: bool = False,
     dead_channels: bool | None = None,
@@ -98,6 +99,7 @@ def compress(
       memory: where the firmware has the data, one of cost.MEMORIES, for the estimates of cycles.
       code: one of settings.CODES: whether kernels and encodings have to save the bytes of their code (linking.py).
       plan: path of a plan file. It overrides the other settings for the tensors it names.
+      layout: one of planes.LAYOUTS: whether activations between packed layers may be in planes.
       smaller_only: whether layers stay dense that would not get smaller, or too slow by default.
       strip: whether to remove everything that inference does not need (passes/strip.py). A stripped model cannot be
         decompressed.
@@ -158,7 +160,11 @@ def compress(
         fitted = linking.with_few_parts(model, layers, settings, tried, fitted_to)
     else:
         fitted = fitted_to(settings)
-    compressed, passes = _carried_out(model, fitted.decisions, strip, lost)
+    limits = fitting.limits(original, model, cpu, max_arena)
+    measure = linking.measure(model, fitted.decisions, settings, code)
+    decisions = planes.with_planes(model, fitted.decisions, cpu, memory, layout, limits, measure)
+    fitted = dataclasses.replace(fitted, decisions=decisions)
+    compressed, passes = _carried_out(model, decisions, strip, lost)
     found = Firmware(
         dense=dense_figures(original, layer_finder.find(original), cpu),
         compressed=figures(model, fitted.decisions, cpu),
@@ -183,6 +189,7 @@ def compress(
             slowest=slowest,
             memory=memory,
             code=code,
+            layout=layout,
             smaller_only=smaller_only,
             strip=strip,
             **options,

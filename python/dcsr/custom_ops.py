@@ -37,16 +37,13 @@ def options(packed: packing.PackedLayer, operator: schema.OperatorT) -> bytes:
         found["depth_multiplier"] = packed.depth_multiplier
     if packed.op != packing.OP_FULLY_CONNECTED:
         found |= {
-            "stride_h": packed.stride[0],
-            "stride_w": packed.stride[1],
+            **dict(zip(("stride_h", "stride_w"), packed.in_image(packed.stride), strict=True)),
             "padding": enum_name(schema.Padding, operator.builtinOptions.padding),
         }
         if packed.filter_size != (1, 1):
             found |= {
-                "filter_h": packed.filter_size[0],
-                "filter_w": packed.filter_size[1],
-                "dilation_h": packed.dilation[0],
-                "dilation_w": packed.dilation[1],
+                **dict(zip(("filter_h", "filter_w"), packed.in_image(packed.filter_size), strict=True)),
+                **dict(zip(("dilation_h", "dilation_w"), packed.in_image(packed.dilation), strict=True)),
             }
     else:
         found["keep_num_dims"] = bool(operator.builtinOptions.keepNumDims)

@@ -407,11 +407,25 @@ def _packed_layer(
         name = tflite.text(tensors[inputs[-1]].name)
         raise tflite.ModelError(f"{where}: tensor '{name}': {error}") from error
     name = _layer_name(model, s, operator, inputs[-1])
+    if packed.planes is not None and packed.planes.is_transposed:
+        matrix = transposed_filters(matrix, packed.filter_size)
     if packed.op != packing.OP_FULLY_CONNECTED:
-        custom += " {}x{}".format(*packed.filter_size)
+        custom += " {}x{}".format(*packed.in_image(packed.filter_size))
     if packed.int16_activations:
         custom += _INT16_SUFFIX
     return Layer(s, o, operator, name, custom, matrix.shape, matrix, packed, "already packed", is_int8=True)
+
+
+def transposed_filters(matrix: NDArray[Any], filter_size: tuple[int, int]) -> NDArray[Any]:
+    """Exchanges the rows and columns of the filters of a convolution.
+
+    Args:
+      matrix: int8 [rows, height * width * channels], or [rows, height * width] of a depthwise convolution.
+      filter_size: (height, width).
+    """
+    rows, cols = matrix.shape
+    filters = matrix.reshape(rows, *filter_size, -1)
+    return np.ascontiguousarray(filters.transpose(0, 2, 1, 3)).reshape(rows, cols)
 
 
 def _dense_layer(model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, code: int) -> Layer:

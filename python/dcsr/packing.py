@@ -23,7 +23,7 @@ from dcsr.shared_rows import RATIO_BITS, SharedRows, multipliers
 
 MAGIC = b"dCSR"
 VERSION = 1
-VERSION_2 = 2  # with shared or compact rows
+VERSION_2 = 2  # with shared rows, compact rows or a layout
 HEADER_BYTES = 64
 OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
@@ -42,9 +42,33 @@ _FLAG_SLOW_GATHERS = 128
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING | _FLAG_INT32_SUMS | _FLAG_SLOW_GATHERS
 _FLAG_BIAS = 8  # with shared rows
 _FLAG_COMPACT_ROWS = 16
+_FLAG_LAYOUT = 64
+_LAYOUT = struct.Struct("<HH4B")
 _RATIO = struct.Struct("<IHh")
 _MAX_ROW_LENGTH_BITS = 18
 _POSITIONS = ("index", "delta", "plane")
+_MAX_TENSOR_BYTES = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class Planes:
+    """The layout of a layer whose activations are in planes, at one end or both (docs/planes.md).
+
+    Attributes:
+      input_size: (height, width) of the input's map in pixels.
+      has_input, has_output: whether the input and the output are in planes; else they are NHWC. One of them is.
+      is_transposed: whether rows of the map are columns of the image. Filter, stride and weights are those of the map.
+    """
+
+    input_size: tuple[int, int]
+    has_input: bool
+    has_output: bool
+    is_transposed: bool = False
+
+
+def plane_bytes(size: tuple[int, int]) -> int:
+    """Returns the bytes of the plane of a channel, given the (height, width) of the map: a multiple of 4."""
+    return -(-size[0] * size[1] // 4) * 4
 
 
 @dataclass(frozen=True)
@@ -70,6 +94,7 @@ class PackedLayer:
       shared: the parts from which bias, multiplier and shift are derived, if the layer has shared rows; else None.
       depth_multiplier: output channels for each input channel of a depthwise convolution; else 0.
       compact: the stored form of bias, multiplier and shift, if the layer has compact rows; else None.
+      planes: the layout, if activations are in planes; None if they are NHWC at both ends.
     """
 
     op: int
@@ -92,6 +117,7 @@ class PackedLayer:
     shared: SharedRows | None = None
     depth_multiplier: int = 0
     compact: CompactRows | None = None
+    planes: Planes | None = None
 
     @property
     def channels(self) -> int:
@@ -99,6 +125,23 @@ class PackedLayer:
         if self.op == OP_DEPTHWISE_CONV_2D:
             return self.streams.rows // self.depth_multiplier
         return self.streams.cols // (self.filter_size[0] * self.filter_size[1])
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(height, width) of the output's map in pixels, for a layer with planes."""
+        assert self.planes is not None
+        height, width = (
+            (size + stride - (1 if self.same_padding else (taps - 1) * dilation + 1)) // stride
+            for size, stride, taps, dilation in zip(
+                self.planes.input_size, self.stride, self.filter_size, self.dilation, strict=True
+            )
+        )
+        return height, width
+
+    def in_image(self, sizes: tuple[int, int]) -> tuple[int, int]:
+        """Returns (vertical, horizontal) of the image, given those of the layer's map."""
+        is_transposed = self.planes is not None and self.planes.is_transposed
+        return (sizes[1], sizes[0]) if is_transposed else sizes
 
     @property
     def with_plain_rows(self) -> PackedLayer:
@@ -109,6 +152,14 @@ class PackedLayer:
     def row_form(self) -> str:
         """The form of bias, multipliers and shifts: "plain", "compact" or "shared"."""
         return "shared" if self.shared else "compact" if self.compact else "plain"
+
+    @property
+    def layout(self) -> str:
+        """The layout of input and output: "nhwc", "planes", "nhwc to planes" or "planes to nhwc"."""
+        if self.planes is None:
+            return "nhwc"
+        ends = ["planes" if end else "nhwc" for end in (self.planes.has_input, self.planes.has_output)]
+        return " to ".join(dict.fromkeys(ends))
 
     @property
     def row_bytes(self) -> int:
@@ -158,9 +209,12 @@ def pack(layer: PackedLayer) -> bytes:
     if streams.values.dtype != np.int8:
         raise ValueError(f"a packed layer holds int8 weights, not {streams.values.dtype}")
     body = _padded([*_row_sections(layer), *([] if layer.shared else _stream_sections(streams))])
+    if layer.planes is not None:
+        planes = layer.planes
+        body = _LAYOUT.pack(*planes.input_size, planes.has_input, planes.has_output, planes.is_transposed, 0) + body
     header = _HEADER.pack(
         MAGIC,
-        VERSION_2 if layer.shared or layer.compact else VERSION,
+        VERSION_2 if layer.shared or layer.compact or layer.planes else VERSION,
         layer.op,
         encodings.REGISTRY[streams.encoding].CODE,
         encodings.VALUE_CODINGS.index(streams.value_coding),
@@ -179,7 +233,8 @@ def pack(layer: PackedLayer) -> bytes:
         | (_FLAG_SAME_PADDING if layer.same_padding else 0)
         | (_FLAG_SLOW_GATHERS if layer.slow_gathers else 0)
         | (_FLAG_BIAS if layer.shared is not None and layer.shared.bias is not None else 0)
-        | (_FLAG_COMPACT_ROWS if layer.compact else 0),
+        | (_FLAG_COMPACT_ROWS if layer.compact else 0)
+        | (_FLAG_LAYOUT if layer.planes else 0),
         streams.row_length_bytes,
         streams.index_parameter,
         streams.row_length_bits or 0,
@@ -305,20 +360,27 @@ class _Header(NamedTuple):
 
     @property
     def has_shared_rows(self) -> bool:
-        return self.version == VERSION_2 and not self.flags & _FLAG_COMPACT_ROWS
+        return self.version == VERSION_2 and not self.flags & (_FLAG_COMPACT_ROWS | _FLAG_LAYOUT)
 
     @property
     def has_compact_rows(self) -> bool:
         return self.version == VERSION_2 and bool(self.flags & _FLAG_COMPACT_ROWS)
 
     @property
+    def has_layout(self) -> bool:
+        return self.version == VERSION_2 and bool(self.flags & _FLAG_LAYOUT)
+
+    @property
     def flags_are_valid(self) -> bool:
+        if self.has_layout and (self.is_int16 or self.op == OP_FULLY_CONNECTED or self.flags & _FLAG_BIAS):
+            return False
         if self.has_compact_rows:
-            others = _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS
+            others = _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS | _FLAG_LAYOUT
             return self.flags & ~others == _FLAG_COMPACT_ROWS | _FLAG_PER_ROW
         if self.has_int32_sums and (self.has_shared_rows or self.op != OP_CONV_2D or not self.is_int16):
             return False
-        return not self.flags & ~(_FLAGS | (_FLAG_BIAS if self.has_shared_rows else 0))
+        of_version = _FLAG_BIAS if self.has_shared_rows else _FLAG_LAYOUT if self.has_layout else 0
+        return not self.flags & ~(_FLAGS | of_version)
 
     @property
     def multipliers(self) -> int:
@@ -433,14 +495,17 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
     highest_shift = MAX_INT16_SHIFT if header.has_wide_sums else MAX_SHIFT
     rows: SharedRows | None = None
     compact: CompactRows | None = None
+    start = HEADER_BYTES + (_LAYOUT.size if header.has_layout else 0)
+    if len(data) < start:
+        raise ValueError("the sections of the packed layer do not fit its size")
     if header.has_compact_rows:
-        size = compact_rows.size_of(data[HEADER_BYTES:], header.rows)
-        stored, *sections = _sections(data, [size, *_stream_sizes(header)], HEADER_BYTES, header.total_bytes)
+        size = compact_rows.size_of(data[start:], header.rows)
+        stored, *sections = _sections(data, [size, *_stream_sizes(header)], start, header.total_bytes)
         compact, bias_array, multiplier_array, shift_array = compact_rows.unpack(stored, header.rows)
         streams = _streams(header, module, sections)
     elif shared is None:
         sizes = [bias_size * header.rows, 4 * header.multipliers, header.multipliers]
-        sections = _sections(data, sizes + _stream_sizes(header), HEADER_BYTES, header.total_bytes)
+        sections = _sections(data, sizes + _stream_sizes(header), start, header.total_bytes)
         bias_array = _array(sections[0], bias_type)
         multiplier_array, shift_array = _array(sections[1], "<i4"), _array(sections[2], "i1")
         if multiplier_array.min() < 0 or shift_array.min() < -31 or shift_array.max() > highest_shift:
@@ -467,7 +532,7 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
             if header.is_int16
             else _fold(rows.bias, _row_sums(streams), header.input_zero_point)
         )
-    return PackedLayer(
+    layer = PackedLayer(
         op=header.op,
         streams=streams,
         bias=bias_array,
@@ -489,6 +554,24 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         depth_multiplier=header.depth_multiplier,
         compact=compact,
     )
+    return dataclasses.replace(layer, planes=_planes(data, layer)) if header.has_layout else layer
+
+
+def _planes(data: bytes, layer: PackedLayer) -> Planes:
+    """Returns the layout in a packed layer that has one, given everything else. Raises ValueError as `unpack`."""
+    height, width, has_input, has_output, is_transposed, reserved = _LAYOUT.unpack_from(data, HEADER_BYTES)
+    planes = Planes((height, width), bool(has_input), bool(has_output), bool(is_transposed))
+    output = dataclasses.replace(layer, planes=planes).output_size
+    sizes = ((planes.input_size, layer.channels), (output, layer.streams.rows))
+    if (
+        not (has_input or has_output)
+        or max(has_input, has_output, is_transposed) > 1
+        or reserved
+        or min(*planes.input_size, *output) < 1
+        or max(plane_bytes(size) * channels for size, channels in sizes) > _MAX_TENSOR_BYTES
+    ):
+        raise ValueError("a field of the packed layer's layout is out of range")
+    return planes
 
 
 def _row_sums(streams: Streams) -> NDArray[Any]:

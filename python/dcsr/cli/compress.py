@@ -18,7 +18,7 @@ from dcsr import model as tflite
 from dcsr.cli import common, prune, reports
 from dcsr.errors import ModelError
 from dcsr.files import Outputs
-from dcsr.planning import cost, settings
+from dcsr.planning import cost, planes, settings
 from dcsr.planning.choice import Decision
 
 # Time that packed layers add to dense ones, relative to the inference, from which on `compress` tells.
@@ -129,6 +129,14 @@ def command_line() -> argparse.ArgumentParser:
         " that code does not count (default: %(default)s)",
     )
     parser.add_argument(
+        "--layout",
+        choices=planes.LAYOUTS,
+        default=planes.DEFAULT_LAYOUT,
+        help="how activations between packed layers lie in memory: `nhwc` as in TFLM, `planes` channel by channel"
+        " wherever layers and the arena allow, `auto` in planes where that makes the firmware better (default:"
+        " %(default)s)",
+    )
+    parser.add_argument(
         "--clock",
         type=_multiple,
         metavar="MHZ",
@@ -191,6 +199,7 @@ def main(argv: Sequence[str]) -> int:
             max_arena=arguments.max_arena,
             slowest=arguments.slowest,
             code=arguments.code,
+            layout=arguments.layout,
             plan=arguments.plan,
             strip=arguments.strip,
             dead_channels=arguments.dead_channels,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dcsr import custom_ops
+from dcsr import custom_ops, packing
 from dcsr import layers as layer_finder
 from dcsr.graph import Graph, TensorEdit, byte_vector, indices
 from dcsr.passes import Done
@@ -113,7 +113,21 @@ def _pack_subgraph(
                 edit.added.append(_packed_tensor(original.name if has_streams else None, blob, buffer))
             tensors.append(packed_tensors[buffer])
         _replace_operator(graph, operator, tensors, decision, candidate)
+        _set_planes(subgraph, operator, candidate.packed)
     return edit
+
+
+def _set_planes(subgraph: schema.SubGraphT, operator: schema.OperatorT, packed: packing.PackedLayer) -> None:
+    """Gives the activations of a layer the shapes that they have in planes."""
+    if packed.planes is None:
+        return
+    ends = (
+        (packed.planes.has_input, operator.inputs[0], packed.planes.input_size, packed.channels),
+        (packed.planes.has_output, operator.outputs[0], packed.output_size, packed.streams.rows),
+    )
+    for has_planes, index, size, channels in ends:
+        if has_planes:
+            subgraph.tensors[index].shape = np.array([1, channels, packing.plane_bytes(size)], np.int32)
 
 
 def _tensors_in_use(graph: Graph, s: int, packed: set[int]) -> set[int]:

@@ -207,6 +207,7 @@ def _restore(
         raise ValueError("wrong number of subgraphs")
 
     model.metadata = [e for e in model.metadata if e is not entry] or None
+    _restore_shapes(model, layers)
     packed = {
         (s, index)
         for s, recorded in enumerate(record.subgraphs)
@@ -238,6 +239,23 @@ def _restore(
             if current.name == plan.name:
                 model.buffers[current.buffer].data = record.buffers[plan.buffer].data
     return [f"subgraph {s}, operator {p}: {tflite.operator_name(model, o)}" for (s, p), o in operators.items()]
+
+
+def _restore_shapes(model: schema.ModelT, layers: dict[tuple[int, int], Layer]) -> None:
+    """Gives activations in planes the shapes that they have in NHWC."""
+    for layer in layers.values():
+        packed = layer.packed
+        if packed is None or packed.planes is None:
+            continue
+        tensors = model.subgraphs[layer.subgraph].tensors
+        ends = (
+            (packed.planes.has_input, layer.operator.inputs[0], packed.planes.input_size, packed.channels),
+            (packed.planes.has_output, layer.operator.outputs[0], packed.output_size, packed.streams.rows),
+        )
+        for has_planes, index, size, channels in ends:
+            if has_planes:
+                shape = [1, *packed.in_image(size), channels]
+                tensors[index].shape = np.array(shape, np.int32)
 
 
 def _packed_tensors(operator: schema.OperatorT) -> list[int]:

@@ -6,7 +6,7 @@ Source: tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc and micro_
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dcsr import model as tflite
@@ -48,8 +48,15 @@ def planned_bytes(model: schema.ModelT, scratch: Sequence[int], subgraph: int = 
     return greedy(tensor_buffers(model, subgraph) + scratch_buffers(scratch))
 
 
-def tensor_buffers(model: schema.ModelT, subgraph: int) -> list[Buffer]:
-    """Returns the buffers of the tensors of a subgraph that are neither constant nor variables."""
+def tensor_buffers(model: schema.ModelT, subgraph: int, sizes: Mapping[int, int] | None = None) -> list[Buffer]:
+    """Returns the buffers of the tensors of a subgraph that are neither constant nor variables.
+
+    Args:
+      model: the model.
+      subgraph: index of the subgraph.
+      sizes: {tensor: bytes} of tensors that do not have the size of the model.
+    """
+    planned = sizes or {}
     graph = model.subgraphs[subgraph]
     last_operator = len(graph.operators or [])
     first = dict.fromkeys(indices(graph.inputs), 0)
@@ -63,7 +70,7 @@ def tensor_buffers(model: schema.ModelT, subgraph: int) -> list[Buffer]:
                 last[index] = position
     last |= {index: last_operator for index in indices(graph.outputs) if index in first}
     return [
-        Buffer(aligned(_tensor_bytes(graph.tensors[index])), first[index], last[index])
+        Buffer(aligned(planned.get(index) or _tensor_bytes(graph.tensors[index])), first[index], last[index])
         for index in sorted(first)
         if not graph.tensors[index].isVariable and not tflite.is_constant(model, graph.tensors[index])
     ]

@@ -72,7 +72,8 @@ def figures(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> Fi
 
 def arena_bytes(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:
     """Returns the arena that a planned model needs on a core, with TFLM's structures and CMSIS-NN's kernels."""
-    planned = Footprint(model, cpu, builtin_memory.CMSIS_NN).nbytes(footprint.of_decisions(decisions))
+    found = Footprint(model, cpu, builtin_memory.CMSIS_NN, footprint.planes_of(decisions))
+    planned = found.nbytes(footprint.of_decisions(decisions))
     return planned + footprint.interpreter_bytes(model)
 
 

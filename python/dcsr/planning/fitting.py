@@ -68,6 +68,20 @@ class Fitted:
 Planner = Callable[[Settings], list[Decision]]
 
 
+def limits(original: schema.ModelT, model: schema.ModelT, cpu: str, nbytes: int | None) -> dict[str, int]:
+    """Returns the limits of the arena: {kernels of the builtin operators: bytes of the footprint at most}.
+
+    Args:
+      original: the dense model, whose arena is the limit without `nbytes`.
+      model: the model that is packed.
+      cpu: one of cost.CPUS.
+      nbytes: a limit of the whole arena with CMSIS-NN's kernels; None if there is none.
+    """
+    if nbytes is not None:
+        return {builtin_memory.CMSIS_NN: nbytes - footprint.interpreter_bytes(model)}
+    return {kernels: Footprint(original, cpu, kernels).nbytes() for kernels in builtin_memory.KERNELS}
+
+
 def within_dense(
     original: schema.ModelT, model: schema.ModelT, layers: Sequence[Layer], settings: Settings, plan: Planner
 ) -> Fitted:
@@ -83,15 +97,13 @@ def within_dense(
       settings: the settings of the plan.
       plan: returns the decisions of settings.
     """
-    limits = [
-        Limit(Footprint(model, settings.cpu, kernels), Footprint(original, settings.cpu, kernels).nbytes())
-        for kernels in builtin_memory.KERNELS
-    ]
+    found = limits(original, model, settings.cpu, None)
+    limited = [Limit(Footprint(model, settings.cpu, kernels), nbytes) for kernels, nbytes in found.items()]
     free = plan(settings)
-    with_both = _within(model, layers, settings, plan, free, limits)
+    with_both = _within(model, layers, settings, plan, free, limited)
     chosen = with_both
     if with_both is not free:
-        alone = _within(model, layers, settings, plan, free, limits[:1])
+        alone = _within(model, layers, settings, plan, free, limited[:1])
         slow, fast = (time_of(decisions) if decisions else None for decisions in (with_both, alone))
         # A plan of unknown time has a layer without an estimate, which the portable kernel runs.
         if with_both is None or (fast is not None and (slow is None or slow > (1 + _TOLERANCE) * fast)):

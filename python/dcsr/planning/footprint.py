@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from dcsr import packing
 from dcsr.graph import length
 from dcsr.planning import arena, builtin_memory
 from dcsr.planning.builtin_memory import Memory
@@ -48,6 +49,23 @@ def of_decisions(decisions: Iterable[Decision]) -> dict[Place, Memory]:
     }
 
 
+def planes_of(decisions: Iterable[Decision]) -> dict[tuple[int, int], int]:
+    """Returns the bytes of the tensors in planes, {(subgraph, tensor): bytes}."""
+    found: dict[tuple[int, int], int] = {}
+    for decision in decisions:
+        packed = decision.packed
+        if packed is None or packed.planes is None:
+            continue
+        layer = decision.layer
+        if packed.planes.has_input:
+            size = packing.plane_bytes(packed.planes.input_size)
+            found[layer.subgraph, int(layer.operator.inputs[0])] = size * packed.channels
+        if packed.planes.has_output:
+            size = packing.plane_bytes(packed.output_size)
+            found[layer.subgraph, int(layer.operator.outputs[0])] = size * packed.streams.rows
+    return found
+
+
 class Footprint:
     """The arena of a model on a core.
 
@@ -55,9 +73,16 @@ class Footprint:
       kernels: kernels of the builtin operators, one of builtin_memory.KERNELS.
     """
 
-    def __init__(self, model: schema.ModelT, cpu: str, kernels: str) -> None:
+    def __init__(
+        self, model: schema.ModelT, cpu: str, kernels: str, sizes: Mapping[tuple[int, int], int] | None = None
+    ) -> None:
+        """Describes a model on a core. `sizes`: {(subgraph, tensor): bytes} of tensors in planes."""
         self.kernels = kernels
-        self._tensors = [arena.tensor_buffers(model, number) for number in range(len(model.subgraphs))]
+        planes = sizes or {}
+        self._tensors = [
+            arena.tensor_buffers(model, number, {tensor: size for (s, tensor), size in planes.items() if s == number})
+            for number in range(len(model.subgraphs))
+        ]
         self._builtin = {
             (number, position): builtin_memory.memory(model, number, operator, cpu, kernels)
             for number, graph in enumerate(model.subgraphs)

@@ -15,7 +15,7 @@ from dcsr.planning import choice, code_bytes, cost, workload
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.choice import Decision
 from dcsr.planning.fitting import Fitted, Planner, time_of
-from dcsr.planning.settings import AUTO, BALANCED_TOLERANCE, Settings, place
+from dcsr.planning.settings import ALL_CODE, AUTO, BALANCED_TOLERANCE, Settings, place
 from dcsr.schema import schema
 
 # Reason of layers that stay dense so that the firmware does not grow.
@@ -61,6 +61,39 @@ def code(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:
 def flash(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:
     """Returns the bytes of layers and code that depend on the decisions."""
     return choice.flash_bytes(model, decisions) + code(model, decisions, cpu)
+
+
+def measure(
+    model: schema.ModelT, decisions: Sequence[Decision], settings: Settings, code_of: str
+) -> Callable[[Sequence[Decision]], float]:
+    """Returns what an objective improves about a finished plan, the lower the better: the flash with `size`, the time
+    with `speed`, the product of both with `balanced`.
+
+    It is inf for decisions with a larger flash than both `decisions` and the dense model, or of unknown time.
+
+    Args:
+      model: the model that is packed.
+      decisions: the finished plan.
+      settings: its settings.
+      code_of: one of settings.CODES: whether the code of the kernels counts.
+    """
+    rest = workload.rest(model, [of.layer for of in decisions], settings.cpu).time
+
+    def flash_of(found: Sequence[Decision]) -> int:
+        return choice.flash_bytes(model, found) if code_of == ALL_CODE else flash(model, found, settings.cpu)
+
+    dense = [dataclasses.replace(of, candidate=None) for of in decisions]
+    most = max(flash_of(decisions), flash_of(dense))
+
+    def found(tried: Sequence[Decision]) -> float:
+        nbytes, time = flash_of(tried), time_of(tried)
+        if time is None or nbytes > most:
+            return np.inf
+        if settings.objective == "size":
+            return nbytes
+        return rest + time if settings.objective == "speed" else nbytes * (rest + time)
+
+    return found
 
 
 def is_allowed(candidate: Candidate, without: frozenset[str]) -> bool:

@@ -22,11 +22,19 @@ from dcsr.schema import schema
 def shape(model: schema.ModelT, layer: Layer) -> cost.Shape:
     """Returns the size of the input and output of a layer. The layer must have a matrix."""
     assert layer.matrix is not None
+    if layer.packed is not None and layer.packed.planes is not None:
+        return planes_shape(layer.packed)
     inputs, outputs = (_dimensions(model, layer, of) for of in (layer.operator.inputs[0], layer.operator.outputs[0]))
     vectors = max(math.prod(outputs) // layer.matrix.shape[0], 1)
     if len(inputs) != 4 or len(outputs) != 4:
         return cost.Shape(vectors)
     return cost.Shape(vectors, (inputs[1], inputs[2]), (outputs[1], outputs[2]))
+
+
+def planes_shape(packed: PackedLayer) -> cost.Shape:
+    """Returns the size of the input and output of a layer with planes, in the order of its map."""
+    assert packed.planes is not None
+    return cost.Shape(math.prod(packed.output_size), packed.planes.input_size, packed.output_size)
 
 
 def kept(model: schema.ModelT, layer: Layer, cpu: str) -> builtin.Kept:
@@ -100,11 +108,12 @@ def compared(
 
 def dense_work(model: schema.ModelT, layer: Layer) -> builtin.DenseWork:
     """Returns the size of the dense layer, whether it is packed or not."""
-    outputs = math.prod(_dimensions(model, layer, layer.operator.outputs[0]))
     packed, shape = layer.packed, layer.shape
+    sizes = [_image_dimensions(model, layer, is_output) for is_output in (False, True)]
+    outputs = math.prod(sizes[1])
     is_connected = layer.op.removeprefix("DCSR_").startswith("FULLY_CONNECTED")
     if packed is not None:
-        rows, products, filter_size = packed.streams.rows, packed.streams.cols, packed.filter_size
+        rows, products, filter_size = packed.streams.rows, packed.streams.cols, packed.in_image(packed.filter_size)
         is_plain = packed.dilation == (1, 1) and packed.depth_multiplier <= 1
     else:
         options = layer.operator.builtinOptions
@@ -114,7 +123,6 @@ def dense_work(model: schema.ModelT, layer: Layer) -> builtin.DenseWork:
         rows = max(shape[-1 if layer.is_depthwise else 0], 1) if shape else 1
         products = math.prod(filter_size if layer.is_depthwise else shape[1:])
     run, inside = 0, None
-    sizes = [_dimensions(model, layer, of) for of in (layer.operator.inputs[0], layer.operator.outputs[0])]
     if not is_connected and all(len(size) == 4 for size in sizes):
         stride, dilation = _steps(layer)
         run = sizes[1][2] if max(stride) > 1 else 0
@@ -129,7 +137,8 @@ def dense_work(model: schema.ModelT, layer: Layer) -> builtin.DenseWork:
 def _steps(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
     """Returns the stride and the dilation of a convolution."""
     if layer.packed is not None:
-        return layer.packed.stride, layer.packed.dilation
+        packed = layer.packed
+        return packed.in_image(packed.stride), packed.in_image(packed.dilation)
     names = ("strideH", "strideW", "dilationHFactor", "dilationWFactor")
     steps = [max(getattr(layer.operator.builtinOptions, name, 1), 1) for name in names]
     return (steps[0], steps[1]), (steps[2], steps[3])
@@ -142,6 +151,16 @@ def _inside(size: int, out: int, taps: int, stride: int, dilation: int) -> int:
     pad = max((out - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
     first = np.arange(out)[:, None] * stride - pad + np.arange(taps)[None, :] * dilation
     return int(np.count_nonzero((first >= 0) & (first < size)))
+
+
+def _image_dimensions(model: schema.ModelT, layer: Layer, is_output: bool) -> list[int]:
+    """Returns the shape of the input or output of a layer, in planes that which it has in NHWC."""
+    packed = layer.packed
+    planes = packed.planes if packed is not None else None
+    if packed is not None and planes is not None and (planes.has_output if is_output else planes.has_input):
+        size = packed.output_size if is_output else planes.input_size
+        return [1, *packed.in_image(size), packed.streams.rows if is_output else packed.channels]
+    return _dimensions(model, layer, (layer.operator.outputs if is_output else layer.operator.inputs)[0])
 
 
 def _dimensions(model: schema.ModelT, layer: Layer, index: int) -> list[int]:

@@ -1,0 +1,169 @@
+"""Tests planes between packed layers: outputs, decompress, and which tensors are in planes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dcsr
+from dcsr import compressing
+from dcsr import model as tflite
+from dcsr.passes.pack import pack
+from dcsr.planning import planes
+from dcsr.schema import schema
+from dcsr.testing.models import Builder, sparse_matrix
+
+CPU = "cortex-m55"
+
+
+class _Chain:
+    """Builds a model of convolutions whose sizes and strides are odd."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.builder = Builder()
+        self.names = (f"layer{i}" for i in itertools.count())
+
+    def input(self, height: int, width: int, channels: int) -> int:
+        return self.builder.tensor("x", (1, height, width, channels), scale=0.02, zero_point=-7)
+
+    def quantisation(self, rows: int) -> dict[str, object]:
+        return {
+            "bias": self.rng.integers(-900, 900, rows).astype(np.int32),
+            "weight_scale": self.rng.uniform(0.005, 0.02, rows).astype(np.float32),
+            "output_scale": 1.5,
+            "name": next(self.names),
+        }
+
+    def conv(self, x: int, rows: int, size: tuple[int, int] = (1, 1), **options: object) -> int:
+        cols = size[0] * size[1] * self.builder.shape(x)[3]
+        matrix = sparse_matrix(self.rng, rows, cols, 0.1 if size != (1, 1) else 0.8)
+        return self.builder.conv_2d(x, matrix, filter_size=size, **self.quantisation(rows), **options)
+
+    def depthwise(self, x: int, size: tuple[int, int] = (3, 3), multiplier: int = 1, **options: object) -> int:
+        rows = self.builder.shape(x)[3] * multiplier
+        matrix = sparse_matrix(self.rng, rows, size[0] * size[1], 0.1)
+        return self.builder.depthwise_conv_2d(x, matrix, filter_size=size, **self.quantisation(rows), **options)
+
+    def add(self, x: int, y: int) -> int:
+        z = self.builder.tensor("sum", self.builder.shape(x), scale=2.5, zero_point=5)
+        self.builder.operator(schema.BuiltinOperator.ADD, [x, y], [z], schema.AddOptionsT())
+        return z
+
+    def mean(self, x: int) -> int:
+        axes = self.builder.tensor("axes", (2,), np.int32, data=np.array([1, 2], np.int32))
+        y = self.builder.tensor("mean", (1, self.builder.shape(x)[3]), scale=1.5, zero_point=3)
+        self.builder.operator(schema.BuiltinOperator.MEAN, [x, axes], [y], schema.ReducerOptionsT(keepDims=False))
+        return y
+
+    def finish(self, x: int, *outputs: int) -> bytes:
+        return tflite.serialize(self.builder.finish([x], list(outputs)))
+
+
+def _plain(chain: _Chain) -> bytes:
+    x = chain.input(21, 9, 1)
+    y = chain.conv(x, 17, (5, 4), stride=(2, 1))
+    for _ in range(2):
+        y = chain.conv(chain.depthwise(y), 17)
+    return chain.finish(x, chain.mean(y))
+
+
+def _residual(chain: _Chain) -> bytes:
+    x = chain.input(7, 11, 3)
+    y = chain.conv(x, 20, (3, 3))
+    z = chain.add(chain.conv(chain.depthwise(y, (5, 5)), 20), y)
+    return chain.finish(x, chain.conv(chain.depthwise(z, multiplier=2), 12))
+
+
+def _unusual(chain: _Chain) -> bytes:
+    x = chain.input(13, 6, 8)
+    y = chain.depthwise(x, (3, 5), stride=(2, 2))
+    y = chain.conv(y, 9, (3, 2), dilation=(2, 1))
+    y = chain.depthwise(y, (2, 3), padding=schema.Padding.VALID)
+    return chain.finish(x, chain.conv(y, 5))
+
+
+def _with_other_readers(chain: _Chain) -> bytes:
+    x = chain.input(9, 9, 4)
+    y = chain.conv(x, 16)
+    z = chain.depthwise(y)
+    w = chain.conv(z, 16)
+    return chain.finish(x, chain.mean(z), w, chain.conv(chain.depthwise(w), 8), y)
+
+
+_MODELS = {"plain": _plain, "residual": _residual, "unusual": _unusual, "other readers": _with_other_readers}
+
+
+def _plan(path: Path, count: int, methods: Sequence[str]) -> Path:
+    """Writes a plan that packs every layer, so that no layer stays dense because it is small."""
+    lines = ["version: 1", "tensors:"]
+    for number, method in zip(range(count), itertools.cycle(methods), strict=False):
+        lines += [f"  - tensor: layer{number}/weights", f"    method: {method}"]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _compressed(
+    data: bytes, tmp_path: Path, layout: str, methods: Sequence[str] = ("dense", "rice", "dcsr")
+) -> compressing.Compressed:
+    model = tflite.parse(data, "m")
+    count = sum(len(operator.inputs) > 2 for _, operator in tflite.operators(model))
+    plan = _plan(tmp_path / "plan.yaml", count, methods)
+    return compressing.compress(model, "m", cpu=CPU, layout=layout, smaller_only=False, plan=plan)
+
+
+def _layouts(result: compressing.Compressed) -> list[str]:
+    return [decision.packed.layout for decision in result.decisions if decision.packed]
+
+
+@pytest.mark.parametrize("name", _MODELS)
+@pytest.mark.parametrize("seed", range(3))
+def test_planes_change_no_output(name: str, seed: int, tmp_path: Path) -> None:
+    data = _MODELS[name](_Chain(seed))
+    result = _compressed(data, tmp_path, "planes")
+    assert set(_layouts(result)) & {"planes", "nhwc to planes", "planes to nhwc"}
+    assert dcsr.verify(data, tflite.serialize(result.model)).identical
+
+
+@pytest.mark.parametrize("name", _MODELS)
+def test_decompress_gives_the_same_model_as_without_planes(name: str, tmp_path: Path) -> None:
+    data = _MODELS[name](_Chain(1))
+    models = [tflite.serialize(_compressed(data, tmp_path, layout).model) for layout in ("planes", "nhwc")]
+    assert models[0] != models[1]
+    assert dcsr.decompress(models[0]) == dcsr.decompress(models[1])
+
+
+def test_long_axes_become_rows(tmp_path: Path) -> None:
+    """Only the cost tells orientations apart, so both are compared here."""
+    data = _plain(_Chain(4))
+    model = tflite.parse(data, "m")
+    decisions = _compressed(data, tmp_path, "nhwc").decisions
+    chains = planes._chains(model, decisions, CPU, "dtcm", is_forced=True)
+    assert len(chains) == 1
+    for is_transposed in (False, True):
+        found = planes._fitted(model, decisions, chains[0], is_transposed, CPU, "dtcm", {})
+        assert found is not None
+        assert {of.packed.planes.is_transposed for of in found if of.packed and of.packed.planes} == {is_transposed}
+        packed, _ = pack(model, found)
+        assert dcsr.verify(data, tflite.serialize(packed)).identical
+
+
+def test_tensors_that_others_read_stay_nhwc(tmp_path: Path) -> None:
+    data = _with_other_readers(_Chain(2))
+    result = _compressed(data, tmp_path, "planes")
+    # y and w are outputs, z is read by MEAN; only the input of the last layer is left.
+    assert _layouts(result) == ["nhwc", "nhwc", "nhwc", "nhwc to planes", "planes to nhwc"]
+
+
+def test_nhwc_uses_no_planes(tmp_path: Path) -> None:
+    data = _plain(_Chain(2))
+    assert set(_layouts(_compressed(data, tmp_path, "nhwc"))) == {"nhwc"}
+
+
+def test_an_unknown_layout_is_refused() -> None:
+    with pytest.raises(ValueError, match="layout"):
+        dcsr.compress(_plain(_Chain(2)), layout="nchw")

@@ -1,0 +1,314 @@
+"""Keeps activations between packed layers in planes where that makes the model faster (docs/planes.md).
+
+A chain is a set of tensors that are in planes together. Every operator that reads or writes them is a packed layer
+whose kernel takes planes, or an elementwise operator, to which the order of elements does not matter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from dcsr import encodings, packing
+from dcsr import layers as layer_finder
+from dcsr import model as tflite
+from dcsr.graph import Graph, indices
+from dcsr.packing import PackedLayer, Planes
+from dcsr.planning import cost, footprint, workload
+from dcsr.planning.candidates import Candidate
+from dcsr.planning.choice import Decision
+from dcsr.planning.fitting import Limit, time_of
+from dcsr.planning.footprint import Footprint, Place
+from dcsr.schema import schema
+
+AUTO, NHWC, PLANES = "auto", "nhwc", "planes"
+LAYOUTS = (AUTO, NHWC, PLANES)
+DEFAULT_LAYOUT = AUTO
+
+# Builtin operators that compute each element from the same element of inputs of the same shape.
+_ELEMENTWISE = frozenset(("ADD", "SUB", "MUL", "RELU", "RELU6", "MAXIMUM", "MINIMUM"))
+_INT8 = schema.TensorType.INT8
+
+Tensor = tuple[int, int]  # (subgraph, index)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """Tensors that are in planes together.
+
+    Attributes:
+      tensors: the tensors.
+      numbers: the layers that read or write them, by number.
+    """
+
+    tensors: frozenset[Tensor]
+    numbers: tuple[int, ...]
+
+
+Measure = Callable[[Sequence[Decision]], float]
+
+
+def with_planes(
+    model: schema.ModelT,
+    decisions: Sequence[Decision],
+    cpu: str,
+    memory: str,
+    layout: str,
+    limits: Mapping[str, int],
+    measure: Measure,
+) -> list[Decision]:
+    """Returns decisions with planes in those chains in which they are worth it.
+
+    Args:
+      model: the model that is packed.
+      decisions: one for each layer.
+      cpu: one of cost.CPUS.
+      memory: one of cost.MEMORIES.
+      layout: PLANES puts every chain in planes that the arena has room for, AUTO those that improve `measure`, NHWC
+        none.
+      limits: {kernels of the builtin operators: bytes of the arena at most} (Footprint).
+      measure: what AUTO improves, the lower the better; inf if decisions are not allowed.
+    """
+    best = list(decisions)
+    if layout == NHWC:
+        return best
+    for tensors in _chains(model, best, cpu, memory, is_forced=layout == PLANES):
+        tries = []
+        for is_transposed in (False, True):
+            tried = _fitted(model, best, tensors, is_transposed, cpu, memory, limits)
+            if tried is not None:
+                tries.append(tried)
+        if not tries:
+            continue
+        if layout == PLANES:
+            best = min(tries, key=lambda one: (time_of(one) is None, time_of(one) or 0))
+            continue
+        timed = [one for one in tries if time_of(one) is not None]
+        best = min([best, *timed], key=measure)
+    return best
+
+
+def _chains(
+    model: schema.ModelT, decisions: Sequence[Decision], cpu: str, memory: str, is_forced: bool
+) -> list[frozenset[Tensor]]:
+    """Returns the largest sets of tensors that can be in planes together, in the order of the model."""
+    layers = {
+        (of.layer.subgraph, of.layer.position): of.candidate
+        for of in decisions
+        if of.candidate and _can_have_planes(of.candidate.packed)
+    }
+    found = []
+    for number, graph in enumerate(model.subgraphs):
+        mine = {position: candidate for (s, position), candidate in layers.items() if s == number}
+        tensors = _largest(model, number, mine, cpu, memory, is_forced)
+        links = [
+            {t for t in (*indices(operator.inputs), *indices(operator.outputs)) if t in tensors}
+            for operator in graph.operators or []
+        ]
+        found += [frozenset((number, tensor) for tensor in group) for group in _connected(tensors, links)]
+    return found
+
+
+def _can_have_planes(packed: PackedLayer) -> bool:
+    return packed.op != packing.OP_FULLY_CONNECTED and not packed.int16_activations and packed.shared is None
+
+
+def _largest(
+    model: schema.ModelT, number: int, layers: Mapping[int, Candidate], cpu: str, memory: str, is_forced: bool
+) -> set[int]:
+    """Returns the tensors of a subgraph that can be in planes: starts from all, and removes what an operator does not
+    take, until nothing changes."""
+    graph = model.subgraphs[number]
+    operators = graph.operators or []
+    elementwise = {p for p, operator in enumerate(operators) if _is_elementwise(model, number, operator)}
+    ends = Graph(model).ends(number)
+    tensors = {
+        index
+        for index, tensor in enumerate(graph.tensors or [])
+        if index not in ends and _is_image(tensor) and _has_only(operators, index, layers, elementwise)
+    }
+    is_changed = True
+    while is_changed:
+        removed: set[int] = set()
+        for position in sorted(elementwise):
+            own = {*indices(operators[position].inputs), *indices(operators[position].outputs)}
+            if not own <= tensors:
+                removed |= own & tensors
+        for position, candidate in layers.items():
+            source, target = int(operators[position].inputs[0]), int(operators[position].outputs[0])
+            ends_in_planes = source in tensors, target in tensors
+            if any(ends_in_planes) and not (is_forced or _has_kernel(candidate, ends_in_planes, cpu, memory)):
+                removed |= _less(candidate, source, target, tensors, cpu, memory)
+        touched = {
+            index
+            for position in layers
+            for index in (int(operators[position].inputs[0]), int(operators[position].outputs[0]))
+        }
+        # The shape of a tensor in planes is restored from a packed layer.
+        removed |= tensors - touched
+        tensors -= removed
+        is_changed = bool(removed)
+    return tensors
+
+
+def _less(
+    candidate: Candidate, source: int, target: int, tensors: set[int], cpu: str, memory: str
+) -> set[int]:
+    """Returns the tensors of a layer that cannot be in planes: the output, else the input, else both."""
+    for ends_in_planes, removed in (((True, False), {target}), ((False, True), {source})):
+        kept = {source, target} - removed
+        if kept <= tensors and _has_kernel(candidate, ends_in_planes, cpu, memory):
+            return removed & tensors
+    return {source, target} & tensors
+
+
+def _has_kernel(candidate: Candidate, ends_in_planes: tuple[bool, bool], cpu: str, memory: str) -> bool:
+    """Whether a core has a kernel of its own for a layer with these ends in planes."""
+    size = candidate.shape.input_size
+    estimate = _replaced(candidate, Planes(size, *ends_in_planes), cpu, memory).estimate
+    return not estimate.is_portable and estimate.time is not None
+
+
+def _is_elementwise(model: schema.ModelT, number: int, operator: schema.OperatorT) -> bool:
+    if tflite.operator_name(model, operator) not in _ELEMENTWISE:
+        return False
+    tensors = [model.subgraphs[number].tensors[i] for i in (*indices(operator.inputs), *indices(operator.outputs))]
+    shapes = {tuple(indices(tensor.shape)) for tensor in tensors}
+    return len(shapes) == 1 and all(
+        tensor.type == _INT8 and not tflite.is_constant(model, tensor) and not tensor.isVariable for tensor in tensors
+    )
+
+
+def _is_image(tensor: schema.TensorT) -> bool:
+    shape = indices(tensor.shape)
+    fits = len(shape) == 4 and shape[0] == 1 and 0 < max(shape[1:3]) < 1 << 16
+    return bool(fits and tensor.type == _INT8 and not tensor.isVariable)
+
+
+def _has_only(
+    operators: Sequence[schema.OperatorT], index: int, layers: Mapping[int, Candidate], elementwise: set[int]
+) -> bool:
+    """Whether a tensor is written by a layer or an elementwise operator, and read by nothing else as activations."""
+    is_written = False
+    for position, operator in enumerate(operators):
+        inputs, outputs = indices(operator.inputs), indices(operator.outputs)
+        if index not in (*inputs, *outputs, *indices(operator.intermediates)):
+            continue
+        if position in elementwise:
+            is_written |= index in outputs
+        elif position in layers and index not in inputs[1:]:
+            is_written |= index in outputs
+        else:
+            return False
+    return is_written
+
+
+def _connected(tensors: Iterable[int], links: Iterable[set[int]]) -> list[set[int]]:
+    """Groups tensors that are linked, directly or by others."""
+    groups: list[set[int]] = [{tensor} for tensor in sorted(tensors)]
+    for link in links:
+        touched = [group for group in groups if group & link]
+        if len(touched) > 1:
+            merged = set().union(*touched)
+            groups = [group for group in groups if not group & link] + [merged]
+    return sorted(groups, key=min)
+
+
+def _fitted(
+    model: schema.ModelT,
+    decisions: Sequence[Decision],
+    tensors: frozenset[Tensor],
+    is_transposed: bool,
+    cpu: str,
+    memory: str,
+    limits: Mapping[str, int],
+) -> list[Decision] | None:
+    """Returns the decisions with the tensors in planes and as much scratch as the arena allows; None if they do not
+    fit."""
+    changed = list(decisions)
+    touched: list[int] = []
+    for number, decision in enumerate(decisions):
+        if decision.candidate is None:
+            continue
+        s, operator = decision.layer.subgraph, decision.layer.operator
+        ends = (s, int(operator.inputs[0])) in tensors, (s, int(operator.outputs[0])) in tensors
+        if not any(ends):
+            continue
+        candidate = decision.candidate
+        size = candidate.shape.input_size
+        planes = Planes((size[1], size[0]) if is_transposed else size, *ends, is_transposed)
+        candidate = _replaced(candidate, planes, cpu, memory)
+        changed[number] = dataclasses.replace(decision, candidate=candidate)
+        touched.append(number)
+    sizes = footprint.planes_of(changed)
+    found = [Limit(Footprint(model, cpu, kernels, sizes), nbytes) for kernels, nbytes in limits.items()]
+    return _with_less_scratch(changed, touched, found, cpu, memory)
+
+
+def _with_less_scratch(
+    decisions: list[Decision], numbers: Sequence[int], limits: Sequence[Limit], cpu: str, memory: str
+) -> list[Decision] | None:
+    """Lowers the scratch of layers until the arena is within all limits; None if it cannot be."""
+
+    def fits() -> bool:
+        return all(limit.excess(decisions) <= 0 for limit in limits)
+
+    if fits():
+        return decisions
+    for number in sorted(numbers, key=lambda n: -_candidate(decisions[n]).estimate.scratch_bytes):
+        decision = decisions[number]
+        where: Place = decision.layer.subgraph, decision.layer.position
+        # As if the layers that follow in this loop needed no scratch: their turn comes.
+        packed = footprint.of_decisions(decisions)
+        room = min(limit.footprint.room(where, packed, limit.nbytes) for limit in limits)
+        candidate = _candidate(decision)
+        if room >= candidate.estimate.scratch_bytes:
+            continue
+        smaller = _estimated(
+            candidate, dataclasses.replace(candidate.packed, scratch_budget=max(room, 1)), cpu, memory
+        )
+        decisions[number] = dataclasses.replace(decision, candidate=smaller)
+    return decisions if fits() else None
+
+
+def _candidate(decision: Decision) -> Candidate:
+    assert decision.candidate is not None
+    return decision.candidate
+
+
+def _replaced(candidate: Candidate, planes: Planes, cpu: str, memory: str) -> Candidate:
+    """Returns a candidate in NHWC as one with planes."""
+    packed = candidate.packed
+    if planes.is_transposed:
+        packed = _transposed(packed)
+    return _estimated(candidate, dataclasses.replace(packed, planes=planes), cpu, memory)
+
+
+def _estimated(candidate: Candidate, packed: PackedLayer, cpu: str, memory: str) -> Candidate:
+    """Returns the candidate of a layer with planes, with the dense product of `candidate`."""
+    shape = workload.planes_shape(packed)
+    estimate = dataclasses.replace(
+        cost.estimate(cpu, packed, shape, memory),
+        dense_instructions=candidate.estimate.dense_instructions,
+        dense_cycles=candidate.estimate.dense_cycles,
+    )
+    return Candidate(packed, shape, estimate)
+
+
+def _transposed(packed: PackedLayer) -> PackedLayer:
+    """Returns the layer for a map whose rows are the columns of the image."""
+
+    def exchanged(sizes: tuple[int, int]) -> tuple[int, int]:
+        return sizes[1], sizes[0]
+
+    streams = packed.streams
+    if packed.filter_size != (1, 1):
+        matrix = layer_finder.transposed_filters(encodings.decode(streams), packed.filter_size)
+        streams = encodings.encode(matrix, streams.scheme)
+    return dataclasses.replace(
+        packed,
+        streams=streams,
+        stride=exchanged(packed.stride),
+        filter_size=exchanged(packed.filter_size),
+        dilation=exchanged(packed.dilation),
+    )
