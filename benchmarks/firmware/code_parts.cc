@@ -56,6 +56,7 @@
   K(fully_connected_ref)         \
   K(fully_connected_int16_c)     \
   K(depthwise_conv2d_dense_dsp)  \
+  K(depthwise_conv2d_planes_dsp) \
   K(depthwise_conv2d_ref)
 #elif DCSR_CORE_CLASS == DCSR_CLASS_ARMV7M
 #define DCSR_KERNELS_OF_CLASS(K) \
