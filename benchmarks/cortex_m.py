@@ -105,6 +105,13 @@ def main(argv: Sequence[str]) -> int:
         help="with compact rows, of layers of models that have such a form; the planner's constants of a row"
         " (tail_constants.json) are the difference",
     )
+    parser.add_argument(
+        "--layout",
+        action="append",
+        choices=cortex_m_layers.LAYOUTS,
+        help="layout of the sparse product's activations; may be repeated, then for each layer one after the other"
+        " (default: nhwc)",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     models = arguments.models
@@ -130,8 +137,9 @@ def main(argv: Sequence[str]) -> int:
     def cases_of(core: str) -> list[Case]:
         texts = arguments.layer or [""]
         found = [
-            cortex_m_layers.placed(case, f"cortex-{core}", arguments.memory)
+            cortex_m_layers.placed(case, f"cortex-{core}", arguments.memory).with_planes(layout)
             for case in all_cases(core)
+            for layout in arguments.layout or ["nhwc"]
             if any(text in case.name for text in texts)
         ]
         if not found:

@@ -32,6 +32,14 @@ _JOB = struct.Struct("<4sI")
 _JOB_MAGIC = b"DCSJ"
 _JOB_LAYER = struct.Struct("<9I")
 
+# The layouts of a layer's activations: whether input and output are in planes.
+LAYOUTS = {
+    "nhwc": (False, False),
+    "planes": (True, True),
+    "nhwc to planes": (False, True),
+    "planes to nhwc": (True, False),
+}
+
 _SYNTHETIC = "synthetic"
 _KINDS = {packing.OP_CONV_2D: "conv", packing.OP_FULLY_CONNECTED: "fc", packing.OP_DEPTHWISE_CONV_2D: "depthwise"}
 
@@ -250,6 +258,8 @@ class Case:
         """The name of the product, with the scratch budget and the form of the rows if they are not the default."""
         budget = self.sparse.scratch_budget
         parts = [self.product, *([f"{budget // 1024} KB" if budget >= 1024 else f"{budget} B"] if budget else [])]
+        planes = self.sparse.planes
+        parts += [name for name, ends in LAYOUTS.items() if planes and ends == (planes.has_input, planes.has_output)]
         return ", ".join([*parts, *(["compact rows"] if self.sparse.compact else [])])
 
     @property
@@ -271,6 +281,14 @@ class Case:
     def with_compact_rows(self) -> Case:
         """The case with compact rows; itself if its layer has no compact form."""
         return dataclasses.replace(self, sparse=dataclasses.replace(self.sparse, compact=self.compact))
+
+    def with_planes(self, layout: str) -> Case:
+        """The case with a sparse product whose activations have another layout, one of LAYOUTS."""
+        batches, *size = self.shape[:3]
+        if layout == "nhwc" or batches != 1 or self.sparse.int16_activations or size == [1, 1]:
+            return self
+        planes = packing.Planes((size[0], size[1]), *LAYOUTS[layout])
+        return dataclasses.replace(self, sparse=dataclasses.replace(self.sparse, planes=planes))
 
     @property
     def _window(self) -> str:
@@ -477,11 +495,25 @@ def job(cases: Sequence[Case]) -> bytes:
     for previous, case in zip((None, *cases), cases, strict=False):
         repeated = previous is not None and has_same_dense(previous, case)
         if not repeated:
-            output = case.output().tobytes()
-        sections = [b"" if repeated else packing.pack(case.dense), packing.pack(case.sparse)]
-        sections += [case.activations.tobytes(), output]
+            output = case.output()
+        planes = case.sparse.planes
+        sections = [
+            b"" if repeated else packing.pack(case.dense),
+            packing.pack(case.sparse),
+            _stored(case.activations, case.sparse.channels, planes is not None and planes.has_input),
+            _stored(output, len(case.matrix), planes is not None and planes.has_output),
+        ]
         parts += [_JOB_LAYER.pack(*case.shape, *map(len, sections)), *sections]
     return b"".join(parts)
+
+
+def _stored(activations: np.ndarray, channels: int, has_planes: bool) -> bytes:
+    """Returns the bytes of activations in NHWC order, or of one image in planes."""
+    if not has_planes:
+        return activations.tobytes()
+    planes = activations.reshape(-1, channels).T
+    unspecified = packing.plane_bytes((1, planes.shape[1])) - planes.shape[1]
+    return np.pad(planes, ((0, 0), (0, unspecified))).tobytes()
 
 
 def has_same_dense(one: Case, other: Case) -> bool:
