@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
         try:
             found[cpu] = of_core(cpu, Path(__file__).with_name(f"code_parts_{core}.elf"))
         except KeyError as error:
-            print(f"code_parts: {cpu} has no {error}", file=sys.stderr)
+            print(f"code_parts: {cpu} has no part {error}", file=sys.stderr)
             return common.EXIT_DIFFERENT
         if cpu in firmware:
             found[cpu]["groups"] += of_tflm(firmware[cpu])
@@ -84,10 +85,11 @@ def of_core(cpu: str, elf: Path) -> dict[str, Any]:
     roots: dict[str, list[str]] = {f"reader {name}": [table] for name, table in _READERS.items()}
     roots |= {"ops": ["part_ops"], "shared rows": ["part_shared_rows"]}
     runs: dict[str, dict[str, str]] = {}
+    tables = tables_of(code)
     for kernel in kernels(cpu):
         runs[kernel] = {}
         for coding in _CODINGS:
-            table = f"part_{kernel}__{coding}"
+            table = tables[kernel, coding]
             functions = code.tables[table]
             # The planner and the function that runs; the same pair has one name.
             name = next((n for n, tables in roots.items() if code.tables.get(tables[0]) == functions), "")
@@ -97,6 +99,15 @@ def of_core(cpu: str, elf: Path) -> dict[str, Any]:
             if kernel == "conv1x1_mve" and len(roots[name]) == 1:
                 roots[name].append("part_longest_row")
     return {"runs": runs, "groups": groups({name: code.pieces(tables) for name, tables in roots.items()}, code)}
+
+
+def tables_of(code: firmware_code.Code) -> dict[tuple[str, str], str]:
+    """Returns {(kernel, coding): name of a table with it} of the firmware that has all parts (code_parts.cc)."""
+    found = {}
+    for name in code.tables:
+        if match := re.fullmatch(r"part_[A-Z0-9_]+_([a-z]\w*)__([a-z]\w*)", name):
+            found[match[1], match[2]] = name
+    return found
 
 
 def kernels(cpu: str) -> list[str]:
