@@ -37,6 +37,7 @@ _READERS = {
     "bitmap": "kDcsrBitmapDecoder",
     "huffman": "kDcsrHuffmanDecoder",
 }
+_TFLM_OPERATOR = re.compile(r"_ZN6tflite\d+(?:Register_|Parse)(\w+)E(?:v|PKNS_8Operator)")
 # Functions that every firmware has.
 _RUNTIME = ("memcpy", "memset", "memmove", "memcmp", "main")
 
@@ -121,15 +122,14 @@ def kernels(cpu: str) -> list[str]:
 def of_tflm(elf: Path) -> list[tuple[int, list[str]]]:
     """Returns the groups of TFLM's operators, without functions that other operators use as well."""
     code = firmware_code.read(elf)
-    registers = {
-        name: [symbol for symbol in code.addresses if symbol.startswith(f"_ZN6tflite{len(name) + 9}Register_{name}E")]
-        for name in code_bytes.REPLACED
-    }
-    others = [
-        symbol
-        for symbol in code.addresses
-        if "Register_" in symbol and "tflite" in symbol and not any(symbol in found for found in registers.values())
-    ]
+    # The resolver refers to both functions of an operator, Register_CONV_2D and ParseConv2D.
+    functions = {symbol: match[1] for symbol in code.addresses if (match := _TFLM_OPERATOR.match(symbol))}
+    plain = {name.replace("_", ""): name for name in code_bytes.REPLACED}
+    registers: dict[str, list[str]] = {name: [] for name in code_bytes.REPLACED}
+    others = []
+    for symbol, found in functions.items():
+        name = plain.get(found.replace("_", "").upper())
+        (registers[name] if name else others).append(symbol)
     other = code.pieces(others)
     pieces = {f"TFLM {name}": code.pieces(symbols) for name, symbols in registers.items()}
     alone = {

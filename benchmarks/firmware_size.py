@@ -39,6 +39,7 @@ _ADAPTER = "ops/tflm: adapter"
 _OPS = "ops: Prepare and Invoke"
 _TFLM = "TFLM and its kernels"
 _REST = "runtime and application"
+_STRINGS = "messages"
 _ROOMS = ("common", "dispatch", "format", "mve", "planning", "reference", "scalar")
 
 
@@ -110,6 +111,8 @@ def _by_part(
 def _part(name: str, source: str, *, is_ours: bool) -> str:
     """Returns the part of a function or constant, by its name and the file that defines it if it is static."""
     ours = _our_sources()
+    if name == firmware_code.STRING:
+        return _STRINGS
     if name.startswith("g_") and name.endswith("_data"):
         return "model"
     if "dcsr4tflm" in name or source.startswith("tflm_ops") or source.startswith("tflm_port"):
