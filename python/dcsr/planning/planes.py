@@ -17,7 +17,7 @@ from dcsr.packing import PackedLayer, Planes
 from dcsr.planning import cost, footprint, workload
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.choice import Decision
-from dcsr.planning.fitting import Limit, time_of
+from dcsr.planning.fitting import Limit, time_of, with_less_scratch
 from dcsr.planning.footprint import Footprint, Place
 from dcsr.schema import schema
 
@@ -242,25 +242,23 @@ def in_planes(
 def _with_less_scratch(
     decisions: list[Decision], numbers: Sequence[int], limits: Sequence[Limit], cpu: str, memory: str
 ) -> list[Decision] | None:
-    """Lowers the scratch of layers until the arena is within all limits; None if it cannot be."""
+    """Lowers the scratch of layers until the arena is within all limits; None if the core's kernels need more."""
+    wanted = {number: _candidate(decisions[number]) for number in numbers}
 
-    def fits() -> bool:
-        return all(limit.excess(decisions) <= 0 for limit in limits)
+    def with_rooms(rooms: Mapping[Place, int]) -> list[Decision] | None:
+        changed = list(decisions)
+        for number, candidate in wanted.items():
+            layer = decisions[number].layer
+            room = rooms.get((layer.subgraph, layer.position), candidate.estimate.scratch_bytes)
+            if room < candidate.estimate.scratch_bytes:
+                packed = dataclasses.replace(candidate.packed, scratch_budget=max(room, 1))
+                smaller = _estimated(candidate, packed, cpu, memory)
+                if smaller.estimate.is_portable and not candidate.estimate.is_portable:
+                    return None
+                changed[number] = dataclasses.replace(decisions[number], candidate=smaller)
+        return changed
 
-    if fits():
-        return decisions
-    for number in sorted(numbers, key=lambda n: -_candidate(decisions[n]).estimate.scratch_bytes):
-        decision = decisions[number]
-        where: Place = decision.layer.subgraph, decision.layer.position
-        # As if the layers that follow in this loop needed no scratch: their turn comes.
-        packed = footprint.of_decisions(decisions)
-        room = min(limit.footprint.room(where, packed, limit.nbytes) for limit in limits)
-        candidate = _candidate(decision)
-        if room >= candidate.estimate.scratch_bytes:
-            continue
-        smaller = _estimated(candidate, dataclasses.replace(candidate.packed, scratch_budget=max(room, 1)), cpu, memory)
-        decisions[number] = dataclasses.replace(decision, candidate=smaller)
-    return decisions if fits() else None
+    return with_less_scratch(decisions, with_rooms, limits)
 
 
 def _candidate(decision: Decision) -> Candidate:
