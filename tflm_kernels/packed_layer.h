@@ -123,7 +123,7 @@ typedef struct {
   uint8_t output_planes;  // likewise; one of them is 1
   uint8_t is_transposed;  // 1: rows of the map are columns of the image, so that an NHWC tensor of
                           // the layer is [1, width, height, channels]
-  uint8_t reserved;  // 0
+  uint8_t reserved;       // 0
 } DcsrLayout;
 
 // Returns the bytes of a plane, a multiple of 4.
