@@ -6,7 +6,7 @@
 //       DCSR_END_OF_PARTS,
 //   };
 //   static const DcsrDecoders kDecoders = {{NULL, NULL, NULL, NULL, &kDcsrRiceDecoder, NULL},
-//                                          &kDcsrHuffmanDecoder};
+//                                          &kDcsrHuffmanDecoder, NULL};
 //   static const DcsrKernels kKernels = {kPointwise, NULL, NULL, NULL,
 //                                        DCSR_LONGEST_ROW, DCSR_SCRATCH_BUDGET_OF_THIS_CORE,
 //                                        &kDecoders};
