@@ -83,9 +83,30 @@ static const int8_t* weights_of(const Image* image, uint32_t row, uint32_t rows)
   return image->reordered;
 }
 
+// Ends the requantization of a vector and begins that of the next one.
+#define DCSR_REQUANTIZE(current, next)                  \
+  "vqrdmulh.s32 %q[" current "], %q[" current           \
+  "], %[factor]\n" /* M */                              \
+  "vldrw.32 %q[" next                                   \
+  "], [%[sums]], #16\n" /* L */                         \
+  "vadd.i32 %q[" current "], %q[" current               \
+  "], %[zero_point]\n" /* I */                          \
+  "vadd.i32 %q[" next "], %q[" next                     \
+  "], %[bias]\n" /* I */                                \
+  "vqrdmulh.s32 %q[" next "], %q[" next                 \
+  "], %[multiplier]\n" /* M */                          \
+  "vmax.s32 %q[" current "], %q[" current               \
+  "], %q[min]\n" /* I */                                \
+  "vqdmlah.s32 %q[" next "], %q[" next                  \
+  "], %[one]\n" /* M */                                 \
+  "vmin.s32 %q[" current "], %q[" current               \
+  "], %q[max]\n"                                /* I */ \
+  "vstrb.32 %q[" current "], [%[output]], #4\n" /* L */
+
 // Requantizes `count` sums of a row whose shift is below 0, that is, to the right. The arithmetic
 // is that of requantize_mve.c. M, I and L name the pipe of a vector instruction: multiplication,
-// integer, loads and stores. Two vectors take turns; the second loop takes those that are left.
+// integer, loads and stores. The first loop loads a vector behind those that it ends. The second
+// one takes the pixels that are left.
 static void requantize_right(const DcsrLayer* layer, const DcsrRowTail* tail, const int32_t* sums,
                              uint32_t count, int8_t* output) {
   const int32x4_t min = vdupq_n_s32(layer->activation_min);
@@ -93,29 +114,16 @@ static void requantize_right(const DcsrLayer* layer, const DcsrRowTail* tail, co
   int32x4_t a;
   int32x4_t b;
   __asm__ volatile(
+      "vldrw.32 %q[a], [%[sums]], #16\n"
+      "vadd.i32 %q[a], %q[a], %[bias]\n"
+      "vqrdmulh.s32 %q[a], %q[a], %[multiplier]\n"
+      "vqdmlah.s32 %q[a], %q[a], %[one]\n"
       "wls lr, %[pairs], 2f\n"
       ".p2align 2\n"
-      "1:\n"
-      "vldrw.32 %q[a], [%[sums]], #16\n"            // L
-      "vadd.i32 %q[a], %q[a], %[bias]\n"            // I
-      "vldrw.32 %q[b], [%[sums]], #16\n"            // L
-      "vqrdmulh.s32 %q[a], %q[a], %[multiplier]\n"  // M
-      "vadd.i32 %q[b], %q[b], %[bias]\n"            // I
-      "vqdmlah.s32 %q[a], %q[a], %[one]\n"          // M
-      "vqrdmulh.s32 %q[b], %q[b], %[multiplier]\n"  // M
-      "vqrdmulh.s32 %q[a], %q[a], %[factor]\n"      // M
-      "vqdmlah.s32 %q[b], %q[b], %[one]\n"          // M
-      "vadd.i32 %q[a], %q[a], %[zero_point]\n"      // I
-      "vqrdmulh.s32 %q[b], %q[b], %[factor]\n"      // M
-      "vmax.s32 %q[a], %q[a], %q[min]\n"            // I
-      "vadd.i32 %q[b], %q[b], %[zero_point]\n"      // I
-      "vmin.s32 %q[a], %q[a], %q[max]\n"            // I
-      "vmax.s32 %q[b], %q[b], %q[min]\n"            // I
-      "vstrb.32 %q[a], [%[output]], #4\n"           // L
-      "vmin.s32 %q[b], %q[b], %q[max]\n"            // I
-      "vstrb.32 %q[b], [%[output]], #4\n"           // L
+      "1:\n" DCSR_REQUANTIZE("a", "b") DCSR_REQUANTIZE("b", "a")
       "le lr, 1b\n"
       "2:\n"
+      "sub %[sums], %[sums], #16\n"
       "wlstp.32 lr, %[rest], 4f\n"
       "3:\n"
       "vldrw.32 %q[a], [%[sums]], #16\n"
