@@ -59,6 +59,7 @@
 #define DCSR_RUN_conv1x1_smlal(coding) DCSR_CONV1X1_SMLAL_##coding
 #define DCSR_RUN_conv2d_dense_dsp(coding) dcsr_conv2d_dense_dsp
 #define DCSR_RUN_conv2d_dense_mve(coding) dcsr_conv2d_dense_mve
+#define DCSR_RUN_conv2d_dense_planes_mve(coding) dcsr_conv2d_dense_planes_mve
 #define DCSR_RUN_conv2d_im2col(coding) dcsr_conv2d_im2col
 #define DCSR_RUN_conv2d_int16_c(coding) dcsr_conv2d_int16_c
 #define DCSR_RUN_conv2d_int16_ref(coding) dcsr_conv2d_int16_ref

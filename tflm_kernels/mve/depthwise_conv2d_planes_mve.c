@@ -12,8 +12,9 @@
 //
 // The plane is copied once for each column of the filter, shifted by it, with the input zero point
 // outside of the map. In a copy all output pixels read a tap at the same distance from their own
-// number. So the pixels of the output are one run, whatever the padding and the stride. The stride
-// also divides the rows of a copy into phases.
+// number. So the pixels of the output are one run, whatever the padding and the stride, which also
+// divides the rows of a copy into phases. If the output is as large as the input, a copy is the
+// plane, moved by some bytes, and pads are restored afterwards; else the pixels are gathered.
 //
 // After some taps the kernel computes `hi += lo >> 8; lo &= 255`. The |weight| in between add up to
 // 254 at most, so lo cannot overflow: 128 * 254 + 255 = 2^15 - 1. That is always true of pairs of
@@ -67,8 +68,8 @@ _Static_assert(offsetof(Channel, weight) == 56 && offsetof(Channel, pairs) == 60
 _Static_assert(offsetof(Channel, max) == 64 && offsetof(Channel, min) == 68, "assembly");
 
 // All functions: r12 128, r10 multiplier, r11 2^(31 - right shift), r3 output. Vectors: lo, then
-// hi; q6, q7 are temporary. Stack: 36 bytes of weights, at 40 the zero point and 1, at 48 initial
-// lo, at 64 initial hi, at 80 the maximum, at 96 the minimum, at 176 the channel.
+// hi; q6, q7 are temporary. Stack: 36 bytes of weights, at 36 `back`, at 40 the zero point and 1,
+// at 48 initial lo, at 64 initial hi, at 80 the maximum, at 96 the minimum, at 176 the channel.
 //
 // M, I and L name the pipe of a vector instruction: multiplication, integer, loads and stores. A
 // pipe takes a vector instruction every second cycle, so neighbours should differ.
@@ -322,8 +323,9 @@ __asm__(
     "vstrw.32 q0, [sp]\n"
     "vstrw.32 q1, [sp, #16]\n"
     "str r5, [sp, #32]\n"
-    "ldr lr, [r0, #8]\n"
-    "ldrd r6, r7, [r0, #24]\n"
+    "ldrd lr, r6, [r0, #8]\n"
+    "str r6, [sp, #36]\n"
+    "ldr r7, [r0, #28]\n"
     "ldr r4, [r0, #40]\n"
     "ldrd r8, r9, [r0, #44]\n"
     "ldr r0, [r0]\n"
@@ -343,12 +345,12 @@ __asm__(
     "le lr, 2b\n"
     // Another step if pixels are left, which begins before the end of those so far.
     "3:\n"
+    "ldr r5, [sp, #36]\n"
     "ldr r4, [sp, #176]\n"
-    "ldr r5, [r4, #12]\n"
-    "ldr r7, [r4, #28]\n"
     "cbz r5, 5f\n"
     "movs r6, #0\n"
-    "str r6, [r4, #12]\n"
+    "str r6, [sp, #36]\n"
+    "ldr r7, [r4, #28]\n"
     "add r0, r0, r5\n"
     "add r1, r1, r5\n"
     "add r2, r2, r5\n"
@@ -368,9 +370,9 @@ __asm__(
     ".macro dcsr_planes_pairs name, pixels\n"
     "dcsr_planes_begin \\name\n"
     "mov r1, r0\n"
-    "ldr r2, [r1, #8]\n"
+    "ldrd r2, r4, [r1, #8]\n"
+    "str r4, [sp, #36]\n"
     "ldr r0, [r1]\n"
-    "1:\n"
     ".if \\pixels == 24\n"
     "dcsr_planes_clear\n"
     ".else\n"
@@ -416,9 +418,9 @@ __asm__(
     "add r0, r0, #\\pixels\n"
     "subs r2, r2, #1\n"
     "bne 2b\n"
-    "ldr r5, [r1, #12]\n"
+    "ldr r5, [sp, #36]\n"
     "cbz r5, 5f\n"
-    "str r2, [r1, #12]\n"
+    "str r2, [sp, #36]\n"
     "add r0, r0, r5\n"
     "add r3, r3, r5\n"
     "movs r2, #1\n"
@@ -430,44 +432,50 @@ __asm__(
     "dcsr_planes_pairs dcsr_depthwise_planes_mve_pairs8, 8\n"
     ".text\n");
 
-// Computes a channel, and sets `back` to 0.
-typedef void RunChannel(Channel* channel);
+typedef void RunChannel(const Channel* channel);
 RunChannel dcsr_depthwise_planes_mve_columns;
 RunChannel dcsr_depthwise_planes_mve_pairs24;
 RunChannel dcsr_depthwise_planes_mve_pairs8;
 
 // ----- Copies -----
 
+// A layer and its scratch.
 typedef struct {
   const DcsrLayer* layer;
-  const DcsrConvShape* shape;
   DcsrPlaneCopies copies;
-  int32_t top;    // rows of padding before the map
-  int32_t left;   // columns of padding
-  int8_t* first;  // copy
-  int32_t* offset;
-  int32_t* weight;
+  int32_t pixels;  // of the output
+  int32_t input_pixels;
+  int8_t* first;       // first pixel of the first copy
+  int8_t* shifted[3];  // where the three columns of a filter move the plane to; NULL: others
+  int32_t* offset;     // of each tap from `first`
+  int32_t* weight;     // of each tap
+  uint16_t* pad;       // places of the pads that are overwritten, in the copies
+  uint32_t pads;
+  uint16_t* source;  // places of all pixels of the copies in the plane; NULL: shifted
+  Channel channel;
 } Work;
 
-// Copies `count` bytes.
+// Copies `count` > 0 bytes.
 static inline void copy_bytes(const int8_t* from, int8_t* to, int32_t count) {
   int8x16_t bytes;
   __asm__ volatile(
-      "wlstp.8 lr, %[count], 2f\n"
+      "dlstp.8 lr, %[count]\n"
+      ".p2align 2\n"
       "1:\n"
       "vldrb.8 %q[bytes], [%[from]], #16\n"
       "vstrb.8 %q[bytes], [%[to]], #16\n"
       "letp lr, 1b\n"
-      "2:\n"
       : [bytes] "=&w"(bytes), [from] "+l"(from), [to] "+l"(to)
       : [count] "r"(count)
       : "lr", "memory");
 }
 
 // The same to three places.
-static inline void copy_bytes3(const int8_t* from, int8_t* to0, int8_t* to1, int8_t* to2,
-                               int32_t count) {
+static inline void copy_bytes3(const int8_t* from, int8_t* const places[3], int32_t count) {
   int8x16_t bytes;
+  int8_t* to0 = places[0];
+  int8_t* to1 = places[1];
+  int8_t* to2 = places[2];
   __asm__ volatile(
       "dlstp.8 lr, %[count]\n"
       ".p2align 2\n"
@@ -482,86 +490,112 @@ static inline void copy_bytes3(const int8_t* from, int8_t* to0, int8_t* to1, int
       : "lr", "memory");
 }
 
-// Sets a byte of each of `rows` rows, which are `pitch` apart, to the input zero point.
-static inline void set_column(const Work* work, int8_t* out, int32_t rows) {
-  const int32_t pitch = work->shape->output_width;
-  const uint16x8_t offsets = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)pitch);
-  const uint16x8_t value = vdupq_n_u16((uint16_t)work->layer->input_zero_point);
-  for (; rows > 0; rows -= kLanes, out += kLanes * pitch) {
-    vstrbq_scatter_offset_p_u16((uint8_t*)out, offsets, value, vctp16q((uint32_t)rows));
-  }
+// Copies `count` > 0 pixels from the places `source`.
+static inline void gather_bytes(const int8_t* from, const uint16_t* source, int8_t* to,
+                                uint32_t count) {
+  uint16x8_t places;
+  int16x8_t bytes;
+  __asm__ volatile(
+      "dlstp.16 lr, %[count]\n"
+      ".p2align 2\n"
+      "1:\n"
+      "vldrh.u16 %q[places], [%[source]], #16\n"
+      "vldrb.u16 %q[bytes], [%[from], %q[places]]\n"
+      "vstrb.16 %q[bytes], [%[to]], #8\n"
+      "letp lr, 1b\n"
+      : [places] "=&w"(places), [bytes] "=&w"(bytes), [source] "+l"(source), [to] "+l"(to)
+      : [count] "r"(count), [from] "r"(from)
+      : "lr", "memory");
 }
 
-// Fills the copies of a plane as large as the output. A copy is the plane moved by some bytes. What
-// leaves its row is overwritten with padding. A copy without any column of the map is all padding.
-static void fill_shifted(const Work* work, const int8_t* plane) {
+// Sets `count` bytes at the places `pad`.
+static inline void set_pads(int8_t* copies, const uint16_t* pad, uint32_t count, int32_t value) {
+  const int16x8_t values = vdupq_n_s16((int16_t)value);
+  uint16x8_t places;
+  __asm__ volatile(
+      "wlstp.16 lr, %[count], 2f\n"
+      ".p2align 2\n"
+      "1:\n"
+      "vldrh.u16 %q[places], [%[pad]], #16\n"
+      "vstrb.16 %q[values], [%[copies], %q[places]]\n"
+      "letp lr, 1b\n"
+      "2:\n"
+      : [places] "=&w"(places), [pad] "+l"(pad)
+      : [count] "r"(count), [copies] "r"(copies), [values] "w"(values)
+      : "lr", "memory");
+}
+
+// Returns the place of the first pixel of the map in copy `k`, if it were not shifted.
+static inline int8_t* shifted_copy(const Work* work, uint32_t k) {
+  return work->first + k * work->copies.bytes + work->copies.top * work->copies.width;
+}
+
+// Fills the copies of a plane. A shifted copy overwrites pads with what leaves its row.
+static void fill_copies(const Work* work, const int8_t* plane) {
   const DcsrLayer* layer = work->layer;
-  const int32_t height = work->shape->input_height;
-  const int32_t width = work->shape->input_width;
-  const int32_t bytes = height * width;
-  const int32_t columns = (int32_t)layer->filter_w;
-  int8_t* const first = work->first + work->top * width;
-  const int32_t step = (int32_t)work->copies.bytes;
-  const int32_t dilation = (int32_t)layer->dilation_w;
-  const int32_t farthest = work->left > (columns - 1) * dilation - work->left
-                               ? work->left
-                               : (columns - 1) * dilation - work->left;
-  if (columns == 3 && farthest < width) {
-    int8_t* to = first + work->left;
-    copy_bytes3(plane, to, to + step - dilation, to + 2 * (step - dilation), bytes);
+  int8_t* const copies = work->first - work->copies.guard;
+  if (work->source != NULL) {
+    gather_bytes(plane, work->source, copies, work->copies.count * work->copies.bytes);
+  } else if (work->shifted[0] != NULL) {
+    copy_bytes3(plane, work->shifted, work->input_pixels);
   } else {
-    for (int32_t k = 0; k < columns; ++k) {
-      const int32_t shift = k * dilation - work->left;
-      if (shift > -width && shift < width) copy_bytes(plane, first + k * step - shift, bytes);
+    for (uint32_t k = 0; k < layer->filter_w; ++k) {
+      const int32_t shift = dcsr_plane_shift(layer, &work->copies, k);
+      if (!dcsr_plane_is_in_reach(&work->copies, shift)) continue;
+      copy_bytes(plane, shifted_copy(work, k) - shift, work->input_pixels);
     }
   }
-  for (int32_t k = 0; k < columns; ++k) {
-    // Columns of the map that the copy has moved to the left.
-    const int32_t shift = k * dilation - work->left;
-    int8_t* copy = first + k * step;
-    if (shift <= -width || shift >= width) continue;
-    for (int32_t x = shift; x < 0; ++x) set_column(work, copy + x - shift, height + 1);
-    for (int32_t x = 0; x < shift; ++x) set_column(work, copy - shift + x, height + 1);
+  set_pads(copies, work->pad, work->pads, layer->input_zero_point);
+}
+
+// Lists the pads that shifted copies overwrite: the columns on one side, in one more row than the
+// map has.
+static void list_shifted_pads(const DcsrLayer* layer, const DcsrConvShape* shape, Work* work) {
+  const DcsrPlaneCopies* copies = &work->copies;
+  uint16_t* pad = work->pad;
+  for (uint32_t k = 0; k < layer->filter_w; ++k) {
+    const int32_t shift = dcsr_plane_shift(layer, copies, k);
+    if (!dcsr_plane_is_in_reach(copies, shift)) continue;
+    const int32_t columns = shift < 0 ? -shift : shift;
+    int32_t place = (int32_t)(k * copies->bytes + copies->guard) + copies->top * copies->width;
+    if (shift > 0) place -= shift;
+    for (int32_t y = 0; y <= shape->input_height; ++y, place += copies->width) {
+      for (int32_t x = 0; x < columns; ++x) *pad++ = (uint16_t)(place + x);
+    }
   }
 }
 
-// Fills the copies of any plane. The padding has been filled.
-static void fill_rows(const Work* work, const int8_t* plane) {
-  const DcsrLayer* layer = work->layer;
-  const DcsrConvShape* shape = work->shape;
-  const int32_t stride = (int32_t)layer->stride_w;
-  const int32_t width = shape->output_width;
-  const uint16x8_t offsets = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)stride);
-  for (int32_t k = 0; k < (int32_t)layer->filter_w; ++k) {
-    // The first pixel of a row within the map, and the end of those.
-    const int32_t shift = k * (int32_t)layer->dilation_w - work->left;
-    const int32_t begin = shift < 0 ? (stride - 1 - shift) / stride : 0;
-    const int32_t last = shape->input_width - 1 - shift;
-    int32_t end = last < 0 ? 0 : last / stride + 1;
-    if (end > width) end = width;
-    for (int32_t y = 0; y < shape->input_height; ++y) {
-      const int32_t row = y + work->top;
-      const int32_t number = row / (int32_t)layer->stride_h;
-      const int32_t phase = row % (int32_t)layer->stride_h;
-      if (number >= (int32_t)work->copies.rows) break;
-      if (phase >= (int32_t)work->copies.phases) continue;
-      int8_t* out = work->first +
-                    (size_t)(k * (int32_t)work->copies.phases + phase) * work->copies.bytes +
-                    number * width + begin;
-      const int8_t* from = plane + y * shape->input_width + begin * stride + shift;
-      if (stride == 1) {
-        if (end > begin) copy_bytes(from, out, end - begin);
-        continue;
-      }
-      for (int32_t left = end - begin; left > 0; left -= kLanes) {
-        const mve_pred16_t lanes = vctp16q((uint32_t)left);
-        vstrbq_p_u16((uint8_t*)out,
-                     vldrbq_gather_offset_z_u16((const uint8_t*)from, offsets, lanes), lanes);
-        out += kLanes;
-        from += kLanes * stride;
+// Lists where each pixel of the copies is in the plane, and the pads.
+static void list_sources(const DcsrLayer* layer, const DcsrConvShape* shape, Work* work) {
+  const DcsrPlaneCopies* copies = &work->copies;
+  uint16_t* pad = work->pad;
+  uint16_t* source = work->source;
+  for (uint32_t k = 0; k < layer->filter_w; ++k) {
+    const int32_t shift = dcsr_plane_shift(layer, copies, k);
+    for (uint32_t row = 0; row < copies->phases * copies->rows; ++row) {
+      const int32_t y =
+          (int32_t)(row % copies->rows * layer->stride_h + row / copies->rows) - copies->top;
+      const bool is_inside = y >= 0 && y < shape->input_height;
+      int32_t column = shift;
+      for (int32_t x = 0; x < shape->output_width; ++x, column += (int32_t)layer->stride_w) {
+        const bool is_pad = !is_inside || column < 0 || column >= copies->width;
+        if (is_pad) *pad++ = (uint16_t)(source - work->source);
+        *source++ = (uint16_t)(is_pad ? 0 : y * copies->width + column);
       }
     }
   }
+}
+
+static void list_taps(const DcsrLayer* layer, const DcsrConvShape* shape, Work* work) {
+  int32_t* offset = work->offset;
+  for (uint32_t y = 0; y < layer->filter_h; ++y) {
+    const uint32_t row = y * layer->dilation_h;
+    const uint32_t place = row % layer->stride_h * work->copies.rows + row / layer->stride_h;
+    for (uint32_t x = 0; x < layer->filter_w; ++x) {
+      *offset++ = (int32_t)(x * work->copies.bytes + place * (uint32_t)shape->output_width);
+    }
+  }
+  *offset = 0;
 }
 
 // ----- Channels -----
@@ -571,8 +605,7 @@ DCSR_NOINLINE static void run_slow_row(const Work* work, uint32_t row, int8_t* o
   const DcsrLayer* layer = work->layer;
   const int8_t* const weights = layer->values + (size_t)row * layer->cols;
   const DcsrRowTail tail = dcsr_row_tail(layer, row);
-  const int32_t pixels = work->shape->output_height * work->shape->output_width;
-  for (int32_t p = 0; p < pixels; ++p) {
+  for (int32_t p = 0; p < work->pixels; ++p) {
     uint32_t acc = (uint32_t)tail.bias;
     for (uint32_t t = 0; t < layer->cols; ++t) {
       acc += (uint32_t)(weights[t] * work->first[work->offset[t] + p]);
@@ -581,8 +614,9 @@ DCSR_NOINLINE static void run_slow_row(const Work* work, uint32_t row, int8_t* o
   }
 }
 
-// Writes the weights of a row to work->weight. Returns whether none is -128.
-static bool load_weights(const Work* work, const int8_t* weights) {
+// Writes the weights of a row to work->weight. Returns the code that multiplies them, or NULL if
+// one is -128.
+static RunChannel* load_pairs(const Work* work, const int8_t* weights) {
   int32_t* out = work->weight;
   int32x4_t lowest = vdupq_n_s32(0);
   for (int32_t left = (int32_t)work->layer->cols; left > 0; left -= 4) {
@@ -593,87 +627,101 @@ static bool load_weights(const Work* work, const int8_t* weights) {
     out += 4;
   }
   work->weight[work->layer->cols] = 0;
-  return vminvq_s32(0, lowest) > INT8_MIN;
+  if (vminvq_s32(0, lowest) == INT8_MIN) return NULL;
+  return work->pixels < kDcsrPlaneStep ? dcsr_depthwise_planes_mve_pairs8
+                                       : dcsr_depthwise_planes_mve_pairs24;
 }
 
-// The same for a 3x3 filter, column by column. Sets `has_columns` to whether the |weight| of each
-// column allow a flush per column.
-static bool load_columns(const Work* work, const int8_t* weights, bool* has_columns) {
-  const int32x4_t row0 = vldrbq_z_s32(weights, vctp32q(3));
-  const int32x4_t row1 = vldrbq_z_s32(weights + 3, vctp32q(3));
-  const int32x4_t row2 = vldrbq_z_s32(weights + 6, vctp32q(3));
+// The same for a 3x3 filter, column by column if the |weight| of each column allow it.
+static RunChannel* load_columns(const Work* work, const int8_t* weights) {
+  const mve_pred16_t lanes = vctp32q(3);
+  const int32x4_t row0 = vldrbq_z_s32(weights, lanes);
+  const int32x4_t row1 = vldrbq_z_s32(weights + 3, lanes);
+  const int32x4_t row2 = vldrbq_z_s32(weights + 6, lanes);
   const int32x4_t magnitude =
       vaddq_s32(vaddq_s32(vabsq_s32(row0), vabsq_s32(row1)), vabsq_s32(row2));
-  *has_columns = vmaxvq_s32(0, magnitude) <= kMostMagnitude;
-  if (!*has_columns) return load_weights(work, weights);
-  // Each sum is at most 254, but a weight may be -128.
+  if (vmaxvq_s32(0, magnitude) > kMostMagnitude) return load_pairs(work, weights);
   const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 4), 3);
-  const mve_pred16_t lanes = vctp32q(3);
   vstrwq_scatter_offset_p_s32(work->weight, places, row0, lanes);
   vstrwq_scatter_offset_p_s32(work->weight + 1, places, row1, lanes);
   vstrwq_scatter_offset_p_s32(work->weight + 2, places, row2, lanes);
-  return true;
+  return dcsr_depthwise_planes_mve_columns;
 }
 
 // Computes the outputs of a channel from the copies of its plane.
-static void run_channel(const Work* work, uint32_t row, Channel* channel, int8_t* output) {
+static void run_channel(Work* work, uint32_t row, int8_t* output) {
   const DcsrLayer* layer = work->layer;
   const int8_t* weights = layer->values + (size_t)row * layer->cols;
   const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
-  bool has_columns = false;
-  const int32_t pixels = work->shape->output_height * work->shape->output_width;
-  const int32_t step = pixels < kDcsrPlaneStep ? kLanes : kDcsrPlaneStep;
-  const bool has_weights = channel->column != 0 && step == kDcsrPlaneStep
-                               ? load_columns(work, weights, &has_columns)
-                               : load_weights(work, weights);
-  if (!has_weights || !dcsr_depthwise_mve_requantizes(layer, &tail)) {
+  RunChannel* const run =
+      work->channel.column != 0 ? load_columns(work, weights) : load_pairs(work, weights);
+  if (run == NULL || !dcsr_depthwise_mve_requantizes(layer, &tail)) {
     run_slow_row(work, row, output);
     return;
   }
-  const int32_t rest = pixels % step;
-  channel->output = output;
-  channel->steps = (uint32_t)(pixels / step);
-  channel->back = rest == 0 ? 0 : rest - step;
-  channel->multiplier = tail.multiplier;
-  channel->factor = tail.shift == 0 ? INT32_MAX : (int32_t)(UINT32_C(1) << (31 + tail.shift));
-  channel->bias_low = tail.bias & 0xFF;
-  channel->bias_high = tail.bias >> 8;
-  if (step == kLanes) {
-    dcsr_depthwise_planes_mve_pairs8(channel);
-  } else if (has_columns) {
-    dcsr_depthwise_planes_mve_columns(channel);
-  } else {
-    dcsr_depthwise_planes_mve_pairs24(channel);
-  }
+  work->channel.output = output;
+  work->channel.multiplier = tail.multiplier;
+  work->channel.factor = tail.shift == 0 ? INT32_MAX : (int32_t)(UINT32_C(1) << (31 + tail.shift));
+  work->channel.bias_low = tail.bias & 0xFF;
+  work->channel.bias_high = tail.bias >> 8;
+  run(&work->channel);
 }
 
-static Work begin(const DcsrLayer* layer, const DcsrConvShape* shape, void* scratch) {
-  Work work;
-  work.layer = layer;
-  work.shape = shape;
-  work.copies = dcsr_plane_copies(layer, shape);
-  work.top = (int32_t)dcsr_conv_padding(shape->input_height, shape->output_height,
-                                        dcsr_filter_extent(layer->filter_h, layer->dilation_h),
-                                        layer->stride_h);
-  work.left = (int32_t)dcsr_conv_padding(shape->input_width, shape->output_width,
-                                         dcsr_filter_extent(layer->filter_w, layer->dilation_w),
-                                         layer->stride_w);
-  work.offset = (int32_t*)scratch;
-  work.weight = work.offset + dcsr_planes_words(layer->cols);
-  work.first = (int8_t*)(work.weight + dcsr_planes_words(layer->cols)) + work.copies.guard;
-  const size_t bytes = (size_t)work.copies.bytes * work.copies.count;
-  memset(work.first - work.copies.guard, layer->input_zero_point, bytes);
-  uint32_t tap = 0;
-  for (uint32_t y = 0; y < layer->filter_h; ++y) {
-    const uint32_t row = y * layer->dilation_h;
-    for (uint32_t x = 0; x < layer->filter_w; ++x, ++tap) {
-      const uint32_t copy = x * work.copies.phases + row % layer->stride_h;
-      work.offset[tap] = (int32_t)(copy * work.copies.bytes +
-                                   row / layer->stride_h * (uint32_t)shape->output_width);
+// Sets what all channels share.
+static void set_channel(const DcsrLayer* layer, Work* work) {
+  Channel* channel = &work->channel;
+  const int32_t step = work->pixels < kDcsrPlaneStep ? kLanes : kDcsrPlaneStep;
+  const int32_t rest = work->pixels % step;
+  channel->copies = work->first;
+  channel->steps = (uint32_t)(work->pixels / step);
+  channel->back = rest == 0 ? 0 : rest - step;
+  channel->zero_point = layer->output_zero_point;
+  channel->full = dcsr_conv1x1_mve_rounds_in_full(layer);
+  channel->column = 0;
+  if (layer->filter_h == 3 && layer->filter_w == 3 && step == kDcsrPlaneStep) {
+    channel->column = work->offset[1];
+    channel->next_row[0] = work->offset[3];
+    channel->next_row[1] = work->offset[6] - work->offset[3];
+  }
+  channel->offset = work->offset;
+  channel->weight = work->weight;
+  channel->pairs = layer->cols / 2;
+  channel->max = layer->activation_max;
+  channel->min = layer->activation_min;
+}
+
+DCSR_NOINLINE static void begin(const DcsrLayer* layer, const DcsrConvShape* shape, void* scratch,
+                                Work* work) {
+  const size_t words = dcsr_planes_words(layer->cols);
+  work->layer = layer;
+  work->copies = dcsr_plane_copies(layer, shape);
+  const DcsrPlaneCopies* copies = &work->copies;
+  work->pixels = shape->output_height * shape->output_width;
+  work->input_pixels = shape->input_height * shape->input_width;
+  work->offset = (int32_t*)scratch;
+  work->weight = work->offset + words;
+  work->pad = (uint16_t*)(work->weight + words);
+  work->pads = dcsr_plane_pads(layer, shape, copies);
+  uint16_t* const end = work->pad + dcsr_plane_vectors(work->pads);
+  work->source = copies->is_shifted ? NULL : end;
+  int8_t* const memory = (int8_t*)(end + dcsr_plane_sources(copies));
+  work->first = memory + copies->guard;
+  memset(memory, layer->input_zero_point, (size_t)copies->bytes * copies->count);
+  list_taps(layer, shape, work);
+  if (copies->is_shifted) {
+    list_shifted_pads(layer, shape, work);
+  } else {
+    list_sources(layer, shape, work);
+  }
+  work->shifted[0] = NULL;
+  const int32_t last = dcsr_plane_shift(layer, copies, layer->filter_w - 1);
+  if (layer->filter_w == 3 && dcsr_plane_is_in_reach(copies, last) &&
+      dcsr_plane_is_in_reach(copies, copies->left)) {
+    for (uint32_t k = 0; k < 3; ++k) {
+      work->shifted[k] = shifted_copy(work, k) - dcsr_plane_shift(layer, copies, k);
     }
   }
-  work.offset[tap] = 0;
-  return work;
+  set_channel(layer, work);
 }
 
 void dcsr_depthwise_conv2d_planes_mve(const DcsrPlan* plan, const DcsrLayer* layer,
@@ -682,32 +730,13 @@ void dcsr_depthwise_conv2d_planes_mve(const DcsrPlan* plan, const DcsrLayer* lay
   (void)plan;
   const int8_t* input = (const int8_t*)input_data;
   int8_t* output = (int8_t*)output_data;
-  const Work work = begin(layer, shape, scratch);
   const size_t input_bytes = dcsr_input_steps(layer, shape).channel;
   const size_t output_bytes = dcsr_output_steps(layer, shape).channel;
-  const bool is_shifted = dcsr_planes_are_shifted(layer, shape);
-  Channel channel;
-  channel.copies = work.first;
-  channel.zero_point = layer->output_zero_point;
-  channel.full = dcsr_conv1x1_mve_rounds_in_full(layer);
-  channel.column = 0;
-  if (layer->filter_h == 3 && layer->filter_w == 3) {
-    channel.column = work.offset[1];
-    channel.next_row[0] = work.offset[3];
-    channel.next_row[1] = work.offset[6] - work.offset[3];
-  }
-  channel.offset = work.offset;
-  channel.weight = work.weight;
-  channel.pairs = layer->cols / 2;
-  channel.max = layer->activation_max;
-  channel.min = layer->activation_min;
+  Work work;
+  begin(layer, shape, scratch, &work);
   for (uint32_t row = 0; row < layer->rows; ++row) {
-    if (is_shifted) {
-      fill_shifted(&work, input);
-    } else {
-      fill_rows(&work, input);
-    }
-    run_channel(&work, row, &channel, output);
+    fill_copies(&work, input);
+    run_channel(&work, row, output);
     input += input_bytes;
     output += output_bytes;
   }

@@ -34,6 +34,7 @@ DcsrRun dcsr_conv1x1_gather_mve;
 
 // Filters of up to 48 taps times channels, dense encoding, plain values.
 DcsrRun dcsr_conv2d_dense_mve;
+DcsrRun dcsr_conv2d_dense_planes_mve;  // the same to planes
 
 DcsrRun dcsr_depthwise_conv2d_planes_mve;  // the same for planes at both ends
 DcsrRun dcsr_depthwise_conv2d_dense_mve;   // depth multiplier 1, dense encoding, plain values

@@ -34,6 +34,7 @@ DcsrPlanner dcsr_plan_conv1x1_ref;
 DcsrPlanner dcsr_plan_conv1x1_smlal;
 DcsrPlanner dcsr_plan_conv2d_dense_dsp;
 DcsrPlanner dcsr_plan_conv2d_dense_mve;
+DcsrPlanner dcsr_plan_conv2d_dense_planes_mve;
 DcsrPlanner dcsr_plan_conv2d_im2col;
 DcsrPlanner dcsr_plan_conv2d_int16_c;
 DcsrPlanner dcsr_plan_conv2d_int16_ref;
