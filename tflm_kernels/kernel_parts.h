@@ -54,6 +54,7 @@
 #define DCSR_RUN_conv1x1_c(coding) dcsr_conv1x1_c
 #define DCSR_RUN_conv1x1_gather_mve(coding) dcsr_conv1x1_gather_mve
 #define DCSR_RUN_conv1x1_mve(coding) DCSR_CONV1X1_MVE_##coding
+#define DCSR_RUN_conv1x1_planes_mve(coding) DCSR_CONV1X1_PLANES_MVE_##coding
 #define DCSR_RUN_conv1x1_ref(coding) dcsr_conv1x1_ref
 #define DCSR_RUN_conv1x1_smlal(coding) DCSR_CONV1X1_SMLAL_##coding
 #define DCSR_RUN_conv2d_dense_dsp(coding) dcsr_conv2d_dense_dsp
@@ -81,6 +82,15 @@
 #define DCSR_CONV1X1_MVE_rice dcsr_conv1x1_mve_ones
 #define DCSR_CONV1X1_MVE_bitmap dcsr_conv1x1_mve_ones
 #define DCSR_CONV1X1_MVE_huffman dcsr_conv1x1_mve_groups
+
+#define DCSR_CONV1X1_PLANES_MVE_dense dcsr_conv1x1_planes_mve_groups
+#define DCSR_CONV1X1_PLANES_MVE_dcsr4 dcsr_conv1x1_planes_mve_nibbles
+#define DCSR_CONV1X1_PLANES_MVE_dcsr8 dcsr_conv1x1_planes_mve_bytes
+#define DCSR_CONV1X1_PLANES_MVE_rle dcsr_conv1x1_planes_mve_groups
+#define DCSR_CONV1X1_PLANES_MVE_offset8 dcsr_conv1x1_planes_mve_offset8
+#define DCSR_CONV1X1_PLANES_MVE_rice dcsr_conv1x1_planes_mve_ones
+#define DCSR_CONV1X1_PLANES_MVE_bitmap dcsr_conv1x1_planes_mve_ones
+#define DCSR_CONV1X1_PLANES_MVE_huffman dcsr_conv1x1_planes_mve_groups
 
 #define DCSR_CONV1X1_SMLAL_dense dcsr_conv1x1_smlal_groups
 #define DCSR_CONV1X1_SMLAL_dcsr4 dcsr_conv1x1_smlal_nibbles

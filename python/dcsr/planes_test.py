@@ -116,6 +116,20 @@ def _compressed(
     return compressing.compress(model, "m", cpu=CPU, layout=layout, smaller_only=False, plan=plan)
 
 
+def _in_planes(data: bytes, tmp_path: Path, is_transposed: bool) -> schema.ModelT:
+    """Compresses with all chains in planes, also those that only the portable kernels take."""
+    model = tflite.parse(data, "m")
+    decisions = _compressed(data, tmp_path, "nhwc").decisions
+    found = planes.chains(model, decisions, lambda candidate, ends: True)
+    assert found
+    for chain in found:
+        tried = planes.in_planes(model, decisions, chain, is_transposed, CPU, "dtcm", {})
+        assert tried is not None
+        decisions = tried
+    assert {of.packed.planes.is_transposed for of in decisions if of.packed and of.packed.planes} == {is_transposed}
+    return pack(model, decisions)[0]
+
+
 def _layouts(result: compressing.Compressed) -> list[str]:
     return [decision.packed.layout for decision in result.decisions if decision.packed]
 
@@ -124,39 +138,24 @@ def _layouts(result: compressing.Compressed) -> list[str]:
 @pytest.mark.parametrize("seed", range(3))
 def test_planes_change_no_output(name: str, seed: int, tmp_path: Path) -> None:
     data = _MODELS[name](_Chain(seed))
-    result = _compressed(data, tmp_path, "planes")
-    assert set(_layouts(result)) & {"planes", "nhwc to planes", "planes to nhwc"}
-    assert dcsr.verify(data, tflite.serialize(result.model)).identical
+    for is_transposed in (False, True):
+        compressed = _in_planes(data, tmp_path, is_transposed)
+        assert dcsr.verify(data, tflite.serialize(compressed)).identical
 
 
 @pytest.mark.parametrize("name", _MODELS)
 def test_decompress_gives_the_same_model_as_without_planes(name: str, tmp_path: Path) -> None:
     data = _MODELS[name](_Chain(1))
-    models = [tflite.serialize(_compressed(data, tmp_path, layout).model) for layout in ("planes", "nhwc")]
-    assert models[0] != models[1]
-    assert dcsr.decompress(models[0]) == dcsr.decompress(models[1])
-
-
-def test_long_axes_become_rows(tmp_path: Path) -> None:
-    """Only the cost tells orientations apart, so both are compared here."""
-    data = _plain(_Chain(4))
-    model = tflite.parse(data, "m")
-    decisions = _compressed(data, tmp_path, "nhwc").decisions
-    chains = planes._chains(model, decisions, CPU, "dtcm", is_forced=True)
-    assert len(chains) == 1
+    before = dcsr.decompress(tflite.serialize(_compressed(data, tmp_path, "nhwc").model))
     for is_transposed in (False, True):
-        found = planes._fitted(model, decisions, chains[0], is_transposed, CPU, "dtcm", {})
-        assert found is not None
-        assert {of.packed.planes.is_transposed for of in found if of.packed and of.packed.planes} == {is_transposed}
-        packed, _ = pack(model, found)
-        assert dcsr.verify(data, tflite.serialize(packed)).identical
+        assert dcsr.decompress(tflite.serialize(_in_planes(data, tmp_path, is_transposed))) == before
 
 
 def test_tensors_that_others_read_stay_nhwc(tmp_path: Path) -> None:
     data = _with_other_readers(_Chain(2))
-    result = _compressed(data, tmp_path, "planes")
+    found = planes.chains(tflite.parse(data, "m"), _compressed(data, tmp_path, "nhwc").decisions, lambda *_: True)
     # y and w are outputs, z is read by MEAN; only the input of the last layer is left.
-    assert _layouts(result) == ["nhwc", "nhwc", "nhwc", "nhwc to planes", "planes to nhwc"]
+    assert [len(chain) for chain in found] == [1]
 
 
 def test_nhwc_uses_no_planes(tmp_path: Path) -> None:

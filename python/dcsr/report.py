@@ -375,8 +375,8 @@ def dead_channels(rows: Sequence[Row]) -> str:
 
 
 _TIME = "time"  # the table has the unit in its place
-_REMOVED_LAYOUT_COLUMN: tuple[str, Literal["left", "right"]] = ("layout", "left")
-_COLUMNS: list[tuple[str, Literal["left", "right"]]] = [("channels", "left"), ("removed", "right")]
+_LAYOUT_COLUMN: tuple[str, Literal["left", "right"]] = ("layout", "left")
+_REMOVED_COLUMNS: list[tuple[str, Literal["left", "right"]]] = [("channels", "left"), ("removed", "right")]
 _COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
     ("#", "right"),
     ("layer", "left"),

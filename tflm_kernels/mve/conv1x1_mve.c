@@ -19,6 +19,8 @@
 // Each group begins with the address of the instructions that multiply it. So a group may be as
 // long as its weights allow, and needs no loop.
 
+#include "tflm_kernels/mve/conv1x1_mve.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -92,38 +94,29 @@ static uint32_t end_of_rows_code(void) { return 17; }
 // Values shared by all rows, in the order in which the assembly loads them.
 typedef struct {
   int32_t zero_point;
-  uint32_t output_step;     // bytes of eight pixels
-  uint16_t offset[kLanes];  // of the outputs of eight pixels
+  uint32_t output_step;     // NHWC: bytes of eight pixels; planes: bytes of a plane
+  uint16_t offset[kLanes];  // of the outputs of eight pixels, unused for planes
   int8_t min[2 * kLanes];
   int8_t max[2 * kLanes];
-  uint32_t full;  // 0: skip the rounding of halves below zero, and clamping
 } LayerArguments;
 
 // ----- Transposition -----
 
-// Maps pixel numbers to addresses.
-typedef struct {
-  const int8_t* input;
-  const DcsrLayer* layer;
-  const DcsrConvShape* shape;
-  bool contiguous;
-} PixelMap;
-
-static const int8_t* pixel_address(const PixelMap* map, size_t pixel) {
-  const size_t cols = map->layer->cols;
-  if (map->contiguous) return map->input + pixel * cols;
-  const size_t width = (size_t)map->shape->output_width;
-  const size_t height = (size_t)map->shape->output_height;
-  const size_t x = pixel % width * map->layer->stride_w;
-  const size_t y = pixel / width % height * map->layer->stride_h;
+// Returns the address of an output pixel's input.
+static const int8_t* strided_address(const DcsrMveActivations* activations, size_t pixel) {
+  const DcsrLayer* layer = activations->layer;
+  const DcsrConvShape* shape = activations->shape;
+  const size_t width = (size_t)shape->output_width;
+  const size_t height = (size_t)shape->output_height;
+  const size_t x = pixel % width * layer->stride_w;
+  const size_t y = pixel / width % height * layer->stride_h;
   const size_t batch = pixel / width / height;
-  return map->input +
-         ((batch * (size_t)map->shape->input_height + y) * (size_t)map->shape->input_width + x) *
-             cols;
+  return activations->input +
+         ((batch * (size_t)shape->input_height + y) * (size_t)shape->input_width + x) * layer->cols;
 }
 
 #if DCSR_HAS_MVE
-enum { kPartPixels = 4, kPartCols = 16 };
+enum { kPartPixels = kDcsrMvePartPixels, kPartCols = 16 };
 
 // Transposes `count` times four pixels to x[column][pitch]. All but the first four are contiguous.
 // VST4 interleaves the bytes of four pixels to words of a column, which are then scattered. Needs
@@ -200,32 +193,42 @@ static void transpose_pixels(const int8_t* const pixel[kPartPixels], size_t coun
       : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
 }
 
-static void transpose_block(const PixelMap* map, size_t first, size_t width, size_t pitch,
-                            int8_t* x) {
-  const size_t cols = map->layer->cols;
-  const bool at_once = map->contiguous && cols >= kPartCols;
-  for (size_t p = 0; p < width; p += kPartPixels) {
-    const int8_t* pixel[kPartPixels];
-    for (size_t i = 0; i < kPartPixels; ++i) pixel[i] = pixel_address(map, first + p + i);
-    if (cols >= kPartCols) {
-      transpose_pixels(pixel, at_once ? width / kPartPixels : 1, cols, pitch, x + p);
-      if (at_once) return;
-      continue;
-    }
-    for (size_t c = 0; c < cols; ++c) {
-      for (size_t i = 0; i < kPartPixels; ++i) x[c * pitch + p + i] = pixel[i][c];
-    }
-  }
-}
-#else
-static void transpose_block(const PixelMap* map, size_t first, size_t width, size_t pitch,
-                            int8_t* x) {
-  for (size_t p = 0; p < width; ++p) {
-    const int8_t* pixel = pixel_address(map, first + p);
-    for (size_t c = 0; c < map->layer->cols; ++c) x[c * pitch + p] = pixel[c];
-  }
-}
 #endif
+
+void dcsr_transpose_pixels_mve(const int8_t* const pixel[kDcsrMvePartPixels], size_t cols,
+                               size_t pitch, int8_t* x) {
+#if DCSR_HAS_MVE
+  if (cols >= kPartCols) {
+    transpose_pixels(pixel, 1, cols, pitch, x);
+    return;
+  }
+#endif
+  for (size_t c = 0; c < cols; ++c) {
+    for (size_t i = 0; i < kDcsrMvePartPixels; ++i) x[c * pitch + i] = pixel[i][c];
+  }
+}
+
+void dcsr_fill_from_nhwc_mve(const DcsrMveActivations* activations, size_t first, uint32_t width,
+                             size_t pitch, int8_t* x) {
+  const DcsrLayer* layer = activations->layer;
+  const size_t cols = layer->cols;
+  const bool contiguous = layer->stride_h == 1 && layer->stride_w == 1;
+  for (size_t p = 0; p < width; p += kDcsrMvePartPixels) {
+    const int8_t* pixel[kDcsrMvePartPixels];
+    for (size_t i = 0; i < kDcsrMvePartPixels; ++i) {
+      const size_t number = first + p + i;
+      pixel[i] =
+          contiguous ? activations->input + number * cols : strided_address(activations, number);
+    }
+#if DCSR_HAS_MVE
+    if (contiguous && cols >= kPartCols) {
+      transpose_pixels(pixel, width / kPartPixels, cols, pitch, x);
+      return;
+    }
+#endif
+    dcsr_transpose_pixels_mve(pixel, cols, pitch, x + p);
+  }
+}
 
 // ----- Products -----
 
@@ -243,11 +246,10 @@ _Static_assert(offsetof(LayerArguments, output_step) == 4, "");
 _Static_assert(offsetof(LayerArguments, offset) == 8, "");
 _Static_assert(offsetof(LayerArguments, min) == 24, "");
 _Static_assert(offsetof(LayerArguments, max) == 40, "");
-_Static_assert(offsetof(LayerArguments, full) == 56, "");
 
 // Runs row lists with their headers on a block of 32, 16 or 8 pixels. Arguments: r0 layer
-// arguments, r1 row lists, r2 output. Returns the end of the header whose code is that of a slow
-// row or of the end of rows.
+// arguments, r1 row lists, r2 output, r3 the end of a row, which stores to NHWC or to planes.
+// Returns the end of the header whose code is that of a slow row or of the end of rows.
 //
 // Registers: r0 output of eight pixels, r1 output of the row, r2 the end of a row, r3 128, r4-r9
 // addresses and weights of a group, r10 multiplier, r11 2^(31 - right shift), r12 code of the next
@@ -332,9 +334,18 @@ __asm__(
     // number n below zero needs n - 1 in place of n, as VQRDMULH rounds halves up, and TFLM away
     // from zero. VQDMLAH by 1 adds the upper half of 2 * n, which is -1 or 0.
 
-    // Requantizes two vectors, and stores at r0 and r0 + r5. The multiplications of one vector run
-    // beside the narrowing of the other.
-    ".macro dcsr_mve_requantize2 lo0, hi0, lo1, hi1, t, full\n"
+    // Stores a vector, of planes at r0 + 8 * `vector`.
+    ".macro dcsr_mve_store planes, lo, t, vector\n"
+    ".if \\planes\n"
+    "vstrb.16 \\lo, [r0, #8 * \\vector]\n"  // L
+    ".else\n"
+    "vstrb.16 \\lo, [r0, \\t]\n"  // L
+    ".endif\n"
+    ".endm\n"
+
+    // Requantizes two vectors, and stores at r0 and r0 + r5, of planes at r0 and r0 + 8. The
+    // multiplications of one vector run beside the narrowing of the other.
+    ".macro dcsr_mve_requantize2 planes, lo0, hi0, lo1, hi1, t, full\n"
     "vqdmlah.s16 \\hi0, \\lo0, r3\n"  // M
     "vqdmlah.s16 \\hi1, \\lo1, r3\n"  // M
     "vsli.16 \\lo0, \\hi0, #8\n"      // I
@@ -362,7 +373,9 @@ __asm__(
     ".endif\n"
     "vqmovnb.s32 \\lo0, \\lo0\n"        // I
     "vqrdmulh.s32 \\hi0, \\hi0, r11\n"  // M
-    "vldrh.16 \\t, [sp, #24]\n"         // L
+    ".if !\\planes\n"
+    "vldrh.16 \\t, [sp, #24]\n"  // L
+    ".endif\n"
     "vqrdmulh.s32 \\lo1, \\lo1, r10\n"  // M
     "vqmovnt.s32 \\lo0, \\hi0\n"        // I
     ".if \\full\n"
@@ -386,22 +399,26 @@ __asm__(
     "vqmovnt.s16 \\lo0, \\lo1\n"     // I
     "vmax.s8 \\lo0, \\lo0, \\hi0\n"  // I
     "vmin.s8 \\lo0, \\lo0, \\hi1\n"  // I
-    "vstrb.16 \\lo0, [r0, \\t]\n"    // L
-    "vshr.u16 \\lo0, \\lo0, #8\n"    // I
+    "dcsr_mve_store \\planes, \\lo0, \\t, 0\n"
+    "vshr.u16 \\lo0, \\lo0, #8\n"  // I
+    ".if !\\planes\n"
     "add r0, r0, r5\n"
-    "vstrb.16 \\lo0, [r0, \\t]\n"  // L
+    ".endif\n"
+    "dcsr_mve_store \\planes, \\lo0, \\t, 1\n"
     ".else\n"
-    "vstrb.16 \\lo0, [r0, \\t]\n"  // L
-    "vqmovnt.s32 \\lo1, \\hi1\n"   // I
+    "dcsr_mve_store \\planes, \\lo0, \\t, 0\n"
+    "vqmovnt.s32 \\lo1, \\hi1\n"  // I
+    ".if !\\planes\n"
     "add r0, r0, r5\n"
+    ".endif\n"
     "vqadd.s16 \\lo1, \\lo1, r4\n"  // I
     "vqmovnb.s16 \\lo1, \\lo1\n"    // I
-    "vstrb.16 \\lo1, [r0, \\t]\n"   // L
+    "dcsr_mve_store \\planes, \\lo1, \\t, 1\n"
     ".endif\n"
     ".endm\n"
 
     // The same for one vector, without anything to run beside it.
-    ".macro dcsr_mve_requantize1 lo, hi, t, full\n"
+    ".macro dcsr_mve_requantize1 planes, lo, hi, t, full\n"
     "vqdmlah.s16 \\hi, \\lo, r3\n"
     "vsli.16 \\lo, \\hi, #8\n"
     "vqdmulh.s16 \\hi, \\hi, r3\n"
@@ -415,7 +432,9 @@ __asm__(
     "vqdmlah.s32 \\hi, \\hi, r6\n"
     ".endif\n"
     "vqrdmulh.s32 \\lo, \\lo, r11\n"
+    ".if !\\planes\n"
     "vldrh.16 \\t, [sp, #24]\n"
+    ".endif\n"
     "vqrdmulh.s32 \\hi, \\hi, r11\n"
     "vqmovnb.s32 \\lo, \\lo\n"
     "vqmovnt.s32 \\lo, \\hi\n"
@@ -427,7 +446,7 @@ __asm__(
     "vldrb.8 \\hi, [sp, #56]\n"
     "vmin.s8 \\lo, \\lo, \\hi\n"
     ".endif\n"
-    "vstrb.16 \\lo, [r0, \\t]\n"
+    "dcsr_mve_store \\planes, \\lo, \\t, 0\n"
     ".endm\n"
 
     // Requantizes four vectors without `full`: the sums of q0 to q3, the last hi on the stack. M
@@ -435,7 +454,7 @@ __asm__(
     // the one before it is narrowed and the one after it is put together on I. Registers: q7 is the
     // copy of all vectors, one after the other; the last hi takes q4, the offsets take q5, after
     // the odd sums of the first two vectors have left them.
-    ".macro dcsr_mve_requantize4\n"
+    ".macro dcsr_mve_requantize4 planes\n"
     "mov.w r6, #1\n"
     "vqdmlah.s16 q5, q1, r3\n"  // M
     "ldrd r4, r5, [sp, #16]\n"
@@ -452,7 +471,9 @@ __asm__(
     "vqrdmulh.s32 q0, q0, r10\n"  // M
     "vsri.32 q4, q7, #16\n"       // I
     "vqrdmulh.s32 q0, q0, r11\n"  // M
+    ".if !\\planes\n"
     "add r0, r1, r5\n"
+    ".endif\n"
     "vqrdmulh.s32 q4, q4, r10\n"  // M
     "vqmovnb.s32 q0, q0\n"        // I
     "vqrdmulh.s32 q4, q4, r11\n"  // M
@@ -483,7 +504,9 @@ __asm__(
     "vqrdmulh.s32 q3, q3, r10\n"  // M
     "vqmovnt.s32 q1, q5\n"        // I
     "vqrdmulh.s32 q6, q6, r10\n"  // M
-    "vldrh.16 q5, [sp, #24]\n"    // L
+    ".if !\\planes\n"
+    "vldrh.16 q5, [sp, #24]\n"  // L
+    ".endif\n"
     "vqrdmulh.s32 q3, q3, r11\n"  // M
     "vqadd.s16 q1, q1, r4\n"      // I
     "vqrdmulh.s32 q6, q6, r11\n"  // M
@@ -492,19 +515,36 @@ __asm__(
     "vqmovnb.s16 q1, q1\n"        // I
     "vqrdmulh.s32 q4, q4, r11\n"  // M
     "vqmovnt.s32 q2, q6\n"        // I
-    "vstrb.16 q0, [r1, q5]\n"     // L
-    "vqmovnt.s32 q3, q4\n"        // I
-    "vstrb.16 q1, [r0, q5]\n"     // L
-    "vqadd.s16 q2, q2, r4\n"      // I
+    ".if \\planes\n"
+    "vstrb.16 q0, [r1]\n"  // L
+    ".else\n"
+    "vstrb.16 q0, [r1, q5]\n"  // L
+    ".endif\n"
+    "vqmovnt.s32 q3, q4\n"  // I
+    ".if \\planes\n"
+    "vstrb.16 q1, [r1, #8]\n"  // L
+    ".else\n"
+    "vstrb.16 q1, [r0, q5]\n"  // L
+    ".endif\n"
+    "vqadd.s16 q2, q2, r4\n"  // I
+    ".if !\\planes\n"
     "add r0, r0, r5\n"
-    "vqmovnb.s16 q2, q2\n"     // I
-    "ldm lr!, {r8-r12}\n"      // the header of the next row
-    "vqadd.s16 q3, q3, r4\n"   // I
+    ".endif\n"
+    "vqmovnb.s16 q2, q2\n"    // I
+    "ldm lr!, {r8-r12}\n"     // the header of the next row
+    "vqadd.s16 q3, q3, r4\n"  // I
+    ".if \\planes\n"
+    "vstrb.16 q2, [r1, #16]\n"  // L
+    "vqmovnb.s16 q3, q3\n"      // I
+    "vstrb.16 q3, [r1, #24]\n"  // L
+    "add r1, r1, r5\n"
+    ".else\n"
     "vstrb.16 q2, [r0, q5]\n"  // L
     "vqmovnb.s16 q3, q3\n"     // I
     "add r0, r0, r5\n"
     "add r1, r1, #1\n"
     "vstrb.16 q3, [r0, q5]\n"  // L
+    ".endif\n"
     ".endm\n"
 
     ".macro dcsr_mve_clear n\n"
@@ -534,26 +574,37 @@ __asm__(
     "dcsr_mve_next \\n\n"
     ".endm\n"
 
-    // The end of a row. Loads the header of the next one.
-    ".macro dcsr_mve_end n, full\n"
+    // The end of a row, which is `name`. Loads the header of the next one.
+    ".macro dcsr_mve_end name, n, full, planes\n"
+    ".p2align 2\n"
+    ".global \\name\n"
+    "\\name:\n"
     ".if \\n == 4 && !\\full\n"
-    "dcsr_mve_requantize4\n"
+    "dcsr_mve_requantize4 \\planes\n"
     ".else\n"
     "ldrd r4, r5, [sp, #16]\n"
     "mov.w r6, #1\n"
     "mov.w r0, r1\n"
     ".if \\n == 4\n"
-    "dcsr_mve_requantize2 q0, q4, q1, q5, q7, \\full\n"
+    "dcsr_mve_requantize2 \\planes, q0, q4, q1, q5, q7, \\full\n"
     "vldrw.32 q0, [sp]\n"
-    "add r0, r0, r5\n"
-    "dcsr_mve_requantize2 q2, q6, q3, q0, q7, \\full\n"
-    ".elseif \\n == 2\n"
-    "dcsr_mve_requantize2 q0, q2, q1, q3, q7, \\full\n"
+    ".if \\planes\n"
+    "add r0, r0, #16\n"
     ".else\n"
-    "dcsr_mve_requantize1 q0, q1, q7, \\full\n"
+    "add r0, r0, r5\n"
+    ".endif\n"
+    "dcsr_mve_requantize2 \\planes, q2, q6, q3, q0, q7, \\full\n"
+    ".elseif \\n == 2\n"
+    "dcsr_mve_requantize2 \\planes, q0, q2, q1, q3, q7, \\full\n"
+    ".else\n"
+    "dcsr_mve_requantize1 \\planes, q0, q1, q7, \\full\n"
     ".endif\n"
     "ldm lr!, {r8-r12}\n"
+    ".if \\planes\n"
+    "add r1, r1, r5\n"
+    ".else\n"
     "add r1, r1, #1\n"
+    ".endif\n"
     ".endif\n"
     "dcsr_mve_begin \\n\n"
     ".endm\n"
@@ -712,11 +763,7 @@ __asm__(
     "vstrw.32 q0, [sp, #24]\n"
     "vstrw.32 q1, [sp, #40]\n"
     "vstrw.32 q2, [sp, #56]\n"
-    "ldr r3, [r0, #48]\n"
-    "ldr r2, =7f + 1\n"
-    "cbz r3, 1f\n"
-    "ldr r2, =8f + 1\n"
-    "1:\n"
+    "mov r2, r3\n"
     "movs r3, #128\n"
     "ldm lr!, {r8-r12}\n"
     "dcsr_mve_begin \\n\n"
@@ -756,12 +803,8 @@ __asm__(
     "dcsr_mve_first_group 5, dcsr_mve_second_two, 1, r0\n"
     "dcsr_mve_first_group 6, dcsr_mve_second_three, 1, r0\n"
     ".endif\n"
-    ".p2align 2\n"
-    "7:\n"
-    "dcsr_mve_end \\n, 0\n"
-    ".p2align 2\n"
-    "8:\n"
-    "dcsr_mve_end \\n, 1\n"
+    "dcsr_mve_end dcsr_mve_end\\n\\()_0, \\n, 0, 0\n"
+    "dcsr_mve_end dcsr_mve_end\\n\\()_1, \\n, 1, 0\n"
     ".p2align 2\n"
     ".if \\n == 4\n"
     ".word .Lreturn2 + 1, .Lreturn1 + 1\n"
@@ -778,17 +821,45 @@ __asm__(
     "add sp, #76\n"
     "vpop {d8-d15}\n"
     "pop {r4-r11, pc}\n"
-    ".ltorg\n"
     ".size dcsr_conv1x1_mve_rows\\n, . - dcsr_conv1x1_mve_rows\\n\n"
     ".endm\n"
 
     "dcsr_mve_function 4\n"
     "dcsr_mve_function 2\n"
     "dcsr_mve_function 1\n"
+
+    // Only a firmware with layers in planes links these ends.
+    ".section .text.dcsr_mve_plane_ends, \"ax\", %progbits\n"
+    "dcsr_mve_end dcsr_mve_plane_end4_0, 4, 0, 1\n"
+    "dcsr_mve_end dcsr_mve_plane_end4_1, 4, 1, 1\n"
+    "dcsr_mve_end dcsr_mve_plane_end2_0, 2, 0, 1\n"
+    "dcsr_mve_end dcsr_mve_plane_end2_1, 2, 1, 1\n"
+    "dcsr_mve_end dcsr_mve_plane_end1_0, 1, 0, 1\n"
+    "dcsr_mve_end dcsr_mve_plane_end1_1, 1, 1, 1\n"
     ".text\n");
 
+// The end of a row for blocks of 32, 16 or 8 pixels, without and with rounding in full.
+extern const uint8_t dcsr_mve_end4_0[];
+extern const uint8_t dcsr_mve_end4_1[];
+extern const uint8_t dcsr_mve_end2_0[];
+extern const uint8_t dcsr_mve_end2_1[];
+extern const uint8_t dcsr_mve_end1_0[];
+extern const uint8_t dcsr_mve_end1_1[];
+extern const uint8_t dcsr_mve_plane_end4_0[];
+extern const uint8_t dcsr_mve_plane_end4_1[];
+extern const uint8_t dcsr_mve_plane_end2_0[];
+extern const uint8_t dcsr_mve_plane_end2_1[];
+extern const uint8_t dcsr_mve_plane_end1_0[];
+extern const uint8_t dcsr_mve_plane_end1_1[];
+
+const DcsrMveEnds kDcsrMveNhwcEnds = {{{dcsr_mve_end1_0, dcsr_mve_end2_0, dcsr_mve_end4_0},
+                                       {dcsr_mve_end1_1, dcsr_mve_end2_1, dcsr_mve_end4_1}}};
+const DcsrMveEnds kDcsrMvePlaneEnds = {
+    {{dcsr_mve_plane_end1_0, dcsr_mve_plane_end2_0, dcsr_mve_plane_end4_0},
+     {dcsr_mve_plane_end1_1, dcsr_mve_plane_end2_1, dcsr_mve_plane_end4_1}}};
+
 typedef const uint32_t* RunRows(const LayerArguments* arguments, const uint32_t* program,
-                                int8_t* output);
+                                int8_t* output, uint32_t end);
 RunRows dcsr_conv1x1_mve_rows4;
 RunRows dcsr_conv1x1_mve_rows2;
 RunRows dcsr_conv1x1_mve_rows1;
@@ -799,12 +870,21 @@ static RunRows* rows_of_width(uint32_t width) {
                                      : dcsr_conv1x1_mve_rows1;
 }
 
+// Returns the code of the end of a row of a layer, for blocks of `width` pixels.
+static uint32_t end_code(const DcsrMveActivations* activations, uint32_t width) {
+  const bool full = dcsr_conv1x1_mve_rounds_in_full(activations->layer);
+  return code_of(activations->ends->end[full ? 1 : 0][width / (2 * kLanes)]);
+}
+
 static const int8_t* nonzero_address(const int8_t* x, uint32_t word) {
   (void)x;
   return (const int8_t*)(uintptr_t)word;
 }
 
 #else
+
+const DcsrMveEnds kDcsrMveNhwcEnds = {{{NULL, NULL, NULL}, {NULL, NULL, NULL}}};
+const DcsrMveEnds kDcsrMvePlaneEnds = {{{NULL, NULL, NULL}, {NULL, NULL, NULL}}};
 
 static const int8_t* nonzero_address(const int8_t* x, uint32_t word) { return x + word; }
 
@@ -823,9 +903,10 @@ static const uint32_t* add_half(const uint32_t* program, uint32_t count, const i
 }
 
 // Runs one row list on a block in C, with any requantization. Returns the end of the row list.
-DCSR_NOINLINE static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32_t row,
-                                                  const uint32_t* program, const int8_t* x,
-                                                  uint32_t width, int8_t* output) {
+DCSR_NOINLINE static const uint32_t* run_slow_row(const DcsrMveActivations* activations,
+                                                  uint32_t row, const uint32_t* program,
+                                                  const int8_t* x, uint32_t width, int8_t* output) {
+  const DcsrLayer* layer = activations->layer;
   uint32_t sums[kBlockPixels];
   const DcsrRowTail tail = dcsr_row_tail(layer, row);
   for (uint32_t p = 0; p < width; ++p) sums[p] = (uint32_t)tail.bias;
@@ -838,29 +919,32 @@ DCSR_NOINLINE static const uint32_t* run_slow_row(const DcsrLayer* layer, uint32
     program = add_half(program, count - half, x, width, sums);
   } while (!dcsr_is_last_group(code));
   for (uint32_t p = 0; p < width; ++p) {
-    output[p * layer->rows] = dcsr_requantize_by(layer, tail.multiplier, tail.shift, sums[p]);
+    output[p * activations->pixel_bytes] =
+        dcsr_requantize_by(layer, tail.multiplier, tail.shift, sums[p]);
   }
   return program;
 }
 
 // Runs the row lists of the rows from `row` on. `output` is that of row 0.
-static void run_rows(const DcsrLayer* layer, const LayerArguments* arguments,
+static void run_rows(const DcsrMveActivations* activations, const LayerArguments* arguments,
                      const uint32_t* program, uint32_t row, const int8_t* x, uint32_t width,
                      int8_t* output) {
+  const size_t row_bytes = activations->row_bytes;
 #if DCSR_HAS_MVE
   RunRows* const run = rows_of_width(width);
+  const uint32_t end = end_code(activations, width);
 #else
   (void)arguments;
 #endif
   for (;;) {
 #if DCSR_HAS_MVE
-    program = run(arguments, program, output + row);
+    program = run(arguments, program, output + row * row_bytes, end);
 #else
     program += kHeaderWords;
 #endif
     if (program[-1] == end_of_rows_code()) return;
     row = program[-kHeaderWords];
-    program = run_slow_row(layer, row, program, x, width, output + row);
+    program = run_slow_row(activations, row, program, x, width, output + row * row_bytes);
     ++row;
   }
 }
@@ -903,16 +987,17 @@ static uint32_t* append_row(const DcsrLayer* layer, DcsrWordReader* reader, uint
   return end + 1;
 }
 
-static LayerArguments make_arguments(const DcsrLayer* layer) {
+static LayerArguments make_arguments(const DcsrMveActivations* activations) {
+  const DcsrLayer* layer = activations->layer;
+  const bool is_nhwc = activations->row_bytes == 1;
   LayerArguments arguments;
   arguments.zero_point = layer->output_zero_point;
-  arguments.output_step = layer->rows * kLanes;
+  arguments.output_step = (uint32_t)(is_nhwc ? layer->rows * kLanes : activations->row_bytes);
   for (uint32_t i = 0; i < kLanes; ++i) {
     arguments.offset[i] = (uint16_t)(layer->rows * i);
   }
   memset(arguments.min, layer->activation_min, sizeof(arguments.min));
   memset(arguments.max, layer->activation_max, sizeof(arguments.max));
-  arguments.full = dcsr_conv1x1_mve_rounds_in_full(layer);
   return arguments;
 }
 
@@ -943,18 +1028,15 @@ static bool next_block(size_t pixels, uint32_t widest, size_t kept, size_t* next
   return false;
 }
 
-DCSR_NOINLINE static void convolve(const DcsrPlan* plan, const DcsrLayer* layer,
-                                   const DcsrConvShape* shape, const void* input_data,
-                                   void* output_data, void* scratch, DcsrWordStage* stage) {
-  const int8_t* input = (const int8_t*)input_data;
-  int8_t* output = (int8_t*)output_data;
-  const size_t pixels = dcsr_pixel_count(shape);
+void dcsr_run_conv1x1_mve(const DcsrPlan* plan, const DcsrMveActivations* activations,
+                          void* scratch, DcsrWordStage* stage) {
+  const DcsrLayer* layer = activations->layer;
+  const size_t pixels = dcsr_pixel_count(activations->shape);
   const uint32_t widest = (uint32_t)plan->tile_pixels;
   const size_t block_bytes = dcsr_conv1x1_mve_block_bytes(layer->cols, widest);
   const size_t word_bytes = dcsr_word_reader_bytes(plan->longest_row);
   const size_t program_bytes = plan->scratch_bytes - block_bytes - word_bytes;
-  const PixelMap map = {input, layer, shape, layer->stride_h == 1 && layer->stride_w == 1};
-  const LayerArguments arguments = make_arguments(layer);
+  const LayerArguments arguments = make_arguments(activations);
   int8_t* x = (int8_t*)scratch;
   uint32_t* const programs = (uint32_t*)(void*)(x + block_bytes + word_bytes);
   const uint32_t* const programs_end = programs + program_bytes / sizeof(*programs);
@@ -974,12 +1056,21 @@ DCSR_NOINLINE static void convolve(const DcsrPlan* plan, const DcsrLayer* layer,
     const size_t kept = block.begin;
     bool is_in_x = kept != SIZE_MAX;
     for (size_t next = 0; is_in_x || next_block(pixels, widest, kept, &next, &block);) {
-      if (!is_in_x) transpose_block(&map, block.begin, block.width, widest, x);
+      if (!is_in_x) activations->fill(activations, block.begin, block.width, widest, x);
       is_in_x = false;
-      run_rows(layer, &arguments, programs, row, x, block.width,
-               output + block.begin * layer->rows);
+      run_rows(activations, &arguments, programs, row, x, block.width,
+               activations->output + block.begin * activations->pixel_bytes);
     }
   }
+}
+
+DCSR_NOINLINE static void convolve(const DcsrPlan* plan, const DcsrLayer* layer,
+                                   const DcsrConvShape* shape, const void* input, void* output,
+                                   void* scratch, DcsrWordStage* stage) {
+  const DcsrMveActivations activations = {
+      layer,       shape, (const int8_t*)input,    (int8_t*)output,
+      layer->rows, 1,     dcsr_fill_from_nhwc_mve, &kDcsrMveNhwcEnds};
+  dcsr_run_conv1x1_mve(plan, &activations, scratch, stage);
 }
 
 // The kernel for the layers of one stage.

@@ -1,5 +1,6 @@
 // Kernels for cores with MVE (Cortex-M55, M85). Each is in the file of its name, its scratch in the
-// planner of its name. conv1x1_mve runs on every target, the others exist on cores with MVE only.
+// planner of its name. conv1x1_mve and conv1x1_planes_mve run on every target, the others exist on
+// cores with MVE only.
 
 #ifndef DCSR_TFLM_KERNELS_MVE_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_MVE_H_
@@ -18,6 +19,14 @@ DcsrRun dcsr_conv1x1_mve_nibbles;  // dcsr
 DcsrRun dcsr_conv1x1_mve_bytes;    // dcsr with byte deltas
 DcsrRun dcsr_conv1x1_mve_offset8;
 DcsrRun dcsr_conv1x1_mve_ones;  // rice, bitmap
+
+// The same for layers with a layout (DcsrLayout). These also run on every target.
+DcsrRun dcsr_conv1x1_planes_mve;
+DcsrRun dcsr_conv1x1_planes_mve_groups;
+DcsrRun dcsr_conv1x1_planes_mve_nibbles;
+DcsrRun dcsr_conv1x1_planes_mve_bytes;
+DcsrRun dcsr_conv1x1_planes_mve_offset8;
+DcsrRun dcsr_conv1x1_planes_mve_ones;
 
 // Any number of pixels, every encoding, 2.5 KB of stack. Also FULLY_CONNECTED, whose batches are
 // images of one pixel.

@@ -9,6 +9,7 @@
   K(conv1x1_c)                   \
   K(conv1x1_gather_mve)          \
   K(conv1x1_mve)                 \
+  K(conv1x1_planes_mve)          \
   K(conv1x1_ref)                 \
   K(conv1x1_smlal)               \
   K(conv2d_dense_dsp)            \
@@ -83,7 +84,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_INT16_MVE(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_MVE(K) \
   K(depthwise_conv2d_dense_mve) K(conv2d_dense_mve) K(depthwise_conv2d_ref)
-#define DCSR_CONV2D_PLANES_MVE(K) K(conv2d_ref)
+#define DCSR_CONV2D_PLANES_MVE(K) K(conv1x1_planes_mve) K(conv2d_ref)
 #define DCSR_DEPTHWISE_CONV2D_PLANES_MVE(K) K(depthwise_conv2d_ref)
 
 // Bytes of scratch that a kernel may request if the packed layer has no budget. A build may define

@@ -29,6 +29,7 @@ struct DcsrPlanRequest {
 DcsrPlanner dcsr_plan_conv1x1_c;
 DcsrPlanner dcsr_plan_conv1x1_gather_mve;
 DcsrPlanner dcsr_plan_conv1x1_mve;
+DcsrPlanner dcsr_plan_conv1x1_planes_mve;
 DcsrPlanner dcsr_plan_conv1x1_ref;
 DcsrPlanner dcsr_plan_conv1x1_smlal;
 DcsrPlanner dcsr_plan_conv2d_dense_dsp;

@@ -6,6 +6,9 @@
 
 #include "tflm_kernels/dispatch/tables.h"
 #include "tflm_kernels/kernels.h"
+#include "tflm_kernels/mve/mve.h"
+#include "tflm_kernels/planning/planners.h"
+#include "tflm_kernels/reference/reference.h"
 #include "tflm_kernels/testing/cases.h"
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
@@ -83,6 +86,26 @@ static DcsrStatus parse(const PackedBlob* blob, DcsrLayer* layer) {
   return status == kDcsrOk ? dcsr_layer_validate(layer) : status;
 }
 
+#if !defined(__arm__)
+// The kernels for cores with MVE that run on every target.
+static const DcsrKernel kTwinList[] = {
+    {dcsr_plan_conv1x1_planes_mve, dcsr_conv1x1_planes_mve, kDcsrKernel_conv1x1_planes_mve,
+     kDcsrAnyCoding},
+    {dcsr_plan_conv2d_ref, dcsr_conv2d_ref, kDcsrKernel_conv2d_ref, kDcsrAnyCoding},
+    {NULL, NULL, 0, 0}};
+static const DcsrKernels kTwins = {NULL, NULL, NULL, kTwinList, NULL, 32 * 1024, &kDcsrAllDecoders};
+#endif
+
+// Bits: the kernels that have run, by DcsrKernelId.
+static uint32_t g_ran;
+
+static void note_kernel(DcsrTables tables, const DcsrLayer* layer, const DcsrConvShape* shape) {
+  const DcsrKernels* table = table_of(tables, layer->op);
+  DcsrPlan plan;
+  dcsr_plan(table, layer, shape, dcsr_scratch_budget(table, layer), &plan);
+  if (plan.kernel != NULL) g_ran |= UINT32_C(1) << plan.kernel->id;
+}
+
 static void run_all_tables(const char* context, DcsrLayer* layer, const CaseData* data,
                            const int8_t* input, const Tensor* tensor, const int8_t* expected) {
   const size_t output_size = bytes_of_tensor(tensor);
@@ -95,6 +118,7 @@ static void run_all_tables(const char* context, DcsrLayer* layer, const CaseData
       {"reference", {&kDcsrConv2dReference, NULL, &kDcsrDepthwiseConv2dReference}, false},
 // A core runs its own table, and no other.
 #if !defined(__arm__)
+      {"twin of MVE", {&kTwins, NULL, &kDcsrDepthwiseConv2dReference}, true},
       {"ARMv6-M", {&kDcsrConv2dArmv6m, NULL, &kDcsrDepthwiseConv2dArmv6m}, true},
       {"ARMv7-M", {&kDcsrConv2dArmv7m, NULL, &kDcsrDepthwiseConv2dArmv7m}, true},
       {"ARMv7E-M", {&kDcsrConv2dArmv7em, NULL, &kDcsrDepthwiseConv2dArmv7em}, true},
@@ -108,6 +132,7 @@ static void run_all_tables(const char* context, DcsrLayer* layer, const CaseData
       layer->scratch_budget = kBudgets[b];
       int8_t* output = (int8_t*)allocate_scratch(output_size + kGuardBytes);
       run_tables(classes[k].tables, layer, &data->shape, input, output);
+      note_kernel(classes[k].tables, layer, &data->shape);
       copy_unspecified(tensor, expected, output);
       check_equal(with_kernel, expected, output, output_size);
       for (size_t i = 0; i < kGuardBytes; ++i) {
@@ -261,10 +286,22 @@ static void test_wrong_headers_are_refused(void) {
   check_flags(kDcsrOpConv2d, 0, 3, kDcsrErrorVersion, "version 3");
 }
 
+// The cases cover every kernel of this core.
+static void test_every_kernel_ran(void) {
+  const DcsrKernel* const lists[] = {tables_of_this_core().conv2d->planes,
+                                     tables_of_this_core().depthwise_conv2d->planes};
+  for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); ++i) {
+    for (const DcsrKernel* kernel = lists[i]; kernel->plan != NULL; ++kernel) {
+      CHECK((g_ran >> kernel->id & 1) != 0, "kernel %d never ran", (int)kernel->id);
+    }
+  }
+}
+
 int main(void) {
   RUN_TEST(test_1x1_filters);
   RUN_TEST(test_larger_filters);
   RUN_TEST(test_depthwise);
+  RUN_TEST(test_every_kernel_ran);
   RUN_TEST(test_wrong_layouts_are_refused);
   RUN_TEST(test_wrong_headers_are_refused);
   return check_exit_status();

@@ -1,0 +1,142 @@
+// 1x1 convolution on planes with MVE (Cortex-M55, M85), any encoding, stride 1.
+//
+// Input:   planes, or NHWC of one image, also transposed, int8 (DcsrLayout).
+// Output:  the same; input or output are planes.
+// Scratch: as conv1x1_mve (plan_conv1x1_mve.h).
+// Cycles:  docs/kernels.md#planes-with-mve.
+//
+// Runs the row lists of conv1x1_mve on blocks of pixels, in the order in which the output lies in
+// memory. A block of planes is copied, or gathered for a transposed output; a block of NHWC is
+// transposed as in conv1x1_mve.
+
+#include <string.h>
+
+#include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/layout.h"
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/mve/conv1x1_mve.h"
+#include "tflm_kernels/mve/mve.h"
+#include "tflm_kernels/planning/plan_conv1x1_mve.h"
+
+#if DCSR_HAS_MVE
+#include <arm_mve.h>
+#endif
+
+enum { kLanes = kDcsrMveLanes, kBlockPixels = kDcsrMveBlockPixels };
+
+// Copies `width` contiguous bytes of each plane.
+static void fill_from_planes(const DcsrMveActivations* activations, size_t first, uint32_t width,
+                             size_t pitch, int8_t* x) {
+  const DcsrConvShape* shape = activations->shape;
+  const uint32_t step =
+      dcsr_channel_bytes((uint32_t)shape->input_height, (uint32_t)shape->input_width);
+  const uint32_t cols = activations->layer->cols;
+  const int8_t* plane = activations->input + first;
+#if DCSR_HAS_MVE
+  if (width == kBlockPixels) {
+    int8x16_t low;
+    int8x16_t high;
+    __asm__ volatile(
+        "dls lr, %[cols]\n"
+        ".p2align 2\n"
+        "1:\n"
+        "vldrb.8 %q[low], [%[plane]]\n"
+        "vldrb.8 %q[high], [%[plane], #16]\n"
+        "vstrb.8 %q[low], [%[x]], #16\n"
+        "add %[plane], %[plane], %[step]\n"
+        "vstrb.8 %q[high], [%[x]], #16\n"
+        "le lr, 1b\n"
+        : [low] "=&w"(low), [high] "=&w"(high), [plane] "+l"(plane), [x] "+l"(x)
+        : [cols] "r"(cols), [step] "r"(step)
+        : "lr", "memory");
+    return;
+  }
+  for (uint32_t c = 0; c < cols; ++c, plane += step, x += pitch) {
+    for (uint32_t p = 0; p < width; p += kLanes) vstrbq_s16(x + p, vldrbq_s16(plane + p));
+  }
+#else
+  for (uint32_t c = 0; c < cols; ++c) memcpy(x + c * pitch, plane + (size_t)c * step, width);
+#endif
+}
+
+// Gathers pixels from columns of each plane.
+static void fill_from_columns(const DcsrMveActivations* activations, size_t first, uint32_t width,
+                              size_t pitch, int8_t* x) {
+  const DcsrConvShape* shape = activations->shape;
+  const uint32_t map_height = (uint32_t)shape->input_height;
+  const uint32_t map_width = (uint32_t)shape->input_width;
+  const uint32_t step = dcsr_channel_bytes(map_height, map_width);
+  for (uint32_t p = 0; p < width; p += kLanes) {
+    uint16_t offset[kLanes];
+    for (uint32_t i = 0; i < kLanes; ++i) {
+      const uint32_t pixel = (uint32_t)first + p + i;
+      offset[i] = (uint16_t)(pixel % map_height * map_width + pixel / map_height);
+    }
+    const int8_t* plane = activations->input;
+    int8_t* out = x + p;
+#if DCSR_HAS_MVE
+    const uint16x8_t offsets = vld1q_u16(offset);
+#endif
+    for (uint32_t c = 0; c < activations->layer->cols; ++c, plane += step, out += pitch) {
+#if DCSR_HAS_MVE
+      vstrbq_s16(out, vldrbq_gather_offset_s16(plane, offsets));
+#else
+      for (uint32_t i = 0; i < kLanes; ++i) out[i] = plane[offset[i]];
+#endif
+    }
+  }
+}
+
+static void fill_from_transposed(const DcsrMveActivations* activations, size_t first,
+                                 uint32_t width, size_t pitch, int8_t* x) {
+  const size_t map_height = (size_t)activations->shape->input_height;
+  const size_t map_width = (size_t)activations->shape->input_width;
+  const size_t cols = activations->layer->cols;
+  for (uint32_t p = 0; p < width; p += kDcsrMvePartPixels) {
+    const int8_t* pixels[kDcsrMvePartPixels];
+    for (uint32_t i = 0; i < kDcsrMvePartPixels; ++i) {
+      const size_t pixel = first + p + i;
+      pixels[i] = activations->input + (pixel % map_width * map_height + pixel / map_width) * cols;
+    }
+    dcsr_transpose_pixels_mve(pixels, cols, pitch, x + p);
+  }
+}
+
+static DcsrMveFill* fill_of(const DcsrLayer* layer) {
+  const bool is_transposed = layer->layout->is_transposed != 0;
+  if (!dcsr_has_input_planes(layer)) {
+    return is_transposed ? fill_from_transposed : dcsr_fill_from_nhwc_mve;
+  }
+  return is_transposed && !dcsr_has_output_planes(layer) ? fill_from_columns : fill_from_planes;
+}
+
+DCSR_NOINLINE static void convolve(const DcsrPlan* plan, const DcsrLayer* layer,
+                                   const DcsrConvShape* shape, const void* input, void* output,
+                                   void* scratch, DcsrWordStage* stage) {
+  const bool to_planes = dcsr_has_output_planes(layer);
+  const DcsrMveActivations activations = {
+      layer,
+      shape,
+      (const int8_t*)input,
+      (int8_t*)output,
+      to_planes ? 1 : layer->rows,
+      to_planes ? dcsr_output_steps(layer, shape).channel : 1,
+      fill_of(layer),
+      to_planes ? &kDcsrMvePlaneEnds : &kDcsrMveNhwcEnds,
+  };
+  dcsr_run_conv1x1_mve(plan, &activations, scratch, stage);
+}
+
+// The kernel for the layers of one stage.
+#define DCSR_PART(name, stage)                                                        \
+  void name(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape, \
+            const void* input, void* output, void* scratch) {                         \
+    convolve(plan, layer, shape, input, output, scratch, stage);                      \
+  }
+
+DCSR_PART(dcsr_conv1x1_planes_mve, dcsr_word_stage(layer))
+DCSR_PART(dcsr_conv1x1_planes_mve_groups, dcsr_mve_stage_none)
+DCSR_PART(dcsr_conv1x1_planes_mve_nibbles, dcsr_mve_stage_nibbles)
+DCSR_PART(dcsr_conv1x1_planes_mve_bytes, dcsr_mve_stage_bytes)
+DCSR_PART(dcsr_conv1x1_planes_mve_offset8, dcsr_mve_stage_offset8)
+DCSR_PART(dcsr_conv1x1_planes_mve_ones, dcsr_mve_stage_ones)
