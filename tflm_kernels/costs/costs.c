@@ -343,15 +343,16 @@ static void count_depthwise_dsp(const Work* work, const DcsrPlan* plan, uint64_t
 // step takes longer if halves need their correction (row_scale.h).
 static void count_depthwise_planes_dsp(const Work* work, uint64_t* counts) {
   const DcsrLayer* layer = work->layer;
-  const uint64_t height = (uint64_t)work->shape->input_height;
-  const uint64_t strips = 2 + ((uint64_t)work->shape->input_width - 3) / 2;
+  const uint64_t strips = divide_up((uint64_t)work->shape->output_width, 2);
   const uint64_t fast = count_slow_dsp_rows(work, counts);
+  const uint64_t steps = fast * strips * (uint64_t)work->shape->output_height;
   const bool has_halves = layer->activation_min < layer->output_zero_point;
   counts[kDcsrCountLayer] += 1;
   counts[kDcsrCountRow] += work->rows;
-  counts[kDcsrCountPiece] += fast * height;
+  counts[kDcsrCountPiece] += fast * (uint64_t)work->shape->input_height;
   counts[kDcsrCountRowBlock] += fast * strips;
-  counts[has_halves ? kDcsrCountProductVector : kDcsrCountProductBlock] += fast * strips * height;
+  counts[layer->stride_w == 2 ? kDcsrCountProduct : kDcsrCountProductBlock] += steps;
+  if (has_halves) counts[kDcsrCountOutput] += steps;
 }
 
 static void count_portable(const Work* work, uint64_t passes, uint64_t* counts) {
