@@ -8,6 +8,10 @@
 // A row of pixels is loaded once for the three rows of outputs that it belongs to: it ends the sums
 // of the row before, continues those of its own, and begins those of the next one. Two pairs of
 // sums change their roles from row to row, so the loop has two rows.
+//
+// With stride 2 each output has a word of its own, two pixels behind the one before. Every second
+// row of pixels continues the sums of a row of outputs. The others end them and begin those of the
+// next.
 
 #include "tflm_kernels/scalar/depthwise_columns_dsp.h"
 
@@ -20,6 +24,7 @@ _Static_assert(offsetof(DcsrDepthwiseColumns, middle_outer) == 24, "");
 _Static_assert(offsetof(DcsrDepthwiseColumns, end) == 24 + 20, "");
 _Static_assert(offsetof(DcsrDepthwiseColumns, last) == 24 + 28, "");
 _Static_assert(offsetof(DcsrDepthwiseColumns, bottom) == 24 + 36, "");
+_Static_assert(offsetof(DcsrDepthwiseColumns, has_top) == 24 + 48, "");
 
 // r0 columns from `middle_outer` on, r1 pixels, r2-r5 sums, r6 (x0, x2), r7 (x1, x3); r8-r12 and lr
 // are loaded twice for each row.
@@ -133,6 +138,82 @@ __attribute__((naked, noinline)) void dcsr_depthwise_columns_halves(DcsrDepthwis
   COLUMNS(SCALE_HALVES);
 }
 
+// The same for stride 2: r2 and r3 sums, r4 and r5 the words of output 0, r6 and r7 of output 1.
+#define LOAD_PIXELS_2       \
+  "ldr r4, [r1]\n"          \
+  "ldr r6, [r1, #2]\n"      \
+  "sxtb16 r5, r4, ror #8\n" \
+  "sxtb16 r4, r4\n"         \
+  "sxtb16 r7, r6, ror #8\n" \
+  "sxtb16 r6, r6\n"
+#define MULTIPLY_LAST_2     \
+  "smlad r2, r4, r8, r2\n"  \
+  "smlad r3, r6, r8, r3\n"  \
+  "smlabb r2, r5, r9, r2\n" \
+  "smlabb r3, r7, r9, r3\n"
+#define MULTIPLY_MIDDLE_2    \
+  "smlad r2, r4, r8, r2\n"   \
+  "smlad r3, r6, r8, r3\n"   \
+  "smlabt r2, r5, r10, r2\n" \
+  "smlabt r3, r7, r10, r3\n"
+#define MULTIPLY_FIRST_2     \
+  "smlad r2, r4, r9, r11\n"  \
+  "smlad r3, r6, r9, r11\n"  \
+  "smlabb r2, r5, r10, r2\n" \
+  "smlabb r3, r7, r10, r3\n"
+#define STORE_2          \
+  "bfi r2, r3, #8, #8\n" \
+  "strh r2, [lr]\n"
+
+#define COLUMNS_STRIDE_2(scale)                                                 \
+  __asm__ volatile(                                                             \
+      ".syntax unified\n"                                                       \
+      "push {r4-r11, lr}\n"                                                     \
+      "adds r0, #24\n"                                                          \
+      "1:\n" /* next strip */                                                   \
+      "ldrd r3, r4, [r0, #44]\n"                                                \
+      "str r3, [r0, #-4]\n"                                                     \
+      "ldr r1, [r0, #24]\n"                                                     \
+      "ldr r2, [r0, #32]\n"                                                     \
+      "mov r3, r2\n" LOAD_OTHERS "cbnz r4, 2f\n" LOAD_PIXELS_2 MULTIPLY_FIRST_2 \
+      "add r1, r12\n"                                                           \
+      "2:\n" /* the middle row of the filter */                                 \
+      LOAD_PIXELS_2 MULTIPLY_MIDDLE_2 NEXT_ROW                                  \
+      "beq 3f\n" /* the last row of one output, the first one of the next */    \
+      LOAD_PIXELS_2 LOAD_LAST MULTIPLY_LAST_2 scale("r2") scale("r3") STORE_2   \
+      "ldr r8, [r0, #40]\n"                                                     \
+      "add lr, r8\n"                                                            \
+      "str lr, [r0, #-4]\n" LOAD_OTHERS MULTIPLY_FIRST_2                        \
+      "add r1, r12\n"                                                           \
+      "b 2b\n"                                                                  \
+      "3:\n" /* the last row, above the padding */                              \
+      LOAD_LAST                                                                 \
+      "ldr r4, [r0, #36]\n"                                                     \
+      "add r2, r4\n"                                                            \
+      "add r3, r4\n" scale("r2") scale("r3") STORE_2                            \
+      "ldrd r4, r5, [r0, #20]\n"                                                \
+      "adds r4, #4\n"                                                           \
+      "adds r5, #4\n"                                                           \
+      "strd r4, r5, [r0, #20]\n"                                                \
+      "ldr r6, [r0, #44]\n"                                                     \
+      "adds r6, #2\n"                                                           \
+      "str r6, [r0, #44]\n"                                                     \
+      "ldr r6, [r0, #28]\n"                                                     \
+      "cmp r5, r6\n"                                                            \
+      "bne 1b\n"                                                                \
+      "pop {r4-r11, pc}\n")
+
+__attribute__((naked,
+               noinline)) void dcsr_depthwise_columns_stride_2_clamped(DcsrDepthwiseColumns* columns
+                                                                       __attribute__((unused))) {
+  COLUMNS_STRIDE_2(SCALE_CLAMPED);
+}
+
+__attribute__((naked, noinline)) void dcsr_depthwise_columns_stride_2_halves(
+    DcsrDepthwiseColumns* columns __attribute__((unused))) {
+  COLUMNS_STRIDE_2(SCALE_HALVES);
+}
+
 #else
 
 #include <stdbool.h>
@@ -187,5 +268,52 @@ static void run(DcsrDepthwiseColumns* columns, bool halves) {
 void dcsr_depthwise_columns_clamped(DcsrDepthwiseColumns* columns) { run(columns, false); }
 
 void dcsr_depthwise_columns_halves(DcsrDepthwiseColumns* columns) { run(columns, true); }
+
+// Returns the sum of an output with the products of a row of the filter.
+static uint32_t multiply_wide(const int8_t* pixels, uint32_t output, uint32_t outer,
+                              uint32_t center, uint32_t sum) {
+  return multiply(pixels + 2 * output, 0, outer, center, sum);
+}
+
+static void run_column_of_stride_2(const DcsrDepthwiseColumns* columns, uint32_t number,
+                                   bool halves) {
+  const uint32_t middle_center = columns->centers >> 16;
+  const int8_t* pixels = columns->start;
+  int8_t* output = columns->output + number;
+  uint32_t sum = columns->top;
+  if (columns->has_top == 0) {
+    sum = multiply_wide(pixels, number, columns->first_outer, columns->centers, columns->sum);
+    pixels += columns->pitch;
+  }
+  for (;;) {
+    sum = multiply_wide(pixels, number, columns->middle_outer, middle_center, sum);
+    pixels += columns->pitch;
+    if (pixels == columns->end) break;
+    sum = multiply_wide(pixels, number, columns->last_outer, columns->last_center, sum);
+    store(columns, sum, halves, output);
+    output += columns->output_pitch;
+    sum = multiply_wide(pixels, number, columns->first_outer, columns->centers, columns->sum);
+    pixels += columns->pitch;
+  }
+  store(columns, sum + columns->bottom, halves, output);
+}
+
+static void run_stride_2(DcsrDepthwiseColumns* columns, bool halves) {
+  while (columns->start != columns->last) {
+    run_column_of_stride_2(columns, 0, halves);
+    run_column_of_stride_2(columns, 1, halves);
+    columns->start += 4;
+    columns->end += 4;
+    columns->output += 2;
+  }
+}
+
+void dcsr_depthwise_columns_stride_2_clamped(DcsrDepthwiseColumns* columns) {
+  run_stride_2(columns, false);
+}
+
+void dcsr_depthwise_columns_stride_2_halves(DcsrDepthwiseColumns* columns) {
+  run_stride_2(columns, true);
+}
 
 #endif
