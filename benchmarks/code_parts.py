@@ -84,7 +84,7 @@ def of_core(cpu: str, elf: Path) -> dict[str, Any]:
     """
     code = firmware_code.read(elf)
     roots: dict[str, list[str]] = {f"reader {name}": [table] for name, table in _READERS.items()}
-    roots |= {"ops": ["part_ops"], "shared rows": ["part_shared_rows"]}
+    roots |= {"ops": ["part_ops"], "shared rows": ["part_shared_rows"], "layouts": ["kDcsrLayouts"]}
     runs: dict[str, dict[str, str]] = {}
     tables = tables_of(code)
     for kernel in kernels(cpu):

@@ -61,7 +61,8 @@ static DcsrStatus open_layer(const void* blob, size_t blob_bytes, const void* sh
 // Copies an image, int8 [height, width, channels], to planes.
 static void to_planes(const DcsrLayer* layer, const int8_t* nhwc, int8_t* planes) {
   const uint32_t pixels = (uint32_t)layer->layout->input_height * layer->layout->input_width;
-  const uint32_t plane = dcsr_channel_bytes(layer->layout->input_height, layer->layout->input_width);
+  const uint32_t plane =
+      dcsr_channel_bytes(layer->layout->input_height, layer->layout->input_width);
   for (uint32_t p = 0; p < pixels; ++p) {
     for (uint32_t c = 0; c < layer->channels; ++c) planes[c * plane + p] = *nhwc++;
   }

@@ -60,8 +60,8 @@ DCSR_LIST_OF_THIS_CORE(DEPTHWISE_CONV2D_PLANES, DCSR_DEPTHWISE_CONV2D_PLANES_PAR
 
 namespace {
 
-constexpr DcsrDecoders kNoDecoders = {{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
-                                      nullptr};
+constexpr DcsrDecoders kNoDecoders = {
+    {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr}, nullptr, nullptr};
 constexpr DcsrKernels kNoKernels = {nullptr, nullptr, nullptr, nullptr, nullptr, 0, &kNoDecoders};
 
 }  // namespace

@@ -221,7 +221,14 @@ def _tables(cpu: str, ours: dict[int, list[Decision]]) -> list[str]:
         f"&kDcsr{module.NAME.capitalize()}Decoder" if module.NAME in encoded else "nullptr" for module in modules
     ]
     huffman = "&kDcsrHuffmanDecoder" if any(coding.endswith("+huffman") for coding in codings) else "nullptr"
-    lines = ["inline constexpr DcsrDecoders kDecoders = {", f"    {{{', '.join(decoders)}}},", f"    {huffman}}};", ""]
+    has_planes = any(layer.packed and layer.packed.planes for layers in ours.values() for layer in layers)
+    layouts = "&kDcsrLayouts" if has_planes else "nullptr"
+    lines = [
+        "inline constexpr DcsrDecoders kDecoders = {",
+        f"    {{{', '.join(decoders)}}},",
+        f"    {huffman}, {layouts}}};",
+        "",
+    ]
     for op, layers in ours.items():
         lists = _lists(cpu, op, layers)
         name = f"k{_OURS[op]}"

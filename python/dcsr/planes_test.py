@@ -12,10 +12,14 @@ import pytest
 import dcsr
 from dcsr import compressing
 from dcsr import model as tflite
+from dcsr.layers import find, packed_layer, with_compact_rows
 from dcsr.passes.pack import pack
-from dcsr.planning import planes
+from dcsr.planning import cost, planes, workload
+from dcsr.planning.candidates import Candidate
+from dcsr.planning.choice import Decision
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, sparse_matrix
+from dcsr.testing.random_graphs import random_graph
 
 CPU = "cortex-m55"
 
@@ -166,3 +170,41 @@ def test_nhwc_uses_no_planes(tmp_path: Path) -> None:
 def test_an_unknown_layout_is_refused() -> None:
     with pytest.raises(ValueError, match="layout"):
         dcsr.compress(_plain(_Chain(2)), layout="nchw")
+
+
+def _packed_anyhow(model: schema.ModelT, seed: int) -> list[Decision]:
+    """Packs every layer whose weights no other layer has, with a random encoding and form of its rows."""
+    rng = np.random.default_rng(seed)
+    layers = find(model)
+    buffers = [model.subgraphs[of.subgraph].tensors[of.operator.inputs[1]].buffer for of in layers]
+    decisions = []
+    for layer, buffer in zip(layers, buffers, strict=True):
+        candidate = None
+        if layer.obstacle is None and buffers.count(buffer) == 1:
+            packed = packed_layer(model, layer, str(rng.choice(["dense", "rice", "dcsr", "rle", "offset8"])))
+            if rng.random() < 0.5:
+                packed = with_compact_rows(model, layer, packed) or packed
+            shape = workload.shape(model, layer)
+            candidate = Candidate(packed, shape, cost.estimate(CPU, packed, shape))
+        decisions.append(Decision(layer, candidate))
+    return decisions
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_random_graphs(first: int) -> None:
+    chains = 0
+    for seed in range(first, first + 20):
+        data = tflite.serialize(random_graph(seed, 18))
+        model = tflite.parse(data, "m")
+        decisions = _packed_anyhow(model, seed)
+        before = tflite.serialize(pack(model, decisions)[0])
+        found = planes.chains(model, decisions, lambda *_: True)
+        for number, chain in enumerate(found):
+            tried = planes.in_planes(model, decisions, chain, (seed + number) % 2 == 1, CPU, "dtcm", {})
+            assert tried is not None
+            decisions = tried
+        compressed = tflite.serialize(pack(model, decisions)[0])
+        assert dcsr.verify(data, compressed).identical, seed
+        assert dcsr.decompress(compressed) == dcsr.decompress(before), seed
+        chains += len(found)
+    assert chains > 10

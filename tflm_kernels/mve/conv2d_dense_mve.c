@@ -13,6 +13,8 @@
 // Weights behind a row are loaded as zeros, so the bytes behind a patch do not matter. Taps outside
 // of the image are the input zero point, which the folded bias subtracts.
 
+#include "tflm_kernels/mve/conv2d_dense_mve.h"
+
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/common/patches.h"
 #include "tflm_kernels/common/pixels.h"
@@ -78,8 +80,8 @@ static void copy_taps(const DcsrLayer* layer, const DcsrConvShape* shape, const 
   }
 }
 
-static void copy_patch(const DcsrLayer* layer, const DcsrConvShape* shape, const DcsrPatch* patch,
-                       size_t pitch, int8_t* out) {
+void dcsr_copy_patch_mve(const DcsrLayer* layer, const DcsrConvShape* shape, const DcsrPatch* patch,
+                         size_t pitch, int8_t* out) {
   const int8x16_t zero_point = vdupq_n_s8((int8_t)layer->input_zero_point);
   for (size_t i = 0; i < pitch; i += kVector) vstrbq_s8(out + i, zero_point);
   const int32_t x = (int32_t)patch->x;
@@ -127,20 +129,15 @@ static inline int8x16_t weights_of(const int8_t* row, uint32_t cols, uint32_t v)
                      [u0] "w"(u0), [u1] "w"(u1), [u2] "w"(u2)                                \
                    : "r4", "r6", "r8", "r10", "lr", "memory")
 
-// Multiplies `pairs` times two patches of `pitch` bytes with the weights of two rows.
-static void multiply(const DcsrLayer* layer, uint32_t row, const int8_t* patch, size_t pitch,
-                     size_t pairs, int32_t* sums0, int32_t* sums1) {
+// Multiplies `pairs` times two patches of `pitch` bytes with the weights `w` and `u` of two rows.
+static void multiply(const int8_t* w, const int8_t* u, uint32_t cols, const int8_t* patch,
+                     size_t pitch, size_t pairs, int32_t* sums0, int32_t* sums1) {
   int8x16_t a;
   int8x16_t b;
   int8x16_t w1 = vuninitializedq_s8();
   int8x16_t w2 = vuninitializedq_s8();
   int8x16_t u1 = vuninitializedq_s8();
   int8x16_t u2 = vuninitializedq_s8();
-  const uint32_t cols = layer->cols;
-  const uint32_t last = layer->rows - 1;
-  // Sums of rows behind the last one are not used.
-  const int8_t* const w = layer->values + (row < last ? row : last) * cols;
-  const int8_t* const u = row < last ? w + cols : w;
   const int8x16_t w0 = weights_of(w, cols, 0);
   const int8x16_t u0 = weights_of(u, cols, 0);
   sums1 -= 2;
@@ -174,14 +171,25 @@ static void multiply(const DcsrLayer* layer, uint32_t row, const int8_t* patch, 
                                               DCSR_DENSE_STORE0));
 }
 
-// Computes the sums of two rows for `count` >= 2 pixels. If `count` is odd, the last pair of pixels
-// overlaps the one before.
-static void multiply_rows(const DcsrLayer* layer, uint32_t row, const int8_t* patches, size_t pitch,
-                          size_t count, int32_t* sums) {
-  multiply(layer, row, patches, pitch, count / 2, sums, sums + count);
+// Computes the sums of two rows. If `count` is odd, the last pair of pixels overlaps the one
+// before.
+static void multiply_two_rows(const int8_t* w, const int8_t* u, uint32_t cols,
+                              const int8_t* patches, size_t pitch, size_t count, int32_t* sums) {
+  multiply(w, u, cols, patches, pitch, count / 2, sums, sums + count);
   if (count % 2 == 0) return;
   const size_t last = count - 2;
-  multiply(layer, row, patches + last * pitch, pitch, 1, sums + last, sums + count + last);
+  multiply(w, u, cols, patches + last * pitch, pitch, 1, sums + last, sums + count + last);
+}
+
+void dcsr_multiply_patches_mve(const int8_t* weights, uint32_t rows, uint32_t cols,
+                               const int8_t* patches, size_t pitch, size_t count, int32_t* sums) {
+  // Sums of rows behind the last one are not used.
+  const uint32_t last = rows - 1;
+  for (uint32_t row = 0; row < kRows; row += 2) {
+    const int8_t* const w = weights + (row < last ? row : last) * cols;
+    const int8_t* const u = row < last ? w + cols : w;
+    multiply_two_rows(w, u, cols, patches, pitch, count, sums + row * count);
+  }
 }
 
 void dcsr_conv2d_dense_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
@@ -196,12 +204,12 @@ void dcsr_conv2d_dense_mve(const DcsrPlan* plan, const DcsrLayer* layer, const D
     const size_t count = left < plan->tile_pixels ? left : plan->tile_pixels;
     for (size_t p = 0; p < count; ++p) {
       const DcsrPatch patch = dcsr_next_patch(&cursor);
-      copy_patch(layer, shape, &patch, pitch, patches + p * pitch);
+      dcsr_copy_patch_mve(layer, shape, &patch, pitch, patches + p * pitch);
     }
     for (uint32_t row = 0; row < layer->rows; row += kRows) {
       const uint32_t rows = layer->rows - row < kRows ? layer->rows - row : kRows;
-      multiply_rows(layer, row, patches, pitch, count, sums);
-      multiply_rows(layer, row + 2, patches, pitch, count, sums + 2 * count);
+      dcsr_multiply_patches_mve(layer->values + row * layer->cols, rows, layer->cols, patches,
+                                pitch, count, sums);
       dcsr_requantize_rows_mve(layer, row, rows, sums, (uint32_t)count, output + row);
     }
     output += count * layer->rows;

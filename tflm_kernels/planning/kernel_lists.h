@@ -14,6 +14,7 @@
   K(conv1x1_smlal)               \
   K(conv2d_dense_dsp)            \
   K(conv2d_dense_mve)            \
+  K(conv2d_dense_planes_mve)     \
   K(conv2d_im2col)               \
   K(conv2d_int16_c)              \
   K(conv2d_int16_ref)            \
@@ -21,6 +22,7 @@
   K(depthwise_conv2d_dense_dsp)  \
   K(depthwise_conv2d_dense_mve)  \
   K(depthwise_conv2d_planes_dsp) \
+  K(depthwise_conv2d_planes_mve) \
   K(depthwise_conv2d_ref)        \
   K(fully_connected_c)           \
   K(fully_connected_dcsr_mve)    \
@@ -84,8 +86,9 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_INT16_MVE(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_MVE(K) \
   K(depthwise_conv2d_dense_mve) K(conv2d_dense_mve) K(depthwise_conv2d_ref)
-#define DCSR_CONV2D_PLANES_MVE(K) K(conv1x1_planes_mve) K(conv2d_ref)
-#define DCSR_DEPTHWISE_CONV2D_PLANES_MVE(K) K(depthwise_conv2d_ref)
+#define DCSR_CONV2D_PLANES_MVE(K) K(conv1x1_planes_mve) K(conv2d_dense_planes_mve) K(conv2d_ref)
+#define DCSR_DEPTHWISE_CONV2D_PLANES_MVE(K) \
+  K(depthwise_conv2d_planes_mve) K(conv2d_dense_planes_mve) K(depthwise_conv2d_ref)
 
 // Bytes of scratch that a kernel may request if the packed layer has no budget. A build may define
 // DCSR_SCRATCH_BUDGET, for all its files, to change the default of every class.

@@ -1,0 +1,197 @@
+// Convolution with a small filter and dense weights to planes with MVE (Cortex-M55, M85).
+//
+// Input:   NHWC of one image, also transposed, or one plane, int8 (DcsrLayout).
+// Output:  planes, int8.
+// Scratch: as conv2d_dense_mve, and weights in another order (plan_conv2d_dense_planes_mve.h).
+// Cycles:  docs/kernels.md#planes-with-mve.
+//
+// Copies and multiplies patches as conv2d_dense_mve does, but requantizes the sums of a row along
+// the pixels, with the scalars of the row. A transposed image is read as it lies in memory: a patch
+// then has the taps of each column of the filter one after the other, and so have the weights.
+
+#include <string.h>
+
+#include "tflm_kernels/common/compiler.h"
+#include "tflm_kernels/common/layout.h"
+#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/mve/conv2d_dense_mve.h"
+#include "tflm_kernels/mve/mve.h"
+#include "tflm_kernels/planning/plan_conv2d_dense_planes_mve.h"
+
+#if DCSR_HAS_MVE
+
+#include <arm_mve.h>
+
+enum { kRows = kDcsrDenseMveRows, kMostCols = kDcsrDenseMveMostCols };
+
+// How the patches lie in memory.
+typedef struct {
+  DcsrLayer layer;      // with the filter as it lies over the image
+  DcsrConvShape shape;  // likewise
+  DcsrPatches first;    // patch
+  bool is_transposed;
+  const int8_t* weights;  // of all rows; unused if transposed
+  uint8_t* order;         // of the taps in a patch, uint8 [kMostCols]
+  int8_t* reordered;      // weights, int8 [kRows][kMostCols]
+} Image;
+
+static void transpose_image(const DcsrLayer* layer, const DcsrConvShape* shape, Image* image) {
+  image->layer.filter_h = layer->filter_w;
+  image->layer.filter_w = layer->filter_h;
+  image->layer.dilation_h = layer->dilation_w;
+  image->layer.dilation_w = layer->dilation_h;
+  image->layer.stride_h = layer->stride_w;
+  image->layer.stride_w = layer->stride_h;
+  image->shape.input_height = shape->input_width;
+  image->shape.input_width = shape->input_height;
+  image->shape.output_height = shape->output_width;
+  image->shape.output_width = shape->output_height;
+  uint8_t* order = image->order;
+  for (uint32_t x = 0; x < layer->filter_w; ++x) {
+    for (uint32_t y = 0; y < layer->filter_h; ++y) {
+      for (uint32_t c = 0; c < layer->channels; ++c) {
+        *order++ = (uint8_t)((y * layer->filter_w + x) * layer->channels + c);
+      }
+    }
+  }
+}
+
+// Returns the patch of pixel `pixel` of the map.
+static DcsrPatch patch_of(const Image* image, const DcsrConvShape* shape, uint32_t pixel) {
+  const uint32_t y = pixel / (uint32_t)shape->output_width;
+  const uint32_t x = pixel % (uint32_t)shape->output_width;
+  DcsrPatch patch = image->first.patch;
+  patch.y += (image->is_transposed ? x : y) * image->layer.stride_h;
+  patch.x += (image->is_transposed ? y : x) * image->layer.stride_w;
+  return patch;
+}
+
+// Returns the weights of `rows` rows from `row` on, in the order of the taps of a patch.
+static const int8_t* weights_of(const Image* image, uint32_t row, uint32_t rows) {
+  const uint32_t cols = image->layer.cols;
+  const int8_t* weights = image->weights + row * cols;
+  if (!image->is_transposed) return weights;
+  int8_t* out = image->reordered;
+  for (; rows > 0; --rows, weights += cols, out += cols) {
+    for (uint32_t i = 0; i < cols; i += 16) {
+      const mve_pred16_t lanes = vctp8q(cols - i);
+      const uint8x16_t order = vldrbq_z_u8(image->order + i, lanes);
+      vstrbq_p_s8(out + i, vldrbq_gather_offset_z_s8(weights, order, lanes), lanes);
+    }
+  }
+  return image->reordered;
+}
+
+// Ends the requantization of a vector and begins that of the next one.
+#define DCSR_REQUANTIZE(current, next)                  \
+  "vqrdmulh.s32 %q[" current "], %q[" current           \
+  "], %[factor]\n" /* M */                              \
+  "vldrw.32 %q[" next                                   \
+  "], [%[sums]], #16\n" /* L */                         \
+  "vadd.i32 %q[" current "], %q[" current               \
+  "], %[zero_point]\n" /* I */                          \
+  "vadd.i32 %q[" next "], %q[" next                     \
+  "], %[bias]\n" /* I */                                \
+  "vqrdmulh.s32 %q[" next "], %q[" next                 \
+  "], %[multiplier]\n" /* M */                          \
+  "vmax.s32 %q[" current "], %q[" current               \
+  "], %q[min]\n" /* I */                                \
+  "vqdmlah.s32 %q[" next "], %q[" next                  \
+  "], %[one]\n" /* M */                                 \
+  "vmin.s32 %q[" current "], %q[" current               \
+  "], %q[max]\n"                                /* I */ \
+  "vstrb.32 %q[" current "], [%[output]], #4\n" /* L */
+
+// Requantizes `count` sums of a row whose shift is below 0, that is, to the right. The arithmetic
+// is that of requantize_mve.c. M, I and L name the pipe of a vector instruction: multiplication,
+// integer, loads and stores. The first loop loads a vector behind those that it ends. The second
+// one takes the pixels that are left.
+static void requantize_right(const DcsrLayer* layer, const DcsrRowTail* tail, const int32_t* sums,
+                             uint32_t count, int8_t* output) {
+  const int32x4_t min = vdupq_n_s32(layer->activation_min);
+  const int32x4_t max = vdupq_n_s32(layer->activation_max);
+  int32x4_t a;
+  int32x4_t b;
+  __asm__ volatile(
+      "vldrw.32 %q[a], [%[sums]], #16\n"
+      "vadd.i32 %q[a], %q[a], %[bias]\n"
+      "vqrdmulh.s32 %q[a], %q[a], %[multiplier]\n"
+      "vqdmlah.s32 %q[a], %q[a], %[one]\n"
+      "wls lr, %[pairs], 2f\n"
+      ".p2align 2\n"
+      "1:\n" DCSR_REQUANTIZE("a", "b") DCSR_REQUANTIZE("b", "a")
+      "le lr, 1b\n"
+      "2:\n"
+      "sub %[sums], %[sums], #16\n"
+      "wlstp.32 lr, %[rest], 4f\n"
+      "3:\n"
+      "vldrw.32 %q[a], [%[sums]], #16\n"
+      "vadd.i32 %q[a], %q[a], %[bias]\n"
+      "vqrdmulh.s32 %q[a], %q[a], %[multiplier]\n"
+      "vqdmlah.s32 %q[a], %q[a], %[one]\n"
+      "vqrdmulh.s32 %q[a], %q[a], %[factor]\n"
+      "vadd.i32 %q[a], %q[a], %[zero_point]\n"
+      "vmax.s32 %q[a], %q[a], %q[min]\n"
+      "vmin.s32 %q[a], %q[a], %q[max]\n"
+      "vstrb.32 %q[a], [%[output]], #4\n"
+      "letp lr, 3b\n"
+      "4:\n"
+      : [a] "=&w"(a), [b] "=&w"(b), [sums] "+r"(sums), [output] "+l"(output)
+      : [min] "w"(min), [max] "w"(max), [bias] "r"(tail->bias), [multiplier] "r"(tail->multiplier),
+        [one] "r"(1), [factor] "r"(UINT32_C(1) << (31 + tail->shift)),
+        [zero_point] "r"(layer->output_zero_point), [pairs] "r"(count / 8), [rest] "r"(count % 8)
+      : "lr", "memory");
+}
+
+static void requantize_row(const DcsrLayer* layer, uint32_t row, const int32_t* sums,
+                           uint32_t count, int8_t* output) {
+  const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
+  if (tail.shift < 0) {
+    requantize_right(layer, &tail, sums, count, output);
+    return;
+  }
+  for (uint32_t p = 0; p < count; ++p) {
+    output[p] = dcsr_requantize_by(layer, tail.multiplier, tail.shift,
+                                   (uint32_t)tail.bias + (uint32_t)sums[p]);
+  }
+}
+
+void dcsr_conv2d_dense_planes_mve(const DcsrPlan* plan, const DcsrLayer* layer,
+                                  const DcsrConvShape* shape, const void* input_data,
+                                  void* output_data, void* scratch) {
+  int8_t* const patches = (int8_t*)scratch;
+  const size_t pitch = dcsr_conv2d_dense_mve_pitch(layer->cols);
+  const uint32_t most = (uint32_t)plan->tile_pixels;
+  int32_t* const sums = (int32_t*)(void*)(patches + most * pitch);
+  const size_t plane_bytes = dcsr_output_steps(layer, shape).channel;
+  const uint32_t pixels = (uint32_t)dcsr_pixel_count(shape);
+  Image image;
+  image.layer = *layer;
+  image.shape = *shape;
+  image.weights = layer->values;
+  image.reordered = (int8_t*)(sums + kRows * most);
+  image.order = (uint8_t*)image.reordered + kRows * kMostCols;
+  // A plane is an image of one channel, as the map has it.
+  image.is_transposed = layer->layout->is_transposed != 0 && !dcsr_has_input_planes(layer);
+  if (image.is_transposed) transpose_image(layer, shape, &image);
+  image.first = dcsr_patches(&image.layer, &image.shape, input_data);
+  for (uint32_t begin = 0; begin < pixels; begin += most) {
+    const uint32_t count = pixels - begin < most ? pixels - begin : most;
+    for (uint32_t p = 0; p < count; ++p) {
+      const DcsrPatch patch = patch_of(&image, shape, begin + p);
+      dcsr_copy_patch_mve(&image.layer, &image.shape, &patch, pitch, patches + p * pitch);
+    }
+    int8_t* output = (int8_t*)output_data + begin;
+    for (uint32_t row = 0; row < layer->rows; row += kRows) {
+      const uint32_t rows = layer->rows - row < kRows ? layer->rows - row : kRows;
+      dcsr_multiply_patches_mve(weights_of(&image, row, rows), rows, layer->cols, patches, pitch,
+                                count, sums);
+      for (uint32_t r = 0; r < rows; ++r, output += plane_bytes) {
+        requantize_row(layer, row + r, sums + r * count, count, output);
+      }
+    }
+  }
+}
+
+#endif  // DCSR_HAS_MVE
