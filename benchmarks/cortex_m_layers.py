@@ -145,6 +145,10 @@ DENSE_FITTED = (
     MadeUp(8, 3, 0, (96, 96), (3, 3), (2, 2)),
     MadeUp(24, 4, 0, (14, 14), (3, 3)),
     MadeUp(32, 3, 0, (24, 24), (4, 4), (2, 2)),
+    MadeUp(16, 32, 0, (48, 48)),
+    MadeUp(96, 16, 0, (24, 24)),
+    MadeUp(24, 144, 0, (20, 20)),
+    MadeUp(64, 64, 0, (25, 5)),
 )
 DENSE_HELD_OUT = (
     _depthwise(128, (24, 24)),
@@ -154,6 +158,7 @@ DENSE_HELD_OUT = (
     _depthwise(96, (10, 10), (5, 5)),
     MadeUp(120, 1, 0, (40, 10), (10, 4), (2, 2)),
     MadeUp(24, 3, 0, (40, 40), (3, 3), (2, 2)),
+    MadeUp(32, 96, 0, (14, 14)),
 )
 
 # Layers with filters larger than 1x1 or with int16 activations. The cost model is fitted to FITTED and evaluated with
@@ -504,7 +509,8 @@ def job(cases: Sequence[Case]) -> bytes:
     parts = [_JOB.pack(_JOB_MAGIC, len(cases))]
     for previous, case in zip((None, *cases), cases, strict=False):
         repeated = previous is not None and has_same_dense(previous, case)
-        if not repeated or case.sparse.planes is not None:
+        # Sections are expensive, and those of a repeated product are the same in the same layout.
+        if previous is None or not repeated or case.sparse.planes != previous.sparse.planes:
             activations, output = case.sections()
         sections = [b"" if repeated else packing.pack(case.dense), packing.pack(case.sparse), activations, output]
         parts += [_JOB_LAYER.pack(*case.shape, *map(len, sections)), *sections]
