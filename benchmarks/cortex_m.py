@@ -108,9 +108,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--layout",
         action="append",
-        choices=cortex_m_layers.LAYOUTS,
-        help="layout of the sparse product's activations; may be repeated, then for each layer one after the other"
-        " (default: nhwc)",
+        choices=[layout for layout in cortex_m_layers.LAYOUTS if layout != cortex_m_layers.NHWC],
+        help="after each layer also the layer with this layout of the sparse product's activations; may be repeated",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
@@ -139,7 +138,7 @@ def main(argv: Sequence[str]) -> int:
         found = [
             cortex_m_layers.placed(case, f"cortex-{core}", arguments.memory).with_planes(layout)
             for case in all_cases(core)
-            for layout in arguments.layout or ["nhwc"]
+            for layout in cortex_m_layers.layouts_of(case, arguments.layout or ())
             if any(text in case.name for text in texts)
         ]
         if not found:

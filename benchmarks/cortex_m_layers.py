@@ -33,8 +33,9 @@ _JOB_MAGIC = b"DCSJ"
 _JOB_LAYER = struct.Struct("<9I")
 
 # The layouts of a layer's activations: whether input and output are in planes.
+NHWC = "nhwc"
 LAYOUTS = {
-    "nhwc": (False, False),
+    NHWC: (False, False),
     "planes": (True, True),
     "nhwc to planes": (False, True),
     "planes to nhwc": (True, False),
@@ -284,9 +285,9 @@ class Case:
 
     def with_planes(self, layout: str) -> Case:
         """The case with a sparse product whose activations have another layout, one of LAYOUTS."""
-        batches, *size = self.shape[:3]
-        if layout == "nhwc" or batches != 1 or self.sparse.int16_activations or size == [1, 1]:
+        if layout == NHWC:
             return self
+        size = self.shape[1:3]
         planes = packing.Planes((size[0], size[1]), *LAYOUTS[layout])
         return dataclasses.replace(self, sparse=dataclasses.replace(self.sparse, planes=planes))
 
@@ -505,6 +506,13 @@ def job(cases: Sequence[Case]) -> bytes:
         ]
         parts += [_JOB_LAYER.pack(*case.shape, *map(len, sections)), *sections]
     return b"".join(parts)
+
+
+def layouts_of(case: Case, layouts: Sequence[str]) -> list[str]:
+    """Returns the layouts in which to run a case: NHWC first, with the dense product, then those it can have."""
+    packed = case.sparse
+    is_map = packed.op != packing.OP_FULLY_CONNECTED and case.shape[0] == 1 and not packed.int16_activations
+    return [NHWC, *(layouts if is_map else ())]
 
 
 def _stored(activations: np.ndarray, channels: int, has_planes: bool) -> bytes:

@@ -30,9 +30,11 @@
 #define DCSR_KERNELS_OF_CLASS(K) \
   K(conv1x1_gather_mve)          \
   K(conv1x1_mve)                 \
+  K(conv1x1_planes_mve)          \
   K(conv1x1_smlal)               \
   K(conv1x1_ref)                 \
   K(conv2d_dense_mve)            \
+  K(conv2d_dense_planes_mve)     \
   K(conv2d_im2col)               \
   K(conv2d_ref)                  \
   K(conv2d_int16_c)              \
@@ -42,6 +44,7 @@
   K(fully_connected_gather_mve)  \
   K(fully_connected_int16_c)     \
   K(depthwise_conv2d_dense_mve)  \
+  K(depthwise_conv2d_planes_mve) \
   K(depthwise_conv2d_ref)
 #elif DCSR_CORE_CLASS == DCSR_CLASS_ARMV7EM
 #define DCSR_KERNELS_OF_CLASS(K) \
