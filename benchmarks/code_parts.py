@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ _READERS = {
     "bitmap": "kDcsrBitmapDecoder",
     "huffman": "kDcsrHuffmanDecoder",
 }
+_TFLM_OPERATOR = re.compile(r"_ZN6tflite\d+(?:Register_|Parse)(\w+)E(?:v|PKNS_8Operator)")
 # Functions that every firmware has.
 _RUNTIME = ("memcpy", "memset", "memmove", "memcmp", "main")
 
@@ -63,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         try:
             found[cpu] = of_core(cpu, Path(__file__).with_name(f"code_parts_{core}.elf"))
         except KeyError as error:
-            print(f"code_parts: {cpu} has no {error}", file=sys.stderr)
+            print(f"code_parts: {cpu} has no part {error}", file=sys.stderr)
             return common.EXIT_DIFFERENT
         if cpu in firmware:
             found[cpu]["groups"] += of_tflm(firmware[cpu])
@@ -82,12 +84,13 @@ def of_core(cpu: str, elf: Path) -> dict[str, Any]:
     """
     code = firmware_code.read(elf)
     roots: dict[str, list[str]] = {f"reader {name}": [table] for name, table in _READERS.items()}
-    roots |= {"ops": ["part_ops"], "shared rows": ["part_shared_rows"]}
+    roots |= {"ops": ["part_ops"], "shared rows": ["part_shared_rows"], "layouts": ["kDcsrLayouts"]}
     runs: dict[str, dict[str, str]] = {}
+    tables = tables_of(code)
     for kernel in kernels(cpu):
         runs[kernel] = {}
         for coding in _CODINGS:
-            table = f"part_{kernel}__{coding}"
+            table = tables[kernel, coding]
             functions = code.tables[table]
             # The planner and the function that runs; the same pair has one name.
             name = next((n for n, tables in roots.items() if code.tables.get(tables[0]) == functions), "")
@@ -99,10 +102,19 @@ def of_core(cpu: str, elf: Path) -> dict[str, Any]:
     return {"runs": runs, "groups": groups({name: code.pieces(tables) for name, tables in roots.items()}, code)}
 
 
+def tables_of(code: firmware_code.Code) -> dict[tuple[str, str], str]:
+    """Returns {(kernel, coding): name of a table with it} of the firmware that has all parts (code_parts.cc)."""
+    found = {}
+    for name in code.tables:
+        if match := re.fullmatch(r"part_[A-Z0-9_]+_([a-z]\w*)__([a-z]\w*)", name):
+            found[match[1], match[2]] = name
+    return found
+
+
 def kernels(cpu: str) -> list[str]:
     """Returns the kernels of a core's class."""
     ops = (packing.OP_CONV_2D, packing.OP_FULLY_CONNECTED, packing.OP_DEPTHWISE_CONV_2D)
-    kinds = (kernel_costs.POINTWISE, kernel_costs.LARGER, kernel_costs.INT16)
+    kinds = (kernel_costs.POINTWISE, kernel_costs.LARGER, kernel_costs.INT16, kernel_costs.PLANES)
     lists = [kernel_costs.kernels_of_list(op, cost.core_class(cpu), kind) for op in ops for kind in kinds]
     return sorted({kernel for found in lists for kernel in found})
 
@@ -110,15 +122,14 @@ def kernels(cpu: str) -> list[str]:
 def of_tflm(elf: Path) -> list[tuple[int, list[str]]]:
     """Returns the groups of TFLM's operators, without functions that other operators use as well."""
     code = firmware_code.read(elf)
-    registers = {
-        name: [symbol for symbol in code.addresses if symbol.startswith(f"_ZN6tflite{len(name) + 9}Register_{name}E")]
-        for name in code_bytes.REPLACED
-    }
-    others = [
-        symbol
-        for symbol in code.addresses
-        if "Register_" in symbol and "tflite" in symbol and not any(symbol in found for found in registers.values())
-    ]
+    # The resolver refers to both functions of an operator, Register_CONV_2D and ParseConv2D.
+    functions = {symbol: match[1] for symbol in code.addresses if (match := _TFLM_OPERATOR.match(symbol))}
+    plain = {name.replace("_", ""): name for name in code_bytes.REPLACED}
+    registers: dict[str, list[str]] = {name: [] for name in code_bytes.REPLACED}
+    others = []
+    for symbol, found in functions.items():
+        name = plain.get(found.replace("_", "").upper())
+        (registers[name] if name else others).append(symbol)
     other = code.pieces(others)
     pieces = {f"TFLM {name}": code.pieces(symbols) for name, symbols in registers.items()}
     alone = {

@@ -106,10 +106,10 @@ def main(argv: Sequence[str]) -> int:
         " (tail_constants.json) are the difference",
     )
     parser.add_argument(
-        "--layout",
-        action="append",
-        choices=[layout for layout in cortex_m_layers.LAYOUTS if layout != cortex_m_layers.NHWC],
-        help="after each layer also the layer with this layout of the sparse product's activations; may be repeated",
+        "--planes",
+        action="store_true",
+        help="also the layers with their input, their output or both in planes (docs/planes.md), where the core has a"
+        " kernel of its own for that",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
@@ -136,14 +136,15 @@ def main(argv: Sequence[str]) -> int:
     def cases_of(core: str) -> list[Case]:
         texts = arguments.layer or [""]
         found = [
-            cortex_m_layers.placed(case, f"cortex-{core}", arguments.memory).with_planes(layout)
+            cortex_m_layers.placed(case, f"cortex-{core}", arguments.memory)
             for case in all_cases(core)
-            for layout in cortex_m_layers.layouts_of(case, arguments.layout or ())
             if any(text in case.name for text in texts)
         ]
         if not found:
             raise tflite.ModelError(f"no layer of --layers {arguments.layers} has a name with {' or '.join(texts)}")
-        return [case.with_compact_rows for case in found] if arguments.compact_rows else found
+        if arguments.compact_rows:
+            found = [case.with_compact_rows for case in found]
+        return [way for case in found for way in (case, *(_in_planes(case, core) if arguments.planes else ()))]
 
     try:
         results = [measure(core, cases_of(core), arguments.cycles) for core in arguments.cpu or CORES]
@@ -160,6 +161,11 @@ def main(argv: Sequence[str]) -> int:
         tflite.write_file(arguments.json, json.dumps(results, indent=2) + "\n")
     print("\n".join(tables(results)))
     return common.EXIT_OK
+
+
+def _in_planes(case: Case, core: str) -> list[Case]:
+    """Returns the case in planes, as far as the core has a kernel of its own for that."""
+    return [way for way in case.in_planes if not way.costs(f"cortex-{core}").is_portable]
 
 
 def measure(core: str, cases: Sequence[Case], with_cycles: bool = False) -> dict[str, object]:
@@ -253,6 +259,8 @@ def _sparse_roots(packed: packing.PackedLayer, code: firmware_code.Code) -> list
     if packed.op == packing.OP_DEPTHWISE_CONV_2D:
         return [name for name in code.tables if name.startswith("kDcsrDepthwiseConv2d")]
     operator = "FullyConnected" if packed.op == packing.OP_FULLY_CONNECTED else "Conv2d"
+    if packed.planes is not None:
+        return [name for name in code.tables if name.endswith("Planes")] + [_DECODERS]
     lists = ["Int16"] if packed.int16_activations else ["Pointwise"]
     if packed.filter_size != (1, 1) and not packed.int16_activations:
         lists.append("Larger")  # its kernel calls the pointwise kernels

@@ -32,15 +32,6 @@ _JOB = struct.Struct("<4sI")
 _JOB_MAGIC = b"DCSJ"
 _JOB_LAYER = struct.Struct("<9I")
 
-# The layouts of a layer's activations: whether input and output are in planes.
-NHWC = "nhwc"
-LAYOUTS = {
-    NHWC: (False, False),
-    "planes": (True, True),
-    "nhwc to planes": (False, True),
-    "planes to nhwc": (True, False),
-}
-
 _SYNTHETIC = "synthetic"
 _KINDS = {packing.OP_CONV_2D: "conv", packing.OP_FULLY_CONNECTED: "fc", packing.OP_DEPTHWISE_CONV_2D: "depthwise"}
 
@@ -243,6 +234,7 @@ class Case:
       activations: the input in NHWC order, flat, int8 or int16.
       is_held_out: whether the layer is one of HELD_OUT.
       compact: the compact form of its rows; None if there is none, or if the layer is not of a model.
+      is_transposed: whether rows of the map are columns of the image. All else is of the map.
     """
 
     weights: str
@@ -253,15 +245,16 @@ class Case:
     activations: np.ndarray
     is_held_out: bool = False
     compact: CompactRows | None = None
+    is_transposed: bool = False
 
     @property
     def name(self) -> str:
         """The name of the product, with the scratch budget and the form of the rows if they are not the default."""
         budget = self.sparse.scratch_budget
         parts = [self.product, *([f"{budget // 1024} KB" if budget >= 1024 else f"{budget} B"] if budget else [])]
-        planes = self.sparse.planes
-        parts += [name for name, ends in LAYOUTS.items() if planes and ends == (planes.has_input, planes.has_output)]
-        return ", ".join([*parts, *(["compact rows"] if self.sparse.compact else [])])
+        parts += ["compact rows"] if self.sparse.compact else []
+        parts += [self.sparse.layout] if self.sparse.planes else []
+        return ", ".join([*parts, *(["transposed"] if self.is_transposed else [])])
 
     @property
     def product(self) -> str:
@@ -283,13 +276,65 @@ class Case:
         """The case with compact rows; itself if its layer has no compact form."""
         return dataclasses.replace(self, sparse=dataclasses.replace(self.sparse, compact=self.compact))
 
-    def with_planes(self, layout: str) -> Case:
-        """The case with a sparse product whose activations have another layout, one of LAYOUTS."""
-        if layout == NHWC:
-            return self
-        size = self.shape[1:3]
-        planes = packing.Planes((size[0], size[1]), *LAYOUTS[layout])
+    @property
+    def in_planes(self) -> list[Case]:
+        """The case with its input, its output or both in planes; none for a layer that cannot have them.
+
+        With one end in NHWC also for a map whose rows are the columns of the image.
+        """
+        if self.sparse.op == packing.OP_FULLY_CONNECTED or self.sparse.int16_activations or self.shape[0] > 1:
+            return []
+        return [
+            case._with_planes(*ends)
+            for ends in ((True, True), (True, False), (False, True))
+            for case in (self, *(() if all(ends) else (self._transposed,)))
+        ]
+
+    def _with_planes(self, has_input: bool, has_output: bool) -> Case:
+        planes = packing.Planes(self.shape[1:3], has_input, has_output, self.is_transposed)
         return dataclasses.replace(self, sparse=dataclasses.replace(self.sparse, planes=planes))
+
+    @property
+    def _transposed(self) -> Case:
+        """The case for a map whose rows are the columns of the image."""
+
+        def transposed(packed: packing.PackedLayer) -> packing.PackedLayer:
+            streams = packed.streams
+            if packed.filter_size != (1, 1):
+                streams = encodings.encode(layer_finder.transposed_filters(self.matrix, packed.filter_size), streams.scheme)
+            return dataclasses.replace(
+                packed,
+                streams=streams,
+                stride=packed.stride[::-1],
+                filter_size=packed.filter_size[::-1],
+                dilation=packed.dilation[::-1],
+            )
+
+        batches, height, width, out_height, out_width = self.shape
+        return dataclasses.replace(
+            self,
+            matrix=layer_finder.transposed_filters(self.matrix, self.sparse.filter_size),
+            sparse=transposed(self.sparse),
+            dense=transposed(self.dense),
+            shape=(batches, width, height, out_width, out_height),
+            activations=_with_columns_as_rows(self.activations, (height, width)),
+            is_transposed=True,
+        )
+
+    def sections(self) -> tuple[bytes, bytes]:
+        """Returns the input and the expected output as the sparse product reads and writes them."""
+        planes = self.sparse.planes
+
+        def stored(nhwc: np.ndarray, size: tuple[int, int], channels: int, has_planes: bool) -> bytes:
+            if has_planes:
+                return _to_planes(nhwc, channels).tobytes()
+            return (_with_columns_as_rows(nhwc, size) if self.is_transposed else nhwc).tobytes()
+
+        has_input, has_output = (planes.has_input, planes.has_output) if planes else (False, False)
+        return (
+            stored(self.activations, self.shape[1:3], self.sparse.channels, has_input),
+            stored(self.output(), self.shape[3:], len(self.matrix), has_output),
+        )
 
     @property
     def _window(self) -> str:
@@ -337,6 +382,17 @@ class Case:
         if packed.op == packing.OP_DEPTHWISE_CONV_2D:
             return patches.reshape(-1, self.matrix.shape[1], packed.channels).transpose(0, 2, 1)
         return patches.reshape(-1, self.matrix.shape[1])
+
+
+def _with_columns_as_rows(nhwc: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns the activations of an image of `size` (height, width), flat, with columns in place of rows."""
+    return np.ascontiguousarray(nhwc.reshape(*size, -1).swapaxes(0, 1)).reshape(-1)
+
+
+def _to_planes(nhwc: np.ndarray, channels: int) -> np.ndarray:
+    """Returns the activations of an image in planes."""
+    pixels = nhwc.reshape(-1, channels).T
+    return np.pad(pixels, ((0, 0), (0, -pixels.shape[1] % 4)))
 
 
 def anchors(models: Path | None, method: str, cpu: str, chosen: Sequence[Anchor] = ANCHORS) -> list[Case]:
@@ -489,39 +545,18 @@ def _random_layer(
 def job(cases: Sequence[Case]) -> bytes:
     """Serialises cases for the firmware: a header, then for each case a header and four sections.
 
-    The sections are the dense layer (empty if the previous case has the same), the sparse layer, the input, and the
-    expected output.
+    The sections are the dense layer (empty if a case before has the same, and for planes), the sparse layer, the input,
+    and the expected output.
     """
     parts = [_JOB.pack(_JOB_MAGIC, len(cases))]
     for previous, case in zip((None, *cases), cases, strict=False):
         repeated = previous is not None and has_same_dense(previous, case)
-        if not repeated:
-            output = case.output()
-        planes = case.sparse.planes
-        sections = [
-            b"" if repeated else packing.pack(case.dense),
-            packing.pack(case.sparse),
-            _stored(case.activations, case.sparse.channels, planes is not None and planes.has_input),
-            _stored(output, len(case.matrix), planes is not None and planes.has_output),
-        ]
+        if not repeated or case.sparse.planes != previous.sparse.planes:
+            activations, output = case.sections()
+        has_dense = not repeated and case.sparse.planes is None
+        sections = [packing.pack(case.dense) if has_dense else b"", packing.pack(case.sparse), activations, output]
         parts += [_JOB_LAYER.pack(*case.shape, *map(len, sections)), *sections]
     return b"".join(parts)
-
-
-def layouts_of(case: Case, layouts: Sequence[str]) -> list[str]:
-    """Returns the layouts in which to run a case: NHWC first, with the dense product, then those it can have."""
-    packed = case.sparse
-    is_map = packed.op != packing.OP_FULLY_CONNECTED and case.shape[0] == 1 and not packed.int16_activations
-    return [NHWC, *(layouts if is_map else ())]
-
-
-def _stored(activations: np.ndarray, channels: int, has_planes: bool) -> bytes:
-    """Returns the bytes of activations in NHWC order, or of one image in planes."""
-    if not has_planes:
-        return activations.tobytes()
-    planes = activations.reshape(-1, channels).T
-    unspecified = packing.plane_bytes((1, planes.shape[1])) - planes.shape[1]
-    return np.pad(planes, ((0, 0), (0, unspecified))).tobytes()
 
 
 def has_same_dense(one: Case, other: Case) -> bool:

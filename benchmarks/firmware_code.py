@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
+import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,13 @@ _ENTRY = "Reset_Handler"
 _OBJECT = 1
 _FUNCTION = 2
 _FILE = 4
+_KIND_CONTENT = 1
+_FLAG_LOADED = 2
+_STRING_ALIGNMENT = 4
+_STRING_CONTENT = re.compile(rb"[\t\n\r -~]+\0")
+
+# Name of strings in Code.names.
+STRING = '""'
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class Function:
       name: one of its names.
       size: its size in bytes.
       calls: addresses of functions to which it branches, or whose address it uses, directly or in a constant table.
-      uses: addresses of the constant objects whose address it uses, and of those to which these point.
+      uses: addresses of the constants whose address it uses, and of those to which these point.
     """
 
     name: str
@@ -45,8 +53,8 @@ class Code:
       functions: {address: function}.
       addresses: {name: address of the function}.
       tables: {name of a data object: addresses of functions in it and in the objects to which it points}.
-      constants: {address of a constant object: its size}.
-      names: {address of a function or constant object: one of its names}.
+      constants: {address of a constant object or a string: its size}.
+      names: {address of a function or constant: one of its names; STRING for strings, which have none}.
     """
 
     functions: dict[int, Function]
@@ -74,10 +82,7 @@ class Code:
         return found
 
     def pieces(self, names: Iterable[str]) -> dict[int, int]:
-        """Returns {address: size} of the functions that `reachable` returns and of the constant objects that they use.
-
-        Strings have no symbols and are not among them.
-        """
+        """Returns {address: size} of the functions that `reachable` returns and of the constants that they use."""
         functions = self._reachable(names)
         found = {address: function.size for address, function in functions.items()}
         found |= {address: self.constants[address] for function in functions.values() for address in function.uses}
@@ -124,6 +129,7 @@ def read(path: Path) -> Code:
             names.setdefault(address, name)
             contents[address] = content
             addresses[name] = address
+    strings = _Strings(data, sections, {**objects, **contents})
     functions = {}
     for address, content in contents.items():
         calls = set()
@@ -131,7 +137,14 @@ def read(path: Path) -> Code:
         for reference in _references(content, address, mapping):
             if reference & 1:
                 calls.add(reference & ~1)
-            calls |= _functions_of_table(reference, objects, uses)
+            found: set[int] = set()
+            calls |= _functions_of_table(reference, objects, found)
+            words = [word for of in found for word in _words(objects[of])]
+            for text in strings.among([reference, *words]):
+                constants[text] = strings.size(text)
+                names[text] = STRING
+                found.add(text)
+            uses |= found
         functions[address] = Function(
             names[address],
             len(content),
@@ -180,13 +193,49 @@ def _functions_of_table(address: int, objects: dict[int, bytes], seen: set[int] 
         if not reference or reference in seen or reference not in objects:
             continue
         seen.add(reference)
-        content = objects[reference]
-        for (word,) in struct.iter_unpack("<I", content[: len(content) & ~3]):
+        for word in _words(objects[reference]):
             if word & 1:
                 found.add(word & ~1)
             else:
                 todo.append(word)
     return found
+
+
+def _words(content: bytes) -> Iterator[int]:
+    return (word for (word,) in struct.iter_unpack("<I", content[: len(content) & ~3]))
+
+
+class _Strings:
+    """The strings of a firmware: what is printable, ends with 0 and has no symbol."""
+
+    def __init__(self, data: bytes, sections: list[tuple[int, ...]], symbols: Mapping[int, bytes]) -> None:
+        self._data = data
+        self._sections = [
+            section
+            for section in sections
+            if section[1] == _KIND_CONTENT and section[2] & _FLAG_LOADED and not section[2] & _FLAG_WRITE
+        ]
+        self._starts = sorted(symbols)
+        self._symbols = symbols
+
+    def among(self, addresses: Iterable[int]) -> set[int]:
+        """Returns those of some addresses at which a string is."""
+        return {address for address in addresses if self._content(address)}
+
+    def size(self, address: int) -> int:
+        """Returns the bytes of the string at an address, with what aligns the next one."""
+        return -(-len(self._content(address)) // _STRING_ALIGNMENT) * _STRING_ALIGNMENT
+
+    def _content(self, address: int) -> bytes:
+        before = bisect.bisect_right(self._starts, address) - 1
+        if before >= 0 and address < self._starts[before] + len(self._symbols[self._starts[before]]):
+            return b""
+        for _, _, _, start, position, size, *_ in self._sections:
+            if start <= address < start + size:
+                begin = position + address - start
+                found = _STRING_CONTENT.match(self._data, begin, position + size)
+                return found[0] if found else b""
+        return b""
 
 
 def _symbols(data: bytes, section: tuple[int, ...]) -> Iterator[tuple[str, int, int, int, int]]:

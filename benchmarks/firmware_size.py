@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import dcsr
-from benchmarks import emulated, firmware_code
+from benchmarks import code_parts, emulated, firmware_code
 from dcsr import files
 from dcsr import model as tflite
 from dcsr.cli import common
@@ -39,6 +39,7 @@ _ADAPTER = "ops/tflm: adapter"
 _OPS = "ops: Prepare and Invoke"
 _TFLM = "TFLM and its kernels"
 _REST = "runtime and application"
+_STRINGS = "messages"
 _ROOMS = ("common", "dispatch", "format", "mve", "planning", "reference", "scalar")
 
 
@@ -74,10 +75,11 @@ def of_parts(used: Iterable[code_bytes.Part], has_shared_rows: bool, core: str) 
     """Returns {part: bytes} of our code with some kernels, from the firmware that has all (code_parts.cc)."""
     elf = Path(__file__).with_name(f"code_parts_{core}.elf")
     code = firmware_code.read(elf)
+    tables = code_parts.tables_of(code)
     roots = []
     for kernel, coding in used:
         encoding, _, values = coding.partition("+")
-        roots.append(f"part_{kernel}__{'huffman' if values else encoding}")
+        roots.append(tables[kernel, "huffman" if values else encoding])
         reader = "Dcsr" if encoding.startswith("dcsr") else encoding.capitalize()
         roots += [f"kDcsr{reader}Decoder", *(["kDcsrHuffmanDecoder"] if values else [])]
         roots += ["part_longest_row"] if kernel == "conv1x1_mve" else []
@@ -109,6 +111,8 @@ def _by_part(
 def _part(name: str, source: str, *, is_ours: bool) -> str:
     """Returns the part of a function or constant, by its name and the file that defines it if it is static."""
     ours = _our_sources()
+    if name == firmware_code.STRING:
+        return _STRINGS
     if name.startswith("g_") and name.endswith("_data"):
         return "model"
     if "dcsr4tflm" in name or source.startswith("tflm_ops") or source.startswith("tflm_port"):

@@ -14,6 +14,7 @@ from dcsr import files, layers
 from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.planning import cost
+from dcsr.planning.planes import DEFAULT_LAYOUT, LAYOUTS
 from dcsr.planning.settings import DEFAULT_OBJECTIVE, OBJECTIVES
 from toolchains.simulator import run_firmware
 
@@ -54,6 +55,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--objective", choices=OBJECTIVES, default=DEFAULT_OBJECTIVE, help="of `compress` (default: %(default)s)"
     )
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default=DEFAULT_LAYOUT, help="of `compress` (default: %(default)s)"
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     arguments = parser.parse_args(argv)
     in_tflm = any(model_tflm.firmware(core).exists() for core in emulated.CORES)
@@ -65,7 +69,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         for path in arguments.models:
             for core in arguments.cpu or ("m55",):
-                original, compressed = pair(path, core, arguments.objective, arguments.memory)
+                original, compressed = pair(
+                    path, core, objective=arguments.objective, memory=arguments.memory, layout=arguments.layout
+                )
                 found = compare(Path(path).stem, original, compressed, core, arguments.cycles)
                 print("\n".join([*([""] if comparisons else []), *model_tables.tables(found)]), flush=True)
                 comparisons.append(found)
@@ -86,8 +92,13 @@ def main(argv: Sequence[str]) -> int:
     return common.EXIT_OK
 
 
-def pair(path: str, core: str, objective: str, memory: str) -> tuple[bytes, bytes]:
+def pair(path: str, core: str, **options: str) -> tuple[bytes, bytes]:
     """Returns the dense and the compressed model of a file, one of which it is.
+
+    Args:
+      path: the file.
+      core: one of emulated.CORES.
+      options: of dcsr.compress(), for a model that is not compressed.
 
     Raises:
       tflite.ModelError: if the file is no model that can be compressed or decompressed.
@@ -95,7 +106,7 @@ def pair(path: str, core: str, objective: str, memory: str) -> tuple[bytes, byte
     content = files.read_bytes(path)
     if layers.is_compressed(tflite.parse(content, path)):
         return dcsr.decompress(content, name=path), content
-    result = dcsr.compress(content, objective=objective, cpu=f"cortex-{core}", memory=memory, name=path)
+    result = dcsr.compress(content, cpu=f"cortex-{core}", name=path, **options)
     return content, result.model
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ from benchmarks import emulated, firmware_code, model_steps
 from benchmarks.model_steps import CUSTOM, Operator
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
-from dcsr import packing, runtime, verification
+from dcsr import runtime, verification
 from dcsr.graph import indices
-from dcsr.planning import builtin_memory, cost
+from dcsr.planning import builtin_memory, cost, workload
 from dcsr.planning.arena import planned_bytes
 from dcsr.schema import schema
 
@@ -264,19 +263,10 @@ def kernels(model: schema.ModelT, cpu: str) -> dict[int, str]:
     for layer in layer_finder.find(model):
         packed = layer.packed
         if layer.subgraph == 0 and packed is not None:
-            kernel = cost.costs(cpu, packed, _work_shape(model, layer, packed)).kernel
-            found[layer.position] = f"{cost.coding(packed.streams)}, {kernel}"
+            kernel = cost.costs(cpu, packed, workload.shape(model, layer)).kernel
+            layout = f", {packed.layout}" if packed.planes is not None else ""
+            found[layer.position] = f"{cost.coding(packed.streams)}, {kernel}{layout}"
     return found
-
-
-def _work_shape(model: schema.ModelT, layer: layer_finder.Layer, packed: packing.PackedLayer) -> cost.Shape:
-    tensors = model.subgraphs[0].tensors
-    source, target = (
-        [int(dim) for dim in tensors[i[0]].shape] for i in (layer.operator.inputs, layer.operator.outputs)
-    )
-    if packed.op == packing.OP_FULLY_CONNECTED:
-        return cost.Shape(math.prod(target) // packed.streams.rows)
-    return cost.Shape(math.prod(target[:3]), (source[1], source[2]), (target[1], target[2]))
 
 
 def _arena(model: schema.ModelT, measured: Sequence[Measured]) -> int:

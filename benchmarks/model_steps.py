@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dcsr import model as tflite
+from dcsr import packing
 from dcsr.graph import indices
 from dcsr.requantize import activation_range, layer_multipliers, quantize_multiplier
 from dcsr.schema import enum_name, schema
@@ -24,7 +25,7 @@ from dcsr.schema import enum_name, schema
 # The format of the job that firmware/model_bench.cc reads: this, then the steps.
 _JOB = struct.Struct("<4sI")
 _MAGIC = b"DCSM"
-_HEADER = struct.Struct("<64s4I")
+_HEADER = struct.Struct("<64s6I")
 
 _RANK = 4
 _MOST_DIMS = 8
@@ -60,6 +61,7 @@ class Step:
       parameters: int32 numbers, the fields of the kind's struct.
       sections: content of the inputs and constants.
       output: the expected output.
+      plane: (bytes, pixels) of a plane of an output in planes, whose other bytes are unspecified; zeros without planes.
     """
 
     name: str
@@ -67,11 +69,13 @@ class Step:
     parameters: tuple[int, ...]
     sections: tuple[bytes, ...]
     output: bytes
+    plane: tuple[int, int] = (0, 0)
 
     def serialise(self) -> bytes:
         """Returns the step as the firmware reads it."""
         name = self.name.encode(errors="replace")[:63]
-        header = _HEADER.pack(name, KINDS[self.kind], len(self.parameters), len(self.sections), len(self.output))
+        counts = (len(self.parameters), len(self.sections), len(self.output))
+        header = _HEADER.pack(name, KINDS[self.kind], *counts, *self.plane)
         parameters = struct.pack(f"<{len(self.parameters)}i", *self.parameters)
         sizes = struct.pack(f"<{len(self.sections)}I", *map(len, self.sections))
         return b"".join((header, parameters, sizes, *self.sections, self.output))
@@ -453,4 +457,12 @@ def _custom(label: str, name: str, node: _Node) -> Step:
         dims = (shape + (0,) * _MOST_DIMS)[:_MOST_DIMS]
         parameters += [types.get(tensor.type, 0), int(is_constant), zero_point, len(shape), *dims]
     sections = tuple(node.content(number) for number in range(len(node.inputs)))
-    return Step(label, name, tuple(parameters), sections, node.expected())
+    return Step(label, name, tuple(parameters), sections, node.expected(), _plane(sections))
+
+
+def _plane(sections: Sequence[bytes]) -> tuple[int, int]:
+    """Returns the bytes and pixels of an output plane of a custom op, given its inputs; zeros without planes."""
+    packed = packing.unpack(*sections[1:])
+    if packed.planes is None or not packed.planes.has_output:
+        return 0, 0
+    return packing.plane_bytes(packed.output_size), math.prod(packed.output_size)

@@ -182,54 +182,27 @@ bool CheckNhwc(const Node& node, const char* name, const TensorInfo& tensor, uin
                                          : "its channels are not those of the packed layer");
 }
 
-// A tensor of a layer with a layout.
-struct Map {
-  bool has_planes;
-  bool is_transposed;
-  int32_t height;
-  int32_t width;
-  uint32_t channels;
-};
-
-// Checks a tensor, [1, channels, plane bytes] in planes, else [1, height, width, channels].
-bool CheckMap(const Node& node, const char* name, const TensorInfo& tensor, const Map& map) {
-  if (tensor.dims[0] != 1) return node.Fail(name, "planes are for one image only");
-  if (!map.has_planes) {
-    if (!CheckNhwc(node, name, tensor, map.channels)) return false;
-    if (tensor.dims[1] == (map.is_transposed ? map.width : map.height) &&
-        tensor.dims[2] == (map.is_transposed ? map.height : map.width)) {
-      return true;
-    }
-    return node.Fail(name, "its height and width are not those of the packed layer");
-  }
-  const uint32_t bytes =
-      dcsr_channel_bytes(static_cast<uint32_t>(map.height), static_cast<uint32_t>(map.width));
-  if (tensor.rank == 3 && tensor.dims[1] == static_cast<int32_t>(map.channels) &&
-      tensor.dims[2] == static_cast<int32_t>(bytes)) {
-    return true;
-  }
-  return node.Fail(name, "its planes are not those of the packed layer");
-}
-
-// The layout has the size of the input.
-bool CheckLayoutShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
-                      DcsrConvShape* shape) {
-  const DcsrLayout& layout = *layer.layout;
-  const bool is_transposed = layout.is_transposed != 0;
-  dcsr_conv_shape(&layer, 1, layout.input_height, layout.input_width, shape);
-  return CheckMap(node, kInput, tensors.input,
-                  {layout.input_planes != 0, is_transposed, shape->input_height, shape->input_width,
-                   layer.channels}) &&
-         CheckMap(node, kOutput, tensors.output,
-                  {layout.output_planes != 0, is_transposed, shape->output_height,
-                   shape->output_width, layer.rows});
-}
-
-bool CheckConvolutionShape(const Node& node, const Tensors& tensors, const DcsrLayer& layer,
-                           DcsrConvShape* shape) {
+// Checks the tensors of a layer with a layout. A layer that was parsed has one only if `decoders`
+// lists layouts.
+bool CheckLayoutShape(const Node& node, const DcsrDecoders* decoders, const Tensors& tensors,
+                      const DcsrLayer& layer, DcsrConvShape* shape) {
+  constexpr char kWrong[] = "its shape is not that of the packed layer's layout";
   const TensorInfo& input = tensors.input;
   const TensorInfo& output = tensors.output;
-  if (layer.layout != nullptr) return CheckLayoutShape(node, tensors, layer, shape);
+  const DcsrLayouts* layouts = decoders->layouts;
+  if (!layouts->fits(&layer, false, input.dims, input.rank, shape))
+    return node.Fail(kInput, kWrong);
+  if (!layouts->fits(&layer, true, output.dims, output.rank, shape)) {
+    return node.Fail(kOutput, kWrong);
+  }
+  return true;
+}
+
+bool CheckConvolutionShape(const Node& node, const DcsrDecoders* decoders, const Tensors& tensors,
+                           const DcsrLayer& layer, DcsrConvShape* shape) {
+  const TensorInfo& input = tensors.input;
+  const TensorInfo& output = tensors.output;
+  if (layer.layout != nullptr) return CheckLayoutShape(node, decoders, tensors, layer, shape);
   if (!CheckNhwc(node, kInput, input, layer.channels) ||
       !CheckNhwc(node, kOutput, output, layer.rows)) {
     return false;
@@ -311,7 +284,7 @@ bool PrepareWith(Port* port, const Op& op) {
   if (!GetLayer(node, op, tensors, &rows, &layer)) return false;
   const bool fits = op.op == kDcsrOpFullyConnected
                         ? CheckFullyConnectedShape(node, tensors, layer, &shape)
-                        : CheckConvolutionShape(node, tensors, layer, &shape);
+                        : CheckConvolutionShape(node, op.kernels->decoders, tensors, layer, &shape);
   if (!fits) return false;
   return KeepState(node, rows, {kNoScratch, shape.batches, shape.input_height, shape.input_width},
                    PlanLayer(op.kernels, layer, shape));

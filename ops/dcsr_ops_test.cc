@@ -699,7 +699,7 @@ constexpr char kNoKernel[] =
     "model, or AddDcsrOps";
 
 constexpr DcsrDecoders kRiceDecoders = {
-    {nullptr, nullptr, nullptr, nullptr, &kDcsrRiceDecoder, nullptr}, nullptr};
+    {nullptr, nullptr, nullptr, nullptr, &kDcsrRiceDecoder, nullptr}, nullptr, nullptr};
 constexpr DcsrKernel kRice[] = {DCSR_PART(conv1x1_ref, rice), DCSR_END_OF_PARTS};
 constexpr DcsrKernel kNone[] = {DCSR_END_OF_PARTS};
 constexpr DcsrKernels kRiceKernels = {kRice, kNone, nullptr, nullptr, nullptr, 0, &kRiceDecoders};

@@ -58,6 +58,16 @@ static DcsrStatus open_layer(const void* blob, size_t blob_bytes, const void* sh
   return dcsr_shared_layer_validate(layer, &rows, derived_rows);
 }
 
+// Copies an image, int8 [height, width, channels], to planes.
+static void to_planes(const DcsrLayer* layer, const int8_t* nhwc, int8_t* planes) {
+  const uint32_t pixels = (uint32_t)layer->layout->input_height * layer->layout->input_width;
+  const uint32_t plane =
+      dcsr_channel_bytes(layer->layout->input_height, layer->layout->input_width);
+  for (uint32_t p = 0; p < pixels; ++p) {
+    for (uint32_t c = 0; c < layer->channels; ++c) planes[c * plane + p] = *nhwc++;
+  }
+}
+
 static int check(const char* name, const void* blob, size_t blob_bytes, const void* shared,
                  size_t shared_bytes, const uint8_t* output, size_t output_bytes) {
   DcsrLayer layer;
@@ -73,7 +83,9 @@ static int check(const char* name, const void* blob, size_t blob_bytes, const vo
   const uint32_t inputs =
       layer.op == kDcsrOpDepthwiseConv2d ? layer.cols * layer.channels : layer.cols;
   for (uint32_t c = 0; c < inputs; ++c) x[c] = (int8_t)((int32_t)((37 * c + 11) % 256) - 128);
-  int8_t y[kMaxRows];
+  // The output is one pixel. In planes it is the first of four bytes.
+  int8_t y[4 * kMaxRows];
+  const uint32_t step = layer.layout != NULL && layer.layout->output_planes != 0 ? 4 : 1;
   if (layer.op != kDcsrOpFullyConnected) {
     // Of the size of the filter, and one pixel wider with a horizontal stride of 2: that is
     // skipped.
@@ -82,13 +94,16 @@ static int check(const char* name, const void* blob, size_t blob_bytes, const vo
     memset(x + inputs, 99, inputs);
     const DcsrKernels* kernels =
         layer.op == kDcsrOpConv2d ? dcsr_conv2d_kernels() : dcsr_depthwise_conv2d_kernels();
-    if (multiply(kernels, &layer, &shape, x, y) != 0) return 1;
+    static int8_t planes[4 * kMaxCols];
+    const bool has_planes = layer.layout != NULL && layer.layout->input_planes != 0;
+    if (has_planes) to_planes(&layer, x, planes);
+    if (multiply(kernels, &layer, &shape, has_planes ? planes : x, y) != 0) return 1;
   } else {
     const DcsrConvShape shape = dcsr_fully_connected_shape(1);
     if (multiply(dcsr_fully_connected_kernels(), &layer, &shape, x, y) != 0) return 1;
   }
   for (uint32_t r = 0; r < layer.rows; ++r) {
-    if (compare(name, r, y[r], (int8_t)output[r]) != 0) return 1;
+    if (compare(name, r, y[r * step], (int8_t)output[r]) != 0) return 1;
   }
   return 0;
 }

@@ -40,6 +40,7 @@ def matrices() -> dict[str, np.ndarray]:
     found = {name: small for name in of_small} | {name: wide for name in of_wide}
     found |= {"dense": [row[:5] for row in small[:2]], "huffman": skewed}
     found["depthwise"] = [small[2][:6], small[2][6:12], small[3][:6], small[3][6:12]]
+    found |= {"planes": found["depthwise"], "planes_compact": small}
     found["depthwise_huffman"] = [small[2][column : column + 3] for column in range(3, 33, 3)]
     return {name: np.array(rows, np.int8) for name, rows in found.items()}
 

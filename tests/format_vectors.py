@@ -179,6 +179,10 @@ def layers() -> dict[str, packing.PackedLayer]:
     found["shared_int16"] = dataclasses.replace(found["int16"], bias=packing.int16_bias(None, 4))
     found["shared_int16"] = _with_shared_rows(found["shared_int16"], [0.01], None)
     found["compact"] = _with_compact_rows(found["rice"], [0.01, 0.02, 0.0, 0.03])
+    planes = packing.Planes((2, 3), has_input=True, has_output=True)
+    found["planes"] = dataclasses.replace(found["depthwise"], planes=planes)
+    planes = packing.Planes((1, 2), has_input=True, has_output=False, is_transposed=True)
+    found["planes_compact"] = dataclasses.replace(found["compact"], planes=planes)
     # Every other encoding has the matrix of rle.
     named = {layer.streams.encoding for layer in found.values()}
     for name in encodings.REGISTRY:
@@ -260,6 +264,9 @@ _EXPLANATIONS = {
     " 0.04.",
     "compact": "Vector rice with compact rows and the scales of vector shared. Row 2 is an exception.",
     "shared_int16": "Vector int16 with shared rows, one weight scale of 0.01, and without bias.",
+    "planes": "Vector depthwise with planes at both ends. The output is the first byte of each plane.",
+    "planes_compact": "Vector compact with its input in planes, transposed, and an NHWC output. The map of the input"
+    " has 1 x 2 pixels, of which the second is not read.",
     "huffman_dcsr": "Vector dcsr with Huffman-coded values of four raw bits.",
 }
 
@@ -318,7 +325,7 @@ _REFUSED = [
     Refused("dcsr", "34: 09", "kDcsrErrorHeader", "reserved flag"),
     Refused("dcsr", "34: 05", "kDcsrErrorHeader", "1x1 filter with SAME padding"),
     Refused("int16", "34: 06", "kDcsrErrorHeader", "FULLY_CONNECTED with SAME padding"),
-    Refused("dcsr", "34: 41", "kDcsrErrorHeader", "reserved flag, bit 6"),
+    Refused("dcsr", "34: 41", "kDcsrErrorVersion", "layout flag in version 1"),
     Refused("dcsr", "35: 03", "kDcsrErrorHeader", "row lengths of 3 bytes"),
     Refused("dcsr", "35: 00", "kDcsrErrorHeader", "dcsr without row lengths"),
     Refused("bitmap", "35: 01", "kDcsrErrorHeader", "bitmap with row lengths"),
@@ -444,6 +451,21 @@ _REFUSED = [
         "compact", "108: 00 00", "kDcsrErrorRequantize", "compact rows: a record that is no number of an exception"
     ),
     Refused("compact", "116: ff", "kDcsrErrorRowLength", "compact rows: row lengths do not add up"),
+    Refused("planes", "size: 71", "kDcsrErrorTruncated", "layout: shorter than it"),
+    Refused("planes", "4: 01", "kDcsrErrorVersion", "layout: version 1"),
+    Refused("planes", "34: 05", "kDcsrErrorVersion", "layout: without its flag"),
+    Refused("planes", "34: 43", "kDcsrErrorHeader", "layout: int16 activations"),
+    Refused("planes", "34: 49", "kDcsrErrorHeader", "layout: bias flag of shared rows"),
+    Refused("planes", "64: 00", "kDcsrErrorLayout", "layout: a map without rows"),
+    Refused("planes", "64: 01", "kDcsrErrorLayout", "layout: a map that is smaller than the filter"),
+    Refused("planes", "66: 00", "kDcsrErrorLayout", "layout: a map without columns"),
+    Refused("planes", "64: ff ff ff ff", "kDcsrErrorLayout", "layout: planes of more than 2^31 - 1 bytes"),
+    Refused("planes", "68: 02", "kDcsrErrorLayout", "layout: unknown layout of the input"),
+    Refused("planes", "69: 02", "kDcsrErrorLayout", "layout: unknown layout of the output"),
+    Refused("planes", "68: 00 00", "kDcsrErrorLayout", "layout: NHWC at both ends"),
+    Refused("planes", "70: 02", "kDcsrErrorLayout", "layout: transposed twice"),
+    Refused("planes", "71: 01", "kDcsrErrorLayout", "layout: reserved byte"),
+    Refused("planes_compact", "68: 00", "kDcsrErrorLayout", "compact rows with a layout: NHWC at both ends"),
     Refused("huffman", "38: 01", "kDcsrErrorValues", "huffman: 1 raw bit, but a table of lengths for 2"),
 ]
 

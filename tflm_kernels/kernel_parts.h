@@ -6,7 +6,7 @@
 //       DCSR_END_OF_PARTS,
 //   };
 //   static const DcsrDecoders kDecoders = {{NULL, NULL, NULL, NULL, &kDcsrRiceDecoder, NULL},
-//                                          &kDcsrHuffmanDecoder};
+//                                          &kDcsrHuffmanDecoder, NULL};
 //   static const DcsrKernels kKernels = {kPointwise, NULL, NULL, NULL,
 //                                        DCSR_LONGEST_ROW, DCSR_SCRATCH_BUDGET_OF_THIS_CORE,
 //                                        &kDecoders};
@@ -66,6 +66,7 @@
 #define DCSR_RUN_conv2d_ref(coding) dcsr_conv2d_ref
 #define DCSR_RUN_depthwise_conv2d_dense_dsp(coding) dcsr_depthwise_conv2d_dense_dsp
 #define DCSR_RUN_depthwise_conv2d_dense_mve(coding) dcsr_depthwise_conv2d_dense_mve
+#define DCSR_RUN_depthwise_conv2d_planes_dsp(coding) dcsr_depthwise_conv2d_planes_dsp
 #define DCSR_RUN_depthwise_conv2d_planes_mve(coding) dcsr_depthwise_conv2d_planes_mve
 #define DCSR_RUN_depthwise_conv2d_ref(coding) dcsr_depthwise_conv2d_ref
 #define DCSR_RUN_fully_connected_c(coding) dcsr_fully_connected_c

@@ -35,6 +35,17 @@ typedef struct {
   int32_t output_width;
 } DcsrConvShape;
 
+// Checks of layers whose activations are in planes: docs/format.md#layout.
+struct DcsrLayouts {
+  // Whether the layout of a layer that has one is valid. All other fields of the layer are. Takes
+  // constant time.
+  bool (*is_valid)(const DcsrLayer* layer);
+  // Whether a tensor of a valid layer with a layout has the dimensions that follow from it. Sets
+  // `shape`.
+  bool (*fits)(const DcsrLayer* layer, bool is_output, const int32_t* dims, int32_t rank,
+               DcsrConvShape* shape);
+};
+
 // A FULLY_CONNECTED layer is a convolution of `batches` images of one pixel.
 static inline DcsrConvShape dcsr_fully_connected_shape(int32_t batches) {
   const DcsrConvShape shape = {batches, 1, 1, 1, 1};

@@ -72,7 +72,7 @@ typedef enum {
   kDcsrErrorRowLength,   // a row length exceeds cols, or their sum is not `elements`
   kDcsrErrorIndex,       // an index leaves the row, or a stream runs out or over
   kDcsrErrorValues,      // the code of the values is incomplete, or they run out or over
-  kDcsrErrorDecoder,     // no decoder is listed for the encoding, or for the coding of the values
+  kDcsrErrorDecoder,     // nothing is listed for the encoding, the coding of the values or layouts
 } DcsrStatus;
 
 // The functions that read one encoding, or one coding of the values (format/decoders.h).
@@ -88,11 +88,16 @@ extern const DcsrValueDecoder kDcsrHuffmanDecoder;
 enum { kDcsrEncodingCount = DCSR_ALL_ENCODINGS(DCSR_COUNT_ENCODING) };
 #undef DCSR_COUNT_ENCODING
 
-// The encodings that a program reads. It links only the functions of those that its lists name, and
-// layers of others are refused.
+// The functions that check layouts (format/layout.c).
+typedef struct DcsrLayouts DcsrLayouts;
+extern const DcsrLayouts kDcsrLayouts;
+
+// The encodings and layouts that a program reads. It links only the functions of those that its
+// lists name, and layers of others are refused.
 typedef struct {
   const DcsrDecoder* encoding[kDcsrEncodingCount];  // indexed by DcsrEncoding; NULL: none
   const DcsrValueDecoder* huffman;                  // NULL: none
+  const DcsrLayouts* layouts;                       // NULL: activations in planes are refused
 } DcsrDecoders;
 
 extern const DcsrDecoders kDcsrAllDecoders;
@@ -123,7 +128,7 @@ typedef struct {
   uint8_t output_planes;  // likewise; one of them is 1
   uint8_t is_transposed;  // 1: rows of the map are columns of the image, so that an NHWC tensor of
                           // the layer is [1, width, height, channels]
-  uint8_t reserved;  // 0
+  uint8_t reserved;       // 0
 } DcsrLayout;
 
 // Returns the bytes of a plane, a multiple of 4.

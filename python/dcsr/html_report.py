@@ -186,6 +186,8 @@ def _layers(rows: Sequence[Row], unit: str) -> str:
             f"<td>{_text(_ratio(row), '{:.3f}')}</td>",
             f"<td>{_text(row.estimated_time(unit))}</td>",
             f"<td>{_text(row.scratch_bytes)}</td>",
+            f'<td class="l">{html.escape(row.kernel or "")}</td>',
+            f'<td class="l">{html.escape(row.layout or "")}</td>',
         ]
         for row in rows
         if row.layer_bytes is not None
@@ -202,7 +204,7 @@ def _layers(rows: Sequence[Row], unit: str) -> str:
         if row.layer_bytes is None
     ]
     first = ("#", "layer", "op", "rows × cols", "sparsity")
-    last = ("ratio", unit, "scratch")
+    last = ("ratio", unit, "scratch", "kernel", "layout")
     return "".join(
         [
             table("Packed layers", (*first, "encoding", "bytes", "dense", "chosen", "bound", *last), packed),

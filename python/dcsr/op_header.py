@@ -68,7 +68,7 @@ _OURS = {
 }
 
 # The lists of a table (DcsrKernels), in its order.
-_LISTS = ("Pointwise", "Larger", "Int16")
+_LISTS = ("Pointwise", "Larger", "Int16", "Planes")
 
 _CLASS_NAMES = {
     kernel_costs.ARMV6M: "ARMV6M",
@@ -221,7 +221,14 @@ def _tables(cpu: str, ours: dict[int, list[Decision]]) -> list[str]:
         f"&kDcsr{module.NAME.capitalize()}Decoder" if module.NAME in encoded else "nullptr" for module in modules
     ]
     huffman = "&kDcsrHuffmanDecoder" if any(coding.endswith("+huffman") for coding in codings) else "nullptr"
-    lines = ["inline constexpr DcsrDecoders kDecoders = {", f"    {{{', '.join(decoders)}}},", f"    {huffman}}};", ""]
+    has_planes = any(layer.packed and layer.packed.planes for layers in ours.values() for layer in layers)
+    layouts = "&kDcsrLayouts" if has_planes else "nullptr"
+    lines = [
+        "inline constexpr DcsrDecoders kDecoders = {",
+        f"    {{{', '.join(decoders)}}},",
+        f"    {huffman}, {layouts}}};",
+        "",
+    ]
     for op, layers in ours.items():
         lists = _lists(cpu, op, layers)
         name = f"k{_OURS[op]}"
@@ -246,12 +253,12 @@ def _tables(cpu: str, ours: dict[int, list[Decision]]) -> list[str]:
 
 
 def _lists(cpu: str, op: int, layers: Sequence[Decision]) -> list[list[str] | None]:
-    """Returns the entries of the three lists of an op's table; None for a list that the op does not have."""
+    """Returns the entries of the four lists of an op's table; None for a list that the op does not have."""
     orders = [
         kernel_costs.kernels_of_list(op, cost.core_class(cpu), kind)
-        for kind in (kernel_costs.POINTWISE, kernel_costs.LARGER, kernel_costs.INT16)
+        for kind in (kernel_costs.POINTWISE, kernel_costs.LARGER, kernel_costs.INT16, kernel_costs.PLANES)
     ]
-    used: list[set[tuple[str, str]]] = [set(), set(), set()]
+    used: list[set[tuple[str, str]]] = [set() for _ in orders]
     for layer in layers:
         assert layer.candidate is not None
         packed, coding = layer.candidate.packed, cost.coding(layer.candidate.packed.streams)
@@ -267,13 +274,16 @@ def _lists(cpu: str, op: int, layers: Sequence[Decision]) -> list[list[str] | No
             # conv2d_im2col plans with all of them.
             if has_im2col and kind == kernel_costs.POINTWISE:
                 entries.append(f"DCSR_PLANNED({kernel})")
-        # Without any int16 layer the table needs no list. The other lists tell by their existence what the op takes.
-        found.append(entries if order and (parts or kind != kernel_costs.INT16) else None)
+        # The other lists tell by their existence what the op takes, also if they are empty.
+        is_optional = kind in (kernel_costs.INT16, kernel_costs.PLANES)
+        found.append(entries if order and (parts or not is_optional) else None)
     return found
 
 
 def _list_of(packed: packing.PackedLayer, kernel: str, orders: Sequence[Sequence[str]]) -> int:
     """Returns the list in which a layer finds a kernel. Those for tiles of conv2d_im2col are in that of 1x1 filters."""
+    if packed.planes is not None:
+        return kernel_costs.PLANES
     if packed.int16_activations:
         return kernel_costs.INT16
     has_filter = packed.op == packing.OP_DEPTHWISE_CONV_2D or packed.filter_size != (1, 1)

@@ -154,6 +154,14 @@ class PackedLayer:
         return "shared" if self.shared else "compact" if self.compact else "plain"
 
     @property
+    def layout(self) -> str:
+        """The layout of input and output: "nhwc", "planes", "nhwc to planes" or "planes to nhwc"."""
+        if self.planes is None:
+            return "nhwc"
+        ends = ["planes" if end else "nhwc" for end in (self.planes.has_input, self.planes.has_output)]
+        return " to ".join(dict.fromkeys(ends))
+
+    @property
     def row_bytes(self) -> int:
         """Stored bytes of bias, multipliers and shifts in the layer's own tensor."""
         return sum(size + -size % 4 for size in map(len, _row_sections(self)))

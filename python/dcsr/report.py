@@ -66,6 +66,9 @@ class Row:
       caveat: how the dense layer differs in older versions of TFLM; empty if it does not, or if it is not packed.
       removed: the dead channels that were removed before all other figures were taken; None if there were none.
       row_form: form of bias, multipliers and shifts: "plain", "compact" or "shared"; None if the layer is not packed.
+      kernel: name of the core's kernel; None if the layer is not packed.
+      layout: layout of input and output, "nhwc", "planes", "nhwc to planes" or "planes to nhwc"; None if the layer is
+        not packed.
     """
 
     subgraph: int
@@ -96,6 +99,8 @@ class Row:
     caveat: str = ""
     removed: Removed | None = None
     row_form: str | None = None
+    kernel: str | None = None
+    layout: str | None = None
 
     @property
     def sparsity(self) -> float | None:
@@ -186,6 +191,8 @@ def row(decision: Decision) -> Row:
         shared_bytes=shared_bytes,
         caveat=(layer.caveat or "") if candidate else "",
         row_form=packed.row_form if packed else None,
+        kernel=candidate.estimate.kernel if candidate else None,
+        layout=packed.layout if packed else None,
     )
 
 
@@ -292,7 +299,14 @@ def _table(rows: Sequence[Row], cpu: str, file: IO[str]) -> str:
     unit = cost.unit(cpu)
     grid = Table(box=None, pad_edge=False, header_style="bold")
     removes = any(entry.removed for entry in rows)
-    columns = _COLUMNS[:4] + (_REMOVED_COLUMNS if removes else []) + _COLUMNS[4:]
+    has_planes = any(entry.layout and "planes" in entry.layout for entry in rows)
+    columns = (
+        _COLUMNS[:4]
+        + (_REMOVED_COLUMNS if removes else [])
+        + _COLUMNS[4:-1]
+        + ([_LAYOUT_COLUMN] if has_planes else [])
+        + _COLUMNS[-1:]
+    )
     for title, justify in columns:
         grid.add_column(unit if title == _TIME else title, justify=justify, no_wrap=True)
     if not any(entry.note or entry.shares_weights_of for entry in rows):
@@ -323,6 +337,8 @@ def _table(rows: Sequence[Row], cpu: str, file: IO[str]) -> str:
             _or_dash(entry.layer_bytes, "{:,}"),
             _or_dash(entry.estimated_time(unit), "{:,}"),
             _or_dash(entry.scratch_bytes, "{:,}"),
+            entry.kernel or "",
+            *([entry.layout or ""] if has_planes else []),
             note,
         )
     # A large width keeps rich from truncating columns. A long line is better than truncated numbers.
@@ -359,6 +375,7 @@ def dead_channels(rows: Sequence[Row]) -> str:
 
 
 _TIME = "time"  # the table has the unit in its place
+_LAYOUT_COLUMN: tuple[str, Literal["left", "right"]] = ("layout", "left")
 _REMOVED_COLUMNS: list[tuple[str, Literal["left", "right"]]] = [("channels", "left"), ("removed", "right")]
 _COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
     ("#", "right"),
@@ -373,6 +390,7 @@ _COLUMNS: list[tuple[str, Literal["left", "right"]]] = [
     ("layer", "right"),
     (_TIME, "right"),
     ("scratch", "right"),
+    ("kernel", "left"),
     ("kept dense: why", "left"),
 ]
 

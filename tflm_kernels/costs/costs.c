@@ -406,6 +406,8 @@ static void count_depthwise_dsp(const Work* work, const DcsrPlan* plan, uint64_t
   counts[kDcsrCountLayer] += 1;
   counts[kDcsrCountTile] += tiles;
   counts[kDcsrCountInput] += channels * pair_rows * width;
+  // A plane is copied by itself, which takes longer than a quarter of four channels of NHWC.
+  if (dcsr_has_input_planes(layer)) counts[kDcsrCountPiece] += channels * pair_rows;
   counts[kDcsrCountRow] += channels * tiles;
   counts[kDcsrCountRowBlock] += fast * strips;
   if (layer->filter_w != 3) {
@@ -415,6 +417,22 @@ static void count_depthwise_dsp(const Work* work, const DcsrPlan* plan, uint64_t
   } else {
     counts[kDcsrCountProductBlock] += steps;
   }
+}
+
+// depthwise_conv2d_planes_dsp copies the edges of each row and computes two outputs in a step. A
+// step takes longer if halves need their correction (row_scale.h).
+static void count_depthwise_planes_dsp(const Work* work, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  const uint64_t strips = divide_up((uint64_t)work->shape->output_width, 2);
+  const uint64_t fast = count_slow_dsp_rows(work, counts);
+  const uint64_t steps = fast * strips * (uint64_t)work->shape->output_height;
+  const bool has_halves = layer->activation_min < layer->output_zero_point;
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountRow] += work->rows;
+  counts[kDcsrCountPiece] += fast * (uint64_t)work->shape->input_height;
+  counts[kDcsrCountRowBlock] += fast * strips;
+  counts[layer->stride_w == 2 ? kDcsrCountProduct : kDcsrCountProductBlock] += steps;
+  if (has_halves) counts[kDcsrCountOutput] += steps;
 }
 
 static void count_portable(const Work* work, uint64_t passes, uint64_t* counts) {
@@ -470,6 +488,9 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
       break;
     case kDcsrKernel_depthwise_conv2d_dense_dsp:
       count_depthwise_dsp(work, plan, counts);
+      break;
+    case kDcsrKernel_depthwise_conv2d_planes_dsp:
+      count_depthwise_planes_dsp(work, counts);
       break;
     case kDcsrKernel_conv2d_dense_mve:
     case kDcsrKernel_conv2d_dense_planes_mve:
@@ -552,6 +573,7 @@ static uint64_t count_tails(const Work* work, const DcsrPlan* plan) {
     }
     case kDcsrKernel_depthwise_conv2d_dense_mve:
     case kDcsrKernel_depthwise_conv2d_planes_mve:
+    case kDcsrKernel_depthwise_conv2d_planes_dsp:
       return work->rows;
     default:
       return divide_up(work->vectors, kDcsrRefTilePixels) * work->rows;

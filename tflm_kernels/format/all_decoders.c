@@ -4,4 +4,5 @@
 
 #define DCSR_DECODER(Name, name, number) [kDcsrEncoding##Name] = &kDcsr##Name##Decoder,
 
-const DcsrDecoders kDcsrAllDecoders = {{DCSR_ALL_ENCODINGS(DCSR_DECODER)}, &kDcsrHuffmanDecoder};
+const DcsrDecoders kDcsrAllDecoders = {
+    {DCSR_ALL_ENCODINGS(DCSR_DECODER)}, &kDcsrHuffmanDecoder, &kDcsrLayouts};

@@ -16,9 +16,9 @@
 #include "tflm_kernels/format/compact_rows.h"
 #include "tflm_kernels/format/decoders.h"
 #include "tflm_kernels/format/huffman.h"
-#include "tflm_kernels/format/layout.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/format/shift_range.h"
+#include "tflm_kernels/kernels.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "packed layers are little-endian, and this target is not"
@@ -335,8 +335,12 @@ DcsrStatus dcsr_layer_parse_with(const DcsrDecoders* decoders, const void* data,
   layer->bias = is_compact ? NULL : (const int32_t*)first;
   layer->multiplier = (const int32_t*)(const void*)(base + rows.multiplier);
   layer->shift = (const int8_t*)(base + rows.shift);
-  layer->layout = has_layout(&h) ? (const DcsrLayout*)(const void*)(base + kDcsrHeaderBytes) : NULL;
-  if (layer->layout != NULL && !dcsr_layout_is_valid(layer)) return kDcsrErrorLayout;
+  layer->layout = NULL;
+  if (has_layout(&h)) {
+    layer->layout = (const DcsrLayout*)(const void*)(base + kDcsrHeaderBytes);
+    if (decoders->layouts == NULL) return kDcsrErrorDecoder;
+    if (!decoders->layouts->is_valid(layer)) return kDcsrErrorLayout;
+  }
   return set_decoders(decoders, layer) ? kDcsrOk : kDcsrErrorDecoder;
 }
 

@@ -21,6 +21,7 @@
   K(conv2d_ref)                  \
   K(depthwise_conv2d_dense_dsp)  \
   K(depthwise_conv2d_dense_mve)  \
+  K(depthwise_conv2d_planes_dsp) \
   K(depthwise_conv2d_planes_mve) \
   K(depthwise_conv2d_ref)        \
   K(fully_connected_c)           \
@@ -61,7 +62,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7M(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV7M(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_ARMV7M(K) K(depthwise_conv2d_ref)
-#define DCSR_CONV2D_PLANES_ARMV7M(K) K(conv2d_ref)
+#define DCSR_CONV2D_PLANES_ARMV7M(K) K(conv1x1_smlal) K(conv2d_ref)
 #define DCSR_DEPTHWISE_CONV2D_PLANES_ARMV7M(K) K(depthwise_conv2d_ref)
 
 // Cortex-M4, M7 and M33: also the DSP extension.
@@ -71,8 +72,9 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
 #define DCSR_FULLY_CONNECTED_POINTWISE_ARMV7EM(K) DCSR_FULLY_CONNECTED_POINTWISE_ARMV6M(K)
 #define DCSR_FULLY_CONNECTED_INT16_ARMV7EM(K) DCSR_FULLY_CONNECTED_INT16_ARMV6M(K)
 #define DCSR_DEPTHWISE_CONV2D_ARMV7EM(K) K(depthwise_conv2d_dense_dsp) K(depthwise_conv2d_ref)
-#define DCSR_CONV2D_PLANES_ARMV7EM(K) K(conv2d_ref)
-#define DCSR_DEPTHWISE_CONV2D_PLANES_ARMV7EM(K) K(depthwise_conv2d_ref)
+#define DCSR_CONV2D_PLANES_ARMV7EM(K) K(conv2d_dense_dsp) DCSR_CONV2D_PLANES_ARMV7M(K)
+#define DCSR_DEPTHWISE_CONV2D_PLANES_ARMV7EM(K) \
+  K(depthwise_conv2d_planes_dsp) DCSR_DEPTHWISE_CONV2D_ARMV7EM(K)
 
 // Cortex-M55 and M85: vectors.
 #define DCSR_CONV2D_POINTWISE_MVE(K) \

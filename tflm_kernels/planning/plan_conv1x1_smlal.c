@@ -5,7 +5,10 @@
 #include "tflm_kernels/planning/planners.h"
 
 bool dcsr_plan_conv1x1_smlal(DcsrPlanRequest* request, DcsrPlan* plan) {
-  const uint32_t cols = request->layer->cols;
+  const DcsrLayer* layer = request->layer;
+  // Layers with a layout have one list of kernels for all filters.
+  if (layer->filter_h != 1 || layer->filter_w != 1) return false;
+  const uint32_t cols = layer->cols;
   const size_t list_bytes = dcsr_conv1x1_smlal_list_entries(cols) * kDcsrSmlalListEntryBytes;
   // One word per pixel for the sum of a list, and one for the total if rows may have several lists.
   const size_t sums = dcsr_conv1x1_smlal_has_one_list(cols) ? 1 : 2;

@@ -7,7 +7,7 @@
 // Returns the bytes of the rows of the padded image that a tile of `pixels` pixels reads, at most
 // SIZE_MAX / 2.
 static size_t padded_bytes(const DcsrLayer* layer, const DcsrConvShape* shape, size_t pixels) {
-  if (!dcsr_dsp_has_padding(layer, shape)) return 0;
+  if (!dcsr_dsp_is_copied(layer, shape)) return 0;
   const size_t width = (size_t)shape->output_width;
   // A tile may begin with the last pixel of a row.
   size_t rows = (pixels + width - 2) / width + 1;
@@ -27,6 +27,8 @@ bool dcsr_plan_conv2d_dense_dsp(DcsrPlanRequest* request, DcsrPlan* plan) {
     return false;
   }
   if (shape == NULL || layer->cols >= kDcsrDspMostTaps) return false;
+  // The outputs of neighbouring rows of the map follow each other.
+  if (!dcsr_has_output_planes(layer) && !dcsr_dsp_is_straight(layer)) return false;
   // The last block of a map overlaps its neighbour instead of ending early.
   const size_t pixels = (size_t)shape->output_height * (size_t)shape->output_width;
   if (pixels < kDcsrDspBlockPixels) return false;

@@ -3,7 +3,8 @@
 // Scratch: weights of a row, uint32 [groups][2] and an end mark, two taps in each word;
 //          the patch of a pixel, int8 [groups][4 taps];
 //          activations of a tile, uint32 [blocks][groups][2][5 pixels], two taps in each word;
-//          if the layer has padding: the rows of the padded image that a tile reads.
+//          if the layer has padding, or its input is in planes or transposed: the rows of the
+//          padded image that a tile reads.
 
 #ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_DENSE_DSP_H_
 #define DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_DENSE_DSP_H_
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "tflm_kernels/common/conv_geometry.h"
+#include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 
@@ -49,12 +51,27 @@ static inline int64_t dcsr_dsp_span(int64_t outputs, uint32_t stride, uint32_t f
   return (outputs - 1) * stride + dcsr_filter_extent(filter, dilation);
 }
 
-// Whether some taps lie outside of the image. Otherwise patches are read from the image itself.
+// Whether NHWC tensors of the layer are not transposed.
+static inline bool dcsr_dsp_is_straight(const DcsrLayer* layer) {
+  return layer->layout == NULL || layer->layout->is_transposed == 0;
+}
+
+// Whether the input is NHWC, not transposed.
+static inline bool dcsr_dsp_is_plain(const DcsrLayer* layer) {
+  return dcsr_dsp_is_straight(layer) && !dcsr_has_input_planes(layer);
+}
+
+// Whether some taps lie outside of the image.
 static inline bool dcsr_dsp_has_padding(const DcsrLayer* layer, const DcsrConvShape* shape) {
   return dcsr_dsp_span(shape->output_height, layer->stride_h, layer->filter_h, layer->dilation_h) >
              shape->input_height ||
          dcsr_dsp_span(shape->output_width, layer->stride_w, layer->filter_w, layer->dilation_w) >
              shape->input_width;
+}
+
+// Whether the rows that a tile reads are copied. Otherwise patches are read from the image itself.
+static inline bool dcsr_dsp_is_copied(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  return !dcsr_dsp_is_plain(layer) || dcsr_dsp_has_padding(layer, shape);
 }
 
 // Bytes of a row of the padded image.

@@ -18,7 +18,8 @@ bool dcsr_plan_depthwise_conv2d_dense_dsp(DcsrPlanRequest* request, DcsrPlan* pl
   if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain) {
     return false;
   }
-  if (layer->depth_multiplier != 1 || layer->channels < kDcsrDepthwisePlanes) return false;
+  const uint32_t planes = dcsr_depthwise_dsp_planes(layer);
+  if (layer->depth_multiplier != 1 || layer->channels < planes) return false;
   if (!takes_filter(layer)) return false;
   const bool is_transposed = dcsr_depthwise_is_transposed(shape);
   const uint32_t length = (uint32_t)(is_transposed ? shape->output_height : shape->output_width);
@@ -26,7 +27,7 @@ bool dcsr_plan_depthwise_conv2d_dense_dsp(DcsrPlanRequest* request, DcsrPlan* pl
   // Two neighbours of a row are computed together.
   if (length < 2) return false;
   const size_t width = dcsr_depthwise_plane_width(length, layer->stride_w, layer->filter_w);
-  const size_t row_bytes = width * kDcsrDepthwisePlanes * sizeof(uint32_t);
+  const size_t row_bytes = width * planes * sizeof(uint32_t);
   const size_t all = ((size_t)rows + kDcsrDepthwiseStripRows - 1) / kDcsrDepthwiseStripRows;
   const size_t first = dcsr_depthwise_pair_rows(1, layer->stride_w, layer->filter_w);
   if (request->budget / row_bytes < first) return false;

@@ -1,7 +1,8 @@
 // Division of the scratch of depthwise_conv2d_dense_dsp, and the geometry that its planner needs.
 //
-// Scratch: planes of four channels, uint32 [4][pair rows][width]. A word holds two pixels, int16,
-//          that are neighbours across the rows of the plane.
+// Scratch: planes of four channels, uint32 [4][pair rows][width], or of one channel if the input is
+//          in planes. A word holds two pixels, int16, that are neighbours across the rows of the
+//          plane.
 
 #ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_DSP_H_
 #define DCSR_TFLM_KERNELS_PLANNING_PLAN_DEPTHWISE_CONV2D_DENSE_DSP_H_
@@ -10,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
@@ -20,6 +22,11 @@ enum {
   kDcsrDepthwiseMostLeft = 6,           // weights times 2^7 are int16
   kDcsrDepthwiseMostBytes = 12 * 1024,  // longer tiles save little
 };
+
+// The channels that are copied to planes together.
+static inline uint32_t dcsr_depthwise_dsp_planes(const DcsrLayer* layer) {
+  return dcsr_has_input_planes(layer) ? 1 : kDcsrDepthwisePlanes;
+}
 
 // Whether the rows of planes are the columns of the image. The longer dimension of the output lies
 // along the rows of planes, because each row has a fixed cost.

@@ -41,6 +41,7 @@ DcsrPlanner dcsr_plan_conv2d_int16_ref;
 DcsrPlanner dcsr_plan_conv2d_ref;
 DcsrPlanner dcsr_plan_depthwise_conv2d_dense_mve;
 DcsrPlanner dcsr_plan_depthwise_conv2d_dense_dsp;
+DcsrPlanner dcsr_plan_depthwise_conv2d_planes_dsp;
 DcsrPlanner dcsr_plan_depthwise_conv2d_planes_mve;
 DcsrPlanner dcsr_plan_depthwise_conv2d_ref;
 DcsrPlanner dcsr_plan_fully_connected_c;

@@ -1,7 +1,7 @@
 // 1x1 convolution with SMLAL and LDRD (Armv7-M and later: Cortex-M3, M4, M7, M33), any encoding.
 //
-// Input:   [batches, input_height, input_width, cols], int8.
-// Output:  [batches, output_height, output_width, rows], int8.
+// Input:   [batches, input_height, input_width, cols], int8, or planes.
+// Output:  [batches, output_height, output_width, rows], int8, or planes.
 // Scratch: list of a row, sums, totals, a tile of activations (plan_conv1x1_smlal.h).
 // Cycles:  counted in costs/costs.c (docs/kernels.md#cores-without-mve).
 //
@@ -24,22 +24,21 @@
 #include <stdint.h>
 
 #include "tflm_kernels/common/compiler.h"
-#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/format/group_decoder.h"
 #include "tflm_kernels/format/group_words.h"
 #include "tflm_kernels/format/row_reader.h"
 #include "tflm_kernels/planning/plan_conv1x1_smlal.h"
 #include "tflm_kernels/scalar/scalar.h"
+#include "tflm_kernels/scalar/smlal_output.h"
+#include "tflm_kernels/scalar/smlal_tile.h"
 
 enum {
   kBlockPixels = kDcsrSmlalBlockPixels,
   kBlockWords = kBlockPixels / 2,
   kWordBytes = 4,
-  kUpperShift = 23,  // of the second pixel in a word
 };
-
-static const uint32_t kSumStart = UINT32_C(1) << (kUpperShift - 1);
 
 // An entry with offset 0 at an even index ends the list.
 typedef struct {
@@ -70,52 +69,6 @@ static Scratch divide_scratch(const DcsrLayer* layer, size_t tile_pixels, void* 
   return parts;
 }
 
-// Returns the words of a column in a block of `pixels` <= kBlockPixels pixels.
-static uint32_t block_words(size_t pixels) { return pixels > 4 ? kBlockWords : pixels > 2 ? 2 : 1; }
-
-static inline uint32_t make_word(int8_t even, int8_t odd) {
-  return ((uint32_t)odd << kUpperShift) + (uint32_t)even;
-}
-
-// Transposes a pair of pixels. Consecutive columns are `words` words apart.
-static void transpose_pair(const int8_t* even, const int8_t* odd, uint32_t cols, uint32_t words,
-                           uint32_t* x) {
-  uint32_t c = 0;
-  for (; c + 4 <= cols; c += 4) {
-    x[0] = make_word(even[c], odd[c]);
-    x[words] = make_word(even[c + 1], odd[c + 1]);
-    x[2 * words] = make_word(even[c + 2], odd[c + 2]);
-    x[3 * words] = make_word(even[c + 3], odd[c + 3]);
-    x += 4 * words;
-  }
-  for (; c < cols; ++c) {
-    *x = make_word(even[c], odd[c]);
-    x += words;
-  }
-}
-
-static void transpose_tile(DcsrPixels* pixels, size_t count, uint32_t cols, uint32_t* x) {
-  while (count > 0) {
-    const size_t block = count < kBlockPixels ? count : (size_t)kBlockPixels;
-    const uint32_t words = block_words(block);
-    const int8_t* pixel[kBlockPixels];
-    for (size_t p = 0; p < kBlockPixels; ++p) {
-      // Repeat the last pixel to fill the block. The surplus sums are not read.
-      pixel[p] = p < block ? dcsr_next_pixel(pixels) : pixel[p - 1];
-    }
-    for (uint32_t w = 0; w < words; ++w) {
-      // The common case, with a constant distance.
-      if (words == kBlockWords) {
-        transpose_pair(pixel[2 * w], pixel[2 * w + 1], cols, kBlockWords, x + w);
-      } else {
-        transpose_pair(pixel[2 * w], pixel[2 * w + 1], cols, words, x + w);
-      }
-    }
-    x += (size_t)cols * words;
-    count -= block;
-  }
-}
-
 static uint32_t column_of(const ListEntry* entry) {
   return entry->offset / kDcsrSmlalColumnBytes - 1;
 }
@@ -125,7 +78,7 @@ static uint32_t column_of(const ListEntry* entry) {
 // Constants that the assembly uses as numbers.
 _Static_assert(kDcsrSmlalColumnBytes == 16 && kBlockPixels == 8, "");
 _Static_assert(sizeof(ListEntry) == 8 && offsetof(ListEntry, weight) == 4, "");
-_Static_assert(1 << (kUpperShift - 1) == 0x400000, "kSumStart");
+_Static_assert(kDcsrSmlalSumStart == 0x400000, "");
 
 // Multiplies a list with `blocks` blocks that are `stride` bytes apart. Writes sums[block][4], a
 // 64-bit pair of sums each.
@@ -203,7 +156,7 @@ __attribute__((naked, noinline)) static uint32_t* multiply_blocks(
 
 // Multiplies a last block with two words per column. List offsets are those of whole blocks.
 static void multiply_two_words(const ListEntry* list, const uint32_t* x, uint32_t* sums) {
-  uint32_t low0 = kSumStart, high0 = 0, low1 = kSumStart, high1 = 0;
+  uint32_t low0 = kDcsrSmlalSumStart, high0 = 0, low1 = kDcsrSmlalSumStart, high1 = 0;
   uint32_t offset, weight, word0, word1;
   __asm__ volatile(
       "1:\n"
@@ -237,7 +190,7 @@ static void multiply_two_words(const ListEntry* list, const uint32_t* x, uint32_
 static void multiply_words(const ListEntry* list, const uint32_t* x, uint32_t words,
                            uint32_t* sums) {
   for (uint32_t w = 0; w < words; ++w) {
-    int64_t sum = kSumStart;
+    int64_t sum = kDcsrSmlalSumStart;
     for (const ListEntry* entry = list;; ++entry) {
       if (entry->offset == 0 && (entry - list) % 2 == 0) break;
       const uint32_t word = x[column_of(entry) * words + w];
@@ -266,7 +219,7 @@ static void multiply_two_words(const ListEntry* list, const uint32_t* x, uint32_
 
 // Multiplies a last block with one word per column.
 static void multiply_one_word(const ListEntry* list, const uint32_t* x, uint32_t* sums) {
-  int64_t sum = kSumStart;
+  int64_t sum = kDcsrSmlalSumStart;
   for (; list->offset != 0; list += 2) {
     sum += (int64_t)(int32_t)x[column_of(&list[0])] * list[0].weight;
     sum += (int64_t)(int32_t)x[column_of(&list[1])] * list[1].weight;
@@ -290,68 +243,48 @@ static void multiply_tile(const ListEntry* list, const uint32_t* x, uint32_t col
   }
 }
 
-// The sums of a pair. The even sum includes kSumStart.
-static inline uint32_t even_sum(const uint32_t* pair) {
-  return pair[0] & ((UINT32_C(1) << kUpperShift) - 1);
-}
-
-static inline uint32_t odd_sum(const uint32_t* pair) {
-  return pair[1] << (32 - kUpperShift) | pair[0] >> kUpperShift;
-}
-
 static void add_to_totals(const uint32_t* sums, size_t pixels, uint32_t* totals) {
   for (size_t p = 0; p < pixels; p += 2) {
-    totals[p] += even_sum(sums + p) - kSumStart;
-    totals[p + 1] += odd_sum(sums + p);
+    totals[p] += dcsr_smlal_even_sum(sums + p) - kDcsrSmlalSumStart;
+    totals[p + 1] += dcsr_smlal_odd_sum(sums + p);
   }
 }
 
-// `halves` is a constant: its value makes two loops.
-static inline void requantize_pairs_full(DcsrRowScale scale, uint32_t bias, const uint32_t* sums,
-                                         size_t pairs, size_t rows, int8_t* output, bool halves) {
-  const uint32_t even_start = (bias - kSumStart) << 1;
-  const uint32_t odd_start = bias << 1;
-  for (const uint32_t* end = sums + 2 * pairs; sums != end; sums += 2) {
-    *output = dcsr_scale_doubled_full(&scale, even_start + (even_sum(sums) << 1), halves);
-    output += rows;
-    *output = dcsr_scale_doubled_full(&scale, odd_start + (odd_sum(sums) << 1), halves);
-    output += rows;
-  }
-}
+// Where the outputs of a tile lie. `step` are bytes between pixels.
+typedef struct {
+  int8_t* data;  // of the first pixel and row
+  size_t row_step;
+  size_t step;
+} Output;
 
-DCSR_NOINLINE static void requantize_pairs_fast(const DcsrRowScale* scale, uint32_t bias,
-                                                const uint32_t* sums, size_t pairs, size_t rows,
-                                                int8_t* output) {
-  if (scale->halves) {
-    requantize_pairs_full(*scale, bias, sums, pairs, rows, output, true);
-  } else {
-    requantize_pairs_full(*scale, bias, sums, pairs, rows, output, false);
-  }
-}
-
-// `output` is that of the first pixel. Consecutive pixels are `rows` bytes apart.
 static void requantize_pairs(const DcsrLayer* layer, uint32_t row, uint32_t length,
-                             const uint32_t* sums, size_t pixels, int8_t* output) {
+                             const uint32_t* sums, size_t pixels, const Output* to) {
   const DcsrRowScale scale = dcsr_row_scale(layer, row, length);
   const uint32_t bias = (uint32_t)scale.bias;
-  const size_t rows = layer->rows;
+  int8_t* output = to->data + row * to->row_step;
   size_t p = 0;
-  if (scale.fast && scale.full) {
-    p = pixels & ~(size_t)1;
-    requantize_pairs_fast(&scale, bias, sums, p / 2, rows, output);
+  if (scale.fast && scale.full && pixels >= kDcsrSmlalQuadPixels) {
+    const DcsrSmlalRow of_row = {
+        scale.multiplier,  scale.offset, scale.right, bias << 1, (bias - kDcsrSmlalSumStart) << 1,
+        (uint32_t)to->step};
+    p = pixels - pixels % kDcsrSmlalQuadPixels;
+    (scale.halves ? dcsr_smlal_requantize_halves : dcsr_smlal_requantize_clamped)(sums, sums + p,
+                                                                                  output, &of_row);
   }
   for (; p < pixels; ++p) {
-    const uint32_t sum = p % 2 == 0 ? even_sum(sums + p) - kSumStart : odd_sum(sums + p - 1);
-    output[p * rows] = dcsr_scale_any(layer, row, &scale, bias + sum);
+    const uint32_t sum = p % 2 == 0 ? dcsr_smlal_even_sum(sums + p) - kDcsrSmlalSumStart
+                                    : dcsr_smlal_odd_sum(sums + p - 1);
+    output[p * to->step] = dcsr_scale_any(layer, row, &scale, bias + sum);
   }
 }
 
 static void requantize_totals(const DcsrLayer* layer, uint32_t row, uint32_t length,
-                              const uint32_t* totals, size_t pixels, int8_t* output) {
+                              const uint32_t* totals, size_t pixels, const Output* to) {
   const DcsrRowScale scale = dcsr_row_scale(layer, row, length);
   const uint32_t bias = (uint32_t)scale.bias;
+  int8_t* output = to->data + row * to->row_step;
   for (size_t p = 0; p < pixels; ++p) {
-    output[p * layer->rows] = dcsr_scale_any(layer, row, &scale, bias + totals[p]);
+    output[p * to->step] = dcsr_scale_any(layer, row, &scale, bias + totals[p]);
   }
 }
 
@@ -453,7 +386,7 @@ DCSR_NOINLINE static void fill_list(DcsrRowReader* reader, AppendGroups* append,
 }
 
 static void multiply_rows(const DcsrLayer* layer, AppendGroups* append, const Scratch* scratch,
-                          size_t pixels, int8_t* output) {
+                          size_t pixels, const Output* output) {
   ListEntry* list = scratch->list;
   uint32_t* sums = scratch->sums;
   uint32_t* totals = scratch->totals;
@@ -466,7 +399,7 @@ static void multiply_rows(const DcsrLayer* layer, AppendGroups* append, const Sc
     fill_list(&reader, append, limit, list);
     multiply_tile(list, x, layer->cols, pixels, sums);
     if (reader.left == 0) {
-      requantize_pairs(layer, row, length, sums, pixels, output + row);
+      requantize_pairs(layer, row, length, sums, pixels, output);
       continue;
     }
     for (size_t p = 0; p < scratch->total_words; ++p) totals[p] = 0;
@@ -476,24 +409,27 @@ static void multiply_rows(const DcsrLayer* layer, AppendGroups* append, const Sc
       multiply_tile(list, x, layer->cols, pixels, sums);
       add_to_totals(sums, pixels, totals);
     }
-    requantize_totals(layer, row, length, totals, pixels, output + row);
+    requantize_totals(layer, row, length, totals, pixels, output);
   }
 }
 
 DCSR_NOINLINE static void convolve(const DcsrPlan* plan, const DcsrLayer* layer,
                                    const DcsrConvShape* shape, const void* input_data,
                                    void* output_data, void* scratch, AppendGroups* append) {
-  const int8_t* input = (const int8_t*)input_data;
-  int8_t* output = (int8_t*)output_data;
+  const bool has_planes = dcsr_has_output_planes(layer);
+  Output output;
+  output.data = (int8_t*)output_data;
+  output.row_step = has_planes ? dcsr_output_steps(layer, shape).channel : 1;
+  output.step = has_planes ? 1 : layer->rows;
   size_t left = dcsr_pixel_count(shape);
   const size_t most = plan->tile_pixels;
   const Scratch parts = divide_scratch(layer, most, scratch);
-  DcsrPixels pixels = dcsr_pixels(layer, shape, input);
+  DcsrSmlalInput input = dcsr_smlal_input(layer, shape, (const int8_t*)input_data);
   while (left > 0) {
     const size_t count = left < most ? left : most;
-    transpose_tile(&pixels, count, layer->cols, parts.x);
-    multiply_rows(layer, append, &parts, count, output);
-    output += count * layer->rows;
+    dcsr_smlal_fill_tile(&input, count, layer->cols, parts.x);
+    multiply_rows(layer, append, &parts, count, &output);
+    output.data += count * output.step;
     left -= count;
   }
 }

@@ -2,8 +2,8 @@
 // for first layers, whose filters have few taps: one weight at a time would need a load and a
 // multiplication for each of them.
 //
-// Input:   [batches, input_height, input_width, channels], int8.
-// Output:  [batches, output_height, output_width, rows], int8.
+// Input:   [batches, input_height, input_width, channels], int8, or planes.
+// Output:  [batches, output_height, output_width, rows], int8, or planes.
 // Scratch: weights of a row, a patch, activations of a tile (plan_conv2d_dense_dsp.h).
 // Cycles:  counted in costs/costs.c (docs/kernels.md#dense-filters-with-the-dsp-extension).
 //
@@ -20,7 +20,7 @@
 
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/common/dsp.h"
-#include "tflm_kernels/common/pixels.h"
+#include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/planning/plan_conv2d_dense_dsp.h"
 #include "tflm_kernels/scalar/clamp_dsp.h"
@@ -43,7 +43,7 @@ typedef struct {
   int32_t multiplier;
   int32_t offset;
   int32_t right;
-  uint32_t rows;
+  uint32_t step;        // bytes between pixels of the output
   int8_t* output;       // of the first pixel
   const uint32_t* end;  // of the activations
 } Row;
@@ -77,6 +77,24 @@ typedef struct {
   uint32_t first;  // row of the output whose patches begin with the first row
 } Image;
 
+// Copies the first `count` bytes of a row of the image, channel by channel.
+DCSR_NOINLINE static void copy_row(const DcsrLayer* layer, const int8_t* row,
+                                   const DcsrSteps* steps, size_t count, int8_t* out) {
+  if (dcsr_dsp_is_plain(layer)) {
+    memcpy(out, row, count);
+    return;
+  }
+  const size_t channels = layer->channels;
+  const size_t column = steps->column;
+  for (size_t c = 0; c < channels; ++c) {
+    const int8_t* pixel = row + c * steps->channel;
+    for (size_t i = c; i < count; i += channels) {
+      out[i] = *pixel;
+      pixel += column;
+    }
+  }
+}
+
 // Copies the rows of the padded image that the rows `first` to `last` of the output read.
 DCSR_COLD static Image pad(const DcsrLayer* layer, const DcsrConvShape* shape, const int8_t* input,
                            uint32_t first, uint32_t last, int8_t* out) {
@@ -90,6 +108,8 @@ DCSR_COLD static Image pad(const DcsrLayer* layer, const DcsrConvShape* shape, c
   const size_t left_bytes = (size_t)left * layer->channels;
   const size_t input_bytes = (size_t)shape->input_width * layer->channels;
   const size_t inside = image.row_bytes - left_bytes;
+  const size_t count = input_bytes < inside ? input_bytes : inside;
+  const DcsrSteps steps = dcsr_input_steps(layer, shape);
   const uint32_t rows = (uint32_t)dcsr_dsp_span((int64_t)(last - first) + 1, layer->stride_h,
                                                 layer->filter_h, layer->dilation_h);
   for (uint32_t r = 0; r < rows; ++r) {
@@ -97,8 +117,7 @@ DCSR_COLD static Image pad(const DcsrLayer* layer, const DcsrConvShape* shape, c
     const uint32_t y = first * layer->stride_h + r - top;
     memset(out, layer->input_zero_point, image.row_bytes);
     if (y < (uint32_t)shape->input_height) {
-      memcpy(out + left_bytes, input + y * input_bytes,
-             input_bytes < inside ? input_bytes : inside);
+      copy_row(layer, input + y * steps.row, &steps, count, out + left_bytes);
     }
     out += image.row_bytes;
   }
@@ -183,7 +202,7 @@ DCSR_NOINLINE static void expand_tile(const DcsrLayer* layer, const DcsrConvShap
   const size_t last_block = end - kBlockPixels;
   const size_t lowest = last_block < first ? last_block : first;
   Image image = {input, (size_t)shape->input_width * layer->channels, 0};
-  if (dcsr_dsp_has_padding(layer, shape)) {
+  if (dcsr_dsp_is_copied(layer, shape)) {
     image = pad(layer, shape, input, (uint32_t)(lowest / width), (uint32_t)((end - 1) / width),
                 scratch->padded);
   }
@@ -273,7 +292,7 @@ __attribute__((naked, noinline)) static void multiply_blocks(const Row* row __at
       "ldmia r1!, {r12, lr}\n"
       "cmp r12, #0x80000000\n"  // the end mark
       "bne 2b\n"
-      // Requantization. r7 multiplier, r8 offset, r9 shift, r10 rows, r11 output, r12 end.
+      // Requantization. r7 multiplier, r8 offset, r9 shift, r10 step, r11 output, r12 end.
       "add r7, sp, #28\n"
       "ldmia r7, {r7-r12}\n"
       "smmlar r1, r2, r7, r8\n"
@@ -315,7 +334,7 @@ __attribute__((naked, noinline)) static void multiply_blocks(const Row* row __at
 
 static void multiply_blocks(const Row* row, const uint32_t* x) {
   int8_t* output = row->output;
-  for (; x != row->end; output += kBlockPixels * (size_t)row->rows) {
+  for (; x != row->end; output += kBlockPixels * (size_t)row->step) {
     uint32_t sums[kBlockPixels];
     memcpy(sums, row->sums, sizeof(sums));
     for (const uint32_t* weights = row->weights; *weights != kEndMark; ++weights) {
@@ -325,7 +344,7 @@ static void multiply_blocks(const Row* row, const uint32_t* x) {
     for (size_t p = 0; p < kBlockPixels; ++p) {
       const int32_t sum = (int32_t)sums[p];
       const int32_t scaled = dcsr_multiply_high_add(sum, row->multiplier, row->offset);
-      output[p * row->rows] = dcsr_saturate_int8((scaled + (sum >> 31)) >> row->right);
+      output[p * row->step] = dcsr_saturate_int8((scaled + (sum >> 31)) >> row->right);
     }
   }
 }
@@ -349,7 +368,7 @@ DCSR_COLD static void multiply_blocks_slowly(const DcsrLayer* layer, uint32_t nu
       // Twice the sum without bias has at most 31 bits.
       const uint32_t acc = (uint32_t)((int32_t)sum >> 1) + (uint32_t)tail.bias;
       *output = dcsr_requantize_by(layer, tail.multiplier, tail.shift, acc);
-      output += row->rows;
+      output += row->step;
     }
     x = next - (kBlockPixels - 1);
   }
@@ -367,7 +386,8 @@ static void multiply_any(const DcsrLayer* layer, uint32_t number, bool is_fast, 
 // Computes the outputs of a row for `pixels` pixels. `output` is that of the first. If the last
 // block has too few pixels, it repeats those before them.
 DCSR_NOINLINE static void multiply_row(const DcsrLayer* layer, uint32_t number,
-                                       const Scratch* scratch, size_t pixels, int8_t* output) {
+                                       const Scratch* scratch, size_t pixels, size_t step,
+                                       int8_t* output) {
   const DcsrRowScale scale = dcsr_row_scale(layer, number, layer->cols);
   expand_weights(layer->values + (size_t)number * layer->cols, layer->cols, scratch->weights);
   Row row;
@@ -377,7 +397,7 @@ DCSR_NOINLINE static void multiply_row(const DcsrLayer* layer, uint32_t number,
   row.multiplier = scale.multiplier;
   row.offset = scale.offset;
   row.right = scale.right;
-  row.rows = layer->rows;
+  row.step = (uint32_t)step;
   row.output = output;
   const size_t block_words = dcsr_dsp_block_words(layer->cols);
   const size_t blocks = pixels / kBlockPixels;
@@ -386,7 +406,7 @@ DCSR_NOINLINE static void multiply_row(const DcsrLayer* layer, uint32_t number,
   if (pixels % kBlockPixels == 0) return;
   const uint32_t* last = row.end;
   row.end += block_words;
-  row.output = output + ((ptrdiff_t)pixels - kBlockPixels) * (ptrdiff_t)layer->rows;
+  row.output = output + ((ptrdiff_t)pixels - kBlockPixels) * (ptrdiff_t)step;
   multiply_any(layer, number, scale.fast, &row, last);
 }
 
@@ -396,17 +416,22 @@ void dcsr_conv2d_dense_dsp(const DcsrPlan* plan, const DcsrLayer* layer, const D
   int8_t* output = (int8_t*)output_data;
   const Scratch parts = divide_scratch(plan, layer, scratch);
   const size_t pixels = (size_t)shape->output_height * (size_t)shape->output_width;
+  const DcsrSteps steps = dcsr_output_steps(layer, shape);
+  // A layer with planes has one image.
+  const size_t image =
+      dcsr_has_output_planes(layer) ? steps.channel * layer->rows : pixels * layer->rows;
   for (int32_t batch = 0; batch < shape->batches; ++batch) {
     for (size_t first = 0; first < pixels; first += plan->tile_pixels) {
       const size_t left = pixels - first;
       const size_t count = left < plan->tile_pixels ? left : plan->tile_pixels;
       expand_tile(layer, shape, input, first, count, &parts);
       for (uint32_t row = 0; row < layer->rows; ++row) {
-        multiply_row(layer, row, &parts, count, output + first * layer->rows + row);
+        multiply_row(layer, row, &parts, count, steps.column,
+                     output + first * steps.column + row * steps.channel);
       }
     }
     input += (size_t)shape->input_height * (size_t)shape->input_width * layer->channels;
-    output += pixels * layer->rows;
+    output += image;
   }
-  dcsr_clamp_dsp(layer, dcsr_pixel_count(shape) * layer->rows, (int8_t*)output_data);
+  dcsr_clamp_dsp(layer, image * (size_t)shape->batches, (int8_t*)output_data);
 }

@@ -1,8 +1,8 @@
 // Depthwise convolution with the DSP extension (Cortex-M4, M7, M33), dense weights: filters of 3x3
 // with stride 1 or 2, and of 5x5 with stride 1.
 //
-// Input:   [batches, input_height, input_width, channels], int8.
-// Output:  [batches, output_height, output_width, channels], int8.
+// Input:   [batches, input_height, input_width, channels], int8, or planes.
+// Output:  [batches, output_height, output_width, channels], int8, or planes.
 // Scratch: planes of four channels (plan_depthwise_conv2d_dense_dsp.h).
 // Cycles:  counted in costs/costs.c (docs/kernels.md#depthwise-convolution-with-the-dsp-extension).
 //
@@ -15,7 +15,8 @@
 //
 // Two loads, four SXTB16 and four PKH make the words of two pixels and four channels. A strip of
 // two rows of the output is then computed from the pair rows that its filters cover. The rows of
-// planes are rows of the image, or its columns if these are longer.
+// planes are rows of the image, or its columns if these are longer. Input that is in planes already
+// is copied one channel at a time, with two loads for four pixels of two rows.
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,16 +25,14 @@
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/common/dsp.h"
+#include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/common/row_scale.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_dense_dsp.h"
 #include "tflm_kernels/scalar/clamp_dsp.h"
 #include "tflm_kernels/scalar/depthwise_strips_dsp.h"
 #include "tflm_kernels/scalar/scalar.h"
 
-enum {
-  kPlanes = kDcsrDepthwisePlanes,
-  kStripRows = kDcsrDepthwiseStripRows,
-};
+enum { kStripRows = kDcsrDepthwiseStripRows };
 
 // One dimension of the layer. Steps are in bytes.
 typedef struct {
@@ -51,6 +50,9 @@ typedef struct {
   Dimension column;  // along its rows
   uint32_t filter;
   uint32_t stride;
+  size_t input_channel;  // bytes between channels
+  size_t output_channel;
+  uint32_t channels;   // that are copied together, each to a plane
   size_t width;        // of a plane, in words
   size_t plane_words;  // of one plane
   uint32_t* planes;
@@ -62,8 +64,6 @@ static Dimension dimension(const DcsrLayer* layer, int32_t input, int32_t output
   result.input = (uint32_t)input;
   result.output = (uint32_t)output;
   result.padding = dcsr_conv_padding(input, output, layer->filter_w, layer->stride_w);
-  result.input_step = result.output_step = layer->channels;
-  result.tap_step = 1;
   return result;
 }
 
@@ -71,9 +71,14 @@ DCSR_NOINLINE static Work make_work(const DcsrPlan* plan, const DcsrLayer* layer
                                     const DcsrConvShape* shape, void* scratch) {
   Dimension y = dimension(layer, shape->input_height, shape->output_height);
   Dimension x = dimension(layer, shape->input_width, shape->output_width);
-  y.input_step *= x.input;
-  y.output_step *= x.output;
+  const DcsrSteps in = dcsr_input_steps(layer, shape);
+  const DcsrSteps out = dcsr_output_steps(layer, shape);
+  y.input_step = in.row;
+  y.output_step = out.row;
   y.tap_step = layer->filter_w;
+  x.input_step = in.column;
+  x.output_step = out.column;
+  x.tap_step = 1;
   const bool is_transposed = dcsr_depthwise_is_transposed(shape);
   Work work;
   work.layer = layer;
@@ -81,6 +86,9 @@ DCSR_NOINLINE static Work make_work(const DcsrPlan* plan, const DcsrLayer* layer
   work.column = is_transposed ? y : x;
   work.filter = layer->filter_w;
   work.stride = layer->stride_w;
+  work.input_channel = in.channel;
+  work.output_channel = out.channel;
+  work.channels = dcsr_depthwise_dsp_planes(layer);
   work.width = dcsr_depthwise_plane_width(work.column.output, work.stride, work.filter);
   const size_t strips = plan->tile_pixels / (kStripRows * work.column.output);
   work.plane_words = dcsr_depthwise_pair_rows(strips, work.stride, work.filter) * work.width;
@@ -111,8 +119,38 @@ DCSR_NOINLINE static void copy_pair(const int8_t* a, size_t step_a, const int8_t
   }
 }
 
-// Copies the rows of four channels that `strips` strips need, those from row `first` of the padded
-// image on. `input` is that of the first channel.
+// The same for one plane.
+static inline void copy_plane_pair(const int8_t* a, size_t step_a, const int8_t* b, size_t step_b,
+                                   size_t count, uint32_t* out) {
+  for (uint32_t* const end = out + count; out != end;) {
+    *out++ = dcsr_dsp_pack_low((uint32_t)*a, (uint32_t)*b);
+    a += step_a;
+    b += step_b;
+  }
+}
+
+// The same if the pixels follow each other: the steps are 1, or 0 for a row of padding.
+static inline void copy_flat_pair(const int8_t* a, size_t step_a, const int8_t* b, size_t step_b,
+                                  size_t count, uint32_t* out) {
+  for (uint32_t* const end = out + count / 4 * 4; out != end; out += 4) {
+    const uint32_t word_a = dcsr_dsp_load(a);
+    const uint32_t word_b = dcsr_dsp_load(b);
+    const uint32_t even_a = dcsr_dsp_even(word_a);
+    const uint32_t even_b = dcsr_dsp_even(word_b);
+    const uint32_t odd_a = dcsr_dsp_odd(word_a);
+    const uint32_t odd_b = dcsr_dsp_odd(word_b);
+    a += 4 * step_a;
+    b += 4 * step_b;
+    out[0] = dcsr_dsp_pack_low(even_a, even_b);
+    out[1] = dcsr_dsp_pack_low(odd_a, odd_b);
+    out[2] = dcsr_dsp_pack_high(even_a, even_b);
+    out[3] = dcsr_dsp_pack_high(odd_a, odd_b);
+  }
+  copy_plane_pair(a, step_a, b, step_b, count % 4, out);
+}
+
+// Copies the rows of the channels from `input` on that `strips` strips need, those from row `first`
+// of the padded image on.
 DCSR_NOINLINE static void copy_planes(const Work* work, const int8_t* input, uint32_t first,
                                       size_t strips) {
   const Dimension* row = &work->row;
@@ -122,23 +160,29 @@ DCSR_NOINLINE static void copy_planes(const Work* work, const int8_t* input, uin
   const size_t pair_rows = dcsr_depthwise_pair_rows(strips, work->stride, work->filter);
   const int8_t* zeros = (const int8_t*)&work->zeros;
   uint32_t* out = work->planes + column->padding;
-  for (size_t r = 0; r < pair_rows; ++r) {
+  for (size_t r = 0; r < pair_rows; ++r, out += work->width) {
     // Modulo 2^32: rows before the image are larger than its size.
     const uint32_t y = first + (uint32_t)(2 * r) - row->padding;
     const bool has_a = y < row->input;
     const bool has_b = y + 1 < row->input;
-    if (has_a || has_b) {
-      copy_pair(has_a ? input + y * row->input_step : zeros, has_a ? column->input_step : 0,
-                has_b ? input + (y + 1) * row->input_step : zeros, has_b ? column->input_step : 0,
-                count, out, work->plane_words);
+    if (!has_a && !has_b) continue;
+    const int8_t* a = has_a ? input + y * row->input_step : zeros;
+    const int8_t* b = has_b ? input + (y + 1) * row->input_step : zeros;
+    const size_t step_a = has_a ? column->input_step : 0;
+    const size_t step_b = has_b ? column->input_step : 0;
+    if (work->channels != 1) {
+      copy_pair(a, step_a, b, step_b, count, out, work->plane_words);
+    } else if (column->input_step == 1) {
+      copy_flat_pair(a, step_a, b, step_b, count, out);
+    } else {
+      copy_plane_pair(a, step_a, b, step_b, count, out);
     }
-    out += work->width;
   }
 }
 
 static void fill_planes(const Work* work) {
   const uint32_t word = dcsr_dsp_even(work->zeros);
-  uint32_t* const end = work->planes + kPlanes * work->plane_words;
+  uint32_t* const end = work->planes + work->channels * work->plane_words;
   for (uint32_t* out = work->planes; out != end; ++out) *out = word;
 }
 
@@ -249,13 +293,13 @@ DCSR_NOINLINE static void multiply_tile(const Work* work, const int8_t* input, u
   fill_planes(work);
   for (uint32_t channel = 0; channel < layer->channels;) {
     // The last four channels overlap those before them.
-    const uint32_t last = layer->channels - kPlanes;
+    const uint32_t last = layer->channels - work->channels;
     const uint32_t group = channel < last ? channel : last;
-    copy_planes(work, input + group, first * work->stride, strips);
-    for (; channel < group + kPlanes; ++channel) {
+    copy_planes(work, input + group * work->input_channel, first * work->stride, strips);
+    for (; channel < group + work->channels; ++channel) {
       const DcsrRowScale scale = dcsr_row_scale(layer, channel, layer->cols);
       const uint32_t* x = work->planes + (channel - group) * work->plane_words;
-      int8_t* of_channel = output + channel;
+      int8_t* of_channel = output + channel * work->output_channel;
       const int32_t left = dcsr_depthwise_left_shift(&scale);
       if (left >= 0) {
         multiply_strips(work, channel, &scale, left, x, rows, of_channel);
@@ -273,7 +317,10 @@ void dcsr_depthwise_conv2d_dense_dsp(const DcsrPlan* plan, const DcsrLayer* laye
   int8_t* output = (int8_t*)output_data;
   const Work work = make_work(plan, layer, shape, scratch);
   const uint32_t tile_rows = (uint32_t)(plan->tile_pixels / work.column.output);
-  const size_t image = (size_t)shape->output_height * (size_t)shape->output_width * layer->rows;
+  const size_t pixels = (size_t)shape->output_height * (size_t)shape->output_width;
+  // A layer with planes has one image.
+  const size_t image =
+      dcsr_has_output_planes(layer) ? work.output_channel * layer->rows : pixels * layer->rows;
   for (int32_t batch = 0; batch < shape->batches; ++batch) {
     for (uint32_t row = 0; row < work.row.output; row += tile_rows) {
       const uint32_t left = work.row.output - row;

@@ -16,7 +16,8 @@ DcsrRun dcsr_conv1x1_smlal;     // SMLAL and LDRD (Cortex-M3 and later)
 DcsrRun dcsr_conv2d_dense_dsp;  // dense weights, SMLAD (Cortex-M4, M7, M33)
 DcsrRun dcsr_conv2d_im2col;     // larger filters; calls a 1x1 kernel of plan->kernels
 DcsrRun dcsr_conv2d_int16_c;
-DcsrRun dcsr_depthwise_conv2d_dense_dsp;  // SMLAD (Cortex-M4, M7, M33)
+DcsrRun dcsr_depthwise_conv2d_dense_dsp;   // SMLAD (Cortex-M4, M7, M33)
+DcsrRun dcsr_depthwise_conv2d_planes_dsp;  // planes, SMLAD
 DcsrRun dcsr_fully_connected_c;
 DcsrRun dcsr_fully_connected_int16_c;
 

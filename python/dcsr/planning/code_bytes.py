@@ -27,7 +27,14 @@ class _Core(TypedDict):
     groups: list[tuple[int, list[str]]]
 
 
-def code_bytes(cpu: str, used: Collection[Part], builtin: Iterable[str] = (), *, has_shared_rows: bool = False) -> int:
+def code_bytes(
+    cpu: str,
+    used: Collection[Part],
+    builtin: Iterable[str] = (),
+    *,
+    has_shared_rows: bool = False,
+    has_planes: bool = False,
+) -> int:
     """Returns the bytes of code of our ops with these parts, and of TFLM's operators in REPLACED.
 
     Args:
@@ -37,11 +44,14 @@ def code_bytes(cpu: str, used: Collection[Part], builtin: Iterable[str] = (), *,
       builtin: names of the operators that stay in TFLM. Those that are not in REPLACED count nothing: they are linked
         with and without our ops.
       has_shared_rows: whether layers have shared rows.
+      has_planes: whether activations are in planes.
     """
     core = _table()[_measured_core(cpu)]
     codes = {f"TFLM {name}" for name in builtin}
     if used:
         codes.add("shared rows" if has_shared_rows else "ops")
+    if has_planes:
+        codes.add("layouts")
     for kernel, coding in used:
         encoding, _, values = coding.partition("+")
         runs = core["runs"][kernel]

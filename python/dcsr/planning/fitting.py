@@ -154,23 +154,40 @@ def _within(
     limits: Sequence[Limit],
 ) -> list[Decision] | None:
     """Returns decisions within all limits, `free` if it is within them; None if no decisions are found."""
-    decisions = free
+    return with_less_scratch(
+        free,
+        lambda rooms: plan(dataclasses.replace(settings, rooms=_of_weights(model, layers, rooms))),
+        limits,
+    )
+
+
+def with_less_scratch(
+    free: list[Decision], plan: Callable[[Mapping[Place, int]], list[Decision] | None], limits: Sequence[Limit]
+) -> list[Decision] | None:
+    """Returns decisions within all limits, `free` if it is within them; None if none are found.
+
+    Args:
+      free: decisions with all the scratch that the layers would like to have.
+      plan: returns the decisions in which layers have at most some bytes of scratch; None if there are none.
+      limits: the limits of the arena.
+    """
+    decisions: list[Decision] | None = free
     rooms: dict[Place, int] = {}
     for _ in range(_MOST_ROUNDS):
-        if all(limit.excess(decisions) <= 0 for limit in limits):
+        if decisions is None or all(limit.excess(decisions) <= 0 for limit in limits):
             return decisions
-        rooms |= _tightened(decisions, limits) if rooms else _rooms(layers, decisions, limits)
-        decisions = plan(dataclasses.replace(settings, rooms=_of_weights(model, layers, rooms)))
+        rooms |= _tightened(decisions, limits) if rooms else _rooms(decisions, limits)
+        decisions = plan(rooms)
     return None
 
 
-def _rooms(layers: Sequence[Layer], decisions: Sequence[Decision], limits: Sequence[Limit]) -> dict[Place, int]:
+def _rooms(decisions: Sequence[Decision], limits: Sequence[Limit]) -> dict[Place, int]:
     """Returns the scratch that each layer may request if no other layer requests any."""
     packed = footprint.of_decisions(decisions)
     idle = {where: Memory(0, memory.persistent) for where, memory in packed.items()}
     return {
         where: min(limit.footprint.room(where, idle, limit.nbytes) for limit in limits)
-        for where in ((layer.subgraph, layer.position) for layer in layers if layer.obstacle is None)
+        for where in ((of.layer.subgraph, of.layer.position) for of in decisions if of.layer.obstacle is None)
     }
 
 

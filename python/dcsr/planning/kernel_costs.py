@@ -21,7 +21,7 @@ LIBRARY_VARIABLE = "DCSR_COSTS_LIBRARY"
 ARMV6M, ARMV7M, ARMV7EM, MVE = 1, 2, 3, 4
 
 # The lists of a table (DcsrKernels of kernels.h).
-POINTWISE, LARGER, INT16 = 0, 1, 2
+POINTWISE, LARGER, INT16, PLANES = 0, 1, 2, 3
 
 _NAME = "_dcsr_costs.so"
 _MOST_PARTS = 3
@@ -139,7 +139,7 @@ def kernels_of_list(op: int, core_class: int, kind: int) -> list[str]:
     Args:
       op: number of the operator in the packed layer.
       core_class: ARMV6M, ARMV7M, ARMV7EM or MVE.
-      kind: POINTWISE, LARGER or INT16.
+      kind: POINTWISE, LARGER, INT16 or PLANES.
     """
     library, names = _library(), _kernel_names()
     found: list[str] = []

@@ -55,7 +55,8 @@ def code(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:
         if (number, position) not in packed
     }
     shared = any(of.candidate.packed.shared is not None for of in decisions if of.candidate)
-    return code_bytes.code_bytes(cpu, parts(decisions), builtin, has_shared_rows=shared)
+    planes = any(of.candidate.packed.planes is not None for of in decisions if of.candidate)
+    return code_bytes.code_bytes(cpu, parts(decisions), builtin, has_shared_rows=shared, has_planes=planes)
 
 
 def flash(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:

@@ -17,7 +17,7 @@ from dcsr.packing import PackedLayer, Planes
 from dcsr.planning import cost, footprint, workload
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.choice import Decision
-from dcsr.planning.fitting import Limit, time_of
+from dcsr.planning.fitting import Limit, time_of, with_less_scratch
 from dcsr.planning.footprint import Footprint, Place
 from dcsr.schema import schema
 
@@ -32,20 +32,8 @@ _INT8 = schema.TensorType.INT8
 Tensor = tuple[int, int]  # (subgraph, index)
 
 
-@dataclasses.dataclass(frozen=True)
-class Chain:
-    """Tensors that are in planes together.
-
-    Attributes:
-      tensors: the tensors.
-      numbers: the layers that read or write them, by number.
-    """
-
-    tensors: frozenset[Tensor]
-    numbers: tuple[int, ...]
-
-
 Measure = Callable[[Sequence[Decision]], float]
+Takes = Callable[[Candidate, tuple[bool, bool]], bool]
 
 
 def with_planes(
@@ -64,18 +52,18 @@ def with_planes(
       decisions: one for each layer.
       cpu: one of cost.CPUS.
       memory: one of cost.MEMORIES.
-      layout: PLANES puts every chain in planes that the arena has room for, AUTO those that improve `measure`, NHWC
-        none.
+      layout: PLANES puts every chain in planes for which the core has kernels and the arena has room, AUTO those that
+        improve `measure`, NHWC none.
       limits: {kernels of the builtin operators: bytes of the arena at most} (Footprint).
       measure: what AUTO improves, the lower the better; inf if decisions are not allowed.
     """
     best = list(decisions)
     if layout == NHWC:
         return best
-    for tensors in _chains(model, best, cpu, memory, is_forced=layout == PLANES):
+    for tensors in chains(model, best, _takes(cpu, memory, needs_estimate=layout == AUTO)):
         tries = []
         for is_transposed in (False, True):
-            tried = _fitted(model, best, tensors, is_transposed, cpu, memory, limits)
+            tried = in_planes(model, best, tensors, is_transposed, cpu, memory, limits)
             if tried is not None:
                 tries.append(tried)
         if not tries:
@@ -88,10 +76,14 @@ def with_planes(
     return best
 
 
-def _chains(
-    model: schema.ModelT, decisions: Sequence[Decision], cpu: str, memory: str, is_forced: bool
-) -> list[frozenset[Tensor]]:
-    """Returns the largest sets of tensors that can be in planes together, in the order of the model."""
+def chains(model: schema.ModelT, decisions: Sequence[Decision], takes: Takes) -> list[frozenset[Tensor]]:
+    """Returns the largest sets of tensors that can be in planes together, in the order of the model.
+
+    Args:
+      model: the model that is packed.
+      decisions: one for each layer.
+      takes: tells whether a layer may have its input and its output in planes.
+    """
     layers = {
         (of.layer.subgraph, of.layer.position): of.candidate
         for of in decisions
@@ -100,7 +92,7 @@ def _chains(
     found = []
     for number, graph in enumerate(model.subgraphs):
         mine = {position: candidate for (s, position), candidate in layers.items() if s == number}
-        tensors = _largest(model, number, mine, cpu, memory, is_forced)
+        tensors = _largest(model, number, mine, takes)
         links = [
             {t for t in (*indices(operator.inputs), *indices(operator.outputs)) if t in tensors}
             for operator in graph.operators or []
@@ -113,11 +105,10 @@ def _can_have_planes(packed: PackedLayer) -> bool:
     return packed.op != packing.OP_FULLY_CONNECTED and not packed.int16_activations and packed.shared is None
 
 
-def _largest(
-    model: schema.ModelT, number: int, layers: Mapping[int, Candidate], cpu: str, memory: str, is_forced: bool
-) -> set[int]:
+def _largest(model: schema.ModelT, number: int, layers: Mapping[int, Candidate], takes: Takes) -> set[int]:
     """Returns the tensors of a subgraph that can be in planes: starts from all, and removes what an operator does not
-    take, until nothing changes."""
+    take, until nothing changes.
+    """
     graph = model.subgraphs[number]
     operators = graph.operators or []
     elementwise = {p for p, operator in enumerate(operators) if _is_elementwise(model, number, operator)}
@@ -137,8 +128,8 @@ def _largest(
         for position, candidate in layers.items():
             source, target = int(operators[position].inputs[0]), int(operators[position].outputs[0])
             ends_in_planes = source in tensors, target in tensors
-            if any(ends_in_planes) and not (is_forced or _has_kernel(candidate, ends_in_planes, cpu, memory)):
-                removed |= _less(candidate, source, target, tensors, cpu, memory)
+            if any(ends_in_planes) and not takes(candidate, ends_in_planes):
+                removed |= _less(candidate, source, target, tensors, takes)
         touched = {
             index
             for position in layers
@@ -151,22 +142,24 @@ def _largest(
     return tensors
 
 
-def _less(
-    candidate: Candidate, source: int, target: int, tensors: set[int], cpu: str, memory: str
-) -> set[int]:
+def _less(candidate: Candidate, source: int, target: int, tensors: set[int], takes: Takes) -> set[int]:
     """Returns the tensors of a layer that cannot be in planes: the output, else the input, else both."""
     for ends_in_planes, removed in (((True, False), {target}), ((False, True), {source})):
         kept = {source, target} - removed
-        if kept <= tensors and _has_kernel(candidate, ends_in_planes, cpu, memory):
+        if kept <= tensors and takes(candidate, ends_in_planes):
             return removed & tensors
     return {source, target} & tensors
 
 
-def _has_kernel(candidate: Candidate, ends_in_planes: tuple[bool, bool], cpu: str, memory: str) -> bool:
-    """Whether a core has a kernel of its own for a layer with these ends in planes."""
-    size = candidate.shape.input_size
-    estimate = _replaced(candidate, Planes(size, *ends_in_planes), cpu, memory).estimate
-    return not estimate.is_portable and estimate.time is not None
+def _takes(cpu: str, memory: str, needs_estimate: bool) -> Takes:
+    """Returns a function that tells whether a core has a kernel of its own for a layer with these ends in planes."""
+
+    def takes(candidate: Candidate, ends_in_planes: tuple[bool, bool]) -> bool:
+        planes = Planes(candidate.shape.input_size, *ends_in_planes)
+        estimate = _replaced(candidate, planes, cpu, memory).estimate
+        return not estimate.is_portable and not (needs_estimate and estimate.time is None)
+
+    return takes
 
 
 def _is_elementwise(model: schema.ModelT, number: int, operator: schema.OperatorT) -> bool:
@@ -214,7 +207,7 @@ def _connected(tensors: Iterable[int], links: Iterable[set[int]]) -> list[set[in
     return sorted(groups, key=min)
 
 
-def _fitted(
+def in_planes(
     model: schema.ModelT,
     decisions: Sequence[Decision],
     tensors: frozenset[Tensor],
@@ -224,7 +217,8 @@ def _fitted(
     limits: Mapping[str, int],
 ) -> list[Decision] | None:
     """Returns the decisions with the tensors in planes and as much scratch as the arena allows; None if they do not
-    fit."""
+    fit.
+    """
     changed = list(decisions)
     touched: list[int] = []
     for number, decision in enumerate(decisions):
@@ -248,27 +242,23 @@ def _fitted(
 def _with_less_scratch(
     decisions: list[Decision], numbers: Sequence[int], limits: Sequence[Limit], cpu: str, memory: str
 ) -> list[Decision] | None:
-    """Lowers the scratch of layers until the arena is within all limits; None if it cannot be."""
+    """Lowers the scratch of layers until the arena is within all limits; None if the core's kernels need more."""
+    wanted = {number: _candidate(decisions[number]) for number in numbers}
 
-    def fits() -> bool:
-        return all(limit.excess(decisions) <= 0 for limit in limits)
+    def with_rooms(rooms: Mapping[Place, int]) -> list[Decision] | None:
+        changed = list(decisions)
+        for number, candidate in wanted.items():
+            layer = decisions[number].layer
+            room = rooms.get((layer.subgraph, layer.position), candidate.estimate.scratch_bytes)
+            if room < candidate.estimate.scratch_bytes:
+                packed = dataclasses.replace(candidate.packed, scratch_budget=max(room, 1))
+                smaller = _estimated(candidate, packed, cpu, memory)
+                if smaller.estimate.is_portable and not candidate.estimate.is_portable:
+                    return None
+                changed[number] = dataclasses.replace(decisions[number], candidate=smaller)
+        return changed
 
-    if fits():
-        return decisions
-    for number in sorted(numbers, key=lambda n: -_candidate(decisions[n]).estimate.scratch_bytes):
-        decision = decisions[number]
-        where: Place = decision.layer.subgraph, decision.layer.position
-        # As if the layers that follow in this loop needed no scratch: their turn comes.
-        packed = footprint.of_decisions(decisions)
-        room = min(limit.footprint.room(where, packed, limit.nbytes) for limit in limits)
-        candidate = _candidate(decision)
-        if room >= candidate.estimate.scratch_bytes:
-            continue
-        smaller = _estimated(
-            candidate, dataclasses.replace(candidate.packed, scratch_budget=max(room, 1)), cpu, memory
-        )
-        decisions[number] = dataclasses.replace(decision, candidate=smaller)
-    return decisions if fits() else None
+    return with_less_scratch(decisions, with_rooms, limits)
 
 
 def _candidate(decision: Decision) -> Candidate:
