@@ -239,6 +239,7 @@ class Case:
       activations: the input in NHWC order, flat, int8 or int16.
       is_held_out: whether the layer is one of HELD_OUT.
       compact: the compact form of its rows; None if there is none, or if the layer is not of a model.
+      is_transposed: whether rows of the map are columns of the image. All else is of the map.
     """
 
     weights: str
@@ -249,6 +250,7 @@ class Case:
     activations: np.ndarray
     is_held_out: bool = False
     compact: CompactRows | None = None
+    is_transposed: bool = False
 
     @property
     def name(self) -> str:
@@ -256,7 +258,8 @@ class Case:
         budget = self.sparse.scratch_budget
         parts = [self.product, *([f"{budget // 1024} KB" if budget >= 1024 else f"{budget} B"] if budget else [])]
         parts += ["compact rows"] if self.sparse.compact else []
-        return ", ".join([*parts, *([self.sparse.layout] if self.sparse.planes else [])])
+        parts += [self.sparse.layout] if self.sparse.planes else []
+        return ", ".join([*parts, *(["transposed"] if self.is_transposed else [])])
 
     @property
     def product(self) -> str:
@@ -280,24 +283,63 @@ class Case:
 
     @property
     def in_planes(self) -> list[Case]:
-        """The case with its input, its output or both in planes; none for a layer that cannot have them."""
+        """The case with its input, its output or both in planes; none for a layer that cannot have them.
+
+        With one end in NHWC also for a map whose rows are the columns of the image.
+        """
         if self.sparse.op == packing.OP_FULLY_CONNECTED or self.sparse.int16_activations or self.shape[0] > 1:
             return []
         return [
-            dataclasses.replace(
-                self, sparse=dataclasses.replace(self.sparse, planes=packing.Planes(self.shape[1:3], *ends))
-            )
+            case._with_planes(*ends)
             for ends in ((True, True), (True, False), (False, True))
+            for case in (self, *(() if all(ends) else (self._transposed,)))
         ]
+
+    def _with_planes(self, has_input: bool, has_output: bool) -> Case:
+        planes = packing.Planes(self.shape[1:3], has_input, has_output, self.is_transposed)
+        return dataclasses.replace(self, sparse=dataclasses.replace(self.sparse, planes=planes))
+
+    @property
+    def _transposed(self) -> Case:
+        """The case for a map whose rows are the columns of the image."""
+
+        def transposed(packed: packing.PackedLayer) -> packing.PackedLayer:
+            streams = packed.streams
+            if packed.filter_size != (1, 1):
+                streams = encodings.encode(layer_finder.transposed_filters(self.matrix, packed.filter_size), streams.scheme)
+            return dataclasses.replace(
+                packed,
+                streams=streams,
+                stride=packed.stride[::-1],
+                filter_size=packed.filter_size[::-1],
+                dilation=packed.dilation[::-1],
+            )
+
+        batches, height, width, out_height, out_width = self.shape
+        return dataclasses.replace(
+            self,
+            matrix=layer_finder.transposed_filters(self.matrix, self.sparse.filter_size),
+            sparse=transposed(self.sparse),
+            dense=transposed(self.dense),
+            shape=(batches, width, height, out_width, out_height),
+            activations=_with_columns_as_rows(self.activations, (height, width)),
+            is_transposed=True,
+        )
 
     def sections(self) -> tuple[bytes, bytes]:
         """Returns the input and the expected output as the sparse product reads and writes them."""
-        planes, activations, output = self.sparse.planes, self.activations, self.output()
-        if planes is not None and planes.has_input:
-            activations = _to_planes(activations, self.sparse.channels)
-        if planes is not None and planes.has_output:
-            output = _to_planes(output, len(self.matrix))
-        return activations.tobytes(), output.tobytes()
+        planes = self.sparse.planes
+
+        def stored(nhwc: np.ndarray, size: tuple[int, int], channels: int, has_planes: bool) -> bytes:
+            if has_planes:
+                return _to_planes(nhwc, channels).tobytes()
+            return (_with_columns_as_rows(nhwc, size) if self.is_transposed else nhwc).tobytes()
+
+        has_input, has_output = (planes.has_input, planes.has_output) if planes else (False, False)
+        return (
+            stored(self.activations, self.shape[1:3], self.sparse.channels, has_input),
+            stored(self.output(), self.shape[3:], len(self.matrix), has_output),
+        )
 
     @property
     def _window(self) -> str:
@@ -345,6 +387,11 @@ class Case:
         if packed.op == packing.OP_DEPTHWISE_CONV_2D:
             return patches.reshape(-1, self.matrix.shape[1], packed.channels).transpose(0, 2, 1)
         return patches.reshape(-1, self.matrix.shape[1])
+
+
+def _with_columns_as_rows(nhwc: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns the activations of an image of `size` (height, width), flat, with columns in place of rows."""
+    return np.ascontiguousarray(nhwc.reshape(*size, -1).swapaxes(0, 1)).reshape(-1)
 
 
 def _to_planes(nhwc: np.ndarray, channels: int) -> np.ndarray:
@@ -503,8 +550,8 @@ def _random_layer(
 def job(cases: Sequence[Case]) -> bytes:
     """Serialises cases for the firmware: a header, then for each case a header and four sections.
 
-    The sections are the dense layer (empty if the previous case has the same), the sparse layer, the input, and the
-    expected output.
+    The sections are the dense layer (empty if a case before has the same, and for planes), the sparse layer, the input,
+    and the expected output.
     """
     parts = [_JOB.pack(_JOB_MAGIC, len(cases))]
     for previous, case in zip((None, *cases), cases, strict=False):
@@ -512,7 +559,8 @@ def job(cases: Sequence[Case]) -> bytes:
         # Sections are expensive, and those of a repeated product are the same in the same layout.
         if previous is None or not repeated or case.sparse.planes != previous.sparse.planes:
             activations, output = case.sections()
-        sections = [b"" if repeated else packing.pack(case.dense), packing.pack(case.sparse), activations, output]
+        has_dense = not repeated and case.sparse.planes is None
+        sections = [packing.pack(case.dense) if has_dense else b"", packing.pack(case.sparse), activations, output]
         parts += [_JOB_LAYER.pack(*case.shape, *map(len, sections)), *sections]
     return b"".join(parts)
 

@@ -18,6 +18,7 @@
 #include "tflm_kernels/planning/plan_conv2d_int16_c.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_dense_dsp.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_dense_mve.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_planes_mve.h"
 #include "tflm_kernels/planning/plan_gather_mve.h"
 #include "tflm_kernels/planning/plan_ref.h"
 
@@ -158,13 +159,22 @@ static MveBlocks mve_blocks(const Work* work, const DcsrPlan* plan) {
   return found;
 }
 
+// Returns the count of the activations in a block: bytes that are copied from planes, pieces that
+// are gathered from their columns, or inputs that are transposed from NHWC.
+static DcsrCount input_of_mve(const DcsrLayer* layer) {
+  if (!dcsr_has_input_planes(layer)) return kDcsrCountInput;
+  const bool is_gathered = layer->layout->is_transposed != 0 && !dcsr_has_output_planes(layer);
+  return is_gathered ? kDcsrCountPiece : kDcsrCountByte;
+}
+
+// Also for conv1x1_planes_mve. Only there vectors of outputs in NHWC are counted apart.
 static void count_mve(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
   const MveBlocks found = mve_blocks(work, plan);
   const uint64_t fast_rows = work->rows - work->slow_rows;
   const uint64_t fast_elements = work->elements * fast_rows / work->rows;
-  // The last block of a pass is the first one of the next, and is not transposed again.
+  // The last block of a pass is the first one of the next, and is not filled again.
   const uint64_t kept = work->vectors < plan->tile_pixels ? work->vectors : plan->tile_pixels;
-  counts[kDcsrCountInput] +=
+  counts[input_of_mve(work->layer)] +=
       work->cols * (work->vectors * found.passes - kept * (found.passes - 1));
   counts[kDcsrCountRow] += work->rows;
   counts[kDcsrCountRowBlock] += found.blocks * fast_rows;
@@ -173,6 +183,9 @@ static void count_mve(const Work* work, const DcsrPlan* plan, uint64_t* counts) 
   counts[kDcsrCountProductVector] += found.vectors * fast_elements;
   counts[kDcsrCountSlowOutput] += work->vectors * work->slow_rows;
   counts[kDcsrCountSlowProduct] += work->vectors * (work->elements - fast_elements);
+  if (work->layer->layout != NULL && !dcsr_has_output_planes(work->layer)) {
+    counts[kDcsrCountOutput] += found.vectors * fast_rows;
+  }
 }
 
 // conv2d_int16_c fills up the pixels to whole blocks. A block is multiplied with one list at a
@@ -214,13 +227,19 @@ static void count_gather(const Work* work, uint64_t decodings, uint64_t passes, 
   counts[kDcsrCountCodedDecodedElement] += passes * work->elements;
 }
 
-// conv2d_dense_mve reads no streams. A row of weights is loaded once per tile.
+// conv2d_dense_mve and conv2d_dense_planes_mve read no streams. A row of weights is loaded once per
+// tile, and reordered for a transposed image.
 static void count_dense_mve(const Work* work, uint64_t tiles, uint64_t* counts) {
+  const DcsrLayout* layout = work->layer->layout;
+  const bool is_transposed =
+      layout != NULL && layout->is_transposed != 0 && !dcsr_has_input_planes(work->layer);
   const uint64_t vectors = dcsr_conv2d_dense_mve_pitch(work->layer->cols) / kDcsrDenseMveVector;
   counts[kDcsrCountLayer] += 1;
   counts[kDcsrCountPatch] += work->vectors;
-  counts[kDcsrCountTap] += work->vectors * work->layer->filter_h;
+  counts[kDcsrCountTap] +=
+      work->vectors * (is_transposed ? work->layer->filter_w : work->layer->filter_h);
   counts[kDcsrCountRow] += tiles * work->rows;
+  counts[kDcsrCountPiece] += is_transposed ? tiles * work->rows * vectors : 0;
   counts[kDcsrCountOutput] += work->vectors * work->rows;
   counts[kDcsrCountProductVector] += work->vectors * work->rows * vectors;
 }
@@ -267,6 +286,67 @@ static void count_depthwise_mve(const Work* work, const DcsrPlan* plan, uint64_t
   }
   counts[kDcsrCountSlowOutput] += work->vectors * slow_rows;
   counts[kDcsrCountSlowProduct] += work->vectors * slow_rows * work->cols;
+}
+
+// Whether depthwise_conv2d_planes_mve multiplies the 3x3 filter of a row column by column.
+static bool has_light_columns(const DcsrLayer* layer, uint32_t row) {
+  const int8_t* weights = layer->values + (size_t)row * layer->cols;
+  for (uint32_t x = 0; x < 3; ++x) {
+    int32_t magnitude = 0;
+    for (uint32_t y = 0; y < 3; ++y) {
+      const int32_t weight = weights[3 * y + x];
+      magnitude += weight < 0 ? -weight : weight;
+    }
+    if (magnitude > kDcsrMveMostMagnitude) return false;
+  }
+  return true;
+}
+
+// depthwise_conv2d_planes_mve reads no streams. It copies a plane in vectors of 16 pixels, to each
+// copy (bytes) or to three at once (inputs), or gathers eight pixels (patches); then it restores
+// pads (pieces). Steps of 24 pixels are row blocks if they multiply columns of 3x3 taps, row
+// vectors if pairs of taps; steps of 8 pixels are tiles.
+static void count_depthwise_planes(const Work* work, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  const DcsrConvShape* shape = work->shape;
+  const DcsrPlaneCopies copies = dcsr_plane_copies(layer, shape);
+  const uint64_t pads = dcsr_plane_pads(layer, shape, &copies);
+  const uint64_t copied = (uint64_t)copies.count * copies.bytes;
+  const uint64_t input = (uint64_t)shape->input_height * (uint64_t)shape->input_width;
+  const bool is_wide = work->vectors >= kDcsrPlaneStep;
+  const uint64_t steps = divide_up(work->vectors, is_wide ? kDcsrPlaneStep : kDcsrMveLanes);
+  const uint64_t pairs = work->cols / 2;
+  const bool has_columns = is_wide && layer->filter_h == 3 && layer->filter_w == 3;
+  uint64_t by_columns = 0;
+  uint64_t slow = 0;
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    const DcsrRowTail tail = dcsr_row_tail(layer, row);
+    const bool is_by_columns = has_columns && has_light_columns(layer, row);
+    if (!dcsr_depthwise_mve_requantizes(layer, &tail) ||
+        (!is_by_columns && !dcsr_depthwise_mve_takes_row(layer, row))) {
+      ++slow;
+    } else {
+      by_columns += is_by_columns ? 1 : 0;
+    }
+  }
+  const uint64_t by_pairs = work->rows - slow - by_columns;
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountTap] += pads + (copies.is_shifted ? 0 : copied);
+  counts[kDcsrCountRow] += work->rows;
+  counts[kDcsrCountPiece] += work->rows * divide_up(pads, 8);
+  if (!copies.is_shifted) {
+    counts[kDcsrCountPatch] += work->rows * divide_up(copied, 8);
+  } else if (layer->filter_w == 3) {
+    counts[kDcsrCountInput] += work->rows * divide_up(input, 16);
+  } else {
+    counts[kDcsrCountByte] += work->rows * layer->filter_w * divide_up(input, 16);
+  }
+  counts[kDcsrCountRowBlock] += steps * by_columns;
+  if (dcsr_conv1x1_mve_rounds_in_full(layer)) counts[kDcsrCountOutput] += steps * by_columns;
+  counts[is_wide ? kDcsrCountRowVector : kDcsrCountTile] += steps * by_pairs;
+  counts[is_wide ? kDcsrCountProductVector : kDcsrCountProductBlock] += steps * by_pairs * pairs;
+  counts[kDcsrCountSlowOutput] += work->vectors * slow;
+  counts[kDcsrCountSlowProduct] += work->vectors * slow * work->cols;
 }
 
 // Adds the rows that the kernels with the DSP extension compute in C. Returns the number of others.
@@ -398,6 +478,10 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
     count_depthwise_mve(work, plan, counts);
     return;
   }
+  if (plan->kernel->id == kDcsrKernel_depthwise_conv2d_planes_mve) {
+    count_depthwise_planes(work, counts);
+    return;
+  }
   if (plan->tile_pixels > 0) passes = divide_up(work->vectors, plan->tile_pixels);
   if (work->layer->op == kDcsrOpFullyConnected) {
     counts[kDcsrCountCodedRow] += work->vectors * work->rows;
@@ -406,6 +490,7 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
   }
   switch (plan->kernel->id) {
     case kDcsrKernel_conv1x1_mve:
+    case kDcsrKernel_conv1x1_planes_mve:
       count_mve(work, plan, counts);
       count_coding(work, 1, 1, counts);
       break;
@@ -427,6 +512,7 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
       count_depthwise_planes_dsp(work, counts);
       break;
     case kDcsrKernel_conv2d_dense_mve:
+    case kDcsrKernel_conv2d_dense_planes_mve:
       count_dense_mve(work, passes, counts);
       break;
     case kDcsrKernel_conv2d_int16_c:
@@ -462,6 +548,24 @@ static uint64_t count_gathers(const Work* work, const DcsrPlan* plan) {
       const uint64_t of_columns = work->cols >= 16 ? 4 * divide_up(work->cols, 16) : 0;
       return found.vectors * work->rows + passes * found.vectors * 2 * of_columns;
     }
+    case kDcsrKernel_conv1x1_planes_mve: {
+      const MveBlocks found = mve_blocks(work, plan);
+      const uint64_t passes = found.blocks > 1 ? found.passes : 1;
+      const DcsrCount input = input_of_mve(work->layer);
+      const uint64_t of_columns = input == kDcsrCountPiece ? work->cols
+                                  : input == kDcsrCountInput && work->cols >= 16
+                                      ? 8 * divide_up(work->cols, 16)
+                                      : 0;
+      return (dcsr_has_output_planes(work->layer) ? 0 : found.vectors * work->rows) +
+             passes * found.vectors * of_columns;
+    }
+    case kDcsrKernel_depthwise_conv2d_planes_mve: {
+      const DcsrPlaneCopies copies = dcsr_plane_copies(work->layer, work->shape);
+      const uint64_t pads = dcsr_plane_pads(work->layer, work->shape, &copies);
+      const uint64_t copied =
+          copies.is_shifted ? 0 : divide_up((uint64_t)copies.count * copies.bytes, 8);
+      return work->rows * (divide_up(pads, 8) + copied);
+    }
     default:
       return 0;
   }
@@ -472,12 +576,14 @@ static uint64_t count_tails(const Work* work, const DcsrPlan* plan) {
   if (work->layer->op == kDcsrOpFullyConnected) return work->vectors * work->rows;
   switch (plan->kernel->id) {
     case kDcsrKernel_conv1x1_mve:
+    case kDcsrKernel_conv1x1_planes_mve:
       return work->rows + mve_blocks(work, plan).blocks * work->slow_rows;
     case kDcsrKernel_conv1x1_gather_mve:
       return divide_up(work->vectors, kDcsrGatherTilePixels) * work->rows;
     case kDcsrKernel_conv1x1_c:
     case kDcsrKernel_conv1x1_smlal:
     case kDcsrKernel_conv2d_dense_mve:
+    case kDcsrKernel_conv2d_dense_planes_mve:
       return divide_up(work->vectors, plan->tile_pixels) * work->rows;
     case kDcsrKernel_conv2d_dense_dsp:
     case kDcsrKernel_depthwise_conv2d_dense_dsp: {
@@ -485,6 +591,7 @@ static uint64_t count_tails(const Work* work, const DcsrPlan* plan) {
       return batches * divide_up(work->vectors / batches, plan->tile_pixels) * work->rows;
     }
     case kDcsrKernel_depthwise_conv2d_dense_mve:
+    case kDcsrKernel_depthwise_conv2d_planes_mve:
     case kDcsrKernel_depthwise_conv2d_planes_dsp:
       return work->rows;
     default:

@@ -24,6 +24,54 @@
 
 enum { kLanes = kDcsrMveLanes, kBlockPixels = kDcsrMveBlockPixels };
 
+#if DCSR_HAS_MVE
+// Copies 32, 16 or 8 contiguous bytes of each of `cols` planes, which are `step` apart, to rows of
+// x, which are `pitch` apart.
+static inline void copy_32(const int8_t* plane, uint32_t step, uint32_t cols, int8_t* x) {
+  int8x16_t low;
+  int8x16_t high;
+  __asm__ volatile(
+      "dls lr, %[cols]\n"
+      ".p2align 2\n"
+      "1:\n"
+      "vldrb.8 %q[low], [%[plane]]\n"
+      "vldrb.8 %q[high], [%[plane], #16]\n"
+      "vstrb.8 %q[low], [%[x]], #16\n"
+      "add %[plane], %[plane], %[step]\n"
+      "vstrb.8 %q[high], [%[x]], #16\n"
+      "le lr, 1b\n"
+      : [low] "=&w"(low), [high] "=&w"(high), [plane] "+l"(plane), [x] "+l"(x)
+      : [cols] "r"(cols), [step] "r"(step)
+      : "lr", "memory");
+}
+
+#define DCSR_COPY(load, store)                                 \
+  __asm__ volatile(                                            \
+      "dls lr, %[cols]\n"                                      \
+      ".p2align 2\n"                                           \
+      "1:\n" load                                              \
+      " %q[bytes], [%[plane]]\n"                               \
+      "add %[plane], %[plane], %[step]\n" store                \
+      " %q[bytes], [%[x]]\n"                                   \
+      "add %[x], %[x], %[pitch]\n"                             \
+      "le lr, 1b\n"                                            \
+      : [bytes] "=&w"(bytes), [plane] "+l"(plane), [x] "+l"(x) \
+      : [cols] "r"(cols), [step] "r"(step), [pitch] "r"(pitch) \
+      : "lr", "memory")
+
+static inline void copy_16(const int8_t* plane, uint32_t step, uint32_t cols, size_t pitch,
+                           int8_t* x) {
+  int8x16_t bytes;
+  DCSR_COPY("vldrb.8", "vstrb.8");
+}
+
+static inline void copy_8(const int8_t* plane, uint32_t step, uint32_t cols, size_t pitch,
+                          int8_t* x) {
+  int16x8_t bytes;
+  DCSR_COPY("vldrb.u16", "vstrb.16");
+}
+#endif
+
 // Copies `width` contiguous bytes of each plane.
 static void fill_from_planes(const DcsrMveActivations* activations, size_t first, uint32_t width,
                              size_t pitch, int8_t* x) {
@@ -34,25 +82,11 @@ static void fill_from_planes(const DcsrMveActivations* activations, size_t first
   const int8_t* plane = activations->input + first;
 #if DCSR_HAS_MVE
   if (width == kBlockPixels) {
-    int8x16_t low;
-    int8x16_t high;
-    __asm__ volatile(
-        "dls lr, %[cols]\n"
-        ".p2align 2\n"
-        "1:\n"
-        "vldrb.8 %q[low], [%[plane]]\n"
-        "vldrb.8 %q[high], [%[plane], #16]\n"
-        "vstrb.8 %q[low], [%[x]], #16\n"
-        "add %[plane], %[plane], %[step]\n"
-        "vstrb.8 %q[high], [%[x]], #16\n"
-        "le lr, 1b\n"
-        : [low] "=&w"(low), [high] "=&w"(high), [plane] "+l"(plane), [x] "+l"(x)
-        : [cols] "r"(cols), [step] "r"(step)
-        : "lr", "memory");
-    return;
-  }
-  for (uint32_t c = 0; c < cols; ++c, plane += step, x += pitch) {
-    for (uint32_t p = 0; p < width; p += kLanes) vstrbq_s16(x + p, vldrbq_s16(plane + p));
+    copy_32(plane, step, cols, x);
+  } else if (width == kBlockPixels / 2) {
+    copy_16(plane, step, cols, pitch, x);
+  } else {
+    copy_8(plane, step, cols, pitch, x);
   }
 #else
   for (uint32_t c = 0; c < cols; ++c) memcpy(x + c * pitch, plane + (size_t)c * step, width);

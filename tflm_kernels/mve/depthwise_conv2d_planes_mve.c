@@ -34,10 +34,7 @@
 
 #include <arm_mve.h>
 
-enum {
-  kLanes = 8,
-  kMostMagnitude = 254,  // of the weights between two flushes
-};
+enum { kLanes = kDcsrMveLanes };
 
 // A channel, in the order in which the assembly loads it.
 typedef struct {
@@ -640,7 +637,7 @@ static RunChannel* load_columns(const Work* work, const int8_t* weights) {
   const int32x4_t row2 = vldrbq_z_s32(weights + 6, lanes);
   const int32x4_t magnitude =
       vaddq_s32(vaddq_s32(vabsq_s32(row0), vabsq_s32(row1)), vabsq_s32(row2));
-  if (vmaxvq_s32(0, magnitude) > kMostMagnitude) return load_pairs(work, weights);
+  if (vmaxvq_s32(0, magnitude) > kDcsrMveMostMagnitude) return load_pairs(work, weights);
   const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 4), 3);
   vstrwq_scatter_offset_p_s32(work->weight, places, row0, lanes);
   vstrwq_scatter_offset_p_s32(work->weight + 1, places, row1, lanes);

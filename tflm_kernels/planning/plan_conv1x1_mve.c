@@ -3,6 +3,7 @@
 
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
 
+#include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/planning/planners.h"
 
 bool dcsr_plan_conv1x1_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
@@ -24,9 +25,11 @@ bool dcsr_plan_conv1x1_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
     if (x_bytes > kDcsrMveMostBlockBytes) continue;
     if (x_bytes + word_bytes + least > budget) continue;
     const size_t left = budget - x_bytes - word_bytes;
-    // If the row lists do not fit at once, all blocks are transposed again for each part of them. A
-    // wide block is worth that only if the row lists get at least as many bytes as the block.
-    if (width > kDcsrMveLanes && left < all && left < x_bytes) continue;
+    // If the row lists do not fit at once, all blocks are filled again for each part of them. A
+    // wide block is worth that only if the row lists get at least as many bytes as the block, or a
+    // third if it is copied from planes.
+    const size_t least_left = dcsr_has_input_planes(layer) ? x_bytes / 3 : x_bytes;
+    if (width > kDcsrMveLanes && left < all && left < least_left) continue;
     const size_t block_bytes = dcsr_conv1x1_mve_block_bytes(layer->cols, width);
     size_t program_bytes = (left < all ? left : all) / 4 * 4;
     if (block_bytes + word_bytes + program_bytes > budget) program_bytes -= 4;
