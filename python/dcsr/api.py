@@ -382,6 +382,7 @@ def compress(
     max_scratch: int | None = None,
     max_arena: int | None = None,
     slowest: float | None = None,
+    slowest_start: float | None = None,
     code: str = DEFAULT_CODE,
     plan: str | os.PathLike[str] | None = None,
     strip: bool = False,
@@ -405,6 +406,8 @@ def compress(
       max_arena: largest arena of the interpreter in bytes, estimated for the core; None for that of the dense model.
       slowest: time of an inference at most, as a multiple of the dense model's; None for 2 with the objective `size`
         and 1 with `balanced`.
+      slowest_start: AllocateTensors at most, as a multiple of the dense model's; None for 1.5, or 50,000 instructions
+        more. Without effect on cores for which the start-up is not estimated.
       code: `model` if the firmware links just the kernels and encodings of this model, so that each has to save the
         bytes of its code; `all` if it links all of them, for other models.
       plan: path of a plan file. It overrides the other arguments for the tensors it names.
@@ -434,6 +437,8 @@ def compress(
         raise ValueError(f"max_arena {max_arena} is no number of bytes")
     if slowest is not None and not 0 < slowest < math.inf:
         raise ValueError(f"slowest {slowest} is not a positive number")
+    if slowest_start is not None and not 0 < slowest_start < math.inf:
+        raise ValueError(f"slowest_start {slowest_start} is not a positive number")
     data, name = _read(model, name)
     parsed = tflite.parse(data, name)
     if damage := model_check.damage(parsed):
@@ -450,6 +455,7 @@ def compress(
         max_scratch=max_scratch,
         max_arena=max_arena,
         slowest=slowest,
+        slowest_start=slowest_start,
         code=code,
         plan=plan,
         strip=strip,

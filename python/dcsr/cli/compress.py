@@ -121,6 +121,13 @@ def command_line() -> argparse.ArgumentParser:
         " dense, until it is kept (default: 2 with --objective size, 1 with balanced)",
     )
     parser.add_argument(
+        "--slowest-start",
+        type=_multiple,
+        metavar="X",
+        help="AllocateTensors at most, as a multiple of the dense model's; layers get encodings that are validated"
+        " faster, or stay dense, until it is kept (default: 1.5, or 50,000 instructions more)",
+    )
+    parser.add_argument(
         "--code",
         choices=settings.CODES,
         default=settings.DEFAULT_CODE,
@@ -190,6 +197,7 @@ def main(argv: Sequence[str]) -> int:
             max_scratch=arguments.max_scratch,
             max_arena=arguments.max_arena,
             slowest=arguments.slowest,
+            slowest_start=arguments.slowest_start,
             code=arguments.code,
             plan=arguments.plan,
             strip=arguments.strip,

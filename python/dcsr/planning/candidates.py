@@ -16,7 +16,8 @@ from dcsr.encodings import Streams
 from dcsr.layers import Layer
 from dcsr.model import ModelError
 from dcsr.packing import PackedLayer
-from dcsr.planning import cost, workload
+from dcsr.planning import cost, start_up, workload
+from dcsr.planning.kernel_costs import Counts
 from dcsr.planning.settings import AUTO, NONE, Override, Settings, place
 from dcsr.schema import schema
 
@@ -57,6 +58,11 @@ class Candidate:
     def nbytes(self) -> int:
         """Bytes of the rows and the streams."""
         return self.packed.row_bytes + self.packed.streams.nbytes
+
+    @cached_property
+    def start_up(self) -> Counts:
+        """Counts of what Prepare does for the layer."""
+        return start_up.packed(self.packed, self.estimate.linked)
 
     @cached_property
     def shared_blob(self) -> bytes | None:
