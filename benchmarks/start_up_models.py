@@ -219,19 +219,27 @@ def models() -> Iterator[tuple[str, bytes]]:
         for scheme in encodings.METHODS:
             # dcsr and rice have variants, of which the objectives choose different ones.
             for objective, channels in (("size", True), ("size", False), ("speed", False)):
-                small = compressing.compress(
-                    tflite.parse(layers(matrices, channels, rng), scheme),
-                    scheme,
-                    method=scheme,
-                    min_sparsity=0,
-                    objective=objective,
-                    max_arena=1 << 30,
-                    slowest=1000,
-                    code="all",
-                    smaller_only=False,
-                )
-                name = f"{scheme.replace('+', '_')}_{objective}_{'channels' if channels else 'one'}_{rows}x{cols}"
-                yield name, tflite.serialize(small.model)
+                dense = layers(matrices, channels, rng)
+                form = "channels" if channels else "one"
+                yield f"{scheme.replace('+', '_')}_{objective}_{form}_{rows}x{cols}", _packed(dense, scheme, objective)
+            dense = layers(matrices, True, rng)
+            yield f"{scheme.replace('+', '_')}_checksum_{rows}x{cols}", _packed(dense, scheme, "size", True)
+
+
+def _packed(dense: bytes, scheme: str, objective: str, verified_image: bool = False) -> bytes:
+    small = compressing.compress(
+        tflite.parse(dense, scheme),
+        scheme,
+        method=scheme,
+        min_sparsity=0,
+        objective=objective,
+        max_arena=1 << 30,
+        slowest=1000,
+        code="all",
+        verified_image=verified_image,
+        smaller_only=False,
+    )
+    return tflite.serialize(small.model)
 
 
 def _typical(rng: np.random.Generator, rows: int, cols: int, sparsity: float) -> np.ndarray:

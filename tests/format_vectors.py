@@ -179,6 +179,8 @@ def layers() -> dict[str, packing.PackedLayer]:
     found["shared_int16"] = dataclasses.replace(found["int16"], bias=packing.int16_bias(None, 4))
     found["shared_int16"] = _with_shared_rows(found["shared_int16"], [0.01], None)
     found["compact"] = _with_compact_rows(found["rice"], [0.01, 0.02, 0.0, 0.03])
+    found["checksum"] = dataclasses.replace(found["rice"], has_checksum=True)
+    found["compact_checksum"] = dataclasses.replace(found["compact"], has_checksum=True)
     # Every other encoding has the matrix of rle.
     named = {layer.streams.encoding for layer in found.values()}
     for name in encodings.REGISTRY:
@@ -259,6 +261,8 @@ _EXPLANATIONS = {
     "shared": "Vector rice with shared rows: weight scales 0.01, 0.02, 0 and 0.03, input scale 0.05, output scale"
     " 0.04.",
     "compact": "Vector rice with compact rows and the scales of vector shared. Row 2 is an exception.",
+    "checksum": "Vector rice with a checksum.",
+    "compact_checksum": "Vector compact with a checksum.",
     "shared_int16": "Vector int16 with shared rows, one weight scale of 0.01, and without bias.",
     "huffman_dcsr": "Vector dcsr with Huffman-coded values of four raw bits.",
 }
@@ -318,7 +322,7 @@ _REFUSED = [
     Refused("dcsr", "34: 09", "kDcsrErrorHeader", "reserved flag"),
     Refused("dcsr", "34: 05", "kDcsrErrorHeader", "1x1 filter with SAME padding"),
     Refused("int16", "34: 06", "kDcsrErrorHeader", "FULLY_CONNECTED with SAME padding"),
-    Refused("dcsr", "34: 41", "kDcsrErrorHeader", "reserved flag, bit 6"),
+    Refused("dcsr", "34: 41", "kDcsrErrorVersion", "version 1 with the flag of a checksum"),
     Refused("dcsr", "35: 03", "kDcsrErrorHeader", "row lengths of 3 bytes"),
     Refused("dcsr", "35: 00", "kDcsrErrorHeader", "dcsr without row lengths"),
     Refused("bitmap", "35: 01", "kDcsrErrorHeader", "bitmap with row lengths"),
@@ -444,6 +448,16 @@ _REFUSED = [
         "compact", "108: 00 00", "kDcsrErrorRequantize", "compact rows: a record that is no number of an exception"
     ),
     Refused("compact", "116: ff", "kDcsrErrorRowLength", "compact rows: row lengths do not add up"),
+    Refused("shared", "34: 49", "kDcsrErrorVersion", "shared rows with the flag of a checksum"),
+    Refused("checksum", "4: 01", "kDcsrErrorVersion", "checksum: version 1"),
+    Refused("checksum", "34: 01", "kDcsrErrorVersion", "checksum: without its flag"),
+    Refused("checksum", "34: 49", "kDcsrErrorHeader", "checksum: bias flag of shared rows"),
+    Refused("checksum", "8: b8 00", "kDcsrErrorSections", "checksum: `total_bytes` ends before the checksum"),
+    Refused("checksum", "size: 187", "kDcsrErrorTruncated", "checksum: shorter than `total_bytes`"),
+    Refused("checksum", "24: fc", "kDcsrErrorChecksum", "checksum: another input zero point"),
+    Refused("checksum", "128: 02", "kDcsrErrorChecksum", "checksum: another value"),
+    Refused("checksum", "184: 00", "kDcsrErrorChecksum", "checksum: another checksum"),
+    Refused("compact_checksum", "64: 00", "kDcsrErrorChecksum", "checksum: another ratio of compact rows"),
     Refused("huffman", "38: 01", "kDcsrErrorValues", "huffman: 1 raw bit, but a table of lengths for 2"),
 ]
 

@@ -383,6 +383,7 @@ def compress(
     max_arena: int | None = None,
     slowest: float | None = None,
     slowest_start: float | None = None,
+    verified_image: bool = False,
     code: str = DEFAULT_CODE,
     plan: str | os.PathLike[str] | None = None,
     strip: bool = False,
@@ -408,6 +409,8 @@ def compress(
         and 1 with `balanced`.
       slowest_start: AllocateTensors at most, as a multiple of the dense model's; None for 1.5, or 50,000 instructions
         more. Without effect on cores for which the start-up is not estimated.
+      verified_image: whether packed layers get a checksum, for firmware whose image is verified as a whole before it
+        runs, and that checks the checksum in place of the streams (docs/embedding.md).
       code: `model` if the firmware links just the kernels and encodings of this model, so that each has to save the
         bytes of its code; `all` if it links all of them, for other models.
       plan: path of a plan file. It overrides the other arguments for the tensors it names.
@@ -456,6 +459,7 @@ def compress(
         max_arena=max_arena,
         slowest=slowest,
         slowest_start=slowest_start,
+        verified_image=verified_image,
         code=code,
         plan=plan,
         strip=strip,

@@ -78,6 +78,7 @@ def compress(
     max_arena: int | None = None,
     slowest: float | None = None,
     slowest_start: float | None = None,
+    verified_image: bool = False,
     memory: str = cost.DEFAULT_MEMORY,
     code: str = DEFAULT_CODE,
     plan: str | os.PathLike[str] | None = None,
@@ -105,6 +106,8 @@ def compress(
         Above 1, `balanced` packs layers that are slower than dense without further conditions.
       slowest_start: AllocateTensors at most, relative to the dense model's; None for settings.DEFAULT_SLOWEST_START, or
         ALLOWED_START_UP instructions more. Cores whose start-up is unknown have no bound.
+      verified_image: whether packed layers get a checksum, for firmware that trusts its image because it was verified as
+        a whole. The start-up is then that of such a firmware.
       memory: where the firmware has the data, one of cost.MEMORIES, for the estimates of cycles.
       code: one of settings.CODES: whether kernels and encodings have to save the bytes of their code (linking.py).
       plan: path of a plan file. It overrides the other settings for the tensors it names.
@@ -132,6 +135,7 @@ def compress(
     bound = default_slowest(objective) if slowest is None and smaller_only else slowest
     packs_slower = not smaller_only or (slowest is not None and slowest > 1)
     settings = Settings(objective, cpu, method, least, max_scratch, memory, overrides, bound, packs_slower)
+    settings = dataclasses.replace(settings, verified_image=verified_image)
     if smaller_only or slowest_start is not None:
         most = start_up_limit(original, model, layers, cpu, slowest_start)
         settings = dataclasses.replace(settings, start_up=most)
@@ -199,6 +203,7 @@ def compress(
             max_scratch=max_scratch,
             slowest=slowest,
             slowest_start=slowest_start,
+            verified_image=verified_image,
             memory=memory,
             code=code,
             smaller_only=smaller_only,

@@ -23,7 +23,7 @@ from dcsr.shared_rows import RATIO_BITS, SharedRows, multipliers
 
 MAGIC = b"dCSR"
 VERSION = 1
-VERSION_2 = 2  # with shared or compact rows
+VERSION_2 = 2  # with shared rows, compact rows or a checksum
 HEADER_BYTES = 64
 OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
@@ -42,6 +42,9 @@ _FLAG_SLOW_GATHERS = 128
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING | _FLAG_INT32_SUMS | _FLAG_SLOW_GATHERS
 _FLAG_BIAS = 8  # with shared rows
 _FLAG_COMPACT_ROWS = 16
+_FLAG_CHECKSUM = 64  # not with shared rows
+_CHECKSUM = struct.Struct("<I")
+_CHECKSUM_FACTOR = 0x9E3779B9
 _RATIO = struct.Struct("<IHh")
 _MAX_ROW_LENGTH_BITS = 18
 _POSITIONS = ("index", "delta", "plane")
@@ -70,6 +73,7 @@ class PackedLayer:
       shared: the parts from which bias, multiplier and shift are derived, if the layer has shared rows; else None.
       depth_multiplier: output channels for each input channel of a depthwise convolution; else 0.
       compact: the stored form of bias, multiplier and shift, if the layer has compact rows; else None.
+      has_checksum: whether a checksum follows the layer; not with shared rows.
     """
 
     op: int
@@ -92,6 +96,7 @@ class PackedLayer:
     shared: SharedRows | None = None
     depth_multiplier: int = 0
     compact: CompactRows | None = None
+    has_checksum: bool = False
 
     @property
     def channels(self) -> int:
@@ -102,8 +107,8 @@ class PackedLayer:
 
     @property
     def with_plain_rows(self) -> PackedLayer:
-        """The same layer with everything in one tensor, and bias, multipliers and shifts as they are."""
-        return dataclasses.replace(self, shared=None, compact=None)
+        """The same layer in version 1: everything in one tensor, and bias, multipliers and shifts as they are."""
+        return dataclasses.replace(self, shared=None, compact=None, has_checksum=False)
 
     @property
     def row_form(self) -> str:
@@ -160,11 +165,11 @@ def pack(layer: PackedLayer) -> bytes:
     body = _padded([*_row_sections(layer), *([] if layer.shared else _stream_sections(streams))])
     header = _HEADER.pack(
         MAGIC,
-        VERSION_2 if layer.shared or layer.compact else VERSION,
+        VERSION_2 if layer.shared or layer.compact or layer.has_checksum else VERSION,
         layer.op,
         encodings.REGISTRY[streams.encoding].CODE,
         encodings.VALUE_CODINGS.index(streams.value_coding),
-        HEADER_BYTES + len(body),
+        HEADER_BYTES + len(body) + (_CHECKSUM.size if layer.has_checksum else 0),
         streams.rows,
         streams.cols,
         len(streams.values),
@@ -179,7 +184,8 @@ def pack(layer: PackedLayer) -> bytes:
         | (_FLAG_SAME_PADDING if layer.same_padding else 0)
         | (_FLAG_SLOW_GATHERS if layer.slow_gathers else 0)
         | (_FLAG_BIAS if layer.shared is not None and layer.shared.bias is not None else 0)
-        | (_FLAG_COMPACT_ROWS if layer.compact else 0),
+        | (_FLAG_COMPACT_ROWS if layer.compact else 0)
+        | (_FLAG_CHECKSUM if layer.has_checksum else 0),
         streams.row_length_bytes,
         streams.index_parameter,
         streams.row_length_bits or 0,
@@ -192,7 +198,10 @@ def pack(layer: PackedLayer) -> bytes:
         len(streams.codes),
         *((0, 0, 0, 0) if layer.filter_size == (1, 1) else (*layer.filter_size, *layer.dilation)),
     )
-    return header + body
+    if not layer.has_checksum:
+        return header + body
+    assert layer.shared is None
+    return header + body + _CHECKSUM.pack(checksum(header + body))
 
 
 def pack_shared(layer: PackedLayer) -> bytes | None:
@@ -305,20 +314,29 @@ class _Header(NamedTuple):
 
     @property
     def has_shared_rows(self) -> bool:
-        return self.version == VERSION_2 and not self.flags & _FLAG_COMPACT_ROWS
+        return self.version == VERSION_2 and not self.flags & (_FLAG_COMPACT_ROWS | _FLAG_CHECKSUM)
 
     @property
     def has_compact_rows(self) -> bool:
         return self.version == VERSION_2 and bool(self.flags & _FLAG_COMPACT_ROWS)
 
     @property
+    def has_checksum(self) -> bool:
+        return self.version == VERSION_2 and bool(self.flags & _FLAG_CHECKSUM)
+
+    @property
+    def end_of_sections(self) -> int:
+        return self.total_bytes - (_CHECKSUM.size if self.has_checksum else 0)
+
+    @property
     def flags_are_valid(self) -> bool:
+        allowed = _FLAG_CHECKSUM if self.has_checksum else 0
         if self.has_compact_rows:
-            others = _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS
+            others = _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS | allowed
             return self.flags & ~others == _FLAG_COMPACT_ROWS | _FLAG_PER_ROW
         if self.has_int32_sums and (self.has_shared_rows or self.op != OP_CONV_2D or not self.is_int16):
             return False
-        return not self.flags & ~(_FLAGS | (_FLAG_BIAS if self.has_shared_rows else 0))
+        return not self.flags & ~(_FLAGS | (_FLAG_BIAS if self.has_shared_rows else 0) | allowed)
 
     @property
     def multipliers(self) -> int:
@@ -429,18 +447,24 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         invalid, or if `shared` is missing or superfluous.
     """
     header, module = _read_header(data, shared is not None)
+    if header.has_checksum:
+        end = header.end_of_sections
+        if end < HEADER_BYTES or end % 4 or len(data) < header.total_bytes:
+            raise ValueError("the sections of the packed layer do not fit its size")
+        if _CHECKSUM.unpack_from(data, end)[0] != checksum(data[:end]):
+            raise ValueError("the checksum of the packed layer is wrong")
     bias_size, bias_type = (8, "<i8") if header.has_wide_sums else (4, "<i4")
     highest_shift = MAX_INT16_SHIFT if header.has_wide_sums else MAX_SHIFT
     rows: SharedRows | None = None
     compact: CompactRows | None = None
     if header.has_compact_rows:
         size = compact_rows.size_of(data[HEADER_BYTES:], header.rows)
-        stored, *sections = _sections(data, [size, *_stream_sizes(header)], HEADER_BYTES, header.total_bytes)
+        stored, *sections = _sections(data, [size, *_stream_sizes(header)], HEADER_BYTES, header.end_of_sections)
         compact, bias_array, multiplier_array, shift_array = compact_rows.unpack(stored, header.rows)
         streams = _streams(header, module, sections)
     elif shared is None:
         sizes = [bias_size * header.rows, 4 * header.multipliers, header.multipliers]
-        sections = _sections(data, sizes + _stream_sizes(header), HEADER_BYTES, header.total_bytes)
+        sections = _sections(data, sizes + _stream_sizes(header), HEADER_BYTES, header.end_of_sections)
         bias_array = _array(sections[0], bias_type)
         multiplier_array, shift_array = _array(sections[1], "<i4"), _array(sections[2], "i1")
         if multiplier_array.min() < 0 or shift_array.min() < -31 or shift_array.max() > highest_shift:
@@ -488,7 +512,16 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         shared=rows,
         depth_multiplier=header.depth_multiplier,
         compact=compact,
+        has_checksum=header.has_checksum,
     )
+
+
+def checksum(data: bytes) -> int:
+    """Returns the checksum of the words of `data` (docs/format.md#checksum)."""
+    total = 0
+    for word in np.frombuffer(data, "<u4").tolist():
+        total = ((total << 5 & 0xFFFFFFFF | total >> 27) ^ word) * _CHECKSUM_FACTOR & 0xFFFFFFFF
+    return total
 
 
 def _row_sums(streams: Streams) -> NDArray[Any]:

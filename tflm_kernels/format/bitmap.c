@@ -5,6 +5,11 @@
 #include "tflm_kernels/format/one_bits.h"
 #include "tflm_kernels/format/row_reader.h"
 
+static bool row_lengths_are_valid(const DcsrLayer* layer) {
+  return dcsr_count_ones((const uint32_t*)(const void*)layer->index, 0,
+                         layer->rows * layer->cols) == layer->elements;
+}
+
 static uint32_t row_length(const DcsrLayer* layer, uint32_t row) {
   return dcsr_count_ones((const uint32_t*)(const void*)layer->index, row * layer->cols,
                          layer->cols);
@@ -39,4 +44,7 @@ static void decode_columns(DcsrRowReader* reader, DcsrGroup* group) {
 }
 
 // The positions need no check: the row lengths are those of the bits.
-const DcsrDecoder kDcsrBitmapDecoder = {NULL, row_length, begin_row, read_columns, decode_columns};
+const DcsrDecoder kDcsrBitmapDecoder = {NULL,      row_lengths_are_valid, row_length,
+                                        begin_row, read_columns,          decode_columns};
+const DcsrDecoder kDcsrBitmapUncheckedDecoder = {dcsr_unchecked, NULL,         row_length,
+                                                 begin_row,      read_columns, decode_columns};

@@ -30,8 +30,10 @@ enum {
   kFlagBias = 8,          // version 2, shared rows
   kFlagCompactRows = 16,  // version 2
   kFlagInt32Sums = 32,    // with kFlagInt16
+  kFlagChecksum = 64,     // version 2, not with shared rows
   kFlagSlowGathers = 128,
   kRatioBytes = 8,
+  kChecksumBytes = 4,
 };
 
 // The header in memory. All fields are naturally aligned.
@@ -93,11 +95,18 @@ static bool filter_is_valid(const Header* h) {
 
 static bool has_compact_rows(const Header* h) { return (h->flags & kFlagCompactRows) != 0; }
 
+static bool has_checksum(const Header* h) { return (h->flags & kFlagChecksum) != 0; }
+
+// A header of version 2 with neither compact rows nor a checksum.
+static bool has_shared_rows(const Header* h) {
+  return h->version == kDcsrFormatVersion2 && !has_compact_rows(h) && !has_checksum(h);
+}
+
 // A row has one column per tap. Shared rows and int16 activations are for the other ops.
 static bool depthwise_is_valid(const Header* h) {
   const uint32_t taps = has_1x1_filter(h) ? 1 : (uint32_t)h->filter_h * h->filter_w;
   return h->cols == taps && h->depth_multiplier >= 1 && h->rows % h->depth_multiplier == 0 &&
-         !is_int16(h) && (h->version == kDcsrFormatVersion || has_compact_rows(h));
+         !is_int16(h) && !has_shared_rows(h);
 }
 
 static bool geometry_is_valid(const Header* h) {
@@ -171,30 +180,31 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-// Version 1 defines the flags 1, 2, 4, 32 and 128; version 2 also 8 but not 32, and with compact
-// rows only 1, 4 and 128.
+// Plain rows define the flags 1, 2, 4, 32 and 128; shared rows also 8 but not 32; compact rows only
+// 1, 4 and 128.
 static bool unused_is_zero(const Header* h) {
-  uint32_t flags = h->flags & ~(uint32_t)kFlagSlowGathers;
+  uint32_t flags = h->flags & ~(uint32_t)(kFlagSlowGathers | kFlagChecksum);
   if (has_int32_sums(h)) {
-    if (h->version != kDcsrFormatVersion || h->op != kDcsrOpConv2d || !is_int16(h)) return false;
+    if (has_shared_rows(h) || h->op != kDcsrOpConv2d || !is_int16(h)) return false;
     flags &= ~(uint32_t)kFlagInt32Sums;
   }
   return has_compact_rows(h)
              ? (flags & ~(uint32_t)kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow)
-             : flags < 8U * h->version;
+             : flags < (has_shared_rows(h) ? 2U * kFlagBias : kFlagBias);
 }
 
 // Reads a header and checks it. `is_shared`: version 2 with shared rows; else version 1, or version
-// 2 with compact rows.
+// 2 with compact rows or a checksum.
 DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, bool is_shared,
                                             Header* h) {
   if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
   if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   memcpy(h, data, sizeof(*h));
   if (memcmp(h->magic, "dCSR", sizeof(h->magic)) != 0) return kDcsrErrorMagic;
-  const bool is_version_2 = is_shared || has_compact_rows(h);
+  const bool has_version_2_flag = has_compact_rows(h) || has_checksum(h);
+  const bool is_version_2 = is_shared || has_version_2_flag;
   if (h->version != (is_version_2 ? kDcsrFormatVersion2 : kDcsrFormatVersion) ||
-      (is_shared && has_compact_rows(h))) {
+      (is_shared && has_version_2_flag)) {
     return kDcsrErrorVersion;
   }
   if (!geometry_is_valid(h) || !quantization_is_valid(h) || !encoding_is_valid(h) ||
@@ -315,7 +325,8 @@ DcsrStatus dcsr_layer_parse_with(const DcsrDecoders* decoders, const void* data,
   RowSections rows;
   status = find_rows(&h, base, size, &rows);
   if (status != kDcsrOk) return status;
-  const uint64_t end = set_layer(&h, base, size, rows.streams, layer);
+  uint64_t end = set_layer(&h, base, size, rows.streams, layer);
+  if (has_checksum(&h)) end += kChecksumBytes;
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
@@ -325,6 +336,8 @@ DcsrStatus dcsr_layer_parse_with(const DcsrDecoders* decoders, const void* data,
   layer->bias = is_compact ? NULL : (const int32_t*)first;
   layer->multiplier = (const int32_t*)(const void*)(base + rows.multiplier);
   layer->shift = (const int8_t*)(base + rows.shift);
+  layer->checksum =
+      has_checksum(&h) ? (const uint32_t*)(const void*)(base + end - kChecksumBytes) : NULL;
   return set_decoders(decoders, layer) ? kDcsrOk : kDcsrErrorDecoder;
 }
 
@@ -354,6 +367,7 @@ DcsrStatus dcsr_shared_layer_parse_with(const DcsrDecoders* decoders, const void
   rows->ratio_high = dcsr_load_u16(base + ratio + 4);
   rows->ratio_exponent = (int16_t)dcsr_load_u16(base + ratio + 6);
   rows->bias = has_bias ? base + bias : NULL;
+  layer->checksum = NULL;
   // A mantissa of fewer than 48 bits could give a multiplier below 2^30.
   if (rows->ratio_high >> 15 == 0) return kDcsrErrorHeader;
   return set_decoders(decoders, layer) ? kDcsrOk : kDcsrErrorDecoder;
@@ -373,6 +387,9 @@ static DcsrStatus validate_requantize(const DcsrLayer* layer) {
 }
 
 static DcsrStatus validate_row_lengths(const DcsrLayer* layer) {
+  if (layer->decoder->row_lengths_are_valid != NULL) {
+    return layer->decoder->row_lengths_are_valid(layer) ? kDcsrOk : kDcsrErrorRowLength;
+  }
   uint64_t sum = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
     const uint32_t length = dcsr_row_length(layer, row);
@@ -426,6 +443,8 @@ const char* dcsr_status_string(DcsrStatus status) {
       return "the code of its values is incomplete, or they leave their section";
     case kDcsrErrorDecoder:
       return "its encoding is not registered: use the header of this model, or AddDcsrOps";
+    case kDcsrErrorChecksum:
+      return "its checksum is wrong, or missing: compress --verified-image writes it";
   }
   return "unknown status";
 }

@@ -151,7 +151,7 @@ class _Encoder:
                 self._packed = layer_finder.pack(self.model, layer, streams, _budget(settings.of(layer)))
                 with_compact_rows = layer_finder.with_compact_rows(self.model, layer, self._packed)
                 self._compact = with_compact_rows.compact if with_compact_rows else None
-            packed = dataclasses.replace(self._packed, streams=streams)
+            packed = dataclasses.replace(self._packed, streams=streams, has_checksum=settings.verified_image)
             packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
             room = settings.room(layer)
             if room is not None and estimate.scratch_bytes > room:

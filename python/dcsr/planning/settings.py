@@ -57,6 +57,7 @@ class Settings:
       rooms: {place(layer): bytes of scratch for which the arena has room}. Scratch that a plan file names comes first.
       most_time: time of an inference at most with `balanced`, in the unit of the core; None for BALANCED_TOLERANCE.
       without: names of kernels and codings that no layer gets, unless the user has named its encoding (linking.py).
+      verified_image: whether packed layers get a checksum, for firmware that checks it in place of the streams.
       start_up: instructions that Prepare of all layers takes at most; None without a bound.
     """
 
@@ -73,6 +74,7 @@ class Settings:
     most_time: float | None = None
     without: frozenset[str] = frozenset()
     start_up: float | None = None
+    verified_image: bool = False
 
     def of(self, layer: Layer) -> Override:
         """Returns the method, scratch and rows of a layer."""

@@ -103,21 +103,24 @@ def packed(layer: PackedLayer, kernels: Sequence[str]) -> Counts:
       kernels: names of the kernels that run it.
     """
     streams = layer.streams
+    coding = cost.coding(streams).split("+", maxsplit=1)[0]
     counts: dict[str, dict[str, int]] = {"DCSR": {"layer": 1}, "rows": {}}
+    if coding != "dense" and not _PLAN_WITH_LONGEST_ROW.isdisjoint(kernels):
+        counts["longest row"] = {"byte" if streams.row_length_bytes == 1 else "row": streams.rows}
+        if coding == "bitmap":
+            counts["longest row"]["word"] = streams.rows * (streams.cols // _WORD_BITS + 1)
+    if layer.has_checksum:
+        counts["checksum"] = {"word": (layer.row_bytes + streams.nbytes) // 4}
+        return counts
     if layer.shared is not None:
         counts["shared rows"] = {"row": streams.rows, "element": len(streams.values)}
     form = "compact" if layer.compact is not None else "plain"
     counts["rows"][form] = streams.rows if layer.compact is not None else len(layer.multiplier)
     has_codes = streams.value_coding != encodings.PLAIN
-    coding = cost.coding(streams).split("+", maxsplit=1)[0]
-    if coding != "dense" or has_codes:
+    if coding not in ("dense", "bitmap") or (coding == "dense" and has_codes):
         counts["rows"]["length"] = streams.rows
     if coding in _POSITIONS:
         counts[coding] = _POSITIONS[coding](streams)
-    if coding != "dense" and not _PLAN_WITH_LONGEST_ROW.isdisjoint(kernels):
-        counts["longest row"] = {"byte" if streams.row_length_bytes == 1 else "row": streams.rows}
-        if coding == "bitmap":
-            counts["longest row"]["word"] = _bitmap(streams)["word"]
     if has_codes:
         counts["huffman"] = {"layer": 1, "symbol": 256 >> streams.raw_bits, "element": len(streams.values)}
     return {name: {count: number for count, number in of.items() if number} for name, of in counts.items()}
@@ -157,7 +160,7 @@ def _rice(streams: Streams) -> dict[str, int]:
 
 
 def _bitmap(streams: Streams) -> dict[str, int]:
-    return {"row": streams.rows, "word": streams.rows * (streams.cols // _WORD_BITS + 1)}
+    return {"word": len(streams.index) // 4}
 
 
 _POSITIONS: dict[str, Callable[[Streams], dict[str, int]]] = {
