@@ -444,7 +444,7 @@ const char* dcsr_status_string(DcsrStatus status) {
     case kDcsrErrorDecoder:
       return "its encoding is not registered: use the header of this model, or AddDcsrOps";
     case kDcsrErrorChecksum:
-      return "its checksum is wrong, or missing: compress --verified-image writes it";
+      return "its checksum is wrong or missing";
   }
   return "unknown status";
 }
