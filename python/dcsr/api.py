@@ -383,6 +383,8 @@ def compress(
     max_scratch: int | None = None,
     max_arena: int | None = None,
     slowest: float | None = None,
+    slowest_start: float | None = None,
+    verified_image: bool = False,
     code: str = DEFAULT_CODE,
     layout: str = DEFAULT_LAYOUT,
     plan: str | os.PathLike[str] | None = None,
@@ -407,6 +409,10 @@ def compress(
       max_arena: largest arena of the interpreter in bytes, estimated for the core; None for that of the dense model.
       slowest: time of an inference at most, as a multiple of the dense model's; None for 2 with the objective `size`
         and 1 with `balanced`.
+      slowest_start: AllocateTensors at most, as a multiple of the dense model's; None for 1.5, or 50,000 instructions
+        more. Without effect on cores for which the start-up is not estimated.
+      verified_image: whether packed layers get a checksum, for firmware whose image is verified as a whole before it
+        runs, and that checks the checksum in place of the streams (docs/embedding.md).
       code: `model` if the firmware links just the kernels and encodings of this model, so that each has to save the
         bytes of its code; `all` if it links all of them, for other models.
       layout: `auto` keeps activations between packed layers in planes where that makes the firmware better
@@ -439,6 +445,8 @@ def compress(
         raise ValueError(f"max_arena {max_arena} is no number of bytes")
     if slowest is not None and not 0 < slowest < math.inf:
         raise ValueError(f"slowest {slowest} is not a positive number")
+    if slowest_start is not None and not 0 < slowest_start < math.inf:
+        raise ValueError(f"slowest_start {slowest_start} is not a positive number")
     data, name = _read(model, name)
     parsed = tflite.parse(data, name)
     if damage := model_check.damage(parsed):
@@ -455,6 +463,8 @@ def compress(
         max_scratch=max_scratch,
         max_arena=max_arena,
         slowest=slowest,
+        slowest_start=slowest_start,
+        verified_image=verified_image,
         code=code,
         layout=layout,
         plan=plan,

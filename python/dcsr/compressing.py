@@ -25,7 +25,14 @@ from dcsr.passes.strip import strip as strip_model
 from dcsr.planning import cost, fitting, linking, plan_file, planes, workload
 from dcsr.planning.candidates import Candidate, Encoded, candidates
 from dcsr.planning.choice import Decision, decide, stored_bytes
-from dcsr.planning.firmware import Firmware, arena_bytes, dense_figures, figures
+from dcsr.planning.firmware import (
+    Firmware,
+    arena_bytes,
+    dense_figures,
+    figures,
+    start_up_instructions,
+    start_up_limit,
+)
 from dcsr.planning.settings import (
     ALL_CODE,
     AUTO,
@@ -70,6 +77,8 @@ def compress(
     max_scratch: int | None = None,
     max_arena: int | None = None,
     slowest: float | None = None,
+    slowest_start: float | None = None,
+    verified_image: bool = False,
     memory: str = cost.DEFAULT_MEMORY,
     code: str = DEFAULT_CODE,
     plan: str | os.PathLike[str] | None = None,
@@ -96,6 +105,10 @@ def compress(
       max_arena: largest arena in bytes, estimated with TFLM's structures; None for that of the dense model.
       slowest: time of an inference at most, relative to the dense one; None for settings.default_slowest(objective).
         Above 1, `balanced` packs layers that are slower than dense without further conditions.
+      slowest_start: AllocateTensors at most, relative to the dense model's; None for settings.DEFAULT_SLOWEST_START, or
+        ALLOWED_START_UP instructions more. Cores whose start-up is unknown have no bound.
+      verified_image: whether packed layers get a checksum, for firmware whose image is verified as a whole. The
+        start-up is then that of such a firmware.
       memory: where the firmware has the data, one of cost.MEMORIES, for the estimates of cycles.
       code: one of settings.CODES: whether kernels and encodings have to save the bytes of their code (linking.py).
       plan: path of a plan file. It overrides the other settings for the tensors it names.
@@ -124,6 +137,10 @@ def compress(
     bound = default_slowest(objective) if slowest is None and smaller_only else slowest
     packs_slower = not smaller_only or (slowest is not None and slowest > 1)
     settings = Settings(objective, cpu, method, least, max_scratch, memory, overrides, bound, packs_slower)
+    settings = dataclasses.replace(settings, verified_image=verified_image)
+    if smaller_only or slowest_start is not None:
+        most = start_up_limit(original, model, layers, cpu, slowest_start)
+        settings = dataclasses.replace(settings, start_up=most)
     encoded: Encoded = {}
     before = len(tflite.serialize(model))
     lost = DEAD_CHANNELS if any(isinstance(entry, WithoutDeadChannels) and entry.changes for entry in done) else None
@@ -165,6 +182,8 @@ def compress(
     decisions = planes.with_planes(model, fitted.decisions, cpu, memory, layout, limits, measure)
     fitted = dataclasses.replace(fitted, decisions=decisions)
     compressed, passes = _carried_out(model, decisions, strip, lost)
+    quick = planned(settings)
+    free = planned(dataclasses.replace(settings, start_up=None))
     found = Firmware(
         dense=dense_figures(original, layer_finder.find(original), cpu),
         compressed=figures(model, fitted.decisions, cpu),
@@ -172,6 +191,8 @@ def compress(
         arena_time=fitted.slowdown,
         unlimited_arena_bytes=arena_bytes(model, fitted.unlimited, cpu),
         bound_bytes=_bound_bytes(planned, settings),
+        start_up_bytes=max(stored_bytes(quick) - stored_bytes(free), 0),
+        unlimited_start_up=start_up_instructions(model, free, cpu),
     )
     result = Compressed(compressed, fitted.decisions, done + passes, found)
     if lost is None or max_arena is not None or plan is not None:
@@ -187,6 +208,8 @@ def compress(
             cpu=cpu,
             max_scratch=max_scratch,
             slowest=slowest,
+            slowest_start=slowest_start,
+            verified_image=verified_image,
             memory=memory,
             code=code,
             layout=layout,

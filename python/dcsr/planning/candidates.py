@@ -16,7 +16,8 @@ from dcsr.encodings import Streams
 from dcsr.layers import Layer
 from dcsr.model import ModelError
 from dcsr.packing import PackedLayer
-from dcsr.planning import cost, workload
+from dcsr.planning import cost, start_up, workload
+from dcsr.planning.kernel_costs import Counts
 from dcsr.planning.settings import AUTO, NONE, Override, Settings, place
 from dcsr.schema import schema
 
@@ -57,6 +58,11 @@ class Candidate:
     def nbytes(self) -> int:
         """Bytes of the rows and the streams."""
         return self.packed.row_bytes + self.packed.streams.nbytes
+
+    @cached_property
+    def start_up(self) -> Counts:
+        """Counts of what Prepare does for the layer."""
+        return start_up.packed(self.packed, self.estimate.linked)
 
     @cached_property
     def shared_blob(self) -> bytes | None:
@@ -145,7 +151,7 @@ class _Encoder:
                 self._packed = layer_finder.pack(self.model, layer, streams, _budget(settings.of(layer)))
                 with_compact_rows = layer_finder.with_compact_rows(self.model, layer, self._packed)
                 self._compact = with_compact_rows.compact if with_compact_rows else None
-            packed = dataclasses.replace(self._packed, streams=streams)
+            packed = dataclasses.replace(self._packed, streams=streams, has_checksum=settings.verified_image)
             packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
             room = settings.room(layer)
             if room is not None and estimate.scratch_bytes > room:

@@ -15,7 +15,7 @@ from dcsr import model as tflite
 from dcsr.graph import Graph, length
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
-from dcsr.planning import bounds, workload
+from dcsr.planning import bounds, start_up, workload
 from dcsr.planning.candidates import Candidate, size_and_time, time_and_size
 from dcsr.planning.kept import Kept
 from dcsr.planning.settings import AUTO, BALANCED_TOLERANCE, Settings
@@ -27,6 +27,7 @@ MOST_TIME_PER_SAVING = 100
 
 _SAVES_NOTHING = "would not get smaller"
 _TOO_SLOW = "faster dense on {}, for the bound of the inference"
+_SLOW_START = "would start too slowly on {}"
 _TENSOR_BYTES = 80  # of a constant tensor and its buffer in the file, besides its content
 
 
@@ -104,7 +105,8 @@ def decide(
     Returns:
       One decision for each layer, in their order.
     """
-    found = _with_shared_rows(model, layers, found)
+    if not settings.verified_image:  # layers with shared rows have no checksum
+        found = _with_shared_rows(model, layers, found)
     dense = [workload.kept(model, layer, settings.cpu) for layer in layers]
     rest = workload.rest(model, layers, settings.cpu).time
     inference = rest + sum(kept.time for kept in dense)
@@ -115,7 +117,7 @@ def decide(
     decisions = _of_groups(model, layers, found, settings, dense, rest, saves)
     # Layers that stay dense because they would not get smaller may have been faster, so that others have to be.
     kept_dense = [bool(of.note) and not isinstance(ways, str) for of, ways in zip(decisions, found, strict=True)]
-    if settings.slowest is not None and any(kept_dense):
+    if (settings.slowest, settings.start_up) != (None, None) and any(kept_dense):
         found = [of.note if is_dense else ways for of, ways, is_dense in zip(decisions, found, kept_dense, strict=True)]
         decisions = _of_groups(model, layers, found, settings, dense, rest, saves)
     if saves is None:
@@ -187,27 +189,38 @@ def _by_objective(
     rest: int,
 ) -> list[Decision]:
     """Returns the decisions of the objective alone. They pack every layer that has candidates, unless the inference
-    would take more than settings.slowest times that of the dense model.
+    would take more than settings.slowest times that of the dense model, or the layers more than settings.start_up.
     """
     others = rest + sum(kept.time for kept, ways in zip(dense, found, strict=True) if isinstance(ways, str))
     groups = _layers_with_common_streams(found)
     by_objective = _ways(groups, settings.objective, others, settings.most_time)
     ways: Sequence[int | None] = by_objective
-    if settings.slowest is not None:
-        limit = settings.slowest * (rest + sum(kept.time for kept in dense))
-        ways = bounds.within(
-            [_bounded(model, layers, group, settings) for group in groups], by_objective, others, limit
+    bounded = [_bounded(model, layers, group, settings) for group in groups]
+    inference = rest + sum(kept.time for kept in dense)
+    limit = bounds.time_limit(bounded, others, np.inf if settings.slowest is None else settings.slowest * inference)
+    ways = fast = bounds.within(bounded, by_objective, limit)
+    if settings.start_up is not None:
+        kept_start = sum(
+            _dense_start_up(model, layer, settings.cpu)
+            for layer, candidates in zip(layers, found, strict=True)
+            if isinstance(candidates, str)
         )
+        start = bounds.start_up_limit(bounded, kept_start, settings.start_up)
+        ways = bounds.within(bounded, fast, start, [limit], _price(bounded, settings.objective, inference))
     chosen = {
         number: candidates[way]
         for group, way in zip(groups, ways, strict=True)
         if way is not None
         for number, candidates in group
     }
-    notes = [
-        candidates if isinstance(candidates, str) else "" if number in chosen else _TOO_SLOW.format(settings.cpu)
-        for number, candidates in enumerate(found)
-    ]
+    too_slow = {number for group, way in zip(groups, fast, strict=True) if way is None for number, _ in group}
+
+    def note(number: int) -> str:
+        if number in chosen:
+            return ""
+        return (_TOO_SLOW if number in too_slow else _SLOW_START).format(settings.cpu)
+
+    notes = [candidates if isinstance(candidates, str) else note(number) for number, candidates in enumerate(found)]
     return [
         Decision(layer, chosen.get(number), note, kept)
         for number, (layer, note, kept) in enumerate(zip(layers, notes, dense, strict=True))
@@ -245,7 +258,30 @@ def _bounded(
     before = _stored_before(model, [Decision(layers[number], candidates[0]) for number, candidates in group])
     ways = _together([candidates for _, candidates in group])
     is_fixed = any(settings.of(layers[number]).method != AUTO for number, _ in group)
-    return bounds.Group(ways, before - packing.HEADER_BYTES, _sum_if_known(times), is_fixed)
+    starts, dense_start = [0.0] * len(ways), 0.0
+    if settings.start_up is not None:
+        # Each of the layers validates the streams, even if they are stored once.
+        starts = [
+            sum(start_up.instructions(settings.cpu, candidates[way].start_up) for _, candidates in group)
+            for way in range(len(ways))
+        ]
+        dense_start = sum(_dense_start_up(model, layers[number], settings.cpu) for number, _ in group)
+    dense_bytes = before - packing.HEADER_BYTES
+    return bounds.Group(ways, dense_bytes, _sum_if_known(times), is_fixed, starts, dense_start)
+
+
+def _dense_start_up(model: schema.ModelT, layer: Layer, cpu: str) -> float:
+    return start_up.instructions(cpu, start_up.builtin(model, layer.subgraph, layer.operator))
+
+
+def _price(groups: Sequence[bounds.Group], objective: str, inference: float) -> Callable[[float, float], float]:
+    """Returns the price of bytes and time for an objective. For `balanced` a percent of both is worth the same."""
+    if objective == "size":
+        return lambda nbytes, _: nbytes
+    if objective == "speed":
+        return lambda _, time: time
+    dense_bytes = max(sum(group.dense_bytes for group in groups), 1)
+    return lambda nbytes, time: nbytes / dense_bytes + time / max(inference, 1)
 
 
 def _worth_their_time(

@@ -148,7 +148,7 @@ def test_bound_of_the_time_with_size():
     model = through_bytes(builder.finish([x], [y]))
     ratios, sizes = [], []
     for slowest in (100, None, 1, 0.5):
-        found = compressing.compress(model, "m", objective="size", slowest=slowest)
+        found = compressing.compress(model, "m", objective="size", slowest=slowest, slowest_start=1000)
         figures = found.firmware
         ratios.append(figures.compressed.cycles / figures.dense.cycles)
         sizes.append(len(found.decisions[0].candidate.blob))
