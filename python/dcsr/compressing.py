@@ -22,7 +22,7 @@ from dcsr.passes.dead_channels import dead_channels as remove_dead_channels
 from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
-from dcsr.planning import cost, fitting, linking, plan_file, workload
+from dcsr.planning import code_bytes, cost, fitting, linking, plan_file, workload
 from dcsr.planning.candidates import Candidate, Encoded, candidates
 from dcsr.planning.choice import Decision, decide, stored_bytes
 from dcsr.planning.firmware import Firmware, arena_bytes, dense_figures, figures
@@ -123,19 +123,26 @@ def compress(
     packs_slower = not smaller_only or (slowest is not None and slowest > 1)
     settings = Settings(objective, cpu, method, least, max_scratch, memory, overrides, bound, packs_slower)
     encoded: Encoded = {}
-    before = len(tflite.serialize(model))
     lost = DEAD_CHANNELS if any(isinstance(entry, WithoutDeadChannels) and entry.changes for entry in done) else None
 
-    def saves(decisions: Sequence[Decision]) -> bool:
-        return len(tflite.serialize(_carried_out(model, decisions, strip, lost)[0])) < before
+    before = _file_bytes(_carried_out(model, [], strip, lost)[0])
 
-    ways: dict[tuple[int, str, int | None], list[Candidate] | str] = {}
+    def saves(decisions: Sequence[Decision]) -> bool:
+        return _file_bytes(_carried_out(model, decisions, strip, lost)[0]) < before
+
+    def grows(decisions: Sequence[Decision]) -> bool:
+        if max_arena is not None and arena_bytes(model, [], cpu) > max_arena:
+            return False  # the dense model is no alternative
+        return _firmware_grows(model, pack(model, decisions, lost)[0], decisions, cpu, strip)
+
+    ways: dict[tuple[int, str, int | None, bool], list[Candidate] | str] = {}
 
     def ways_of(number: int, wanted: Settings) -> list[Candidate] | str:
-        key = (number, wanted.objective, wanted.room(layers[number]))
+        layer = layers[number]
+        key = (number, wanted.objective, wanted.room(layer), layer.builtin in wanted.replaced)
         if key not in ways:
-            ways[key] = candidates(model, layers[number], wanted, encoded)
-        return linking.allowed(layers[number], ways[key], wanted)
+            ways[key] = candidates(model, layer, wanted, encoded)
+        return linking.allowed(layer, ways[key], wanted)
 
     for number, _ in enumerate(progress(layers)):
         ways_of(number, settings)
@@ -155,7 +162,7 @@ def compress(
         return fitting.within(model, layers, wanted, planned, max_arena, name)
 
     if smaller_only and code != ALL_CODE:
-        fitted = linking.with_few_parts(model, layers, settings, tried, fitted_to)
+        fitted = linking.with_few_parts(model, layers, settings, tried, fitted_to, grows)
     else:
         fitted = fitted_to(settings)
     compressed, passes = _carried_out(model, fitted.decisions, strip, lost)
@@ -188,31 +195,64 @@ def compress(
             **options,
         )
 
-    return _without_larger_arena(result, again)
+    return _not_worse(result, again, is_implied=dead_channels is None)
 
 
-def _without_larger_arena(result: Compressed, again: Callable[..., Compressed]) -> Compressed:
+def _file_bytes(model: schema.ModelT) -> int:
+    return len(tflite.serialize(model))
+
+
+def _firmware_grows(
+    model: schema.ModelT, packed: schema.ModelT, decisions: Sequence[Decision], cpu: str, strip: bool
+) -> bool:
+    """Whether packing makes a firmware larger: its code and the model, stripped as --cc writes it or as the file is.
+
+    On cores for which the code of TFLM's operators is unknown, nothing is compared.
+    """
+    if not code_bytes.knows_tflm(cpu):
+        return False
+    code = linking.code(model, decisions, cpu) - linking.code(model, [], cpu)
+    forms = [(strip_model(model)[0], strip_model(packed)[0])]
+    if not strip:
+        forms.append((model, packed))
+    return any(_file_bytes(after) + code > _file_bytes(before) for before, after in forms)
+
+
+def _not_worse(result: Compressed, again: Callable[..., Compressed], *, is_implied: bool) -> Compressed:
     """Returns a model without its dead channels whose arena is at most that of the model with them.
 
-    The planner of TFLM may place the smaller tensors less well, so that the same scratch takes a larger arena.
+    The planner of TFLM may place the smaller tensors less well, so that the same scratch takes a larger arena. And a
+    constant that several operators share may have to be stored in two forms. If `strip` implies the removal, the
+    channels stay where the arena would be larger than dense, or the model no smaller.
 
     Args:
       result: the model without its dead channels.
       again: compresses the original with further options.
+      is_implied: whether `strip` implies the removal.
     """
-    most = again(dead_channels=False).firmware.compressed.arena_bytes
-    if result.firmware.compressed.arena_bytes <= most:
+    kept = again(dead_channels=False)
+    if is_implied and (_arena(result) > result.firmware.dense.arena_bytes or _flash(result) > _flash(kept)):
+        return kept
+    if _arena(result) <= _arena(kept):
         return result
     try:
-        limited = again(dead_channels=True, max_arena=most)
+        limited = again(dead_channels=True, max_arena=_arena(kept))
     except ModelError:
         return result
     before, after = (
-        (one.firmware.compressed.cycles or one.firmware.compressed.instructions or 0, len(tflite.serialize(one.model)))
+        (one.firmware.compressed.cycles or one.firmware.compressed.instructions or 0, _file_bytes(one.model))
         for one in (result, limited)
     )
     is_as_good = all(new <= (1 + _ARENA_TOLERANCE) * old for new, old in zip(after, before, strict=True))
     return limited if is_as_good else result
+
+
+def _arena(result: Compressed) -> int:
+    return result.firmware.compressed.arena_bytes
+
+
+def _flash(result: Compressed) -> int:
+    return _file_bytes(result.model) + (result.firmware.compressed.code_bytes or 0)
 
 
 def _bound_bytes(planned: fitting.Planner, settings: Settings) -> int:

@@ -186,19 +186,25 @@ def _if_sparse(encoder: _Encoder) -> list[Candidate] | str:
 def _faster_with_dense_weights(encoder: _Encoder) -> list[Candidate]:
     """Returns the candidates with dense weights whose kernel is faster than TFLM's, as far as both are estimated.
 
-    A portable kernel never is. Only `size` takes Huffman-coded values.
+    A portable kernel never is. For operators in settings.replaced any kernel with an estimate will do. Only `size`
+    takes Huffman-coded values.
     """
     layer, settings = encoder.layer, encoder.settings
     # Layers that share weights get the same encoding, so that the weights are stored once. Dense ones would split them.
-    is_convolution = layer.op.startswith("CONV_2D") and not encoder.shares_weights
+    is_convolution = layer.builtin == "CONV_2D" and not encoder.shares_weights
     if not layer.is_depthwise and not is_convolution:
         return []
     methods = encodings.DENSE_METHODS if settings.objective == "size" else encodings.DENSE_METHODS[:1]
+    is_replaced = layer.builtin in settings.replaced
     kept = workload.kept(encoder.model, layer, settings.cpu).time
     found = []
     for candidate in (candidate for method in methods for candidate in encoder.candidates(method)):
         # Compact rows, which `size` prefers, may make a small layer slower than TFLM's.
-        ways = [way for way in (candidate, candidate.plain) if way is not None and _is_faster(way, kept)]
+        ways = [
+            way
+            for way in (candidate, candidate.plain)
+            if way is not None and (_is_faster(way, kept) or is_replaced and way.estimate.time)
+        ]
         found += ways[:1]
     return found
 

@@ -52,6 +52,8 @@ class Settings:
       packs_slower: whether `balanced` packs layers that are slower than dense without any condition.
       rooms: {place(layer): bytes of scratch for which the arena has room}. Scratch that a plan file names comes first.
       most_time: time of an inference at most with `balanced`, in the unit of the core; None for BALANCED_TOLERANCE.
+      replaced: operators of TFLM whose layers all get packed if possible, with dense weights even if that is slower, so
+        that the firmware does not link the operator (linking.py).
       without: names of kernels and codings that no layer gets, unless the user has named its encoding (linking.py).
     """
 
@@ -67,6 +69,11 @@ class Settings:
     rooms: dict[tuple[int, int], int] = field(default_factory=dict)
     most_time: float | None = None
     without: frozenset[str] = frozenset()
+    replaced: frozenset[str] = frozenset()
+
+    def is_free(self, layer: Layer) -> bool:
+        """Whether the planner chooses the encoding of a layer by itself, so that its bounds of time apply."""
+        return self.of(layer).method == AUTO and layer.builtin not in self.replaced
 
     def of(self, layer: Layer) -> Override:
         """Returns the method, scratch and rows of a layer."""

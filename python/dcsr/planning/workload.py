@@ -102,7 +102,7 @@ def dense_work(model: schema.ModelT, layer: Layer) -> builtin.DenseWork:
     """Returns the size of the dense layer, whether it is packed or not."""
     outputs = math.prod(_dimensions(model, layer, layer.operator.outputs[0]))
     packed, shape = layer.packed, layer.shape
-    is_connected = layer.op.removeprefix("DCSR_").startswith("FULLY_CONNECTED")
+    is_connected = layer.builtin == "FULLY_CONNECTED"
     if packed is not None:
         rows, products, filter_size = packed.streams.rows, packed.streams.cols, packed.filter_size
         is_plain = packed.dilation == (1, 1) and packed.depth_multiplier <= 1
