@@ -438,8 +438,7 @@ def compress(
     parsed = tflite.parse(data, name)
     if damage := model_check.damage(parsed):
         raise ModelError(f"{name}: damaged TFLite model ({damage})")
-    removes = strip if dead_channels is None else dead_channels
-    compressed, decisions, passes, firmware = compressing.compress(
+    compressed, decisions, passes, firmware, planned = compressing.compress(
         parsed,
         name,
         method=method,
@@ -453,11 +452,9 @@ def compress(
         code=code,
         plan=plan,
         strip=strip,
-        dead_channels=removes,
+        dead_channels=dead_channels,
         progress=progress,
     )
-    # The layers are those of the model that was planned.
-    shown, _ = compressing.prepare(parsed, name, removes)
     removed = next((done.removed for done in passes if isinstance(done, WithoutDeadChannels)), None)
     # If no pass changed anything, the file stays as it is: another writer would lay it out differently.
     changed = any(done.changes for done in passes)
@@ -466,7 +463,7 @@ def compress(
         original=data,
         name=name,
         layers=report.complete(
-            shown,
+            planned,
             [report.row(decision) for decision in decisions],
             [decision.layer.weights for decision in decisions],
             [_contents(decision) for decision in decisions],

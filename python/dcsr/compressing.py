@@ -22,10 +22,11 @@ from dcsr.passes.dead_channels import dead_channels as remove_dead_channels
 from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
-from dcsr.planning import code_bytes, cost, fitting, linking, plan_file, workload
+from dcsr.planning import builtin_memory, code_bytes, cost, fitting, linking, plan_file, workload
 from dcsr.planning.candidates import Candidate, Encoded, candidates
-from dcsr.planning.choice import Decision, decide, stored_bytes
+from dcsr.planning.choice import Decision, decide, flash_bytes, stored_bytes
 from dcsr.planning.firmware import Firmware, arena_bytes, dense_figures, figures
+from dcsr.planning.footprint import Footprint, interpreter_bytes
 from dcsr.planning.settings import (
     ALL_CODE,
     AUTO,
@@ -39,6 +40,8 @@ from dcsr.schema import schema
 
 # Share of time and bytes that a smaller arena may cost.
 _ARENA_TOLERANCE = 0.01
+# More bytes than the file records for a packed layer, and for all of them together.
+_MOST_RECORDED = 1024
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
 
@@ -51,12 +54,14 @@ class Compressed(NamedTuple):
         model (see `prepare`).
       passes: the changes that each pass made, in the order in which they ran.
       firmware: the estimates of the model before and after.
+      planned: the prepared model.
     """
 
     model: schema.ModelT
     decisions: list[Decision]
     passes: list[Done]
     firmware: Firmware
+    planned: schema.ModelT
 
 
 def compress(
@@ -101,7 +106,8 @@ def compress(
       smaller_only: whether layers stay dense that would not get smaller, or too slow by default.
       strip: whether to remove everything that inference does not need (passes/strip.py). A stripped model cannot be
         decompressed.
-      dead_channels: whether to remove channels that nothing reads (passes/dead_channels.py); None for `strip`.
+      dead_channels: whether to remove channels that nothing reads (passes/dead_channels.py); None for `strip`, unless
+        the model would become larger by that, or its arena larger than dense.
       progress: wraps the list of layers that are being encoded.
 
     Returns:
@@ -126,8 +132,12 @@ def compress(
     lost = DEAD_CHANNELS if any(isinstance(entry, WithoutDeadChannels) and entry.changes for entry in done) else None
 
     before = _file_bytes(_carried_out(model, [], strip, lost)[0])
+    dense_layers = flash_bytes(model, [Decision(layer) for layer in layers])
 
     def saves(decisions: Sequence[Decision]) -> bool:
+        most = _MOST_RECORDED * (1 + sum(of.candidate is not None for of in decisions))
+        if flash_bytes(model, decisions) + most < dense_layers:
+            return True
         return _file_bytes(_carried_out(model, decisions, strip, lost)[0]) < before
 
     def grows(decisions: Sequence[Decision]) -> bool:
@@ -173,8 +183,9 @@ def compress(
         arena_time=fitted.slowdown,
         unlimited_arena_bytes=arena_bytes(model, fitted.unlimited, cpu),
         bound_bytes=_bound_bytes(planned, settings),
+        slowest=slowest,
     )
-    result = Compressed(compressed, fitted.decisions, done + passes, found)
+    result = Compressed(compressed, fitted.decisions, done + passes, found, model)
     if lost is None or max_arena is not None or plan is not None:
         return result
 
@@ -195,7 +206,15 @@ def compress(
             **options,
         )
 
-    return _not_worse(result, again, is_implied=dead_channels is None)
+    if dead_channels is None:
+        before = result.firmware.dense.arena_bytes
+        if _arena(result) > before or _stripped_bytes(model) > _stripped_bytes(original):
+            return again(dead_channels=False)
+    places = [(layer.subgraph, layer.position) for layer in layer_finder.find(original)]
+    least = Footprint(original, cpu, builtin_memory.CMSIS_NN).lower_bound(places)
+    if _arena(result) <= least + interpreter_bytes(original):
+        return result
+    return _without_larger_arena(result, again)
 
 
 def _file_bytes(model: schema.ModelT) -> int:
@@ -218,25 +237,20 @@ def _firmware_grows(
     return any(_file_bytes(after) + code > _file_bytes(before) for before, after in forms)
 
 
-def _not_worse(result: Compressed, again: Callable[..., Compressed], *, is_implied: bool) -> Compressed:
+def _without_larger_arena(result: Compressed, again: Callable[..., Compressed]) -> Compressed:
     """Returns a model without its dead channels whose arena is at most that of the model with them.
 
-    The planner of TFLM may place the smaller tensors less well, so that the same scratch takes a larger arena. And a
-    constant that several operators share may have to be stored in two forms. If `strip` implies the removal, the
-    channels stay where the arena would be larger than dense, or the model no smaller.
+    The planner of TFLM may place the smaller tensors less well, so that the same scratch takes a larger arena.
 
     Args:
       result: the model without its dead channels.
       again: compresses the original with further options.
-      is_implied: whether `strip` implies the removal.
     """
-    kept = again(dead_channels=False)
-    if is_implied and (_arena(result) > result.firmware.dense.arena_bytes or _flash(result) > _flash(kept)):
-        return kept
-    if _arena(result) <= _arena(kept):
+    most = _arena(again(dead_channels=False))
+    if _arena(result) <= most:
         return result
     try:
-        limited = again(dead_channels=True, max_arena=_arena(kept))
+        limited = again(dead_channels=True, max_arena=most)
     except ModelError:
         return result
     before, after = (
@@ -251,8 +265,8 @@ def _arena(result: Compressed) -> int:
     return result.firmware.compressed.arena_bytes
 
 
-def _flash(result: Compressed) -> int:
-    return _file_bytes(result.model) + (result.firmware.compressed.code_bytes or 0)
+def _stripped_bytes(model: schema.ModelT) -> int:
+    return _file_bytes(strip_model(model)[0])
 
 
 def _bound_bytes(planned: fitting.Planner, settings: Settings) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -98,11 +99,28 @@ def candidates(
         return "depthwise" if layer.is_depthwise else _if_sparse(encoder)
     faster = _faster_with_dense_weights(encoder)
     if layer.is_depthwise:
-        return faster or f"depthwise, faster in TFLM on {settings.cpu}"
+        return faster or f"depthwise, faster in TFLM on {settings.cpu}{with_little_scratch(settings.cpu, encoder.made)}"
     sparse = _if_sparse(encoder)
     if isinstance(sparse, str):
-        return faster or sparse
+        too_little = with_little_scratch(settings.cpu, encoder.made)
+        return faster or (f"{sparse}, faster in TFLM{too_little}" if too_little else sparse)
     return sparse + faster
+
+
+def with_little_scratch(cpu: str, ways: Sequence[Candidate]) -> str:
+    """Returns the end of the reason why a layer stays dense; empty if the scratch is not to blame.
+
+    Args:
+      cpu: the core.
+      ways: candidates of the layer that were too slow.
+    """
+    for way in ways:
+        budget = way.packed.scratch_budget
+        if way.estimate.is_portable and budget:
+            free = dataclasses.replace(way.packed, scratch_budget=0)
+            if not cost.costs(cpu, free, way.shape).is_portable:
+                return f" with {budget:,} bytes of scratch"
+    return ""
 
 
 class _Encoder:
@@ -115,6 +133,7 @@ class _Encoder:
         self._shape = workload.shape(model, layer)
         self._packed: PackedLayer | None = None
         self._compact: CompactRows | None = None
+        self.made: list[Candidate] = []
 
     @property
     def shares_weights(self) -> bool:
@@ -153,6 +172,7 @@ class _Encoder:
                 packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
             estimate = workload.compared(self.model, layer, packed, estimate, settings.cpu)
             found += self._with_rows(Candidate(packed, shape, estimate))
+        self.made += found
         return found
 
     def _with_rows(self, plain: Candidate) -> list[Candidate]:

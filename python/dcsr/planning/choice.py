@@ -15,7 +15,7 @@ from dcsr.graph import Graph
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
 from dcsr.planning import bounds, stored, workload
-from dcsr.planning.candidates import Candidate, size_and_time, time_and_size
+from dcsr.planning.candidates import Candidate, size_and_time, time_and_size, with_little_scratch
 from dcsr.planning.kept import Kept
 from dcsr.planning.settings import BALANCED_TOLERANCE, Settings
 from dcsr.schema import schema
@@ -207,7 +207,11 @@ def _by_objective(
         for number, candidates in group
     }
     notes = [
-        candidates if isinstance(candidates, str) else "" if number in chosen else _TOO_SLOW.format(settings.cpu)
+        candidates
+        if isinstance(candidates, str)
+        else ""
+        if number in chosen
+        else _TOO_SLOW.format(settings.cpu) + with_little_scratch(settings.cpu, candidates)
         for number, candidates in enumerate(found)
     ]
     return [
@@ -235,7 +239,7 @@ def _not_slower(
         worth = bounds.worthwhile(bounded, inference)
         for number, candidates in group:
             kept = [candidate for candidate, is_kept in zip(candidates, worth, strict=True) if is_kept]
-            result[number] = kept or f"faster dense on {settings.cpu}"
+            result[number] = kept or f"faster dense on {settings.cpu}{with_little_scratch(settings.cpu, candidates)}"
     return result
 
 

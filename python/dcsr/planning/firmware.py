@@ -40,6 +40,7 @@ class Firmware:
       arena_time: time that the limit of the arena costs, in the unit of the core.
       unlimited_arena_bytes: the arena without that limit.
       bound_bytes: bytes that the bound of the time (--slowest) costs.
+      slowest: time of an inference at most, relative to the dense one, that the user asked for; None without.
     """
 
     dense: Figures
@@ -48,6 +49,7 @@ class Firmware:
     arena_time: int = 0
     unlimited_arena_bytes: int = 0
     bound_bytes: int = 0
+    slowest: float | None = None
 
 
 def dense_figures(model: schema.ModelT, layers: Sequence[Layer], cpu: str) -> Figures:

@@ -24,7 +24,7 @@ TOO_MUCH_CODE = "the code of the custom ops would take more than the model saves
 # Fewer bytes of code than these are within the error of the figures.
 _LEAST_CODE = 64
 # Share by which the layers may grow with `size`, for smaller code.
-_MOST_GROWTH = 0.001
+_MOST_GROWTH = 0.03
 _NO_PART = "dense"  # the encoding that every kernel for dense weights needs
 
 Fit = Callable[[Settings], Fitted]
