@@ -79,7 +79,8 @@ class Result:
 
     def plan(self) -> str:
         """Returns a plan file (YAML) that reproduces this model with `compress(..., plan=PATH)`."""
-        title = f"{Path(self.name).name}, objective {self.objective}, {self.cpu}; compress --plan reads it"
+        title = f"{Path(self.name).name}, objective {self.objective}, {self.cpu}; for compress --plan with the same"
+        title += " --cpu, --max-arena, --strip and --dead-channels"
         return plan_file.plan_text(self.decisions, title)
 
     def summary(self) -> list[str]:

@@ -165,22 +165,30 @@ class _Encoder:
                 with_compact_rows = layer_finder.with_compact_rows(self.model, layer, self._packed)
                 self._compact = with_compact_rows.compact if with_compact_rows else None
             packed = dataclasses.replace(self._packed, streams=streams)
-            packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
+            packed, shape, estimate = self._placed(packed)
             room = settings.room(layer)
             if room is not None and estimate.scratch_bytes > room:
                 packed = dataclasses.replace(packed, scratch_budget=max(room, 1), slow_gathers=False)
-                packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
+                packed, shape, estimate = self._placed(packed)
             estimate = workload.compared(self.model, layer, packed, estimate, settings.cpu)
             found += self._with_rows(Candidate(packed, shape, estimate))
         self.made += found
         return found
+
+    def _placed(self, packed: PackedLayer) -> tuple[PackedLayer, cost.Shape, cost.Estimate]:
+        """Returns `placed`, or what the plan says about gathers."""
+        settings, slow = self.settings, self.settings.of(self.layer).slow_gathers
+        if slow is None or packed.op != packing.OP_CONV_2D:
+            return placed(settings.cpu, packed, self._shape, settings.memory)
+        packed = dataclasses.replace(packed, slow_gathers=slow)
+        return packed, self._shape, cost.estimate(settings.cpu, packed, self._shape, settings.memory)
 
     def _with_rows(self, plain: Candidate) -> list[Candidate]:
         """Returns the candidate with the forms of rows between which the plan or the objective chooses."""
         rows = self.settings.of(self.layer).rows
         if self._compact is None and rows == "compact" and not self.shares_weights:
             raise ModelError(f"'{self.layer.name}' cannot have compact rows, which its plan asks for")
-        if self._compact is None or rows == "plain":
+        if self._compact is None or rows in ("plain", "shared"):
             return [plain]
         compact = _compact(plain, self._compact, self.settings.cpu)
         if rows == "compact" or self.settings.objective == "size" or _takes_little_more(compact, plain):

@@ -103,7 +103,7 @@ def decide(
     Returns:
       One decision for each layer, in their order.
     """
-    found = _with_shared_rows(model, layers, found)
+    found = _with_shared_rows(model, layers, found, settings)
     dense = [workload.kept(model, layer, settings.cpu) for layer in layers]
     rest = workload.rest(model, layers, settings.cpu).time
     inference = rest + sum(kept.time for kept in dense)
@@ -340,16 +340,18 @@ def _schemes(candidates: Sequence[Candidate]) -> tuple[bytes, ...]:
 
 
 def _with_shared_rows(
-    model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str]
+    model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings
 ) -> list[list[Candidate] | str]:
     """Replaces the candidates of layers that share weights by candidates with shared rows, if that saves bytes.
+
+    A plan can ask for shared rows, or for other ones.
 
     Layers whose packed layers are equal store them once anyway. Layers with another encoding in the plan, or with other
     weight scales, do not belong together. A layer keeps its own rows if its derived multipliers would not be exact.
     """
     groups: dict[tuple[object, ...], dict[int, list[Candidate]]] = {}
     for number, (layer, candidates) in enumerate(zip(layers, found, strict=True)):
-        if not isinstance(candidates, str):
+        if not isinstance(candidates, str) and settings.of(layer).rows in (None, "shared"):
             weights = _weights(model, layer)
             scales = np.asarray(weights.quantization.scale, np.float32).tobytes()
             key = (weights.buffer, candidates[0].packed.streams.rows, scales, _schemes(candidates))
@@ -357,15 +359,18 @@ def _with_shared_rows(
     replaced = list(found)
     for own in groups.values():
         if len({candidates[0].blob for candidates in own.values()}) > 1:
-            for number, shared in _shared(model, layers, own).items():
-                replaced[number] = shared
+            shared = _shared(model, layers, own)
+            is_asked_for = any(settings.of(layers[number]).rows == "shared" for number in own)
+            if is_asked_for or _least_bytes(shared) + _TENSOR_BYTES < _least_bytes(own):
+                for number, ways in shared.items():
+                    replaced[number] = ways
     return replaced
 
 
 def _shared(
     model: schema.ModelT, layers: Sequence[Layer], own: Mapping[int, list[Candidate]]
 ) -> dict[int, list[Candidate]]:
-    """Returns the candidates of a group, with shared rows where they are exact; an empty dictionary if not smaller.
+    """Returns the candidates of a group, with shared rows where they are exact.
 
     Args:
       model: the model.
@@ -383,8 +388,12 @@ def _shared(
             )
             for way in candidates
         ]
-    before, after = (stored.blob_bytes([min(ways, key=size_and_time) for ways in of.values()]) for of in (own, shared))
-    return shared if after + _TENSOR_BYTES < before else {}
+    return shared
+
+
+def _least_bytes(group: Mapping[int, list[Candidate]]) -> int:
+    """Returns the bytes of a group of layers with the smallest candidates."""
+    return stored.blob_bytes([min(ways, key=size_and_time) for ways in group.values()])
 
 
 def _together(users: Sequence[list[Candidate]]) -> Sequence[Candidate]:

@@ -27,12 +27,14 @@ class Override:
     Attributes:
       method: one of methods().
       scratch: bytes of scratch that the kernel may use; None for max_scratch of the settings.
-      rows: "plain" or "compact", the form of the rows; None if the objective decides.
+      rows: "plain", "compact" or "shared", the form of the rows; None if the objective decides.
+      slow_gathers: whether the kernel gathers up to fewer pixels, as behind a cache; None if `memory` decides.
     """
 
     method: str = AUTO
     scratch: int | None = None
     rows: str | None = None
+    slow_gathers: bool | None = None
 
 
 @dataclass(frozen=True)
