@@ -80,7 +80,8 @@ class Result:
 
     def plan(self) -> str:
         """Returns a plan file (YAML) that reproduces this model with `compress(..., plan=PATH)`."""
-        title = f"{Path(self.name).name}, objective {self.objective}, {self.cpu}; compress --plan reads it"
+        title = f"{Path(self.name).name}, objective {self.objective}, {self.cpu}; for compress --plan with the same"
+        title += " --cpu, --max-arena, --strip and --dead-channels"
         return plan_file.plan_text(self.decisions, title)
 
     def summary(self) -> list[str]:
@@ -451,8 +452,7 @@ def compress(
     parsed = tflite.parse(data, name)
     if damage := model_check.damage(parsed):
         raise ModelError(f"{name}: damaged TFLite model ({damage})")
-    removes = strip if dead_channels is None else dead_channels
-    compressed, decisions, passes, firmware = compressing.compress(
+    compressed, decisions, passes, firmware, planned = compressing.compress(
         parsed,
         name,
         method=method,
@@ -469,11 +469,9 @@ def compress(
         layout=layout,
         plan=plan,
         strip=strip,
-        dead_channels=removes,
+        dead_channels=dead_channels,
         progress=progress,
     )
-    # The layers are those of the model that was planned.
-    shown, _ = compressing.prepare(parsed, name, removes)
     removed = next((done.removed for done in passes if isinstance(done, WithoutDeadChannels)), None)
     # If no pass changed anything, the file stays as it is: another writer would lay it out differently.
     changed = any(done.changes for done in passes)
@@ -482,7 +480,7 @@ def compress(
         original=data,
         name=name,
         layers=report.complete(
-            shown,
+            planned,
             [report.row(decision) for decision in decisions],
             [decision.layer.weights for decision in decisions],
             [_contents(decision) for decision in decisions],

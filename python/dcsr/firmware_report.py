@@ -54,6 +54,11 @@ def notes(firmware: Firmware, cpu: str) -> list[str]:
         )
     if firmware.dense.start_up is None:
         lines.append(f"the start-up is not estimated on {cpu}, so it has no bound")
+    if firmware.slowest is not None and times is not None and times[1] > firmware.slowest * times[0]:
+        lines.append(
+            f"--slowest {firmware.slowest:g} cannot be met: the fastest plan with these options takes"
+            f" {times[1] / times[0]:.3f} times the dense inference"
+        )
     if firmware.unknown:
         lines.append(f"the time of the inference lacks {', '.join(firmware.unknown)}: no estimate")
     return lines

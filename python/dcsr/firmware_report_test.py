@@ -65,6 +65,14 @@ def test_notes_name_what_the_bounds_cost():
     }
 
 
+def test_a_bound_of_time_that_no_plan_keeps_is_named():
+    missed = dataclasses.replace(FIRMWARE, slowest=0.25)
+    assert firmware_report.notes(missed, "cortex-m4") == [
+        "--slowest 0.25 cannot be met: the fastest plan with these options takes 0.444 times the dense inference"
+    ]
+    assert firmware_report.notes(dataclasses.replace(FIRMWARE, slowest=0.5), "cortex-m4") == []
+
+
 def test_code_counts_as_flash_if_it_is_known():
     known = Firmware(Figures(1, 2, 3, 50_000), Figures(1, 2, 3, 20_000))
     line = firmware_report.line(known, 100_000, 40_000, "cortex-m4")

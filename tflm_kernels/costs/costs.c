@@ -214,6 +214,7 @@ static void count_blocks(const Work* work, uint64_t passes, uint64_t* counts) {
   counts[kDcsrCountProductBlock] += blocks * work->elements;
 }
 
+// A group of elements is loaded once for all pixels of a set, and gathered for each pixel.
 static void count_gather(const Work* work, uint64_t decodings, uint64_t passes, uint64_t* counts) {
   const DcsrLayer* layer = work->layer;
   const bool is_plain = layer->value_coding == kDcsrValuesPlain;
@@ -222,6 +223,7 @@ static void count_gather(const Work* work, uint64_t decodings, uint64_t passes, 
                    (layer->encoding == kDcsrEncodingDcsr && dcsr_has_byte_deltas(layer)));
   counts[kDcsrCountOutput] += work->vectors * work->rows;
   counts[kDcsrCountCodedRow] += decodings * work->rows;
+  counts[kDcsrCountProductVector] += work->vectors * work->groups;
   if (is_gathered_as_stored) return;
   counts[kDcsrCountCodedDecodedRow] += passes * work->rows;
   counts[kDcsrCountCodedDecodedElement] += passes * work->elements;

@@ -365,7 +365,8 @@ def _warn_of_little_scratch(result: dcsr.Result) -> None:
     needed = []
     for decision in result.decisions:
         candidate = decision.candidate
-        if candidate is None or not candidate.estimate.is_portable:
+        # Those with dense weights are packed so that TFLM's operator is not linked.
+        if candidate is None or not candidate.estimate.is_portable or candidate.has_dense_weights:
             continue
         least = cost.least_scratch(result.cpu, candidate.packed, candidate.shape)
         if least < cost.MOST_SCRATCH:

@@ -48,6 +48,7 @@ class Firmware:
       bound_bytes: bytes that the bound of the time (--slowest) costs.
       start_up_bytes: bytes that the bound of the start-up (--slowest-start) costs.
       unlimited_start_up: instructions of the start-up without that bound; None if unknown.
+      slowest: time of an inference at most, relative to the dense one, that the user asked for; None without.
     """
 
     dense: Figures
@@ -58,6 +59,7 @@ class Firmware:
     bound_bytes: int = 0
     start_up_bytes: int = 0
     unlimited_start_up: int | None = None
+    slowest: float | None = None
 
 
 def dense_figures(model: schema.ModelT, layers: Sequence[Layer], cpu: str) -> Figures:

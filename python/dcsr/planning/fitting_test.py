@@ -18,7 +18,7 @@ from dcsr.testing.round_trip import through_bytes
 @pytest.fixture(autouse=True)
 def _code_does_not_count(monkeypatch):
     """The models are so small that they would stay dense for the code of the ops."""
-    monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit: fit(settings))
+    monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit, grows: fit(settings))
 
 
 def arenas(model: schema.ModelT, found: compressing.Compressed, cpu: str, kernels: str) -> tuple[int, int]:
