@@ -24,8 +24,8 @@ _FLAG_LOADED = 2
 _STRING_ALIGNMENT = 4
 _STRING_CONTENT = re.compile(rb"[\t\n\r -~]+\0")
 
-# Name of strings in Code.names.
-STRING = '""'
+# Begins the names of strings in Code.names.
+STRING = '"'
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Code:
       addresses: {name: address of the function}.
       tables: {name of a data object: addresses of functions in it and in the objects to which it points}.
       constants: {address of a constant object or a string: its size}.
-      names: {address of a function or constant: one of its names; STRING for strings, which have none}.
+      names: {address of a function or constant: one of its names}. Strings have none: their text, after STRING.
     """
 
     functions: dict[int, Function]
@@ -142,7 +142,7 @@ def read(path: Path) -> Code:
             words = [word for of in found for word in _words(objects[of])]
             for text in strings.among([reference, *words]):
                 constants[text] = strings.size(text)
-                names[text] = STRING
+                names[text] = STRING + strings.text(text)
                 found.add(text)
             uses |= found
         functions[address] = Function(
@@ -156,6 +156,21 @@ def read(path: Path) -> Code:
         for name, address in object_names.items()
     }
     return Code(functions, addresses, tables, constants, names)
+
+
+def value(path: Path, symbol: str) -> int:
+    """Returns the value of a symbol, such as __flash_size__ of toolchains/firmware/sections.ld, in an ELF file.
+
+    Raises:
+      KeyError: if there is no such symbol.
+    """
+    data = path.read_bytes()
+    _, _, offset, entry_size, count, _ = _HEADER.unpack_from(data)
+    for section in (_SECTION.unpack_from(data, offset + i * entry_size) for i in range(count)):
+        for name, found, *_ in _symbols(data, section) if section[1] == _TYPE_SYMBOLS else ():
+            if name == symbol:
+                return found
+    raise KeyError(symbol)
 
 
 def source_files(path: Path) -> dict[int, str]:
@@ -221,6 +236,10 @@ class _Strings:
     def among(self, addresses: Iterable[int]) -> set[int]:
         """Returns those of some addresses at which a string is."""
         return {address for address in addresses if self._content(address)}
+
+    def text(self, address: int) -> str:
+        """Returns the string at an address."""
+        return self._content(address)[:-1].decode("ascii")
 
     def size(self, address: int) -> int:
         """Returns the bytes of the string at an address, with what aligns the next one."""
