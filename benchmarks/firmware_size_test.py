@@ -8,6 +8,7 @@ import pytest
 
 import dcsr
 from benchmarks import code_parts, emulated, firmware_code, firmware_link, firmware_size
+from dcsr import model as tflite
 from dcsr.planning import code_bytes, linking
 
 # Share by which the table may differ from the code: kernels change more often than it is measured.
@@ -83,3 +84,13 @@ def test_links_whole_firmware(core: str) -> None:
         assert sum(firmware.parts.values()) == pytest.approx(firmware.flash, rel=0.04)
     assert not any("packed_layer" in part for part in dense.parts)
     assert any("packed_layer" in part for part in compressed.parts)
+
+
+@pytest.mark.skipif(not firmware_link.is_possible("m55"), reason="needs --//third_party/tflm:framework")
+@pytest.mark.parametrize("core", ["m4", "m7", "m33", "m55"])
+def test_links_the_libraries_of_the_core(core: str, tmp_path: Path) -> None:
+    content = _MODEL.read_bytes()
+    header = firmware_link.header(tflite.parse(content, "model"), [], f"cortex-{core}")
+    elf = firmware_link.link(core, content, header, tmp_path)
+    # The linker names the newest core of all objects in the section .ARM.attributes.
+    assert (b"cortex-m55" in elf.read_bytes()) == (core == "m55")

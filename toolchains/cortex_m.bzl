@@ -299,11 +299,15 @@ def _runfiles_path(path):
 
 def _libraries_impl(ctx):
     merged = cc_common.merge_cc_infos(cc_infos = [dep[CcInfo] for dep in ctx.attr.deps])
-    libraries = [
-        library
-        for linker_input in merged.linking_context.linker_inputs.to_list()
-        for library in linker_input.libraries
-    ]
+    libraries = []
+    files = []
+    for linker_input in merged.linking_context.linker_inputs.to_list():
+        for library in linker_input.libraries:
+            # In the runfiles, the libraries of all cores would have the same path.
+            file = ctx.actions.declare_file("%s/%d_%s" % (ctx.label.name, len(files), library.static_library.basename))
+            ctx.actions.symlink(output = file, target_file = library.static_library)
+            libraries.append({"path": file.short_path, "whole": library.alwayslink})
+            files.append(file)
     compilation = merged.compilation_context
     core = CORES[ctx.attr.cpu]
     compilers = [file for file in ctx.files.compiler if file.path.endswith("/bin/arm-none-eabi-gcc")]
@@ -318,17 +322,11 @@ def _libraries_impl(ctx):
             compilation.quote_includes,
             compilation.system_includes,
         ]).to_list()],
-        "libraries": [
-            {"path": library.static_library.short_path, "whole": library.alwayslink}
-            for library in libraries
-        ],
+        "libraries": libraries,
         "scripts": [script.short_path for script in ctx.files.scripts],
     }))
-    files = depset(
-        [description] + [library.static_library for library in libraries] + ctx.files.scripts + ctx.files.compiler,
-        transitive = [compilation.headers],
-    )
-    return [DefaultInfo(files = files, runfiles = ctx.runfiles(transitive_files = files))]
+    all = depset([description] + files + ctx.files.scripts + ctx.files.compiler, transitive = [compilation.headers])
+    return [DefaultInfo(files = all, runfiles = ctx.runfiles(transitive_files = all))]
 
 _libraries = rule(
     implementation = _libraries_impl,
