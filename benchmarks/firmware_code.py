@@ -109,7 +109,7 @@ def read(path: Path) -> Code:
     mapping = sorted((value, name[1] == "d") for name, value, *_ in symbols if name[:2] in ("$t", "$d"))
     names: dict[int, str] = {}
     contents: dict[int, bytes] = {}  # {address: code of the function}
-    objects: dict[int, bytes] = {}
+    objects = _Objects()
     constants: dict[int, int] = {}
     object_names: dict[str, int] = {}
     addresses = {}
@@ -120,7 +120,7 @@ def read(path: Path) -> Code:
         address = value & ~1 if kind == _FUNCTION else value
         content = data[position + address - start :][:size] if section_kind != _TYPE_NO_BITS else b""
         if kind == _OBJECT:
-            objects[address] = content
+            objects.add(address, content)
             object_names[name] = address
             if not flags & _FLAG_WRITE:
                 constants[address] = size
@@ -129,7 +129,7 @@ def read(path: Path) -> Code:
             names.setdefault(address, name)
             contents[address] = content
             addresses[name] = address
-    strings = _Strings(data, sections, {**objects, **contents})
+    strings = _Strings(data, sections, {**objects.contents, **contents})
     functions = {}
     for address, content in contents.items():
         calls = set()
@@ -139,7 +139,7 @@ def read(path: Path) -> Code:
                 calls.add(reference & ~1)
             found: set[int] = set()
             calls |= _functions_of_table(reference, objects, found)
-            words = [word for of in found for word in _words(objects[of])]
+            words = [word for of in found for word in _words(objects.contents[of])]
             for text in strings.among([reference, *words]):
                 constants[text] = strings.size(text)
                 names[text] = STRING + strings.text(text)
@@ -194,7 +194,34 @@ def source_files(path: Path) -> dict[int, str]:
     return found
 
 
-def _functions_of_table(address: int, objects: dict[int, bytes], seen: set[int] | None = None) -> set[int]:
+class _Objects:
+    """The data objects of a firmware.
+
+    Attributes:
+      contents: {address: content}.
+    """
+
+    def __init__(self) -> None:
+        self.contents: dict[int, bytes] = {}
+        self._starts: list[int] = []
+
+    def add(self, address: int, content: bytes) -> None:
+        """Adds an object."""
+        if address not in self.contents:
+            bisect.insort(self._starts, address)
+        self.contents[address] = content
+
+    def at(self, reference: int) -> int | None:
+        """Returns the address of the object to which, or into which, a reference points, such as to a virtual table."""
+        before = bisect.bisect_right(self._starts, reference) - 1
+        if before < 0:
+            return None
+        start = self._starts[before]
+        # The constant 0 does not refer to the vector table at address 0.
+        return start if start and reference < start + len(self.contents[start]) else None
+
+
+def _functions_of_table(address: int, objects: _Objects, seen: set[int] | None = None) -> set[int]:
     """Returns the function addresses (odd words) in an object and in the objects to which it points.
 
     Adds these objects to `seen`, and does not follow those in it.
@@ -203,12 +230,11 @@ def _functions_of_table(address: int, objects: dict[int, bytes], seen: set[int] 
     seen = set() if seen is None else seen
     todo = [address]
     while todo:
-        reference = todo.pop()
-        # The constant 0 does not refer to the vector table at address 0.
-        if not reference or reference in seen or reference not in objects:
+        start = objects.at(todo.pop())
+        if start is None or start in seen:
             continue
-        seen.add(reference)
-        for word in _words(objects[reference]):
+        seen.add(start)
+        for word in _words(objects.contents[start]):
             if word & 1:
                 found.add(word & ~1)
             else:

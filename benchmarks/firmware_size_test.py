@@ -48,6 +48,12 @@ def test_messages_count() -> None:
     assert sizes[text] == -(-len(text) // 4) * 4
 
 
+def test_follows_virtual_tables() -> None:
+    code = firmware_code.read(_elf("m4"))
+    names = {function.name for function in code.reachable(["part_ops"])}
+    assert any("TflmPort" in name and "RequestScratch" in name for name in names)
+
+
 @pytest.mark.parametrize("core", ["m0plus", "m4", "m55", "m85"])
 def test_prints_the_parts_of_a_model(core: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert firmware_size.main([str(_MODEL), "--cpu", core]) == 0
