@@ -197,22 +197,22 @@ def compress(
     limits = fitting.limits(original, model, cpu, max_arena)
     measure = linking.measure(model, fitted.decisions, settings, code)
     decisions = planes.with_planes(model, fitted.decisions, cpu, memory, layout, limits, measure)
-    fitted = dataclasses.replace(fitted, decisions=decisions)
+    unlimited = planes.with_planes(model, fitted.unlimited, cpu, memory, layout, {}, measure)
     compressed, passes = _carried_out(model, decisions, strip, lost)
     quick = planned(settings)
     free = planned(dataclasses.replace(settings, start_up=None))
     found = Firmware(
         dense=dense_figures(original, layer_finder.find(original), cpu),
-        compressed=figures(model, fitted.decisions, cpu),
+        compressed=figures(model, decisions, cpu),
         unknown=workload.rest(model, layers, cpu).unknown,
-        arena_time=fitted.slowdown,
-        unlimited_arena_bytes=arena_bytes(model, fitted.unlimited, cpu),
+        arena_time=fitting.Fitted(decisions, unlimited).slowdown,
+        unlimited_arena_bytes=arena_bytes(model, unlimited, cpu),
         bound_bytes=_bound_bytes(planned, settings),
         start_up_bytes=max(stored_bytes(quick) - stored_bytes(free), 0),
         unlimited_start_up=start_up_instructions(model, free, cpu),
         slowest=slowest,
     )
-    result = Compressed(compressed, fitted.decisions, done + passes, found, model)
+    result = Compressed(compressed, decisions, done + passes, found, model)
     if lost is None or max_arena is not None or plan is not None:
         return result
 

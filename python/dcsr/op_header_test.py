@@ -111,7 +111,7 @@ def test_a_verified_image_has_a_function_of_its_own(separable):
     assert "RegistrationOf<" in usual and "Unchecked" not in usual and "VERIFIED" not in usual
     of_parts, _, of_all = after.partition("#else")
     assert of_parts.count("RegistrationOfVerifiedImage<") == of_all.count("_OF_VERIFIED_IMAGE()") > 0
-    assert "&kDcsrRiceUncheckedDecoder" in before and "&kDcsrHuffmanUncheckedDecoder};" in before
+    assert "&kDcsrRiceUncheckedDecoder" in before and "&kDcsrHuffmanUncheckedDecoder, nullptr};" in before
 
 
 def test_operators_of_the_user_are_counted_and_left_to_him(separable):
