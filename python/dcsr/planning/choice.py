@@ -277,6 +277,14 @@ def _bounded(
     return bounds.Group(ways, dense_bytes, _sum_if_known(times), is_fixed, starts, dense_start)
 
 
+def start_up_of(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> float:
+    """Returns the instructions of Prepare of all layers, as settings.start_up bounds them."""
+    return sum(
+        start_up.instructions(cpu, of.candidate.start_up) if of.candidate else _dense_start_up(model, of.layer, cpu)
+        for of in decisions
+    )
+
+
 def _dense_start_up(model: schema.ModelT, layer: Layer, cpu: str) -> float:
     return start_up.instructions(cpu, start_up.builtin(model, layer.subgraph, layer.operator))
 

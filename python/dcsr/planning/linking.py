@@ -251,6 +251,9 @@ class _Search:
             return False
         if choice.flash_bytes(self.model, tried) > self.most_bytes:
             return False
+        # The plan of settings has no bound for layers that replace an operator of TFLM.
+        if settings.start_up is not None and choice.start_up_of(self.model, tried, self.cpu) > settings.start_up:
+            return False
         return self._measure(tried) < self._measure(best)
 
     def _measure(self, decisions: Sequence[Decision]) -> float:
