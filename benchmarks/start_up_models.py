@@ -11,7 +11,7 @@ from dcsr import compressing, encodings
 from dcsr import model as tflite
 from dcsr.cli import common
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, sparse_matrix
+from dcsr.testing.models import Builder, siamese, sparse_matrix
 
 _DESCRIPTION = """\
 Writes models with a few operators of one kind each, and models with packed layers of each coding. `model --json` counts
@@ -213,6 +213,9 @@ def models() -> Iterator[tuple[str, bytes]]:
             yield f"{name}_{count}", chain(add, shape, count, rng)
     for count in _BRANCHES:
         yield f"branches_{count}", branches(count, rng)
+    for name, model in _with_shared_rows():
+        for scheme in ("rice", "rle+huffman"):
+            yield f"shared_{name}_{scheme.replace('+', '_')}", _packed(tflite.serialize(model), scheme, "size")
     for number, (rows, cols, sparsity) in enumerate(_MATRICES):
         matrix = _typical(rng, rows, cols, sparsity)
         matrices = [matrix, matrix[::2]] if number % 2 else [matrix]
@@ -224,6 +227,14 @@ def models() -> Iterator[tuple[str, bytes]]:
                 yield f"{scheme.replace('+', '_')}_{objective}_{form}_{rows}x{cols}", _packed(dense, scheme, objective)
             dense = layers(matrices, True, rng)
             yield f"{scheme.replace('+', '_')}_checksum_{rows}x{cols}", _packed(dense, scheme, "size", True)
+
+
+def _with_shared_rows() -> Iterator[tuple[str, schema.ModelT]]:
+    for per_channel in (False, True):
+        form = "channels" if per_channel else "one"
+        for convolution in (False, True):
+            name = f"siamese_{'convolution' if convolution else 'fully_connected'}_{form}"
+            yield name, siamese(convolution=convolution, int16=False, per_channel=per_channel)
 
 
 def _packed(dense: bytes, scheme: str, objective: str, verified_image: bool = False) -> bytes:

@@ -112,8 +112,8 @@ def compress(
         Above 1, `balanced` packs layers that are slower than dense without further conditions.
       slowest_start: AllocateTensors at most, relative to the dense model's; None for settings.DEFAULT_SLOWEST_START, or
         ALLOWED_START_UP instructions more. Cores whose start-up is unknown have no bound.
-      verified_image: whether packed layers get a checksum, for firmware whose image is verified as a whole. The
-        start-up is then that of such a firmware.
+      verified_image: whether packed layers get a checksum, for firmware whose image is verified as a whole. Start-up is
+        then that of such a firmware.
       memory: where the firmware has the data, one of cost.MEMORIES, for the estimates of cycles.
       code: one of settings.CODES: whether kernels and encodings have to save the bytes of their code (linking.py).
       plan: path of a plan file. It overrides the other settings for the tensors it names.

@@ -5,22 +5,28 @@
 #include "tflm_kernels/format/offset_columns.h"
 #include "tflm_kernels/format/row_reader.h"
 
-// Whether none of `count` > 0 bytes exceeds `most` < 256. Compares four at a time, in two pairs of
-// 16 bits: a difference of 9 bits keeps its highest one unless it is negative.
+// Returns 0 if no byte of `bytes` exceeds that of `most`.
+static inline uint32_t excess(uint32_t bytes, uint32_t most) {
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+  uint32_t result;
+  __asm__("uqsub8 %0, %1, %2" : "=r"(result) : "r"(bytes), "r"(most));
+  return result;
+#else
+  // In pairs of 16 bits: a difference of 9 bits keeps its highest one unless it is negative.
+  const uint32_t even = ((most & 0x00FF00FF) | 0x01000100) - (bytes & 0x00FF00FF);
+  const uint32_t odd = ((most >> 8 & 0x00FF00FF) | 0x01000100) - (bytes >> 8 & 0x00FF00FF);
+  return ~(even & odd) & 0x01000100;
+#endif
+}
+
+// Whether none of `count` > 0 bytes exceeds `most` < 256.
 static bool bytes_are_at_most(const uint8_t* bytes, uint32_t count, uint32_t most) {
-  const uint32_t minuend = (most | 0x100) * UINT32_C(0x00010001);
-  uint32_t differences = UINT32_MAX;
+  const uint32_t each = most * UINT32_C(0x01010101);
+  uint32_t found = 0;
   uint32_t i = 0;
-  if (count >= 4) {
-    // The last word may overlap the one before.
-    for (; i < count; i += 4) {
-      const uint32_t word = dcsr_load_u32(bytes + (i + 4 <= count ? i : count - 4));
-      differences &= minuend - (word & 0x00FF00FF);
-      differences &= minuend - (word >> 8 & 0x00FF00FF);
-    }
-  }
-  for (; i < count; ++i) differences &= minuend - bytes[i];
-  return (~differences & 0x01000100) == 0;
+  for (; i + 4 <= count; i += 4) found |= excess(dcsr_load_u32(bytes + i), each);
+  for (; i < count; ++i) found |= excess(bytes[i], each);
+  return found == 0;
 }
 
 static bool positions_are_valid(const DcsrLayer* layer) {

@@ -114,8 +114,10 @@ def packed(layer: PackedLayer, kernels: Sequence[str]) -> Counts:
         return counts
     if layer.shared is not None:
         counts["shared rows"] = {"row": streams.rows, "element": len(streams.values)}
-    form = "compact" if layer.compact is not None else "plain"
-    counts["rows"][form] = streams.rows if layer.compact is not None else len(layer.multiplier)
+    if layer.compact is not None:
+        counts["rows"]["compact"] = streams.rows
+    elif layer.shared is None:
+        counts["rows"]["plain"] = len(layer.multiplier)
     has_codes = streams.value_coding != encodings.PLAIN
     if coding not in ("dense", "bitmap") or (coding == "dense" and has_codes):
         counts["rows"]["length"] = streams.rows
