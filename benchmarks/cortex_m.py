@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import cortex_m_layers, emulated, firmware_code
 from benchmarks.cortex_m_layers import Case
 from benchmarks.cycles import program
-from benchmarks.emulated import CORES, CORES_WITH_GATHERS, MEMORIES, FirmwareError, NoPluginsError
+from benchmarks.emulated import CORES, CORES_WITH_GATHERS, MEMORIES, FirmwareError, NoPluginsError, core_name
 from dcsr import model as tflite
 from dcsr import packing
 from dcsr.cli import common
@@ -55,7 +55,9 @@ _LINE = re.compile(rb"bench: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
 def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     parser = common.parser("cortex_m", _DESCRIPTION, _EPILOG)
-    parser.add_argument("--cpu", action="append", choices=CORES, help="core; may be repeated (default: all)")
+    parser.add_argument(
+        "--cpu", action="append", type=core_name, choices=CORES, help="core; may be repeated (default: all)"
+    )
     parser.add_argument(
         "--models", metavar="DIR", type=Path, help=f"where models are (default: ${_MODELS_VARIABLE}, if it is set)"
     )

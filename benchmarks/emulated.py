@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.cycles import instructions, program, timings
+from dcsr.planning import cost
 from toolchains.simulator import run_firmware
 
 # Without the M85: it runs the code of the M55 and is emulated as one.
@@ -25,6 +26,11 @@ _COUNTER_ERROR = 50
 
 # Runfiles: this file is <workspace>/benchmarks/emulated.py.
 _PLUGIN = Path(__file__).with_name("cycles").joinpath("libcycles.so").absolute()
+
+
+def core_name(name: str) -> str:
+    """Returns the name of a core as in CORES: "m55" for "cortex-m55"."""
+    return cost.cpu_name(name).removeprefix("cortex-")
 
 
 class FirmwareError(Exception):

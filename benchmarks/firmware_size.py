@@ -54,7 +54,9 @@ def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     parser = common.parser("firmware_size", _DESCRIPTION, _EPILOG)
     parser.add_argument("model", metavar="MODEL", help="a dense .tflite file")
-    parser.add_argument("--cpu", choices=sorted(_ELF_OF), default="m55", help="core (default: %(default)s)")
+    parser.add_argument(
+        "--cpu", type=emulated.core_name, choices=sorted(_ELF_OF), default="m55", help="core (default: %(default)s)"
+    )
     parser.add_argument(
         "--objective", choices=OBJECTIVES, default=DEFAULT_OBJECTIVE, help="of `compress` (default: %(default)s)"
     )

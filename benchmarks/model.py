@@ -44,7 +44,13 @@ def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     parser = common.parser("model", _DESCRIPTION, _EPILOG)
     parser.add_argument("models", nargs="+", metavar="MODEL", help="a .tflite file, compressed or not")
-    parser.add_argument("--cpu", action="append", choices=emulated.CORES, help="core; may be repeated (default: m55)")
+    parser.add_argument(
+        "--cpu",
+        action="append",
+        type=emulated.core_name,
+        choices=emulated.CORES,
+        help="core; may be repeated (default: m55)",
+    )
     parser.add_argument("--cycles", action="store_true", help="also estimate cycles; needs a QEMU with plugins")
     parser.add_argument(
         "--memory",

@@ -649,7 +649,8 @@ def test_limits_of_arena_and_time(tmp_path):
     assert f"--max-arena {firmware['unlimited_arena_bytes']} would avoid that" in text
     free, text = compressed("--max-arena", firmware["unlimited_arena_bytes"])
     assert free["arena_time"] == 0 and "would avoid that" not in text
-    assert free["compressed"]["instructions"] == small["instructions"] - firmware["arena_time"]
+    # With scratch, `balanced` may choose a smaller encoding that is at most 10 % slower.
+    assert free["compressed"]["instructions"] <= 1.1 * (small["instructions"] - firmware["arena_time"])
     bounded, _ = compressed("--objective", "size", "--slowest", 0.75)
     assert bounded["compressed"]["instructions"] <= 0.75 * dense["instructions"]
     arguments = ("compress", "m.tflite", "-o", "no.tflite", "--max-arena", 9000)

@@ -326,6 +326,7 @@ def prune(
     from dcsr.pruning import aims
 
     _check_one_of("objective", objective, OBJECTIVES)
+    cpu = cost.cpu_name(cpu)
     _check_one_of("cpu", cpu, cost.CPUS)
     _check_one_of("memory", memory, cost.MEMORIES)
     for argument, value in (("min_sparsity", min_sparsity), ("holdout", holdout), ("sparsity", sparsity)):
@@ -434,6 +435,7 @@ def compress(
     """
     _check_one_of("method", method, methods())
     _check_one_of("objective", objective, OBJECTIVES)
+    cpu = cost.cpu_name(cpu)
     _check_one_of("cpu", cpu, cost.CPUS)
     _check_one_of("memory", memory, cost.MEMORIES)
     _check_one_of("code", code, CODES)
@@ -549,6 +551,7 @@ def inspect(
       ModelError: if the model cannot be read.
       ValueError: if the core or the memory is unknown.
     """
+    cpu = cost.cpu_name(cpu)
     _check_one_of("cpu", cpu, cost.CPUS)
     _check_one_of("memory", memory, cost.MEMORIES)
     data, name = _read(model, name)

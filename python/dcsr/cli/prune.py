@@ -119,10 +119,11 @@ def command_line(datasets: Mapping[str, Dataset] | None = None) -> argparse.Argu
     )
     parser.add_argument(
         "--cpu",
+        type=cost.cpu_name,
         choices=cost.CPUS,
         default=cost.DEFAULT_CPU,
-        help="core that time is estimated for: cycles on cortex-m55 and m85, instructions on others"
-        " (default: %(default)s)",
+        help="core that time is estimated for: cycles on cortex-m55 and m85, instructions on others;"
+        " m55 is short for cortex-m55 (default: %(default)s)",
     )
     reports.add_memory(parser)
     parser.add_argument(

@@ -22,10 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds --cpu, --memory, --report, --json, --comparison and --timeout."""
     parser.add_argument(
         "--cpu",
+        type=cost.cpu_name,
         choices=cost.CPUS,
         default=cost.DEFAULT_CPU,
-        help="core that time and scratch are estimated for: cycles on cortex-m55 and m85, instructions on others"
-        " (default: %(default)s)",
+        help="core that time and scratch are estimated for: cycles on cortex-m55 and m85, instructions on others;"
+        " m55 is short for cortex-m55 (default: %(default)s)",
     )
     add_memory(parser)
     parser.add_argument(

@@ -109,6 +109,11 @@ class Estimate:
         return self.time / self.dense_time if self.time and self.dense_time else 0
 
 
+def cpu_name(name: str) -> str:
+    """Returns the name of a core in full: "cortex-m55" for "m55"."""
+    return name if name in CPUS or f"cortex-{name}" not in CPUS else f"cortex-{name}"
+
+
 def core_class(cpu: str) -> int:
     """Returns the class of a core (kernel_costs.ARMV6M and so on)."""
     return _CLASSES[cpu]

@@ -300,3 +300,12 @@ def test_gathers_take_more_cycles_behind_a_cache():
     for shape, least, most in ((gathered, 1.2, 2), (in_blocks, 1, 1.1)):
         dtcm, cached = (cost.estimate("cortex-m55", layer(), shape, memory).cycles for memory in cost.MEMORIES)
         assert least <= cached / dtcm <= most
+
+
+def test_cores_have_short_names():
+    assert [cost.cpu_name(name) for name in ("m55", "cortex-m55", "m0plus")] == [
+        "cortex-m55",
+        "cortex-m55",
+        "cortex-m0plus",
+    ]
+    assert cost.cpu_name("m99") == "m99"
