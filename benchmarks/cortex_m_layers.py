@@ -306,7 +306,9 @@ class Case:
         def transposed(packed: packing.PackedLayer) -> packing.PackedLayer:
             streams = packed.streams
             if packed.filter_size != (1, 1):
-                streams = encodings.encode(layer_finder.transposed_filters(self.matrix, packed.filter_size), streams.scheme)
+                streams = encodings.encode(
+                    layer_finder.transposed_filters(self.matrix, packed.filter_size), streams.scheme
+                )
             return dataclasses.replace(
                 packed,
                 streams=streams,
