@@ -52,7 +52,7 @@ typedef struct {
 
 static inline void store_word(uint32_t word, int8_t* out) { memcpy(out, &word, sizeof(word)); }
 
-// Both strides: the last strip reads the last four pixels, or three of them, and padding.
+// Copies the edges of stride 2. The last strip reads the last four pixels and padding.
 static void copy_edges_of_stride_2(const Map* map, const int8_t* plane, int8_t zero_point) {
   const int8_t* const end = plane + map->height * map->width;
   const size_t last = map->width - 4;
@@ -68,6 +68,7 @@ static void copy_edges_of_stride_2(const Map* map, const int8_t* plane, int8_t z
   }
 }
 
+// Copies the edges of stride 1. The last strip reads the last three pixels and padding.
 static void copy_edges(const Map* map, const int8_t* plane, uint32_t zero_point) {
   const int8_t* const end = plane + map->height * map->width;
   const size_t last = map->width - 4;
@@ -162,11 +163,10 @@ static void multiply_channel(const DcsrLayer* layer, uint32_t channel, const Map
                        : dcsr_depthwise_columns_stride_2_clamped;
     copy_edges_of_stride_2(map, plane, (int8_t)layer->input_zero_point);
   }
-  // Columns of the output that the strips between the edges begin with, and how many strips these
-  // are.
+  // The strips between the edges: the column of the output that the first one begins with, and how
+  // many there are. The output has at least three columns.
   const size_t first = 2 * map->before;
-  const size_t between = map->output_width - 2 - first;
-  const size_t strips = (between + 1) / 2;
+  const size_t strips = (map->output_width - 1 - first) / 2;
   if (map->before > 0) run_strips(map, run, map->left, 1, output, &columns);
   run_strips(map, run, map->right, 1, output + map->output_width - 2, &columns);
   if (strips > 0) {
