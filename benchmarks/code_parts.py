@@ -28,7 +28,7 @@ examples:
 exit status: 0 done, 1 a kernel has no part, 2 bad usage"""
 
 _CODINGS = ("dense", "dcsr4", "dcsr8", "rle", "offset8", "rice", "bitmap", "huffman")
-_READERS = {
+READERS = {
     "dense": "kDcsrDenseDecoder",
     "dcsr": "kDcsrDcsrDecoder",
     "rle": "kDcsrRleDecoder",
@@ -39,7 +39,7 @@ _READERS = {
 }
 _TFLM_OPERATOR = re.compile(r"_ZN6tflite\d+(?:Register_|Parse)(\w+)E(?:v|PKNS_8Operator)")
 # Functions that every firmware has.
-_RUNTIME = ("memcpy", "memset", "memmove", "memcmp", "main")
+RUNTIME = ("memcpy", "memset", "memmove", "memcmp", "main")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -83,7 +83,7 @@ def of_core(cpu: str, elf: Path) -> dict[str, Any]:
       KeyError: if a kernel of the core's class is not in the firmware.
     """
     code = firmware_code.read(elf)
-    roots: dict[str, list[str]] = {f"reader {name}": [table] for name, table in _READERS.items()}
+    roots: dict[str, list[str]] = {f"reader {name}": [table] for name, table in READERS.items()}
     roots |= {"ops": ["part_ops"], "shared rows": ["part_shared_rows"], "layouts": ["kDcsrLayouts"]}
     runs: dict[str, dict[str, str]] = {}
     tables = tables_of(code)
@@ -141,7 +141,7 @@ def of_tflm(elf: Path) -> list[tuple[int, list[str]]]:
 
 def groups(pieces: dict[str, dict[int, int]], code: firmware_code.Code) -> list[tuple[int, list[str]]]:
     """Adds up the pieces that have the same users."""
-    runtime = {code.addresses[name] for name in _RUNTIME if name in code.addresses}
+    runtime = {code.addresses[name] for name in RUNTIME if name in code.addresses}
     users: defaultdict[int, list[str]] = defaultdict(list)
     sizes: dict[int, int] = {}
     for name, found in sorted(pieces.items()):

@@ -128,6 +128,10 @@ DENSE_FITTED = (
     _depthwise(64, (1, 40), (1, 5)),
     _depthwise(8, (48, 48)),
     _depthwise(48, (7, 7), (7, 7)),
+    _depthwise(16, (16, 16)),
+    _depthwise(16, (8, 8)),
+    _depthwise(192, (2, 2)),
+    _depthwise(336, (1, 1)),
     _depthwise(96, (14, 14), has_relu=False),
     _depthwise(64, (12, 12), is_unusual=True),
     _depthwise(32, (9, 9), (5, 5), is_unusual=True),
@@ -145,6 +149,20 @@ DENSE_FITTED = (
     MadeUp(8, 3, 0, (96, 96), (3, 3), (2, 2)),
     MadeUp(24, 4, 0, (14, 14), (3, 3)),
     MadeUp(32, 3, 0, (24, 24), (4, 4), (2, 2)),
+    MadeUp(16, 32, 0, (48, 48)),
+    MadeUp(96, 16, 0, (24, 24)),
+    MadeUp(24, 144, 0, (20, 20)),
+    MadeUp(64, 64, 0, (25, 5)),
+    MadeUp(8, 16, 0, (16, 16)),
+    MadeUp(48, 8, 0, (16, 16)),
+    MadeUp(48, 8, 0, (8, 8)),
+    MadeUp(8, 48, 0, (8, 8)),
+    MadeUp(96, 16, 0, (4, 4)),
+    MadeUp(16, 96, 0, (4, 4)),
+    MadeUp(24, 96, 0, (2, 2)),
+    MadeUp(144, 24, 0, (2, 2)),
+    MadeUp(56, 192, 0, (1, 1)),
+    MadeUp(336, 56, 0, (1, 1)),
 )
 DENSE_HELD_OUT = (
     _depthwise(128, (24, 24)),
@@ -154,6 +172,11 @@ DENSE_HELD_OUT = (
     _depthwise(96, (10, 10), (5, 5)),
     MadeUp(120, 1, 0, (40, 10), (10, 4), (2, 2)),
     MadeUp(24, 3, 0, (40, 40), (3, 3), (2, 2)),
+    MadeUp(32, 96, 0, (14, 14)),
+    _depthwise(24, (12, 12)),
+    MadeUp(96, 24, 0, (10, 10)),
+    MadeUp(24, 144, 0, (5, 5)),
+    MadeUp(112, 48, 0, (2, 1)),
 )
 
 # Layers with filters larger than 1x1 or with int16 activations. The cost model is fitted to FITTED and evaluated with
@@ -552,7 +575,8 @@ def job(cases: Sequence[Case]) -> bytes:
     parts = [_JOB.pack(_JOB_MAGIC, len(cases))]
     for previous, case in zip((None, *cases), cases, strict=False):
         repeated = previous is not None and has_same_dense(previous, case)
-        if not repeated or case.sparse.planes != previous.sparse.planes:
+        # Sections are expensive, and those of a repeated product are the same in the same layout.
+        if previous is None or not repeated or case.sparse.planes != previous.sparse.planes:
             activations, output = case.sections()
         has_dense = not repeated and case.sparse.planes is None
         sections = [packing.pack(case.dense) if has_dense else b"", packing.pack(case.sparse), activations, output]

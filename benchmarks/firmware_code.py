@@ -24,8 +24,8 @@ _FLAG_LOADED = 2
 _STRING_ALIGNMENT = 4
 _STRING_CONTENT = re.compile(rb"[\t\n\r -~]+\0")
 
-# Name of strings in Code.names.
-STRING = '""'
+# Begins the names of strings in Code.names.
+STRING = '"'
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Code:
       addresses: {name: address of the function}.
       tables: {name of a data object: addresses of functions in it and in the objects to which it points}.
       constants: {address of a constant object or a string: its size}.
-      names: {address of a function or constant: one of its names; STRING for strings, which have none}.
+      names: {address of a function or constant: one of its names}. Strings have none: their text, after STRING.
     """
 
     functions: dict[int, Function]
@@ -109,7 +109,7 @@ def read(path: Path) -> Code:
     mapping = sorted((value, name[1] == "d") for name, value, *_ in symbols if name[:2] in ("$t", "$d"))
     names: dict[int, str] = {}
     contents: dict[int, bytes] = {}  # {address: code of the function}
-    objects: dict[int, bytes] = {}
+    objects = _Objects()
     constants: dict[int, int] = {}
     object_names: dict[str, int] = {}
     addresses = {}
@@ -120,7 +120,7 @@ def read(path: Path) -> Code:
         address = value & ~1 if kind == _FUNCTION else value
         content = data[position + address - start :][:size] if section_kind != _TYPE_NO_BITS else b""
         if kind == _OBJECT:
-            objects[address] = content
+            objects.add(address, content)
             object_names[name] = address
             if not flags & _FLAG_WRITE:
                 constants[address] = size
@@ -129,7 +129,7 @@ def read(path: Path) -> Code:
             names.setdefault(address, name)
             contents[address] = content
             addresses[name] = address
-    strings = _Strings(data, sections, {**objects, **contents})
+    strings = _Strings(data, sections, {**objects.contents, **contents})
     functions = {}
     for address, content in contents.items():
         calls = set()
@@ -139,10 +139,10 @@ def read(path: Path) -> Code:
                 calls.add(reference & ~1)
             found: set[int] = set()
             calls |= _functions_of_table(reference, objects, found)
-            words = [word for of in found for word in _words(objects[of])]
+            words = [word for of in found for word in _words(objects.contents[of])]
             for text in strings.among([reference, *words]):
                 constants[text] = strings.size(text)
-                names[text] = STRING
+                names[text] = STRING + strings.text(text)
                 found.add(text)
             uses |= found
         functions[address] = Function(
@@ -156,6 +156,21 @@ def read(path: Path) -> Code:
         for name, address in object_names.items()
     }
     return Code(functions, addresses, tables, constants, names)
+
+
+def value(path: Path, symbol: str) -> int:
+    """Returns the value of a symbol, such as __flash_size__ of toolchains/firmware/sections.ld, in an ELF file.
+
+    Raises:
+      KeyError: if there is no such symbol.
+    """
+    data = path.read_bytes()
+    _, _, offset, entry_size, count, _ = _HEADER.unpack_from(data)
+    for section in (_SECTION.unpack_from(data, offset + i * entry_size) for i in range(count)):
+        for name, found, *_ in _symbols(data, section) if section[1] == _TYPE_SYMBOLS else ():
+            if name == symbol:
+                return found
+    raise KeyError(symbol)
 
 
 def source_files(path: Path) -> dict[int, str]:
@@ -179,7 +194,34 @@ def source_files(path: Path) -> dict[int, str]:
     return found
 
 
-def _functions_of_table(address: int, objects: dict[int, bytes], seen: set[int] | None = None) -> set[int]:
+class _Objects:
+    """The data objects of a firmware.
+
+    Attributes:
+      contents: {address: content}.
+    """
+
+    def __init__(self) -> None:
+        self.contents: dict[int, bytes] = {}
+        self._starts: list[int] = []
+
+    def add(self, address: int, content: bytes) -> None:
+        """Adds an object."""
+        if address not in self.contents:
+            bisect.insort(self._starts, address)
+        self.contents[address] = content
+
+    def at(self, reference: int) -> int | None:
+        """Returns the address of the object to which, or into which, a reference points, such as to a virtual table."""
+        before = bisect.bisect_right(self._starts, reference) - 1
+        if before < 0:
+            return None
+        start = self._starts[before]
+        # The constant 0 does not refer to the vector table at address 0.
+        return start if start and reference < start + len(self.contents[start]) else None
+
+
+def _functions_of_table(address: int, objects: _Objects, seen: set[int] | None = None) -> set[int]:
     """Returns the function addresses (odd words) in an object and in the objects to which it points.
 
     Adds these objects to `seen`, and does not follow those in it.
@@ -188,12 +230,11 @@ def _functions_of_table(address: int, objects: dict[int, bytes], seen: set[int] 
     seen = set() if seen is None else seen
     todo = [address]
     while todo:
-        reference = todo.pop()
-        # The constant 0 does not refer to the vector table at address 0.
-        if not reference or reference in seen or reference not in objects:
+        start = objects.at(todo.pop())
+        if start is None or start in seen:
             continue
-        seen.add(reference)
-        for word in _words(objects[reference]):
+        seen.add(start)
+        for word in _words(objects.contents[start]):
             if word & 1:
                 found.add(word & ~1)
             else:
@@ -221,6 +262,10 @@ class _Strings:
     def among(self, addresses: Iterable[int]) -> set[int]:
         """Returns those of some addresses at which a string is."""
         return {address for address in addresses if self._content(address)}
+
+    def text(self, address: int) -> str:
+        """Returns the string at an address."""
+        return self._content(address)[:-1].decode("ascii")
 
     def size(self, address: int) -> int:
         """Returns the bytes of the string at an address, with what aligns the next one."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import dcsr
-from benchmarks import code_parts, emulated, firmware_code
+from benchmarks import code_parts, emulated, firmware_code, firmware_link
 from dcsr import files
 from dcsr import model as tflite
 from dcsr.cli import common
@@ -17,22 +19,27 @@ from dcsr.planning import code_bytes, linking
 from dcsr.planning.settings import DEFAULT_OBJECTIVE, OBJECTIVES
 
 _DESCRIPTION = """\
-Compresses a model and prints a Markdown table of the code that its firmware links with the header of `compress --cc`:
-the adapter, the ops, validation, the readers of encodings and the kernels, by source file, or by function if its file
-does not follow from the name. The sizes are those of functions and constants in linked firmware. Below are the bytes of
-the model, dense and compressed, both stripped, and of TFLM's operators that our ops replace, as far as they were
-measured (code_bytes.json).
+Compresses a model and prints a Markdown table of what its firmware links with the header of `compress --cc`: the
+adapter, the ops, validation, the readers of encodings and the kernels, by source file, or by function if its file does
+not follow from the name. The sizes are those of functions, constants and messages.
 
-With --elf it prints the same table for a firmware of your own, which has TFLM's parts as well; with --dense beside
-another one, such as the firmware of the dense model."""
+Built with TFLM (--//third_party/tflm:framework=LABEL), it links the firmware of the dense and of the compressed model:
+TFLM's interpreter, the operators of the model, and the model. The table then has a column for each, and the lines
+below give the flash of both. Without TFLM the table has our code only, from a firmware that links all kernels. The
+lines below add TFLM's operators that our ops replace, as they were measured (code_bytes.json). The models are stripped.
+
+With --elf it prints the table for a firmware of your own; with --dense beside another one, such as the firmware of the
+dense model."""
 
 _EPILOG = """\
 examples:
   firmware_size models/kws/ds_cnn_s_90.tflite --cpu m55
   firmware_size models/kws/ds_cnn_s_90.tflite --cpu m55 --elf app.elf --dense dense.elf
 
-exit status: 0 done, 2 bad usage or bad input"""
+exit status: 0 done, 1 the firmware could not be linked, 2 bad usage or bad input"""
 
+# For the compiler the M85 is an M55.
+_ELF_OF = {core: core for core in emulated.CORES} | {"m85": "m55"}
 # Source files of planners, which the tables count together.
 _PLANNING = "planning"
 _ADAPTER = "ops/tflm: adapter"
@@ -47,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
     parser = common.parser("firmware_size", _DESCRIPTION, _EPILOG)
     parser.add_argument("model", metavar="MODEL", help="a dense .tflite file")
-    parser.add_argument("--cpu", choices=emulated.CORES, default="m55", help="core (default: %(default)s)")
+    parser.add_argument("--cpu", choices=sorted(_ELF_OF), default="m55", help="core (default: %(default)s)")
     parser.add_argument(
         "--objective", choices=OBJECTIVES, default=DEFAULT_OBJECTIVE, help="of `compress` (default: %(default)s)"
     )
@@ -58,17 +65,55 @@ def main(argv: Sequence[str]) -> int:
         parser.error("--dense goes with --elf")
     content = files.read_bytes(arguments.model)
     cpu = f"cortex-{arguments.cpu}"
+    core = _ELF_OF[arguments.cpu]
     result = dcsr.compress(content, objective=arguments.objective, cpu=cpu, name=arguments.model)
+    flash: list[str] = []
     try:
         if arguments.elf:
             sides = [of_firmware(Path(path)) for path in (arguments.dense, arguments.elf) if path]
+        elif firmware_link.is_possible(core):
+            found = linked(content, result, core)
+            sides = [firmware.parts for firmware in found]
+            flash = [f"- Flash of the firmware: {found[0].flash:,} -> {found[1].flash:,} bytes"]
         else:
-            sides = [of_parts(linking.parts(result.decisions), _shares(result), arguments.cpu)]
+            sides = [of_parts(linking.parts(result.decisions), _shares(result), core)]
+    except firmware_link.LinkError as error:
+        print(f"firmware_size: {error}", file=sys.stderr)
+        return common.EXIT_DIFFERENT
     except (OSError, ValueError) as error:
         print(f"firmware_size: {error}", file=sys.stderr)
         return common.EXIT_BAD_INPUT
-    print("\n".join([*_table(sides), "", *_summary(content, result, cpu)]))
+    print("\n".join([*_table(sides), "", *flash, *_summary(content, result, cpu)]))
     return common.EXIT_OK
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A firmware that was linked.
+
+    Attributes:
+      parts: {part: bytes}.
+      flash: all bytes of it, with what has no symbol.
+    """
+
+    parts: dict[str, int]
+    flash: int
+
+
+def linked(content: bytes, result: dcsr.Result, core: str) -> tuple[Whole, Whole]:
+    """Links the firmware of a dense model and of its compressed form, both stripped.
+
+    Raises:
+      firmware_link.LinkError: if that fails.
+    """
+    found = []
+    for of, decisions in ((content, []), (result.model, result.decisions)):
+        stripped = dcsr.strip(of, name="model")
+        header = firmware_link.header(tflite.parse(stripped, "model"), decisions, f"cortex-{core}")
+        with tempfile.TemporaryDirectory() as folder:
+            elf = firmware_link.link(core, stripped, header, Path(folder))
+            found.append(Whole(of_firmware(elf), firmware_code.value(elf, "__flash_size__")))
+    return found[0], found[1]
 
 
 def of_parts(used: Iterable[code_bytes.Part], has_shared_rows: bool, core: str) -> dict[str, int]:
@@ -111,7 +156,7 @@ def _by_part(
 def _part(name: str, source: str, *, is_ours: bool) -> str:
     """Returns the part of a function or constant, by its name and the file that defines it if it is static."""
     ours = _our_sources()
-    if name == firmware_code.STRING:
+    if name.startswith(firmware_code.STRING):
         return _STRINGS
     if name.startswith("g_") and name.endswith("_data"):
         return "model"

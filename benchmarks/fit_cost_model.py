@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,9 @@ example, a new kernel whose layers have "3x3" in their name (the constants of al
   cortex_m --layers dense --layer 3x3 --cycles --json new.json
   fit_cost_model new.json --only-missing -o python/dcsr/planning/kernel_constants.json
       --cycles python/dcsr/planning/cycle_constants.json
+example, kernels whose estimates were off:
+  fit_cost_model all.json new.json --kernel conv1x1_mve --kernel conv1x1_gather_mve
+      -o python/dcsr/planning/kernel_constants.json --cycles python/dcsr/planning/cycle_constants.json
 
 exit status: 0 done, 2 bad usage or bad input"""
 
@@ -49,17 +52,26 @@ def main(argv: Sequence[str]) -> int:
         action="store_true",
         help="keep all present constants, and fit only those that a kernel or coding lacks",
     )
+    parser.add_argument(
+        "--kernel",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="fit this kernel again and keep the constants of all others; may be repeated",
+    )
     arguments = parser.parse_args(argv)
+    keeps = arguments.only_missing or bool(arguments.kernel)
     measured = _read_all(arguments.measured)
     if not any(measured.values()):
         raise tflite.ModelError(f"{arguments.measured[0]}: has no layers")
-    present = cost.kernel_constants() if arguments.only_missing else {}
+    present = _without(cost.kernel_constants(), measured, arguments.kernel) if keeps else {}
     constants = fit_all(measured, present)
     lines = tables(constants, measured)
     in_cycles: dict[str, dict[str, cost.KernelConstants]] = defaultdict(dict)
     for memory in cost.MEMORIES:
         with_cycles = _read_all(arguments.measured, memory)
-        present = {core: of[memory] for core, of in cost.all_cycle_constants().items() if arguments.only_missing}
+        present = {core: of[memory] for core, of in cost.all_cycle_constants().items() if keeps}
+        present = _without(present, with_cycles, arguments.kernel)
         of_memory = fit_all(with_cycles, present)
         planned = {core: samples for core, samples in with_cycles.items() if core in cost.CYCLE_CPUS}
         for core in planned:
@@ -74,6 +86,14 @@ def main(argv: Sequence[str]) -> int:
         tflite.write_file(arguments.cycles, json.dumps(in_cycles, indent=1) + "\n")
     print("\n".join(lines))
     return common.EXIT_OK
+
+
+def _without(constants: cost.Constants, measured: Collection[str], kernels: Sequence[str]) -> cost.Constants:
+    """Returns the constants without those of the kernels on the measured cores."""
+    return {
+        core: {kernel: of for kernel, of in of_core.items() if core not in measured or kernel not in kernels}
+        for core, of_core in constants.items()
+    }
 
 
 def _read_all(paths: Sequence[str], memory: str | None = None) -> dict[str, list[Sample]]:

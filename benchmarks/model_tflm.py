@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks import emulated, firmware_code, model_measure
 from benchmarks.model_measure import Comparison, Cost, Measured, Side
 from benchmarks.model_steps import Operator
+from dcsr import layers
 from dcsr import model as tflite
 from dcsr.graph import indices
 from dcsr.planning.arena import planned_bytes
@@ -20,7 +21,7 @@ from dcsr.schema import schema
 # The format of the job that firmware/tflm_bench.cc reads.
 _JOB = struct.Struct("<4sI")
 _MAGIC = b"DCST"
-_MODEL = struct.Struct("<4I")
+_MODEL = struct.Struct("<5I")
 _SIZE = struct.Struct("<I")
 
 _LINE = re.compile(rb"tflm: (\d+) (\d+) (\d+) (\d+) (\d+)\r?\n")
@@ -96,6 +97,8 @@ def compare(name: str, original: bytes, compressed: bytes, core: str, with_cycle
 def _part(model: schema.ModelT, content: bytes, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> bytes:
     """Returns a model's part of the job."""
     arena = 2 * planned_bytes(model, []) + _MORE_ARENA
-    header = _MODEL.pack(len(content), len(inputs), len(outputs), arena)
+    packed = [layer.packed for layer in layers.find(model) if layer.packed is not None]
+    is_verified = bool(packed) and all(layer.has_checksum for layer in packed)
+    header = _MODEL.pack(len(content), len(inputs), len(outputs), arena, is_verified)
     tensors = [part for array in (*inputs, *outputs) for part in (_SIZE.pack(array.nbytes), array.tobytes())]
     return b"".join((header, content, *tensors))

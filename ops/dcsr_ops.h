@@ -63,6 +63,15 @@ struct Op {
 [[nodiscard]] bool PrepareDepthwiseConv2d(Port* port);
 [[nodiscard]] bool InvokeDepthwiseConv2d(Port* port);
 
+// Prepare for firmware whose image, with the model in it, was verified as a whole before it runs
+// (secure boot). They check header and checksum of a packed layer, not its streams, so Invoke stays
+// within its buffers only if the packed layer is what `compress --verified-image` wrote. They
+// refuse layers without a checksum.
+[[nodiscard]] bool PrepareOfVerifiedImage(Port* port, const Op& op);
+[[nodiscard]] bool PrepareConv2dOfVerifiedImage(Port* port);
+[[nodiscard]] bool PrepareFullyConnectedOfVerifiedImage(Port* port);
+[[nodiscard]] bool PrepareDepthwiseConv2dOfVerifiedImage(Port* port);
+
 // These also take nodes with shared rows. They are separate functions, so that the linker leaves
 // the reader of shared rows out of a firmware that does not register them. Those for
 // DCSR_DEPTHWISE_CONV_2D refuse shared rows, too; a firmware that registers the others links one

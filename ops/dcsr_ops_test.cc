@@ -732,6 +732,82 @@ void test_only_registered_kernels_and_encodings_run() {
   check_parts(&kRiceKernels, larger, kNoKernel);
 }
 
+// The functions of an op for a verified image, in the order of DcsrOp.
+constexpr bool (*kPrepareOfVerifiedImage[])(Port*) = {PrepareConv2dOfVerifiedImage,
+                                                      PrepareFullyConnectedOfVerifiedImage,
+                                                      PrepareDepthwiseConv2dOfVerifiedImage};
+
+void check_verified(Fixture* fixture, DcsrOp op, const char* message) {
+  fixture->inputs[1] = ConstantTensor(fixture->blob.data, fixture->blob.size);
+  TestRunner runner = fixture->MakeRunner();
+  const bool is_prepared = kPrepareOfVerifiedImage[op - kDcsrOpConv2d](&runner);
+  CHECK(is_prepared == (message == nullptr), "%s", runner.log());
+  if (message != nullptr) {
+    CHECK(strstr(runner.log(), message) != nullptr, "%s", runner.log());
+    return;
+  }
+  memset(fixture->output, 0x55, fixture->data.output_size);
+  CHECK(kOps[op - kDcsrOpConv2d].invoke(&runner), "%s", runner.log());
+  check_equal("verified", fixture->expected, fixture->output, fixture->data.output_size);
+}
+
+constexpr char kWrongChecksum[] = ": packed layer: its checksum is wrong or missing";
+
+void test_a_verified_image_needs_right_checksums() {
+  for (size_t i = 0; i < 3; ++i) {
+    const auto op = static_cast<DcsrOp>(kDcsrOpConv2d + i);
+    Fixture fixture =
+        op == kDcsrOpDepthwiseConv2d
+            ? Fixture(kDcsrDepthwiseConv2dCases[0], kDcsrEncodingDense)
+            : Fixture(op == kDcsrOpConv2d ? kConv : kFullyConnected, kDcsrEncodingRice);
+    check_verified(&fixture, op, kWrongChecksum);
+    add_checksum(&fixture.blob);
+    check_verified(&fixture, op, nullptr);
+    // Without the opt-in the streams are validated, and a checksum makes no difference.
+    {
+      TestRunner runner = fixture.MakeRunner();
+      CHECK(Prepare(op, &runner), "%s", runner.log());
+    }
+    // Every byte counts, that of the checksum included.
+    for (size_t at = kDcsrHeaderBytes; at < fixture.blob.size; ++at) {
+      fixture.SetByte(at, fixture.blob.data[at] ^ 0x80);
+      check_verified(&fixture, op, kWrongChecksum);
+      fixture.SetByte(at, fixture.blob.data[at] ^ 0x80);
+    }
+    // The header is checked, whatever the checksum.
+    fixture.SetByte(32, 0);
+    correct_checksum(&fixture.blob);
+    check_verified(&fixture, op, ": packed layer: a header field is out of range");
+  }
+}
+
+void test_a_right_checksum_is_not_trusted_without_the_opt_in() {
+  Fixture fixture(kConv, kDcsrEncodingRice);
+  add_checksum(&fixture.blob);
+  fixture.inputs[1] = ConstantTensor(fixture.blob.data, fixture.blob.size);
+  memset(fixture.blob.data + fixture.blob.offset[kSectionIndex], 0, 4);
+  correct_checksum(&fixture.blob);
+  check_refused(fixture, kConv, "packed layer: an index leaves its row, or a stream its section");
+}
+
+constexpr DcsrDecoders kUncheckedDecoders = {
+    {nullptr, nullptr, nullptr, nullptr, &kDcsrRiceUncheckedDecoder, nullptr}, nullptr, nullptr};
+constexpr DcsrKernels kUncheckedKernels = {
+    kRice, kNone, nullptr, nullptr, nullptr, 0, &kUncheckedDecoders};
+
+void test_unchecked_decoders_need_a_verified_image() {
+  Fixture fixture(kConv, kDcsrEncodingRice);
+  add_checksum(&fixture.blob);
+  fixture.inputs[1] = ConstantTensor(fixture.blob.data, fixture.blob.size);
+  check_parts(&kUncheckedKernels, fixture,
+              "DCSR_CONV_2D: packed layer: an index leaves its row, or a stream its section");
+  const Op op = {kConv2dName, kDcsrOpConv2d, &kUncheckedKernels};
+  TestRunner runner = fixture.MakeRunner();
+  CHECK(PrepareOfVerifiedImage(&runner, op), "%s", runner.log());
+  CHECK(Invoke(&runner, op), "%s", runner.log());
+  check_equal("unchecked", fixture.expected, fixture.output, fixture.data.output_size);
+}
+
 }  // namespace
 }  // namespace dcsr
 
@@ -753,7 +829,10 @@ int main() {
     RUN_TEST(test_invoke_without_prepare_or_data_fails);
     RUN_TEST(test_invoke_with_a_damaged_packed_layer_fails);
     RUN_TEST(test_only_registered_kernels_and_encodings_run);
+    RUN_TEST(test_a_right_checksum_is_not_trusted_without_the_opt_in);
+    RUN_TEST(test_unchecked_decoders_need_a_verified_image);
   }
+  RUN_TEST(test_a_verified_image_needs_right_checksums);
   RUN_TEST(test_layers_with_shared_rows_equal_dense_loop);
   RUN_TEST(test_each_refusal_of_shared_rows_has_its_message);
   RUN_TEST(test_invoke_without_shared_rows_or_with_a_damaged_layer_fails);

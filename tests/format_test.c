@@ -44,8 +44,10 @@ static uint32_t derived_rows[13 * kMaxRows / 4];
 static DcsrStatus open_layer(const void* blob, size_t blob_bytes, const void* shared,
                              size_t shared_bytes, DcsrLayer* layer) {
   if (shared == NULL) {
-    const DcsrStatus status = dcsr_layer_parse(blob, blob_bytes, layer);
-    return status == kDcsrOk ? dcsr_layer_validate(layer) : status;
+    DcsrStatus status = dcsr_layer_parse(blob, blob_bytes, layer);
+    if (status == kDcsrOk) status = dcsr_layer_validate(layer);
+    if (status != kDcsrOk || layer->checksum == NULL) return status;
+    return dcsr_layer_check_sum(layer);
   }
   DcsrSharedRows rows;
   const DcsrStatus status =
@@ -118,8 +120,46 @@ static int check_refused(const char* name, const void* blob, size_t blob_bytes, 
   return 1;
 }
 
-int main(void) {
+// A right checksum makes no layer valid, and unchecked decoders none that has positions.
+static int check_hostile_checksum(void) {
   int failures = 0;
+  for (size_t i = 0; i < sizeof(format_vectors) / sizeof(format_vectors[0]); ++i) {
+    DcsrLayer layer;
+    if (format_vectors[i].shared != NULL ||
+        dcsr_layer_parse(format_vectors[i].layer, format_vectors[i].layer_bytes, &layer) !=
+            kDcsrOk ||
+        layer.checksum == NULL) {
+      continue;
+    }
+    _Alignas(4) uint8_t blob[256];
+    const size_t bytes = format_vectors[i].layer_bytes;
+    memcpy(blob, format_vectors[i].layer, bytes);
+    const size_t quotients = (size_t)(layer.index - format_vectors[i].layer);
+    blob[quotients] = 0;  // as for vector rice in the table of blobs to refuse
+    if (dcsr_layer_parse(blob, bytes, &layer) != kDcsrOk) return 1;
+    failures += dcsr_layer_check_sum(&layer) != kDcsrErrorChecksum;
+    uint32_t sum = 0;
+    for (size_t at = 0; at < bytes - 4; at += 4) {
+      uint32_t word;
+      memcpy(&word, blob + at, sizeof(word));
+      sum = ((sum << 5 | sum >> 27) ^ word) * UINT32_C(0x9E3779B9);
+    }
+    memcpy(blob + bytes - 4, &sum, sizeof(sum));
+    failures += dcsr_layer_check_sum(&layer) != kDcsrOk;
+    failures += dcsr_layer_validate(&layer) != kDcsrErrorIndex;
+    const DcsrDecoders unchecked = {
+        {NULL, NULL, NULL, NULL, &kDcsrRiceUncheckedDecoder, NULL}, NULL, NULL};
+    failures +=
+        dcsr_layer_parse_with(&unchecked, format_vectors[i].layer, bytes, &layer) != kDcsrOk;
+    failures += dcsr_layer_check_sum(&layer) != kDcsrOk;
+    failures += dcsr_layer_validate(&layer) != kDcsrErrorIndex;
+    if (failures != 0) printf("%s: a checksum was trusted\n", format_vectors[i].name);
+  }
+  return failures;
+}
+
+int main(void) {
+  int failures = check_hostile_checksum();
   const size_t count = sizeof(format_vectors) / sizeof(format_vectors[0]);
   for (size_t i = 0; i < count; ++i) {
     failures +=
@@ -135,8 +175,8 @@ int main(void) {
                               format_refused[i].shared_bytes, format_refused[i].status);
     seen |= UINT32_C(1) << format_refused[i].status;
   }
-  for (uint32_t status = kDcsrErrorTruncated; status <= kDcsrErrorValues; ++status) {
-    if (seen >> status & 1) continue;
+  for (uint32_t status = kDcsrErrorTruncated; status <= kDcsrErrorChecksum; ++status) {
+    if ((seen >> status & 1) != 0 || status == kDcsrErrorDecoder) continue;
     printf("no blob is refused with status %u\n", (unsigned)status);
     ++failures;
   }

@@ -35,7 +35,7 @@ def matrices() -> dict[str, np.ndarray]:
         skewed[0][column] = value
     skewed[1][599] = 2
     of_small = ("dcsr", "filter", "int16", "int32_sums", "rle", "rice", "bitmap", "huffman_dcsr")
-    of_small += ("shared", "shared_int16", "compact")
+    of_small += ("shared", "shared_int16", "compact", "checksum", "compact_checksum")
     of_wide = ("dcsr_escape", "dcsr_bytes", "offset8")
     found = {name: small for name in of_small} | {name: wide for name in of_wide}
     found |= {"dense": [row[:5] for row in small[:2]], "huffman": skewed}

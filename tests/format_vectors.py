@@ -179,6 +179,8 @@ def layers() -> dict[str, packing.PackedLayer]:
     found["shared_int16"] = dataclasses.replace(found["int16"], bias=packing.int16_bias(None, 4))
     found["shared_int16"] = _with_shared_rows(found["shared_int16"], [0.01], None)
     found["compact"] = _with_compact_rows(found["rice"], [0.01, 0.02, 0.0, 0.03])
+    found["checksum"] = dataclasses.replace(found["rice"], has_checksum=True)
+    found["compact_checksum"] = dataclasses.replace(found["compact"], has_checksum=True)
     planes = packing.Planes((2, 3), has_input=True, has_output=True)
     found["planes"] = dataclasses.replace(found["depthwise"], planes=planes)
     planes = packing.Planes((1, 2), has_input=True, has_output=False, is_transposed=True)
@@ -263,6 +265,8 @@ _EXPLANATIONS = {
     "shared": "Vector rice with shared rows: weight scales 0.01, 0.02, 0 and 0.03, input scale 0.05, output scale"
     " 0.04.",
     "compact": "Vector rice with compact rows and the scales of vector shared. Row 2 is an exception.",
+    "checksum": "Vector rice with a checksum.",
+    "compact_checksum": "Vector compact with a checksum.",
     "shared_int16": "Vector int16 with shared rows, one weight scale of 0.01, and without bias.",
     "planes": "Vector depthwise with planes at both ends. The output is the first byte of each plane.",
     "planes_compact": "Vector compact with its input in planes, transposed, and an NHWC output. The map of the input"
@@ -279,7 +283,7 @@ _REFUSED = [
     Refused("dcsr", "0: 44", "kDcsrErrorMagic", '"DCSR"'),
     Refused("dcsr", "4: 00", "kDcsrErrorVersion", "version 0"),
     Refused("dcsr", "4: 02", "kDcsrErrorVersion", "version 2"),
-    Refused("dcsr", "5: 04", "kDcsrErrorHeader", "unknown op"),
+    Refused("dcsr", "5: 06", "kDcsrErrorHeader", "unknown op"),
     Refused("dcsr", "5: 03", "kDcsrErrorHeader", "DEPTHWISE_CONV_2D with more columns than taps"),
     Refused("dcsr", "39: 01", "kDcsrErrorHeader", "a depth multiplier of CONV_2D"),
     Refused("rle", "39: 01", "kDcsrErrorHeader", "a depth multiplier of FULLY_CONNECTED"),
@@ -325,7 +329,7 @@ _REFUSED = [
     Refused("dcsr", "34: 09", "kDcsrErrorHeader", "reserved flag"),
     Refused("dcsr", "34: 05", "kDcsrErrorHeader", "1x1 filter with SAME padding"),
     Refused("int16", "34: 06", "kDcsrErrorHeader", "FULLY_CONNECTED with SAME padding"),
-    Refused("dcsr", "34: 41", "kDcsrErrorVersion", "layout flag in version 1"),
+    Refused("dcsr", "34: 41", "kDcsrErrorVersion", "version 1 with the flag of a checksum"),
     Refused("dcsr", "35: 03", "kDcsrErrorHeader", "row lengths of 3 bytes"),
     Refused("dcsr", "35: 00", "kDcsrErrorHeader", "dcsr without row lengths"),
     Refused("bitmap", "35: 01", "kDcsrErrorHeader", "bitmap with row lengths"),
@@ -451,11 +455,22 @@ _REFUSED = [
         "compact", "108: 00 00", "kDcsrErrorRequantize", "compact rows: a record that is no number of an exception"
     ),
     Refused("compact", "116: ff", "kDcsrErrorRowLength", "compact rows: row lengths do not add up"),
+    Refused("shared", "34: 49", "kDcsrErrorVersion", "shared rows with the flag of a checksum"),
+    Refused("checksum", "4: 01", "kDcsrErrorVersion", "checksum: version 1"),
+    Refused("checksum", "34: 01", "kDcsrErrorVersion", "checksum: without its flag"),
+    Refused("checksum", "34: 49", "kDcsrErrorHeader", "checksum: bias flag of shared rows"),
+    Refused("checksum", "8: b8 00", "kDcsrErrorSections", "checksum: `total_bytes` ends before the checksum"),
+    Refused("checksum", "size: 187", "kDcsrErrorTruncated", "checksum: shorter than `total_bytes`"),
+    Refused("checksum", "24: fc", "kDcsrErrorChecksum", "checksum: another input zero point"),
+    Refused("checksum", "128: 02", "kDcsrErrorChecksum", "checksum: another value"),
+    Refused("checksum", "184: 00", "kDcsrErrorChecksum", "checksum: another checksum"),
+    Refused("compact_checksum", "64: 00", "kDcsrErrorChecksum", "checksum: another ratio of compact rows"),
     Refused("planes", "size: 71", "kDcsrErrorTruncated", "layout: shorter than it"),
-    Refused("planes", "4: 01", "kDcsrErrorVersion", "layout: version 1"),
-    Refused("planes", "34: 05", "kDcsrErrorVersion", "layout: without its flag"),
-    Refused("planes", "34: 43", "kDcsrErrorHeader", "layout: int16 activations"),
-    Refused("planes", "34: 49", "kDcsrErrorHeader", "layout: bias flag of shared rows"),
+    Refused("planes", "5: 06", "kDcsrErrorHeader", "unknown op, after those with a layout"),
+    Refused("planes", "5: 03", "kDcsrErrorSections", "layout: an op without a layout"),
+    Refused("planes", "4: 02", "kDcsrErrorVersion", "layout: version 2 with plain rows"),
+    Refused("planes", "34: 03", "kDcsrErrorHeader", "layout: int16 activations"),
+    Refused("planes", "34: 09", "kDcsrErrorHeader", "layout: bias flag of shared rows"),
     Refused("planes", "64: 00", "kDcsrErrorLayout", "layout: a map without rows"),
     Refused("planes", "64: 01", "kDcsrErrorLayout", "layout: a map that is smaller than the filter"),
     Refused("planes", "66: 00", "kDcsrErrorLayout", "layout: a map without columns"),
@@ -466,6 +481,7 @@ _REFUSED = [
     Refused("planes", "70: 02", "kDcsrErrorLayout", "layout: transposed twice"),
     Refused("planes", "71: 01", "kDcsrErrorLayout", "layout: reserved byte"),
     Refused("planes_compact", "68: 00", "kDcsrErrorLayout", "compact rows with a layout: NHWC at both ends"),
+    Refused("shared", "5: 04", "kDcsrErrorHeader", "shared rows with a layout"),
     Refused("huffman", "38: 01", "kDcsrErrorValues", "huffman: 1 raw bit, but a table of lengths for 2"),
 ]
 

@@ -23,10 +23,11 @@ static DcsrStatus open_shared(const void* blob, size_t bytes, const void* shared
 }
 
 // Parses and validates `blob`, aligned to 4, of `bytes` bytes, with the shared rows `shared` if
-// that is not NULL. If both return kDcsrOk, decodes the weights to `matrix` [rows * cols]; at most
-// `capacity` bytes. The derived rows are then in `derived`, at most `derived_capacity` bytes.
-// Returns the DcsrStatus; kRepeatedColumn if two nonzeros of a row share a column, which only
-// offset8 can express; kNoRoom if the matrix or the derived rows have too many bytes.
+// that is not NULL, and checks its checksum if it has one. If all return kDcsrOk, decodes the
+// weights to `matrix` [rows * cols]; at most `capacity` bytes. The derived rows are then in
+// `derived`, at most `derived_capacity` bytes. Returns the DcsrStatus; kRepeatedColumn if two
+// nonzeros of a row share a column, which only offset8 can express; kNoRoom if the matrix or the
+// derived rows have too many bytes.
 int dcsr_verdict(const void* blob, size_t bytes, const void* shared, size_t shared_bytes,
                  int8_t* matrix, size_t capacity, uint8_t* derived, size_t derived_capacity) {
   DcsrLayer layer;
@@ -38,6 +39,7 @@ int dcsr_verdict(const void* blob, size_t bytes, const void* shared, size_t shar
   } else {
     status = dcsr_layer_parse(blob, bytes, &layer);
     if (status == kDcsrOk) status = dcsr_layer_validate(&layer);
+    if (status == kDcsrOk && layer.checksum != NULL) status = dcsr_layer_check_sum(&layer);
   }
   if (status != kDcsrOk) return (int)status;
   if (!has_room || (uint64_t)layer.rows * layer.cols > capacity) return kNoRoom;

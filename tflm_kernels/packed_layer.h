@@ -25,7 +25,7 @@ extern "C" {
 
 enum {
   kDcsrFormatVersion = 1,
-  kDcsrFormatVersion2 = 2,  // with shared rows, compact rows or a layout
+  kDcsrFormatVersion2 = 2,  // with shared rows, compact rows or a checksum
   kDcsrHeaderBytes = 64,
   kDcsrLayoutBytes = 8,
   kDcsrMaxRows = 1 << 20,
@@ -73,16 +73,22 @@ typedef enum {
   kDcsrErrorIndex,       // an index leaves the row, or a stream runs out or over
   kDcsrErrorValues,      // the code of the values is incomplete, or they run out or over
   kDcsrErrorDecoder,     // nothing is listed for the encoding, the coding of the values or layouts
+  kDcsrErrorChecksum,    // the checksum is wrong, or there is none
 } DcsrStatus;
 
 // The functions that read one encoding, or one coding of the values (format/decoders.h).
 typedef struct DcsrDecoder DcsrDecoder;
 typedef struct DcsrValueDecoder DcsrValueDecoder;
 
-#define DCSR_DECLARE_DECODER(Name, name, number) extern const DcsrDecoder kDcsr##Name##Decoder;
+// The unchecked ones do not link the validation. They are for dcsr_layer_check_sum():
+// dcsr_layer_validate() refuses layers that need more than a check of their rows.
+#define DCSR_DECLARE_DECODER(Name, name, number) \
+  extern const DcsrDecoder kDcsr##Name##Decoder; \
+  extern const DcsrDecoder kDcsr##Name##UncheckedDecoder;
 DCSR_ALL_ENCODINGS(DCSR_DECLARE_DECODER)
 #undef DCSR_DECLARE_DECODER
 extern const DcsrValueDecoder kDcsrHuffmanDecoder;
+extern const DcsrValueDecoder kDcsrHuffmanUncheckedDecoder;
 
 #define DCSR_COUNT_ENCODING(Name, name, number) +1
 enum { kDcsrEncodingCount = DCSR_ALL_ENCODINGS(DCSR_COUNT_ENCODING) };
@@ -117,7 +123,7 @@ typedef struct {
   uint16_t exceptions;
 } DcsrCompactRows;
 
-// How the activations of a layer lie in memory (version 2), in memory as in the blob.
+// How the activations of a layer lie in memory, in memory as in the blob.
 //
 // Planes are a tensor int8 [1, channels, dcsr_channel_bytes(height, width)]. Pixel (y, x) of a
 // channel is byte y * width + x of its plane. Up to three bytes behind the pixels are unspecified.
@@ -173,7 +179,7 @@ typedef struct {
   uint32_t value_bytes;                 // stored bytes of the values
   uint32_t scratch_budget;              // bytes; 0: the build's default
   const DcsrCompactRows* compact_rows;  // version 2, else NULL
-  const DcsrLayout* layout;             // version 2; NULL: input and output are NHWC
+  const DcsrLayout* layout;             // NULL: input and output are NHWC
   union {
     const int32_t* bias;          // [rows], input zero point folded in; NULL with compact_rows
     const DcsrInt64* bias_int64;  // [rows], if int16_activations and not int32_sums
@@ -191,6 +197,7 @@ typedef struct {
   const uint8_t* delta;  // dcsr: deltas; offset8: offsets; rice: remainders
   const uint8_t* plane;  // dcsr
   const int8_t* values;  // [elements]; huffman: [value_bytes], codes and their lengths
+  const uint32_t* checksum;  // behind everything else; NULL: none
 } DcsrLayer;
 
 // Reads the header of the blob `data` of `size` bytes and makes all checks that take constant time.
@@ -206,6 +213,12 @@ static inline DcsrStatus dcsr_layer_parse(const void* data, size_t size, DcsrLay
 
 // Checks all streams of a parsed layer, in time proportional to the size of the layer.
 DcsrStatus dcsr_layer_validate(const DcsrLayer* layer);
+
+// Checks the checksum of a parsed layer, in place of dcsr_layer_validate(). A checksum tells
+// whether the layer is as `compress` wrote it, but anybody can compute one. Kernels stay in bounds
+// only if the layer is from a trusted source: a firmware whose image is verified as a whole before
+// it runs.
+DcsrStatus dcsr_layer_check_sum(const DcsrLayer* layer);
 
 // The parts of a layer with shared rows (version 2) from which bias, multiplier and shift are
 // derived. Pointers point into the layer's two tensors.

@@ -17,7 +17,7 @@ Both are host targets, built without special flags; their firmware is built for 
 Other projects load the macros from @dcsr//toolchains:cortex_m.bzl.
 """
 
-load("@rules_cc//cc:defs.bzl", "cc_binary")
+load("@rules_cc//cc:defs.bzl", "CcInfo", "cc_binary", "cc_common")
 load("@rules_cc//cc:toolchain_utils.bzl", "find_cpp_toolchain")
 load(":cores.bzl", "CORES", "core_label")
 load(":simulator.bzl", "SimulatorInfo")
@@ -289,4 +289,74 @@ def cortex_m_binary(
         firmware = name + "_image",
         testonly = testonly,
         visibility = visibility,
+    )
+
+# ----- Libraries for tools that link firmware themselves -----
+
+def _runfiles_path(path):
+    """Returns a path below the folder of the workspace in the runfiles."""
+    return "../" + path[len("external/"):] if path.startswith("external/") else path
+
+def _libraries_impl(ctx):
+    merged = cc_common.merge_cc_infos(cc_infos = [dep[CcInfo] for dep in ctx.attr.deps])
+    libraries = []
+    files = []
+    for linker_input in merged.linking_context.linker_inputs.to_list():
+        for library in linker_input.libraries:
+            # In the runfiles, the libraries of all cores would have the same path.
+            file = ctx.actions.declare_file("%s/%d_%s" % (ctx.label.name, len(files), library.static_library.basename))
+            ctx.actions.symlink(output = file, target_file = library.static_library)
+            libraries.append({"path": file.short_path, "whole": library.alwayslink})
+            files.append(file)
+    compilation = merged.compilation_context
+    core = CORES[ctx.attr.cpu]
+    compilers = [file for file in ctx.files.compiler if file.path.endswith("/bin/arm-none-eabi-gcc")]
+    description = ctx.actions.declare_file(ctx.label.name + ".json")
+    ctx.actions.write(description, json.encode({
+        # Not the program itself, usr/bin/arm-none-eabi-gcc, but the script that starts it with its libraries.
+        "compiler": [file.short_path for file in compilers if "/usr/bin/" not in file.path][0],
+        "core_flags": ["-mcpu=" + core.mcpu, "-mthumb", "-mfloat-abi=" + core.float_abi],
+        "defines": compilation.defines.to_list(),
+        "includes": [_runfiles_path(path) for path in depset(transitive = [
+            compilation.includes,
+            compilation.quote_includes,
+            compilation.system_includes,
+        ]).to_list()],
+        "libraries": libraries,
+        "scripts": [script.short_path for script in ctx.files.scripts],
+    }))
+    all = depset([description] + files + ctx.files.scripts + ctx.files.compiler, transitive = [compilation.headers])
+    return [DefaultInfo(files = all, runfiles = ctx.runfiles(transitive_files = all))]
+
+_libraries = rule(
+    implementation = _libraries_impl,
+    doc = "Libraries for a core with their headers, and a description of how to compile and link with them.",
+    attrs = dict(
+        _TRANSITION_ATTRS,
+        compiler = attr.label(doc = "The files of the compiler."),
+        scripts = attr.label_list(allow_files = True, doc = "Linker scripts of the board."),
+        deps = attr.label_list(cfg = _to_core, providers = [CcInfo]),
+    ),
+)
+
+def cortex_m_libraries(name, cpu, deps, io = _FIRMWARE + "uart", **kwargs):
+    """What a tool needs that compiles and links firmware itself: compiler, libraries, headers, linker scripts, and NAME.json.
+
+    NAME.json has the compiler and the flags of the core, the defines and folders of the headers, the libraries in the order of
+    the linker, and the scripts. Its paths are those in the runfiles.
+
+    Args:
+      name: the target.
+      cpu: a core of cores.bzl: "cortex-m55".
+      deps: cc_library targets.
+      io: destination of output, as for cortex_m_binary().
+      **kwargs: further attributes, such as visibility.
+    """
+    _libraries(
+        name = name,
+        compiler = "@arm_gcc//:%s_all_files" % core_label(cpu),
+        cpu = cpu,
+        scripts = [_FIRMWARE + CORES[cpu].board + ".ld", _FIRMWARE + "sections.ld"],
+        deps = deps + [_FIRMWARE + "startup", io, _FIRMWARE + "runtime"],
+        **kwargs
     )

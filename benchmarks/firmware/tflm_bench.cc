@@ -35,6 +35,7 @@ struct ModelHeader {
   uint32_t inputs;
   uint32_t outputs;
   uint32_t arena_bytes;
+  uint32_t is_verified;  // whether checksums are checked in place of streams
 };
 
 // The instructions of each operator.
@@ -71,7 +72,7 @@ class Profiler final : public tflite::MicroProfilerInterface {
 
 using Resolver = tflite::MicroMutableOpResolver<kOps>;
 
-void AddOps(Resolver* resolver) {
+void AddBuiltinOps(Resolver* resolver) {
   resolver->AddAdd();
   resolver->AddAveragePool2D();
   resolver->AddConcatenation();
@@ -97,7 +98,6 @@ void AddOps(Resolver* resolver) {
   resolver->AddStridedSlice();
   resolver->AddSub();
   resolver->AddTranspose();
-  dcsr::AddDcsrOpsWithSharedRows(*resolver);
 }
 
 bool ReadInputs(tflite::MicroInterpreter* interpreter, const ModelHeader& header) {
@@ -129,7 +129,7 @@ bool CheckOutputs(tflite::MicroInterpreter* interpreter, const ModelHeader& head
 
 Profiler profiler;
 
-bool RunModel(uint32_t index, const Resolver& resolver) {
+bool RunModel(uint32_t index, const Resolver& validating, const Resolver& verified) {
   job_release();
   ModelHeader header;
   if (!job_read(&header, sizeof(header))) return false;
@@ -139,6 +139,7 @@ bool RunModel(uint32_t index, const Resolver& resolver) {
     printf("the model is larger than the memory, or the job ends too early\n");
     return false;
   }
+  const Resolver& resolver = header.is_verified != 0 ? verified : validating;
   tflite::MicroInterpreter interpreter(tflite::GetModel(model), resolver, arena, header.arena_bytes,
                                        nullptr, &profiler);
   const uint64_t uncounted = job_overhead();
@@ -174,10 +175,14 @@ bool RunModel(uint32_t index, const Resolver& resolver) {
 int main() {
   uint32_t models = 0;
   if (!job_open(kMagic, &models)) return 1;
-  Resolver resolver;
-  AddOps(&resolver);
+  Resolver validating;
+  AddBuiltinOps(&validating);
+  dcsr::AddDcsrOpsWithSharedRows(validating);
+  Resolver verified;
+  AddBuiltinOps(&verified);
+  dcsr::AddDcsrOpsOfVerifiedImage(verified);
   for (uint32_t i = 0; i < models; ++i) {
-    if (!RunModel(i, resolver)) {
+    if (!RunModel(i, validating, verified)) {
       printf("model %" PRIu32 " failed\n", i);
       return 1;
     }

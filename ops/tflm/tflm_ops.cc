@@ -44,6 +44,21 @@ tflm::Registration Register_DCSR_DEPTHWISE_CONV_2D() {
                                    tflm::Call<InvokeDepthwiseConv2d>);
 }
 
+tflm::Registration Register_DCSR_CONV_2D_OF_VERIFIED_IMAGE() {
+  return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareConv2dOfVerifiedImage>,
+                                   tflm::Call<InvokeConv2d>);
+}
+
+tflm::Registration Register_DCSR_FULLY_CONNECTED_OF_VERIFIED_IMAGE() {
+  return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareFullyConnectedOfVerifiedImage>,
+                                   tflm::Call<InvokeFullyConnected>);
+}
+
+tflm::Registration Register_DCSR_DEPTHWISE_CONV_2D_OF_VERIFIED_IMAGE() {
+  return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareDepthwiseConv2dOfVerifiedImage>,
+                                   tflm::Call<InvokeDepthwiseConv2d>);
+}
+
 tflm::Registration Register_DCSR_CONV_2D_WITH_SHARED_ROWS() {
   return tflite::micro::RegisterOp(nullptr, tflm::Call<PrepareConv2dWithSharedRows>,
                                    tflm::Call<InvokeConv2dWithSharedRows>);

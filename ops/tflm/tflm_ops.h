@@ -31,6 +31,11 @@ tflm::Registration Register_DCSR_CONV_2D_WITH_SHARED_ROWS();
 tflm::Registration Register_DCSR_FULLY_CONNECTED_WITH_SHARED_ROWS();
 tflm::Registration Register_DCSR_DEPTHWISE_CONV_2D_WITH_SHARED_ROWS();
 
+// The same for models in an image that was verified as a whole (AddDcsrOpsOfVerifiedImage).
+tflm::Registration Register_DCSR_CONV_2D_OF_VERIFIED_IMAGE();
+tflm::Registration Register_DCSR_FULLY_CONNECTED_OF_VERIFIED_IMAGE();
+tflm::Registration Register_DCSR_DEPTHWISE_CONV_2D_OF_VERIFIED_IMAGE();
+
 namespace tflm {
 
 // Calls a function of the op with a node.
@@ -49,6 +54,11 @@ Status CallOp(TfLiteContext* context, TfLiteNode* node) {
 template <const Op& op>
 Registration RegistrationOf() {
   return MakeRegistration(CallOp<Prepare, op>, CallOp<Invoke, op>);
+}
+
+template <const Op& op>
+Registration RegistrationOfVerifiedImage() {
+  return MakeRegistration(CallOp<PrepareOfVerifiedImage, op>, CallOp<Invoke, op>);
 }
 
 template <const Op& op>
@@ -97,6 +107,18 @@ template <unsigned int N>
 tflm::Status AddDcsrOps(tflm::MicroMutableOpResolver<N>& resolver) {
   return tflm::AddOps(resolver, Register_DCSR_CONV_2D(), Register_DCSR_FULLY_CONNECTED(),
                       Register_DCSR_DEPTHWISE_CONV_2D());
+}
+
+// AddDcsrOps() for firmware whose image, with the model in it, was verified as a whole before it
+// runs (secure boot). AllocateTensors checks a checksum of each packed layer, which `compress
+// --verified-image` writes, in place of its streams. A checksum protects against damage, not
+// against an attacker: from a model that is not part of the verified image, inference may leave its
+// buffers.
+template <unsigned int N>
+tflm::Status AddDcsrOpsOfVerifiedImage(tflm::MicroMutableOpResolver<N>& resolver) {
+  return tflm::AddOps(resolver, Register_DCSR_CONV_2D_OF_VERIFIED_IMAGE(),
+                      Register_DCSR_FULLY_CONNECTED_OF_VERIFIED_IMAGE(),
+                      Register_DCSR_DEPTHWISE_CONV_2D_OF_VERIFIED_IMAGE());
 }
 
 // AddDcsrOps() for models with shared rows as well: `compress` says which models have them.

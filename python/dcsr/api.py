@@ -80,7 +80,8 @@ class Result:
 
     def plan(self) -> str:
         """Returns a plan file (YAML) that reproduces this model with `compress(..., plan=PATH)`."""
-        title = f"{Path(self.name).name}, objective {self.objective}, {self.cpu}; compress --plan reads it"
+        title = f"{Path(self.name).name}, objective {self.objective}, {self.cpu}; for compress --plan with the same"
+        title += " --cpu, --max-arena, --strip and --dead-channels"
         return plan_file.plan_text(self.decisions, title)
 
     def summary(self) -> list[str]:
@@ -383,6 +384,8 @@ def compress(
     max_scratch: int | None = None,
     max_arena: int | None = None,
     slowest: float | None = None,
+    slowest_start: float | None = None,
+    verified_image: bool = False,
     code: str = DEFAULT_CODE,
     layout: str = DEFAULT_LAYOUT,
     plan: str | os.PathLike[str] | None = None,
@@ -407,6 +410,10 @@ def compress(
       max_arena: largest arena of the interpreter in bytes, estimated for the core; None for that of the dense model.
       slowest: time of an inference at most, as a multiple of the dense model's; None for 2 with the objective `size`
         and 1 with `balanced`.
+      slowest_start: AllocateTensors at most, as a multiple of the dense model's; None for 1.5, or 50,000 instructions
+        more. Without effect on cores for which the start-up is not estimated.
+      verified_image: whether packed layers get a checksum, for firmware whose image is verified as a whole before it
+        runs, and that checks the checksum in place of the streams (docs/embedding.md).
       code: `model` if the firmware links just the kernels and encodings of this model, so that each has to save the
         bytes of its code; `all` if it links all of them, for other models.
       layout: `auto` keeps activations between packed layers in planes where that makes the firmware better
@@ -439,12 +446,13 @@ def compress(
         raise ValueError(f"max_arena {max_arena} is no number of bytes")
     if slowest is not None and not 0 < slowest < math.inf:
         raise ValueError(f"slowest {slowest} is not a positive number")
+    if slowest_start is not None and not 0 < slowest_start < math.inf:
+        raise ValueError(f"slowest_start {slowest_start} is not a positive number")
     data, name = _read(model, name)
     parsed = tflite.parse(data, name)
     if damage := model_check.damage(parsed):
         raise ModelError(f"{name}: damaged TFLite model ({damage})")
-    removes = strip if dead_channels is None else dead_channels
-    compressed, decisions, passes, firmware = compressing.compress(
+    compressed, decisions, passes, firmware, planned = compressing.compress(
         parsed,
         name,
         method=method,
@@ -455,15 +463,15 @@ def compress(
         max_scratch=max_scratch,
         max_arena=max_arena,
         slowest=slowest,
+        slowest_start=slowest_start,
+        verified_image=verified_image,
         code=code,
         layout=layout,
         plan=plan,
         strip=strip,
-        dead_channels=removes,
+        dead_channels=dead_channels,
         progress=progress,
     )
-    # The layers are those of the model that was planned.
-    shown, _ = compressing.prepare(parsed, name, removes)
     removed = next((done.removed for done in passes if isinstance(done, WithoutDeadChannels)), None)
     # If no pass changed anything, the file stays as it is: another writer would lay it out differently.
     changed = any(done.changes for done in passes)
@@ -472,7 +480,7 @@ def compress(
         original=data,
         name=name,
         layers=report.complete(
-            shown,
+            planned,
             [report.row(decision) for decision in decisions],
             [decision.layer.weights for decision in decisions],
             [_contents(decision) for decision in decisions],

@@ -22,7 +22,7 @@ from dcsr.testing.round_trip import UNBOUNDED
 @pytest.fixture(autouse=True)
 def _code_does_not_count(monkeypatch):
     """The models are so small that they would stay dense for the code of the ops."""
-    monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit: fit(settings))
+    monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit, grows: fit(settings))
 
 
 @pytest.fixture(name="data", scope="module")
@@ -107,6 +107,8 @@ def test_verify(data, result):
 def test_verify_on_given_inputs(data, result, tmp_path):
     x = np.zeros((4, 1, 10, 10, 64), np.int8)
     assert dcsr.verify(data, result.model, inputs={"x": x}).samples == 4
+    # The leading 1 of the model may be left out, as for `prune`.
+    assert dcsr.verify(data, result.model, inputs={"x": x[:, 0]}).samples == 4
     np.savez(tmp_path / "x.npz", x=x)
     assert dcsr.verify(data, result.model, inputs=tmp_path / "x.npz").samples == 4
     with pytest.raises(dcsr.ModelError, match="^inputs: input 'x' wants int8"):

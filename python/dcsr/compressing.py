@@ -22,10 +22,18 @@ from dcsr.passes.dead_channels import dead_channels as remove_dead_channels
 from dcsr.passes.pack import pack
 from dcsr.passes.record import RECORD_NAME, restore
 from dcsr.passes.strip import strip as strip_model
-from dcsr.planning import cost, fitting, linking, plan_file, planes, workload
+from dcsr.planning import builtin_memory, code_bytes, cost, fitting, linking, plan_file, planes, workload
 from dcsr.planning.candidates import Candidate, Encoded, candidates
-from dcsr.planning.choice import Decision, decide, stored_bytes
-from dcsr.planning.firmware import Firmware, arena_bytes, dense_figures, figures
+from dcsr.planning.choice import Decision, decide, flash_bytes, stored_bytes
+from dcsr.planning.firmware import (
+    Firmware,
+    arena_bytes,
+    dense_figures,
+    figures,
+    start_up_instructions,
+    start_up_limit,
+)
+from dcsr.planning.footprint import Footprint, interpreter_bytes
 from dcsr.planning.settings import (
     ALL_CODE,
     AUTO,
@@ -39,6 +47,8 @@ from dcsr.schema import schema
 
 # Share of time and bytes that a smaller arena may cost.
 _ARENA_TOLERANCE = 0.01
+# More bytes than the file records for a packed layer, and for all of them together.
+_MOST_RECORDED = 1024
 _TFLM_COMPRESSION = b"COMPRESSION_METADATA"
 
 
@@ -51,12 +61,14 @@ class Compressed(NamedTuple):
         model (see `prepare`).
       passes: the changes that each pass made, in the order in which they ran.
       firmware: the estimates of the model before and after.
+      planned: the prepared model.
     """
 
     model: schema.ModelT
     decisions: list[Decision]
     passes: list[Done]
     firmware: Firmware
+    planned: schema.ModelT
 
 
 def compress(
@@ -70,6 +82,8 @@ def compress(
     max_scratch: int | None = None,
     max_arena: int | None = None,
     slowest: float | None = None,
+    slowest_start: float | None = None,
+    verified_image: bool = False,
     memory: str = cost.DEFAULT_MEMORY,
     code: str = DEFAULT_CODE,
     plan: str | os.PathLike[str] | None = None,
@@ -96,6 +110,10 @@ def compress(
       max_arena: largest arena in bytes, estimated with TFLM's structures; None for that of the dense model.
       slowest: time of an inference at most, relative to the dense one; None for settings.default_slowest(objective).
         Above 1, `balanced` packs layers that are slower than dense without further conditions.
+      slowest_start: AllocateTensors at most, relative to the dense model's; None for settings.DEFAULT_SLOWEST_START, or
+        ALLOWED_START_UP instructions more. Cores whose start-up is unknown have no bound.
+      verified_image: whether packed layers get a checksum, for firmware whose image is verified as a whole. The
+        start-up is then that of such a firmware.
       memory: where the firmware has the data, one of cost.MEMORIES, for the estimates of cycles.
       code: one of settings.CODES: whether kernels and encodings have to save the bytes of their code (linking.py).
       plan: path of a plan file. It overrides the other settings for the tensors it names.
@@ -103,7 +121,8 @@ def compress(
       smaller_only: whether layers stay dense that would not get smaller, or too slow by default.
       strip: whether to remove everything that inference does not need (passes/strip.py). A stripped model cannot be
         decompressed.
-      dead_channels: whether to remove channels that nothing reads (passes/dead_channels.py); None for `strip`.
+      dead_channels: whether to remove channels that nothing reads (passes/dead_channels.py); None for `strip`, unless
+        the model would become larger by that, or its arena larger than dense.
       progress: wraps the list of layers that are being encoded.
 
     Returns:
@@ -124,20 +143,35 @@ def compress(
     bound = default_slowest(objective) if slowest is None and smaller_only else slowest
     packs_slower = not smaller_only or (slowest is not None and slowest > 1)
     settings = Settings(objective, cpu, method, least, max_scratch, memory, overrides, bound, packs_slower)
+    settings = dataclasses.replace(settings, verified_image=verified_image)
+    if smaller_only or slowest_start is not None:
+        most = start_up_limit(original, model, layers, cpu, slowest_start)
+        settings = dataclasses.replace(settings, start_up=most)
     encoded: Encoded = {}
-    before = len(tflite.serialize(model))
     lost = DEAD_CHANNELS if any(isinstance(entry, WithoutDeadChannels) and entry.changes for entry in done) else None
 
-    def saves(decisions: Sequence[Decision]) -> bool:
-        return len(tflite.serialize(_carried_out(model, decisions, strip, lost)[0])) < before
+    before = _file_bytes(_carried_out(model, [], strip, lost)[0])
+    dense_layers = flash_bytes(model, [Decision(layer) for layer in layers])
 
-    ways: dict[tuple[int, str, int | None], list[Candidate] | str] = {}
+    def saves(decisions: Sequence[Decision]) -> bool:
+        most = _MOST_RECORDED * (1 + sum(of.candidate is not None for of in decisions))
+        if flash_bytes(model, decisions) + most < dense_layers:
+            return True
+        return _file_bytes(_carried_out(model, decisions, strip, lost)[0]) < before
+
+    def grows(decisions: Sequence[Decision]) -> bool:
+        if max_arena is not None and arena_bytes(model, [], cpu) > max_arena:
+            return False  # the dense model is no alternative
+        return _firmware_grows(model, pack(model, decisions, lost)[0], decisions, cpu, strip)
+
+    ways: dict[tuple[int, str, int | None, bool], list[Candidate] | str] = {}
 
     def ways_of(number: int, wanted: Settings) -> list[Candidate] | str:
-        key = (number, wanted.objective, wanted.room(layers[number]))
+        layer = layers[number]
+        key = (number, wanted.objective, wanted.room(layer), layer.builtin in wanted.replaced)
         if key not in ways:
-            ways[key] = candidates(model, layers[number], wanted, encoded)
-        return linking.allowed(layers[number], ways[key], wanted)
+            ways[key] = candidates(model, layer, wanted, encoded)
+        return linking.allowed(layer, ways[key], wanted)
 
     for number, _ in enumerate(progress(layers)):
         ways_of(number, settings)
@@ -157,7 +191,7 @@ def compress(
         return fitting.within(model, layers, wanted, planned, max_arena, name)
 
     if smaller_only and code != ALL_CODE:
-        fitted = linking.with_few_parts(model, layers, settings, tried, fitted_to)
+        fitted = linking.with_few_parts(model, layers, settings, tried, fitted_to, grows)
     else:
         fitted = fitted_to(settings)
     limits = fitting.limits(original, model, cpu, max_arena)
@@ -165,6 +199,8 @@ def compress(
     decisions = planes.with_planes(model, fitted.decisions, cpu, memory, layout, limits, measure)
     fitted = dataclasses.replace(fitted, decisions=decisions)
     compressed, passes = _carried_out(model, decisions, strip, lost)
+    quick = planned(settings)
+    free = planned(dataclasses.replace(settings, start_up=None))
     found = Firmware(
         dense=dense_figures(original, layer_finder.find(original), cpu),
         compressed=figures(model, fitted.decisions, cpu),
@@ -172,8 +208,11 @@ def compress(
         arena_time=fitted.slowdown,
         unlimited_arena_bytes=arena_bytes(model, fitted.unlimited, cpu),
         bound_bytes=_bound_bytes(planned, settings),
+        start_up_bytes=max(stored_bytes(quick) - stored_bytes(free), 0),
+        unlimited_start_up=start_up_instructions(model, free, cpu),
+        slowest=slowest,
     )
-    result = Compressed(compressed, fitted.decisions, done + passes, found)
+    result = Compressed(compressed, fitted.decisions, done + passes, found, model)
     if lost is None or max_arena is not None or plan is not None:
         return result
 
@@ -187,6 +226,8 @@ def compress(
             cpu=cpu,
             max_scratch=max_scratch,
             slowest=slowest,
+            slowest_start=slowest_start,
+            verified_image=verified_image,
             memory=memory,
             code=code,
             layout=layout,
@@ -195,7 +236,35 @@ def compress(
             **options,
         )
 
+    if dead_channels is None:
+        before = result.firmware.dense.arena_bytes
+        if _arena(result) > before or _stripped_bytes(model) > _stripped_bytes(original):
+            return again(dead_channels=False)
+    places = [(layer.subgraph, layer.position) for layer in layer_finder.find(original)]
+    least = Footprint(original, cpu, builtin_memory.CMSIS_NN).lower_bound(places)
+    if _arena(result) <= least + interpreter_bytes(original):
+        return result
     return _without_larger_arena(result, again)
+
+
+def _file_bytes(model: schema.ModelT) -> int:
+    return len(tflite.serialize(model))
+
+
+def _firmware_grows(
+    model: schema.ModelT, packed: schema.ModelT, decisions: Sequence[Decision], cpu: str, strip: bool
+) -> bool:
+    """Whether packing makes a firmware larger: its code and the model, stripped as --cc writes it or as the file is.
+
+    On cores for which the code of TFLM's operators is unknown, nothing is compared.
+    """
+    if not code_bytes.knows_tflm(cpu):
+        return False
+    code = linking.code(model, decisions, cpu) - linking.code(model, [], cpu)
+    forms = [(strip_model(model)[0], strip_model(packed)[0])]
+    if not strip:
+        forms.append((model, packed))
+    return any(_file_bytes(after) + code > _file_bytes(before) for before, after in forms)
 
 
 def _without_larger_arena(result: Compressed, again: Callable[..., Compressed]) -> Compressed:
@@ -207,19 +276,27 @@ def _without_larger_arena(result: Compressed, again: Callable[..., Compressed]) 
       result: the model without its dead channels.
       again: compresses the original with further options.
     """
-    most = again(dead_channels=False).firmware.compressed.arena_bytes
-    if result.firmware.compressed.arena_bytes <= most:
+    most = _arena(again(dead_channels=False))
+    if _arena(result) <= most:
         return result
     try:
         limited = again(dead_channels=True, max_arena=most)
     except ModelError:
         return result
     before, after = (
-        (one.firmware.compressed.cycles or one.firmware.compressed.instructions or 0, len(tflite.serialize(one.model)))
+        (one.firmware.compressed.cycles or one.firmware.compressed.instructions or 0, _file_bytes(one.model))
         for one in (result, limited)
     )
     is_as_good = all(new <= (1 + _ARENA_TOLERANCE) * old for new, old in zip(after, before, strict=True))
     return limited if is_as_good else result
+
+
+def _arena(result: Compressed) -> int:
+    return result.firmware.compressed.arena_bytes
+
+
+def _stripped_bytes(model: schema.ModelT) -> int:
+    return _file_bytes(strip_model(model)[0])
 
 
 def _bound_bytes(planned: fitting.Planner, settings: Settings) -> int:

@@ -1,7 +1,8 @@
-"""The line about the whole firmware: flash of model and code, arena and time of an inference, dense and compressed."""
+"""The line about the whole firmware: flash of model and code, arena, inference and start-up, dense and compressed."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -26,6 +27,9 @@ def line(firmware: Firmware, before: int, after: int, cpu: str, clock: float | N
         unit = cost.unit(cpu)
         ratio = f" (x {times[1] / times[0]:.3f}{_milliseconds(times[1], clock, unit)})" if times[0] else ""
         parts.append(f"inference {_millions(times[0])} -> {_millions(times[1])} M {unit}{ratio}")
+    if (starts := start_ups(firmware)) is not None:
+        ratio = f"x {starts[1] / starts[0]:.3f}{_milliseconds(starts[1], clock, cost.INSTRUCTIONS)}"
+        parts.append(f"start-up {_millions(starts[0])} -> {_millions(starts[1])} M instructions ({ratio})")
     return f"{', '.join(parts)} on {cpu}"
 
 
@@ -42,6 +46,19 @@ def notes(firmware: Firmware, cpu: str) -> list[str]:
         )
     if firmware.bound_bytes:
         lines.append(f"--slowest costs {firmware.bound_bytes:,} bytes: without it the inference would take longer")
+    if firmware.start_up_bytes and (starts := start_ups(firmware)) is not None and firmware.unlimited_start_up:
+        needed = math.ceil(100 * firmware.unlimited_start_up / starts[0]) / 100
+        lines.append(
+            f"the bound of the start-up costs {firmware.start_up_bytes:,} bytes;"
+            f" --slowest-start {needed:g} would avoid that"
+        )
+    if firmware.dense.start_up is None:
+        lines.append(f"the start-up is not estimated on {cpu}, so it has no bound")
+    if firmware.slowest is not None and times is not None and times[1] > firmware.slowest * times[0]:
+        lines.append(
+            f"--slowest {firmware.slowest:g} cannot be met: the fastest plan with these options takes"
+            f" {times[1] / times[0]:.3f} times the dense inference"
+        )
     if firmware.unknown:
         lines.append(f"the time of the inference lacks {', '.join(firmware.unknown)}: no estimate")
     return lines
@@ -59,6 +76,12 @@ def inference(firmware: Firmware, cpu: str) -> tuple[int, int] | None:
         return figures.cycles if cost.unit(cpu) == cost.CYCLES else figures.instructions
 
     before, after = time(firmware.dense), time(firmware.compressed)
+    return None if before is None or after is None else (before, after)
+
+
+def start_ups(firmware: Firmware) -> tuple[int, int] | None:
+    """Returns the instructions of the start-up, dense and compressed; None if they are unknown."""
+    before, after = firmware.dense.start_up, firmware.compressed.start_up
     return None if before is None or after is None else (before, after)
 
 

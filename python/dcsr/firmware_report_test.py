@@ -5,38 +5,55 @@ import dataclasses
 from dcsr import firmware_report
 from dcsr.planning.firmware import Figures, Firmware
 
-FIRMWARE = Firmware(Figures(30_000, 9_000_000, 10_000_000), Figures(27_000, 4_000_000, 5_000_000))
+FIRMWARE = Firmware(
+    Figures(30_000, 9_000_000, 10_000_000, start_up=1_000_000),
+    Figures(27_000, 4_000_000, 5_000_000, start_up=1_200_000),
+)
 
 
-def test_line_compares_flash_arena_and_inference():
+def test_line_compares_flash_arena_inference_and_start_up():
     assert firmware_report.line(FIRMWARE, 100_000, 60_000, "cortex-m55") == (
         "flash 100,000 -> 60,000 bytes (-40.0%), arena 30,000 -> 27,000 bytes (-10.0%),"
-        " inference 10 -> 5 M cycles (x 0.500) on cortex-m55"
+        " inference 10 -> 5 M cycles (x 0.500),"
+        " start-up 1 -> 1.2 M instructions (x 1.200) on cortex-m55"
     )
 
 
 def test_time_at_a_clock_is_exact_for_cycles_and_a_lower_bound_for_instructions():
     in_cycles = firmware_report.line(FIRMWARE, 2, 1, "cortex-m55", 250)
     assert "inference 10 -> 5 M cycles (x 0.500, 20 ms at 250 MHz)" in in_cycles
+    assert in_cycles.endswith("(x 1.200, at least 4.8 ms at 250 MHz) on cortex-m55")
     in_instructions = firmware_report.line(FIRMWARE, 2, 1, "cortex-m4", 80)
-    assert "inference 9 -> 4 M instructions (x 0.444, at least 50 ms at 80 MHz) on cortex-m4" in in_instructions
+    assert "inference 9 -> 4 M instructions (x 0.444, at least 50 ms at 80 MHz), start-up" in in_instructions
 
 
-def test_an_inference_without_an_estimate_is_left_out():
+def test_what_has_no_estimate_is_left_out():
     unknown = dataclasses.replace(FIRMWARE, compressed=Figures(27_000, None, None))
     line = firmware_report.line(unknown, 2, 1, "cortex-m55", 100)
     assert line.endswith("arena 30,000 -> 27,000 bytes (-10.0%) on cortex-m55")
-    assert firmware_report.notes(dataclasses.replace(unknown, arena_time=9), "cortex-m55") == []
+    assert firmware_report.notes(dataclasses.replace(FIRMWARE, arena_time=9), "cortex-m55") != []
+    no_start_up = Figures(30_000, 9_000_000, 10_000_000)
+    unknown = dataclasses.replace(unknown, dense=no_start_up, arena_time=9)
+    assert firmware_report.notes(unknown, "cortex-m3") == [
+        "the start-up is not estimated on cortex-m3, so it has no bound"
+    ]
 
 
 def test_notes_name_what_the_bounds_cost():
     assert firmware_report.notes(FIRMWARE, "cortex-m4") == []
     limited = dataclasses.replace(
-        FIRMWARE, unknown=("LOGISTIC", "TANH"), arena_time=400_000, unlimited_arena_bytes=40_000, bound_bytes=1234
+        FIRMWARE,
+        unknown=("LOGISTIC", "TANH"),
+        arena_time=400_000,
+        unlimited_arena_bytes=40_000,
+        bound_bytes=1234,
+        start_up_bytes=567,
+        unlimited_start_up=1_911_111,
     )
     assert firmware_report.notes(limited, "cortex-m4") == [
         "the limit of the arena costs 400,000 instructions (+11.1%); --max-arena 40000 would avoid that",
         "--slowest costs 1,234 bytes: without it the inference would take longer",
+        "the bound of the start-up costs 567 bytes; --slowest-start 1.92 would avoid that",
         "the time of the inference lacks LOGISTIC, TANH: no estimate",
     ]
     assert firmware_report.as_json(limited)["dense"] == {
@@ -44,7 +61,16 @@ def test_notes_name_what_the_bounds_cost():
         "instructions": 9_000_000,
         "cycles": 10_000_000,
         "code_bytes": None,
+        "start_up": 1_000_000,
     }
+
+
+def test_a_bound_of_time_that_no_plan_keeps_is_named():
+    missed = dataclasses.replace(FIRMWARE, slowest=0.25)
+    assert firmware_report.notes(missed, "cortex-m4") == [
+        "--slowest 0.25 cannot be met: the fastest plan with these options takes 0.444 times the dense inference"
+    ]
+    assert firmware_report.notes(dataclasses.replace(FIRMWARE, slowest=0.5), "cortex-m4") == []
 
 
 def test_code_counts_as_flash_if_it_is_known():

@@ -146,6 +146,9 @@ def _firmware_cards(page: Page) -> list[tuple[str, str, str]]:
         unknown = page.firmware.unknown
         lacks = f"; without {html.escape(', '.join(map(report.printable, unknown)))}" if unknown else ""
         cards.append(_change(f"inference, {report.time_unit(page.cpu)}", times, f"estimated{lacks}"))
+    starts = firmware_report.start_ups(page.firmware)
+    if starts is not None:
+        cards.append(_change("start-up, instructions", starts, "AllocateTensors, estimated"))
     return [*cards, measured]
 
 

@@ -97,9 +97,14 @@ class Layer:
         return int(self.operator.inputs[2 if is_shared else 1])
 
     @property
+    def builtin(self) -> str:
+        """Name of the builtin operator, which a packed layer replaces."""
+        return self.op.removeprefix("DCSR_").split()[0]
+
+    @property
     def is_depthwise(self) -> bool:
         """Whether the layer is a DEPTHWISE_CONV_2D."""
-        return self.op.removeprefix("DCSR_").startswith(_WEIGHTED[_OP.DEPTHWISE_CONV_2D])
+        return self.builtin == _WEIGHTED[_OP.DEPTHWISE_CONV_2D]
 
     @property
     def stored_weights(self) -> NDArray[Any]:

@@ -194,8 +194,49 @@ def _text(
             *(f"  if (status == kOk) status = {add};" for add in all_ours),
             "#endif",
         ]
-    lines += ["  return status;", "}", "", f"#endif  // {guard}", ""]
+    lines += ["  return status;", "}", ""]
+    if _have_checksums(ours):
+        lines += _of_verified_image(camel, count, adds, ours, space, class_name)
+    lines += [f"#endif  // {guard}", ""]
     return "\n".join(lines)
+
+
+def _have_checksums(ours: dict[int, list[Decision]]) -> bool:
+    """Whether all packed layers have a checksum, and there are some."""
+    return bool(ours) and all(of.packed and of.packed.has_checksum for layers in ours.values() for of in layers)
+
+
+def _of_verified_image(
+    camel: str, count: int, adds: Sequence[str], ours: dict[int, list[Decision]], space: str, class_name: str
+) -> list[str]:
+    """Returns the lines of the function for firmware whose image is verified as a whole."""
+    of_parts, of_all = [], []
+    for op in ours:
+        name = f"dcsr::k{_OURS[op]}Name"
+        of_parts.append(
+            f"dcsr::tflm::AddOp(resolver, {name},"
+            f" dcsr::tflm::RegistrationOfVerifiedImage<{space}::k{_OURS[op]}Unchecked>())"
+        )
+        register = f"dcsr::Register_{custom_ops.CUSTOM_CODES[op]}_OF_VERIFIED_IMAGE()"
+        of_all.append(f"dcsr::tflm::AddOp(resolver, {name}, {register})")
+    return [
+        f"// Add{camel}Ops() for firmware whose image, with the model in it, was verified as a whole before it runs",
+        "// (secure boot): AllocateTensors checks the checksums of the packed layers in place of their streams.",
+        "template <unsigned int N>",
+        f"dcsr::tflm::Status Add{camel}OpsOfVerifiedImage(dcsr::tflm::MicroMutableOpResolver<N>& resolver) {{",
+        f'  static_assert(N >= {count}, "the resolver is too small: MicroMutableOpResolver<k{camel}Ops>");',
+        "  using dcsr::tflm::kOk;",
+        "  dcsr::tflm::Status status = kOk;",
+        *(f"  if (status == kOk) status = {add};" for add in adds),
+        f"#if DCSR_CORE_CLASS == {class_name}",
+        *(f"  if (status == kOk) status = {add};" for add in of_parts),
+        "#else",
+        *(f"  if (status == kOk) status = {add};" for add in of_all),
+        "#endif",
+        "  return status;",
+        "}",
+        "",
+    ]
 
 
 def _has_shared_rows(layers: Sequence[Decision]) -> bool:
@@ -223,12 +264,14 @@ def _tables(cpu: str, ours: dict[int, list[Decision]]) -> list[str]:
     huffman = "&kDcsrHuffmanDecoder" if any(coding.endswith("+huffman") for coding in codings) else "nullptr"
     has_planes = any(layer.packed and layer.packed.planes for layers in ours.values() for layer in layers)
     layouts = "&kDcsrLayouts" if has_planes else "nullptr"
-    lines = [
-        "inline constexpr DcsrDecoders kDecoders = {",
-        f"    {{{', '.join(decoders)}}},",
-        f"    {huffman}, {layouts}}};",
-        "",
-    ]
+    tables = {"": (decoders, huffman)}
+    if _have_checksums(ours):
+        unchecked = [name.replace("Decoder", "UncheckedDecoder") for name in decoders]
+        tables["Unchecked"] = unchecked, huffman.replace("Decoder", "UncheckedDecoder")
+    lines = []
+    for kind, (listed, values) in tables.items():
+        lines += [f"inline constexpr DcsrDecoders k{kind}Decoders = {{", f"    {{{', '.join(listed)}}},"]
+        lines += [f"    {values}, {layouts}}};", ""]
     for op, layers in ours.items():
         lists = _lists(cpu, op, layers)
         name = f"k{_OURS[op]}"
@@ -242,13 +285,15 @@ def _tables(cpu: str, ours: dict[int, list[Decision]]) -> list[str]:
             lines += ["};"]
             arguments.append(f"{name}{kind}")
         longest = "DCSR_LONGEST_ROW" if op == packing.OP_CONV_2D else "nullptr"
-        lines += [
-            f"inline constexpr DcsrKernels {name}Kernels = {{",
-            f"    {', '.join(arguments)},",
-            f"    {longest}, DCSR_SCRATCH_BUDGET_OF_THIS_CORE, &kDecoders}};",
-            f"inline constexpr dcsr::Op {name} = {{dcsr::{name}Name, kDcsrOp{_OURS[op]}, &{name}Kernels}};",
-            "",
-        ]
+        for kind in tables:
+            lines += [
+                f"inline constexpr DcsrKernels {name}{kind}Kernels = {{",
+                f"    {', '.join(arguments)},",
+                f"    {longest}, DCSR_SCRATCH_BUDGET_OF_THIS_CORE, &k{kind}Decoders}};",
+                f"inline constexpr dcsr::Op {name}{kind} = {{",
+                f"    dcsr::{name}Name, kDcsrOp{_OURS[op]}, &{name}{kind}Kernels}};",
+                "",
+            ]
     return lines
 
 

@@ -100,6 +100,20 @@ def test_shared_rows_take_the_functions_for_them():
     assert "Register_DCSR_CONV_2D_WITH_SHARED_ROWS()" in header.text
 
 
+def test_a_verified_image_has_a_function_of_its_own(separable):
+    plain = _header(separable, method="rice+huffman", smaller_only=False)[0].text
+    assert "OfVerifiedImage" not in plain and "Unchecked" not in plain
+    text = _header(separable, method="rice+huffman", smaller_only=False, verified_image=True)[0].text
+    before, function, after = text.partition("dcsr::tflm::Status AddModelOpsOfVerifiedImage(")
+    assert function and before.startswith(plain.partition("namespace")[0])
+    # What the usual function registers validates.
+    usual = before.partition("dcsr::tflm::Status AddModelOps(")[2]
+    assert "RegistrationOf<" in usual and "Unchecked" not in usual and "VERIFIED" not in usual
+    of_parts, _, of_all = after.partition("#else")
+    assert of_parts.count("RegistrationOfVerifiedImage<") == of_all.count("_OF_VERIFIED_IMAGE()") > 0
+    assert "&kDcsrRiceUncheckedDecoder" in before and "&kDcsrHuffmanUncheckedDecoder};" in before
+
+
 def test_operators_of_the_user_are_counted_and_left_to_him(separable):
     model = tflite.parse(tflite.serialize(separable), "model")
     code = schema.OperatorCodeT()

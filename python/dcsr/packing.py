@@ -23,7 +23,7 @@ from dcsr.shared_rows import RATIO_BITS, SharedRows, multipliers
 
 MAGIC = b"dCSR"
 VERSION = 1
-VERSION_2 = 2  # with shared rows, compact rows or a layout
+VERSION_2 = 2  # with shared rows, compact rows or a checksum
 HEADER_BYTES = 64
 OP_CONV_2D = 1
 OP_FULLY_CONNECTED = 2
@@ -42,9 +42,13 @@ _FLAG_SLOW_GATHERS = 128
 _FLAGS = _FLAG_PER_ROW | _FLAG_INT16 | _FLAG_SAME_PADDING | _FLAG_INT32_SUMS | _FLAG_SLOW_GATHERS
 _FLAG_BIAS = 8  # with shared rows
 _FLAG_COMPACT_ROWS = 16
-_FLAG_LAYOUT = 64
-_LAYOUT = struct.Struct("<HH4B")
+_FLAG_CHECKSUM = 64  # not with shared rows
+_CHECKSUM = struct.Struct("<I")
+_CHECKSUM_FACTOR = 0x9E3779B9
 _RATIO = struct.Struct("<IHh")
+_LAYOUT = struct.Struct("<HH4B")
+# Numbers of the ops with a layout.
+_WITH_LAYOUT = {OP_CONV_2D: 4, OP_DEPTHWISE_CONV_2D: 5}
 _MAX_ROW_LENGTH_BITS = 18
 _POSITIONS = ("index", "delta", "plane")
 _MAX_TENSOR_BYTES = (1 << 31) - 1
@@ -94,6 +98,7 @@ class PackedLayer:
       shared: the parts from which bias, multiplier and shift are derived, if the layer has shared rows; else None.
       depth_multiplier: output channels for each input channel of a depthwise convolution; else 0.
       compact: the stored form of bias, multiplier and shift, if the layer has compact rows; else None.
+      has_checksum: whether a checksum follows the layer; not with shared rows.
       planes: the layout, if activations are in planes; None if they are NHWC at both ends.
     """
 
@@ -117,6 +122,7 @@ class PackedLayer:
     shared: SharedRows | None = None
     depth_multiplier: int = 0
     compact: CompactRows | None = None
+    has_checksum: bool = False
     planes: Planes | None = None
 
     @property
@@ -145,8 +151,8 @@ class PackedLayer:
 
     @property
     def with_plain_rows(self) -> PackedLayer:
-        """The same layer with everything in one tensor, and bias, multipliers and shifts as they are."""
-        return dataclasses.replace(self, shared=None, compact=None)
+        """The same layer in version 1: everything in one tensor, and bias, multipliers and shifts as they are."""
+        return dataclasses.replace(self, shared=None, compact=None, has_checksum=False)
 
     @property
     def row_form(self) -> str:
@@ -209,16 +215,16 @@ def pack(layer: PackedLayer) -> bytes:
     if streams.values.dtype != np.int8:
         raise ValueError(f"a packed layer holds int8 weights, not {streams.values.dtype}")
     body = _padded([*_row_sections(layer), *([] if layer.shared else _stream_sections(streams))])
-    if layer.planes is not None:
-        planes = layer.planes
+    planes = layer.planes
+    if planes is not None:
         body = _LAYOUT.pack(*planes.input_size, planes.has_input, planes.has_output, planes.is_transposed, 0) + body
     header = _HEADER.pack(
         MAGIC,
-        VERSION_2 if layer.shared or layer.compact or layer.planes else VERSION,
-        layer.op,
+        VERSION_2 if layer.shared or layer.compact or layer.has_checksum else VERSION,
+        layer.op if planes is None else _WITH_LAYOUT[layer.op],
         encodings.REGISTRY[streams.encoding].CODE,
         encodings.VALUE_CODINGS.index(streams.value_coding),
-        HEADER_BYTES + len(body),
+        HEADER_BYTES + len(body) + (_CHECKSUM.size if layer.has_checksum else 0),
         streams.rows,
         streams.cols,
         len(streams.values),
@@ -234,7 +240,7 @@ def pack(layer: PackedLayer) -> bytes:
         | (_FLAG_SLOW_GATHERS if layer.slow_gathers else 0)
         | (_FLAG_BIAS if layer.shared is not None and layer.shared.bias is not None else 0)
         | (_FLAG_COMPACT_ROWS if layer.compact else 0)
-        | (_FLAG_LAYOUT if layer.planes else 0),
+        | (_FLAG_CHECKSUM if layer.has_checksum else 0),
         streams.row_length_bytes,
         streams.index_parameter,
         streams.row_length_bits or 0,
@@ -247,7 +253,10 @@ def pack(layer: PackedLayer) -> bytes:
         len(streams.codes),
         *((0, 0, 0, 0) if layer.filter_size == (1, 1) else (*layer.filter_size, *layer.dilation)),
     )
-    return header + body
+    if not layer.has_checksum:
+        return header + body
+    assert layer.shared is None
+    return header + body + _CHECKSUM.pack(checksum(header + body))
 
 
 def pack_shared(layer: PackedLayer) -> bytes | None:
@@ -339,6 +348,15 @@ class _Header(NamedTuple):
     dilation_w: int
 
     @property
+    def has_layout(self) -> bool:
+        return self.op in _WITH_LAYOUT.values()
+
+    @property
+    def operator(self) -> int:
+        """The op, with or without a layout."""
+        return next((op for op, number in _WITH_LAYOUT.items() if number == self.op), self.op)
+
+    @property
     def window(self) -> tuple[int, int, int, int]:
         return self.filter_h, self.filter_w, self.dilation_h, self.dilation_w
 
@@ -360,27 +378,29 @@ class _Header(NamedTuple):
 
     @property
     def has_shared_rows(self) -> bool:
-        return self.version == VERSION_2 and not self.flags & (_FLAG_COMPACT_ROWS | _FLAG_LAYOUT)
+        return self.version == VERSION_2 and not self.flags & (_FLAG_COMPACT_ROWS | _FLAG_CHECKSUM)
 
     @property
     def has_compact_rows(self) -> bool:
         return self.version == VERSION_2 and bool(self.flags & _FLAG_COMPACT_ROWS)
 
     @property
-    def has_layout(self) -> bool:
-        return self.version == VERSION_2 and bool(self.flags & _FLAG_LAYOUT)
+    def has_checksum(self) -> bool:
+        return self.version == VERSION_2 and bool(self.flags & _FLAG_CHECKSUM)
+
+    @property
+    def end_of_sections(self) -> int:
+        return self.total_bytes - (_CHECKSUM.size if self.has_checksum else 0)
 
     @property
     def flags_are_valid(self) -> bool:
-        if self.has_layout and (self.is_int16 or self.op == OP_FULLY_CONNECTED or self.flags & _FLAG_BIAS):
-            return False
+        allowed = _FLAG_CHECKSUM if self.has_checksum else 0
         if self.has_compact_rows:
-            others = _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS | _FLAG_LAYOUT
+            others = _FLAG_SAME_PADDING | _FLAG_SLOW_GATHERS | allowed
             return self.flags & ~others == _FLAG_COMPACT_ROWS | _FLAG_PER_ROW
-        if self.has_int32_sums and (self.has_shared_rows or self.op != OP_CONV_2D or not self.is_int16):
+        if self.has_int32_sums and (self.has_shared_rows or self.operator != OP_CONV_2D or not self.is_int16):
             return False
-        of_version = _FLAG_BIAS if self.has_shared_rows else _FLAG_LAYOUT if self.has_layout else 0
-        return not self.flags & ~(_FLAGS | of_version)
+        return not self.flags & ~(_FLAGS | (_FLAG_BIAS if self.has_shared_rows else 0) | allowed)
 
     @property
     def multipliers(self) -> int:
@@ -396,7 +416,8 @@ class _Header(NamedTuple):
         packs_lengths = layout.row_lengths == LENGTH_BITS
         lowest, highest = INT16_RANGE if self.is_int16 else INT8_RANGE
         return not (
-            self.op not in (OP_CONV_2D, OP_FULLY_CONNECTED, OP_DEPTHWISE_CONV_2D)
+            self.operator not in (OP_CONV_2D, OP_FULLY_CONNECTED, OP_DEPTHWISE_CONV_2D)
+            or (self.has_layout and (self.is_int16 or self.has_shared_rows))
             or self.value_coding >= len(encodings.VALUE_CODINGS)
             or not self.flags_are_valid
             or self.row_length_bytes not in ((1, 2, 4) if layout.row_lengths == LENGTH_BYTES else (0,))
@@ -407,18 +428,18 @@ class _Header(NamedTuple):
             or (self.is_int16 and (self.input_zero_point or self.output_zero_point))
             or not (-128 <= self.input_zero_point <= 127 and -128 <= self.output_zero_point <= 127)
             or not (self.stride_h and self.stride_w)
-            or (self.op == OP_FULLY_CONNECTED and (self.stride_h, self.stride_w) != (1, 1))
+            or (self.operator == OP_FULLY_CONNECTED and (self.stride_h, self.stride_w) != (1, 1))
             or (self.index_parameter and not layout.has_parameter)
             or any(
                 size and name not in layout.positions
                 for size, name in zip(self.position_bytes, _POSITIONS, strict=True)
             )
-            or not _window_is_valid(self.op, self.window, bool(self.flags & _FLAG_SAME_PADDING), self.cols)
+            or not _window_is_valid(self.operator, self.window, bool(self.flags & _FLAG_SAME_PADDING), self.cols)
             or not self._depth_multiplier_is_valid()
         )
 
     def _depth_multiplier_is_valid(self) -> bool:
-        if self.op != OP_DEPTHWISE_CONV_2D:
+        if self.operator != OP_DEPTHWISE_CONV_2D:
             return self.depth_multiplier == 0
         divides = self.depth_multiplier > 0 and self.rows % self.depth_multiplier == 0
         return divides and not self.is_int16 and not self.has_shared_rows
@@ -491,6 +512,12 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         invalid, or if `shared` is missing or superfluous.
     """
     header, module = _read_header(data, shared is not None)
+    if header.has_checksum:
+        end = header.end_of_sections
+        if end < HEADER_BYTES or end % 4 or len(data) < header.total_bytes:
+            raise ValueError("the sections of the packed layer do not fit its size")
+        if _CHECKSUM.unpack_from(data, end)[0] != checksum(data[:end]):
+            raise ValueError("the checksum of the packed layer is wrong")
     bias_size, bias_type = (8, "<i8") if header.has_wide_sums else (4, "<i4")
     highest_shift = MAX_INT16_SHIFT if header.has_wide_sums else MAX_SHIFT
     rows: SharedRows | None = None
@@ -500,12 +527,12 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         raise ValueError("the sections of the packed layer do not fit its size")
     if header.has_compact_rows:
         size = compact_rows.size_of(data[start:], header.rows)
-        stored, *sections = _sections(data, [size, *_stream_sizes(header)], start, header.total_bytes)
+        stored, *sections = _sections(data, [size, *_stream_sizes(header)], start, header.end_of_sections)
         compact, bias_array, multiplier_array, shift_array = compact_rows.unpack(stored, header.rows)
         streams = _streams(header, module, sections)
     elif shared is None:
         sizes = [bias_size * header.rows, 4 * header.multipliers, header.multipliers]
-        sections = _sections(data, sizes + _stream_sizes(header), start, header.total_bytes)
+        sections = _sections(data, sizes + _stream_sizes(header), start, header.end_of_sections)
         bias_array = _array(sections[0], bias_type)
         multiplier_array, shift_array = _array(sections[1], "<i4"), _array(sections[2], "i1")
         if multiplier_array.min() < 0 or shift_array.min() < -31 or shift_array.max() > highest_shift:
@@ -533,7 +560,7 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
             else _fold(rows.bias, _row_sums(streams), header.input_zero_point)
         )
     layer = PackedLayer(
-        op=header.op,
+        op=header.operator,
         streams=streams,
         bias=bias_array,
         multiplier=multiplier_array,
@@ -553,6 +580,7 @@ def unpack(data: bytes, shared: bytes | None = None, known: Known | None = None)
         shared=rows,
         depth_multiplier=header.depth_multiplier,
         compact=compact,
+        has_checksum=header.has_checksum,
     )
     return dataclasses.replace(layer, planes=_planes(data, layer)) if header.has_layout else layer
 
@@ -572,6 +600,14 @@ def _planes(data: bytes, layer: PackedLayer) -> Planes:
     ):
         raise ValueError("a field of the packed layer's layout is out of range")
     return planes
+
+
+def checksum(data: bytes) -> int:
+    """Returns the checksum of the words of `data` (docs/format.md#checksum)."""
+    total = 0
+    for word in np.frombuffer(data, "<u4").tolist():
+        total = ((total << 5 & 0xFFFFFFFF | total >> 27) ^ word) * _CHECKSUM_FACTOR & 0xFFFFFFFF
+    return total
 
 
 def _row_sums(streams: Streams) -> NDArray[Any]:

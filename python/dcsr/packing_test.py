@@ -344,3 +344,25 @@ def test_run_equals_a_plain_loop():
             total = (total + 2**31) % 2**32 - 2**31
             assert accumulators[v, r] == total
     assert outputs.min() >= -127 and outputs.max() <= 126
+
+
+@pytest.mark.parametrize("encoding", sorted(encodings.SCHEMES))
+@pytest.mark.parametrize("per_row", [True, False])
+def test_checksum_goes_round_and_is_checked(encoding, per_row):
+    layer = make_layer(encoding, per_row=per_row)
+    plain, checked = packing.pack(layer), packing.pack(dataclasses.replace(layer, has_checksum=True))
+    assert len(checked) == len(plain) + 4 and checked[4] == packing.VERSION_2
+    assert checked[packing.HEADER_BYTES : -4] == plain[packing.HEADER_BYTES :]
+    assert_equal(packing.unpack(checked + bytes(8)), dataclasses.replace(layer, has_checksum=True))
+    for offset in (52, packing.HEADER_BYTES, len(checked) // 2, len(checked) - 1):
+        damaged = bytearray(checked)
+        damaged[offset] ^= 0x40
+        with pytest.raises(ValueError, match="checksum"):
+            packing.unpack(bytes(damaged))
+
+
+def test_checksum_of_words():
+    """The formula of docs/format.md, in steps."""
+    first = 0x12345678 * 0x9E3779B9 % 2**32
+    second = ((first << 5 | first >> 27) % 2**32 ^ 0xFFFFFFFF) * 0x9E3779B9 % 2**32
+    assert packing.checksum(struct.pack("<2I", 0x12345678, 0xFFFFFFFF)) == second

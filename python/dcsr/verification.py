@@ -167,8 +167,8 @@ def array_samples(arrays: Mapping[str, Array], inputs: Sequence[Input], where: s
     """Splits arrays into input sets.
 
     Args:
-      arrays: one array [samples, *shape] or [*shape] for each input, in the input's dtype. Arrays are matched by name
-        if all inputs are named, else in order.
+      arrays: one array [samples, *shape] or [*shape] for each input, in the input's dtype. A leading dimension of 1 of
+        the model may be left out. Arrays are matched by name if all inputs are named, else in order.
       inputs: the model's inputs.
       where: source of the arrays; begins error messages.
 
@@ -186,6 +186,8 @@ def array_samples(arrays: Mapping[str, Array], inputs: Sequence[Input], where: s
     for entry, array in zip(inputs, ordered, strict=True):
         if array.shape == entry.shape:
             array = array[np.newaxis]
+        elif entry.shape[:1] == (1,) and array.ndim == len(entry.shape) and array.shape[1:] == entry.shape[1:]:
+            array = array[:, np.newaxis]
         if array.dtype != entry.dtype or array.shape[1:] != entry.shape:
             raise ModelError(
                 f"{where}: input '{entry.name}' wants {entry.dtype} [samples, {str(list(entry.shape))[1:]},"

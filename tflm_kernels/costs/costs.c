@@ -214,6 +214,7 @@ static void count_blocks(const Work* work, uint64_t passes, uint64_t* counts) {
   counts[kDcsrCountProductBlock] += blocks * work->elements;
 }
 
+// A group of elements is loaded once for all pixels of a set, and gathered for each pixel.
 static void count_gather(const Work* work, uint64_t decodings, uint64_t passes, uint64_t* counts) {
   const DcsrLayer* layer = work->layer;
   const bool is_plain = layer->value_coding == kDcsrValuesPlain;
@@ -222,6 +223,7 @@ static void count_gather(const Work* work, uint64_t decodings, uint64_t passes, 
                    (layer->encoding == kDcsrEncodingDcsr && dcsr_has_byte_deltas(layer)));
   counts[kDcsrCountOutput] += work->vectors * work->rows;
   counts[kDcsrCountCodedRow] += decodings * work->rows;
+  counts[kDcsrCountProductVector] += work->vectors * work->groups;
   if (is_gathered_as_stored) return;
   counts[kDcsrCountCodedDecodedRow] += passes * work->rows;
   counts[kDcsrCountCodedDecodedElement] += passes * work->elements;
@@ -364,6 +366,17 @@ static uint64_t count_slow_dsp_rows(const Work* work, uint64_t* counts) {
   return work->rows - slow;
 }
 
+// Returns the bytes of rows that conv2d_dense_dsp copies pixel by pixel, for all tiles.
+static uint64_t copied_bytes(const Work* work, const DcsrPlan* plan) {
+  const DcsrLayer* layer = work->layer;
+  const uint64_t width = (uint64_t)work->shape->output_width;
+  const uint64_t tiles = divide_up(work->vectors, plan->tile_pixels);
+  const uint64_t rows = divide_up(work->vectors, width * tiles);
+  const int64_t span =
+      dcsr_dsp_span((int64_t)rows, layer->stride_h, layer->filter_h, layer->dilation_h);
+  return tiles * (uint64_t)span * (uint64_t)work->shape->input_width * layer->channels;
+}
+
 // conv2d_dense_dsp reads no streams. It expands the patches of a tile to groups of four taps, and
 // for each tile the weights of all rows.
 static void count_dense_dsp(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
@@ -375,9 +388,17 @@ static void count_dense_dsp(const Work* work, const DcsrPlan* plan, uint64_t* co
   const uint64_t run = (uint64_t)work->layer->filter_w * work->layer->channels;
   const bool is_copied = work->layer->dilation_w > 1 || run % kDcsrDspGroupTaps != 0;
   counts[kDcsrCountLayer] += 1;
-  counts[kDcsrCountPatch] += blocks * kDcsrDspBlockPixels;
-  counts[kDcsrCountTap] += blocks * kDcsrDspBlockPixels * groups;
-  counts[kDcsrCountByte] += is_copied ? blocks * kDcsrDspBlockPixels * work->cols : 0;
+  if (dcsr_dsp_has_runs(work->layer)) {
+    // Groups of a block.
+    counts[kDcsrCountProductVector] += blocks * groups;
+  } else {
+    counts[kDcsrCountPatch] += blocks * kDcsrDspBlockPixels;
+    counts[kDcsrCountTap] += blocks * kDcsrDspBlockPixels * groups;
+    counts[kDcsrCountByte] += is_copied ? blocks * kDcsrDspBlockPixels * work->cols : 0;
+    if (!dcsr_dsp_is_plain(work->layer) && dcsr_dsp_is_copied(work->layer, work->shape)) {
+      counts[kDcsrCountPiece] += copied_bytes(work, plan);
+    }
+  }
   counts[kDcsrCountRow] += tiles * work->rows;
   counts[kDcsrCountInput] += tiles * work->rows * groups;
   const uint64_t fast_rows = count_slow_dsp_rows(work, counts);

@@ -62,14 +62,16 @@ static inline uint32_t dcsr_sum_of_bytes(uint32_t word) {
 // Number of ones in the bits `begin` .. `begin` + `count` - 1 of `words`; count > 0.
 static inline uint32_t dcsr_count_ones(const uint32_t* words, uint32_t begin, uint32_t count) {
   const uint32_t last = begin + count - 1;
+  const uint32_t* next = words + begin / 32;
+  const uint32_t* end = words + last / 32;
+  uint32_t mask = UINT32_MAX << (begin % 32);
   uint32_t ones = 0;
-  for (uint32_t w = begin / 32; w <= last / 32; ++w) {
-    uint32_t word = words[w];
-    if (w == begin / 32) word &= UINT32_MAX << (begin % 32);
-    if (w == last / 32) word &= UINT32_MAX >> (31 - last % 32);
-    ones += dcsr_sum_of_bytes(dcsr_ones_of_bytes(word));
+  for (;;) {
+    if (next == end) mask &= UINT32_MAX >> (31 - last % 32);
+    ones += dcsr_sum_of_bytes(dcsr_ones_of_bytes(*next & mask));
+    if (next++ == end) return ones;
+    mask = UINT32_MAX;
   }
-  return ones;
 }
 
 static inline DcsrBitReader dcsr_bit_reader(const uint8_t* data, size_t size) {

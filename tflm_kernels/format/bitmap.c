@@ -5,9 +5,17 @@
 #include "tflm_kernels/format/one_bits.h"
 #include "tflm_kernels/format/row_reader.h"
 
+// Number of elements among `count` > 0 weights.
+DCSR_NOINLINE static uint32_t elements_of(const DcsrLayer* layer, uint32_t first, uint32_t count) {
+  return dcsr_count_ones((const uint32_t*)(const void*)layer->index, first, count);
+}
+
+static bool row_lengths_are_valid(const DcsrLayer* layer) {
+  return elements_of(layer, 0, layer->rows * layer->cols) == layer->elements;
+}
+
 static uint32_t row_length(const DcsrLayer* layer, uint32_t row) {
-  return dcsr_count_ones((const uint32_t*)(const void*)layer->index, row * layer->cols,
-                         layer->cols);
+  return elements_of(layer, row * layer->cols, layer->cols);
 }
 
 static void begin_row(DcsrRowReader* reader, uint32_t length) {
@@ -39,4 +47,7 @@ static void decode_columns(DcsrRowReader* reader, DcsrGroup* group) {
 }
 
 // The positions need no check: the row lengths are those of the bits.
-const DcsrDecoder kDcsrBitmapDecoder = {NULL, row_length, begin_row, read_columns, decode_columns};
+const DcsrDecoder kDcsrBitmapDecoder = {NULL,      row_lengths_are_valid, row_length,
+                                        begin_row, read_columns,          decode_columns};
+const DcsrDecoder kDcsrBitmapUncheckedDecoder = {dcsr_unchecked, NULL,         row_length,
+                                                 begin_row,      read_columns, decode_columns};

@@ -225,5 +225,7 @@ static bool positions_are_valid(const DcsrLayer* layer) {
          reader.plane == layer->plane + layer->plane_bytes;
 }
 
-const DcsrDecoder kDcsrDcsrDecoder = {positions_are_valid, NULL, begin_row, read_columns,
-                                      decode_columns};
+const DcsrDecoder kDcsrDcsrDecoder = {positions_are_valid, NULL,         NULL,
+                                      begin_row,           read_columns, decode_columns};
+const DcsrDecoder kDcsrDcsrUncheckedDecoder = {dcsr_unchecked, NULL,         NULL,
+                                               begin_row,      read_columns, decode_columns};

@@ -21,6 +21,9 @@ struct DcsrDecoder {
   // Whether all positions of the layer lie in their rows, and their streams end with the last one.
   // Row lengths are valid. NULL: positions need no check.
   bool (*positions_are_valid)(const DcsrLayer* layer);
+  // Whether no row is longer than the layer has columns, and the lengths add up to its elements.
+  // NULL: read the length of each row.
+  bool (*row_lengths_are_valid)(const DcsrLayer* layer);
   // The length of a row in a layer without row_length_bytes and row_length_bits. NULL if every
   // layer has them.
   uint32_t (*row_length)(const DcsrLayer* layer, uint32_t row);
@@ -45,6 +48,9 @@ struct DcsrValueDecoder {
   // The same, faster, for layers with dcsr_has_word_groups().
   void (*decode_values)(DcsrRowReader* reader, DcsrGroup* group);
 };
+
+// Functions of the unchecked decoders: nothing is valid.
+bool dcsr_unchecked(const DcsrLayer* layer);
 
 #ifdef __cplusplus
 }

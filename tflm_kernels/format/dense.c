@@ -15,4 +15,6 @@ static void read_columns(DcsrRowReader* reader, DcsrGroup* group) {
 }
 
 // Layers with dense weights have no word groups, so that nothing calls the last function.
-const DcsrDecoder kDcsrDenseDecoder = {NULL, row_length, NULL, read_columns, read_columns};
+const DcsrDecoder kDcsrDenseDecoder = {NULL, NULL, row_length, NULL, read_columns, read_columns};
+const DcsrDecoder kDcsrDenseUncheckedDecoder = {dcsr_unchecked, NULL,         row_length,
+                                                NULL,           read_columns, read_columns};

@@ -61,6 +61,9 @@ static bool code_is_complete(const DcsrLayer* layer) {
   return dcsr_code_is_complete(dcsr_code_lengths(layer), layer->raw_bits);
 }
 
+// Bytes that two values take at most, and those of a stream whose values are read one by one.
+enum { kMostPairBytes = 2 * (kDcsrMaxCodeBits + kDcsrMaxRawBits) / 8, kFewBytes = 8 };
+
 static bool values_are_valid(const DcsrLayer* layer) {
   const uint8_t* lengths = dcsr_code_lengths(layer);
   const uint8_t* codes = (const uint8_t*)layer->values;
@@ -69,15 +72,27 @@ static bool values_are_valid(const DcsrLayer* layer) {
   DcsrBits bits = dcsr_bits_of(codes, (size_t)(lengths - codes));
   const uint32_t raw_bits = layer->raw_bits;
   uint32_t elements = layer->elements;
-  // Two values at a time while whole words are left: the word holds both.
-  uint32_t bit = 0;
-  for (; elements >= 2 && bits.end - bits.next >= 4; elements -= 2) {
-    const uint32_t word = dcsr_load_u32(bits.next) >> bit;
-    const uint32_t first = table.entry[word >> raw_bits & 0xFF] & 0xFF;
-    bit += first + (table.entry[word >> first >> raw_bits & 0xFF] & 0xFF);
-    bits.next += bit / 8;
-    bit %= 8;
+  // Two values at a time while whole words are left: the word holds both. `bit` is the first one of
+  // a code, behind its raw bits.
+  uint32_t bit = raw_bits;
+  while (elements >= 2 && bits.end - bits.next >= kFewBytes) {
+    // So many pairs cannot leave the stream.
+    const size_t safe = (size_t)(bits.end - bits.next - 4) / kMostPairBytes;
+    uint32_t pairs = safe < elements / 2 ? (uint32_t)safe : elements / 2;
+    elements -= 2 * pairs;
+    for (; pairs > 0; --pairs) {
+      const uint32_t word = dcsr_load_u32(bits.next) >> bit;
+      const uint32_t first = table.entry[word & 0xFF] & 0xFF;
+      bit += first + (table.entry[word >> first & 0xFF] & 0xFF);
+      bits.next += bit / 8;
+      bit %= 8;
+    }
   }
+  if (bit < raw_bits) {
+    --bits.next;
+    bit += 8;
+  }
+  bit -= raw_bits;
   if (bit > 0) {
     bits.word = (uint32_t)*bits.next++ >> bit;
     bits.left = 8 - bit;
@@ -160,3 +175,5 @@ _Static_assert(2 * (kDcsrMaxCodeBits + kDcsrMaxRawBits) <= kDcsrPeekBits, "decod
 
 const DcsrValueDecoder kDcsrHuffmanDecoder = {code_is_complete, values_are_valid, begin,
                                               read_values, decode_values};
+const DcsrValueDecoder kDcsrHuffmanUncheckedDecoder = {dcsr_unchecked, dcsr_unchecked, begin,
+                                                       read_values, decode_values};

@@ -62,5 +62,7 @@ static void decode_columns(DcsrRowReader* reader, DcsrGroup* group) {
   }
 }
 
-const DcsrDecoder kDcsrOffset8Decoder = {positions_are_valid, NULL, NULL, read_columns,
-                                         decode_columns};
+const DcsrDecoder kDcsrOffset8Decoder = {positions_are_valid, NULL,          NULL, NULL,
+                                         read_columns,        decode_columns};
+const DcsrDecoder kDcsrOffset8UncheckedDecoder = {dcsr_unchecked, NULL,         NULL,
+                                                  NULL,           read_columns, decode_columns};

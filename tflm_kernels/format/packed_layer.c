@@ -31,9 +31,12 @@ enum {
   kFlagBias = 8,          // version 2, shared rows
   kFlagCompactRows = 16,  // version 2
   kFlagInt32Sums = 32,    // with kFlagInt16
-  kFlagLayout = 64,       // version 2, with its own rows
+  kFlagChecksum = 64,     // version 2, not with shared rows
   kFlagSlowGathers = 128,
   kRatioBytes = 8,
+  kChecksumBytes = 4,
+  kOpConv2dWithLayout = 4,
+  kOpDepthwiseConv2dWithLayout = 5,
 };
 
 // The header in memory. All fields are naturally aligned.
@@ -96,13 +99,28 @@ static bool filter_is_valid(const Header* h) {
 
 static bool has_compact_rows(const Header* h) { return (h->flags & kFlagCompactRows) != 0; }
 
-static bool has_layout(const Header* h) { return (h->flags & kFlagLayout) != 0; }
+static bool has_checksum(const Header* h) { return (h->flags & kFlagChecksum) != 0; }
+
+static bool has_layout(const Header* h) {
+  return h->op == kOpConv2dWithLayout || h->op == kOpDepthwiseConv2dWithLayout;
+}
+
+// Returns the op, with or without a layout; any other number if it is unknown.
+static uint32_t op_of(const Header* h) {
+  if (!has_layout(h)) return h->op;
+  return h->op == kOpConv2dWithLayout ? kDcsrOpConv2d : kDcsrOpDepthwiseConv2d;
+}
+
+// A header of version 2 with neither compact rows nor a checksum.
+static bool has_shared_rows(const Header* h) {
+  return h->version == kDcsrFormatVersion2 && !has_compact_rows(h) && !has_checksum(h);
+}
 
 // A row has one column per tap. Shared rows and int16 activations are for the other ops.
 static bool depthwise_is_valid(const Header* h) {
   const uint32_t taps = has_1x1_filter(h) ? 1 : (uint32_t)h->filter_h * h->filter_w;
   return h->cols == taps && h->depth_multiplier >= 1 && h->rows % h->depth_multiplier == 0 &&
-         !is_int16(h) && (h->version == kDcsrFormatVersion || has_compact_rows(h) || has_layout(h));
+         !is_int16(h) && !has_shared_rows(h);
 }
 
 static bool geometry_is_valid(const Header* h) {
@@ -111,12 +129,12 @@ static bool geometry_is_valid(const Header* h) {
   if ((uint64_t)h->rows * h->cols > kDcsrMaxWeights) return false;
   if (h->elements > (uint64_t)h->rows * h->cols) return false;
   if (h->stride_h < 1 || h->stride_w < 1 || !filter_is_valid(h)) return false;
-  switch (h->op) {
+  if (has_layout(h) && (is_int16(h) || has_shared_rows(h))) return false;
+  switch (op_of(h)) {
     case kDcsrOpConv2d:
       return h->depth_multiplier == 0;
     case kDcsrOpFullyConnected:
-      return h->stride_h == 1 && h->stride_w == 1 && has_1x1_filter(h) &&
-             h->depth_multiplier == 0 && !has_layout(h);
+      return h->stride_h == 1 && h->stride_w == 1 && has_1x1_filter(h) && h->depth_multiplier == 0;
     case kDcsrOpDepthwiseConv2d:
       return depthwise_is_valid(h);
     default:
@@ -177,32 +195,31 @@ static bool encoding_is_valid(const Header* h) {
   return false;
 }
 
-// Version 1 defines the flags 1, 2, 4, 32 and 128. Version 2 has 1, 4, 16, 64 and 128 with the
-// layer's own rows, and 1, 2, 4, 8 and 128 with shared rows.
+// Plain rows define the flags 1, 2, 4, 32 and 128; shared rows also 8 but not 32; compact rows only
+// 1, 4 and 128.
 static bool unused_is_zero(const Header* h) {
-  if (has_layout(h) && (h->flags & (kFlagInt16 | kFlagBias | kFlagInt32Sums)) != 0) return false;
-  uint32_t flags = h->flags & ~(uint32_t)(kFlagSlowGathers | kFlagLayout);
+  uint32_t flags = h->flags & ~(uint32_t)(kFlagSlowGathers | kFlagChecksum);
   if (has_int32_sums(h)) {
-    if (h->version != kDcsrFormatVersion || h->op != kDcsrOpConv2d || !is_int16(h)) return false;
+    if (has_shared_rows(h) || op_of(h) != kDcsrOpConv2d || !is_int16(h)) return false;
     flags &= ~(uint32_t)kFlagInt32Sums;
   }
   return has_compact_rows(h)
              ? (flags & ~(uint32_t)kFlagSamePadding) == (kFlagCompactRows | kFlagPerRow)
-             : flags < 8U * h->version;
+             : flags < (has_shared_rows(h) ? 2U * kFlagBias : kFlagBias);
 }
 
 // Reads a header and checks it. `is_shared`: version 2 with shared rows; else version 1, or version
-// 2 with compact rows or a layout.
+// 2 with compact rows or a checksum.
 DCSR_NOINLINE static DcsrStatus read_header(const void* data, size_t size, bool is_shared,
                                             Header* h) {
   if ((uintptr_t)data % 4 != 0) return kDcsrErrorAlignment;
   if (size < kDcsrHeaderBytes) return kDcsrErrorTruncated;
   memcpy(h, data, sizeof(*h));
   if (memcmp(h->magic, "dCSR", sizeof(h->magic)) != 0) return kDcsrErrorMagic;
-  const bool has_own_rows = has_compact_rows(h) || has_layout(h);
-  const bool is_version_2 = is_shared || has_own_rows;
+  const bool has_version_2_flag = has_compact_rows(h) || has_checksum(h);
+  const bool is_version_2 = is_shared || has_version_2_flag;
   if (h->version != (is_version_2 ? kDcsrFormatVersion2 : kDcsrFormatVersion) ||
-      (is_shared && has_own_rows)) {
+      (is_shared && has_version_2_flag)) {
     return kDcsrErrorVersion;
   }
   if (!geometry_is_valid(h) || !quantization_is_valid(h) || !encoding_is_valid(h) ||
@@ -236,7 +253,7 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   if (end > size) return end;
 
   // From here on all offsets are below `size` and fit a size_t.
-  layer->op = (DcsrOp)h->op;
+  layer->op = (DcsrOp)op_of(h);
   layer->encoding = (DcsrEncoding)h->encoding;
   layer->value_coding = (DcsrValueCoding)h->value_coding;
   layer->rows = h->rows;
@@ -258,8 +275,9 @@ DCSR_NOINLINE static uint64_t set_layer(const Header* h, const uint8_t* base, si
   layer->int32_sums = has_int32_sums(h);
   layer->slow_gathers = (h->flags & kFlagSlowGathers) != 0;
   layer->depth_multiplier = h->depth_multiplier;
-  layer->channels = h->op == kDcsrOpDepthwiseConv2d ? h->rows / h->depth_multiplier
-                                                    : h->cols / (layer->filter_h * layer->filter_w);
+  layer->channels = layer->op == kDcsrOpDepthwiseConv2d
+                        ? h->rows / h->depth_multiplier
+                        : h->cols / (layer->filter_h * layer->filter_w);
   layer->requantize_stride = (h->flags & kFlagPerRow) != 0 ? 1 : 0;
   layer->row_length_bytes = h->row_length_bytes;
   layer->row_length_bits = h->row_length_bits;
@@ -325,7 +343,8 @@ DcsrStatus dcsr_layer_parse_with(const DcsrDecoders* decoders, const void* data,
   RowSections rows;
   status = find_rows(&h, base, size, &rows);
   if (status != kDcsrOk) return status;
-  const uint64_t end = set_layer(&h, base, size, rows.streams, layer);
+  uint64_t end = set_layer(&h, base, size, rows.streams, layer);
+  if (has_checksum(&h)) end += kChecksumBytes;
   if (end != h.total_bytes) return kDcsrErrorSections;
   if (end > size) return kDcsrErrorTruncated;
 
@@ -335,6 +354,8 @@ DcsrStatus dcsr_layer_parse_with(const DcsrDecoders* decoders, const void* data,
   layer->bias = is_compact ? NULL : (const int32_t*)first;
   layer->multiplier = (const int32_t*)(const void*)(base + rows.multiplier);
   layer->shift = (const int8_t*)(base + rows.shift);
+  layer->checksum =
+      has_checksum(&h) ? (const uint32_t*)(const void*)(base + end - kChecksumBytes) : NULL;
   layer->layout = NULL;
   if (has_layout(&h)) {
     layer->layout = (const DcsrLayout*)(const void*)(base + kDcsrHeaderBytes);
@@ -370,6 +391,7 @@ DcsrStatus dcsr_shared_layer_parse_with(const DcsrDecoders* decoders, const void
   rows->ratio_high = dcsr_load_u16(base + ratio + 4);
   rows->ratio_exponent = (int16_t)dcsr_load_u16(base + ratio + 6);
   rows->bias = has_bias ? base + bias : NULL;
+  layer->checksum = NULL;
   layer->layout = NULL;
   // A mantissa of fewer than 48 bits could give a multiplier below 2^30.
   if (rows->ratio_high >> 15 == 0) return kDcsrErrorHeader;
@@ -390,6 +412,9 @@ static DcsrStatus validate_requantize(const DcsrLayer* layer) {
 }
 
 static DcsrStatus validate_row_lengths(const DcsrLayer* layer) {
+  if (layer->decoder->row_lengths_are_valid != NULL) {
+    return layer->decoder->row_lengths_are_valid(layer) ? kDcsrOk : kDcsrErrorRowLength;
+  }
   uint64_t sum = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
     const uint32_t length = dcsr_row_length(layer, row);
@@ -445,6 +470,8 @@ const char* dcsr_status_string(DcsrStatus status) {
       return "the code of its values is incomplete, or they leave their section";
     case kDcsrErrorDecoder:
       return "its encoding is not registered: use the header of this model, or AddDcsrOps";
+    case kDcsrErrorChecksum:
+      return "its checksum is wrong or missing";
   }
   return "unknown status";
 }

@@ -48,12 +48,12 @@ static bool add_quotients(DcsrBits* bits, uint32_t count, uint32_t most, uint32_
 }
 
 // Numbers of up to kPackedBits bits are added up as fields of a word: first in pairs, then in pairs
-// of pairs. The masks select every second field.
+// of pairs. The masks select every second field of a step: eight numbers, or six of four bits.
 enum { kPackedBits = 4 };
-static const uint32_t kPairs[kPackedBits + 1] = {0, 0x55, 0x3333, 0x1C71C7, 0x0F0F0F0F};
+static const uint32_t kPairs[kPackedBits + 1] = {0, 0x55, 0x3333, 0x1C71C7, 0x0F0F0F};
 static const uint32_t kFours[kPackedBits + 1] = {0, 0x33, 0x0F0F, 0x03F03F, 0x00FF00FF};
 
-// Adds up `count` numbers of `width` <= 25 bits. Returns false if the stream ends before.
+// Adds up `count` > 0 numbers of `width` <= 25 bits. Returns false if the stream ends before.
 static bool add_numbers(DcsrBitReader* bits, uint32_t count, uint32_t width, uint32_t* sum) {
   const size_t bytes = bits->size - bits->byte;
   const uint32_t end = bits->bit + count * width;
@@ -63,18 +63,20 @@ static bool add_numbers(DcsrBitReader* bits, uint32_t count, uint32_t width, uin
   const uint32_t pairs = is_packed ? kPairs[width] : 0;
   const uint32_t fours = is_packed ? kFours[width] : 0;
   const uint32_t step = is_packed ? (width < kPackedBits ? 8 : 6) * width : width;
+  uint32_t total = 0;
   for (uint32_t bit = bits->bit; bit < end; bit += step) {
     const uint32_t used = end - bit < step ? end - bit : step;
-    uint32_t word = bit / 8 + 4 <= bytes
-                        ? dcsr_load_u32(data + bit / 8) >> (bit % 8) & ((UINT32_C(1) << used) - 1)
-                        : dcsr_load_bits(data, bit, used);
+    uint32_t word = bit / 8 + 4 <= bytes ? dcsr_load_u32(data + bit / 8) >> (bit % 8)
+                                         : dcsr_load_bits(data, bit, used);
+    word &= (UINT32_C(1) << used) - 1;
     if (is_packed) {
       word = (word & pairs) + (word >> width & pairs);
       word = (word & fours) + (word >> 2 * width & fours);
       word = (word & ((UINT32_C(1) << 4 * width) - 1)) + (word >> 4 * width);
     }
-    *sum += word;
+    total += word;
   }
+  *sum = total;
   dcsr_skip_bits(bits, count * width);
   return true;
 }
@@ -150,5 +152,7 @@ static void decode_columns(DcsrRowReader* reader, DcsrGroup* group) {
   reader->expected = group->column[lanes - 1] + 1;
 }
 
-const DcsrDecoder kDcsrRiceDecoder = {positions_are_valid, row_length, begin_row, read_columns,
-                                      decode_columns};
+const DcsrDecoder kDcsrRiceDecoder = {positions_are_valid, NULL,         row_length,
+                                      begin_row,           read_columns, decode_columns};
+const DcsrDecoder kDcsrRiceUncheckedDecoder = {dcsr_unchecked, NULL,         row_length,
+                                               begin_row,      read_columns, decode_columns};

@@ -61,4 +61,7 @@ static void decode_columns(DcsrRowReader* reader, DcsrGroup* group) {
   reader->expected = (int32_t)column;
 }
 
-const DcsrDecoder kDcsrRleDecoder = {positions_are_valid, NULL, NULL, read_columns, decode_columns};
+const DcsrDecoder kDcsrRleDecoder = {positions_are_valid, NULL,          NULL, NULL,
+                                     read_columns,        decode_columns};
+const DcsrDecoder kDcsrRleUncheckedDecoder = {dcsr_unchecked, NULL,         NULL,
+                                              NULL,           read_columns, decode_columns};

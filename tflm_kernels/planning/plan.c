@@ -41,6 +41,12 @@ uint32_t dcsr_longest_row(const DcsrLayer* layer) {
     }
     return longest;
   }
+  if (layer->row_length_bytes == 1) {
+    for (uint32_t row = 0; row < layer->rows; ++row) {
+      if (layer->row_length[row] > longest) longest = layer->row_length[row];
+    }
+    return longest;
+  }
   for (uint32_t row = 0; row < layer->rows; ++row) {
     const uint32_t length = dcsr_row_length(layer, row);
     if (length > longest) longest = length;

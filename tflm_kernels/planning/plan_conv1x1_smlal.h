@@ -1,6 +1,6 @@
 // Division of the scratch of conv1x1_smlal.
 //
-// Scratch: list of a row, ListEntry[dcsr_conv1x1_smlal_list_entries(cols)];
+// Scratch: list of a row, ListEntry[dcsr_conv1x1_smlal_list_entries(longest row)];
 //          sums of a list, uint64 [blocks][4], each of two pixels;
 //          totals of all lists, uint32 [blocks][8 pixels], only if a row may need several lists;
 //          activations of a tile, uint32 [blocks][cols][4], each of two pixels.
@@ -18,20 +18,26 @@ enum {
   kDcsrSmlalBlockPixels = 8,
   kDcsrSmlalColumnBytes = kDcsrSmlalBlockPixels / 2 * 4,  // two pixels share a word
   kDcsrSmlalMostListEntries = 254,                        // 254 * 2^14 < 2^22
-  kDcsrSmlalListSlack = 2,                                // pads to an even number; ends the list
+  kDcsrSmlalListSlack = 1,                                // ends the list
   kDcsrSmlalListEntryBytes = 8,
 };
 
-// Whether every row fits into one list. A group is decoded only if the list has room for all of its
-// lanes.
-static inline bool dcsr_conv1x1_smlal_has_one_list(uint32_t cols) {
-  return (size_t)cols + kDcsrGroupLanes - 1 <= kDcsrSmlalMostListEntries;
+// List entries for rows of up to `elements` elements. A group is decoded only if the list has room
+// for a whole one. All groups of a row but the last are whole.
+static inline size_t dcsr_conv1x1_smlal_row_entries(size_t elements) {
+  return (elements + kDcsrGroupLanes - 1) / kDcsrGroupLanes * kDcsrGroupLanes;
+}
+
+// Whether every row fits into one list. `longest` are the elements of the longest row.
+static inline bool dcsr_conv1x1_smlal_has_one_list(size_t longest) {
+  return dcsr_conv1x1_smlal_row_entries(longest) <= kDcsrSmlalMostListEntries;
 }
 
 // Number of list entries, including the slack.
-static inline size_t dcsr_conv1x1_smlal_list_entries(uint32_t cols) {
-  const size_t most = dcsr_conv1x1_smlal_has_one_list(cols) ? (size_t)cols + kDcsrGroupLanes - 1
-                                                            : (size_t)kDcsrSmlalMostListEntries;
+static inline size_t dcsr_conv1x1_smlal_list_entries(size_t longest) {
+  const size_t most = dcsr_conv1x1_smlal_has_one_list(longest)
+                          ? dcsr_conv1x1_smlal_row_entries(longest)
+                          : (size_t)kDcsrSmlalMostListEntries;
   return most + kDcsrSmlalListSlack;
 }
 

@@ -3,8 +3,8 @@
 // Scratch: weights of a row, uint32 [groups][2] and an end mark, two taps in each word;
 //          the patch of a pixel, int8 [groups][4 taps];
 //          activations of a tile, uint32 [blocks][groups][2][5 pixels], two taps in each word;
-//          if the layer has padding, or its input is in planes or transposed: the rows of the
-//          padded image that a tile reads.
+//          if the layer has padding, or its input is transposed or in planes, and no 1x1 filter
+//          with stride 1 reads it: the rows of the padded image that a tile reads.
 
 #ifndef DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_DENSE_DSP_H_
 #define DCSR_TFLM_KERNELS_PLANNING_PLAN_CONV2D_DENSE_DSP_H_
@@ -69,8 +69,17 @@ static inline bool dcsr_dsp_has_padding(const DcsrLayer* layer, const DcsrConvSh
              shape->input_width;
 }
 
+// Whether the pixels that a 1x1 filter reads follow each other in planes.
+static inline bool dcsr_dsp_has_runs(const DcsrLayer* layer) {
+  return dcsr_has_input_planes(layer) && layer->cols == layer->channels && layer->stride_h == 1 &&
+         layer->stride_w == 1;
+}
+
 // Whether the rows that a tile reads are copied. Otherwise patches are read from the image itself.
 static inline bool dcsr_dsp_is_copied(const DcsrLayer* layer, const DcsrConvShape* shape) {
+  if (layer->cols == layer->channels) {
+    return dcsr_has_input_planes(layer) && !dcsr_dsp_has_runs(layer);
+  }
   return !dcsr_dsp_is_plain(layer) || dcsr_dsp_has_padding(layer, shape);
 }
 

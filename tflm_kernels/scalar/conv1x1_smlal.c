@@ -58,13 +58,14 @@ typedef struct {
   uint32_t* x;
 } Scratch;
 
-static Scratch divide_scratch(const DcsrLayer* layer, size_t tile_pixels, void* scratch) {
+static Scratch divide_scratch(const DcsrPlan* plan, void* scratch) {
+  const size_t tile_pixels = plan->tile_pixels;
   Scratch parts;
   parts.list = (ListEntry*)scratch;
-  parts.list_entries = dcsr_conv1x1_smlal_list_entries(layer->cols);
+  parts.list_entries = dcsr_conv1x1_smlal_list_entries(plan->longest_row);
   parts.sums = (uint32_t*)(void*)(parts.list + parts.list_entries);
   parts.totals = parts.sums + tile_pixels;
-  parts.total_words = dcsr_conv1x1_smlal_has_one_list(layer->cols) ? 0 : tile_pixels;
+  parts.total_words = dcsr_conv1x1_smlal_has_one_list(plan->longest_row) ? 0 : tile_pixels;
   parts.x = parts.totals + parts.total_words;
   return parts;
 }
@@ -361,11 +362,14 @@ DCSR_NOINLINE static size_t append_dcsr_groups(DcsrRowReader* row_reader, size_t
 }
 
 static void end_list(ListEntry* list, size_t count) {
-  // The first entry pads an odd number of entries. It may refer to any column.
-  list[count].offset = count % 2 != 0 ? (uint32_t)kDcsrSmlalColumnBytes : 0;
+  if (count % 2 != 0) {
+    // This entry may refer to any column. A full list is even and needs none.
+    list[count].offset = kDcsrSmlalColumnBytes;
+    list[count].weight = 0;
+    ++count;
+  }
+  list[count].offset = 0;
   list[count].weight = 0;
-  list[count + 1].offset = 0;
-  list[count + 1].weight = 0;
 }
 
 // Appends the next groups of a row by itself, as far as it can.
@@ -423,7 +427,7 @@ DCSR_NOINLINE static void convolve(const DcsrPlan* plan, const DcsrLayer* layer,
   output.step = has_planes ? 1 : layer->rows;
   size_t left = dcsr_pixel_count(shape);
   const size_t most = plan->tile_pixels;
-  const Scratch parts = divide_scratch(layer, most, scratch);
+  const Scratch parts = divide_scratch(plan, scratch);
   DcsrSmlalInput input = dcsr_smlal_input(layer, shape, (const int8_t*)input_data);
   while (left > 0) {
     const size_t count = left < most ? left : most;

@@ -74,7 +74,8 @@ static Scratch divide_scratch(const DcsrPlan* plan, const DcsrLayer* layer, void
 typedef struct {
   const int8_t* pixels;
   size_t row_bytes;
-  uint32_t first;  // row of the output whose patches begin with the first row
+  size_t column_bytes;  // between pixels of a row
+  uint32_t first;       // row of the output whose patches begin with the first row
 } Image;
 
 // Copies the first `count` bytes of a row of the image, channel by channel.
@@ -104,7 +105,8 @@ DCSR_COLD static Image pad(const DcsrLayer* layer, const DcsrConvShape* shape, c
   const uint32_t left =
       dcsr_conv_padding(shape->input_width, shape->output_width,
                         dcsr_filter_extent(layer->filter_w, layer->dilation_w), layer->stride_w);
-  const Image image = {out, (size_t)dcsr_dsp_padded_row_bytes(layer, shape), first};
+  const Image image = {out, (size_t)dcsr_dsp_padded_row_bytes(layer, shape), layer->channels,
+                       first};
   const size_t left_bytes = (size_t)left * layer->channels;
   const size_t input_bytes = (size_t)shape->input_width * layer->channels;
   const size_t inside = image.row_bytes - left_bytes;
@@ -183,12 +185,39 @@ static void expand_patch(const DcsrLayer* layer, const int8_t* pixels, size_t ro
 static void expand_block(const DcsrLayer* layer, const DcsrConvShape* shape, const Image* image,
                          size_t first, const Scratch* scratch, uint32_t* x) {
   const size_t width = (size_t)shape->output_width;
-  for (size_t p = first; p < first + kBlockPixels; ++p) {
-    const size_t row = p / width - image->first;
-    const size_t column = p % width;
-    const int8_t* patch = image->pixels + row * layer->stride_h * image->row_bytes +
-                          column * layer->stride_w * layer->channels;
+  const size_t row_step = layer->stride_h * image->row_bytes;
+  const size_t column_step = layer->stride_w * image->column_bytes;
+  const int8_t* row = image->pixels + (first / width - image->first) * row_step;
+  size_t column = first % width;
+  const int8_t* patch = row + column * column_step;
+  for (size_t p = 0; p < kBlockPixels; ++p) {
     expand_patch(layer, patch, layer->dilation_h * image->row_bytes, scratch, x++);
+    patch += column_step;
+    if (++column == width) {
+      column = 0;
+      row += row_step;
+      patch = row;
+    }
+  }
+}
+
+// Expands a block of pixels that follow each other in planes. The last group repeats the last
+// channel, which has no weights then.
+static void expand_planes(const int8_t* pixels, size_t plane_bytes, uint32_t channels,
+                          uint32_t* x) {
+  for (uint32_t c = 0; c < channels; c += kGroupTaps) {
+    const uint32_t left = channels - 1 - c;
+    const int8_t* tap1 = pixels + (left >= 1 ? plane_bytes : 0);
+    const int8_t* tap2 = tap1 + (left >= 2 ? plane_bytes : 0);
+    const int8_t* tap3 = tap2 + (left >= 3 ? plane_bytes : 0);
+    DCSR_UNROLL("GCC unroll 5")
+    for (size_t p = 0; p < kBlockPixels; ++p) {
+      x[p] = dcsr_dsp_double(dcsr_dsp_pack_low((uint32_t)pixels[p], (uint32_t)tap2[p]));
+      x[kBlockPixels + p] =
+          dcsr_dsp_double(dcsr_dsp_pack_low((uint32_t)tap1[p], (uint32_t)tap3[p]));
+    }
+    x += kGroupWords * kBlockPixels;
+    pixels = tap3 + plane_bytes;
   }
 }
 
@@ -201,14 +230,21 @@ DCSR_NOINLINE static void expand_tile(const DcsrLayer* layer, const DcsrConvShap
   const size_t end = first + count;
   const size_t last_block = end - kBlockPixels;
   const size_t lowest = last_block < first ? last_block : first;
-  Image image = {input, (size_t)shape->input_width * layer->channels, 0};
+  const DcsrSteps steps = dcsr_input_steps(layer, shape);
+  Image image = {input, steps.row, steps.column, 0};
   if (dcsr_dsp_is_copied(layer, shape)) {
     image = pad(layer, shape, input, (uint32_t)(lowest / width), (uint32_t)((end - 1) / width),
                 scratch->padded);
   }
   uint32_t* x = scratch->x;
+  const bool has_runs = dcsr_dsp_has_runs(layer);
   for (; first < end; first += kBlockPixels) {
-    expand_block(layer, shape, &image, first < last_block ? first : last_block, scratch, x);
+    const size_t block = first < last_block ? first : last_block;
+    if (has_runs) {
+      expand_planes(input + block, steps.channel, layer->channels, x);
+    } else {
+      expand_block(layer, shape, &image, block, scratch, x);
+    }
     x += dcsr_dsp_block_words(layer->cols);
   }
 }

@@ -32,7 +32,10 @@ const PackOptions kPackings[] = {
     {.encoding = kDcsrEncodingDcsr, .compact_rows = true},
     {.encoding = kDcsrEncodingDcsr, .byte_deltas = true, .compact_rows = true},
     {.encoding = kDcsrEncodingOffset8, .compact_rows = true},
+    {.encoding = kDcsrEncodingDcsr, .checksum = true},
+    {.encoding = kDcsrEncodingRice, .compact_rows = true, .checksum = true},
     // With Huffman codes.
+    {.encoding = kDcsrEncodingBitmap, .huffman = true, .raw_bits = 2, .checksum = true},
     {.encoding = kDcsrEncodingDense, .huffman = true, .raw_bits = 1},
     {.encoding = kDcsrEncodingRle, .huffman = true, .raw_bits = 4},
     {.encoding = kDcsrEncodingDcsr, .huffman = true},
@@ -564,7 +567,31 @@ PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options) {
 
   finish_blob(&out, &blob);
   free_streams(&streams);
+  if (options->checksum) add_checksum(&blob);
   return blob;
+}
+
+void add_checksum(PackedBlob* blob) {
+  blob->size += 4;
+  blob->data = (uint8_t*)realloc(blob->data, blob->size);
+  if (blob->data == NULL) abort();
+  blob->data[4] = kDcsrFormatVersion2;
+  blob->data[34] |= 64;
+  for (uint32_t i = 0; i < 4; ++i) blob->data[8 + i] = (uint8_t)(blob->size >> (8 * i));
+  correct_checksum(blob);
+}
+
+void correct_checksum(PackedBlob* blob) {
+  // Multiplies by 2^32 / golden ratio in 64 bits, where the library wraps.
+  uint64_t sum = 0;
+  const size_t end = blob->size - 4;
+  for (size_t i = 0; i < end; i += 4) {
+    uint32_t word = 0;
+    for (uint32_t b = 0; b < 4; ++b) word |= (uint32_t)blob->data[i + b] << (8 * b);
+    const uint64_t turned = (sum * 32 + sum / (UINT64_C(1) << 27)) % (UINT64_C(1) << 32);
+    sum = (turned ^ word) * UINT64_C(2654435769) % (UINT64_C(1) << 32);
+  }
+  for (uint32_t b = 0; b < 4; ++b) blob->data[end + b] = (uint8_t)(sum >> (8 * b));
 }
 
 static void append_original_bias(Bytes* out, const DenseLayer* layer, uint32_t row) {
@@ -582,6 +609,7 @@ SharedBlobs pack_shared_layer(const DenseLayer* layer, const PackOptions* option
   // Header and streams are those of the layer with its own rows.
   PackOptions plain = *options;
   plain.compact_rows = false;
+  plain.checksum = false;
   PackedBlob whole = pack_layer(layer, &plain);
   Bytes own = {NULL, 0, 0};
   for (uint32_t i = 0; i < kDcsrHeaderBytes; ++i) append(&own, whole.data[i], 1);
@@ -630,8 +658,7 @@ bool pack_row_length_fits(const DenseLayer* layer, const PackOptions* options) {
 void add_layout(PackedBlob* blob, const DcsrLayout* layout) {
   Bytes out = {NULL, 0, 0};
   for (size_t i = 0; i < kDcsrHeaderBytes; ++i) append(&out, blob->data[i], 1);
-  out.data[4] = kDcsrFormatVersion2;
-  out.data[34] = (uint8_t)(out.data[34] | 64);
+  out.data[5] = out.data[5] == kDcsrOpConv2d ? 4 : 5;
   append(&out, layout->input_height, 2);
   append(&out, layout->input_width, 2);
   append(&out, layout->input_planes, 1);

@@ -60,6 +60,7 @@ typedef struct {
   bool equal_codes;           // huffman: codes as equal in length as possible instead
   uint32_t raw_bits;          // huffman
   bool compact_rows;          // version 2; without effect on int16 or per-tensor layers
+  bool checksum;              // version 2; without effect on shared rows
 } PackOptions;
 
 // The packings that tests iterate over: first one of each encoding with default options, in the
@@ -103,6 +104,12 @@ typedef struct {
 } PackedBlob;
 
 PackedBlob pack_layer(const DenseLayer* layer, const PackOptions* options);
+
+// Adds a checksum to a packed layer with its own rows.
+void add_checksum(PackedBlob* blob);
+
+// Writes the right checksum into a packed layer that has one.
+void correct_checksum(PackedBlob* blob);
 
 // The scales of a layer with shared rows, as docs/format.md#shared-rows stores them.
 typedef struct {

@@ -359,7 +359,7 @@ static const Corruption kCorruptions[] = {
     {"stride_w 0", kDcsr, kSectionHeader, 33, 1, 0, kDcsrErrorHeader},
     {"one multiplier for all", kDcsr, kSectionHeader, 34, 1, 0, kDcsrErrorSections},
     {"unknown flag", kDcsr, kSectionHeader, 34, 1, 9, kDcsrErrorHeader},
-    {"a layout in version 1", kDcsr, kSectionHeader, 34, 1, 0x41, kDcsrErrorVersion},
+    {"flag of a checksum in version 1", kDcsr, kSectionHeader, 34, 1, 0x41, kDcsrErrorVersion},
     {"slow gathers", kDcsr, kSectionHeader, 34, 1, 0x81, kDcsrOk},
     {"row_length_bytes 0", kDcsr, kSectionHeader, 35, 1, 0, kDcsrErrorHeader},
     {"row_length_bytes 3", kDcsr, kSectionHeader, 35, 1, 3, kDcsrErrorHeader},

@@ -256,17 +256,17 @@ static void test_wrong_layouts_are_refused(void) {
   check_layout(&transposed, kDcsrOk, "transposed planes");
 }
 
-// Checks that a layer of `op` with a layout and other flags is refused.
-static void check_flags(DcsrOp op, uint8_t flags, uint8_t version, DcsrStatus expected,
-                        const char* reason) {
+// Checks that a layer with a layout and other header fields is refused.
+static void check_header(size_t offset, uint8_t value, uint8_t version, DcsrStatus expected,
+                         const char* reason) {
   const DcsrCase c = {
-      "flags",       op,          16, 9, 1,    1,   1,    1, 1, kPatternRandom, 1000,
-      kValuesRandom, kBiasRandom, 0,  0, -128, 127, true, 0, 0};
+      "header", kDcsrOpConv2d, 16,          9, 1, 1,    1,   1,    1, kPatternRandom,
+      1000,     kValuesRandom, kBiasRandom, 0, 0, -128, 127, true, 0, 0};
   CaseData data = make_case(&c, 1);
   PackedBlob blob = pack_layer(&data.layer, &kPackings[kDcsrEncodingDense]);
   const DcsrLayout layout = {1, 1, 1, 1, 0, 0};
   add_layout(&blob, &layout);
-  blob.data[34] = (uint8_t)(blob.data[34] | flags);
+  blob.data[offset] = value;
   blob.data[4] = version;
   DcsrLayer layer;
   const DcsrStatus status = parse(&blob, &layer);
@@ -276,14 +276,15 @@ static void check_flags(DcsrOp op, uint8_t flags, uint8_t version, DcsrStatus ex
 }
 
 static void test_wrong_headers_are_refused(void) {
-  check_flags(kDcsrOpConv2d, 0, 2, kDcsrOk, "untouched");
-  check_flags(kDcsrOpConv2d, 128, 2, kDcsrOk, "slow gathers");
-  check_flags(kDcsrOpFullyConnected, 0, 2, kDcsrErrorHeader, "FULLY_CONNECTED");
-  check_flags(kDcsrOpConv2d, 2, 2, kDcsrErrorHeader, "int16 activations");
-  check_flags(kDcsrOpConv2d, 8, 2, kDcsrErrorHeader, "a bias of shared rows");
-  check_flags(kDcsrOpConv2d, 32, 2, kDcsrErrorHeader, "sums of 32 bits");
-  check_flags(kDcsrOpConv2d, 0, 1, kDcsrErrorVersion, "version 1");
-  check_flags(kDcsrOpConv2d, 0, 3, kDcsrErrorVersion, "version 3");
+  check_header(34, 1, 1, kDcsrOk, "untouched");
+  check_header(34, 129, 1, kDcsrOk, "slow gathers");
+  check_header(5, 6, 1, kDcsrErrorHeader, "an unknown op");
+  check_header(5, kDcsrOpConv2d, 1, kDcsrErrorSections, "a layout of an op without");
+  check_header(5, kDcsrOpFullyConnected, 1, kDcsrErrorSections, "FULLY_CONNECTED");
+  check_header(34, 3, 1, kDcsrErrorHeader, "int16 activations");
+  check_header(34, 9, 1, kDcsrErrorHeader, "a bias of shared rows");
+  check_header(34, 33, 1, kDcsrErrorHeader, "sums of 32 bits");
+  check_header(34, 1, 2, kDcsrErrorVersion, "version 2 with plain rows");
 }
 
 // The cases cover every kernel of this core.

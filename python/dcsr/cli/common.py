@@ -43,7 +43,7 @@ class _Ended(BaseException):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints the usage, then the error in one line like all other errors."""
+    """Prints an error in one line, like all other errors, without the usage."""
 
     def print_help(self, file: SupportsWrite[str] | None = None) -> None:
         """Prints the help. argparse itself ignores errors of stdout."""
@@ -53,8 +53,7 @@ class _Parser(argparse.ArgumentParser):
             super().print_help(file)
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_BAD_INPUT, f"{one_line(f'{self.prog}: {message} (see --help)')}\n")
+        self.exit(EXIT_BAD_INPUT, f"{one_line(f'{self.prog}: {message} (see {self.prog} --help)')}\n")
 
 
 def parser(tool: str, description: str, epilog: str = "") -> argparse.ArgumentParser:

@@ -121,6 +121,19 @@ def command_line() -> argparse.ArgumentParser:
         " dense, until it is kept (default: 2 with --objective size, 1 with balanced)",
     )
     parser.add_argument(
+        "--verified-image",
+        action="store_true",
+        help="add a checksum to each packed layer, for firmware whose image is verified as a whole before it runs"
+        " (secure boot): AddModelOpsOfVerifiedImage() of the header of --cc checks it in place of all streams",
+    )
+    parser.add_argument(
+        "--slowest-start",
+        type=_multiple,
+        metavar="X",
+        help="AllocateTensors at most, as a multiple of the dense model's; layers get encodings that are validated"
+        " faster, or stay dense, until it is kept (default: 1.5, or 50,000 instructions more)",
+    )
+    parser.add_argument(
         "--code",
         choices=settings.CODES,
         default=settings.DEFAULT_CODE,
@@ -198,6 +211,8 @@ def main(argv: Sequence[str]) -> int:
             max_scratch=arguments.max_scratch,
             max_arena=arguments.max_arena,
             slowest=arguments.slowest,
+            slowest_start=arguments.slowest_start,
+            verified_image=arguments.verified_image,
             code=arguments.code,
             layout=arguments.layout,
             plan=arguments.plan,
@@ -350,7 +365,8 @@ def _warn_of_little_scratch(result: dcsr.Result) -> None:
     needed = []
     for decision in result.decisions:
         candidate = decision.candidate
-        if candidate is None or not candidate.estimate.is_portable:
+        # Those with dense weights are packed so that TFLM's operator is not linked.
+        if candidate is None or not candidate.estimate.is_portable or candidate.has_dense_weights:
             continue
         least = cost.least_scratch(result.cpu, candidate.packed, candidate.shape)
         if least < cost.MOST_SCRATCH:

@@ -48,8 +48,7 @@ def _without_tool(arguments: Sequence[str]) -> int:
         common.say(f"dcsr {dcsr.__version__}")
         return common.EXIT_OK
     problem = f"there is no tool {arguments[0]!r}" if arguments else "name a tool"
-    print(f"{_usage()}\n", file=sys.stderr)
-    raise ModelError(problem)
+    raise ModelError(f"{problem} (see dcsr --help)")
 
 
 if __name__ == "__main__":

@@ -85,19 +85,46 @@ def greedy(buffers: Sequence[Buffer]) -> int:
     """Returns the bytes of the memory in which the planner places the buffers: the largest first, each in the first
     gap that is free while it is in use.
     """
+    placed, _ = _placed(buffers)
+    return max((offset + buffer.size for offset, buffer in placed), default=0)
+
+
+def steps(buffers: Sequence[Buffer]) -> dict[str, int]:
+    """Returns how often the planner compares two buffers, swaps them, and visits one while it places another."""
+    _, visits = _placed(buffers)
+    sizes = [buffer.size for buffer in reversed(buffers)]
+    compares = swaps = 0
+    # The planner sorts as here, in passes over all buffers until none swaps two.
+    swapped = True
+    while swapped:
+        before = swaps
+        for i in range(1, len(sizes)):
+            if sizes[i - 1] < sizes[i]:
+                sizes[i - 1], sizes[i] = sizes[i], sizes[i - 1]
+                swaps += 1
+        compares += max(len(sizes) - 1, 0)
+        swapped = swaps > before
+    return {"compare": compares, "swap": swaps, "visit": visits}
+
+
+def _placed(buffers: Sequence[Buffer]) -> tuple[list[tuple[int, Buffer]], int]:
+    """Returns the buffers as the planner places them, as (offset, buffer), and how many others it visits."""
     placed: list[tuple[int, Buffer]] = []  # by offset
+    visits = 0
     # Among buffers of one size the planner begins with the last.
     for buffer in sorted(reversed(buffers), key=lambda one: -one.size):
         offset = 0
         for other_offset, other in placed:
+            visits += 1
             if other.first > buffer.last or other.last < buffer.first:
                 continue
             if other_offset - offset >= buffer.size:
                 break
             offset = max(offset, other_offset + other.size)
         position = next((i for i, (start, _) in enumerate(placed) if start > offset), len(placed))
+        visits += position
         placed.insert(position, (offset, buffer))
-    return max((offset + buffer.size for offset, buffer in placed), default=0)
+    return placed, visits
 
 
 def aligned(size: int) -> int:

@@ -1,8 +1,8 @@
-"""Bounds of the time of an inference: layers that would make it too slow get faster encodings, or stay dense."""
+"""Bounds of inference and start-up: layers that would make them too slow get other encodings, or stay dense."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dcsr.planning.candidates import Candidate, size_and_time
@@ -22,12 +22,16 @@ class Group:
       dense_bytes: bytes of the dense layers that packing replaces, less those of a packed layer's header.
       dense_time: time of the dense layers; None if unknown.
       is_fixed: whether the user has named the encoding, so that no bound applies.
+      start_ups: instructions of Prepare of all layers, for each way; 0 without a bound of the start-up.
+      dense_start_up: the same of the dense layers.
     """
 
     ways: Sequence[Candidate]
     dense_bytes: int
     dense_time: int | None
     is_fixed: bool = False
+    start_ups: Sequence[float] = ()
+    dense_start_up: float = 0
 
     def added(self, way: Candidate) -> float:
         """Returns the time that a way adds to that of the dense layers; 0 if unknown."""
@@ -57,41 +61,90 @@ def worthwhile(group: Group, dense_inference: int) -> list[bool]:
     ]
 
 
-def within(groups: Sequence[Group], chosen: Sequence[int], rest: float, limit: float) -> list[int | None]:
-    """Exchanges ways for faster ones, or for dense layers, until an inference takes at most `limit`.
+@dataclass(frozen=True)
+class Limit:
+    """A limit of the time of an inference, or of the instructions of the start-up.
 
-    Each step takes the exchange that adds the fewest bytes for the time that it saves.
+    Attributes:
+      amounts: what each way of each group takes; None stands for the dense layers. Groups whose amounts are unknown
+        have 0 everywhere.
+      rest: what everything else takes.
+      most: the limit.
+    """
+
+    amounts: Sequence[Mapping[int | None, float]]
+    rest: float
+    most: float
+
+    def total(self, ways: Sequence[int | None]) -> float:
+        """Returns what everything takes."""
+        return self.rest + sum(known[way] for known, way in zip(self.amounts, ways, strict=True))
+
+
+def time_limit(groups: Sequence[Group], rest: float, most: float) -> Limit:
+    """Returns the limit of the time of an inference."""
+    amounts: list[dict[int | None, float]] = []
+    for group in groups:
+        dense = group.dense_time or 0
+        amounts.append({number: dense + group.added(way) for number, way in enumerate(group.ways)} | {None: dense})
+    return Limit(amounts, rest, most)
+
+
+def start_up_limit(groups: Sequence[Group], rest: float, most: float) -> Limit:
+    """Returns the limit of the start-up."""
+    return Limit([dict(enumerate(group.start_ups)) | {None: group.dense_start_up} for group in groups], rest, most)
+
+
+def within(
+    groups: Sequence[Group],
+    chosen: Sequence[int | None],
+    limit: Limit,
+    others: Sequence[Limit] = (),
+    price: Callable[[float, float], float] = lambda nbytes, _: nbytes,
+) -> list[int | None]:
+    """Exchanges ways for others, or for dense layers, until everything takes at most what a limit says.
+
+    Each step takes the exchange with the least price for what it saves. Steps that would exceed another limit are taken
+    only if there are no others.
 
     Args:
       groups: the layers that can be packed.
-      chosen: the number of a way of each group.
-      rest: time of everything else.
-      limit: time.
+      chosen: the number of a way of each group; None if its layers are dense.
+      limit: the limit.
+      others: further limits.
+      price: price of an exchange, given the bytes and the time that it adds.
 
     Returns:
       The number of a way of each group; None where the layers stay dense.
     """
-    result: list[int | None] = list(chosen)
-    # Bytes and time of each way, and of the dense layers.
-    costs: list[dict[int | None, tuple[float, float]]] = []
-    for group in groups:
-        dense_time = group.dense_time or 0
-        known: dict[int | None, tuple[float, float]] = {
-            number: (size_and_time(way)[0], dense_time + group.added(way)) for number, way in enumerate(group.ways)
-        }
-        costs.append(known | {None: (group.dense_bytes, dense_time)})
+    result = list(chosen)
+    times = time_limit(groups, 0, 0).amounts
+    nbytes: list[dict[int | None, float]] = [
+        {number: size_and_time(way)[0] for number, way in enumerate(group.ways)} | {None: group.dense_bytes}
+        for group in groups
+    ]
 
-    def exchanges() -> Iterator[tuple[float, int, int | None]]:
-        """Yields (bytes for the time saved, group, way) of each exchange."""
-        for number, (group, known) in enumerate(zip(groups, costs, strict=True)):
-            nbytes, time = known[result[number]]
-            for way, (other_bytes, other_time) in known.items():
-                if group.dense_time is not None and not group.is_fixed and other_time < time:
-                    yield (other_bytes - nbytes) / (time - other_time), number, way
+    def exchanges() -> Iterator[tuple[bool, float, int, int | None]]:
+        """Yields (whether it exceeds another limit, price for what is saved, group, way) of each exchange."""
+        totals = [other.total(result) for other in others]
+        for number, (group, known) in enumerate(zip(groups, limit.amounts, strict=True)):
+            now = result[number]
+            if group.is_fixed:
+                continue
+            for way, amount in known.items():
+                if amount >= known[now]:
+                    continue
+                added = price(nbytes[number][way] - nbytes[number][now], times[number][way] - times[number][now])
+                after = [
+                    (total, total + other.amounts[number][way] - other.amounts[number][now], other.most)
+                    for other, total in zip(others, totals, strict=True)
+                ]
+                exceeds = any(new > max(most, old) for old, new, most in after)
+                yield exceeds, added / (known[now] - amount), number, way
 
-    while rest + sum(known[way][1] for known, way in zip(costs, result, strict=True)) > limit:
-        exchange = min(exchanges(), key=lambda one: one[0], default=None)
+    while limit.total(result) > limit.most:
+        exchange = min(exchanges(), key=lambda one: one[:2], default=None)
         if exchange is None:
             break
-        result[exchange[1]] = exchange[2]
+        result[exchange[2]] = exchange[3]
     return result

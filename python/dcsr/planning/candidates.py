@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -16,7 +17,8 @@ from dcsr.encodings import Streams
 from dcsr.layers import Layer
 from dcsr.model import ModelError
 from dcsr.packing import PackedLayer
-from dcsr.planning import cost, workload
+from dcsr.planning import cost, start_up, workload
+from dcsr.planning.kernel_costs import Counts
 from dcsr.planning.settings import AUTO, NONE, Override, Settings, place
 from dcsr.schema import schema
 
@@ -59,6 +61,11 @@ class Candidate:
         return self.packed.row_bytes + self.packed.streams.nbytes
 
     @cached_property
+    def start_up(self) -> Counts:
+        """Counts of what Prepare does for the layer."""
+        return start_up.packed(self.packed, self.estimate.linked)
+
+    @cached_property
     def shared_blob(self) -> bytes | None:
         """The serialised shared rows; None if the layer has its own rows."""
         return packing.pack_shared(self.packed)
@@ -98,11 +105,28 @@ def candidates(
         return "depthwise" if layer.is_depthwise else _if_sparse(encoder)
     faster = _faster_with_dense_weights(encoder)
     if layer.is_depthwise:
-        return faster or f"depthwise, faster in TFLM on {settings.cpu}"
+        return faster or f"depthwise, faster in TFLM on {settings.cpu}{with_little_scratch(settings.cpu, encoder.made)}"
     sparse = _if_sparse(encoder)
     if isinstance(sparse, str):
-        return faster or sparse
+        too_little = with_little_scratch(settings.cpu, encoder.made)
+        return faster or (f"{sparse}, faster in TFLM{too_little}" if too_little else sparse)
     return sparse + faster
+
+
+def with_little_scratch(cpu: str, ways: Sequence[Candidate]) -> str:
+    """Returns the end of the reason why a layer stays dense; empty if the scratch is not to blame.
+
+    Args:
+      cpu: the core.
+      ways: candidates of the layer that were too slow.
+    """
+    for way in ways:
+        budget = way.packed.scratch_budget
+        if way.estimate.is_portable and budget:
+            free = dataclasses.replace(way.packed, scratch_budget=0)
+            if not cost.costs(cpu, free, way.shape).is_portable:
+                return f" with {budget:,} bytes of scratch"
+    return ""
 
 
 class _Encoder:
@@ -115,6 +139,7 @@ class _Encoder:
         self._shape = workload.shape(model, layer)
         self._packed: PackedLayer | None = None
         self._compact: CompactRows | None = None
+        self.made: list[Candidate] = []
 
     @property
     def shares_weights(self) -> bool:
@@ -145,22 +170,31 @@ class _Encoder:
                 self._packed = layer_finder.pack(self.model, layer, streams, _budget(settings.of(layer)))
                 with_compact_rows = layer_finder.with_compact_rows(self.model, layer, self._packed)
                 self._compact = with_compact_rows.compact if with_compact_rows else None
-            packed = dataclasses.replace(self._packed, streams=streams)
-            packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
+            packed = dataclasses.replace(self._packed, streams=streams, has_checksum=settings.verified_image)
+            packed, shape, estimate = self._placed(packed)
             room = settings.room(layer)
             if room is not None and estimate.scratch_bytes > room:
                 packed = dataclasses.replace(packed, scratch_budget=max(room, 1), slow_gathers=False)
-                packed, shape, estimate = placed(settings.cpu, packed, self._shape, settings.memory)
+                packed, shape, estimate = self._placed(packed)
             estimate = workload.compared(self.model, layer, packed, estimate, settings.cpu)
             found += self._with_rows(Candidate(packed, shape, estimate))
+        self.made += found
         return found
+
+    def _placed(self, packed: PackedLayer) -> tuple[PackedLayer, cost.Shape, cost.Estimate]:
+        """Returns `placed`, or what the plan says about gathers."""
+        settings, slow = self.settings, self.settings.of(self.layer).slow_gathers
+        if slow is None or packed.op != packing.OP_CONV_2D:
+            return placed(settings.cpu, packed, self._shape, settings.memory)
+        packed = dataclasses.replace(packed, slow_gathers=slow)
+        return packed, self._shape, cost.estimate(settings.cpu, packed, self._shape, settings.memory)
 
     def _with_rows(self, plain: Candidate) -> list[Candidate]:
         """Returns the candidate with the forms of rows between which the plan or the objective chooses."""
         rows = self.settings.of(self.layer).rows
         if self._compact is None and rows == "compact" and not self.shares_weights:
             raise ModelError(f"'{self.layer.name}' cannot have compact rows, which its plan asks for")
-        if self._compact is None or rows == "plain":
+        if self._compact is None or rows in ("plain", "shared"):
             return [plain]
         compact = _compact(plain, self._compact, self.settings.cpu)
         if rows == "compact" or self.settings.objective == "size" or _takes_little_more(compact, plain):
@@ -186,19 +220,25 @@ def _if_sparse(encoder: _Encoder) -> list[Candidate] | str:
 def _faster_with_dense_weights(encoder: _Encoder) -> list[Candidate]:
     """Returns the candidates with dense weights whose kernel is faster than TFLM's, as far as both are estimated.
 
-    A portable kernel never is. Only `size` takes Huffman-coded values.
+    A portable kernel never is. For operators in settings.replaced any kernel with an estimate will do. Only `size`
+    takes Huffman-coded values.
     """
     layer, settings = encoder.layer, encoder.settings
     # Layers that share weights get the same encoding, so that the weights are stored once. Dense ones would split them.
-    is_convolution = layer.op.startswith("CONV_2D") and not encoder.shares_weights
+    is_convolution = layer.builtin == "CONV_2D" and not encoder.shares_weights
     if not layer.is_depthwise and not is_convolution:
         return []
     methods = encodings.DENSE_METHODS if settings.objective == "size" else encodings.DENSE_METHODS[:1]
+    is_replaced = layer.builtin in settings.replaced
     kept = workload.kept(encoder.model, layer, settings.cpu).time
     found = []
     for candidate in (candidate for method in methods for candidate in encoder.candidates(method)):
         # Compact rows, which `size` prefers, may make a small layer slower than TFLM's.
-        ways = [way for way in (candidate, candidate.plain) if way is not None and _is_faster(way, kept)]
+        ways = [
+            way
+            for way in (candidate, candidate.plain)
+            if way is not None and (_is_faster(way, kept) or is_replaced and way.estimate.time)
+        ]
         found += ways[:1]
     return found
 

@@ -306,3 +306,11 @@ def test_layers_that_share_weights_have_no_dense_candidates(monkeypatch):
     twin.outputs = graph.outputs = np.array([len(graph.tensors) - 1], np.int32)
     graph.operators.append(twin)
     assert "dense" not in outcome(model, objective="speed").values()
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m55"])
+def test_scratch_is_named_where_too_little_keeps_a_layer_dense(cpu):
+    model = depthwise_model(rng(), sparse_matrix(rng(), 64, 9, 0), pixels=(16, 16))
+    for options in ({}, {"max_scratch": 100}):
+        note = round_trip(model, cpu=cpu, **options)[1][0].note
+        assert note == ("depthwise, faster in TFLM on " + cpu + " with 100 bytes of scratch" if options else "")

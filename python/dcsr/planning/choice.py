@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcsr import custom_ops, packing
 from dcsr import layers as layer_finder
-from dcsr import model as tflite
-from dcsr.graph import Graph, length
+from dcsr import packing
+from dcsr.graph import Graph
 from dcsr.layers import Layer
 from dcsr.packing import PackedLayer
-from dcsr.planning import bounds, workload
-from dcsr.planning.candidates import Candidate, size_and_time, time_and_size
+from dcsr.planning import bounds, start_up, stored, workload
+from dcsr.planning.candidates import Candidate, size_and_time, time_and_size, with_little_scratch
 from dcsr.planning.kept import Kept
-from dcsr.planning.settings import AUTO, BALANCED_TOLERANCE, Settings
+from dcsr.planning.settings import BALANCED_TOLERANCE, Settings
 from dcsr.schema import schema
 
 # Limit of `size` for packed layers that are slower than dense: dense inferences of the whole model per share of the
@@ -27,6 +26,7 @@ MOST_TIME_PER_SAVING = 100
 
 _SAVES_NOTHING = "would not get smaller"
 _TOO_SLOW = "faster dense on {}, for the bound of the inference"
+_SLOW_START = "would start too slowly on {}"
 _TENSOR_BYTES = 80  # of a constant tensor and its buffer in the file, besides its content
 
 
@@ -104,7 +104,8 @@ def decide(
     Returns:
       One decision for each layer, in their order.
     """
-    found = _with_shared_rows(model, layers, found)
+    if not settings.verified_image:  # layers with shared rows have no checksum
+        found = _with_shared_rows(model, layers, found, settings)
     dense = [workload.kept(model, layer, settings.cpu) for layer in layers]
     rest = workload.rest(model, layers, settings.cpu).time
     inference = rest + sum(kept.time for kept in dense)
@@ -115,7 +116,7 @@ def decide(
     decisions = _of_groups(model, layers, found, settings, dense, rest, saves)
     # Layers that stay dense because they would not get smaller may have been faster, so that others have to be.
     kept_dense = [bool(of.note) and not isinstance(ways, str) for of, ways in zip(decisions, found, strict=True)]
-    if settings.slowest is not None and any(kept_dense):
+    if (settings.slowest, settings.start_up) != (None, None) and any(kept_dense):
         found = [of.note if is_dense else ways for of, ways, is_dense in zip(decisions, found, kept_dense, strict=True)]
         decisions = _of_groups(model, layers, found, settings, dense, rest, saves)
     if saves is None:
@@ -173,9 +174,12 @@ def _of_groups(
 
 
 def _is_for_speed(group: Sequence[Decision], settings: Settings) -> bool:
-    """Whether layers with the same weights need not save bytes: one layer, with dense weights, which gets faster."""
+    """Whether layers with the same weights need not save bytes: one layer, with dense weights, which gets faster, or
+    which takes the place of an operator of TFLM.
+    """
     candidates = [decision.candidate for decision in group if decision.candidate]
-    return settings.objective != "size" and len(candidates) == 1 and candidates[0].has_dense_weights
+    may_grow = settings.objective != "size" or group[0].layer.builtin in settings.replaced
+    return may_grow and len(candidates) == 1 and candidates[0].has_dense_weights
 
 
 def _by_objective(
@@ -187,25 +191,41 @@ def _by_objective(
     rest: int,
 ) -> list[Decision]:
     """Returns the decisions of the objective alone. They pack every layer that has candidates, unless the inference
-    would take more than settings.slowest times that of the dense model.
+    would take more than settings.slowest times that of the dense model, or the layers more than settings.start_up.
     """
     others = rest + sum(kept.time for kept, ways in zip(dense, found, strict=True) if isinstance(ways, str))
     groups = _layers_with_common_streams(found)
     by_objective = _ways(groups, settings.objective, others, settings.most_time)
     ways: Sequence[int | None] = by_objective
-    if settings.slowest is not None:
-        limit = settings.slowest * (rest + sum(kept.time for kept in dense))
-        ways = bounds.within(
-            [_bounded(model, layers, group, settings) for group in groups], by_objective, others, limit
+    bounded = [_bounded(model, layers, group, settings) for group in groups]
+    inference = rest + sum(kept.time for kept in dense)
+    limit = bounds.time_limit(bounded, others, np.inf if settings.slowest is None else settings.slowest * inference)
+    ways = fast = bounds.within(bounded, by_objective, limit)
+    if settings.start_up is not None:
+        kept_start = sum(
+            _dense_start_up(model, layer, settings.cpu)
+            for layer, candidates in zip(layers, found, strict=True)
+            if isinstance(candidates, str)
         )
+        start = bounds.start_up_limit(bounded, kept_start, settings.start_up)
+        ways = bounds.within(bounded, fast, start, [limit], _price(bounded, settings.objective, inference))
     chosen = {
         number: candidates[way]
         for group, way in zip(groups, ways, strict=True)
         if way is not None
         for number, candidates in group
     }
+    too_slow = {number for group, way in zip(groups, fast, strict=True) if way is None for number, _ in group}
+
+    def note(number: int, ways: Sequence[Candidate]) -> str:
+        if number in chosen:
+            return ""
+        if number in too_slow:
+            return _TOO_SLOW.format(settings.cpu) + with_little_scratch(settings.cpu, ways)
+        return _SLOW_START.format(settings.cpu)
+
     notes = [
-        candidates if isinstance(candidates, str) else "" if number in chosen else _TOO_SLOW.format(settings.cpu)
+        candidates if isinstance(candidates, str) else note(number, candidates)
         for number, candidates in enumerate(found)
     ]
     return [
@@ -233,7 +253,7 @@ def _not_slower(
         worth = bounds.worthwhile(bounded, inference)
         for number, candidates in group:
             kept = [candidate for candidate, is_kept in zip(candidates, worth, strict=True) if is_kept]
-            result[number] = kept or f"faster dense on {settings.cpu}"
+            result[number] = kept or f"faster dense on {settings.cpu}{with_little_scratch(settings.cpu, candidates)}"
     return result
 
 
@@ -242,10 +262,33 @@ def _bounded(
 ) -> bounds.Group:
     """Returns the layers of a group for the bounds of time."""
     times = [candidates[0].estimate.dense_time for _, candidates in group]
-    before = _stored_before(model, [Decision(layers[number], candidates[0]) for number, candidates in group])
+    before = stored.dense_bytes(model, [layers[number] for number, _ in group])
     ways = _together([candidates for _, candidates in group])
-    is_fixed = any(settings.of(layers[number]).method != AUTO for number, _ in group)
-    return bounds.Group(ways, before - packing.HEADER_BYTES, _sum_if_known(times), is_fixed)
+    is_fixed = not all(settings.is_free(layers[number]) for number, _ in group)
+    starts, dense_start = [0.0] * len(ways), 0.0
+    if settings.start_up is not None:
+        # Each of the layers validates the streams, even if they are stored once.
+        starts = [
+            sum(start_up.instructions(settings.cpu, candidates[way].start_up) for _, candidates in group)
+            for way in range(len(ways))
+        ]
+        dense_start = sum(_dense_start_up(model, layers[number], settings.cpu) for number, _ in group)
+    dense_bytes = before - packing.HEADER_BYTES
+    return bounds.Group(ways, dense_bytes, _sum_if_known(times), is_fixed, starts, dense_start)
+
+
+def _dense_start_up(model: schema.ModelT, layer: Layer, cpu: str) -> float:
+    return start_up.instructions(cpu, start_up.builtin(model, layer.subgraph, layer.operator))
+
+
+def _price(groups: Sequence[bounds.Group], objective: str, inference: float) -> Callable[[float, float], float]:
+    """Returns the price of bytes and time for an objective. For `balanced` a percent of both is worth the same."""
+    if objective == "size":
+        return lambda nbytes, _: nbytes
+    if objective == "speed":
+        return lambda _, time: time
+    dense_bytes = max(sum(group.dense_bytes for group in groups), 1)
+    return lambda nbytes, time: nbytes / dense_bytes + time / max(inference, 1)
 
 
 def _worth_their_time(
@@ -268,15 +311,15 @@ def _worth_their_time(
         added = sum((way.estimate.time or 0) - (way.estimate.dense_time or 0) for way in ways if way.estimate.slowdown)
         matrix = layers[numbers[0]].matrix
         assert matrix is not None
-        group = [Decision(layers[number], way) for number, way in zip(numbers, ways, strict=True)]
+        before = stored.dense_bytes(model, [layers[number] for number in numbers])
         # The quantization of dense weights, which packing drops too, is no reason to be slower.
-        saved = min(matrix.nbytes - ways[0].packed.streams.nbytes, _stored_before(model, group) - _stored_after(group))
+        saved = min(matrix.nbytes - ways[0].packed.streams.nbytes, before - stored.blob_bytes(ways))
         return added <= max(per_byte * saved, 0)
 
     result = list(found)
     for group in _layers_with_common_streams(found):
         numbers = [number for number, _ in group]
-        if any(settings.of(layers[number]).method != AUTO for number in numbers):
+        if not all(settings.is_free(layers[number]) for number in numbers):
             continue
         worth = [is_worth(numbers, ways) for ways in zip(*(candidates for _, candidates in group), strict=True)]
         for number, candidates in group:
@@ -334,16 +377,18 @@ def _schemes(candidates: Sequence[Candidate]) -> tuple[bytes, ...]:
 
 
 def _with_shared_rows(
-    model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str]
+    model: schema.ModelT, layers: Sequence[Layer], found: Sequence[list[Candidate] | str], settings: Settings
 ) -> list[list[Candidate] | str]:
     """Replaces the candidates of layers that share weights by candidates with shared rows, if that saves bytes.
+
+    A plan can ask for shared rows, or for other ones.
 
     Layers whose packed layers are equal store them once anyway. Layers with another encoding in the plan, or with other
     weight scales, do not belong together. A layer keeps its own rows if its derived multipliers would not be exact.
     """
     groups: dict[tuple[object, ...], dict[int, list[Candidate]]] = {}
     for number, (layer, candidates) in enumerate(zip(layers, found, strict=True)):
-        if not isinstance(candidates, str):
+        if not isinstance(candidates, str) and settings.of(layer).rows in (None, "shared"):
             weights = _weights(model, layer)
             scales = np.asarray(weights.quantization.scale, np.float32).tobytes()
             key = (weights.buffer, candidates[0].packed.streams.rows, scales, _schemes(candidates))
@@ -351,15 +396,18 @@ def _with_shared_rows(
     replaced = list(found)
     for own in groups.values():
         if len({candidates[0].blob for candidates in own.values()}) > 1:
-            for number, shared in _shared(model, layers, own).items():
-                replaced[number] = shared
+            shared = _shared(model, layers, own)
+            is_asked_for = any(settings.of(layers[number]).rows == "shared" for number in own)
+            if is_asked_for or _least_bytes(shared) + _TENSOR_BYTES < _least_bytes(own):
+                for number, ways in shared.items():
+                    replaced[number] = ways
     return replaced
 
 
 def _shared(
     model: schema.ModelT, layers: Sequence[Layer], own: Mapping[int, list[Candidate]]
 ) -> dict[int, list[Candidate]]:
-    """Returns the candidates of a group, with shared rows where they are exact; an empty dictionary if not smaller.
+    """Returns the candidates of a group, with shared rows where they are exact.
 
     Args:
       model: the model.
@@ -377,12 +425,18 @@ def _shared(
             )
             for way in candidates
         ]
-    before, after = (_stored([min(ways, key=size_and_time) for ways in of.values()]) for of in (own, shared))
-    return shared if after + _TENSOR_BYTES < before else {}
+    return shared
 
 
-def _together(users: Sequence[list[Candidate]]) -> list[Candidate]:
+def _least_bytes(group: Mapping[int, list[Candidate]]) -> int:
+    """Returns the bytes of a group of layers with the smallest candidates."""
+    return stored.blob_bytes([min(ways, key=size_and_time) for ways in group.values()])
+
+
+def _together(users: Sequence[list[Candidate]]) -> Sequence[Candidate]:
     """Returns the candidates of layers whose streams are stored once: the bytes of one, the time of all."""
+    if len(users) == 1:
+        return users[0]
     merged = []
     for ways in zip(*users, strict=True):
         estimate = dataclasses.replace(
@@ -464,65 +518,25 @@ def _make_smaller(chosen: list[Candidate], layers: Sequence[Sequence[Candidate]]
         budget -= more
 
 
-def stored_bytes(decisions: Sequence[Decision]) -> int:
-    """Returns the bytes of all weights, dense or packed, without those of operators that are not layers."""
-    dense = {
-        (of.layer.subgraph, int(of.layer.operator.inputs[1])): of.layer.matrix.nbytes
-        for of in decisions
-        if of.candidate is None and of.layer.matrix is not None
-    }
-    return _stored([of.candidate for of in decisions if of.candidate]) + sum(dense.values())
-
-
-def flash_bytes(model: schema.ModelT, decisions: Sequence[Decision]) -> int:
-    """Returns the bytes of all layers in the file: weights, biases and quantization, dense or packed."""
-    dense: dict[int, list[Decision]] = {}
-    for of in decisions:
-        if of.candidate is None and of.layer.matrix is not None:
-            dense.setdefault(_weights(model, of.layer).buffer, []).append(of)
-    packed = [of for of in decisions if of.candidate]
-    return _stored_after(packed) + sum(_stored_before(model, group) for group in dense.values())
-
-
 def _weights(model: schema.ModelT, layer: Layer) -> schema.TensorT:
     return model.subgraphs[layer.subgraph].tensors[layer.operator.inputs[1]]
 
 
+def _pairs(decisions: Sequence[Decision]) -> list[stored.Pair]:
+    return [(decision.layer, decision.candidate) for decision in decisions]
+
+
+def stored_bytes(decisions: Sequence[Decision]) -> int:
+    """Returns the bytes of all weights, dense or packed, without those of operators that are not layers."""
+    return stored.weight_bytes(_pairs(decisions))
+
+
+def flash_bytes(model: schema.ModelT, decisions: Sequence[Decision]) -> int:
+    """Returns the bytes of all layers in a stripped file: weights, biases and quantization, dense or packed."""
+    return stored.layer_bytes(model, _pairs(decisions))
+
+
 def _group_saves(model: schema.ModelT, group: Sequence[Decision]) -> bool:
     """Whether packed layers that share weights are smaller than the tensors that they replace."""
-    return _stored_after(group) < _stored_before(model, group)
-
-
-def _stored_before(model: schema.ModelT, group: Sequence[Decision]) -> int:
-    """Returns the bytes of weights, bias and their quantisation. Shared weights count once."""
-    matrix = group[0].layer.matrix
-    assert matrix is not None
-    total = matrix.nbytes
-    seen = set()
-    for decision in group:
-        layer = decision.layer
-        tensors = model.subgraphs[layer.subgraph].tensors
-        bias = layer_finder.bias_index(layer.operator)
-        for index in (int(layer.operator.inputs[1]), bias):
-            if index < 0 or (layer.subgraph, index) in seen:
-                continue
-            seen.add((layer.subgraph, index))
-            quantization = tensors[index].quantization
-            if quantization is not None:
-                total += 4 * length(quantization.scale) + 8 * length(quantization.zeroPoint)
-            if index == bias:
-                total += len(tflite.buffer_bytes(model, tensors[index]))
-    return total
-
-
-def _stored_after(group: Sequence[Decision]) -> int:
-    """Returns the bytes of the packed layers and of their operators' options."""
-    packed = [(decision.layer, decision.candidate) for decision in group if decision.candidate]
-    options = sum(len(custom_ops.options(candidate.packed, layer.operator)) for layer, candidate in packed)
-    return _stored([candidate for _, candidate in packed]) + options
-
-
-def _stored(candidates: Sequence[Candidate]) -> int:
-    """Returns the bytes of packed layers and shared rows. Equal ones count once."""
-    blobs = {candidate.blob for candidate in candidates} | {candidate.shared_blob or b"" for candidate in candidates}
-    return sum(map(len, blobs))
+    packed = stored.blob_bytes([decision.candidate for decision in group if decision.candidate])
+    return packed < stored.dense_bytes(model, [decision.layer for decision in group])

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcsr.layers import Layer
-from dcsr.planning import builtin_memory, code_bytes, footprint, linking, workload
+from dcsr.planning import builtin_memory, code_bytes, footprint, linking, start_up, workload
 from dcsr.planning.choice import Decision
 from dcsr.planning.footprint import Footprint
+from dcsr.planning.settings import ALLOWED_START_UP, DEFAULT_SLOWEST_START
 from dcsr.schema import schema
+
+# Error of the ratio of two start-ups. The limit of the start-up is lower by as much.
+_START_UP_ERROR = 0.05
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,14 @@ class Figures:
       cycles: likewise; None also on cores for which cycles are not estimated.
       code_bytes: of our ops, registered by the header of `compress --cc`, and of the operators of TFLM in whose place
         they can be (code_bytes.py); None on cores for which the latter are unknown.
+      start_up: instructions of AllocateTensors in TFLM's interpreter; None on cores for which they are unknown.
     """
 
     arena_bytes: int
     instructions: int | None
     cycles: int | None
     code_bytes: int | None = None
+    start_up: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,9 @@ class Firmware:
       arena_time: time that the limit of the arena costs, in the unit of the core.
       unlimited_arena_bytes: the arena without that limit.
       bound_bytes: bytes that the bound of the time (--slowest) costs.
+      start_up_bytes: bytes that the bound of the start-up (--slowest-start) costs.
+      unlimited_start_up: instructions of the start-up without that bound; None if unknown.
+      slowest: time of an inference at most, relative to the dense one, that the user asked for; None without.
     """
 
     dense: Figures
@@ -48,6 +57,9 @@ class Firmware:
     arena_time: int = 0
     unlimited_arena_bytes: int = 0
     bound_bytes: int = 0
+    start_up_bytes: int = 0
+    unlimited_start_up: int | None = None
+    slowest: float | None = None
 
 
 def dense_figures(model: schema.ModelT, layers: Sequence[Layer], cpu: str) -> Figures:
@@ -67,7 +79,47 @@ def figures(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> Fi
     instructions = _sum([rest.instructions, *(decision.instructions for decision in decisions)])
     cycles = _sum([rest.cycles, *(decision.cycles for decision in decisions)])
     code = linking.code(model, decisions, cpu) if code_bytes.knows_tflm(cpu) else None
-    return Figures(arena_bytes(model, decisions, cpu), instructions, cycles, code)
+    return Figures(
+        arena_bytes(model, decisions, cpu), instructions, cycles, code, start_up_instructions(model, decisions, cpu)
+    )
+
+
+def start_up_instructions(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int | None:
+    """Returns the instructions of AllocateTensors of a planned model on a core; None if they are unknown."""
+    if not start_up.is_known(cpu):
+        return None
+    packed = {
+        (of.layer.subgraph, of.layer.position): (of.candidate.packed, of.candidate.estimate.linked)
+        for of in decisions
+        if of.candidate
+    }
+    return round(start_up.instructions(cpu, start_up.counts(model, cpu, packed, footprint.of_decisions(decisions))))
+
+
+def start_up_limit(
+    original: schema.ModelT, model: schema.ModelT, layers: Sequence[Layer], cpu: str, ratio: float | None
+) -> float | None:
+    """Returns the instructions that Prepare of all layers may take, so that the start-up keeps its bound; None if it is
+    unknown.
+
+    Args:
+      original: the dense model.
+      model: the model that is packed; `original`, perhaps without its dead channels.
+      layers: its layers.
+      cpu: one of cost.CPUS.
+      ratio: the start-up at most, relative to that of the dense model; None for DEFAULT_SLOWEST_START, or
+        ALLOWED_START_UP more.
+    """
+    if not start_up.is_known(cpu):
+        return None
+    before, after = (start_up.instructions(cpu, start_up.counts(of, cpu, {}, {})) for of in (original, model))
+    of_layers = sum(
+        start_up.instructions(cpu, start_up.builtin(model, layer.subgraph, layer.operator)) for layer in layers
+    )
+    most = (DEFAULT_SLOWEST_START if ratio is None else ratio) / (1 + _START_UP_ERROR) * before
+    if ratio is None:
+        most = max(most, before + ALLOWED_START_UP)
+    return most - (after - of_layers)
 
 
 def arena_bytes(model: schema.ModelT, decisions: Sequence[Decision], cpu: str) -> int:

@@ -18,7 +18,7 @@ from dcsr.testing.round_trip import through_bytes
 @pytest.fixture(autouse=True)
 def _code_does_not_count(monkeypatch):
     """The models are so small that they would stay dense for the code of the ops."""
-    monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit: fit(settings))
+    monkeypatch.setattr(linking, "with_few_parts", lambda model, layers, settings, plan, fit, grows: fit(settings))
 
 
 def arenas(model: schema.ModelT, found: compressing.Compressed, cpu: str, kernels: str) -> tuple[int, int]:
@@ -148,7 +148,7 @@ def test_bound_of_the_time_with_size():
     model = through_bytes(builder.finish([x], [y]))
     ratios, sizes = [], []
     for slowest in (100, None, 1, 0.5):
-        found = compressing.compress(model, "m", objective="size", slowest=slowest)
+        found = compressing.compress(model, "m", objective="size", slowest=slowest, slowest_start=1000)
         figures = found.firmware
         ratios.append(figures.compressed.cycles / figures.dense.cycles)
         sizes.append(len(found.decisions[0].candidate.blob))

@@ -103,6 +103,10 @@ class Footprint:
         )
         return planned + sum(one.persistent for one in memory.values())
 
+    def lower_bound(self, places: Iterable[Place]) -> int:
+        """Returns bytes that the arena takes at least, if operators at `places` are packed."""
+        return self.nbytes(dict.fromkeys(places, Memory(0, _STATE_BYTES)))
+
     def room(self, place: Place, packed: Mapping[Place, Memory], limit: int) -> int:
         """Returns the scratch that an operator may request so that the arena takes at most `limit` bytes.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,7 @@ TOO_MUCH_CODE = "the code of the custom ops would take more than the model saves
 # Fewer bytes of code than these are within the error of the figures.
 _LEAST_CODE = 64
 # Share by which the layers may grow with `size`, for smaller code.
-_MOST_GROWTH = 0.001
+_MOST_GROWTH = 0.03
 _NO_PART = "dense"  # the encoding that every kernel for dense weights needs
 
 Fit = Callable[[Settings], Fitted]
@@ -103,13 +104,19 @@ def is_allowed(candidate: Candidate, without: frozenset[str]) -> bool:
 
 
 def with_few_parts(
-    model: schema.ModelT, layers: Sequence[Layer], settings: Settings, plan: Planner, fit: Fit
+    model: schema.ModelT,
+    layers: Sequence[Layer],
+    settings: Settings,
+    plan: Planner,
+    fit: Fit,
+    grows: Callable[[Sequence[Decision]], bool],
 ) -> Fitted:
     """Plans a model, then again without kernels or encodings, as long as that makes the firmware smaller.
 
     With `balanced` the firmware has to become smaller by a larger share than the inference becomes slower, and the
     inference takes at most BALANCED_TOLERANCE longer than with the fastest encodings. With `size` the layers get at
-    most _MOST_GROWTH larger, within the bounds of the settings. If the firmware would be larger than the dense one, it
+    most _MOST_GROWTH larger, within the bounds of the settings. An operator of TFLM is not linked if all its layers are
+    packed, some perhaps although that makes them slower. If the firmware would be larger than the dense one, it
     only has to be faster than that. If it still is larger, and the user has named no encoding, all layers stay dense.
 
     Args:
@@ -118,6 +125,7 @@ def with_few_parts(
       settings: the settings of the plan. With `speed`, code does not count.
       plan: returns the decisions of settings, whether they make the file smaller or not.
       fit: the same within the limit of the arena, if they do.
+      grows: tells whether decisions make the firmware larger than the dense one.
     """
     first = fit(settings)
     if settings.objective == "speed" or not parts(first.decisions):
@@ -125,22 +133,23 @@ def with_few_parts(
     rest = workload.rest(model, layers, settings.cpu).time
     dense = [dataclasses.replace(of, candidate=None, note=of.note or TOO_MUCH_CODE) for of in first.decisions]
     dense_time = rest + (time_of(dense) or 0)
+    bound = (settings.slowest or np.inf) * dense_time
     most_bytes, limit = np.inf, None
     if settings.objective == "size":
         most_bytes = (1 + _MOST_GROWTH) * choice.flash_bytes(model, first.decisions)
-        limit = _longer((settings.slowest or np.inf) * dense_time, rest, first)
+        limit = _longer(bound, rest, first)
     elif (fastest := fit(dataclasses.replace(settings, objective="speed")).time) is not None:
-        limit = (1 + BALANCED_TOLERANCE) * (rest + fastest)
+        limit = min((1 + BALANCED_TOLERANCE) * (rest + fastest), _longer(bound, rest, first))
     search = _Search(model, settings.cpu, rest, most_bytes, settings.objective == "balanced", plan, fit)
     limited = dataclasses.replace(settings, most_time=limit)
-    best = search.reduced(limited, search.with_one_coding(limited, first))
-    before = flash(model, dense, settings.cpu)
-    if not code_bytes.knows_tflm(settings.cpu) or flash(model, best.decisions, settings.cpu) <= before:
+    best, reached = search.reduced(limited, search.with_one_coding(limited, first))
+    if not grows(best.decisions):
         return best
-    anyhow = dataclasses.replace(settings, most_time=_longer(dense_time, rest, best))
-    best = dataclasses.replace(search, weighs_time=False).reduced(anyhow, best)
+    anyhow = dataclasses.replace(reached, most_time=_longer(dense_time, rest, best))
+    most = flash(model, dense, settings.cpu)
+    best = dataclasses.replace(search, weighs_time=False).within(most, anyhow, best, grows)
     is_fixed = any(settings.of(of.layer).method != AUTO for of in best.decisions if of.candidate)
-    return best if is_fixed or flash(model, best.decisions, settings.cpu) <= before else Fitted(dense, dense)
+    return best if is_fixed or not grows(best.decisions) else Fitted(dense, dense)
 
 
 def _longer(time: float, rest: int, found: Fitted) -> float:
@@ -148,9 +157,16 @@ def _longer(time: float, rest: int, found: Fitted) -> float:
     return time if found.time is None else max(time, rest + found.time)
 
 
+class _Changed(NamedTuple):
+    """Settings, and a plan with them within the scratch of another plan."""
+
+    tried: list[Decision]
+    settings: Settings
+
+
 @dataclass(frozen=True)
 class _Search:
-    """Leaves out one kernel or coding after the other.
+    """Leaves out one kernel or coding after the other, or packs all layers that keep an operator of TFLM linked.
 
     Attributes:
       model: the model that is packed.
@@ -173,32 +189,60 @@ class _Search:
         """Returns `found`, or a plan whose sparse layers all have the same coding, if that is better."""
         if {coding for _, coding in parts(found.decisions)}.issubset(encodings.DENSE_METHODS):
             return found
-        others = [frozenset(encodings.METHODS) - {coding} for coding in sorted(encodings.METHODS)]
-        for changed in self._better(settings, found, others):
-            fitted = self.fit(changed)
+        names = frozenset(encodings.METHODS)
+        better = self._better(settings, found, [_without(settings, names - {name}) for name in sorted(names)])
+        for changed in sorted(better, key=lambda one: self._measure(one.tried)):
+            fitted = self.fit(changed.settings)
             if self._is_better(fitted.decisions, found.decisions, settings):
                 return fitted
         return found
 
-    def reduced(self, settings: Settings, found: Fitted) -> Fitted:
-        """Returns `found`, or what is better than that with the settings. Each step improves as much as possible."""
+    def reduced(self, settings: Settings, found: Fitted) -> tuple[Fitted, Settings]:
+        """Returns `found`, or what is better than that, and its settings. Each step improves as much as possible."""
         best = found
-        while better := self._better(settings, best, [{name} for name in _worth_trying(best.decisions, self.cpu)]):
-            fitted = self.fit(better[0])
+        while better := self._better(settings, best, self._steps(settings, best.decisions)):
+            changed = min(better, key=lambda one: self._measure(one.tried))
+            fitted = self.fit(changed.settings)
             if not self._is_better(fitted.decisions, best.decisions, settings):
                 break
-            best, settings = fitted, better[0]
+            best, settings = fitted, changed.settings
+        return best, settings
+
+    def within(
+        self, most: int, settings: Settings, found: Fitted, grows: Callable[[Sequence[Decision]], bool]
+    ) -> Fitted:
+        """Returns the first plan that does not grow, or the smallest one.
+
+        Each step takes the fastest plan with at most `most` bytes of flash; if there is none, the smallest.
+        """
+
+        def preference(changed: _Changed) -> tuple[bool, float]:
+            nbytes, time = flash(self.model, changed.tried, self.cpu), time_of(changed.tried)
+            return nbytes > most, time if nbytes <= most and time is not None else nbytes
+
+        best = found
+        while grows(best.decisions) and (better := self._better(settings, best, self._steps(settings, best.decisions))):
+            changed = min(better, key=preference)
+            fitted = self.fit(changed.settings)
+            if not self._is_better(fitted.decisions, best.decisions, settings):
+                break
+            best, settings = fitted, changed.settings
         return best
 
-    def _better(self, settings: Settings, found: Fitted, left_out: Iterable[Collection[str]]) -> list[Settings]:
-        """Returns the settings without some kernels and codings that promise to be better than `found`, best first."""
-        tries = []
-        for names in left_out:
-            changed = dataclasses.replace(settings, without=settings.without.union(names))
-            tried = self.plan(dataclasses.replace(changed, rooms=_rooms(found)))
-            if self._is_better(tried, found.decisions, settings):
-                tries.append((self._measure(tried), changed))
-        return [changed for _, changed in sorted(tries, key=lambda one: one[0])]
+    def _steps(self, settings: Settings, decisions: Sequence[Decision]) -> list[Settings]:
+        """Returns the settings without one more kernel or coding, or without one more operator of TFLM."""
+        steps = [_without(settings, {name}) for name in _worth_trying(decisions, self.cpu)]
+        if code_bytes.knows_tflm(self.cpu):
+            kept = {of.layer.builtin for of in decisions if of.candidate is None}
+            for name in sorted(kept.intersection(code_bytes.REPLACED) - settings.replaced):
+                steps.append(dataclasses.replace(settings, replaced=settings.replaced | {name}))
+        return steps
+
+    def _better(self, settings: Settings, found: Fitted, steps: Iterable[Settings]) -> list[_Changed]:
+        """Returns the steps that promise to be better than `found`."""
+        rooms = _rooms(found)
+        tries = [_Changed(self.plan(dataclasses.replace(changed, rooms=rooms)), changed) for changed in steps]
+        return [one for one in tries if self._is_better(one.tried, found.decisions, settings)]
 
     def _is_better(self, tried: Sequence[Decision], best: Sequence[Decision], settings: Settings) -> bool:
         """Whether a plan improves the firmware, within the limits of bytes and time."""
@@ -213,6 +257,10 @@ class _Search:
         """Returns the flash, or its product with the time: a percent of one is then worth a percent of the other."""
         nbytes, time = flash(self.model, decisions, self.cpu), time_of(decisions)
         return nbytes * (self.rest + time) if self.weighs_time and time is not None else nbytes
+
+
+def _without(settings: Settings, names: Collection[str]) -> Settings:
+    return dataclasses.replace(settings, without=settings.without.union(names))
 
 
 def _rooms(found: Fitted) -> dict[tuple[int, int], int]:

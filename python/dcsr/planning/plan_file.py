@@ -19,8 +19,8 @@ from dcsr.schema import schema
 _PLAN_VERSION = 1
 _MAX_PLAN_BYTES = 1 << 18  # thousands of entries
 _MAX_QUOTED = 200
-_ENTRY_KEYS = {"tensor", "subgraph", "method", "scratch", "rows"}
-_ROW_FORMS = ("plain", "compact")
+_ENTRY_KEYS = {"tensor", "subgraph", "method", "scratch", "rows", "slow_gathers"}
+_ROW_FORMS = ("plain", "compact", "shared")
 
 
 def read_plan(
@@ -116,8 +116,11 @@ def _override(entry: Any, where: str) -> Override:
         raise ModelError(f"{where}: scratch is a number of bytes, not {_quoted(repr(scratch))}")
     rows = entry.get("rows")
     if rows is not None and rows not in _ROW_FORMS:
-        raise ModelError(f"{where}: rows are {' or '.join(_ROW_FORMS)}, not {_quoted(repr(rows))}")
-    return Override(str(method), scratch, rows)
+        raise ModelError(f"{where}: rows are plain, compact or shared, not {_quoted(repr(rows))}")
+    slow_gathers = entry.get("slow_gathers")
+    if slow_gathers is not None and type(slow_gathers) is not bool:
+        raise ModelError(f"{where}: slow_gathers is true or false, not {_quoted(repr(slow_gathers))}")
+    return Override(str(method), scratch, rows, slow_gathers)
 
 
 def find_layer(
@@ -173,10 +176,12 @@ def plan_text(decisions: Sequence[Decision], title: str) -> str:
         if s:
             lines.append(f"    subgraph: {s}")
         lines.append(f"    method: {cost.coding(packed.streams) if packed else NONE}")
-        if packed and packed.row_form in _ROW_FORMS and len(packed.multiplier) > 1:
+        if packed:
             lines.append(f"    rows: {packed.row_form}")
         if packed and packed.scratch_budget:
             lines.append(f"    scratch: {packed.scratch_budget}")
+        if packed and packed.slow_gathers:
+            lines.append("    slow_gathers: true")
     if not seen:
         lines[-1] = "tensors: []"
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ from dcsr.planning import cost, plan_file
 from dcsr.planning.choice import Decision
 from dcsr.planning.settings import OBJECTIVES
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, sparse_matrix, three_convolutions, unrolled_lstm
+from dcsr.testing.models import Builder, conv_model, sparse_matrix, three_convolutions, unrolled_lstm
 from dcsr.testing.round_trip import UNBOUNDED, through_bytes
 
 
@@ -74,6 +74,28 @@ def test_dumped_plan_of_layers_with_shared_rows(tmp_path, objective):
     assert blobs[0] == blobs[1]
 
 
+@pytest.mark.parametrize("rows", ["plain", "shared"])
+def test_plan_decides_whether_rows_are_shared(tmp_path, rows):
+    lines = [f"- {{tensor: {name}, method: rle, rows: {rows}}}" for name in ("kernel", "recurrent_kernel")]
+    model = unrolled_lstm(steps=3)
+    plan = write(tmp_path, "\n".join(["version: 1", "tensors:", *lines]))
+    decisions = compress(model, plan=plan, smaller_only=False)
+    assert {decision.packed.row_form for decision in decisions} == {rows}
+    again = compress(model, plan=write(tmp_path, plan_file.plan_text(decisions, "a title")), smaller_only=False)
+    assert [decision.candidate.blob for decision in again] == [decision.candidate.blob for decision in decisions]
+
+
+def test_dumped_plan_holds_what_memory_decided(tmp_path):
+    rng = np.random.default_rng(3)
+    model = through_bytes(conv_model(rng, sparse_matrix(rng, 96, 576, 0.9), pixels=(6, 6)))
+    options = {"cpu": "cortex-m55", "code": "all"}
+    (cached,) = compress(model, memory="cached", **options)
+    assert cached.packed.slow_gathers
+    (again,) = compress(model, plan=write(tmp_path, plan_file.plan_text([cached], "a title")), **options)
+    assert again.candidate.blob == cached.candidate.blob
+    assert compress(model, **options)[0].candidate.blob != cached.candidate.blob
+
+
 def test_plan_for_one_of_two_weight_tensors_with_shared_rows(tmp_path):
     text = "version: 1\ntensors: [{tensor: kernel, method: rle}, {tensor: recurrent_kernel, method: none}]"
     decisions = compress(unrolled_lstm(), plan=write(tmp_path, text), smaller_only=False)
@@ -112,7 +134,8 @@ def test_plan_names_the_scratch_that_limits_tiles(model):
         ("version: 1\ntensors: [{tensor: 1, subgraph: a}]", "'subgraph' is an index, not 'a'"),
         ("version: 1\ntensors: [{tensor: 1, method: best}]", "unknown method 'best'; known are auto, "),
         ("version: 1\ntensors: [{tensor: 1, encoding: rle}]", "unknown key 'encoding'"),
-        ("version: 1\ntensors: [{tensor: 1, rows: tiny}]", "rows are plain or compact, not 'tiny'"),
+        ("version: 1\ntensors: [{tensor: 1, rows: tiny}]", "rows are plain, compact or shared, not 'tiny'"),
+        ("version: 1\ntensors: [{tensor: 1, slow_gathers: 1}]", "slow_gathers is true or false, not 1"),
         ("version: 1\ntensors: [{tensor: 1, scratch: lots}]", "scratch is a number of bytes, not 'lots'"),
         ("version: 1\ntensors: [{tensor: 1, scratch: -1}]", "scratch is a number of bytes, not -1"),
         ("version: 1\ntensors: [{tensor: 1}, {tensor: first/weights}]", "'first/weights' has an entry already"),

@@ -15,6 +15,10 @@ DEFAULT_OBJECTIVE = "balanced"
 BALANCED_TOLERANCE = 0.1
 # Whose code the firmware links: that of the model, or all of it in any case, so that it does not count.
 CODES = DEFAULT_CODE, ALL_CODE = ("model", "all")
+# Bound of AllocateTensors, relative to the dense model's. So many instructions more are allowed in any case: half a
+# millisecond at 100 MHz.
+DEFAULT_SLOWEST_START = 1.5
+ALLOWED_START_UP = 50_000
 # Methods that are not encodings.
 AUTO, NONE = "auto", "none"
 DEFAULT_MIN_SPARSITY = 0.6  # of the objectives that weigh time
@@ -27,12 +31,14 @@ class Override:
     Attributes:
       method: one of methods().
       scratch: bytes of scratch that the kernel may use; None for max_scratch of the settings.
-      rows: "plain" or "compact", the form of the rows; None if the objective decides.
+      rows: "plain", "compact" or "shared", the form of the rows; None if the objective decides.
+      slow_gathers: whether the kernel gathers up to fewer pixels, as behind a cache; None if `memory` decides.
     """
 
     method: str = AUTO
     scratch: int | None = None
     rows: str | None = None
+    slow_gathers: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,11 @@ class Settings:
       packs_slower: whether `balanced` packs layers that are slower than dense without any condition.
       rooms: {place(layer): bytes of scratch for which the arena has room}. Scratch that a plan file names comes first.
       most_time: time of an inference at most with `balanced`, in the unit of the core; None for BALANCED_TOLERANCE.
+      replaced: operators of TFLM whose layers all get packed if possible, with dense weights even if that is slower, so
+        that the firmware does not link the operator (linking.py).
       without: names of kernels and codings that no layer gets, unless the user has named its encoding (linking.py).
+      verified_image: whether packed layers get a checksum, for firmware that checks it in place of the streams.
+      start_up: instructions that Prepare of all layers takes at most; None without a bound.
     """
 
     objective: str = DEFAULT_OBJECTIVE
@@ -67,6 +77,13 @@ class Settings:
     rooms: dict[tuple[int, int], int] = field(default_factory=dict)
     most_time: float | None = None
     without: frozenset[str] = frozenset()
+    start_up: float | None = None
+    verified_image: bool = False
+    replaced: frozenset[str] = frozenset()
+
+    def is_free(self, layer: Layer) -> bool:
+        """Whether the planner chooses the encoding of a layer by itself, so that its bounds of time apply."""
+        return self.of(layer).method == AUTO and layer.builtin not in self.replaced
 
     def of(self, layer: Layer) -> Override:
         """Returns the method, scratch and rows of a layer."""

@@ -111,7 +111,7 @@ def dense_work(model: schema.ModelT, layer: Layer) -> builtin.DenseWork:
     packed, shape = layer.packed, layer.shape
     sizes = [_image_dimensions(model, layer, is_output) for is_output in (False, True)]
     outputs = math.prod(sizes[1])
-    is_connected = layer.op.removeprefix("DCSR_").startswith("FULLY_CONNECTED")
+    is_connected = layer.builtin == "FULLY_CONNECTED"
     if packed is not None:
         rows, products, filter_size = packed.streams.rows, packed.streams.cols, packed.in_image(packed.filter_size)
         is_plain = packed.dilation == (1, 1) and packed.depth_multiplier <= 1

@@ -53,10 +53,10 @@ def _cards(pruning: Pruning) -> str:
         ("flash after compress", f"{after.flash:,}", f"bytes; dense {dense.flash:,}"),
     ]
     unit = cost.unit(pruning.cpu)
-    time, dense_time = after.time(unit), after.dense_time(unit)
+    time, dense_time = after.time(unit), dense.time(unit)
     if time and dense_time:
         note = f"estimated on {pruning.cpu}; dense {dense_time:,}"
-        cards.append((f"{unit} of an inference", f"{time:,}", note))
+        cards.append((f"{unit} of the layers after compress", f"{time:,}", note))
     for entry in pruning.disagreement:
         value = f"{entry.value:.2%}" if entry.kind == "class" else f"{entry.value:.4f}"
         what = "another class" if entry.kind == "class" else "normalised error"

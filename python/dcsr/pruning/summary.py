@@ -29,11 +29,12 @@ def summary(pruning: Pruning) -> list[str]:
     """Lines about the whole model."""
     dense, after = pruning.dense_cost, pruning.cost
     lines = [f"sparsity {pruning.sparsity:.1%} of the weights that can be pruned, with {pruning.samples} inputs"]
-    line = f"flash after compress {dense.flash:,} -> {after.flash:,} bytes ({after.flash / dense.flash - 1:+.1%})"
+    change = f"{dense.flash:,} -> {after.flash:,} bytes ({after.flash / dense.flash - 1:+.1%})"
+    line = f"dense -> pruned, both after compress: flash {change}"
     unit = cost.unit(pruning.cpu)
-    time, dense_time = after.time(unit), after.dense_time(unit)
+    time, dense_time = after.time(unit), dense.time(unit)
     if time and dense_time:
-        line += f"   about {dense_time:,} -> {time:,} {unit} on {pruning.cpu} ({time / dense_time - 1:+.1%})"
+        line += f", layers about {dense_time:,} -> {time:,} {unit} on {pruning.cpu} ({time / dense_time - 1:+.1%})"
     lines.append(line)
     for entry in pruning.disagreement:
         lines.append(f"disagreement with the dense model, held-out inputs: {entry} ({CAUTION})")

@@ -17,7 +17,8 @@ class RandomGraph:
     Weights have zero rows, zero columns and single zeros; biases and constants are sometimes 0, sometimes shared.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, width: int = 1) -> None:
+        self.width = width
         self.rng = np.random.default_rng(seed)
         self.builder = Builder()
         self.int16 = bool(self.rng.random() < 0.25)
@@ -32,7 +33,7 @@ class RandomGraph:
     def build(self, operators: int) -> schema.ModelT:
         """Returns a model with about so many operators and one or more outputs."""
         for _ in range(self._pick(1, 3)):
-            size, channels = self._pick(3, 7), self._pick(1, 6)
+            size, channels = self._pick(3, 7), self._channels(6)
             x = self._activation((1, size, size, channels))
             self.inputs.append(x)
             self.images.append(x)
@@ -61,6 +62,9 @@ class RandomGraph:
 
     def _pick(self, low: int, high: int) -> int:
         return int(self.rng.integers(low, high))
+
+    def _channels(self, limit: int) -> int:
+        return self._pick(1, limit) * self.width
 
     def _name(self) -> str:
         self.count += 1
@@ -155,7 +159,7 @@ class RandomGraph:
             found = schema.DepthwiseConv2DOptionsT(**options, depthMultiplier=multiplier)
             self._weighted(_OP.DEPTHWISE_CONV_2D, x, weights, y, found, 3, rows)
         else:
-            rows = self._pick(1, 9)
+            rows = self._channels(9)
             weights = self._weights(rows, taps * taps, channels).reshape(rows, taps, taps, channels)
             y = self._activation((1, *sizes, rows))
             self._weighted(_OP.CONV_2D, x, weights, y, schema.Conv2DOptionsT(**options), 0, rows)
@@ -166,7 +170,7 @@ class RandomGraph:
         x = self._image() if flattens else self.vectors[-self._pick(1, min(len(self.vectors), 2) + 1)]
         shape = self.builder.shape(x)
         columns = int(np.prod(shape)) if flattens else shape[-1]
-        rows = self._pick(1, 10)
+        rows = self._channels(10)
         weights = self._weights(rows, columns // shape[-1], shape[-1]).reshape(rows, columns)
         y = self._activation((1, rows) if flattens else (*shape[:-1], rows))
         options = schema.FullyConnectedOptionsT(
@@ -253,7 +257,7 @@ class RandomGraph:
         others = [t for t in self.images if self.builder.shape(t)[:3] == shape[:3] and self._same_scale([x, t])]
         parts = [x, *(int(t) for t in self.rng.choice(others, self._pick(1, 3)))]
         width = sum(self.builder.shape(t)[-1] for t in parts)
-        if width > 24:
+        if width > 24 * self.width:
             return
         y = self._activation((*shape[:3], width), like=x)
         options = schema.ConcatenationOptionsT(axis=int(self.rng.choice([3, -1])))
@@ -317,6 +321,9 @@ class RandomGraph:
         self.images.append(y)
 
 
-def random_graph(seed: int, operators: int = 12) -> schema.ModelT:
-    """Returns a random model of about so many operators; the same for the same seed."""
-    return RandomGraph(seed).build(operators)
+def random_graph(seed: int, operators: int = 12, width: int = 1) -> schema.ModelT:
+    """Returns a random model of about so many operators; the same for the same arguments.
+
+    `width` multiplies the numbers of channels: 16 and more make layers that are worth their code.
+    """
+    return RandomGraph(seed, width).build(operators)
