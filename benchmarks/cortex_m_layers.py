@@ -320,13 +320,12 @@ class Case:
     @property
     def _transposed(self) -> Case:
         """The case for a map whose rows are the columns of the image."""
+        matrix = layer_finder.transposed_filters(self.matrix, self.sparse.filter_size)
 
         def transposed(packed: packing.PackedLayer) -> packing.PackedLayer:
             streams = packed.streams
             if packed.filter_size != (1, 1):
-                streams = encodings.encode(
-                    layer_finder.transposed_filters(self.matrix, packed.filter_size), streams.scheme
-                )
+                streams = encodings.encode(matrix, streams.scheme)
             return dataclasses.replace(
                 packed,
                 streams=streams,
@@ -338,7 +337,7 @@ class Case:
         batches, height, width, out_height, out_width = self.shape
         return dataclasses.replace(
             self,
-            matrix=layer_finder.transposed_filters(self.matrix, self.sparse.filter_size),
+            matrix=matrix,
             sparse=transposed(self.sparse),
             dense=transposed(self.dense),
             shape=(batches, width, height, out_width, out_height),

@@ -290,13 +290,13 @@ static void count_depthwise_mve(const Work* work, const DcsrPlan* plan, uint64_t
   counts[kDcsrCountSlowProduct] += work->vectors * slow_rows * work->cols;
 }
 
-// Whether depthwise_conv2d_planes_mve multiplies the 3x3 filter of a row column by column.
-static bool has_light_columns(const DcsrLayer* layer, uint32_t row) {
-  const int8_t* weights = layer->values + (size_t)row * layer->cols;
-  for (uint32_t x = 0; x < 3; ++x) {
+// Whether the |weight| of each row or column of a 3x3 filter allow a flush per row or column.
+// `step`, `next`: from a tap of a row or column to the next one, and to the next row or column.
+static bool has_light_triples(const int8_t* weights, uint32_t step, uint32_t next) {
+  for (uint32_t i = 0; i < 3; ++i) {
     int32_t magnitude = 0;
-    for (uint32_t y = 0; y < 3; ++y) {
-      const int32_t weight = weights[3 * y + x];
+    for (uint32_t t = 0; t < 3; ++t) {
+      const int32_t weight = weights[i * next + t * step];
       magnitude += weight < 0 ? -weight : weight;
     }
     if (magnitude > kDcsrMveMostMagnitude) return false;
@@ -306,7 +306,7 @@ static bool has_light_columns(const DcsrLayer* layer, uint32_t row) {
 
 // depthwise_conv2d_planes_mve reads no streams. It copies a plane in vectors of 16 pixels, to each
 // copy (bytes) or to three at once (inputs), or gathers eight pixels (patches); then it restores
-// pads (pieces). Steps of 24 pixels are row blocks if they multiply columns of 3x3 taps, row
+// pads (pieces). Steps of 24 pixels are row blocks if they multiply triples of 3x3 taps, row
 // vectors if pairs of taps; steps of 8 pixels are tiles.
 static void count_depthwise_planes(const Work* work, uint64_t* counts) {
   const DcsrLayer* layer = work->layer;
@@ -318,20 +318,22 @@ static void count_depthwise_planes(const Work* work, uint64_t* counts) {
   const bool is_wide = work->vectors >= kDcsrPlaneStep;
   const uint64_t steps = divide_up(work->vectors, is_wide ? kDcsrPlaneStep : kDcsrMveLanes);
   const uint64_t pairs = work->cols / 2;
-  const bool has_columns = is_wide && layer->filter_h == 3 && layer->filter_w == 3;
-  uint64_t by_columns = 0;
+  const bool has_triples = is_wide && layer->filter_h == 3 && layer->filter_w == 3;
+  uint64_t by_triples = 0;
   uint64_t slow = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
     const DcsrRowTail tail = dcsr_row_tail(layer, row);
-    const bool is_by_columns = has_columns && has_light_columns(layer, row);
+    const int8_t* weights = layer->values + (size_t)row * layer->cols;
+    const bool is_by_triples =
+        has_triples && (has_light_triples(weights, 1, 3) || has_light_triples(weights, 3, 1));
     if (!dcsr_depthwise_mve_requantizes(layer, &tail) ||
-        (!is_by_columns && !dcsr_depthwise_mve_takes_row(layer, row))) {
+        (!is_by_triples && !dcsr_depthwise_mve_takes_row(layer, row))) {
       ++slow;
     } else {
-      by_columns += is_by_columns ? 1 : 0;
+      by_triples += is_by_triples ? 1 : 0;
     }
   }
-  const uint64_t by_pairs = work->rows - slow - by_columns;
+  const uint64_t by_pairs = work->rows - slow - by_triples;
   counts[kDcsrCountLayer] += 1;
   counts[kDcsrCountTap] += pads + (copies.is_shifted ? 0 : copied);
   counts[kDcsrCountRow] += work->rows;
@@ -343,8 +345,8 @@ static void count_depthwise_planes(const Work* work, uint64_t* counts) {
   } else {
     counts[kDcsrCountByte] += work->rows * layer->filter_w * divide_up(input, 16);
   }
-  counts[kDcsrCountRowBlock] += steps * by_columns;
-  if (dcsr_conv1x1_mve_rounds_in_full(layer)) counts[kDcsrCountOutput] += steps * by_columns;
+  counts[kDcsrCountRowBlock] += steps * by_triples;
+  if (dcsr_conv1x1_mve_rounds_in_full(layer)) counts[kDcsrCountOutput] += steps * by_triples;
   counts[is_wide ? kDcsrCountRowVector : kDcsrCountTile] += steps * by_pairs;
   counts[is_wide ? kDcsrCountProductVector : kDcsrCountProductBlock] += steps * by_pairs * pairs;
   counts[kDcsrCountSlowOutput] += work->vectors * slow;

@@ -70,6 +70,24 @@ static inline void copy_8(const int8_t* plane, uint32_t step, uint32_t cols, siz
   int16x8_t bytes;
   DCSR_COPY("vldrb.u16", "vstrb.16");
 }
+
+// The same with 8 bytes at `offsets`.
+static inline void gather_8(const int8_t* plane, uint16x8_t offsets, uint32_t step, uint32_t cols,
+                            size_t pitch, int8_t* x) {
+  int16x8_t bytes;
+  __asm__ volatile(
+      "dls lr, %[cols]\n"
+      ".p2align 2\n"
+      "1:\n"
+      "vldrb.u16 %q[bytes], [%[plane], %q[offsets]]\n"
+      "add %[plane], %[plane], %[step]\n"
+      "vstrb.16 %q[bytes], [%[x]]\n"
+      "add %[x], %[x], %[pitch]\n"
+      "le lr, 1b\n"
+      : [bytes] "=&w"(bytes), [plane] "+r"(plane), [x] "+l"(x)
+      : [offsets] "w"(offsets), [cols] "r"(cols), [step] "r"(step), [pitch] "r"(pitch)
+      : "lr", "memory");
+}
 #endif
 
 // Copies `width` contiguous bytes of each plane.
@@ -106,18 +124,14 @@ static void fill_from_columns(const DcsrMveActivations* activations, size_t firs
       const uint32_t pixel = (uint32_t)first + p + i;
       offset[i] = (uint16_t)(pixel % map_height * map_width + pixel / map_height);
     }
-    const int8_t* plane = activations->input;
-    int8_t* out = x + p;
 #if DCSR_HAS_MVE
-    const uint16x8_t offsets = vld1q_u16(offset);
-#endif
-    for (uint32_t c = 0; c < activations->layer->cols; ++c, plane += step, out += pitch) {
-#if DCSR_HAS_MVE
-      vstrbq_s16(out, vldrbq_gather_offset_s16(plane, offsets));
+    gather_8(activations->input, vld1q_u16(offset), step, activations->layer->cols, pitch, x + p);
 #else
-      for (uint32_t i = 0; i < kLanes; ++i) out[i] = plane[offset[i]];
-#endif
+    for (uint32_t c = 0; c < activations->layer->cols; ++c) {
+      const int8_t* plane = activations->input + (size_t)c * step;
+      for (uint32_t i = 0; i < kLanes; ++i) x[c * pitch + p + i] = plane[offset[i]];
     }
+#endif
   }
 }
 

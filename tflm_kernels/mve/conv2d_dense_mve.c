@@ -28,73 +28,6 @@
 
 enum { kVector = kDcsrDenseMveVector, kRows = kDcsrDenseMveRows };
 
-// Copies `count` rows of up to 16 bytes, the lanes of `lanes`.
-static inline void copy_rows(const int8_t* from, size_t step, int8_t* to, size_t to_step,
-                             uint32_t count, mve_pred16_t lanes) {
-  int8x16_t row;
-  __asm__ volatile(
-      "vmsr p0, %[lanes]\n"
-      "wls lr, %[count], 2f\n"
-      ".p2align 2\n"
-      "1:\n"
-      "vpstt\n"
-      "vldrbt.8 %q[row], [%[from]]\n"
-      "vstrbt.8 %q[row], [%[to]]\n"
-      "add %[from], %[from], %[step]\n"
-      "add %[to], %[to], %[to_step]\n"
-      "le lr, 1b\n"
-      "2:\n"
-      : [row] "=&w"(row), [from] "+l"(from), [to] "+l"(to)
-      : [lanes] "r"((uint32_t)lanes), [count] "r"(count), [step] "r"(step), [to_step] "r"(to_step)
-      : "lr", "p0", "memory");
-}
-
-// Copies `taps` taps of each row of the filter, which are adjacent pixels from column `x` of the
-// image on, as far as they lie within the image. `out` is the place of the first tap.
-static void copy_taps(const DcsrLayer* layer, const DcsrConvShape* shape, const DcsrPatch* patch,
-                      int32_t x, int32_t taps, int8_t* out) {
-  const int32_t channels = (int32_t)layer->channels;
-  const int32_t dilation = (int32_t)layer->dilation_h;
-  const int32_t first = x < 0 ? -x : 0;
-  const int32_t end = shape->input_width - x < taps ? shape->input_width - x : taps;
-  const int32_t row_bytes = shape->input_width * channels;
-  const int32_t out_step = (int32_t)layer->filter_w * channels;
-  out += first * channels;
-  // Rows of the filter within the image.
-  int32_t y = (int32_t)patch->y;
-  uint32_t rows = layer->filter_h;
-  for (; rows > 0 && y < 0; --rows) {
-    y += dilation;
-    out += out_step;
-  }
-  for (int32_t last = y + ((int32_t)rows - 1) * dilation; rows > 0 && last >= shape->input_height;
-       --rows) {
-    last -= dilation;
-  }
-  const int8_t* from = (const int8_t*)patch->image + y * row_bytes + (x + first) * channels;
-  for (int32_t left = (end - first) * channels; left > 0; left -= kVector) {
-    copy_rows(from, (size_t)(row_bytes * dilation), out, (size_t)out_step, rows,
-              vctp8q((uint32_t)left));
-    from += kVector;
-    out += kVector;
-  }
-}
-
-void dcsr_copy_patch_mve(const DcsrLayer* layer, const DcsrConvShape* shape, const DcsrPatch* patch,
-                         size_t pitch, int8_t* out) {
-  const int8x16_t zero_point = vdupq_n_s8((int8_t)layer->input_zero_point);
-  for (size_t i = 0; i < pitch; i += kVector) vstrbq_s8(out + i, zero_point);
-  const int32_t x = (int32_t)patch->x;
-  if (layer->dilation_w == 1) {
-    copy_taps(layer, shape, patch, x, (int32_t)layer->filter_w, out);
-    return;
-  }
-  for (uint32_t f = 0; f < layer->filter_w; ++f) {
-    copy_taps(layer, shape, patch, x + (int32_t)(f * layer->dilation_w), 1,
-              out + f * layer->channels);
-  }
-}
-
 // Loads vector `v` of the weights of a row. Lanes behind the row are 0.
 static inline int8x16_t weights_of(const int8_t* row, uint32_t cols, uint32_t v) {
   return vldrbq_z_s8(row + v * kVector, vctp8q(cols - v * kVector));
@@ -129,15 +62,20 @@ static inline int8x16_t weights_of(const int8_t* row, uint32_t cols, uint32_t v)
                      [u0] "w"(u0), [u1] "w"(u1), [u2] "w"(u2)                                \
                    : "r4", "r6", "r8", "r10", "lr", "memory")
 
-// Multiplies `pairs` times two patches of `pitch` bytes with the weights `w` and `u` of two rows.
-static void multiply(const int8_t* w, const int8_t* u, uint32_t cols, const int8_t* patch,
-                     size_t pitch, size_t pairs, int32_t* sums0, int32_t* sums1) {
+// Multiplies `pairs` times two patches of `pitch` bytes with the weights of two rows.
+static void multiply(const DcsrLayer* layer, uint32_t row, const int8_t* patch, size_t pitch,
+                     size_t pairs, int32_t* sums0, int32_t* sums1) {
   int8x16_t a;
   int8x16_t b;
   int8x16_t w1 = vuninitializedq_s8();
   int8x16_t w2 = vuninitializedq_s8();
   int8x16_t u1 = vuninitializedq_s8();
   int8x16_t u2 = vuninitializedq_s8();
+  const uint32_t cols = layer->cols;
+  const uint32_t last = layer->rows - 1;
+  // Sums of rows behind the last one are not used.
+  const int8_t* const w = layer->values + (row < last ? row : last) * cols;
+  const int8_t* const u = row < last ? w + cols : w;
   const int8x16_t w0 = weights_of(w, cols, 0);
   const int8x16_t u0 = weights_of(u, cols, 0);
   sums1 -= 2;
@@ -171,25 +109,13 @@ static void multiply(const int8_t* w, const int8_t* u, uint32_t cols, const int8
                                               DCSR_DENSE_STORE0));
 }
 
-// Computes the sums of two rows. If `count` is odd, the last pair of pixels overlaps the one
-// before.
-static void multiply_two_rows(const int8_t* w, const int8_t* u, uint32_t cols,
-                              const int8_t* patches, size_t pitch, size_t count, int32_t* sums) {
-  multiply(w, u, cols, patches, pitch, count / 2, sums, sums + count);
+// If `count` is odd, the last pair of pixels overlaps the one before.
+void dcsr_multiply_patches_mve(const DcsrLayer* layer, uint32_t row, const int8_t* patches,
+                               size_t pitch, size_t count, int32_t* sums) {
+  multiply(layer, row, patches, pitch, count / 2, sums, sums + count);
   if (count % 2 == 0) return;
   const size_t last = count - 2;
-  multiply(w, u, cols, patches + last * pitch, pitch, 1, sums + last, sums + count + last);
-}
-
-void dcsr_multiply_patches_mve(const int8_t* weights, uint32_t rows, uint32_t cols,
-                               const int8_t* patches, size_t pitch, size_t count, int32_t* sums) {
-  // Sums of rows behind the last one are not used.
-  const uint32_t last = rows - 1;
-  for (uint32_t row = 0; row < kRows; row += 2) {
-    const int8_t* const w = weights + (row < last ? row : last) * cols;
-    const int8_t* const u = row < last ? w + cols : w;
-    multiply_two_rows(w, u, cols, patches, pitch, count, sums + row * count);
-  }
+  multiply(layer, row, patches + last * pitch, pitch, 1, sums + last, sums + count + last);
 }
 
 void dcsr_conv2d_dense_mve(const DcsrPlan* plan, const DcsrLayer* layer, const DcsrConvShape* shape,
@@ -204,12 +130,12 @@ void dcsr_conv2d_dense_mve(const DcsrPlan* plan, const DcsrLayer* layer, const D
     const size_t count = left < plan->tile_pixels ? left : plan->tile_pixels;
     for (size_t p = 0; p < count; ++p) {
       const DcsrPatch patch = dcsr_next_patch(&cursor);
-      dcsr_copy_patch_mve(layer, shape, &patch, pitch, patches + p * pitch);
+      dcsr_copy_patch(layer, shape, &patch, pitch, patches + p * pitch);
     }
     for (uint32_t row = 0; row < layer->rows; row += kRows) {
       const uint32_t rows = layer->rows - row < kRows ? layer->rows - row : kRows;
-      dcsr_multiply_patches_mve(layer->values + row * layer->cols, rows, layer->cols, patches,
-                                pitch, count, sums);
+      dcsr_multiply_patches_mve(layer, row, patches, pitch, count, sums);
+      dcsr_multiply_patches_mve(layer, row + 2, patches, pitch, count, sums + 2 * count);
       dcsr_requantize_rows_mve(layer, row, rows, sums, (uint32_t)count, output + row);
     }
     output += count * layer->rows;

@@ -31,12 +31,13 @@ typedef struct {
   DcsrConvShape shape;  // likewise
   DcsrPatches first;    // patch
   bool is_transposed;
-  const int8_t* weights;  // of all rows; unused if transposed
+  const int8_t* weights;  // as the layer stores them
   uint8_t* order;         // of the taps in a patch, uint8 [kMostCols]
-  int8_t* reordered;      // weights, int8 [kRows][kMostCols]
+  int8_t* reordered;      // weights, int8 [kRows][kMostCols]; transposed: those of `layer`
 } Image;
 
 static void transpose_image(const DcsrLayer* layer, const DcsrConvShape* shape, Image* image) {
+  image->layer.values = image->reordered;
   image->layer.filter_h = layer->filter_w;
   image->layer.filter_w = layer->filter_h;
   image->layer.dilation_h = layer->dilation_w;
@@ -67,20 +68,30 @@ static DcsrPatch patch_of(const Image* image, const DcsrConvShape* shape, uint32
   return patch;
 }
 
-// Returns the weights of `rows` rows from `row` on, in the order of the taps of a patch.
-static const int8_t* weights_of(const Image* image, uint32_t row, uint32_t rows) {
+// Brings the weights of `rows` rows from `row` on into the order of the taps of a patch, as the
+// first rows of the layer.
+static void reorder_weights(const Image* image, uint32_t row, uint32_t rows) {
   const uint32_t cols = image->layer.cols;
   const int8_t* weights = image->weights + row * cols;
-  if (!image->is_transposed) return weights;
-  int8_t* out = image->reordered;
-  for (; rows > 0; --rows, weights += cols, out += cols) {
+  for (int8_t* out = image->reordered; rows > 0; --rows, weights += cols, out += cols) {
     for (uint32_t i = 0; i < cols; i += 16) {
       const mve_pred16_t lanes = vctp8q(cols - i);
       const uint8x16_t order = vldrbq_z_u8(image->order + i, lanes);
       vstrbq_p_s8(out + i, vldrbq_gather_offset_z_s8(weights, order, lanes), lanes);
     }
   }
-  return image->reordered;
+}
+
+// Computes the sums of four rows from `row` on.
+static void multiply(const Image* image, uint32_t row, const int8_t* patches, size_t pitch,
+                     size_t count, int32_t* sums) {
+  if (image->is_transposed) {
+    const uint32_t left = image->layer.rows - row;
+    reorder_weights(image, row, left < kRows ? left : kRows);
+    row = 0;
+  }
+  dcsr_multiply_patches_mve(&image->layer, row, patches, pitch, count, sums);
+  dcsr_multiply_patches_mve(&image->layer, row + 2, patches, pitch, count, sums + 2 * count);
 }
 
 // Ends the requantization of a vector and begins that of the next one.
@@ -180,13 +191,12 @@ void dcsr_conv2d_dense_planes_mve(const DcsrPlan* plan, const DcsrLayer* layer,
     const uint32_t count = pixels - begin < most ? pixels - begin : most;
     for (uint32_t p = 0; p < count; ++p) {
       const DcsrPatch patch = patch_of(&image, shape, begin + p);
-      dcsr_copy_patch_mve(&image.layer, &image.shape, &patch, pitch, patches + p * pitch);
+      dcsr_copy_patch(&image.layer, &image.shape, &patch, pitch, patches + p * pitch);
     }
     int8_t* output = (int8_t*)output_data + begin;
     for (uint32_t row = 0; row < layer->rows; row += kRows) {
       const uint32_t rows = layer->rows - row < kRows ? layer->rows - row : kRows;
-      dcsr_multiply_patches_mve(weights_of(&image, row, rows), rows, layer->cols, patches, pitch,
-                                count, sums);
+      multiply(&image, row, patches, pitch, count, sums);
       for (uint32_t r = 0; r < rows; ++r, output += plane_bytes) {
         requantize_row(layer, row + r, sums + r * count, count, output);
       }

@@ -18,8 +18,8 @@
 //
 // After some taps the kernel computes `hi += lo >> 8; lo &= 255`. The |weight| in between add up to
 // 254 at most, so lo cannot overflow: 128 * 254 + 255 = 2^15 - 1. That is always true of pairs of
-// taps. The columns of most 3x3 filters allow it, too: then only twice. Rows with a weight of -128
-// are computed in C.
+// taps. Most 3x3 filters allow a flush per row, or per column: then only twice. Rows with a weight
+// of -128 are computed in C.
 
 #include <string.h>
 
@@ -48,10 +48,10 @@ typedef struct {
   uint32_t full;     // 0: skip the rounding of halves below zero, and clamping
   int32_t bias_low;  // modulo 256
   int32_t bias_high;
-  int32_t column;         // 3x3: from the copy of a column to that of the next one
-  int32_t next_row[2];    // 3x3: from the first tap of a column to the second one, and to the third
+  int32_t group[2];  // 3x3: from the first group of three taps to the second one, and the third
+  int32_t tap[2];    // 3x3: from a tap of a group to the next one
   const int32_t* offset;  // of each tap, in `copies`
-  const int32_t* weight;  // of each tap; 3x3: column by column
+  const int32_t* weight;  // of each tap, in triples also column by column
   uint32_t pairs;         // of taps
   int32_t max;
   int32_t min;
@@ -59,10 +59,10 @@ typedef struct {
 
 _Static_assert(offsetof(Channel, back) == 12 && offsetof(Channel, multiplier) == 16, "assembly");
 _Static_assert(offsetof(Channel, zero_point) == 24 && offsetof(Channel, full) == 28, "assembly");
-_Static_assert(offsetof(Channel, bias_low) == 32 && offsetof(Channel, column) == 40, "assembly");
-_Static_assert(offsetof(Channel, next_row) == 44 && offsetof(Channel, offset) == 52, "assembly");
-_Static_assert(offsetof(Channel, weight) == 56 && offsetof(Channel, pairs) == 60, "assembly");
-_Static_assert(offsetof(Channel, max) == 64 && offsetof(Channel, min) == 68, "assembly");
+_Static_assert(offsetof(Channel, bias_low) == 32 && offsetof(Channel, group) == 40, "assembly");
+_Static_assert(offsetof(Channel, tap) == 48 && offsetof(Channel, offset) == 56, "assembly");
+_Static_assert(offsetof(Channel, weight) == 60 && offsetof(Channel, pairs) == 64, "assembly");
+_Static_assert(offsetof(Channel, max) == 68 && offsetof(Channel, min) == 72, "assembly");
 
 // All functions: r12 128, r10 multiplier, r11 2^(31 - right shift), r3 output. Vectors: lo, then
 // hi; q6, q7 are temporary. Stack: 36 bytes of weights, at 36 `back`, at 40 the zero point and 1,
@@ -82,7 +82,7 @@ __asm__(
     "push {r0, r4-r11, lr}\n"
     "vpush {d8-d15}\n"
     "sub sp, #112\n"
-    "ldrd r4, r5, [r0, #64]\n"
+    "ldrd r4, r5, [r0, #68]\n"
     "vdup.8 q0, r4\n"
     "vdup.8 q1, r5\n"
     "vstrw.32 q0, [sp, #80]\n"
@@ -291,8 +291,8 @@ __asm__(
     "vldrw.32 q0, [sp, #48]\n"    // L
     ".endm\n"
 
-    // A column of three taps. r4 is free.
-    ".macro dcsr_planes_column pointer, weights, last\n"
+    // A row or column of three taps. r4 is free.
+    ".macro dcsr_planes_triple pointer, weights, last\n"
     "ldrd r5, r6, [sp, #\\weights]\n"
     "vldrb.s16 q7, [\\pointer, #16]\n"
     "ldr r7, [sp, #\\weights + 8]\n"
@@ -310,10 +310,11 @@ __asm__(
     ".endif\n"
     ".endm\n"
 
-    // A channel of a 3x3 filter with a flush per column, 24 pixels at a time. r0, r1, r2 the pixels
-    // in the copies of the columns, r8, r9 from a tap of a column to the next one.
-    "dcsr_planes_begin dcsr_depthwise_planes_mve_columns\n"
-    "ldr r4, [r0, #56]\n"
+    // A channel of a 3x3 filter with a flush per row or column, 24 pixels at a time. r0, r1, r2 the
+    // pixels at the first taps of the rows or columns, r8, r9 from one of their taps to the next
+    // one.
+    "dcsr_planes_begin dcsr_depthwise_planes_mve_triples\n"
+    "ldr r4, [r0, #60]\n"
     "vldrw.32 q0, [r4]\n"
     "vldrw.32 q1, [r4, #16]\n"
     "ldr r5, [r4, #32]\n"
@@ -323,20 +324,20 @@ __asm__(
     "ldrd lr, r6, [r0, #8]\n"
     "str r6, [sp, #36]\n"
     "ldr r7, [r0, #28]\n"
-    "ldr r4, [r0, #40]\n"
-    "ldrd r8, r9, [r0, #44]\n"
+    "ldrd r4, r5, [r0, #40]\n"
+    "ldrd r8, r9, [r0, #48]\n"
     "ldr r0, [r0]\n"
     "add r1, r0, r4\n"
-    "add r2, r1, r4\n"
+    "add r2, r0, r5\n"
     "dcsr_planes_clear\n"
     "1:\n"
     "cmp r7, #0\n"  // no instruction of the loop sets flags
     "dls lr, lr\n"
     ".p2align 2\n"
     "2:\n"
-    "dcsr_planes_column r0, 0, 0\n"
-    "dcsr_planes_column r1, 12, 0\n"
-    "dcsr_planes_column r2, 24, 1\n"
+    "dcsr_planes_triple r0, 0, 0\n"
+    "dcsr_planes_triple r1, 12, 0\n"
+    "dcsr_planes_triple r2, 24, 1\n"
     "bne 4f\n"
     "dcsr_planes_requantize\n"
     "le lr, 2b\n"
@@ -355,7 +356,7 @@ __asm__(
     "mov lr, #1\n"
     "b 1b\n"
     "5:\n"
-    "dcsr_planes_end dcsr_depthwise_planes_mve_columns\n"
+    "dcsr_planes_end dcsr_depthwise_planes_mve_triples\n"
     ".p2align 2\n"
     "4:\n"
     "dcsr_planes_requantize_full\n"
@@ -377,8 +378,8 @@ __asm__(
     "vldrw.32 q1, [sp, #64]\n"
     ".endif\n"
     "2:\n"
-    "ldrd r8, r9, [r1, #52]\n"
-    "ldr lr, [r1, #60]\n"
+    "ldrd r8, r9, [r1, #56]\n"
+    "ldr lr, [r1, #64]\n"
     "wls lr, lr, 4f\n"
     ".p2align 2\n"
     "3:\n"
@@ -430,7 +431,7 @@ __asm__(
     ".text\n");
 
 typedef void RunChannel(const Channel* channel);
-RunChannel dcsr_depthwise_planes_mve_columns;
+RunChannel dcsr_depthwise_planes_mve_triples;
 RunChannel dcsr_depthwise_planes_mve_pairs24;
 RunChannel dcsr_depthwise_planes_mve_pairs8;
 
@@ -449,6 +450,7 @@ typedef struct {
   uint16_t* pad;       // places of the pads that are overwritten, in the copies
   uint32_t pads;
   uint16_t* source;  // places of all pixels of the copies in the plane; NULL: shifted
+  bool has_triples;  // 3x3, steps of 24 pixels
   Channel channel;
 } Work;
 
@@ -629,20 +631,41 @@ static RunChannel* load_pairs(const Work* work, const int8_t* weights) {
                                        : dcsr_depthwise_planes_mve_pairs24;
 }
 
-// The same for a 3x3 filter, column by column if the |weight| of each column allow it.
-static RunChannel* load_columns(const Work* work, const int8_t* weights) {
+// Sets where the triples of a 3x3 filter begin, and the distances of their taps.
+static inline void set_triples(Channel* channel, const int32_t* offset, uint32_t group,
+                               uint32_t tap) {
+  channel->group[0] = offset[group];
+  channel->group[1] = offset[2 * group];
+  channel->tap[0] = offset[tap];
+  channel->tap[1] = offset[2 * tap] - offset[tap];
+}
+
+// The same for a 3x3 filter: in triples if the |weight| of each row, or of each column, allow it.
+static RunChannel* load_triples(Work* work, const int8_t* weights) {
   const mve_pred16_t lanes = vctp32q(3);
   const int32x4_t row0 = vldrbq_z_s32(weights, lanes);
   const int32x4_t row1 = vldrbq_z_s32(weights + 3, lanes);
   const int32x4_t row2 = vldrbq_z_s32(weights + 6, lanes);
-  const int32x4_t magnitude =
-      vaddq_s32(vaddq_s32(vabsq_s32(row0), vabsq_s32(row1)), vabsq_s32(row2));
-  if (vmaxvq_s32(0, magnitude) > kDcsrMveMostMagnitude) return load_pairs(work, weights);
+  const int32x4_t magnitude0 = vabsq_s32(row0);
+  const int32x4_t magnitude1 = vabsq_s32(row1);
+  const int32x4_t magnitude2 = vabsq_s32(row2);
+  if (vaddvq_s32(magnitude0) <= kDcsrMveMostMagnitude &&
+      vaddvq_s32(magnitude1) <= kDcsrMveMostMagnitude &&
+      vaddvq_s32(magnitude2) <= kDcsrMveMostMagnitude) {
+    vstrwq_s32(work->weight, row0);
+    vstrwq_s32(work->weight + 3, row1);
+    vstrwq_s32(work->weight + 6, row2);
+    set_triples(&work->channel, work->offset, 3, 1);
+    return dcsr_depthwise_planes_mve_triples;
+  }
+  const int32x4_t columns = vaddq_s32(vaddq_s32(magnitude0, magnitude1), magnitude2);
+  if (vmaxvq_s32(0, columns) > kDcsrMveMostMagnitude) return load_pairs(work, weights);
   const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 4), 3);
   vstrwq_scatter_offset_p_s32(work->weight, places, row0, lanes);
   vstrwq_scatter_offset_p_s32(work->weight + 1, places, row1, lanes);
   vstrwq_scatter_offset_p_s32(work->weight + 2, places, row2, lanes);
-  return dcsr_depthwise_planes_mve_columns;
+  set_triples(&work->channel, work->offset, 1, 3);
+  return dcsr_depthwise_planes_mve_triples;
 }
 
 // Computes the outputs of a channel from the copies of its plane.
@@ -651,7 +674,7 @@ static void run_channel(Work* work, uint32_t row, int8_t* output) {
   const int8_t* weights = layer->values + (size_t)row * layer->cols;
   const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
   RunChannel* const run =
-      work->channel.column != 0 ? load_columns(work, weights) : load_pairs(work, weights);
+      work->has_triples ? load_triples(work, weights) : load_pairs(work, weights);
   if (run == NULL || !dcsr_depthwise_mve_requantizes(layer, &tail)) {
     run_slow_row(work, row, output);
     return;
@@ -674,12 +697,7 @@ static void set_channel(const DcsrLayer* layer, Work* work) {
   channel->back = rest == 0 ? 0 : rest - step;
   channel->zero_point = layer->output_zero_point;
   channel->full = dcsr_conv1x1_mve_rounds_in_full(layer);
-  channel->column = 0;
-  if (layer->filter_h == 3 && layer->filter_w == 3 && step == kDcsrPlaneStep) {
-    channel->column = work->offset[1];
-    channel->next_row[0] = work->offset[3];
-    channel->next_row[1] = work->offset[6] - work->offset[3];
-  }
+  work->has_triples = layer->filter_h == 3 && layer->filter_w == 3 && step == kDcsrPlaneStep;
   channel->offset = work->offset;
   channel->weight = work->weight;
   channel->pairs = layer->cols / 2;
