@@ -99,7 +99,7 @@ def with_unknown_operator() -> bytes:
 
 @pytest.fixture(name="small", params=["m4", "m55"], scope="module")
 def measured_small(request):
-    return model_measure.compare("small", *model.pair(SMALL, request.param, "balanced", "dtcm"), request.param)
+    return model_measure.compare("small", *model.pair(SMALL, request.param), request.param)
 
 
 def test_small_model_is_measured(small):
@@ -122,7 +122,7 @@ def test_small_model_is_measured(small):
 
 def test_two_runs_are_equal(small):
     core = small.core
-    assert model_measure.compare("small", *model.pair(SMALL, core, "balanced", "dtcm"), core) == small
+    assert model_measure.compare("small", *model.pair(SMALL, core), core) == small
 
 
 def test_table_has_a_row_for_each_operator_and_the_sum(small):
@@ -215,7 +215,7 @@ def test_other_outputs_of_the_compressed_model_are_an_error():
 
 @pytest.mark.parametrize("core", ["m4", "m55"])
 def test_cycles_are_of_the_same_operators(core):
-    pair = model.pair(SMALL, core, "balanced", "dtcm")
+    pair = model.pair(SMALL, core)
     found = model_measure.compare("small", *pair, core, with_cycles=True)
     plain = model_measure.compare("small", *pair, core)
     assert found.totals() == plain.totals()
@@ -229,7 +229,7 @@ def test_cycles_are_of_the_same_operators(core):
 
 def test_compressed_model_is_compared_with_its_original(tmp_path, capsys):
     path = tmp_path / "small.dcsr.tflite"
-    path.write_bytes(model.pair(SMALL, "m4", "speed", "dtcm")[1])
+    path.write_bytes(model.pair(SMALL, "m4", objective="speed")[1])
     arguments = ["--cpu", "m4", "--cpu", "m0plus", "--json", str(tmp_path / "numbers.json")]
     assert model.main([str(path), *arguments]) == 0
     output = capsys.readouterr().out
@@ -242,7 +242,7 @@ def test_compressed_model_is_compared_with_its_original(tmp_path, capsys):
     assert len({row.count("|") for row in overview if row}) == 1
     [numbers, _] = json.loads((tmp_path / "numbers.json").read_text())
     assert numbers["compressed"]["file_bytes"] == path.stat().st_size
-    expected = model_measure.compare("small", *model.pair(SMALL, "m4", "speed", "dtcm"), "m4")
+    expected = model_measure.compare("small", *model.pair(SMALL, "m4", objective="speed"), "m4")
     assert (numbers["dense"]["instructions"], numbers["compressed"]["instructions"]) == expected.totals()
 
 
@@ -258,7 +258,7 @@ def test_removed_operators_have_rows_of_their_own(small):
 def test_models_in_tflms_interpreter(monkeypatch):
     """Without TFLM: the firmware's output is made up."""
     elf = model_measure.firmware("m4")
-    original, compressed = model.pair(SMALL, "m4", "balanced", "dtcm")
+    original, compressed = model.pair(SMALL, "m4")
     count = len(tflite.parse(original, "m").subgraphs[0].operators)
     jobs = []
 
