@@ -27,6 +27,7 @@
 #include "tflm_kernels/common/conv_geometry.h"
 #include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/common/requantize.h"
+#include "tflm_kernels/mve/depthwise_channel_mve.h"
 #include "tflm_kernels/mve/mve.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_planes_mve.h"
 
@@ -35,405 +36,6 @@
 #include <arm_mve.h>
 
 enum { kLanes = kDcsrMveLanes };
-
-// A channel, in the order in which the assembly loads it.
-typedef struct {
-  const int8_t* copies;
-  int8_t* output;
-  uint32_t steps;  // of 24 or 8 pixels
-  int32_t back;    // from the end of the last step to the end of the pixels, at most 0
-  int32_t multiplier;
-  int32_t factor;  // 2^(31 - right shift), at most 2^31 - 1
-  int32_t zero_point;
-  uint32_t full;     // 0: skip the rounding of halves below zero, and clamping
-  int32_t bias_low;  // modulo 256
-  int32_t bias_high;
-  int32_t group[2];  // 3x3: from the first group of three taps to the second one, and the third
-  int32_t tap[2];    // 3x3: from a tap of a group to the next one
-  const int32_t* offset;  // of each tap, in `copies`
-  const int32_t* weight;  // of each tap, in triples also column by column
-  uint32_t pairs;         // of taps
-  int32_t max;
-  int32_t min;
-} Channel;
-
-_Static_assert(offsetof(Channel, back) == 12 && offsetof(Channel, multiplier) == 16, "assembly");
-_Static_assert(offsetof(Channel, zero_point) == 24 && offsetof(Channel, full) == 28, "assembly");
-_Static_assert(offsetof(Channel, bias_low) == 32 && offsetof(Channel, group) == 40, "assembly");
-_Static_assert(offsetof(Channel, tap) == 48 && offsetof(Channel, offset) == 56, "assembly");
-_Static_assert(offsetof(Channel, weight) == 60 && offsetof(Channel, pairs) == 64, "assembly");
-_Static_assert(offsetof(Channel, max) == 68 && offsetof(Channel, min) == 72, "assembly");
-
-// All functions: r12 128, r10 multiplier, r11 2^(31 - right shift), r3 output. Vectors: lo, then
-// hi; q6, q7 are temporary. Stack: 36 bytes of weights, at 36 `back`, at 40 the zero point and 1,
-// at 48 initial lo, at 64 initial hi, at 80 the maximum, at 96 the minimum, at 176 the channel.
-//
-// M, I and L name the pipe of a vector instruction: multiplication, integer, loads and stores. A
-// pipe takes a vector instruction every second cycle, so neighbours should differ.
-__asm__(
-    ".syntax unified\n"
-    // Fills the stack and the registers. r0 is the channel.
-    ".macro dcsr_planes_begin name\n"
-    ".section .text.\\name, \"ax\", %progbits\n"
-    ".p2align 2\n"
-    ".thumb_func\n"
-    ".type \\name, %function\n"
-    "\\name:\n"
-    "push {r0, r4-r11, lr}\n"
-    "vpush {d8-d15}\n"
-    "sub sp, #112\n"
-    "ldrd r4, r5, [r0, #68]\n"
-    "vdup.8 q0, r4\n"
-    "vdup.8 q1, r5\n"
-    "vstrw.32 q0, [sp, #80]\n"
-    "vstrw.32 q1, [sp, #96]\n"
-    "ldrd r4, r5, [r0, #32]\n"
-    "vdup.16 q0, r4\n"
-    "vdup.16 q1, r5\n"
-    "vstrw.32 q0, [sp, #48]\n"
-    "vstrw.32 q1, [sp, #64]\n"
-    "ldr r4, [r0, #24]\n"
-    "movs r5, #1\n"
-    "strd r4, r5, [sp, #40]\n"
-    "ldrd r10, r11, [r0, #16]\n"
-    "ldr r3, [r0, #4]\n"
-    "mov r12, #128\n"
-    ".endm\n"
-    ".macro dcsr_planes_end name\n"
-    "add sp, #112\n"
-    "vpop {d8-d15}\n"
-    "pop {r0, r4-r11, pc}\n"
-    ".size \\name, . - \\name\n"
-    ".endm\n"
-
-    // Multiplies 24 pixels at r4 by a weight.
-    ".macro dcsr_planes_tap address, weight\n"
-    "vldrb.s16 q7, [\\address]\n"
-    "vmla.s16 q0, q7, \\weight\n"
-    "vldrb.s16 q6, [\\address, #8]\n"
-    "vmla.s16 q1, q6, \\weight\n"
-    "vldrb.s16 q7, [\\address, #16]\n"
-    "vmla.s16 q2, q7, \\weight\n"
-    ".endm\n"
-    ".macro dcsr_planes_flush\n"
-    "vqdmlah.s16 q3, q0, r12\n"  // M
-    "vbic.i16 q0, #0xff00\n"     // I
-    "vqdmlah.s16 q4, q1, r12\n"  // M
-    "vbic.i16 q1, #0xff00\n"     // I
-    "vqdmlah.s16 q5, q2, r12\n"  // M
-    "vbic.i16 q2, #0xff00\n"     // I
-    ".endm\n"
-    // The initial sums.
-    ".macro dcsr_planes_clear\n"
-    "vldrw.32 q0, [sp, #48]\n"
-    "vldrw.32 q3, [sp, #64]\n"
-    "vldrw.32 q1, [sp, #48]\n"
-    "vldrw.32 q4, [sp, #64]\n"
-    "vldrw.32 q2, [sp, #48]\n"
-    "vldrw.32 q5, [sp, #64]\n"
-    ".endm\n"
-
-    // Requantizes and stores 24 sums, as conv1x1_mve does (docs/kernels.md#schedules), and loads
-    // the initial sums of the next 24. VQDMLAH by 128 subtracts 1 from negative numbers above
-    // -2^24.
-    ".macro dcsr_planes_requantize\n"
-    "vqdmlah.s16 q3, q0, r12\n"  // M
-    "ldrd r5, r6, [sp, #40]\n"
-    "vsli.16 q0, q3, #8\n"        // I
-    "vqdmulh.s16 q3, q3, r12\n"   // M
-    "vmul.i32 q6, q0, r6\n"       // M
-    "vsli.32 q0, q3, #16\n"       // I
-    "vqdmlah.s16 q4, q1, r12\n"   // M
-    "vsri.32 q3, q6, #16\n"       // I
-    "vqdmlah.s16 q5, q2, r12\n"   // M
-    "vsli.16 q1, q4, #8\n"        // I
-    "vqdmulh.s16 q4, q4, r12\n"   // M
-    "vsli.16 q2, q5, #8\n"        // I
-    "vmul.i32 q6, q1, r6\n"       // M
-    "vsli.32 q1, q4, #16\n"       // I
-    "vmul.i32 q7, q2, r6\n"       // M
-    "vsri.32 q4, q6, #16\n"       // I
-    "vqdmulh.s16 q5, q5, r12\n"   // M
-    "vqrdmulh.s32 q1, q1, r10\n"  // M
-    "vsli.32 q2, q5, #16\n"       // I
-    "vqrdmulh.s32 q0, q0, r10\n"  // M
-    "vsri.32 q5, q7, #16\n"       // I
-    "vqrdmulh.s32 q2, q2, r10\n"  // M
-    "vqrdmulh.s32 q1, q1, r11\n"  // M
-    "vqrdmulh.s32 q0, q0, r11\n"  // M
-    "vqmovnb.s32 q1, q1\n"        // I
-    "vqrdmulh.s32 q3, q3, r10\n"  // M
-    "vqmovnb.s32 q0, q0\n"        // I
-    "vqrdmulh.s32 q3, q3, r11\n"  // M
-    "vqrdmulh.s32 q4, q4, r10\n"  // M
-    "vqmovnt.s32 q0, q3\n"        // I
-    "vqrdmulh.s32 q2, q2, r11\n"  // M
-    "vldrw.32 q3, [sp, #64]\n"    // L
-    "vqmovnb.s32 q2, q2\n"        // I
-    "vqrdmulh.s32 q5, q5, r10\n"  // M
-    "vqadd.s16 q0, q0, r5\n"      // I
-    "vqrdmulh.s32 q4, q4, r11\n"  // M
-    "vqmovnb.s16 q0, q0\n"        // I
-    "vqrdmulh.s32 q5, q5, r11\n"  // M
-    "vqmovnt.s32 q1, q4\n"        // I
-    "vstrb.16 q0, [r3], #8\n"     // L
-    "vqmovnt.s32 q2, q5\n"        // I
-    "vldrw.32 q4, [sp, #64]\n"    // L
-    "vqadd.s16 q1, q1, r5\n"      // I
-    "vldrw.32 q0, [sp, #48]\n"    // L
-    "vqmovnb.s16 q1, q1\n"        // I
-    "vldrw.32 q5, [sp, #64]\n"    // L
-    "vqadd.s16 q2, q2, r5\n"      // I
-    "vstrb.16 q1, [r3], #8\n"     // L
-    "vqmovnb.s16 q2, q2\n"        // I
-    "vldrw.32 q1, [sp, #48]\n"    // L
-    "vstrb.16 q2, [r3], #8\n"     // L
-    "vldrw.32 q2, [sp, #48]\n"    // L
-    ".endm\n"
-    // The same with rounding of halves below zero, and clamping.
-    ".macro dcsr_planes_requantize_full\n"
-    "vqdmlah.s16 q3, q0, r12\n"  // M
-    "ldrd r5, r6, [sp, #40]\n"
-    "vsli.16 q0, q3, #8\n"        // I
-    "vqdmlah.s16 q4, q1, r12\n"   // M
-    "vmul.i32 q6, q0, r6\n"       // M
-    "vsli.16 q1, q4, #8\n"        // I
-    "vqdmulh.s16 q3, q3, r12\n"   // M
-    "vqdmlah.s16 q5, q2, r12\n"   // M
-    "vsli.32 q0, q3, #16\n"       // I
-    "vmul.i32 q7, q1, r6\n"       // M
-    "vsri.32 q3, q6, #16\n"       // I
-    "vqdmulh.s16 q4, q4, r12\n"   // M
-    "vsli.16 q2, q5, #8\n"        // I
-    "vqdmulh.s16 q5, q5, r12\n"   // M
-    "vsli.32 q1, q4, #16\n"       // I
-    "vmul.i32 q6, q2, r6\n"       // M
-    "vsli.32 q2, q5, #16\n"       // I
-    "vqrdmulh.s32 q1, q1, r10\n"  // M
-    "vsri.32 q4, q7, #16\n"       // I
-    "vqrdmulh.s32 q0, q0, r10\n"  // M
-    "vsri.32 q5, q6, #16\n"       // I
-    "vqrdmulh.s32 q2, q2, r10\n"  // M
-    "vqdmlah.s32 q0, q0, r12\n"   // M
-    "vqrdmulh.s32 q4, q4, r10\n"  // M
-    "vqrdmulh.s32 q0, q0, r11\n"  // M
-    "vqdmlah.s32 q1, q1, r12\n"   // M
-    "vqmovnb.s32 q0, q0\n"        // I
-    "vqrdmulh.s32 q3, q3, r10\n"  // M
-    "vqdmlah.s32 q3, q3, r12\n"   // M
-    "vqdmlah.s32 q2, q2, r12\n"   // M
-    "vqrdmulh.s32 q2, q2, r11\n"  // M
-    "vqrdmulh.s32 q3, q3, r11\n"  // M
-    "vqmovnb.s32 q2, q2\n"        // I
-    "vqrdmulh.s32 q1, q1, r11\n"  // M
-    "vqmovnt.s32 q0, q3\n"        // I
-    "vqrdmulh.s32 q5, q5, r10\n"  // M
-    "vqmovnb.s32 q1, q1\n"        // I
-    "vqdmlah.s32 q4, q4, r12\n"   // M
-    "vqadd.s16 q0, q0, r5\n"      // I
-    "vqrdmulh.s32 q4, q4, r11\n"  // M
-    "vqmovnb.s16 q0, q0\n"        // I
-    "vqdmlah.s32 q5, q5, r12\n"   // M
-    "vqmovnt.s32 q1, q4\n"        // I
-    "vqrdmulh.s32 q5, q5, r11\n"  // M
-    "vldrb.8 q3, [sp, #80]\n"     // L
-    "vqmovnt.s32 q2, q5\n"        // I
-    "vldrb.8 q4, [sp, #80]\n"     // L
-    "vqadd.s16 q1, q1, r5\n"      // I
-    "vldrb.8 q5, [sp, #80]\n"     // L
-    "vqmovnb.s16 q1, q1\n"        // I
-    "vqadd.s16 q2, q2, r5\n"      // I
-    "vqmovnb.s16 q2, q2\n"        // I
-    "vmin.s8 q0, q0, q3\n"        // I
-    "vldrb.8 q3, [sp, #96]\n"     // L
-    "vmin.s8 q2, q2, q5\n"        // I
-    "vldrb.8 q5, [sp, #96]\n"     // L
-    "vmin.s8 q1, q1, q4\n"        // I
-    "vldrb.8 q4, [sp, #96]\n"     // L
-    "vmax.s8 q1, q1, q4\n"        // I
-    "vldrw.32 q4, [sp, #64]\n"    // L
-    "vmax.s8 q0, q0, q3\n"        // I
-    "vldrw.32 q3, [sp, #64]\n"    // L
-    "vmax.s8 q2, q2, q5\n"        // I
-    "vstrb.16 q0, [r3], #8\n"     // L
-    "vstrb.16 q1, [r3], #8\n"     // L
-    "vstrb.16 q2, [r3], #8\n"     // L
-    "vldrw.32 q2, [sp, #48]\n"    // L
-    "vldrw.32 q0, [sp, #48]\n"    // L
-    "vldrw.32 q1, [sp, #48]\n"    // L
-    "vldrw.32 q5, [sp, #64]\n"    // L
-    ".endm\n"
-    // The same for 8 sums, lo q0, hi q1.
-    ".macro dcsr_planes_requantize8\n"
-    "ldrd r5, r6, [sp, #40]\n"
-    "vqdmlah.s16 q1, q0, r12\n"   // M
-    "vsli.16 q0, q1, #8\n"        // I
-    "vqdmulh.s16 q1, q1, r12\n"   // M
-    "vmul.i32 q6, q0, r6\n"       // M
-    "vsli.32 q0, q1, #16\n"       // I
-    "vqrdmulh.s32 q0, q0, r10\n"  // M
-    "vsri.32 q1, q6, #16\n"       // I
-    "vqdmlah.s32 q0, q0, r12\n"   // M
-    "vqrdmulh.s32 q0, q0, r11\n"  // M
-    "vqrdmulh.s32 q1, q1, r10\n"  // M
-    "vqmovnb.s32 q0, q0\n"        // I
-    "vqdmlah.s32 q1, q1, r12\n"   // M
-    "vqrdmulh.s32 q1, q1, r11\n"  // M
-    "vqmovnt.s32 q0, q1\n"        // I
-    "vldrb.8 q1, [sp, #80]\n"     // L
-    "vqadd.s16 q0, q0, r5\n"      // I
-    "vqmovnb.s16 q0, q0\n"        // I
-    "vmin.s8 q0, q0, q1\n"        // I
-    "vldrb.8 q1, [sp, #96]\n"     // L
-    "vmax.s8 q0, q0, q1\n"        // I
-    "vldrw.32 q1, [sp, #64]\n"    // L
-    "vstrb.16 q0, [r3], #8\n"     // L
-    "vldrw.32 q0, [sp, #48]\n"    // L
-    ".endm\n"
-
-    // A row or column of three taps. r4 is free.
-    ".macro dcsr_planes_triple pointer, weights, last\n"
-    "ldrd r5, r6, [sp, #\\weights]\n"
-    "vldrb.s16 q7, [\\pointer, #16]\n"
-    "ldr r7, [sp, #\\weights + 8]\n"
-    "vmla.s16 q2, q7, r5\n"
-    "vldrb.s16 q6, [\\pointer, #8]\n"
-    "vmla.s16 q1, q6, r5\n"
-    "add r4, \\pointer, r8\n"
-    "vldrb.s16 q7, [\\pointer], #24\n"
-    "vmla.s16 q0, q7, r5\n"
-    "dcsr_planes_tap r4, r6\n"
-    "add r4, r4, r9\n"
-    "dcsr_planes_tap r4, r7\n"
-    ".if !\\last\n"
-    "dcsr_planes_flush\n"
-    ".endif\n"
-    ".endm\n"
-
-    // A channel of a 3x3 filter with a flush per row or column, 24 pixels at a time. r0, r1, r2 the
-    // pixels at the first taps of the rows or columns, r8, r9 from one of their taps to the next
-    // one.
-    "dcsr_planes_begin dcsr_depthwise_planes_mve_triples\n"
-    "ldr r4, [r0, #60]\n"
-    "vldrw.32 q0, [r4]\n"
-    "vldrw.32 q1, [r4, #16]\n"
-    "ldr r5, [r4, #32]\n"
-    "vstrw.32 q0, [sp]\n"
-    "vstrw.32 q1, [sp, #16]\n"
-    "str r5, [sp, #32]\n"
-    "ldrd lr, r6, [r0, #8]\n"
-    "str r6, [sp, #36]\n"
-    "ldr r7, [r0, #28]\n"
-    "ldrd r4, r5, [r0, #40]\n"
-    "ldrd r8, r9, [r0, #48]\n"
-    "ldr r0, [r0]\n"
-    "add r1, r0, r4\n"
-    "add r2, r0, r5\n"
-    "dcsr_planes_clear\n"
-    "1:\n"
-    "cmp r7, #0\n"  // no instruction of the loop sets flags
-    "dls lr, lr\n"
-    ".p2align 2\n"
-    "2:\n"
-    "dcsr_planes_triple r0, 0, 0\n"
-    "dcsr_planes_triple r1, 12, 0\n"
-    "dcsr_planes_triple r2, 24, 1\n"
-    "bne 4f\n"
-    "dcsr_planes_requantize\n"
-    "le lr, 2b\n"
-    // Another step if pixels are left, which begins before the end of those so far.
-    "3:\n"
-    "ldr r5, [sp, #36]\n"
-    "ldr r4, [sp, #176]\n"
-    "cbz r5, 5f\n"
-    "movs r6, #0\n"
-    "str r6, [sp, #36]\n"
-    "ldr r7, [r4, #28]\n"
-    "add r0, r0, r5\n"
-    "add r1, r1, r5\n"
-    "add r2, r2, r5\n"
-    "add r3, r3, r5\n"
-    "mov lr, #1\n"
-    "b 1b\n"
-    "5:\n"
-    "dcsr_planes_end dcsr_depthwise_planes_mve_triples\n"
-    ".p2align 2\n"
-    "4:\n"
-    "dcsr_planes_requantize_full\n"
-    "le lr, 2b\n"
-    "b 3b\n"
-
-    // A channel of any filter with a flush per pair of taps. r0 the pixels in the first copy, r1
-    // the channel, r2 steps left, r4, r5 addresses, r6, r7 weights, r8 offsets, r9 weights.
-    ".macro dcsr_planes_pairs name, pixels\n"
-    "dcsr_planes_begin \\name\n"
-    "mov r1, r0\n"
-    "ldrd r2, r4, [r1, #8]\n"
-    "str r4, [sp, #36]\n"
-    "ldr r0, [r1]\n"
-    ".if \\pixels == 24\n"
-    "dcsr_planes_clear\n"
-    ".else\n"
-    "vldrw.32 q0, [sp, #48]\n"
-    "vldrw.32 q1, [sp, #64]\n"
-    ".endif\n"
-    "2:\n"
-    "ldrd r8, r9, [r1, #56]\n"
-    "ldr lr, [r1, #64]\n"
-    "wls lr, lr, 4f\n"
-    ".p2align 2\n"
-    "3:\n"
-    "ldrd r4, r5, [r8], #8\n"
-    "ldrd r6, r7, [r9], #8\n"
-    "add r4, r4, r0\n"
-    "add r5, r5, r0\n"
-    ".if \\pixels == 24\n"
-    "dcsr_planes_tap r4, r6\n"
-    "dcsr_planes_tap r5, r7\n"
-    "dcsr_planes_flush\n"
-    ".else\n"
-    "vldrb.s16 q7, [r4]\n"
-    "vmla.s16 q0, q7, r6\n"
-    "vldrb.s16 q6, [r5]\n"
-    "vmla.s16 q0, q6, r7\n"
-    "vqdmlah.s16 q1, q0, r12\n"
-    "vbic.i16 q0, #0xff00\n"
-    ".endif\n"
-    "le lr, 3b\n"
-    "4:\n"
-    // The last tap; of an even number, one of weight 0.
-    "ldr r4, [r8]\n"
-    "ldr r6, [r9]\n"
-    "add r4, r4, r0\n"
-    ".if \\pixels == 24\n"
-    "dcsr_planes_tap r4, r6\n"
-    "dcsr_planes_requantize_full\n"
-    ".else\n"
-    "vldrb.s16 q7, [r4]\n"
-    "vmla.s16 q0, q7, r6\n"
-    "dcsr_planes_requantize8\n"
-    ".endif\n"
-    "add r0, r0, #\\pixels\n"
-    "subs r2, r2, #1\n"
-    "bne 2b\n"
-    "ldr r5, [sp, #36]\n"
-    "cbz r5, 5f\n"
-    "str r2, [sp, #36]\n"
-    "add r0, r0, r5\n"
-    "add r3, r3, r5\n"
-    "movs r2, #1\n"
-    "b 2b\n"
-    "5:\n"
-    "dcsr_planes_end \\name\n"
-    ".endm\n"
-    "dcsr_planes_pairs dcsr_depthwise_planes_mve_pairs24, 24\n"
-    "dcsr_planes_pairs dcsr_depthwise_planes_mve_pairs8, 8\n"
-    ".text\n");
-
-typedef void RunChannel(const Channel* channel);
-RunChannel dcsr_depthwise_planes_mve_triples;
-RunChannel dcsr_depthwise_planes_mve_pairs24;
-RunChannel dcsr_depthwise_planes_mve_pairs8;
 
 // ----- Copies -----
 
@@ -451,7 +53,7 @@ typedef struct {
   uint32_t pads;
   uint16_t* source;  // places of all pixels of the copies in the plane; NULL: shifted
   bool has_triples;  // 3x3, steps of 24 pixels
-  Channel channel;
+  DcsrPlaneChannel channel;
 } Work;
 
 // Copies `count` > 0 bytes.
@@ -615,7 +217,7 @@ DCSR_NOINLINE static void run_slow_row(const Work* work, uint32_t row, int8_t* o
 
 // Writes the weights of a row to work->weight. Returns the code that multiplies them, or NULL if
 // one is -128.
-static RunChannel* load_pairs(const Work* work, const int8_t* weights) {
+static DcsrRunPlaneChannel* load_pairs(const Work* work, const int8_t* weights) {
   int32_t* out = work->weight;
   int32x4_t lowest = vdupq_n_s32(0);
   for (int32_t left = (int32_t)work->layer->cols; left > 0; left -= 4) {
@@ -632,7 +234,7 @@ static RunChannel* load_pairs(const Work* work, const int8_t* weights) {
 }
 
 // Sets where the triples of a 3x3 filter begin, and the distances of their taps.
-static inline void set_triples(Channel* channel, const int32_t* offset, uint32_t group,
+static inline void set_triples(DcsrPlaneChannel* channel, const int32_t* offset, uint32_t group,
                                uint32_t tap) {
   channel->group[0] = offset[group];
   channel->group[1] = offset[2 * group];
@@ -641,7 +243,7 @@ static inline void set_triples(Channel* channel, const int32_t* offset, uint32_t
 }
 
 // The same for a 3x3 filter: in triples if the |weight| of each row, or of each column, allow it.
-static RunChannel* load_triples(Work* work, const int8_t* weights) {
+static DcsrRunPlaneChannel* load_triples(Work* work, const int8_t* weights) {
   const mve_pred16_t lanes = vctp32q(3);
   const int32x4_t row0 = vldrbq_z_s32(weights, lanes);
   const int32x4_t row1 = vldrbq_z_s32(weights + 3, lanes);
@@ -673,7 +275,7 @@ static void run_channel(Work* work, uint32_t row, int8_t* output) {
   const DcsrLayer* layer = work->layer;
   const int8_t* weights = layer->values + (size_t)row * layer->cols;
   const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
-  RunChannel* const run =
+  DcsrRunPlaneChannel* const run =
       work->has_triples ? load_triples(work, weights) : load_pairs(work, weights);
   if (run == NULL || !dcsr_depthwise_mve_requantizes(layer, &tail)) {
     run_slow_row(work, row, output);
@@ -689,7 +291,7 @@ static void run_channel(Work* work, uint32_t row, int8_t* output) {
 
 // Sets what all channels share.
 static void set_channel(const DcsrLayer* layer, Work* work) {
-  Channel* channel = &work->channel;
+  DcsrPlaneChannel* channel = &work->channel;
   const int32_t step = work->pixels < kDcsrPlaneStep ? kLanes : kDcsrPlaneStep;
   const int32_t rest = work->pixels % step;
   channel->copies = work->first;
