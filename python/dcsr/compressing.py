@@ -196,8 +196,12 @@ def compress(
         fitted = fitted_to(settings)
     limits = fitting.limits(original, model, cpu, max_arena)
     measure = linking.measure(model, fitted.decisions, settings, code)
-    decisions = planes.with_planes(model, fitted.decisions, cpu, memory, layout, limits, measure)
-    unlimited = planes.with_planes(model, fitted.unlimited, cpu, memory, layout, {}, measure)
+    if any(override.layout is not None for override in overrides.values()):
+        decisions = planes.as_planned(model, fitted.decisions, settings, name)
+        unlimited = planes.as_planned(model, fitted.unlimited, settings, name)
+    else:
+        decisions = planes.with_planes(model, fitted.decisions, cpu, memory, layout, limits, measure)
+        unlimited = planes.with_planes(model, fitted.unlimited, cpu, memory, layout, {}, measure)
     compressed, passes = _carried_out(model, decisions, strip, lost)
     quick = planned(settings)
     free = planned(dataclasses.replace(settings, start_up=None))

@@ -54,6 +54,15 @@ _POSITIONS = ("index", "delta", "plane")
 _MAX_TENSOR_BYTES = (1 << 31) - 1
 
 
+# Layouts of input and output, by whether each is in planes (docs/planes.md).
+LAYOUTS = {
+    "nhwc": (False, False),
+    "nhwc to planes": (False, True),
+    "planes to nhwc": (True, False),
+    "planes": (True, True),
+}
+
+
 @dataclass(frozen=True)
 class Planes:
     """The layout of a layer whose activations are in planes, at one end or both (docs/planes.md).
@@ -161,11 +170,9 @@ class PackedLayer:
 
     @property
     def layout(self) -> str:
-        """The layout of input and output: "nhwc", "planes", "nhwc to planes" or "planes to nhwc"."""
-        if self.planes is None:
-            return "nhwc"
-        ends = ["planes" if end else "nhwc" for end in (self.planes.has_input, self.planes.has_output)]
-        return " to ".join(dict.fromkeys(ends))
+        """The layout of input and output, one of LAYOUTS."""
+        ends = (False, False) if self.planes is None else (self.planes.has_input, self.planes.has_output)
+        return next(name for name, of_ends in LAYOUTS.items() if of_ends == ends)
 
     @property
     def row_bytes(self) -> int:

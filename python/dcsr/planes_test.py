@@ -13,8 +13,9 @@ import dcsr
 from dcsr import compressing
 from dcsr import model as tflite
 from dcsr.layers import find, packed_layer, with_compact_rows
+from dcsr.model import ModelError
 from dcsr.passes.pack import pack
-from dcsr.planning import cost, planes, workload
+from dcsr.planning import cost, plan_file, planes, workload
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.choice import Decision
 from dcsr.schema import schema
@@ -208,3 +209,21 @@ def test_random_graphs(first: int) -> None:
         assert dcsr.decompress(compressed) == dcsr.decompress(before), seed
         chains += len(found)
     assert chains > 10
+
+
+def test_a_dumped_plan_makes_the_same_layouts(tmp_path: Path) -> None:
+    model = tflite.parse(_plain(_Chain(5)), "m")
+    decisions = _compressed(_plain(_Chain(5)), tmp_path, "nhwc").decisions
+    (chain,) = planes.chains(model, decisions, lambda *_: True)
+    for is_transposed in (False, True):
+        chosen = planes.in_planes(model, decisions, chain, is_transposed, CPU, "dtcm", {})
+        assert chosen is not None
+        path = tmp_path / "dumped.yaml"
+        path.write_text(plan_file.plan_text(chosen, "a title"))
+        again = compressing.compress(model, "m", cpu=CPU, smaller_only=False, plan=path).decisions
+        blobs = [[of.candidate and of.candidate.blob for of in found] for found in (again, chosen)]
+        assert blobs[0] == blobs[1]
+    # A layer that has to read planes, after one that writes NHWC.
+    path.write_text(path.read_text().replace("nhwc to planes", "nhwc"))
+    with pytest.raises(ModelError, match="layouts of its plan do not fit together"):
+        compressing.compress(model, "m", cpu=CPU, smaller_only=False, plan=path)

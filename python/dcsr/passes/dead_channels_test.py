@@ -372,7 +372,7 @@ def test_decompress_gives_the_model_without_dead_channels_and_the_record_says_so
     last[:, 10:20] = 0
     y = chain.convolution(wide, last, "sparse")
     model = through_bytes(chain.builder.finish([chain.x], [y]))
-    compressed, _, passes, _ = compressing.compress(model, "m", dead_channels=True, **UNBOUNDED)
+    compressed, _, passes, *_ = compressing.compress(model, "m", dead_channels=True, **UNBOUNDED)
     assert [done.name for done in passes] == ["dead_channels", "pack"]
     compressed = through_bytes(compressed)
     assert lost_before_packing(compressed, "m") == NAME

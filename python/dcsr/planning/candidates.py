@@ -167,7 +167,7 @@ class _Encoder:
         for streams in self._encoded[key]:
             # Candidates differ only in their streams and in slow_gathers.
             if self._packed is None:
-                self._packed = layer_finder.pack(self.model, layer, streams, _budget(settings.of(layer)))
+                self._packed = layer_finder.pack(self.model, layer, streams, budget(settings.of(layer)))
                 with_compact_rows = layer_finder.with_compact_rows(self.model, layer, self._packed)
                 self._compact = with_compact_rows.compact if with_compact_rows else None
             packed = dataclasses.replace(self._packed, streams=streams, has_checksum=settings.verified_image)
@@ -308,6 +308,6 @@ def time_and_size(candidate: Candidate) -> tuple[float, int]:
     return time, size
 
 
-def _budget(override: Override) -> int:
+def budget(override: Override) -> int:
     """Returns the scratch_budget of the packed layer. 0 means the kernels' default there, so 0 bytes become 1."""
     return 0 if override.scratch is None else max(override.scratch, 1)

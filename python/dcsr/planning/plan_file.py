@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from dcsr import encodings
+from dcsr import encodings, packing
 from dcsr import model as tflite
 from dcsr.errors import ModelError
 from dcsr.files import read_bytes
@@ -19,7 +19,7 @@ from dcsr.schema import schema
 _PLAN_VERSION = 1
 _MAX_PLAN_BYTES = 1 << 18  # thousands of entries
 _MAX_QUOTED = 200
-_ENTRY_KEYS = {"tensor", "subgraph", "method", "scratch", "rows", "slow_gathers"}
+_ENTRY_KEYS = {"tensor", "subgraph", "method", "scratch", "rows", "slow_gathers", "layout", "transposed"}
 _ROW_FORMS = ("plain", "compact", "shared")
 
 
@@ -120,7 +120,12 @@ def _override(entry: Any, where: str) -> Override:
     slow_gathers = entry.get("slow_gathers")
     if slow_gathers is not None and type(slow_gathers) is not bool:
         raise ModelError(f"{where}: slow_gathers is true or false, not {_quoted(repr(slow_gathers))}")
-    return Override(str(method), scratch, rows, slow_gathers)
+    layout, is_transposed = entry.get("layout"), entry.get("transposed", False)
+    if layout is not None and layout not in packing.LAYOUTS:
+        raise ModelError(f"{where}: a layout is one of {', '.join(packing.LAYOUTS)}, not {_quoted(repr(layout))}")
+    if type(is_transposed) is not bool:
+        raise ModelError(f"{where}: transposed is true or false, not {_quoted(repr(is_transposed))}")
+    return Override(str(method), scratch, rows, slow_gathers, layout, is_transposed)
 
 
 def find_layer(
@@ -182,6 +187,10 @@ def plan_text(decisions: Sequence[Decision], title: str) -> str:
             lines.append(f"    scratch: {packed.scratch_budget}")
         if packed and packed.slow_gathers:
             lines.append("    slow_gathers: true")
+        if packed:
+            lines.append(f"    layout: {packed.layout}")
+        if packed and packed.planes and packed.planes.is_transposed:
+            lines.append("    transposed: true")
     if not seen:
         lines[-1] = "tensors: []"
     return "\n".join(lines) + "\n"

@@ -13,12 +13,14 @@ from dcsr import encodings, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
 from dcsr.graph import Graph, indices
+from dcsr.model import ModelError
 from dcsr.packing import PackedLayer, Planes
 from dcsr.planning import cost, footprint, workload
-from dcsr.planning.candidates import Candidate
+from dcsr.planning.candidates import Candidate, budget
 from dcsr.planning.choice import Decision
 from dcsr.planning.fitting import Limit, time_of, with_less_scratch
 from dcsr.planning.footprint import Footprint, Place
+from dcsr.planning.settings import Settings, place
 from dcsr.schema import schema
 
 AUTO, NHWC, PLANES = "auto", "nhwc", "planes"
@@ -76,6 +78,46 @@ def with_planes(
     return best
 
 
+def as_planned(model: schema.ModelT, decisions: Sequence[Decision], settings: Settings, name: str) -> list[Decision]:
+    """Returns the decisions with the layouts of a plan file.
+
+    Args:
+      model: the model that is packed.
+      decisions: one for each layer.
+      settings: the settings, of which an override has a layout.
+      name: name of the model in messages.
+
+    Raises:
+      ModelError: if the layouts do not fit together: another operator reads or writes a tensor in NHWC.
+    """
+    changed = list(decisions)
+    wanted: dict[int, tuple[bool, bool]] = {}  # by the id() of candidates, which `decisions` keeps
+    tensors: set[Tensor] = set()
+    for number, decision in enumerate(decisions):
+        candidate = decision.candidate
+        if candidate is None:
+            continue
+        override = settings.of(decision.layer)
+        ends = wanted[id(candidate)] = packing.LAYOUTS[override.layout or "nhwc"]
+        if not any(ends):
+            continue
+        if not _can_have_planes(candidate.packed):
+            raise ModelError(f"{name}: '{decision.layer.name}' cannot be in planes, which its plan asks for")
+        s, operator = decision.layer.subgraph, decision.layer.operator
+        tensors |= {(s, int(of[0])) for of, end in zip((operator.inputs, operator.outputs), ends, strict=True) if end}
+        size = candidate.shape.input_size
+        planes = Planes((size[1], size[0]) if override.is_transposed else size, *ends, override.is_transposed)
+        # The plan in NHWC may have given the layer less scratch than it gets in planes.
+        packed = dataclasses.replace(candidate.packed, scratch_budget=budget(override))
+        candidate = dataclasses.replace(candidate, packed=packed)
+        candidate = _replaced(candidate, planes, settings.cpu, settings.memory)
+        changed[number] = dataclasses.replace(decision, candidate=candidate)
+    found = chains(model, decisions, lambda candidate, ends: ends == wanted[id(candidate)])
+    if tensors != set().union(*found):
+        raise ModelError(f"{name}: the layouts of its plan do not fit together")
+    return changed
+
+
 def chains(model: schema.ModelT, decisions: Sequence[Decision], takes: Takes) -> list[frozenset[Tensor]]:
     """Returns the largest sets of tensors that can be in planes together, in the order of the model.
 
@@ -84,10 +126,12 @@ def chains(model: schema.ModelT, decisions: Sequence[Decision], takes: Takes) ->
       decisions: one for each layer.
       takes: tells whether a layer may have its input and its output in planes.
     """
+    weights = [place(of.layer) for of in decisions]
+    # Packed layers that share weights are stored once only while they are equal.
     layers = {
         (of.layer.subgraph, of.layer.position): of.candidate
         for of in decisions
-        if of.candidate and _can_have_planes(of.candidate.packed)
+        if of.candidate and _can_have_planes(of.candidate.packed) and weights.count(place(of.layer)) == 1
     }
     found = []
     for number, graph in enumerate(model.subgraphs):

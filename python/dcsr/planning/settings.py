@@ -33,12 +33,16 @@ class Override:
       scratch: bytes of scratch that the kernel may use; None for max_scratch of the settings.
       rows: "plain", "compact" or "shared", the form of the rows; None if the objective decides.
       slow_gathers: whether the kernel gathers up to fewer pixels, as behind a cache; None if `memory` decides.
+      layout: layout of input and output, one of packing.LAYOUTS; None if the planner decides for all layers.
+      is_transposed: whether rows of the map are columns of the image, for a layout with planes.
     """
 
     method: str = AUTO
     scratch: int | None = None
     rows: str | None = None
     slow_gathers: bool | None = None
+    layout: str | None = None
+    is_transposed: bool = False
 
 
 @dataclass(frozen=True)
