@@ -198,7 +198,13 @@ def compress(
     measure = linking.measure(model, fitted.decisions, settings, code)
     if any(override.layout is not None for override in overrides.values()):
         decisions = planes.as_planned(model, fitted.decisions, settings, name)
-        unlimited = planes.as_planned(model, fitted.unlimited, settings, name)
+        unlimited = decisions
+        needed = arena_bytes(model, decisions, cpu)
+        if max_arena is not None and needed > max_arena:
+            raise ModelError(
+                f"{name}: does not fit into an arena of {max_arena:,} bytes: with the layouts of its plan it takes"
+                f" {needed:,}"
+            )
     else:
         decisions = planes.with_planes(model, fitted.decisions, cpu, memory, layout, limits, measure)
         unlimited = planes.with_planes(model, fitted.unlimited, cpu, memory, layout, {}, measure)

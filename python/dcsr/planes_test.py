@@ -223,7 +223,19 @@ def test_a_dumped_plan_makes_the_same_layouts(tmp_path: Path) -> None:
         again = compressing.compress(model, "m", cpu=CPU, smaller_only=False, plan=path).decisions
         blobs = [[of.candidate and of.candidate.blob for of in found] for found in (again, chosen)]
         assert blobs[0] == blobs[1]
+    dumped = path.read_text()
+
+    def check_refused(plan: str, message: str) -> None:
+        path.write_text(plan)
+        with pytest.raises(ModelError, match=message):
+            compressing.compress(model, "m", cpu=CPU, smaller_only=False, plan=path)
+
     # A layer that has to read planes, after one that writes NHWC.
-    path.write_text(path.read_text().replace("nhwc to planes", "nhwc"))
-    with pytest.raises(ModelError, match="layouts of its plan do not fit together"):
-        compressing.compress(model, "m", cpu=CPU, smaller_only=False, plan=path)
+    check_refused(
+        dumped.replace("layout: nhwc to planes\n    transposed: true", "layout: nhwc"), "do not fit together: tensor"
+    )
+    check_refused(dumped.replace("    transposed: true\n", "", 1), "only some are transposed")
+    check_refused(dumped.replace("layout: nhwc to planes", "layout: nhwc"), "transposed is for a layout with planes")
+    path.write_text(dumped)
+    with pytest.raises(ModelError, match="does not fit into an arena of"):
+        compressing.compress(model, "m", cpu=CPU, smaller_only=False, plan=path, max_arena=4400)

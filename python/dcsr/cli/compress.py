@@ -146,8 +146,8 @@ def command_line() -> argparse.ArgumentParser:
         choices=planes.LAYOUTS,
         default=planes.DEFAULT_LAYOUT,
         help="how activations between packed layers lie in memory: `nhwc` as in TFLM, `planes` channel by channel"
-        " wherever layers and the arena allow, `auto` in planes where that makes the firmware better (default:"
-        " %(default)s)",
+        " wherever layers and the arena allow, which may cost time and code, `auto` in planes where that makes the"
+        " firmware better (default: %(default)s)",
     )
     parser.add_argument(
         "--clock",
@@ -158,7 +158,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--plan",
         metavar="PLAN.yaml",
-        help="encoding, scratch and rows of single layers; overrides all other options for them",
+        help="encoding, scratch, rows and layout of single layers; overrides all other options for them",
     )
     parser.add_argument("--dump-plan", metavar="PLAN.yaml", help="also write the choices as a plan")
     parser.add_argument(

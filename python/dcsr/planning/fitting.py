@@ -17,7 +17,7 @@ from dcsr.schema import schema
 
 # The default limit holds for both sets of kernels of the builtin operators, if that adds at most this share of time to
 # a limit that only holds for CMSIS-NN's.
-_TOLERANCE = 0.01
+TOLERANCE = 0.01
 _MOST_ROUNDS = 12
 # Why layers stay dense if no plan fits.
 NO_ROOM = "the arena would be larger than dense"
@@ -88,7 +88,7 @@ def within_dense(
     """Plans a model so that its arena is at most the dense model's.
 
     That holds with CMSIS-NN's kernels for the builtin operators; with the portable ones, too, unless that takes more
-    than _TOLERANCE of the time.
+    than TOLERANCE of the time.
 
     Args:
       original: the dense model.
@@ -106,7 +106,7 @@ def within_dense(
         alone = _within(model, layers, settings, plan, free, limited[:1])
         slow, fast = (time_of(decisions) if decisions else None for decisions in (with_both, alone))
         # A plan of unknown time has a layer without an estimate, which the portable kernel runs.
-        if with_both is None or (fast is not None and (slow is None or slow > (1 + _TOLERANCE) * fast)):
+        if with_both is None or (fast is not None and (slow is None or slow > (1 + TOLERANCE) * fast)):
             chosen = alone
     if chosen is None and any(entry.scratch is not None for entry in settings.overrides.values()):
         chosen = free  # the plan file asks for so much scratch

@@ -71,7 +71,8 @@ def measure(
     """Returns what an objective improves about a finished plan, the lower the better: the flash with `size`, the time
     with `speed`, the product of both with `balanced`.
 
-    It is inf for decisions with a larger flash than both `decisions` and the dense model, or of unknown time.
+    It is inf for decisions with a larger flash than both `decisions` and the dense model, or of unknown time; and for
+    those that are slower than `decisions`, except with `size`.
 
     Args:
       model: the model that is packed.
@@ -85,11 +86,13 @@ def measure(
         return choice.flash_bytes(model, found) if code_of == ALL_CODE else flash(model, found, settings.cpu)
 
     dense = [dataclasses.replace(of, candidate=None) for of in decisions]
-    most = max(flash_of(decisions), flash_of(dense))
+    most, before = max(flash_of(decisions), flash_of(dense)), time_of(decisions)
 
     def found(tried: Sequence[Decision]) -> float:
         nbytes, time = flash_of(tried), time_of(tried)
         if time is None or nbytes > most:
+            return np.inf
+        if settings.objective != "size" and before is not None and time > before:
             return np.inf
         if settings.objective == "size":
             return nbytes

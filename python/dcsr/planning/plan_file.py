@@ -125,6 +125,10 @@ def _override(entry: Any, where: str) -> Override:
         raise ModelError(f"{where}: a layout is one of {', '.join(packing.LAYOUTS)}, not {_quoted(repr(layout))}")
     if type(is_transposed) is not bool:
         raise ModelError(f"{where}: transposed is true or false, not {_quoted(repr(is_transposed))}")
+    if is_transposed and layout in (None, "nhwc"):
+        raise ModelError(f"{where}: transposed is for a layout with planes")
+    if method == NONE and layout not in (None, "nhwc"):
+        raise ModelError(f"{where}: a layer that is not packed has no planes")
     return Override(str(method), scratch, rows, slow_gathers, layout, is_transposed)
 
 

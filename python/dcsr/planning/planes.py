@@ -18,7 +18,7 @@ from dcsr.packing import PackedLayer, Planes
 from dcsr.planning import cost, footprint, workload
 from dcsr.planning.candidates import Candidate, budget
 from dcsr.planning.choice import Decision
-from dcsr.planning.fitting import Limit, time_of, with_less_scratch
+from dcsr.planning.fitting import TOLERANCE, Limit, time_of, with_less_scratch
 from dcsr.planning.footprint import Footprint, Place
 from dcsr.planning.settings import Settings, place
 from dcsr.schema import schema
@@ -63,11 +63,11 @@ def with_planes(
     if layout == NHWC:
         return best
     for tensors in chains(model, best, _takes(cpu, memory, needs_estimate=layout == AUTO)):
-        tries = []
-        for is_transposed in (False, True):
-            tried = in_planes(model, best, tensors, is_transposed, cpu, memory, limits)
-            if tried is not None:
-                tries.append(tried)
+        tries = [
+            tried
+            for is_transposed in (False, True)
+            if (tried := _within(model, best, tensors, is_transposed, cpu, memory, limits)) is not None
+        ]
         if not tries:
             continue
         if layout == PLANES:
@@ -76,6 +76,30 @@ def with_planes(
         timed = [one for one in tries if time_of(one) is not None]
         best = min([best, *timed], key=measure)
     return best
+
+
+def _within(
+    model: schema.ModelT,
+    decisions: Sequence[Decision],
+    tensors: frozenset[Tensor],
+    is_transposed: bool,
+    cpu: str,
+    memory: str,
+    limits: Mapping[str, int],
+) -> list[Decision] | None:
+    """Returns `in_planes` within all limits; only within that of CMSIS-NN's kernels if the others cost too much time.
+
+    That is the rule of `fitting.within_dense`.
+    """
+    with_all = in_planes(model, decisions, tensors, is_transposed, cpu, memory, limits)
+    if len(limits) < 2:
+        return with_all
+    first = dict(list(limits.items())[:1])
+    alone = in_planes(model, decisions, tensors, is_transposed, cpu, memory, first)
+    slow, fast = (time_of(found) if found else None for found in (with_all, alone))
+    if with_all is None or (fast is not None and (slow is None or slow > (1 + TOLERANCE) * fast)):
+        return alone
+    return with_all
 
 
 def as_planned(model: schema.ModelT, decisions: Sequence[Decision], settings: Settings, name: str) -> list[Decision]:
@@ -92,6 +116,7 @@ def as_planned(model: schema.ModelT, decisions: Sequence[Decision], settings: Se
     """
     changed = list(decisions)
     wanted: dict[int, tuple[bool, bool]] = {}  # by the id() of candidates, which `decisions` keeps
+    orders: dict[Tensor, set[bool]] = {}  # whether the layers of a tensor in planes are transposed
     tensors: set[Tensor] = set()
     for number, decision in enumerate(decisions):
         candidate = decision.candidate
@@ -104,7 +129,10 @@ def as_planned(model: schema.ModelT, decisions: Sequence[Decision], settings: Se
         if not _can_have_planes(candidate.packed):
             raise ModelError(f"{name}: '{decision.layer.name}' cannot be in planes, which its plan asks for")
         s, operator = decision.layer.subgraph, decision.layer.operator
-        tensors |= {(s, int(of[0])) for of, end in zip((operator.inputs, operator.outputs), ends, strict=True) if end}
+        mine = {(s, int(of[0])) for of, end in zip((operator.inputs, operator.outputs), ends, strict=True) if end}
+        tensors |= mine
+        for tensor in mine:
+            orders.setdefault(tensor, set()).add(override.is_transposed)
         size = candidate.shape.input_size
         planes = Planes((size[1], size[0]) if override.is_transposed else size, *ends, override.is_transposed)
         # The plan in NHWC may have given the layer less scratch than it gets in planes.
@@ -113,9 +141,19 @@ def as_planned(model: schema.ModelT, decisions: Sequence[Decision], settings: Se
         candidate = _replaced(candidate, planes, settings.cpu, settings.memory)
         changed[number] = dataclasses.replace(decision, candidate=candidate)
     found = chains(model, decisions, lambda candidate, ends: ends == wanted[id(candidate)])
-    if tensors != set().union(*found):
-        raise ModelError(f"{name}: the layouts of its plan do not fit together")
+    refused = f"{name}: the layouts of its plan do not fit together"
+    if wrong := tensors - set().union(*found):
+        raise ModelError(f"{refused}: {_tensor_name(model, min(wrong))} cannot be in planes on both sides")
+    for chain in found:
+        if len(set().union(*(orders.get(tensor, set()) for tensor in chain))) > 1:
+            where = _tensor_name(model, min(chain))
+            raise ModelError(f"{refused}: of the layers around {where}, only some are transposed")
     return changed
+
+
+def _tensor_name(model: schema.ModelT, tensor: Tensor) -> str:
+    s, index = tensor
+    return f"tensor {index} '{tflite.text(model.subgraphs[s].tensors[index].name)}'"
 
 
 def chains(model: schema.ModelT, decisions: Sequence[Decision], takes: Takes) -> list[frozenset[Tensor]]:
