@@ -20,6 +20,7 @@ from dcsr.graph import indices
 from dcsr.isolation import IsolatedInterpreter
 from dcsr.model import ModelError
 from dcsr.passes.dead_channels import dead_channels
+from dcsr.passes.record import in_nhwc
 from dcsr.schema import schema
 
 
@@ -49,8 +50,8 @@ def compare(
 ) -> Outcome:
     """Compares two models operator by operator.
 
-    If the compressed model lacks the dead channels of the original (passes/dead_channels.py), it is compared with the
-    original without them; that they are dead is not checked.
+    Layers whose activations are in planes are compared in NHWC. If the compressed model lacks the dead channels of the
+    original (passes/dead_channels.py), it is compared with the original without them; that they are dead is not checked.
 
     Args:
       original: the dense model.
@@ -67,6 +68,7 @@ def compare(
     Raises:
       ModelError: if the models do not have the same operators, if none is packed, or if a layer cannot be run.
     """
+    compressed = in_nhwc(compressed)
     smaller, done = dead_channels(original)
     lacks_dead_channels = bool(done.changes) and _output_shapes(smaller) == _output_shapes(compressed)
     if lacks_dead_channels:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dcsr
-from dcsr import compressing
+from dcsr import compressing, layerwise
 from dcsr import model as tflite
 from dcsr.layers import find, packed_layer, with_compact_rows
 from dcsr.model import ModelError
@@ -239,3 +239,22 @@ def test_a_dumped_plan_makes_the_same_layouts(tmp_path: Path) -> None:
     path.write_text(dumped)
     with pytest.raises(ModelError, match="does not fit into an arena of"):
         compressing.compress(model, "m", cpu=CPU, smaller_only=False, plan=path, max_arena=4400)
+
+
+@pytest.mark.parametrize("is_transposed", [False, True])
+@pytest.mark.parametrize("name", ["plain", "unusual"])
+def test_layers_in_planes_are_compared_one_by_one(name: str, is_transposed: bool, tmp_path: Path) -> None:
+    data = _MODELS[name](_Chain(3))
+    compressed = _in_planes(data, tmp_path, is_transposed)
+
+    def compare() -> layerwise.Outcome:
+        return layerwise.compare(tflite.parse(data, "m"), compressed, ("m", "c"), samples=2, seed=1, timeout=60)
+
+    found = compare()
+    assert found.layers > 2 and not found.difference
+    # A damaged weight is found.
+    layer = max(find(compressed), key=lambda one: one.matrix.size)
+    buffer = compressed.buffers[compressed.subgraphs[0].tensors[layer.weights].buffer]
+    buffer.data = np.array(buffer.data)
+    buffer.data[-5] ^= 64
+    assert compare().difference

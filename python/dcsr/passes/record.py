@@ -9,14 +9,16 @@ scales from the input and weight scales.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcsr import encodings, packing, structure
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
-from dcsr import packing, structure
 from dcsr.custom_ops import CUSTOM_CODES
 from dcsr.graph import Graph, byte_vector, indices
 from dcsr.layers import Layer
@@ -207,7 +209,7 @@ def _restore(
         raise ValueError("wrong number of subgraphs")
 
     model.metadata = [e for e in model.metadata if e is not entry] or None
-    _restore_shapes(model, layers)
+    restore_shapes(model, layers.values())
     packed = {
         (s, index)
         for s, recorded in enumerate(record.subgraphs)
@@ -241,9 +243,39 @@ def _restore(
     return [f"subgraph {s}, operator {p}: {tflite.operator_name(model, o)}" for (s, p), o in operators.items()]
 
 
-def _restore_shapes(model: schema.ModelT, layers: dict[tuple[int, int], Layer]) -> None:
-    """Gives activations in planes the shapes that they have in NHWC."""
-    for layer in layers.values():
+def in_nhwc(model: schema.ModelT) -> schema.ModelT:
+    """Returns a compressed model in which all activations are NHWC: itself, or a copy without planes."""
+    layers = [
+        layer for layer in layer_finder.find(model) if layer.packed is not None and layer.packed.planes is not None
+    ]
+    if not layers:
+        return model
+    graph = Graph(copy.deepcopy(model))
+    for layer in layers:
+        packed, matrix = layer.packed, layer.matrix
+        assert packed is not None and packed.planes is not None and matrix is not None
+        streams = packed.streams
+        if packed.planes.is_transposed:
+            streams = encodings.encode(matrix, streams.scheme)
+        blob = packing.pack(
+            dataclasses.replace(
+                packed,
+                streams=streams,
+                stride=packed.in_image(packed.stride),
+                filter_size=packed.in_image(packed.filter_size),
+                dilation=packed.in_image(packed.dilation),
+                planes=None,
+            )
+        )
+        tensor = graph.model.subgraphs[layer.subgraph].tensors[layer.weights]
+        tensor.buffer, tensor.shape = graph.add_buffer(blob), np.array([len(blob)], np.int32)
+    restore_shapes(graph.model, layers)
+    return graph.model
+
+
+def restore_shapes(model: schema.ModelT, layers: Iterable[Layer]) -> None:
+    """Gives activations in planes the shapes that they have in NHWC, in place. `layers` are those of the model."""
+    for layer in layers:
         packed = layer.packed
         if packed is None or packed.planes is None:
             continue
