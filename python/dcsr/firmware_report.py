@@ -49,8 +49,8 @@ def notes(firmware: Firmware, cpu: str) -> list[str]:
     if firmware.start_up_bytes and (starts := start_ups(firmware)) is not None and firmware.unlimited_start_up:
         needed = math.ceil(100 * firmware.unlimited_start_up / starts[0]) / 100
         lines.append(
-            f"the bound of the start-up costs {firmware.start_up_bytes:,} bytes;"
-            f" --slowest-start {needed:g} would avoid that"
+            f"the bound of the start-up costs at least {firmware.start_up_bytes:,} bytes;"
+            f" --slowest-start {needed:g} relaxes it"
         )
     if firmware.dense.start_up is None:
         lines.append(f"the start-up is not estimated on {cpu}, so it has no bound")

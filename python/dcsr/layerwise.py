@@ -50,8 +50,9 @@ def compare(
 ) -> Outcome:
     """Compares two models operator by operator.
 
-    Layers whose activations are in planes are compared in NHWC. If the compressed model lacks the dead channels of the
-    original (passes/dead_channels.py), it is compared with the original without them; that they are dead is not checked.
+    Layers whose activations are in planes are compared in NHWC. If the compressed model lacks the dead channels of
+    the original (passes/dead_channels.py), it is compared with the original without them; that they are dead is not
+    checked.
 
     Args:
       original: the dense model.
