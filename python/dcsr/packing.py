@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -152,6 +153,23 @@ class PackedLayer:
             )
         )
         return height, width
+
+    def tensors_in_planes(
+        self, inputs: Sequence[int], outputs: Sequence[int]
+    ) -> list[tuple[int, tuple[int, int], int]]:
+        """Returns [(tensor, (height, width) of its map, channels)] of the activations that are in planes.
+
+        Args:
+          inputs: tensors that the operator reads; the first is its activations.
+          outputs: tensors that the operator writes; the first is its activations.
+        """
+        if self.planes is None:
+            return []
+        ends = (
+            (self.planes.has_input, inputs[0], self.planes.input_size, self.channels),
+            (self.planes.has_output, outputs[0], self.output_size, self.streams.rows),
+        )
+        return [(int(index), size, channels) for has_planes, index, size, channels in ends if has_planes]
 
     def in_image(self, sizes: tuple[int, int]) -> tuple[int, int]:
         """Returns (vertical, horizontal) of the image, given those of the layer's map."""

@@ -119,15 +119,8 @@ def _pack_subgraph(
 
 def _set_planes(subgraph: schema.SubGraphT, operator: schema.OperatorT, packed: packing.PackedLayer) -> None:
     """Gives the activations of a layer the shapes that they have in planes."""
-    if packed.planes is None:
-        return
-    ends = (
-        (packed.planes.has_input, operator.inputs[0], packed.planes.input_size, packed.channels),
-        (packed.planes.has_output, operator.outputs[0], packed.output_size, packed.streams.rows),
-    )
-    for has_planes, index, size, channels in ends:
-        if has_planes:
-            subgraph.tensors[index].shape = np.array([1, channels, packing.plane_bytes(size)], np.int32)
+    for index, size, channels in packed.tensors_in_planes(operator.inputs, operator.outputs):
+        subgraph.tensors[index].shape = np.array([1, channels, packing.plane_bytes(size)], np.int32)
 
 
 def _tensors_in_use(graph: Graph, s: int, packed: set[int]) -> set[int]:

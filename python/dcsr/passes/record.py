@@ -277,17 +277,11 @@ def restore_shapes(model: schema.ModelT, layers: Iterable[Layer]) -> None:
     """Gives activations in planes the shapes that they have in NHWC, in place. `layers` are those of the model."""
     for layer in layers:
         packed = layer.packed
-        if packed is None or packed.planes is None:
+        if packed is None:
             continue
         tensors = model.subgraphs[layer.subgraph].tensors
-        ends = (
-            (packed.planes.has_input, layer.operator.inputs[0], packed.planes.input_size, packed.channels),
-            (packed.planes.has_output, layer.operator.outputs[0], packed.output_size, packed.streams.rows),
-        )
-        for has_planes, index, size, channels in ends:
-            if has_planes:
-                shape = [1, *packed.in_image(size), channels]
-                tensors[index].shape = np.array(shape, np.int32)
+        for index, size, channels in packed.tensors_in_planes(layer.operator.inputs, layer.operator.outputs):
+            tensors[index].shape = np.array([1, *packed.in_image(size), channels], np.int32)
 
 
 def _packed_tensors(operator: schema.OperatorT) -> list[int]:

@@ -103,16 +103,26 @@ def within_dense(
     with_both = _within(model, layers, settings, plan, free, limited)
     chosen = with_both
     if with_both is not free:
-        alone = _within(model, layers, settings, plan, free, limited[:1])
-        slow, fast = (time_of(decisions) if decisions else None for decisions in (with_both, alone))
-        # A plan of unknown time has a layer without an estimate, which the portable kernel runs.
-        if with_both is None or (fast is not None and (slow is None or slow > (1 + TOLERANCE) * fast)):
-            chosen = alone
+        chosen = within_all_or_first(with_both, _within(model, layers, settings, plan, free, limited[:1]))
     if chosen is None and any(entry.scratch is not None for entry in settings.overrides.values()):
         chosen = free  # the plan file asks for so much scratch
     if chosen is None:
         chosen = [dataclasses.replace(of, candidate=None, note=of.note or NO_ROOM) for of in free]
     return Fitted(chosen, free)
+
+
+def within_all_or_first(with_all: list[Decision] | None, alone: list[Decision] | None) -> list[Decision] | None:
+    """Returns the decisions within all limits, or those within the first alone if all cost more than TOLERANCE.
+
+    Args:
+      with_all: decisions within all limits; None if there are none.
+      alone: decisions within the limit of CMSIS-NN's kernels alone; None if there are none.
+    """
+    slow, fast = (time_of(decisions) if decisions else None for decisions in (with_all, alone))
+    # A plan of unknown time has a layer without an estimate, which the portable kernel runs.
+    if with_all is None or (fast is not None and (slow is None or slow > (1 + TOLERANCE) * fast)):
+        return alone
+    return with_all
 
 
 def within(

@@ -53,16 +53,11 @@ def planes_of(decisions: Iterable[Decision]) -> dict[tuple[int, int], int]:
     """Returns the bytes of the tensors in planes, {(subgraph, tensor): bytes}."""
     found: dict[tuple[int, int], int] = {}
     for decision in decisions:
-        packed = decision.packed
-        if packed is None or packed.planes is None:
+        packed, layer = decision.packed, decision.layer
+        if packed is None:
             continue
-        layer = decision.layer
-        if packed.planes.has_input:
-            size = packing.plane_bytes(packed.planes.input_size)
-            found[layer.subgraph, int(layer.operator.inputs[0])] = size * packed.channels
-        if packed.planes.has_output:
-            size = packing.plane_bytes(packed.output_size)
-            found[layer.subgraph, int(layer.operator.outputs[0])] = size * packed.streams.rows
+        for index, size, channels in packed.tensors_in_planes(layer.operator.inputs, layer.operator.outputs):
+            found[layer.subgraph, index] = packing.plane_bytes(size) * channels
     return found
 
 

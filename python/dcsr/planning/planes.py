@@ -18,7 +18,7 @@ from dcsr.packing import PackedLayer, Planes
 from dcsr.planning import cost, footprint, workload
 from dcsr.planning.candidates import Candidate, budget
 from dcsr.planning.choice import Decision
-from dcsr.planning.fitting import TOLERANCE, Limit, time_of, with_less_scratch
+from dcsr.planning.fitting import Limit, time_of, with_less_scratch, within_all_or_first
 from dcsr.planning.footprint import Footprint, Place
 from dcsr.planning.settings import Settings, place
 from dcsr.schema import schema
@@ -87,19 +87,13 @@ def _within(
     memory: str,
     limits: Mapping[str, int],
 ) -> list[Decision] | None:
-    """Returns `in_planes` within all limits; only within that of CMSIS-NN's kernels if the others cost too much time.
-
-    That is the rule of `fitting.within_dense`.
-    """
+    """Returns `in_planes` within all limits, or within that of CMSIS-NN's kernels if all cost too much time."""
     with_all = in_planes(model, decisions, tensors, is_transposed, cpu, memory, limits)
     if len(limits) < 2:
         return with_all
     first = dict(list(limits.items())[:1])
     alone = in_planes(model, decisions, tensors, is_transposed, cpu, memory, first)
-    slow, fast = (time_of(found) if found else None for found in (with_all, alone))
-    if with_all is None or (fast is not None and (slow is None or slow > (1 + TOLERANCE) * fast)):
-        return alone
-    return with_all
+    return within_all_or_first(with_all, alone)
 
 
 def as_planned(model: schema.ModelT, decisions: Sequence[Decision], settings: Settings, name: str) -> list[Decision]:
@@ -133,12 +127,10 @@ def as_planned(model: schema.ModelT, decisions: Sequence[Decision], settings: Se
         tensors |= mine
         for tensor in mine:
             orders.setdefault(tensor, set()).add(override.is_transposed)
-        size = candidate.shape.input_size
-        planes = Planes((size[1], size[0]) if override.is_transposed else size, *ends, override.is_transposed)
         # The plan in NHWC may have given the layer less scratch than it gets in planes.
         packed = dataclasses.replace(candidate.packed, scratch_budget=budget(override))
         candidate = dataclasses.replace(candidate, packed=packed)
-        candidate = _replaced(candidate, planes, settings.cpu, settings.memory)
+        candidate = _with_ends(candidate, ends, override.is_transposed, settings.cpu, settings.memory)
         changed[number] = dataclasses.replace(decision, candidate=candidate)
     found = chains(model, decisions, lambda candidate, ends: ends == wanted[id(candidate)])
     refused = f"{name}: the layouts of its plan do not fit together"
@@ -237,8 +229,7 @@ def _takes(cpu: str, memory: str, needs_estimate: bool) -> Takes:
     """Returns a function that tells whether a core has a kernel of its own for a layer with these ends in planes."""
 
     def takes(candidate: Candidate, ends_in_planes: tuple[bool, bool]) -> bool:
-        planes = Planes(candidate.shape.input_size, *ends_in_planes)
-        estimate = _replaced(candidate, planes, cpu, memory).estimate
+        estimate = _with_ends(candidate, ends_in_planes, False, cpu, memory).estimate
         return not estimate.is_portable and not (needs_estimate and estimate.time is None)
 
     return takes
@@ -310,10 +301,7 @@ def in_planes(
         ends = (s, int(operator.inputs[0])) in tensors, (s, int(operator.outputs[0])) in tensors
         if not any(ends):
             continue
-        candidate = decision.candidate
-        size = candidate.shape.input_size
-        planes = Planes((size[1], size[0]) if is_transposed else size, *ends, is_transposed)
-        candidate = _replaced(candidate, planes, cpu, memory)
+        candidate = _with_ends(decision.candidate, ends, is_transposed, cpu, memory)
         changed[number] = dataclasses.replace(decision, candidate=candidate)
         touched.append(number)
     sizes = footprint.planes_of(changed)
@@ -348,11 +336,14 @@ def _candidate(decision: Decision) -> Candidate:
     return decision.candidate
 
 
-def _replaced(candidate: Candidate, planes: Planes, cpu: str, memory: str) -> Candidate:
-    """Returns a candidate in NHWC as one with planes."""
+def _with_ends(candidate: Candidate, ends: tuple[bool, bool], is_transposed: bool, cpu: str, memory: str) -> Candidate:
+    """Returns a candidate in NHWC as one with its input or its output, or both, in planes."""
     packed = candidate.packed
-    if planes.is_transposed:
+    size = candidate.shape.input_size
+    if is_transposed:
         packed = _transposed(packed)
+        size = size[1], size[0]
+    planes = Planes(size, *ends, is_transposed)
     return _estimated(candidate, dataclasses.replace(packed, planes=planes), cpu, memory)
 
 
