@@ -179,8 +179,14 @@ def compress(
     def decided(wanted: Settings, is_smaller: Callable[[Sequence[Decision]], bool] | None) -> list[Decision]:
         return decide(model, layers, [ways_of(number, wanted) for number in range(len(layers))], wanted, is_smaller)
 
+    plans: list[tuple[Settings, list[Decision]]] = []
+
     def planned(wanted: Settings) -> list[Decision]:
-        return decided(wanted, saves if smaller_only else None)
+        for known, decisions in plans:
+            if known == wanted:
+                return decisions
+        plans.append((wanted, decided(wanted, saves if smaller_only else None)))
+        return plans[-1][1]
 
     def tried(wanted: Settings) -> list[Decision]:
         return decided(wanted, lambda _: True)

@@ -8,8 +8,10 @@ import pytest
 
 from dcsr import compressing
 from dcsr import model as tflite
+from dcsr.planning import choice
+from dcsr.planning.settings import OBJECTIVES
 from dcsr.schema import schema
-from dcsr.testing.models import Builder, fully_connected_model, sparse_matrix
+from dcsr.testing.models import Builder, fully_connected_model, sparse_matrix, three_convolutions
 from dcsr.testing.round_trip import UNBOUNDED, rng, round_trip, through_bytes
 
 OP = schema.BuiltinOperator
@@ -35,6 +37,23 @@ def test_compressed_models_are_refused():
         compressing.compress(compressed, "m")
     with pytest.raises(tflite.ModelError, match="no compressed layers"):
         compressing.decompress(through_bytes(model), "m")
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("options", [{}, {"code": "all"}, {"cpu": "cortex-m3"}, {"smaller_only": False}])
+def test_no_settings_are_planned_twice(objective, options, monkeypatch):
+    """The cost of the bounds is reported from plans that exist already."""
+    planned = []
+
+    def decide(model, layers, found, settings, saves):
+        # Plans that need not save bytes have another `saves`.
+        planned.append((settings, saves and saves.__name__))
+        return choice.decide(model, layers, found, settings, saves)
+
+    monkeypatch.setattr(compressing, "decide", decide)
+    compressing.compress(through_bytes(three_convolutions()), "m", objective=objective, **options)
+    assert planned
+    assert [one for number, one in enumerate(planned) if one in planned[:number]] == []
 
 
 def test_files_attached_to_the_model_are_kept():
