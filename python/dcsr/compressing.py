@@ -227,6 +227,7 @@ def compress(
         start_up_bytes=max(stored_bytes(quick) - stored_bytes(free), 0),
         unlimited_start_up=start_up_instructions(model, free, cpu),
         slowest=slowest,
+        slowest_start=slowest_start,
     )
     result = Compressed(compressed, decisions, done + passes, found, model)
     if lost is None or max_arena is not None or plan is not None:

@@ -34,7 +34,7 @@ def line(firmware: Firmware, before: int, after: int, cpu: str, clock: float | N
 
 
 def notes(firmware: Firmware, cpu: str) -> list[str]:
-    """Returns the lines about what the bounds of arena and time cost, and about operators without an estimate."""
+    """Returns the lines about the bounds of arena and time, and about operators without an estimate."""
     lines = []
     unit = cost.unit(cpu)
     times = inference(firmware, cpu)
@@ -46,11 +46,17 @@ def notes(firmware: Firmware, cpu: str) -> list[str]:
         )
     if firmware.bound_bytes:
         lines.append(f"--slowest costs {firmware.bound_bytes:,} bytes: without it the inference would take longer")
-    if firmware.start_up_bytes and (starts := start_ups(firmware)) is not None and firmware.unlimited_start_up:
-        needed = math.ceil(100 * firmware.unlimited_start_up / starts[0]) / 100
+    starts = start_ups(firmware)
+    if firmware.start_up_bytes and starts is not None and firmware.unlimited_start_up:
         lines.append(
             f"the bound of the start-up costs at least {firmware.start_up_bytes:,} bytes;"
-            f" --slowest-start {needed:g} relaxes it"
+            f" --slowest-start {_rounded_up(firmware.unlimited_start_up / starts[0])} relaxes it"
+        )
+    if firmware.slowest_start is not None and starts is not None and starts[1] > firmware.slowest_start * starts[0]:
+        ratio = starts[1] / starts[0]
+        lines.append(
+            f"--slowest-start {firmware.slowest_start:g} is not met: the start-up of this plan is estimated at"
+            f" {ratio:.3f} times the dense one; --slowest-start {_rounded_up(ratio)} allows that"
         )
     if firmware.dense.start_up is None:
         lines.append(f"the start-up is not estimated on {cpu}, so it has no bound")
@@ -105,6 +111,11 @@ def _flash(firmware: Firmware, before: int, after: int) -> str:
 
 def _change(before: int, after: int) -> str:
     return f"{before:,} -> {after:,} bytes ({(after - before) / before:+.1%})" if before else f"{after:,} bytes"
+
+
+def _rounded_up(ratio: float) -> str:
+    """Returns a ratio with two digits, not smaller than it is."""
+    return f"{math.ceil(100 * ratio) / 100:g}"
 
 
 def _millions(number: int) -> str:

@@ -73,6 +73,15 @@ def test_a_bound_of_time_that_no_plan_keeps_is_named():
     assert firmware_report.notes(dataclasses.replace(FIRMWARE, slowest=0.5), "cortex-m4") == []
 
 
+def test_a_bound_of_the_start_up_that_is_not_met_is_named():
+    missed = dataclasses.replace(FIRMWARE, slowest_start=0.9)
+    assert firmware_report.notes(missed, "cortex-m4") == [
+        "--slowest-start 0.9 is not met: the start-up of this plan is estimated at 1.200 times the dense one;"
+        " --slowest-start 1.2 allows that"
+    ]
+    assert firmware_report.notes(dataclasses.replace(FIRMWARE, slowest_start=1.2), "cortex-m4") == []
+
+
 def test_code_counts_as_flash_if_it_is_known():
     known = Firmware(Figures(1, 2, 3, 50_000), Figures(1, 2, 3, 20_000))
     line = firmware_report.line(known, 100_000, 40_000, "cortex-m4")

@@ -49,6 +49,7 @@ class Firmware:
       start_up_bytes: bytes that the bound of the start-up (--slowest-start) costs.
       unlimited_start_up: instructions of the start-up without that bound; None if unknown.
       slowest: time of an inference at most, relative to the dense one, that the user asked for; None without.
+      slowest_start: likewise of the start-up.
     """
 
     dense: Figures
@@ -60,6 +61,7 @@ class Firmware:
     start_up_bytes: int = 0
     unlimited_start_up: int | None = None
     slowest: float | None = None
+    slowest_start: float | None = None
 
 
 def dense_figures(model: schema.ModelT, layers: Sequence[Layer], cpu: str) -> Figures:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dcsr import compressing, encodings
+from dcsr import compressing, encodings, firmware_report
 from dcsr import model as tflite
 from dcsr.errors import ModelError
 from dcsr.planning import arena, cost, firmware, start_up
@@ -70,6 +70,16 @@ def test_bound_is_kept_where_a_layer_could_stay_dense():
         assert figures.unlimited_start_up == pytest.approx(ratios[0] * figures.dense.start_up, abs=1)
     assert ratios[0] > 3 and sizes == sorted(sizes) and sizes[0] < sizes[-1]
     assert found.decisions[0].note == "would start too slowly on cortex-m4"
+
+
+def test_a_bound_that_is_not_met_is_told():
+    options = {"cpu": "cortex-m55", "slowest": 1000}
+    missed, kept = (compressing.compress(model_of(), "m", slowest_start=x, **options).firmware for x in (0.01, 100))
+    assert missed.slowest_start == 0.01
+    assert missed.compressed.start_up > 0.01 * missed.dense.start_up
+    told = "--slowest-start 0.01 is not met: the start-up of this plan is estimated at "
+    assert [note.startswith(told) for note in firmware_report.notes(missed, "cortex-m55")].count(True) == 1
+    assert "is not met" not in "".join(firmware_report.notes(kept, "cortex-m55"))
 
 
 def firmware_bytes(found: compressing.Compressed) -> int:
