@@ -320,26 +320,12 @@ class Case:
     @property
     def _transposed(self) -> Case:
         """The case for a map whose rows are the columns of the image."""
-        matrix = layer_finder.transposed_filters(self.matrix, self.sparse.filter_size)
-
-        def transposed(packed: packing.PackedLayer) -> packing.PackedLayer:
-            streams = packed.streams
-            if packed.filter_size != (1, 1):
-                streams = encodings.encode(matrix, streams.scheme)
-            return dataclasses.replace(
-                packed,
-                streams=streams,
-                stride=packed.stride[::-1],
-                filter_size=packed.filter_size[::-1],
-                dilation=packed.dilation[::-1],
-            )
-
         batches, height, width, out_height, out_width = self.shape
         return dataclasses.replace(
             self,
-            matrix=matrix,
-            sparse=transposed(self.sparse),
-            dense=transposed(self.dense),
+            matrix=layer_finder.transposed_filters(self.matrix, self.sparse.filter_size),
+            sparse=layer_finder.transposed(self.sparse),
+            dense=layer_finder.transposed(self.dense),
             shape=(batches, width, height, out_width, out_height),
             activations=_with_columns_as_rows(self.activations, (height, width)),
             is_transposed=True,

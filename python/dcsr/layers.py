@@ -433,6 +433,28 @@ def transposed_filters(matrix: NDArray[Any], filter_size: tuple[int, int]) -> ND
     return np.ascontiguousarray(filters.transpose(0, 2, 1, 3)).reshape(rows, cols)
 
 
+def transposed(packed: packing.PackedLayer) -> packing.PackedLayer:
+    """Returns the same convolution for maps whose rows and columns are exchanged. It is its own inverse.
+
+    `planes` stays as it is.
+    """
+    streams = packed.streams
+    if packed.filter_size != (1, 1):
+        matrix = transposed_filters(encodings.decode(streams), packed.filter_size)
+        streams = encodings.encode(matrix, streams.scheme)
+    return dataclasses.replace(
+        packed,
+        streams=streams,
+        stride=_exchanged(packed.stride),
+        filter_size=_exchanged(packed.filter_size),
+        dilation=_exchanged(packed.dilation),
+    )
+
+
+def _exchanged(sizes: tuple[int, int]) -> tuple[int, int]:
+    return sizes[1], sizes[0]
+
+
 def _dense_layer(model: schema.ModelT, s: int, o: int, operator: schema.OperatorT, code: int) -> Layer:
     weights = model.subgraphs[s].tensors[operator.inputs[1]]
     shape = tuple(int(d) for d in ([] if weights.shape is None else weights.shape))

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import dcsr
-from dcsr import compressing, layerwise
+from dcsr import compressing, layerwise, packing
 from dcsr import model as tflite
-from dcsr.layers import find, packed_layer, with_compact_rows
+from dcsr.layers import find, packed_layer, transposed, with_compact_rows
 from dcsr.model import ModelError
 from dcsr.passes.pack import pack
+from dcsr.passes.record import in_nhwc
 from dcsr.planning import cost, plan_file, planes, workload
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.choice import Decision
@@ -154,6 +155,19 @@ def test_decompress_gives_the_same_model_as_without_planes(name: str, tmp_path: 
     before = dcsr.decompress(tflite.serialize(_compressed(data, tmp_path, "nhwc").model))
     for is_transposed in (False, True):
         assert dcsr.decompress(tflite.serialize(_in_planes(data, tmp_path, is_transposed))) == before
+
+
+@pytest.mark.parametrize("name", _MODELS)
+def test_in_nhwc_gives_the_layers_of_a_model_without_planes(name: str, tmp_path: Path) -> None:
+    data = _MODELS[name](_Chain(2))
+    before = _compressed(data, tmp_path, "nhwc")
+    blobs = [of.candidate.blob for of in before.decisions if of.candidate]
+    for is_transposed in (False, True):
+        restored = find(in_nhwc(tflite.parse(tflite.serialize(_in_planes(data, tmp_path, is_transposed)), "m")))
+        assert [packing.pack(layer.packed) for layer in restored if layer.packed] == blobs
+    for decision in before.decisions:
+        if decision.packed:
+            assert packing.pack(transposed(transposed(decision.packed))) == packing.pack(decision.packed)
 
 
 def test_tensors_that_others_read_stay_nhwc(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsr import encodings, packing, structure
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
+from dcsr import packing, structure
 from dcsr.custom_ops import CUSTOM_CODES
 from dcsr.graph import Graph, byte_vector, indices
 from dcsr.layers import Layer
@@ -252,21 +252,11 @@ def in_nhwc(model: schema.ModelT) -> schema.ModelT:
         return model
     graph = Graph(copy.deepcopy(model))
     for layer in layers:
-        packed, matrix = layer.packed, layer.matrix
-        assert packed is not None and packed.planes is not None and matrix is not None
-        streams = packed.streams
+        packed = layer.packed
+        assert packed is not None and packed.planes is not None
         if packed.planes.is_transposed:
-            streams = encodings.encode(matrix, streams.scheme)
-        blob = packing.pack(
-            dataclasses.replace(
-                packed,
-                streams=streams,
-                stride=packed.in_image(packed.stride),
-                filter_size=packed.in_image(packed.filter_size),
-                dilation=packed.in_image(packed.dilation),
-                planes=None,
-            )
-        )
+            packed = layer_finder.transposed(packed)
+        blob = packing.pack(dataclasses.replace(packed, planes=None))
         tensor = graph.model.subgraphs[layer.subgraph].tensors[layer.weights]
         tensor.buffer, tensor.shape = graph.add_buffer(blob), np.array([len(blob)], np.int32)
     restore_shapes(graph.model, layers)

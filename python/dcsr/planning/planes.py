@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from dcsr import encodings, packing
 from dcsr import layers as layer_finder
 from dcsr import model as tflite
+from dcsr import packing
 from dcsr.graph import Graph, indices
 from dcsr.model import ModelError
 from dcsr.packing import PackedLayer, Planes
@@ -341,7 +341,7 @@ def _with_ends(candidate: Candidate, ends: tuple[bool, bool], is_transposed: boo
     packed = candidate.packed
     size = candidate.shape.input_size
     if is_transposed:
-        packed = _transposed(packed)
+        packed = layer_finder.transposed(packed)
         size = size[1], size[0]
     planes = Planes(size, *ends, is_transposed)
     return _estimated(candidate, dataclasses.replace(packed, planes=planes), cpu, memory)
@@ -356,22 +356,3 @@ def _estimated(candidate: Candidate, packed: PackedLayer, cpu: str, memory: str)
         dense_cycles=candidate.estimate.dense_cycles,
     )
     return Candidate(packed, shape, estimate)
-
-
-def _transposed(packed: PackedLayer) -> PackedLayer:
-    """Returns the layer for a map whose rows are the columns of the image."""
-
-    def exchanged(sizes: tuple[int, int]) -> tuple[int, int]:
-        return sizes[1], sizes[0]
-
-    streams = packed.streams
-    if packed.filter_size != (1, 1):
-        matrix = layer_finder.transposed_filters(encodings.decode(streams), packed.filter_size)
-        streams = encodings.encode(matrix, streams.scheme)
-    return dataclasses.replace(
-        packed,
-        streams=streams,
-        stride=exchanged(packed.stride),
-        filter_size=exchanged(packed.filter_size),
-        dilation=exchanged(packed.dilation),
-    )
