@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks import counted
 from benchmarks.fit_cost_model import non_negative_least_squares
 from dcsr import layers
 from dcsr import model as tflite
@@ -34,20 +34,11 @@ Sample = tuple[Counts, int, int | None]
 
 def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
-    parser = common.parser("fit_kept", _DESCRIPTION, _EPILOG)
-    parser.add_argument("counted", nargs="+", metavar="FILE", type=Path, help="written by model --json")
-    parser.add_argument("--models", required=True, metavar="FOLDER", type=Path, help="folder of the models")
-    parser.add_argument("-o", "--output", required=True, metavar="CONSTANTS.json", type=Path, help="file to update")
-    arguments = parser.parse_args(argv)
+    arguments = counted.parser("fit_kept", _DESCRIPTION, _EPILOG).parse_args(argv)
     samples: dict[str, list[Sample]] = {}
-    for path in arguments.counted:
-        for entry in json.loads(path.read_text()):
-            if entry["dense_kernels"] != "CMSIS-NN":
-                raise tflite.ModelError(f"{path}: was not counted with CMSIS-NN")
-            cpu = f"cortex-{entry['core']}"
-            model = tflite.read(arguments.models / f"{entry['model']}.tflite")
-            samples.setdefault(cpu, []).extend(samples_of(model, entry["dense"]["operators"], cpu))
-    present = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+    for cpu, model, entry in counted.entries(arguments):
+        samples.setdefault(cpu, []).extend(samples_of(model, entry["dense"]["operators"], cpu))
+    present = counted.present(arguments)
     print("| core | operator | count | unit | median error | 90 % within | largest error |")
     print("|---" * 7 + "|")
     for cpu, found in samples.items():
@@ -65,14 +56,14 @@ def samples_of(model: tflite.ModelT, operators: Sequence[dict], cpu: str) -> lis
     """Returns the counts and times of the operators of a dense model."""
     found = {layer.position: layer for layer in layers.find(model) if layer.subgraph == 0}
     samples: list[Sample] = []
-    for position, (operator, counted) in enumerate(zip(model.subgraphs[0].operators, operators, strict=True)):
+    for position, (operator, measured) in enumerate(zip(model.subgraphs[0].operators, operators, strict=True)):
         if position in found:
             counts = kept.layer_counts(cpu, workload.dense_work(model, found[position]))
         else:
             counts = kept.other_counts(model, 0, operator)
-        if counts is not None and "instructions" in counted:
-            cycles = counted.get("cycles", {}).get("dtcm")
-            samples.append((counts, counted["instructions"], cycles))
+        if counts is not None and "instructions" in measured:
+            cycles = measured.get("cycles", {}).get("dtcm")
+            samples.append((counts, measured["instructions"], cycles))
     return samples
 
 

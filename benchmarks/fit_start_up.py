@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks import counted
 from benchmarks.fit_cost_model import non_negative_least_squares
 from dcsr import compressing, layers
 from dcsr import model as tflite
@@ -36,20 +36,11 @@ Sample = tuple[Counts, int]
 
 def main(argv: Sequence[str]) -> int:
     """Runs the tool; returns its exit status."""
-    parser = common.parser("fit_start_up", _DESCRIPTION, _EPILOG)
-    parser.add_argument("counted", nargs="+", metavar="FILE", type=Path, help="written by model --json")
-    parser.add_argument("--models", required=True, metavar="FOLDER", type=Path, help="folder of the models")
-    parser.add_argument("-o", "--output", required=True, metavar="CONSTANTS.json", type=Path, help="file to update")
-    arguments = parser.parse_args(argv)
+    arguments = counted.parser("fit_start_up", _DESCRIPTION, _EPILOG).parse_args(argv)
     samples: dict[str, dict[str, Sample]] = {}
-    for path in arguments.counted:
-        for entry in json.loads(path.read_text()):
-            if entry["dense_kernels"] != "CMSIS-NN":
-                raise tflite.ModelError(f"{path}: was not counted with CMSIS-NN")
-            content = (arguments.models / f"{entry['model']}.tflite").read_bytes()
-            found = samples_of(content, entry, f"cortex-{entry['core']}")
-            samples.setdefault(f"cortex-{entry['core']}", {}).update(found)
-    present = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+    for cpu, model, entry in counted.entries(arguments):
+        samples.setdefault(cpu, {}).update(samples_of(model, entry, cpu))
+    present = counted.present(arguments)
     present |= {cpu: fit(list(found.values())) for cpu, found in samples.items()}
     arguments.output.write_text(_text(present))
     print("| core | models | median error | 90 % within | largest error |")
@@ -61,9 +52,8 @@ def main(argv: Sequence[str]) -> int:
     return common.EXIT_OK
 
 
-def samples_of(content: bytes, entry: Mapping, cpu: str) -> dict[str, Sample]:
+def samples_of(model: tflite.ModelT, entry: Mapping, cpu: str) -> dict[str, Sample]:
     """Returns {name: (counts, instructions)} of a model, which is dense or compressed, and of its dense form."""
-    model = tflite.parse(content, entry["model"])
     name = str(entry["model"])
     if not layers.is_compressed(model):
         return {name: (dense_counts(model, cpu), entry["dense"]["start_up_instructions"])}

@@ -38,10 +38,3 @@ def test_fit_finds_the_constants_that_made_the_counts(tmp_path, capsys):
             assert found[cpu][part][count] == pytest.approx(value, rel=0.05, abs=0.5)
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith(f"| {cpu} | ") and line.endswith(" 0.0% | 0.0% | 0.0% |")
-
-
-def test_counts_with_other_kernels_are_refused(tmp_path):
-    path = tmp_path / "counted.json"
-    path.write_text(json.dumps([{"model": "m", "core": "m4", "dense_kernels": "own"}]))
-    with pytest.raises(tflite.ModelError, match="was not counted with CMSIS-NN"):
-        fit_start_up.main([str(path), "--models", str(tmp_path), "-o", str(tmp_path / "out.json")])
