@@ -116,7 +116,8 @@ def compress(
         then that of such a firmware.
       memory: where the firmware has the data, one of cost.MEMORIES, for the estimates of cycles.
       code: one of settings.CODES: whether kernels and encodings have to save the bytes of their code (linking.py).
-      plan: path of a plan file. It overrides the other settings for the tensors it names.
+      plan: path of a plan file. It overrides the other settings for the tensors it names: layers with an encoding there
+        are packed even if that saves nothing.
       layout: one of planes.LAYOUTS: whether activations between packed layers may be in planes.
       smaller_only: whether layers stay dense that would not get smaller, or too slow by default.
       strip: whether to remove everything that inference does not need (passes/strip.py). A stripped model cannot be

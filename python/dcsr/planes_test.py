@@ -19,6 +19,7 @@ from dcsr.passes.record import in_nhwc
 from dcsr.planning import cost, plan_file, planes, workload
 from dcsr.planning.candidates import Candidate
 from dcsr.planning.choice import Decision
+from dcsr.planning.settings import OBJECTIVES
 from dcsr.schema import schema
 from dcsr.testing.models import Builder, sparse_matrix
 from dcsr.testing.random_graphs import random_graph
@@ -234,9 +235,10 @@ def test_a_dumped_plan_makes_the_same_layouts(tmp_path: Path) -> None:
         assert chosen is not None
         path = tmp_path / "dumped.yaml"
         path.write_text(plan_file.plan_text(chosen, "a title"))
-        again = compressing.compress(model, "m", cpu=CPU, smaller_only=False, plan=path).decisions
-        blobs = [[of.candidate and of.candidate.blob for of in found] for found in (again, chosen)]
-        assert blobs[0] == blobs[1]
+        for objective in OBJECTIVES:
+            again = compressing.compress(model, "m", cpu=CPU, objective=objective, plan=path).decisions
+            blobs = [[of.candidate and of.candidate.blob for of in found] for found in (again, chosen)]
+            assert blobs[0] == blobs[1]
     dumped = path.read_text()
 
     def check_refused(plan: str, message: str) -> None:

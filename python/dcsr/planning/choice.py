@@ -90,7 +90,8 @@ def decide(
     weights, and for the whole file, where the record and the operator codes add to the packed layers.
 
     A layer with dense weights is packed because it gets faster. It has to save bytes only with the objective `size`, or
-    if it shares its weights with other layers, so that they would be stored more than once.
+    if it shares its weights with other layers, so that they would be stored more than once. A layer whose encoding is
+    named by a plan file need not save bytes.
 
     Layers that share weights get shared rows if that makes them smaller, so that the streams are stored once.
 
@@ -126,13 +127,17 @@ def decide(
     def smallest(number: int) -> Decision:
         return dataclasses.replace(decisions[number], candidate=smallest_candidates[number])
 
-    has_to_save = [bool(of.candidate) and not _is_for_speed([of], settings) for of in decisions]
+    planned = _planned_buffers(model, layers, settings)
+    has_to_save = [
+        bool(of.candidate) and not (_is_for_speed([of], settings) or _weights(model, of.layer).buffer in planned)
+        for of in decisions
+    ]
     without = [_dense(of, _SAVES_NOTHING) if must else of for of, must in zip(decisions, has_to_save, strict=True)]
     tries = [decisions]
     if settings.objective != "size":
         tries.append([smallest(n) if must else decisions[n] for n, must in enumerate(has_to_save)])
     for tried in tries if any(has_to_save) else []:
-        # Layers that are packed for speed may make the file larger, but the others have to pay for themselves.
+        # Layers that are packed for speed or by a plan may make the file larger, but the others have to save bytes.
         alone = [
             of if must else dataclasses.replace(of, candidate=None) for of, must in zip(tried, has_to_save, strict=True)
         ]
@@ -158,14 +163,17 @@ def _of_groups(
         if decision.candidate:
             groups.setdefault(_weights(model, decision.layer).buffer, []).append(number)
     graph = Graph(model)
+    planned = _planned_buffers(model, layers, settings)
     for buffer, numbers in groups.items():
         group = [decisions[number] for number in numbers]
         user = graph.other_user(buffer, {(decision.layer.subgraph, decision.layer.position) for decision in group})
         if user:
             group = [_dense(decision, f"weights also used by {user}") for decision in group]
         elif saves and not (_is_for_speed(group, settings) or _group_saves(model, group)):
-            group = [dataclasses.replace(decisions[n], candidate=smallest[n]) for n in numbers]
-            if not _group_saves(model, group):
+            smaller = [dataclasses.replace(decisions[n], candidate=smallest[n]) for n in numbers]
+            if _group_saves(model, smaller):
+                group = smaller
+            elif buffer not in planned:
                 shared = f": {len(group)} operators share the weights" if len(group) > 1 else ""
                 group = [_dense(decision, _SAVES_NOTHING + shared) for decision in group]
         for number, decision in zip(numbers, group, strict=True):
@@ -180,6 +188,11 @@ def _is_for_speed(group: Sequence[Decision], settings: Settings) -> bool:
     candidates = [decision.candidate for decision in group if decision.candidate]
     may_grow = settings.objective != "size" or group[0].layer.builtin in settings.replaced
     return may_grow and len(candidates) == 1 and candidates[0].has_dense_weights
+
+
+def _planned_buffers(model: schema.ModelT, layers: Sequence[Layer], settings: Settings) -> set[int]:
+    """Returns the buffers of the weights whose encoding a plan file names."""
+    return {_weights(model, layer).buffer for layer in layers if settings.is_planned(layer)}
 
 
 def _by_objective(

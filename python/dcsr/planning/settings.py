@@ -89,6 +89,11 @@ class Settings:
         """Whether the planner chooses the encoding of a layer by itself, so that its bounds of time apply."""
         return self.of(layer).method == AUTO and layer.builtin not in self.replaced
 
+    def is_planned(self, layer: Layer) -> bool:
+        """Whether a plan file names the encoding of a layer. Such a layer is packed even if that saves no bytes."""
+        override = self.overrides.get(place(layer))
+        return override is not None and override.method not in (AUTO, NONE)
+
     def of(self, layer: Layer) -> Override:
         """Returns the method, scratch and rows of a layer."""
         mine = self.overrides.get(place(layer), Override(self.method))
