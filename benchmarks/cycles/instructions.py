@@ -180,7 +180,9 @@ def decode(address: int, raw: str, mnemonic: str, operands: str) -> Decoded:
         return Decoded(address, size, text, "nop", Kind.BEGIN if raw == _BEGIN else Kind.END, nothing, nothing)
     plain = re.sub(r"\.[nw]$", "", mnemonic)
     if plain.startswith("v") and not re.match(r"v(?:ldr|str|ldm|stm|pop|push)(?:ia|db)?\b(?!\.)", plain):
-        name, is_conditional = _vector_class(plain, operands), False
+        # Of the floating-point unit: VMOVLT of vectors has no condition.
+        stem = plain if re.search(r"\bq\d", operands) else re.sub(f"^vmov{_CONDITION}\\b", "vmov", plain)
+        name, is_conditional = _vector_class(stem, operands), stem != plain
     else:
         name, is_conditional = _scalar_class(plain)
     if name == UNKNOWN:

@@ -70,6 +70,8 @@ def test_unknown_instruction_has_no_class(text):
         ("vmov.32 d1[0], r2", "vector_from_scalar", {2}, q(0)),
         ("vmov.i32 q0, #0", "vector_multiply", set(), q(0)),
         ("vmov q1, q0", "vector_integer", q(0), q(1)),
+        ("vmovlt.s8 q1, q0", "vector_integer", q(0), q(1)),
+        ("vmovmi.f32 s0, s1", "float", {*q(0), FLAGS}, q(0)),
         ("vmsr p0, r2", "vector_control", {2}, {VPR}),
         ("vadd.f64 d0, d1, d2", "float_slow", q(0, 1), q(0)),
         ("vpush {d8-d9}", "float_store", {13, *q(4)}, set()),
