@@ -88,6 +88,33 @@ static inline void gather_8(const int8_t* plane, uint16x8_t offsets, uint32_t st
       : [offsets] "w"(offsets), [cols] "r"(cols), [step] "r"(step), [pitch] "r"(pitch)
       : "lr", "memory");
 }
+
+// The same with 32 bytes. The rows of x are contiguous.
+static inline void gather_32(const int8_t* plane, const uint16_t offsets[32], uint32_t step,
+                             uint32_t cols, int8_t* x) {
+  int16x8_t even;
+  int16x8_t odd;
+  __asm__ volatile(
+      "dls lr, %[cols]\n"
+      ".p2align 2\n"
+      "1:\n"
+      "vldrb.u16 %q[even], [%[plane], %q[offsets0]]\n"
+      "vldrb.u16 %q[odd], [%[plane], %q[offsets1]]\n"
+      "vstrb.16 %q[even], [%[x]]\n"
+      "vldrb.u16 %q[even], [%[plane], %q[offsets2]]\n"
+      "vstrb.16 %q[odd], [%[x], #8]\n"
+      "vldrb.u16 %q[odd], [%[plane], %q[offsets3]]\n"
+      "vstrb.16 %q[even], [%[x], #16]\n"
+      "add %[plane], %[plane], %[step]\n"
+      "vstrb.16 %q[odd], [%[x], #24]\n"
+      "add %[x], %[x], #32\n"
+      "le lr, 1b\n"
+      : [even] "=&w"(even), [odd] "=&w"(odd), [plane] "+r"(plane), [x] "+l"(x)
+      : [offsets0] "w"(vld1q_u16(offsets)), [offsets1] "w"(vld1q_u16(offsets + 8)),
+        [offsets2] "w"(vld1q_u16(offsets + 16)), [offsets3] "w"(vld1q_u16(offsets + 24)),
+        [cols] "r"(cols), [step] "r"(step)
+      : "lr", "memory");
+}
 #endif
 
 // Copies `width` contiguous bytes of each plane.
@@ -118,21 +145,26 @@ static void fill_from_columns(const DcsrMveActivations* activations, size_t firs
   const uint32_t map_height = (uint32_t)shape->input_height;
   const uint32_t map_width = (uint32_t)shape->input_width;
   const uint32_t step = dcsr_channel_bytes(map_height, map_width);
-  for (uint32_t p = 0; p < width; p += kLanes) {
-    uint16_t offset[kLanes];
-    for (uint32_t i = 0; i < kLanes; ++i) {
-      const uint32_t pixel = (uint32_t)first + p + i;
-      offset[i] = (uint16_t)(pixel % map_height * map_width + pixel / map_height);
-    }
-#if DCSR_HAS_MVE
-    gather_8(activations->input, vld1q_u16(offset), step, activations->layer->cols, pitch, x + p);
-#else
-    for (uint32_t c = 0; c < activations->layer->cols; ++c) {
-      const int8_t* plane = activations->input + (size_t)c * step;
-      for (uint32_t i = 0; i < kLanes; ++i) x[c * pitch + p + i] = plane[offset[i]];
-    }
-#endif
+  const uint32_t cols = activations->layer->cols;
+  uint16_t offset[kBlockPixels];
+  for (uint32_t p = 0; p < width; ++p) {
+    const uint32_t pixel = (uint32_t)first + p;
+    offset[p] = (uint16_t)(pixel % map_height * map_width + pixel / map_height);
   }
+#if DCSR_HAS_MVE
+  if (width == kBlockPixels) {
+    gather_32(activations->input, offset, step, cols, x);
+    return;
+  }
+  for (uint32_t p = 0; p < width; p += kLanes) {
+    gather_8(activations->input, vld1q_u16(offset + p), step, cols, pitch, x + p);
+  }
+#else
+  for (uint32_t c = 0; c < cols; ++c) {
+    const int8_t* plane = activations->input + (size_t)c * step;
+    for (uint32_t p = 0; p < width; ++p) x[c * pitch + p] = plane[offset[p]];
+  }
+#endif
 }
 
 static void fill_from_transposed(const DcsrMveActivations* activations, size_t first,
