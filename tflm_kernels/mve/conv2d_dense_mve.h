@@ -3,6 +3,7 @@
 #ifndef DCSR_TFLM_KERNELS_MVE_CONV2D_DENSE_MVE_H_
 #define DCSR_TFLM_KERNELS_MVE_CONV2D_DENSE_MVE_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -80,8 +81,29 @@ DCSR_NOINLINE static void dcsr_copy_patch_taps(const DcsrLayer* layer, const Dcs
   }
 }
 
+// Whether a filter without dilation of columns lies within the image.
+static inline bool dcsr_patch_is_inside(const DcsrLayer* layer, const DcsrConvShape* shape,
+                                        const DcsrPatch* patch) {
+  const uint32_t extent = (layer->filter_h - 1) * layer->dilation_h + 1;
+  const uint32_t height = (uint32_t)shape->input_height;
+  const uint32_t width = (uint32_t)shape->input_width;
+  return layer->dilation_w == 1 && extent <= height && patch->y <= height - extent &&
+         layer->filter_w <= width && patch->x <= width - layer->filter_w;
+}
+
 static inline void dcsr_copy_patch(const DcsrLayer* layer, const DcsrConvShape* shape,
                                    const DcsrPatch* patch, size_t pitch, int8_t* out) {
+  if (dcsr_patch_is_inside(layer, shape, patch)) {
+    const uint32_t channels = layer->channels;
+    const size_t row_bytes = (size_t)shape->input_width * channels;
+    const int8_t* from = (const int8_t*)patch->image + patch->y * row_bytes + patch->x * channels;
+    const uint32_t out_step = layer->filter_w * channels;
+    for (uint32_t i = 0; i < out_step; i += kDcsrDenseMveVector) {
+      dcsr_copy_patch_rows(from + i, row_bytes * layer->dilation_h, out + i, out_step,
+                           layer->filter_h, vctp8q(out_step - i));
+    }
+    return;
+  }
   const int8x16_t zero_point = vdupq_n_s8((int8_t)layer->input_zero_point);
   for (size_t i = 0; i < pitch; i += kDcsrDenseMveVector) vstrbq_s8(out + i, zero_point);
   const int32_t x = (int32_t)patch->x;
