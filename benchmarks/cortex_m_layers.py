@@ -83,7 +83,8 @@ class MadeUp:
       int16_activations: True for int16 activations, False for int8.
       depthwise: True for DEPTHWISE_CONV_2D, with rows / channels output channels for each input channel.
       has_relu: whether the output of an int8 convolution has the zero point of a ReLU.
-      is_unusual: whether every 16th row is shifted to the left, which vectors cannot do.
+      is_unusual: whether every 16th row is shifted to the left: by 1, which few kernels do in vectors, or without a
+        ReLU by 8, which none does.
     """
 
     rows: int
@@ -501,7 +502,8 @@ def made_up(layer: MadeUp, method: str, cpu: str, scratch_budget: int = 0) -> li
         multiplier = layer.rows // layer.channels
         dense = dataclasses.replace(dense, op=packing.OP_DEPTHWISE_CONV_2D, depth_multiplier=multiplier)
     if layer.is_unusual:
-        shift = np.where(np.arange(layer.rows) % 16 == 15, 1, dense.shift).astype(np.int8)
+        unusual = 1 if layer.has_relu else 8
+        shift = np.where(np.arange(layer.rows) % 16 == 15, unusual, dense.shift).astype(np.int8)
         dense = dataclasses.replace(dense, shift=shift)
     dense = dataclasses.replace(
         dense,

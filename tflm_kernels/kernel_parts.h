@@ -69,6 +69,7 @@
 #define DCSR_RUN_depthwise_conv2d_planes_dsp(coding) dcsr_depthwise_conv2d_planes_dsp
 #define DCSR_RUN_depthwise_conv2d_planes_mve(coding) dcsr_depthwise_conv2d_planes_mve
 #define DCSR_RUN_depthwise_conv2d_ref(coding) dcsr_depthwise_conv2d_ref
+#define DCSR_RUN_depthwise_conv2d_words_mve(coding) dcsr_depthwise_conv2d_words_mve
 #define DCSR_RUN_fully_connected_c(coding) dcsr_fully_connected_c
 #define DCSR_RUN_fully_connected_dcsr_mve(coding) dcsr_fully_connected_dcsr_mve
 #define DCSR_RUN_fully_connected_gather_mve(coding) dcsr_conv1x1_gather_mve

@@ -19,6 +19,7 @@
 #include "tflm_kernels/planning/plan_depthwise_conv2d_dense_dsp.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_dense_mve.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_planes_mve.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_words_mve.h"
 #include "tflm_kernels/planning/plan_gather_mve.h"
 #include "tflm_kernels/planning/plan_ref.h"
 
@@ -246,7 +247,8 @@ static void count_dense_mve(const Work* work, uint64_t tiles, uint64_t* counts) 
   counts[kDcsrCountProductVector] += work->vectors * work->rows * vectors;
 }
 
-// Returns the number of rows that depthwise_conv2d_dense_mve computes in C.
+// Returns the number of rows that depthwise_conv2d_dense_mve and depthwise_conv2d_planes_mve
+// compute in C.
 static uint64_t slow_depthwise_rows(const DcsrLayer* layer) {
   uint64_t slow = 0;
   for (uint32_t row = 0; row < layer->rows; ++row) {
@@ -290,24 +292,43 @@ static void count_depthwise_mve(const Work* work, const DcsrPlan* plan, uint64_t
   counts[kDcsrCountSlowProduct] += work->vectors * slow_rows * work->cols;
 }
 
-// Whether the |weight| of each row or column of a 3x3 filter allow a flush per row or column.
-// `step`, `next`: from a tap of a row or column to the next one, and to the next row or column.
-static bool has_light_triples(const int8_t* weights, uint32_t step, uint32_t next) {
-  for (uint32_t i = 0; i < 3; ++i) {
-    int32_t magnitude = 0;
-    for (uint32_t t = 0; t < 3; ++t) {
-      const int32_t weight = weights[i * next + t * step];
-      magnitude += weight < 0 ? -weight : weight;
-    }
-    if (magnitude > kDcsrMveMostMagnitude) return false;
+// depthwise_conv2d_words_mve reads no streams. Loads of 16 columns of four rows are inputs, groups
+// of outputs product blocks (stride 1) or product vectors (stride 2), and steps of 16 outputs
+// outputs (full rounding) or row vectors.
+static void count_depthwise_words(const Work* work, const DcsrPlan* plan, uint64_t* counts) {
+  const DcsrLayer* layer = work->layer;
+  const DcsrWordsShape words = dcsr_words_mve_shape(layer, work->shape);
+  const uint64_t tiles = divide_up(work->vectors, plan->tile_pixels);
+  const uint64_t whole = work->vectors / plan->tile_pixels;
+  const uint64_t steps = whole * dcsr_plane_steps(plan->tile_pixels) +
+                         dcsr_plane_steps((size_t)work->vectors % plan->tile_pixels);
+  const uint64_t sets = work->rows * words.sets;
+  uint64_t slow = 0;
+  uint64_t shifted = 0;
+  for (uint32_t row = 0; row < layer->rows; ++row) {
+    const DcsrRowTail tail = dcsr_row_tail(layer, row);
+    const bool is_slow = !dcsr_plane_row_fits(&tail);
+    slow += is_slow ? 1 : 0;
+    shifted += !is_slow && tail.shift > 0 ? 1 : 0;
   }
-  return true;
+  const bool is_full = dcsr_conv1x1_mve_rounds_in_full(layer);
+  counts[kDcsrCountLayer] += 1;
+  counts[kDcsrCountPatch] += words.sets;
+  counts[kDcsrCountRow] += work->rows;
+  counts[kDcsrCountTile] += tiles * work->rows;
+  counts[kDcsrCountRowBlock] += sets;
+  counts[kDcsrCountInput] += sets * words.loads;
+  counts[layer->stride_w == 1 ? kDcsrCountProductBlock : kDcsrCountProductVector] +=
+      sets * words.groups;
+  counts[is_full ? kDcsrCountOutput : kDcsrCountRowVector] += (work->rows - slow) * steps;
+  counts[kDcsrCountSlowOutput] += slow * work->vectors;
+  counts[kDcsrCountPiece] += shifted * tiles;
+  counts[kDcsrCountByte] += shifted * work->vectors;
 }
 
 // depthwise_conv2d_planes_mve reads no streams. It copies a plane in vectors of 16 pixels, to each
 // copy (bytes) or to three at once (inputs), or gathers eight pixels (patches); then it restores
-// pads (pieces). Steps of 24 pixels are row blocks if they multiply triples of 3x3 taps, row
-// vectors if pairs of taps; steps of 8 pixels are tiles.
+// pads (pieces). Steps of 24 pixels are row vectors, steps of 8 pixels tiles.
 static void count_depthwise_planes(const Work* work, uint64_t* counts) {
   const DcsrLayer* layer = work->layer;
   const DcsrConvShape* shape = work->shape;
@@ -318,22 +339,8 @@ static void count_depthwise_planes(const Work* work, uint64_t* counts) {
   const bool is_wide = work->vectors >= kDcsrPlaneStep;
   const uint64_t steps = divide_up(work->vectors, is_wide ? kDcsrPlaneStep : kDcsrMveLanes);
   const uint64_t pairs = work->cols / 2;
-  const bool has_triples = is_wide && layer->filter_h == 3 && layer->filter_w == 3;
-  uint64_t by_triples = 0;
-  uint64_t slow = 0;
-  for (uint32_t row = 0; row < layer->rows; ++row) {
-    const DcsrRowTail tail = dcsr_row_tail(layer, row);
-    const int8_t* weights = layer->values + (size_t)row * layer->cols;
-    const bool is_by_triples =
-        has_triples && (has_light_triples(weights, 1, 3) || has_light_triples(weights, 3, 1));
-    if (!dcsr_depthwise_mve_requantizes(layer, &tail) ||
-        (!is_by_triples && !dcsr_depthwise_mve_takes_row(layer, row))) {
-      ++slow;
-    } else {
-      by_triples += is_by_triples ? 1 : 0;
-    }
-  }
-  const uint64_t by_pairs = work->rows - slow - by_triples;
+  const uint64_t slow = slow_depthwise_rows(layer);
+  const uint64_t fast = work->rows - slow;
   counts[kDcsrCountLayer] += 1;
   counts[kDcsrCountTap] += pads + (copies.is_shifted ? 0 : copied);
   counts[kDcsrCountRow] += work->rows;
@@ -345,10 +352,8 @@ static void count_depthwise_planes(const Work* work, uint64_t* counts) {
   } else {
     counts[kDcsrCountByte] += work->rows * layer->filter_w * divide_up(input, 16);
   }
-  counts[kDcsrCountRowBlock] += steps * by_triples;
-  if (dcsr_conv1x1_mve_rounds_in_full(layer)) counts[kDcsrCountOutput] += steps * by_triples;
-  counts[is_wide ? kDcsrCountRowVector : kDcsrCountTile] += steps * by_pairs;
-  counts[is_wide ? kDcsrCountProductVector : kDcsrCountProductBlock] += steps * by_pairs * pairs;
+  counts[is_wide ? kDcsrCountRowVector : kDcsrCountTile] += steps * fast;
+  counts[is_wide ? kDcsrCountProductVector : kDcsrCountProductBlock] += steps * fast * pairs;
   counts[kDcsrCountSlowOutput] += work->vectors * slow;
   counts[kDcsrCountSlowProduct] += work->vectors * slow * work->cols;
 }
@@ -486,6 +491,10 @@ static void count_kernel(const Work* work, const DcsrPlan* plan, uint64_t* count
     count_depthwise_planes(work, counts);
     return;
   }
+  if (plan->kernel->id == kDcsrKernel_depthwise_conv2d_words_mve) {
+    count_depthwise_words(work, plan, counts);
+    return;
+  }
   if (plan->tile_pixels > 0) passes = divide_up(work->vectors, plan->tile_pixels);
   if (work->layer->op == kDcsrOpFullyConnected) {
     counts[kDcsrCountCodedRow] += work->vectors * work->rows;
@@ -570,6 +579,8 @@ static uint64_t count_gathers(const Work* work, const DcsrPlan* plan) {
           copies.is_shifted ? 0 : divide_up((uint64_t)copies.count * copies.bytes, 8);
       return work->rows * (divide_up(pads, 8) + copied);
     }
+    case kDcsrKernel_depthwise_conv2d_words_mve:
+      return work->rows;
     default:
       return 0;
   }
@@ -597,6 +608,7 @@ static uint64_t count_tails(const Work* work, const DcsrPlan* plan) {
     case kDcsrKernel_depthwise_conv2d_dense_mve:
     case kDcsrKernel_depthwise_conv2d_planes_mve:
     case kDcsrKernel_depthwise_conv2d_planes_dsp:
+    case kDcsrKernel_depthwise_conv2d_words_mve:
       return work->rows;
     default:
       return divide_up(work->vectors, kDcsrRefTilePixels) * work->rows;

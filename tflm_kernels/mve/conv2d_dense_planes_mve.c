@@ -14,9 +14,9 @@
 #include "tflm_kernels/common/compiler.h"
 #include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/common/pixels.h"
-#include "tflm_kernels/common/requantize.h"
 #include "tflm_kernels/mve/conv2d_dense_mve.h"
 #include "tflm_kernels/mve/mve.h"
+#include "tflm_kernels/mve/requantize_plane_mve.h"
 #include "tflm_kernels/planning/plan_conv2d_dense_planes_mve.h"
 
 #if DCSR_HAS_MVE
@@ -24,6 +24,9 @@
 #include <arm_mve.h>
 
 enum { kRows = kDcsrDenseMveRows, kMostCols = kDcsrDenseMveMostCols };
+
+// The requantization reads behind the sums.
+_Static_assert(kDcsrDensePlanesOrderBytes >= kDcsrBehindSums * 4, "");
 
 // How the patches lie in memory.
 typedef struct {
@@ -94,80 +97,6 @@ static void multiply(const Image* image, uint32_t row, const int8_t* patches, si
   dcsr_multiply_patches_mve(&image->layer, row + 2, patches, pitch, count, sums + 2 * count);
 }
 
-// Ends the requantization of a vector and begins that of the next one.
-#define DCSR_REQUANTIZE(current, next)                  \
-  "vqrdmulh.s32 %q[" current "], %q[" current           \
-  "], %[factor]\n" /* M */                              \
-  "vldrw.32 %q[" next                                   \
-  "], [%[sums]], #16\n" /* L */                         \
-  "vadd.i32 %q[" current "], %q[" current               \
-  "], %[zero_point]\n" /* I */                          \
-  "vadd.i32 %q[" next "], %q[" next                     \
-  "], %[bias]\n" /* I */                                \
-  "vqrdmulh.s32 %q[" next "], %q[" next                 \
-  "], %[multiplier]\n" /* M */                          \
-  "vmax.s32 %q[" current "], %q[" current               \
-  "], %q[min]\n" /* I */                                \
-  "vqdmlah.s32 %q[" next "], %q[" next                  \
-  "], %[one]\n" /* M */                                 \
-  "vmin.s32 %q[" current "], %q[" current               \
-  "], %q[max]\n"                                /* I */ \
-  "vstrb.32 %q[" current "], [%[output]], #4\n" /* L */
-
-// Requantizes `count` sums of a row whose shift is below 0, that is, to the right. The arithmetic
-// is that of requantize_mve.c. M, I and L name the pipe of a vector instruction: multiplication,
-// integer, loads and stores. The first loop loads a vector behind those that it ends. The second
-// one takes the pixels that are left.
-static void requantize_right(const DcsrLayer* layer, const DcsrRowTail* tail, const int32_t* sums,
-                             uint32_t count, int8_t* output) {
-  const int32x4_t min = vdupq_n_s32(layer->activation_min);
-  const int32x4_t max = vdupq_n_s32(layer->activation_max);
-  int32x4_t a;
-  int32x4_t b;
-  __asm__ volatile(
-      "vldrw.32 %q[a], [%[sums]], #16\n"
-      "vadd.i32 %q[a], %q[a], %[bias]\n"
-      "vqrdmulh.s32 %q[a], %q[a], %[multiplier]\n"
-      "vqdmlah.s32 %q[a], %q[a], %[one]\n"
-      "wls lr, %[pairs], 2f\n"
-      ".p2align 2\n"
-      "1:\n" DCSR_REQUANTIZE("a", "b") DCSR_REQUANTIZE("b", "a")
-      "le lr, 1b\n"
-      "2:\n"
-      "sub %[sums], %[sums], #16\n"
-      "wlstp.32 lr, %[rest], 4f\n"
-      "3:\n"
-      "vldrw.32 %q[a], [%[sums]], #16\n"
-      "vadd.i32 %q[a], %q[a], %[bias]\n"
-      "vqrdmulh.s32 %q[a], %q[a], %[multiplier]\n"
-      "vqdmlah.s32 %q[a], %q[a], %[one]\n"
-      "vqrdmulh.s32 %q[a], %q[a], %[factor]\n"
-      "vadd.i32 %q[a], %q[a], %[zero_point]\n"
-      "vmax.s32 %q[a], %q[a], %q[min]\n"
-      "vmin.s32 %q[a], %q[a], %q[max]\n"
-      "vstrb.32 %q[a], [%[output]], #4\n"
-      "letp lr, 3b\n"
-      "4:\n"
-      : [a] "=&w"(a), [b] "=&w"(b), [sums] "+r"(sums), [output] "+l"(output)
-      : [min] "w"(min), [max] "w"(max), [bias] "r"(tail->bias), [multiplier] "r"(tail->multiplier),
-        [one] "r"(1), [factor] "r"(UINT32_C(1) << (31 + tail->shift)),
-        [zero_point] "r"(layer->output_zero_point), [pairs] "r"(count / 8), [rest] "r"(count % 8)
-      : "lr", "memory");
-}
-
-static void requantize_row(const DcsrLayer* layer, uint32_t row, const int32_t* sums,
-                           uint32_t count, int8_t* output) {
-  const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
-  if (tail.shift < 0) {
-    requantize_right(layer, &tail, sums, count, output);
-    return;
-  }
-  for (uint32_t p = 0; p < count; ++p) {
-    output[p] = dcsr_requantize_by(layer, tail.multiplier, tail.shift,
-                                   (uint32_t)tail.bias + (uint32_t)sums[p]);
-  }
-}
-
 void dcsr_conv2d_dense_planes_mve(const DcsrPlan* plan, const DcsrLayer* layer,
                                   const DcsrConvShape* shape, const void* input_data,
                                   void* output_data, void* scratch) {
@@ -176,7 +105,9 @@ void dcsr_conv2d_dense_planes_mve(const DcsrPlan* plan, const DcsrLayer* layer,
   const uint32_t most = (uint32_t)plan->tile_pixels;
   int32_t* const sums = (int32_t*)(void*)(patches + most * pitch);
   const size_t plane_bytes = dcsr_output_steps(layer, shape).channel;
+  const int8_t* const output_end = (const int8_t*)output_data + layer->rows * plane_bytes;
   const uint32_t pixels = (uint32_t)dcsr_pixel_count(shape);
+  DcsrPlaneOutputs outputs = dcsr_plane_outputs(layer, sums);
   Image image;
   image.layer = *layer;
   image.shape = *shape;
@@ -193,12 +124,19 @@ void dcsr_conv2d_dense_planes_mve(const DcsrPlan* plan, const DcsrLayer* layer,
       const DcsrPatch patch = patch_of(&image, shape, begin + p);
       dcsr_copy_patch(&image.layer, &image.shape, &patch, pitch, patches + p * pitch);
     }
-    int8_t* output = (int8_t*)output_data + begin;
+    outputs.output = (int8_t*)output_data + begin;
     for (uint32_t row = 0; row < layer->rows; row += kRows) {
       const uint32_t rows = layer->rows - row < kRows ? layer->rows - row : kRows;
       multiply(&image, row, patches, pitch, count, sums);
-      for (uint32_t r = 0; r < rows; ++r, output += plane_bytes) {
-        requantize_row(layer, row + r, sums + r * count, count, output);
+      outputs.sums = sums;
+      for (uint32_t r = 0; r < rows; ++r) {
+        const DcsrRowTail tail = dcsr_fast_row_tail(layer, row + r);
+        // The last step may reach into the next plane if that is written later.
+        const int8_t* const end = begin == 0 ? output_end : outputs.output + (plane_bytes - begin);
+        dcsr_set_plane_row(&tail, &outputs);
+        dcsr_requantize_plane(layer, &tail, count, end, &outputs);
+        outputs.sums += count;
+        outputs.output += plane_bytes;
       }
     }
   }

@@ -2,7 +2,7 @@
 //
 // Input:   shifted copies of a plane, weights, bias and scales (DcsrPlaneChannel).
 // Output:  a plane, int8.
-// Scratch: none; 216 bytes of stack.
+// Scratch: none; 184 bytes of stack.
 // Cycles:  docs/kernels.md#planes-with-mve.
 //
 // depthwise_conv2d_planes_mve.c explains the sums, hi and lo, and their flushes.
@@ -19,21 +19,16 @@ _Static_assert(offsetof(DcsrPlaneChannel, back) == 12 &&
                    offsetof(DcsrPlaneChannel, multiplier) == 16,
                "assembly");
 _Static_assert(offsetof(DcsrPlaneChannel, zero_point) == 24 &&
-                   offsetof(DcsrPlaneChannel, full) == 28,
+                   offsetof(DcsrPlaneChannel, bias_low) == 28,
                "assembly");
-_Static_assert(offsetof(DcsrPlaneChannel, bias_low) == 32 &&
-                   offsetof(DcsrPlaneChannel, group) == 40,
+_Static_assert(offsetof(DcsrPlaneChannel, offset) == 36 && offsetof(DcsrPlaneChannel, pairs) == 44,
                "assembly");
-_Static_assert(offsetof(DcsrPlaneChannel, tap) == 48 && offsetof(DcsrPlaneChannel, offset) == 56,
-               "assembly");
-_Static_assert(offsetof(DcsrPlaneChannel, weight) == 60 && offsetof(DcsrPlaneChannel, pairs) == 64,
-               "assembly");
-_Static_assert(offsetof(DcsrPlaneChannel, max) == 68 && offsetof(DcsrPlaneChannel, min) == 72,
+_Static_assert(offsetof(DcsrPlaneChannel, max) == 48 && offsetof(DcsrPlaneChannel, min) == 52,
                "assembly");
 
-// All functions: r12 128, r10 multiplier, r11 2^(31 - right shift), r3 output. Vectors: lo, then
-// hi; q6, q7 are temporary. Stack: 36 bytes of weights, at 36 `back`, at 40 the zero point and 1,
-// at 48 initial lo, at 64 initial hi, at 80 the maximum, at 96 the minimum, at 176 the channel.
+// Both functions: r12 128, r10 multiplier, r11 2^(31 - right shift), r3 output. Vectors: lo, then
+// hi; q6, q7 are temporary. Stack: at 4 `back`, at 8 the zero point and 1, at 16 initial lo, at 32
+// initial hi, at 48 the maximum, at 64 the minimum.
 //
 // M, I and L name the pipe of a vector instruction: multiplication, integer, loads and stores. A
 // pipe takes a vector instruction every second cycle, so neighbours should differ.
@@ -49,26 +44,26 @@ __asm__(
     "\\name:\n"
     "push {r0, r4-r11, lr}\n"
     "vpush {d8-d15}\n"
-    "sub sp, #112\n"
-    "ldrd r4, r5, [r0, #68]\n"
+    "sub sp, #80\n"
+    "ldrd r4, r5, [r0, #48]\n"
     "vdup.8 q0, r4\n"
     "vdup.8 q1, r5\n"
-    "vstrw.32 q0, [sp, #80]\n"
-    "vstrw.32 q1, [sp, #96]\n"
-    "ldrd r4, r5, [r0, #32]\n"
-    "vdup.16 q0, r4\n"
-    "vdup.16 q1, r5\n"
     "vstrw.32 q0, [sp, #48]\n"
     "vstrw.32 q1, [sp, #64]\n"
+    "ldrd r4, r5, [r0, #28]\n"
+    "vdup.16 q0, r4\n"
+    "vdup.16 q1, r5\n"
+    "vstrw.32 q0, [sp, #16]\n"
+    "vstrw.32 q1, [sp, #32]\n"
     "ldr r4, [r0, #24]\n"
     "movs r5, #1\n"
-    "strd r4, r5, [sp, #40]\n"
+    "strd r4, r5, [sp, #8]\n"
     "ldrd r10, r11, [r0, #16]\n"
     "ldr r3, [r0, #4]\n"
     "mov r12, #128\n"
     ".endm\n"
     ".macro dcsr_planes_end name\n"
-    "add sp, #112\n"
+    "add sp, #80\n"
     "vpop {d8-d15}\n"
     "pop {r0, r4-r11, pc}\n"
     ".size \\name, . - \\name\n"
@@ -93,75 +88,20 @@ __asm__(
     ".endm\n"
     // The initial sums.
     ".macro dcsr_planes_clear\n"
-    "vldrw.32 q0, [sp, #48]\n"
-    "vldrw.32 q3, [sp, #64]\n"
-    "vldrw.32 q1, [sp, #48]\n"
-    "vldrw.32 q4, [sp, #64]\n"
-    "vldrw.32 q2, [sp, #48]\n"
-    "vldrw.32 q5, [sp, #64]\n"
+    "vldrw.32 q0, [sp, #16]\n"
+    "vldrw.32 q3, [sp, #32]\n"
+    "vldrw.32 q1, [sp, #16]\n"
+    "vldrw.32 q4, [sp, #32]\n"
+    "vldrw.32 q2, [sp, #16]\n"
+    "vldrw.32 q5, [sp, #32]\n"
     ".endm\n"
 
     // Requantizes and stores 24 sums, as conv1x1_mve does (docs/kernels.md#schedules), and loads
-    // the initial sums of the next 24. VQDMLAH by 128 subtracts 1 from negative numbers above
-    // -2^24.
+    // the initial sums of the next 24. VQDMLAH by 128 rounds halves below zero: it subtracts 1 from
+    // negative numbers above -2^24.
     ".macro dcsr_planes_requantize\n"
     "vqdmlah.s16 q3, q0, r12\n"  // M
-    "ldrd r5, r6, [sp, #40]\n"
-    "vsli.16 q0, q3, #8\n"        // I
-    "vqdmulh.s16 q3, q3, r12\n"   // M
-    "vmul.i32 q6, q0, r6\n"       // M
-    "vsli.32 q0, q3, #16\n"       // I
-    "vqdmlah.s16 q4, q1, r12\n"   // M
-    "vsri.32 q3, q6, #16\n"       // I
-    "vqdmlah.s16 q5, q2, r12\n"   // M
-    "vsli.16 q1, q4, #8\n"        // I
-    "vqdmulh.s16 q4, q4, r12\n"   // M
-    "vsli.16 q2, q5, #8\n"        // I
-    "vmul.i32 q6, q1, r6\n"       // M
-    "vsli.32 q1, q4, #16\n"       // I
-    "vmul.i32 q7, q2, r6\n"       // M
-    "vsri.32 q4, q6, #16\n"       // I
-    "vqdmulh.s16 q5, q5, r12\n"   // M
-    "vqrdmulh.s32 q1, q1, r10\n"  // M
-    "vsli.32 q2, q5, #16\n"       // I
-    "vqrdmulh.s32 q0, q0, r10\n"  // M
-    "vsri.32 q5, q7, #16\n"       // I
-    "vqrdmulh.s32 q2, q2, r10\n"  // M
-    "vqrdmulh.s32 q1, q1, r11\n"  // M
-    "vqrdmulh.s32 q0, q0, r11\n"  // M
-    "vqmovnb.s32 q1, q1\n"        // I
-    "vqrdmulh.s32 q3, q3, r10\n"  // M
-    "vqmovnb.s32 q0, q0\n"        // I
-    "vqrdmulh.s32 q3, q3, r11\n"  // M
-    "vqrdmulh.s32 q4, q4, r10\n"  // M
-    "vqmovnt.s32 q0, q3\n"        // I
-    "vqrdmulh.s32 q2, q2, r11\n"  // M
-    "vldrw.32 q3, [sp, #64]\n"    // L
-    "vqmovnb.s32 q2, q2\n"        // I
-    "vqrdmulh.s32 q5, q5, r10\n"  // M
-    "vqadd.s16 q0, q0, r5\n"      // I
-    "vqrdmulh.s32 q4, q4, r11\n"  // M
-    "vqmovnb.s16 q0, q0\n"        // I
-    "vqrdmulh.s32 q5, q5, r11\n"  // M
-    "vqmovnt.s32 q1, q4\n"        // I
-    "vstrb.16 q0, [r3], #8\n"     // L
-    "vqmovnt.s32 q2, q5\n"        // I
-    "vldrw.32 q4, [sp, #64]\n"    // L
-    "vqadd.s16 q1, q1, r5\n"      // I
-    "vldrw.32 q0, [sp, #48]\n"    // L
-    "vqmovnb.s16 q1, q1\n"        // I
-    "vldrw.32 q5, [sp, #64]\n"    // L
-    "vqadd.s16 q2, q2, r5\n"      // I
-    "vstrb.16 q1, [r3], #8\n"     // L
-    "vqmovnb.s16 q2, q2\n"        // I
-    "vldrw.32 q1, [sp, #48]\n"    // L
-    "vstrb.16 q2, [r3], #8\n"     // L
-    "vldrw.32 q2, [sp, #48]\n"    // L
-    ".endm\n"
-    // The same with rounding of halves below zero, and clamping.
-    ".macro dcsr_planes_requantize_full\n"
-    "vqdmlah.s16 q3, q0, r12\n"  // M
-    "ldrd r5, r6, [sp, #40]\n"
+    "ldrd r5, r6, [sp, #8]\n"
     "vsli.16 q0, q3, #8\n"        // I
     "vqdmlah.s16 q4, q1, r12\n"   // M
     "vmul.i32 q6, q0, r6\n"       // M
@@ -204,36 +144,36 @@ __asm__(
     "vqdmlah.s32 q5, q5, r12\n"   // M
     "vqmovnt.s32 q1, q4\n"        // I
     "vqrdmulh.s32 q5, q5, r11\n"  // M
-    "vldrb.8 q3, [sp, #80]\n"     // L
+    "vldrb.8 q3, [sp, #48]\n"     // L
     "vqmovnt.s32 q2, q5\n"        // I
-    "vldrb.8 q4, [sp, #80]\n"     // L
+    "vldrb.8 q4, [sp, #48]\n"     // L
     "vqadd.s16 q1, q1, r5\n"      // I
-    "vldrb.8 q5, [sp, #80]\n"     // L
+    "vldrb.8 q5, [sp, #48]\n"     // L
     "vqmovnb.s16 q1, q1\n"        // I
     "vqadd.s16 q2, q2, r5\n"      // I
     "vqmovnb.s16 q2, q2\n"        // I
     "vmin.s8 q0, q0, q3\n"        // I
-    "vldrb.8 q3, [sp, #96]\n"     // L
+    "vldrb.8 q3, [sp, #64]\n"     // L
     "vmin.s8 q2, q2, q5\n"        // I
-    "vldrb.8 q5, [sp, #96]\n"     // L
+    "vldrb.8 q5, [sp, #64]\n"     // L
     "vmin.s8 q1, q1, q4\n"        // I
-    "vldrb.8 q4, [sp, #96]\n"     // L
+    "vldrb.8 q4, [sp, #64]\n"     // L
     "vmax.s8 q1, q1, q4\n"        // I
-    "vldrw.32 q4, [sp, #64]\n"    // L
+    "vldrw.32 q4, [sp, #32]\n"    // L
     "vmax.s8 q0, q0, q3\n"        // I
-    "vldrw.32 q3, [sp, #64]\n"    // L
+    "vldrw.32 q3, [sp, #32]\n"    // L
     "vmax.s8 q2, q2, q5\n"        // I
     "vstrb.16 q0, [r3], #8\n"     // L
     "vstrb.16 q1, [r3], #8\n"     // L
     "vstrb.16 q2, [r3], #8\n"     // L
-    "vldrw.32 q2, [sp, #48]\n"    // L
-    "vldrw.32 q0, [sp, #48]\n"    // L
-    "vldrw.32 q1, [sp, #48]\n"    // L
-    "vldrw.32 q5, [sp, #64]\n"    // L
+    "vldrw.32 q2, [sp, #16]\n"    // L
+    "vldrw.32 q0, [sp, #16]\n"    // L
+    "vldrw.32 q1, [sp, #16]\n"    // L
+    "vldrw.32 q5, [sp, #32]\n"    // L
     ".endm\n"
     // The same for 8 sums, lo q0, hi q1.
     ".macro dcsr_planes_requantize8\n"
-    "ldrd r5, r6, [sp, #40]\n"
+    "ldrd r5, r6, [sp, #8]\n"
     "vqdmlah.s16 q1, q0, r12\n"   // M
     "vsli.16 q0, q1, #8\n"        // I
     "vqdmulh.s16 q1, q1, r12\n"   // M
@@ -248,88 +188,16 @@ __asm__(
     "vqdmlah.s32 q1, q1, r12\n"   // M
     "vqrdmulh.s32 q1, q1, r11\n"  // M
     "vqmovnt.s32 q0, q1\n"        // I
-    "vldrb.8 q1, [sp, #80]\n"     // L
+    "vldrb.8 q1, [sp, #48]\n"     // L
     "vqadd.s16 q0, q0, r5\n"      // I
     "vqmovnb.s16 q0, q0\n"        // I
     "vmin.s8 q0, q0, q1\n"        // I
-    "vldrb.8 q1, [sp, #96]\n"     // L
+    "vldrb.8 q1, [sp, #64]\n"     // L
     "vmax.s8 q0, q0, q1\n"        // I
-    "vldrw.32 q1, [sp, #64]\n"    // L
+    "vldrw.32 q1, [sp, #32]\n"    // L
     "vstrb.16 q0, [r3], #8\n"     // L
-    "vldrw.32 q0, [sp, #48]\n"    // L
+    "vldrw.32 q0, [sp, #16]\n"    // L
     ".endm\n"
-
-    // A row or column of three taps. r4 is free.
-    ".macro dcsr_planes_triple pointer, weights, last\n"
-    "ldrd r5, r6, [sp, #\\weights]\n"
-    "vldrb.s16 q7, [\\pointer, #16]\n"
-    "ldr r7, [sp, #\\weights + 8]\n"
-    "vmla.s16 q2, q7, r5\n"
-    "vldrb.s16 q6, [\\pointer, #8]\n"
-    "vmla.s16 q1, q6, r5\n"
-    "add r4, \\pointer, r8\n"
-    "vldrb.s16 q7, [\\pointer], #24\n"
-    "vmla.s16 q0, q7, r5\n"
-    "dcsr_planes_tap r4, r6\n"
-    "add r4, r4, r9\n"
-    "dcsr_planes_tap r4, r7\n"
-    ".if !\\last\n"
-    "dcsr_planes_flush\n"
-    ".endif\n"
-    ".endm\n"
-
-    // A channel of a 3x3 filter with a flush per row or column, 24 pixels at a time. r0, r1, r2 the
-    // pixels at the first taps of the rows or columns, r8, r9 from one of their taps to the next
-    // one.
-    "dcsr_planes_begin dcsr_depthwise_planes_mve_triples\n"
-    "ldr r4, [r0, #60]\n"
-    "vldrw.32 q0, [r4]\n"
-    "vldrw.32 q1, [r4, #16]\n"
-    "ldr r5, [r4, #32]\n"
-    "vstrw.32 q0, [sp]\n"
-    "vstrw.32 q1, [sp, #16]\n"
-    "str r5, [sp, #32]\n"
-    "ldrd lr, r6, [r0, #8]\n"
-    "str r6, [sp, #36]\n"
-    "ldr r7, [r0, #28]\n"
-    "ldrd r4, r5, [r0, #40]\n"
-    "ldrd r8, r9, [r0, #48]\n"
-    "ldr r0, [r0]\n"
-    "add r1, r0, r4\n"
-    "add r2, r0, r5\n"
-    "dcsr_planes_clear\n"
-    "1:\n"
-    "cmp r7, #0\n"  // no instruction of the loop sets flags
-    "dls lr, lr\n"
-    ".p2align 2\n"
-    "2:\n"
-    "dcsr_planes_triple r0, 0, 0\n"
-    "dcsr_planes_triple r1, 12, 0\n"
-    "dcsr_planes_triple r2, 24, 1\n"
-    "bne 4f\n"
-    "dcsr_planes_requantize\n"
-    "le lr, 2b\n"
-    // Another step if pixels are left, which begins before the end of those so far.
-    "3:\n"
-    "ldr r5, [sp, #36]\n"
-    "ldr r4, [sp, #176]\n"
-    "cbz r5, 5f\n"
-    "movs r6, #0\n"
-    "str r6, [sp, #36]\n"
-    "ldr r7, [r4, #28]\n"
-    "add r0, r0, r5\n"
-    "add r1, r1, r5\n"
-    "add r2, r2, r5\n"
-    "add r3, r3, r5\n"
-    "mov lr, #1\n"
-    "b 1b\n"
-    "5:\n"
-    "dcsr_planes_end dcsr_depthwise_planes_mve_triples\n"
-    ".p2align 2\n"
-    "4:\n"
-    "dcsr_planes_requantize_full\n"
-    "le lr, 2b\n"
-    "b 3b\n"
 
     // A channel of any filter with a flush per pair of taps. r0 the pixels in the first copy, r1
     // the channel, r2 steps left, r4, r5 addresses, r6, r7 weights, r8 offsets, r9 weights.
@@ -337,17 +205,17 @@ __asm__(
     "dcsr_planes_begin \\name\n"
     "mov r1, r0\n"
     "ldrd r2, r4, [r1, #8]\n"
-    "str r4, [sp, #36]\n"
+    "str r4, [sp, #4]\n"
     "ldr r0, [r1]\n"
     ".if \\pixels == 24\n"
     "dcsr_planes_clear\n"
     ".else\n"
-    "vldrw.32 q0, [sp, #48]\n"
-    "vldrw.32 q1, [sp, #64]\n"
+    "vldrw.32 q0, [sp, #16]\n"
+    "vldrw.32 q1, [sp, #32]\n"
     ".endif\n"
     "2:\n"
-    "ldrd r8, r9, [r1, #56]\n"
-    "ldr lr, [r1, #64]\n"
+    "ldrd r8, r9, [r1, #36]\n"
+    "ldr lr, [r1, #44]\n"
     "wls lr, lr, 4f\n"
     ".p2align 2\n"
     "3:\n"
@@ -375,7 +243,7 @@ __asm__(
     "add r4, r4, r0\n"
     ".if \\pixels == 24\n"
     "dcsr_planes_tap r4, r6\n"
-    "dcsr_planes_requantize_full\n"
+    "dcsr_planes_requantize\n"
     ".else\n"
     "vldrb.s16 q7, [r4]\n"
     "vmla.s16 q0, q7, r6\n"
@@ -384,9 +252,9 @@ __asm__(
     "add r0, r0, #\\pixels\n"
     "subs r2, r2, #1\n"
     "bne 2b\n"
-    "ldr r5, [sp, #36]\n"
+    "ldr r5, [sp, #4]\n"
     "cbz r5, 5f\n"
-    "str r2, [sp, #36]\n"
+    "str r2, [sp, #4]\n"
     "add r0, r0, r5\n"
     "add r3, r3, r5\n"
     "movs r2, #1\n"

@@ -19,13 +19,10 @@ typedef struct {
   int32_t multiplier;
   int32_t factor;  // 2^(31 - right shift), at most 2^31 - 1
   int32_t zero_point;
-  uint32_t full;     // 0: skip the rounding of halves below zero, and clamping
   int32_t bias_low;  // modulo 256
   int32_t bias_high;
-  int32_t group[2];  // 3x3: from the first group of three taps to the second one, and the third
-  int32_t tap[2];    // 3x3: from a tap of a group to the next one
   const int32_t* offset;  // of each tap, in `copies`
-  const int32_t* weight;  // of each tap, in triples also column by column
+  const int32_t* weight;  // of each tap
   uint32_t pairs;         // of taps
   int32_t max;
   int32_t min;
@@ -33,7 +30,6 @@ typedef struct {
 
 // Computes the outputs of a channel.
 typedef void DcsrRunPlaneChannel(const DcsrPlaneChannel* channel);
-DcsrRunPlaneChannel dcsr_depthwise_planes_mve_triples;  // 3x3, steps of 24 pixels
 DcsrRunPlaneChannel dcsr_depthwise_planes_mve_pairs24;  // steps of 24 pixels
 DcsrRunPlaneChannel dcsr_depthwise_planes_mve_pairs8;   // steps of 8 pixels
 

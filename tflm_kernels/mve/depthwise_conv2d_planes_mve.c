@@ -16,10 +16,11 @@
 // divides the rows of a copy into phases. If the output is as large as the input, a copy is the
 // plane, moved by some bytes, and pads are restored afterwards; else the pixels are gathered.
 //
-// After some taps the kernel computes `hi += lo >> 8; lo &= 255`. The |weight| in between add up to
-// 254 at most, so lo cannot overflow: 128 * 254 + 255 = 2^15 - 1. That is always true of pairs of
-// taps. Most 3x3 filters allow a flush per row, or per column: then only twice. Rows with a weight
-// of -128 are computed in C.
+// After two taps the kernel computes `hi += lo >> 8; lo &= 255`. Their |weight| add up to 254 at
+// most, so lo cannot overflow: 128 * 254 + 255 = 2^15 - 1. Rows with a weight of -128 are computed
+// in C.
+//
+// depthwise_conv2d_words_mve takes most filters of up to 3x3 taps.
 
 #include <string.h>
 
@@ -52,7 +53,6 @@ typedef struct {
   uint16_t* pad;       // places of the pads that are overwritten, in the copies
   uint32_t pads;
   uint16_t* source;  // places of all pixels of the copies in the plane; NULL: shifted
-  bool has_triples;  // 3x3, steps of 24 pixels
   DcsrPlaneChannel channel;
 } Work;
 
@@ -233,50 +233,12 @@ static DcsrRunPlaneChannel* load_pairs(const Work* work, const int8_t* weights) 
                                        : dcsr_depthwise_planes_mve_pairs24;
 }
 
-// Sets where the triples of a 3x3 filter begin, and the distances of their taps.
-static inline void set_triples(DcsrPlaneChannel* channel, const int32_t* offset, uint32_t group,
-                               uint32_t tap) {
-  channel->group[0] = offset[group];
-  channel->group[1] = offset[2 * group];
-  channel->tap[0] = offset[tap];
-  channel->tap[1] = offset[2 * tap] - offset[tap];
-}
-
-// The same for a 3x3 filter: in triples if the |weight| of each row, or of each column, allow it.
-static DcsrRunPlaneChannel* load_triples(Work* work, const int8_t* weights) {
-  const mve_pred16_t lanes = vctp32q(3);
-  const int32x4_t row0 = vldrbq_z_s32(weights, lanes);
-  const int32x4_t row1 = vldrbq_z_s32(weights + 3, lanes);
-  const int32x4_t row2 = vldrbq_z_s32(weights + 6, lanes);
-  const int32x4_t magnitude0 = vabsq_s32(row0);
-  const int32x4_t magnitude1 = vabsq_s32(row1);
-  const int32x4_t magnitude2 = vabsq_s32(row2);
-  if (vaddvq_s32(magnitude0) <= kDcsrMveMostMagnitude &&
-      vaddvq_s32(magnitude1) <= kDcsrMveMostMagnitude &&
-      vaddvq_s32(magnitude2) <= kDcsrMveMostMagnitude) {
-    vstrwq_s32(work->weight, row0);
-    vstrwq_s32(work->weight + 3, row1);
-    vstrwq_s32(work->weight + 6, row2);
-    set_triples(&work->channel, work->offset, 3, 1);
-    return dcsr_depthwise_planes_mve_triples;
-  }
-  const int32x4_t columns = vaddq_s32(vaddq_s32(magnitude0, magnitude1), magnitude2);
-  if (vmaxvq_s32(0, columns) > kDcsrMveMostMagnitude) return load_pairs(work, weights);
-  const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 4), 3);
-  vstrwq_scatter_offset_p_s32(work->weight, places, row0, lanes);
-  vstrwq_scatter_offset_p_s32(work->weight + 1, places, row1, lanes);
-  vstrwq_scatter_offset_p_s32(work->weight + 2, places, row2, lanes);
-  set_triples(&work->channel, work->offset, 1, 3);
-  return dcsr_depthwise_planes_mve_triples;
-}
-
 // Computes the outputs of a channel from the copies of its plane.
 static void run_channel(Work* work, uint32_t row, int8_t* output) {
   const DcsrLayer* layer = work->layer;
   const int8_t* weights = layer->values + (size_t)row * layer->cols;
   const DcsrRowTail tail = dcsr_fast_row_tail(layer, row);
-  DcsrRunPlaneChannel* const run =
-      work->has_triples ? load_triples(work, weights) : load_pairs(work, weights);
+  DcsrRunPlaneChannel* const run = load_pairs(work, weights);
   if (run == NULL || !dcsr_depthwise_mve_requantizes(layer, &tail)) {
     run_slow_row(work, row, output);
     return;
@@ -298,8 +260,6 @@ static void set_channel(const DcsrLayer* layer, Work* work) {
   channel->steps = (uint32_t)(work->pixels / step);
   channel->back = rest == 0 ? 0 : rest - step;
   channel->zero_point = layer->output_zero_point;
-  channel->full = dcsr_conv1x1_mve_rounds_in_full(layer);
-  work->has_triples = layer->filter_h == 3 && layer->filter_w == 3 && step == kDcsrPlaneStep;
   channel->offset = work->offset;
   channel->weight = work->weight;
   channel->pairs = layer->cols / 2;

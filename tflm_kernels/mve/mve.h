@@ -36,8 +36,10 @@ DcsrRun dcsr_conv1x1_gather_mve;
 DcsrRun dcsr_conv2d_dense_mve;
 DcsrRun dcsr_conv2d_dense_planes_mve;  // the same to planes
 
+// Depth multiplier 1, dense encoding, plain values.
+DcsrRun dcsr_depthwise_conv2d_dense_mve;
 DcsrRun dcsr_depthwise_conv2d_planes_mve;  // the same for planes at both ends
-DcsrRun dcsr_depthwise_conv2d_dense_mve;   // depth multiplier 1, dense encoding, plain values
+DcsrRun dcsr_depthwise_conv2d_words_mve;   // the same for small filters
 
 DcsrRun dcsr_fully_connected_offset8_mve;  // one batch, plain values
 DcsrRun dcsr_fully_connected_dcsr_mve;     // one batch, byte deltas, plain values, no escapes

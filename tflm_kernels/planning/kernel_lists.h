@@ -24,6 +24,7 @@
   K(depthwise_conv2d_planes_dsp) \
   K(depthwise_conv2d_planes_mve) \
   K(depthwise_conv2d_ref)        \
+  K(depthwise_conv2d_words_mve)  \
   K(fully_connected_c)           \
   K(fully_connected_dcsr_mve)    \
   K(fully_connected_gather_mve)  \
@@ -88,6 +89,7 @@ typedef enum { DCSR_ALL_KERNELS(DCSR_KERNEL_ID) kDcsrKernelCount } DcsrKernelId;
   K(depthwise_conv2d_dense_mve) K(conv2d_dense_mve) K(depthwise_conv2d_ref)
 #define DCSR_CONV2D_PLANES_MVE(K) K(conv1x1_planes_mve) K(conv2d_dense_planes_mve) K(conv2d_ref)
 #define DCSR_DEPTHWISE_CONV2D_PLANES_MVE(K) \
+  K(depthwise_conv2d_words_mve)             \
   K(depthwise_conv2d_planes_mve) K(conv2d_dense_planes_mve) K(depthwise_conv2d_ref)
 
 // Bytes of scratch that a kernel may request if the packed layer has no budget. A build may define

@@ -21,7 +21,6 @@
 #include "tflm_kernels/planning/plan_depthwise_conv2d_dense_mve.h"
 
 enum {
-  kDcsrMveMostMagnitude = 254,   // of the weights between two flushes
   kDcsrPlaneLeastPixels = 8,     // of the output
   kDcsrPlaneStep = 24,           // pixels that are computed together, if there are as many
   kDcsrPlaneMostPlaces = 65536,  // places in a plane and in its copies have 16 bits

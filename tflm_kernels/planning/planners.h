@@ -44,6 +44,7 @@ DcsrPlanner dcsr_plan_depthwise_conv2d_dense_dsp;
 DcsrPlanner dcsr_plan_depthwise_conv2d_planes_dsp;
 DcsrPlanner dcsr_plan_depthwise_conv2d_planes_mve;
 DcsrPlanner dcsr_plan_depthwise_conv2d_ref;
+DcsrPlanner dcsr_plan_depthwise_conv2d_words_mve;
 DcsrPlanner dcsr_plan_fully_connected_c;
 DcsrPlanner dcsr_plan_fully_connected_dcsr_mve;
 DcsrPlanner dcsr_plan_fully_connected_gather_mve;

@@ -323,7 +323,8 @@ static void test_kernels_keep_to_their_plans(void) {
   static const uint32_t kOnlyPlanes = UINT32_C(1) << kDcsrKernel_conv1x1_planes_mve |
                                       UINT32_C(1) << kDcsrKernel_conv2d_dense_planes_mve |
                                       UINT32_C(1) << kDcsrKernel_depthwise_conv2d_planes_dsp |
-                                      UINT32_C(1) << kDcsrKernel_depthwise_conv2d_planes_mve;
+                                      UINT32_C(1) << kDcsrKernel_depthwise_conv2d_planes_mve |
+                                      UINT32_C(1) << kDcsrKernel_depthwise_conv2d_words_mve;
   for (uint32_t id = 0; id < kDcsrKernelCount; ++id) {
     CHECK(((seen | kOnlyMve | kOnlyPlanes) >> id & 1) != 0, "kernel %u never ran", (unsigned)id);
   }
