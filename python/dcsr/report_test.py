@@ -75,9 +75,8 @@ def test_depthwise_layers_are_inspected_dense_and_packed(tmp_path):
     dense = tflite.serialize(separable())
     plan = tmp_path / "plan.yaml"
     plan.write_text("version: 1\ntensors: [{tensor: depthwise/weights, method: dense, rows: compact}]\n")
-    before, after = (
-        dcsr.inspect(model).layers[1] for model in (dense, dcsr.compress(dense, plan=plan, **UNBOUNDED).model)
-    )
+    packed = dcsr.compress(dense, plan=plan, layout="nhwc", **UNBOUNDED).model
+    before, after = (dcsr.inspect(model).layers[1] for model in (dense, packed))
     assert (before.op, before.layer_bytes, before.note) == ("DEPTHWISE_CONV_2D 3x3", None, "")
     assert (after.op, after.coding) == ("DCSR_DEPTHWISE_CONV_2D 3x3", "dense")
     assert (before.rows, before.cols) == (after.rows, after.cols) == (64, 9)
