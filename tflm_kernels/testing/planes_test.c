@@ -13,6 +13,7 @@
 #include "tflm_kernels/testing/check.h"
 #include "tflm_kernels/testing/conv2d_cases.h"
 #include "tflm_kernels/testing/depthwise_conv2d_cases.h"
+#include "tflm_kernels/testing/fenced_memory.h"
 #include "tflm_kernels/testing/layers.h"
 #include "tflm_kernels/testing/pack.h"
 #include "tflm_kernels/testing/run_kernel.h"
@@ -168,11 +169,14 @@ static void check_variant(const char* name, const CaseData* data, size_t packing
                         (size_t)s->input_height, (size_t)s->input_width, layer.channels};
   const Tensor output = {layout.output_planes != 0, layout.is_transposed != 0,
                          (size_t)s->output_height, (size_t)s->output_width, layer.rows};
-  int8_t* x = to_layout(&input, data->input);
+  int8_t* nhwc_or_planes = to_layout(&input, data->input);
+  int8_t* x = (int8_t*)fenced_input(bytes_of_tensor(&input));
+  memcpy(x, nhwc_or_planes, bytes_of_tensor(&input));
+  free(nhwc_or_planes);
   int8_t* expected = to_layout(&output, expected_nhwc);
   run_all_tables(context, &layer, data, x, &output, expected);
   free(expected);
-  free(x);
+  free_fenced(x);
   free_packed_blob(&blob);
 }
 

@@ -10,6 +10,7 @@
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
 #include "tflm_kernels/testing/check.h"
+#include "tflm_kernels/testing/fenced_memory.h"
 #include "tflm_kernels/testing/layers.h"
 
 enum { kGuardBytes = 16, kGuard = 0x5A };
@@ -51,7 +52,8 @@ static inline const DcsrKernels* table_of(DcsrTables tables, DcsrOp op) {
 }
 
 // Plans the layer and runs its kernel. The scratch is a malloc of its exact size, so that ASan
-// detects accesses past its end. Returns the bytes of scratch. Input and output are int8 or int16.
+// detects accesses past its end, or fenced (fenced_memory.h). Returns the bytes of scratch. Input
+// and output are int8 or int16.
 static inline size_t run_tables(DcsrTables tables, const DcsrLayer* layer,
                                 const DcsrConvShape* shape, const void* input, void* output) {
   const DcsrKernels* kernels = table_of(tables, layer->op);
@@ -63,9 +65,10 @@ static inline size_t run_tables(DcsrTables tables, const DcsrLayer* layer,
   CHECK(plan.scratch_bytes <= budget, "%lu bytes of scratch of %lu",
         (unsigned long)plan.scratch_bytes, (unsigned long)budget);
   if (plan.kernel == NULL) return 0;
-  void* scratch = allocate_scratch(plan.scratch_bytes);
+  void* scratch = plan.scratch_bytes == 0 ? NULL : fenced_scratch(plan.scratch_bytes);
+  if (scratch != NULL) memset(scratch, kGuard, plan.scratch_bytes);
   dcsr_run(&plan, layer, shape, input, output, scratch);
-  free(scratch);
+  free_fenced(scratch);
   return plan.scratch_bytes;
 }
 
