@@ -81,16 +81,19 @@ DCSR_NOINLINE static void dcsr_copy_patch_taps(const DcsrLayer* layer, const Dcs
   }
 }
 
-// Whether a filter without dilation of columns lies within the image.
+// Whether a filter without gaps between its columns lies within the image.
 static inline bool dcsr_patch_is_inside(const DcsrLayer* layer, const DcsrConvShape* shape,
                                         const DcsrPatch* patch) {
   const uint32_t extent = (layer->filter_h - 1) * layer->dilation_h + 1;
   const uint32_t height = (uint32_t)shape->input_height;
   const uint32_t width = (uint32_t)shape->input_width;
-  return layer->dilation_w == 1 && extent <= height && patch->y <= height - extent &&
-         layer->filter_w <= width && patch->x <= width - layer->filter_w;
+  return (layer->dilation_w == 1 || layer->filter_w == 1) && extent <= height &&
+         patch->y <= height - extent && layer->filter_w <= width &&
+         patch->x <= width - layer->filter_w;
 }
 
+// Copies a patch to `out`, `pitch` bytes. Taps outside of the image are the input zero point; bytes
+// behind the taps are unspecified.
 static inline void dcsr_copy_patch(const DcsrLayer* layer, const DcsrConvShape* shape,
                                    const DcsrPatch* patch, size_t pitch, int8_t* out) {
   if (dcsr_patch_is_inside(layer, shape, patch)) {

@@ -20,7 +20,7 @@
 // most, so lo cannot overflow: 128 * 254 + 255 = 2^15 - 1. Rows with a weight of -128 are computed
 // in C.
 //
-// depthwise_conv2d_words_mve takes most filters of up to 3x3 taps.
+// depthwise_conv2d_words_mve takes most small filters before.
 
 #include <string.h>
 
@@ -31,6 +31,7 @@
 #include "tflm_kernels/mve/depthwise_channel_mve.h"
 #include "tflm_kernels/mve/mve.h"
 #include "tflm_kernels/planning/plan_depthwise_conv2d_planes_mve.h"
+#include "tflm_kernels/planning/plan_requantize_plane_mve.h"
 
 #if DCSR_HAS_MVE
 
@@ -245,7 +246,7 @@ static void run_channel(Work* work, uint32_t row, int8_t* output) {
   }
   work->channel.output = output;
   work->channel.multiplier = tail.multiplier;
-  work->channel.factor = tail.shift == 0 ? INT32_MAX : (int32_t)(UINT32_C(1) << (31 + tail.shift));
+  work->channel.factor = dcsr_shift_factor(tail.shift);
   work->channel.bias_low = tail.bias & 0xFF;
   work->channel.bias_high = tail.bias >> 8;
   run(&work->channel);

@@ -2,7 +2,7 @@
 //
 // Input:   sums, int32, and the scales of the row (requantize_plane_mve.h).
 // Output:  int8.
-// Scratch: none; 64 bytes of stack beside saved registers.
+// Scratch: none; 164 bytes of stack.
 // Cycles:  27 for 16 outputs, 37 with rounding of halves below zero and clamping.
 //
 // VLD4 brings 16 sums into the order in which VQMOVN puts them together.
@@ -42,6 +42,8 @@ __asm__(
     "push {r4-r11, lr}\n"
     "vpush {d8-d15}\n"
     "mov r9, r0\n"
+    // The end of another function in assembly that has pushed the same registers. r9 is the
+    // outputs.
     ".thumb_func\n"
     ".type dcsr_requantize_plane_mve_entered, %function\n"
     "dcsr_requantize_plane_mve_entered:\n"

@@ -31,14 +31,14 @@ typedef struct {
   int8_t min[16];
 } DcsrPlaneOutputs;
 
-// Returns outputs of a layer. `sums` is where those of all rows will be.
+// Returns outputs of a layer without a row. `sums` is where those of its first row will be.
 DcsrPlaneOutputs dcsr_plane_outputs(const DcsrLayer* layer, int32_t* sums);
 
 // Sets what depends on the row.
 static inline void dcsr_set_plane_row(const DcsrRowTail* tail, DcsrPlaneOutputs* outputs) {
   outputs->bias = tail->bias;
   outputs->multiplier = tail->multiplier;
-  outputs->factor = tail->shift >= 0 ? INT32_MAX : (int32_t)(UINT32_C(1) << (31 + tail->shift));
+  outputs->factor = dcsr_shift_factor(tail->shift);
   outputs->rounding = tail->shift >= 0 ? 0 : 1;
 }
 
@@ -54,10 +54,6 @@ static inline bool dcsr_plane_steps_fit(size_t count, const int8_t* output, cons
 
 // Writes the outputs of `steps` steps.
 void dcsr_requantize_plane_mve(const DcsrPlaneOutputs* outputs);
-
-// The same for a function that has pushed r4 to r11, lr, and d8 to d15. r9 is the outputs. Returns
-// to the caller of that function. Not to be called from C.
-void dcsr_requantize_plane_mve_entered(void);
 
 // Writes `count` outputs of a row with any tail, and nothing from `end` on. `outputs` has the sums,
 // the output and the row; its steps and bias are unspecified afterwards. May overwrite the sums.

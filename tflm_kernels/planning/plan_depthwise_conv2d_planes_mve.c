@@ -2,16 +2,12 @@
 
 #include "tflm_kernels/planning/plan_depthwise_conv2d_planes_mve.h"
 
-#include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/planning/planners.h"
 
 bool dcsr_plan_depthwise_conv2d_planes_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
   const DcsrLayer* layer = request->layer;
   const DcsrConvShape* shape = request->shape;
-  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain)
-    return false;
-  if (!dcsr_has_input_planes(layer) || !dcsr_has_output_planes(layer)) return false;
-  if (layer->depth_multiplier != 1 || layer->cols > kDcsrDepthwiseMostTaps) return false;
+  if (!dcsr_is_dense_on_planes(layer) || layer->cols > kDcsrDepthwiseMostTaps) return false;
   if (request->pixels < kDcsrPlaneLeastPixels) return false;
   const uint64_t input_pixels = (uint64_t)shape->input_height * (uint64_t)shape->input_width;
   if (input_pixels > kDcsrPlaneMostPlaces || request->pixels > kDcsrPlaneMostPlaces) return false;

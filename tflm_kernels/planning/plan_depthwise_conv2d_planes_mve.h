@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "tflm_kernels/common/conv_geometry.h"
+#include "tflm_kernels/common/layout.h"
 #include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/kernels.h"
 #include "tflm_kernels/packed_layer.h"
@@ -59,6 +60,14 @@ static inline DcsrPlaneCopies dcsr_plane_copies(const DcsrLayer* layer,
   copies.bytes = copies.phases * copies.rows * (uint32_t)shape->output_width + 2 * copies.guard;
   copies.count = layer->filter_w;
   return copies;
+}
+
+// Whether a layer has dense weights with plain values, planes at both ends, and a depth multiplier
+// of 1.
+static inline bool dcsr_is_dense_on_planes(const DcsrLayer* layer) {
+  return layer->encoding == kDcsrEncodingDense && layer->value_coding == kDcsrValuesPlain &&
+         dcsr_has_input_planes(layer) && dcsr_has_output_planes(layer) &&
+         layer->depth_multiplier == 1;
 }
 
 // Column of the map from which copy `k` reads its first column.

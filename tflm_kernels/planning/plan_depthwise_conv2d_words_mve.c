@@ -2,7 +2,7 @@
 
 #include "tflm_kernels/planning/plan_depthwise_conv2d_words_mve.h"
 
-#include "tflm_kernels/common/layout.h"
+#include "tflm_kernels/planning/plan_depthwise_conv2d_planes_mve.h"
 #include "tflm_kernels/planning/planners.h"
 
 // Whether four rows and four columns hold all taps of the outputs of a vector.
@@ -15,10 +15,7 @@ static bool filter_fits(const DcsrLayer* layer) {
 bool dcsr_plan_depthwise_conv2d_words_mve(DcsrPlanRequest* request, DcsrPlan* plan) {
   const DcsrLayer* layer = request->layer;
   const DcsrConvShape* shape = request->shape;
-  if (layer->encoding != kDcsrEncodingDense || layer->value_coding != kDcsrValuesPlain)
-    return false;
-  if (!dcsr_has_input_planes(layer) || !dcsr_has_output_planes(layer)) return false;
-  if (layer->depth_multiplier != 1 || !filter_fits(layer)) return false;
+  if (!dcsr_is_dense_on_planes(layer) || !filter_fits(layer)) return false;
   const DcsrWordsShape words = dcsr_words_mve_shape(layer, shape);
   const uint64_t other = dcsr_words_mve_other_bytes(shape, &words);
   const uint64_t fewest = dcsr_words_mve_sum_bytes(shape, &words, 1);

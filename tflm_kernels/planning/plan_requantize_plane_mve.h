@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tflm_kernels/common/row_tail.h"
 #include "tflm_kernels/planning/plan_conv1x1_mve.h"
@@ -17,6 +18,12 @@ enum {
 
 static inline size_t dcsr_plane_steps(size_t count) {
   return (count + kDcsrRequantizedSums - 1) / kDcsrRequantizedSums;
+}
+
+// Returns 2^(31 - right shift), by which vectors multiply to shift to the right; 2^31 - 1 if there
+// is no shift to the right.
+static inline int32_t dcsr_shift_factor(int32_t shift) {
+  return shift >= 0 ? INT32_MAX : (int32_t)(UINT32_C(1) << (31 + shift));
 }
 
 // Whether vectors can requantize a row with this tail. Without a shift to the right they multiply
