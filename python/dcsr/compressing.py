@@ -30,6 +30,7 @@ from dcsr.planning.firmware import (
     arena_bytes,
     dense_figures,
     figures,
+    start_up_bound,
     start_up_instructions,
     start_up_limit,
 )
@@ -180,53 +181,63 @@ def compress(
     def decided(wanted: Settings, is_smaller: Callable[[Sequence[Decision]], bool] | None) -> list[Decision]:
         return decide(model, layers, [ways_of(number, wanted) for number in range(len(layers))], wanted, is_smaller)
 
-    plans: list[tuple[Settings, list[Decision]]] = []
+    plans: list[tuple[Settings, bool, list[Decision]]] = []
+
+    def once(wanted: Settings, has_to_save: bool, saves: Callable[[Sequence[Decision]], bool] | None) -> list[Decision]:
+        for known, had_to_save, decisions in plans:
+            if had_to_save == has_to_save and known == wanted:
+                return decisions
+        plans.append((wanted, has_to_save, decided(wanted, saves)))
+        return plans[-1][2]
 
     def planned(wanted: Settings) -> list[Decision]:
-        for known, decisions in plans:
-            if known == wanted:
-                return decisions
-        plans.append((wanted, decided(wanted, saves if smaller_only else None)))
-        return plans[-1][1]
+        return once(wanted, True, saves if smaller_only else None)
 
     def tried(wanted: Settings) -> list[Decision]:
-        return decided(wanted, lambda _: True)
+        return once(wanted, False, lambda _: True)
 
-    def fitted_to(wanted: Settings) -> fitting.Fitted:
-        if max_arena is None:
-            return fitting.within_dense(original, model, layers, wanted, planned)
-        return fitting.within(model, layers, wanted, planned, max_arena, name)
+    def completed(wanted: Settings) -> fitting.Fitted:
+        """Returns the decisions of settings with their layouts, within the limit of the arena and without it."""
 
-    if smaller_only and code != ALL_CODE:
-        fitted = linking.with_few_parts(model, layers, settings, tried, fitted_to, grows)
-    else:
-        fitted = fitted_to(settings)
-    limits = fitting.limits(original, model, cpu, max_arena)
-    measure = linking.measure(model, fitted.decisions, settings, code)
-    if any(override.layout is not None for override in overrides.values()):
-        decisions = planes.as_planned(model, fitted.decisions, settings, name)
-        unlimited = decisions
-        needed = arena_bytes(model, decisions, cpu)
-        if max_arena is not None and needed > max_arena:
-            raise ModelError(
-                f"{name}: does not fit into an arena of {max_arena:,} bytes: with the layouts of its plan it takes"
-                f" {needed:,}"
-            )
-    else:
+        def fitted_to(wanted: Settings) -> fitting.Fitted:
+            if max_arena is None:
+                return fitting.within_dense(original, model, layers, wanted, planned)
+            return fitting.within(model, layers, wanted, planned, max_arena, name)
+
+        if smaller_only and code != ALL_CODE:
+            fitted = linking.with_few_parts(model, layers, wanted, tried, fitted_to, grows)
+        else:
+            fitted = fitted_to(wanted)
+        if any(override.layout is not None for override in overrides.values()):
+            decisions = planes.as_planned(model, fitted.decisions, wanted, name)
+            needed = arena_bytes(model, decisions, cpu)
+            if max_arena is not None and needed > max_arena:
+                raise ModelError(
+                    f"{name}: does not fit into an arena of {max_arena:,} bytes: with the layouts of its plan it takes"
+                    f" {needed:,}"
+                )
+            return fitting.Fitted(decisions, decisions)
+        limits = fitting.limits(original, model, cpu, max_arena)
+        measure = linking.measure(model, fitted.decisions, wanted, code)
         decisions = planes.with_planes(model, fitted.decisions, cpu, memory, layout, limits, measure)
         unlimited = planes.with_planes(model, fitted.unlimited, cpu, memory, layout, {}, measure)
+        return fitting.Fitted(decisions, unlimited)
+
+    bound_start = start_up_bound(original, cpu, slowest_start) if settings.start_up is not None else None
+    free = completed(dataclasses.replace(settings, start_up=None))
+    chosen = _starting_in_time(model, cpu, free, bound_start, lambda: completed(settings))
+    decisions = chosen.decisions
     compressed, passes = _carried_out(model, decisions, strip, lost)
-    quick = planned(settings)
-    free = planned(dataclasses.replace(settings, start_up=None))
+    unbounded = planned(dataclasses.replace(settings, start_up=None))
     found = Firmware(
         dense=dense_figures(original, layer_finder.find(original), cpu),
         compressed=figures(model, decisions, cpu),
         unknown=workload.rest(model, layers, cpu).unknown,
-        arena_time=fitting.Fitted(decisions, unlimited).slowdown,
-        unlimited_arena_bytes=arena_bytes(model, unlimited, cpu),
+        arena_time=chosen.slowdown,
+        unlimited_arena_bytes=arena_bytes(model, chosen.unlimited, cpu),
         bound_bytes=_bound_bytes(planned, settings),
-        start_up_bytes=max(stored_bytes(quick) - stored_bytes(free), 0),
-        unlimited_start_up=start_up_instructions(model, free, cpu),
+        start_up_bytes=max(stored_bytes(planned(settings)) - stored_bytes(unbounded), 0),
+        unlimited_start_up=start_up_instructions(model, unbounded, cpu),
         slowest=slowest,
         slowest_start=slowest_start,
     )
@@ -263,6 +274,33 @@ def compress(
     if _arena(result) <= least + interpreter_bytes(original):
         return result
     return _without_larger_arena(result, again)
+
+
+def _starting_in_time(
+    model: schema.ModelT,
+    cpu: str,
+    free: fitting.Fitted,
+    bound: float | None,
+    quicker: Callable[[], fitting.Fitted],
+) -> fitting.Fitted:
+    """Returns a finished plan that keeps the bound of the start-up; if none does, the one with the shortest start-up.
+
+    Planes and the choice of kernels change the start-up, so that only finished plans can be compared with the bound.
+
+    Args:
+      model: the model that is packed.
+      cpu: the core.
+      free: the finished plan without the bound.
+      bound: instructions of the start-up at most; None without a bound.
+      quicker: returns the finished plan of layers that keep the bound.
+    """
+
+    def start(of: fitting.Fitted) -> int:
+        return start_up_instructions(model, of.decisions, cpu) or 0
+
+    if bound is None or start(free) <= bound:
+        return free
+    return min((quicker(), free), key=start)
 
 
 def _file_bytes(model: schema.ModelT) -> int:

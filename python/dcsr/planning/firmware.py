@@ -98,6 +98,21 @@ def start_up_instructions(model: schema.ModelT, decisions: Sequence[Decision], c
     return round(start_up.instructions(cpu, start_up.counts(model, cpu, packed, footprint.of_decisions(decisions))))
 
 
+def start_up_bound(original: schema.ModelT, cpu: str, ratio: float | None) -> float | None:
+    """Returns the instructions that the start-up may take; None if those of the dense model are unknown.
+
+    Args:
+      original: the dense model.
+      cpu: one of cost.CPUS.
+      ratio: the start-up at most, relative to that of the dense model; None for DEFAULT_SLOWEST_START, or
+        ALLOWED_START_UP more.
+    """
+    dense = start_up_instructions(original, [], cpu)
+    if dense is None:
+        return None
+    return max(DEFAULT_SLOWEST_START * dense, dense + ALLOWED_START_UP) if ratio is None else ratio * dense
+
+
 def start_up_limit(
     original: schema.ModelT, model: schema.ModelT, layers: Sequence[Layer], cpu: str, ratio: float | None
 ) -> float | None:

@@ -72,6 +72,17 @@ def test_bound_is_kept_where_a_layer_could_stay_dense():
     assert found.decisions[0].note == "would start too slowly on cortex-m4"
 
 
+def test_a_plan_that_keeps_the_bound_when_it_is_finished_is_found():
+    """The start-up of the finished plan counts, not that of its layers before planes and kernels are chosen."""
+    model, options = model_of(128, 2000), {"objective": "size", "slowest": 1000}
+    free = compressing.compress(model, "m", slowest_start=1000, **options)
+    ratio = free.firmware.compressed.start_up / free.firmware.dense.start_up
+    kept = compressing.compress(model, "m", slowest_start=1.001 * ratio, **options)
+    assert tflite.serialize(kept.model) == tflite.serialize(free.model)
+    less = compressing.compress(model, "m", slowest_start=0.999 * ratio, **options)
+    assert less.firmware.compressed.start_up < free.firmware.compressed.start_up
+
+
 def test_a_bound_that_is_not_met_is_told():
     options = {"cpu": "cortex-m55", "slowest": 1000}
     missed, kept = (compressing.compress(model_of(), "m", slowest_start=x, **options).firmware for x in (0.01, 100))
