@@ -224,20 +224,23 @@ def compress(
         return fitting.Fitted(decisions, unlimited)
 
     bound_start = start_up_bound(original, cpu, slowest_start) if settings.start_up is not None else None
-    free = completed(dataclasses.replace(settings, start_up=None))
+    unbounded = dataclasses.replace(settings, start_up=None)
+    free = completed(unbounded)
     chosen = _starting_in_time(model, cpu, free, bound_start, lambda: completed(settings))
     decisions = chosen.decisions
     compressed, passes = _carried_out(model, decisions, strip, lost)
-    unbounded = planned(dataclasses.replace(settings, start_up=None))
+    start_up_bytes = 0
+    if chosen is not free:
+        start_up_bytes = _file_bytes(compressed) - _file_bytes(_carried_out(model, free.decisions, strip, lost)[0])
     found = Firmware(
         dense=dense_figures(original, layer_finder.find(original), cpu),
         compressed=figures(model, decisions, cpu),
         unknown=workload.rest(model, layers, cpu).unknown,
         arena_time=chosen.slowdown,
         unlimited_arena_bytes=arena_bytes(model, chosen.unlimited, cpu),
-        bound_bytes=_bound_bytes(planned, settings),
-        start_up_bytes=max(stored_bytes(planned(settings)) - stored_bytes(unbounded), 0),
-        unlimited_start_up=start_up_instructions(model, unbounded, cpu),
+        bound_bytes=_bound_bytes(planned, unbounded if chosen is free else settings),
+        start_up_bytes=max(start_up_bytes, 0),
+        unlimited_start_up=start_up_instructions(model, free.decisions, cpu),
         slowest=slowest,
         slowest_start=slowest_start,
     )

@@ -49,8 +49,8 @@ def notes(firmware: Firmware, cpu: str) -> list[str]:
     starts = start_ups(firmware)
     if firmware.start_up_bytes and starts is not None and firmware.unlimited_start_up:
         lines.append(
-            f"the bound of the start-up costs at least {firmware.start_up_bytes:,} bytes;"
-            f" --slowest-start {_rounded_up(firmware.unlimited_start_up / starts[0])} relaxes it"
+            f"the bound of the start-up costs {firmware.start_up_bytes:,} bytes;"
+            f" --slowest-start {_rounded_up(firmware.unlimited_start_up / starts[0])} avoids that"
         )
     if firmware.slowest_start is not None and starts is not None and starts[1] > firmware.slowest_start * starts[0]:
         ratio = starts[1] / starts[0]

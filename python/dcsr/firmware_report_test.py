@@ -53,7 +53,7 @@ def test_notes_name_what_the_bounds_cost():
     assert firmware_report.notes(limited, "cortex-m4") == [
         "the limit of the arena costs 400,000 instructions (+11.1%); --max-arena 40000 would avoid that",
         "--slowest costs 1,234 bytes: without it the inference would take longer",
-        "the bound of the start-up costs at least 567 bytes; --slowest-start 1.92 relaxes it",
+        "the bound of the start-up costs 567 bytes; --slowest-start 1.92 avoids that",
         "the time of the inference lacks LOGISTIC, TANH: no estimate",
     ]
     assert firmware_report.as_json(limited)["dense"] == {

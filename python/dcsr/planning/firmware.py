@@ -46,7 +46,7 @@ class Firmware:
       arena_time: time that the limit of the arena costs, in the unit of the core.
       unlimited_arena_bytes: the arena without that limit.
       bound_bytes: bytes that the bound of the time (--slowest) costs.
-      start_up_bytes: bytes that the bound of the start-up (--slowest-start) costs.
+      start_up_bytes: bytes of the file that the bound of the start-up (--slowest-start) costs.
       unlimited_start_up: instructions of the start-up without that bound; None if unknown.
       slowest: time of an inference at most, relative to the dense one, that the user asked for; None without.
       slowest_start: likewise of the start-up.

@@ -79,8 +79,21 @@ def test_a_plan_that_keeps_the_bound_when_it_is_finished_is_found():
     ratio = free.firmware.compressed.start_up / free.firmware.dense.start_up
     kept = compressing.compress(model, "m", slowest_start=1.001 * ratio, **options)
     assert tflite.serialize(kept.model) == tflite.serialize(free.model)
+    assert kept.firmware.start_up_bytes == 0
     less = compressing.compress(model, "m", slowest_start=0.999 * ratio, **options)
     assert less.firmware.compressed.start_up < free.firmware.compressed.start_up
+
+
+@pytest.mark.parametrize("slowest_start", [None, 0.5, 1.3])
+def test_the_bound_costs_nothing_with_the_ratio_that_is_printed(slowest_start):
+    model, options = model_of(128, 2000), {"objective": "size", "slowest": 1000}
+    found = compressing.compress(model, "m", slowest_start=slowest_start, **options)
+    (line,) = (one for one in firmware_report.notes(found.firmware, "cortex-m55") if "bytes; --slowest-start" in one)
+    ratio = float(line.split("--slowest-start ")[1].split(" ")[0])
+    assert ratio > (slowest_start or 1.5)
+    free = compressing.compress(model, "m", slowest_start=ratio, **options)
+    saved = len(tflite.serialize(found.model)) - len(tflite.serialize(free.model))
+    assert saved == found.firmware.start_up_bytes > 0 == free.firmware.start_up_bytes
 
 
 def test_a_bound_that_is_not_met_is_told():
