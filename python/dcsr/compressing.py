@@ -5,6 +5,7 @@ Models are objects of the schema's object API. `api` offers the same functions f
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -196,13 +197,13 @@ def compress(
     def tried(wanted: Settings) -> list[Decision]:
         return once(wanted, False, lambda _: True)
 
-    def completed(wanted: Settings) -> fitting.Fitted:
+    def completed(wanted: Settings, most: int | None) -> fitting.Fitted:
         """Returns the decisions of settings with their layouts, within the limit of the arena and without it."""
 
         def fitted_to(wanted: Settings) -> fitting.Fitted:
-            if max_arena is None:
+            if most is None:
                 return fitting.within_dense(original, model, layers, wanted, planned)
-            return fitting.within(model, layers, wanted, planned, max_arena, name)
+            return fitting.within(model, layers, wanted, planned, most, name)
 
         if smaller_only and code != ALL_CODE:
             fitted = linking.with_few_parts(model, layers, wanted, tried, fitted_to, grows)
@@ -211,33 +212,45 @@ def compress(
         if any(override.layout is not None for override in overrides.values()):
             decisions = planes.as_planned(model, fitted.decisions, wanted, name)
             needed = arena_bytes(model, decisions, cpu)
-            if max_arena is not None and needed > max_arena:
+            if most is not None and needed > most:
                 raise ModelError(
-                    f"{name}: does not fit into an arena of {max_arena:,} bytes: with the layouts of its plan it takes"
+                    f"{name}: does not fit into an arena of {most:,} bytes: with the layouts of its plan it takes"
                     f" {needed:,}"
                 )
             return fitting.Fitted(decisions, decisions)
-        limits = fitting.limits(original, model, cpu, max_arena)
+        limits = fitting.limits(original, model, cpu, most)
         measure = linking.measure(model, fitted.decisions, wanted, code)
         decisions = planes.with_planes(model, fitted.decisions, cpu, memory, layout, limits, measure)
         unlimited = planes.with_planes(model, fitted.unlimited, cpu, memory, layout, {}, measure)
-        return fitting.Fitted(decisions, unlimited)
+        return fitting.Fitted(planes.better_that_fits(model, decisions, unlimited, cpu, limits, measure), unlimited)
 
     bound_start = start_up_bound(original, cpu, slowest_start) if settings.start_up is not None else None
     unbounded = dataclasses.replace(settings, start_up=None)
-    free = completed(unbounded)
-    chosen = _starting_in_time(model, cpu, free, bound_start, lambda: completed(settings))
+
+    def finished(most: int | None) -> tuple[fitting.Fitted, fitting.Fitted]:
+        """Returns the decisions within the bound of the start-up, and without it."""
+        free = completed(unbounded, most)
+        return _starting_in_time(model, cpu, free, bound_start, lambda: completed(settings, most)), free
+
+    chosen, free = finished(max_arena)
     decisions = chosen.decisions
     compressed, passes = _carried_out(model, decisions, strip, lost)
+    dense = dense_figures(original, layer_finder.find(original), cpu)
+    larger = arena_bytes(model, chosen.unlimited, cpu)
+    arena_time = 0
+    if chosen.slowdown > 0 and larger > (dense.arena_bytes if max_arena is None else max_arena):
+        # With a larger arena other kernels and planes may be chosen: only the finished plan tells whether it is faster.
+        with contextlib.suppress(ModelError):
+            arena_time = fitting.Fitted(decisions, finished(larger)[0].decisions).slowdown
     start_up_bytes = 0
     if chosen is not free:
         start_up_bytes = _file_bytes(compressed) - _file_bytes(_carried_out(model, free.decisions, strip, lost)[0])
     found = Firmware(
-        dense=dense_figures(original, layer_finder.find(original), cpu),
+        dense=dense,
         compressed=figures(model, decisions, cpu),
         unknown=workload.rest(model, layers, cpu).unknown,
-        arena_time=chosen.slowdown,
-        unlimited_arena_bytes=arena_bytes(model, chosen.unlimited, cpu),
+        arena_time=max(arena_time, 0),
+        unlimited_arena_bytes=larger,
         bound_bytes=_bound_bytes(planned, unbounded if chosen is free else settings),
         start_up_bytes=max(start_up_bytes, 0),
         unlimited_start_up=start_up_instructions(model, free.decisions, cpu),

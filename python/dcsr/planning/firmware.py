@@ -43,7 +43,7 @@ class Firmware:
     Attributes:
       dense, compressed: the figures.
       unknown: names of operators without an estimate of time. They count as 0, before and after.
-      arena_time: time that the limit of the arena costs, in the unit of the core.
+      arena_time: time that the limit of the arena costs, in the unit of the core; 0 if a larger arena saves none.
       unlimited_arena_bytes: the arena without that limit.
       bound_bytes: bytes that the bound of the time (--slowest) costs.
       start_up_bytes: bytes of the file that the bound of the start-up (--slowest-start) costs.

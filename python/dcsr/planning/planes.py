@@ -96,6 +96,41 @@ def _within(
     return within_all_or_first(with_all, alone)
 
 
+def better_that_fits(
+    model: schema.ModelT,
+    decisions: list[Decision],
+    unlimited: list[Decision],
+    cpu: str,
+    limits: Mapping[str, int],
+    measure: Measure,
+) -> list[Decision]:
+    """Returns `unlimited` if it fits and is better than `decisions`, else these.
+
+    Layers that do not fit in NHWC may fit in planes, where they take another scratch.
+
+    Args:
+      model: the model that is packed.
+      decisions: the finished plan of layers that fit in NHWC.
+      unlimited: that of layers that need not fit.
+      cpu: one of cost.CPUS.
+      limits: {kernels of the builtin operators: bytes of the arena at most} (Footprint).
+      measure: what counts, the lower the better.
+    """
+
+    def fits(found: Sequence[Decision], within: Mapping[str, int]) -> bool:
+        sizes = footprint.planes_of(found)
+        return all(
+            Limit(Footprint(model, cpu, kernels, sizes), nbytes).excess(found) <= 0
+            for kernels, nbytes in within.items()
+        )
+
+    if unlimited is decisions or not fits(unlimited, dict(list(limits.items())[:1])):
+        return decisions
+    if not fits(unlimited, limits) and within_all_or_first(decisions, unlimited) is decisions:
+        return decisions
+    return min(decisions, unlimited, key=lambda one: (measure(one), time_of(one) or 0))
+
+
 def as_planned(model: schema.ModelT, decisions: Sequence[Decision], settings: Settings, name: str) -> list[Decision]:
     """Returns the decisions with the layouts of a plan file.
 
