@@ -60,6 +60,7 @@ def with_planes(
       measure: what AUTO improves, the lower the better; inf if decisions are not allowed.
     """
     best = list(decisions)
+    ranked = _ranked_by(measure)
     if layout == NHWC:
         return best
     for tensors in chains(model, best, _takes(cpu, memory, needs_estimate=layout == AUTO)):
@@ -74,8 +75,13 @@ def with_planes(
             best = min(tries, key=lambda one: (time_of(one) is None, time_of(one) or 0))
             continue
         timed = [one for one in tries if time_of(one) is not None]
-        best = min([best, *timed], key=measure)
+        best = min([best, *timed], key=ranked)
     return best
+
+
+def _ranked_by(measure: Measure) -> Callable[[Sequence[Decision]], tuple[float, int]]:
+    """Returns a key for plans, the lower the better. The time decides between plans that a measure finds equal."""
+    return lambda found: (measure(found), time_of(found) or 0)
 
 
 def _within(
@@ -128,7 +134,7 @@ def better_that_fits(
         return decisions
     if not fits(unlimited, limits) and within_all_or_first(decisions, unlimited) is decisions:
         return decisions
-    return min(decisions, unlimited, key=lambda one: (measure(one), time_of(one) or 0))
+    return min(decisions, unlimited, key=_ranked_by(measure))
 
 
 def as_planned(model: schema.ModelT, decisions: Sequence[Decision], settings: Settings, name: str) -> list[Decision]:

@@ -51,3 +51,13 @@ def test_a_plan_that_fits_in_planes_is_found(objective: str) -> None:
     free = compressing.compress(model("ds_cnn_m_70"), "m", max_arena=1 << 30, **options)
     assert free.firmware.compressed.arena_bytes <= found.firmware.dense.arena_bytes
     assert time(found) == time(free) and found.firmware.arena_time == 0
+
+
+@pytest.mark.parametrize("name", ["ds_cnn_s_90", "ds_cnn_l_90"])
+def test_the_smallest_planes_are_not_slower_than_others_of_their_size(name: str) -> None:
+    auto, planes = (
+        compressing.compress(model(name), name, cpu="cortex-m4", objective="size", layout=layout)
+        for layout in ("auto", "planes")
+    )
+    assert len(tflite.serialize(auto.model)) == len(tflite.serialize(planes.model))
+    assert time(auto) <= time(planes)
