@@ -175,6 +175,11 @@ def test_every_kind_of_layer_has_time_and_scratch(tmp_path, kind):
     assert before["scratch_bytes"] < 49152
     slower = before["estimated_cycles"] > before["dense_cycles"]
     assert slower == ("int16" in kind) == ("1 packed layer is estimated to be slower than dense" in result.stderr)
+    assert slower == ("'; --objective speed avoids that" in result.stderr)
+    named = run(*small, "--objective", "speed", "--dump-plan", "plan.yaml", "--method", "rice", cwd=tmp_path)
+    assert slower == ("'; --method names the encoding" in named.stderr)
+    named = run(*small, "--objective", "speed", "--plan", "plan.yaml", cwd=tmp_path)
+    assert slower == ("'; the plan names the encoding" in named.stderr) and "avoids that" not in named.stderr
     fast = run(
         "compress", "m.tflite", "-o", "f.tflite", "--objective", "speed", "--json", "f.json", *room, cwd=tmp_path
     )

@@ -257,6 +257,10 @@ def compress(
         slowest=slowest,
         slowest_start=slowest_start,
     )
+    decisions = [
+        dataclasses.replace(of, is_named=bool(of.candidate) and settings.of(of.layer).method != AUTO)
+        for of in decisions
+    ]
     result = Compressed(compressed, decisions, done + passes, found, model)
     if lost is None or max_arena is not None or plan is not None:
         return result

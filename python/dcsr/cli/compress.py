@@ -233,7 +233,7 @@ def main(argv: Sequence[str]) -> int:
         common.say(*before, table, *summary, *after)
         outputs.commit()
     _warn_of_little_scratch(result)
-    _note_slow_layers(result)
+    _note_slow_layers(arguments, result)
     return common.EXIT_OK
 
 
@@ -339,14 +339,14 @@ def _check_outputs(arguments: argparse.Namespace, outputs: Outputs) -> None:
     outputs.check_all((arguments.output, arguments.json, arguments.report, arguments.dump_plan, arguments.cc, *headers))
 
 
-def _note_slow_layers(result: dcsr.Result) -> None:
+def _note_slow_layers(arguments: argparse.Namespace, result: dcsr.Result) -> None:
     """Prints a note if packed layers are estimated to add more than _NOTED_SHARE of the inference to dense ones."""
     unit = cost.unit(result.cpu)
-    slow: list[tuple[str, int, int]] = []
-    for row in result.layers:
-        now, before = row.estimated_time(unit), row.dense_time(unit)
-        if now and before and now > before:
-            slow.append((row.name, now, before))
+    slow: list[tuple[Decision, int, int]] = []
+    for decision in result.decisions:
+        estimate = decision.candidate.estimate if decision.candidate else None
+        if estimate and estimate.time and estimate.dense_time and estimate.time > estimate.dense_time:
+            slow.append((decision, estimate.time, estimate.dense_time))
     times = firmware_report.inference(result.firmware, result.cpu)
     added = sum(now - before for _, now, before in slow)
     if slow and (times is None or added > _NOTED_SHARE * times[1]):
@@ -355,9 +355,21 @@ def _note_slow_layers(result: dcsr.Result) -> None:
         layers = "1 packed layer is" if len(slow) == 1 else f"{len(slow)} packed layers are"
         common.note(
             f"note: {layers} estimated to be slower than dense on {result.cpu}: {total_now:,} instead of"
-            f" {total_before:,} {unit}, most of all '{report.shortened(worst)}'; --objective speed avoids"
-            " that"
+            f" {total_before:,} {unit}, most of all '{report.shortened(worst.layer.name)}'"
+            f"{_way_out(arguments, [decision for decision, _, _ in slow])}"
         )
+
+
+def _way_out(arguments: argparse.Namespace, slow: Sequence[Decision]) -> str:
+    """Returns a phrase about the options with which no packed layer is slower than dense; empty if there are none."""
+    if any(decision.is_named for decision in slow):
+        return f"; {'the plan' if arguments.plan else '--method'} names the encoding"
+    options = []
+    if arguments.objective != "speed":
+        options.append("--objective speed")
+    if arguments.layout == planes.PLANES:
+        options.append(f"--layout {planes.AUTO}")
+    return f"; {' with '.join(options)} avoids that" if options else ""
 
 
 def _warn_of_little_scratch(result: dcsr.Result) -> None:

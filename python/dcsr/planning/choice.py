@@ -39,12 +39,14 @@ class Decision:
       candidate: the chosen encoding; None if the layer stays dense.
       note: reason why the layer stays dense; empty if it is packed.
       kept: rough count of the dense layer; None if unknown.
+      is_named: whether a plan file or the method of the call names the encoding of the packed layer.
     """
 
     layer: Layer
     candidate: Candidate | None = None
     note: str = ""
     kept: Kept | None = None
+    is_named: bool = False
 
     @property
     def packed(self) -> PackedLayer | None:
