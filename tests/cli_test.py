@@ -662,5 +662,9 @@ def test_limits_of_arena_and_time(tmp_path):
     error = error_of(run(*arguments, cwd=tmp_path, code=2))
     assert "m.tflite: does not fit into an arena of 9,000 bytes: 'second/weights' takes at least " in error
     assert not (tmp_path / "no.tflite").exists()
-    for option in (["--slowest", "0"], ["--slowest", "inf"], ["--clock", "-1"], ["--max-arena", "-1"]):
-        run("compress", "m.tflite", "-o", "no.tflite", *option, cwd=tmp_path, code=2)
+    for option, value in (("--slowest", "0"), ("--slowest", "inf"), ("--clock", "-1"), ("--slowest-start", "abc")):
+        error = error_of(run("compress", "m.tflite", "-o", "no.tflite", option, value, cwd=tmp_path, code=2))
+        assert f"argument {option}: {value} is not a positive number" in error
+    for value in ("-1", "abc"):
+        error = error_of(run("compress", "m.tflite", "-o", "no.tflite", "--max-arena", value, cwd=tmp_path, code=2))
+        assert f"argument --max-arena: {value} is no number of bytes" in error

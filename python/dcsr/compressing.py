@@ -245,6 +245,10 @@ def compress(
     start_up_bytes = 0
     if chosen is not free:
         start_up_bytes = _file_bytes(compressed) - _file_bytes(_carried_out(model, free.decisions, strip, lost)[0])
+    decisions = [
+        dataclasses.replace(of, is_named=bool(of.candidate) and settings.of(of.layer).method != AUTO)
+        for of in decisions
+    ]
     found = Firmware(
         dense=dense,
         compressed=figures(model, decisions, cpu),
@@ -256,11 +260,8 @@ def compress(
         unlimited_start_up=start_up_instructions(model, free.decisions, cpu),
         slowest=slowest,
         slowest_start=slowest_start,
+        is_named=all(of.is_named for of in decisions if of.candidate) and any(of.is_named for of in decisions),
     )
-    decisions = [
-        dataclasses.replace(of, is_named=bool(of.candidate) and settings.of(of.layer).method != AUTO)
-        for of in decisions
-    ]
     result = Compressed(compressed, decisions, done + passes, found, model)
     if lost is None or max_arena is not None or plan is not None:
         return result

@@ -54,9 +54,12 @@ def notes(firmware: Firmware, cpu: str) -> list[str]:
         )
     if firmware.slowest_start is not None and starts is not None and starts[1] > firmware.slowest_start * starts[0]:
         ratio = starts[1] / starts[0]
+        way_out = f"--slowest-start {_rounded_up(ratio)} allows that"
+        if firmware.is_named:
+            way_out = "it follows from the encodings that the plan or --method names"
         lines.append(
             f"--slowest-start {firmware.slowest_start:g} is not met: the start-up of this plan is estimated at"
-            f" {ratio:.3f} times the dense one; --slowest-start {_rounded_up(ratio)} allows that"
+            f" {ratio:.3f} times the dense one; {way_out}"
         )
     if firmware.dense.start_up is None:
         lines.append(f"the start-up is not estimated on {cpu}, so it has no bound")
@@ -119,7 +122,8 @@ def _rounded_up(ratio: float) -> str:
 
 
 def _millions(number: int) -> str:
-    return f"{number / _MEGA:.3g}" if number < 100 * _MEGA else f"{number / _MEGA:.0f}"
+    """Returns millions with three digits or more, trailing zeros included."""
+    return f"{number / _MEGA:#.3g}".rstrip(".") if number < 100 * _MEGA else f"{number / _MEGA:.0f}"
 
 
 def _milliseconds(time: int, clock: float | None, unit: str) -> str:

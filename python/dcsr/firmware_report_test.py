@@ -14,17 +14,24 @@ FIRMWARE = Firmware(
 def test_line_compares_flash_arena_inference_and_start_up():
     assert firmware_report.line(FIRMWARE, 100_000, 60_000, "cortex-m55") == (
         "flash 100,000 -> 60,000 bytes (-40.0%), arena 30,000 -> 27,000 bytes (-10.0%),"
-        " inference 10 -> 5 M cycles (x 0.500),"
-        " start-up 1 -> 1.2 M instructions (x 1.200) on cortex-m55"
+        " inference 10.0 -> 5.00 M cycles (x 0.500),"
+        " start-up 1.00 -> 1.20 M instructions (x 1.200) on cortex-m55"
     )
+
+
+def test_millions_have_the_same_number_of_digits():
+    shown = {3_000_000: "3.00", 112_345: "0.112", 0: "0.00", 99_960_000: "100", 123_400_000: "123"}
+    for number, text in shown.items():
+        firmware = Firmware(Figures(1, 3_140_000, None), Figures(1, number, None))
+        assert f"inference 3.14 -> {text} M instructions" in firmware_report.line(firmware, 2, 1, "cortex-m4")
 
 
 def test_time_at_a_clock_is_exact_for_cycles_and_a_lower_bound_for_instructions():
     in_cycles = firmware_report.line(FIRMWARE, 2, 1, "cortex-m55", 250)
-    assert "inference 10 -> 5 M cycles (x 0.500, 20 ms at 250 MHz)" in in_cycles
+    assert "inference 10.0 -> 5.00 M cycles (x 0.500, 20 ms at 250 MHz)" in in_cycles
     assert in_cycles.endswith("(x 1.200, at least 4.8 ms at 250 MHz) on cortex-m55")
     in_instructions = firmware_report.line(FIRMWARE, 2, 1, "cortex-m4", 80)
-    assert "inference 9 -> 4 M instructions (x 0.444, at least 50 ms at 80 MHz), start-up" in in_instructions
+    assert "inference 9.00 -> 4.00 M instructions (x 0.444, at least 50 ms at 80 MHz), start-up" in in_instructions
 
 
 def test_what_has_no_estimate_is_left_out():
@@ -80,6 +87,10 @@ def test_a_bound_of_the_start_up_that_is_not_met_is_named():
         " --slowest-start 1.2 allows that"
     ]
     assert firmware_report.notes(dataclasses.replace(FIRMWARE, slowest_start=1.2), "cortex-m4") == []
+    assert firmware_report.notes(dataclasses.replace(missed, is_named=True), "cortex-m4") == [
+        "--slowest-start 0.9 is not met: the start-up of this plan is estimated at 1.200 times the dense one;"
+        " it follows from the encodings that the plan or --method names"
+    ]
 
 
 def test_code_counts_as_flash_if_it_is_known():

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import importlib
 import io
+import math
 import os
 import signal
 import sys
@@ -84,6 +85,14 @@ def natural_number(value: str) -> int:
     return number
 
 
+def number(value: str) -> float:
+    """Parses a number. Text is nan, which lies in no range."""
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
 def add_timeout(parser: argparse.ArgumentParser) -> None:
     """Adds --timeout, the limit of the interpreter's processor time."""
     parser.add_argument(
@@ -97,10 +106,10 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(value: str) -> float:
-    number = float(value)
-    if not 0 < number <= 1_000_000:
+    seconds = number(value)
+    if not 0 < seconds <= 1_000_000:
         raise argparse.ArgumentTypeError(f"{value} is no number of seconds")
-    return number
+    return seconds
 
 
 def run(tool: str, main: str | Callable[[Sequence[str]], int]) -> NoReturn:

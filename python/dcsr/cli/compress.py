@@ -49,21 +49,20 @@ _MAX_NAME_BYTES = 160  # of a layer, in the name of a file
 
 
 def _share(value: str) -> float:
-    share = float(value)
+    share = common.number(value)
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
     return share
 
 
 def _bytes(value: str) -> int:
-    number = int(value)
-    if not 0 <= number < 1 << 32:
+    if not (value.isdecimal() and int(value) < 1 << 32):
         raise argparse.ArgumentTypeError(f"{value} is no number of bytes")
-    return number
+    return int(value)
 
 
 def _multiple(value: str) -> float:
-    number = float(value)
+    number = common.number(value)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{value} is not a positive number")
     return number

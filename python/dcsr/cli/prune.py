@@ -56,7 +56,7 @@ exit status: 0 done, 2 bad usage or bad input, or an aim that cannot be reached 
 
 def share(value: str) -> float:
     """An argument from 0 to below 1."""
-    number = float(value)
+    number = common.number(value)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{value} is not between 0 and below 1")
     return number

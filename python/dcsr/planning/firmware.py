@@ -50,6 +50,7 @@ class Firmware:
       unlimited_start_up: instructions of the start-up without that bound; None if unknown.
       slowest: time of an inference at most, relative to the dense one, that the user asked for; None without.
       slowest_start: likewise of the start-up.
+      is_named: whether a plan file or the method of the call names the encodings of all packed layers.
     """
 
     dense: Figures
@@ -62,6 +63,7 @@ class Firmware:
     unlimited_start_up: int | None = None
     slowest: float | None = None
     slowest_start: float | None = None
+    is_named: bool = False
 
 
 def dense_figures(model: schema.ModelT, layers: Sequence[Layer], cpu: str) -> Figures:

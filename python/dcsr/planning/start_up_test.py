@@ -104,6 +104,8 @@ def test_a_bound_that_is_not_met_is_told():
     told = "--slowest-start 0.01 is not met: the start-up of this plan is estimated at "
     assert [note.startswith(told) for note in firmware_report.notes(missed, "cortex-m55")].count(True) == 1
     assert "is not met" not in "".join(firmware_report.notes(kept, "cortex-m55"))
+    named = compressing.compress(model_of(), "m", slowest_start=0.01, method="rice", **options).firmware
+    assert named.is_named and not missed.is_named
 
 
 def firmware_bytes(found: compressing.Compressed) -> int:
