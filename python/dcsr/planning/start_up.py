@@ -31,7 +31,7 @@ _GROUP = 16  # elements of a group of dcsr and offset8
 _WORD_BITS = 32
 _OFFSETS = 256  # columns that a group of offset8 reaches
 # Kernels whose plan needs the longest row.
-_PLAN_WITH_LONGEST_ROW = frozenset({"conv1x1_mve"})
+_PLAN_WITH_LONGEST_ROW = frozenset({"conv1x1_mve", "conv1x1_planes_mve"})
 # rice: remainders of so few bits are added up so many at a time (format/rice.c).
 _PACKED_BITS, _PACKED, _PACKED_WIDEST = 4, 8, 6
 

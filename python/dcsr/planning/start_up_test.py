@@ -45,6 +45,13 @@ def test_every_encoding_has_counts_with_constants(scheme):
     assert found.firmware.compressed.start_up > 1000 and found.firmware.dense.start_up > 1000
 
 
+def test_planes_plan_with_the_longest_row_as_nhwc():
+    found = compressing.compress(model_of(), "m", method="bitmap", smaller_only=False, **UNBOUNDED)
+    packed = found.decisions[0].candidate.packed
+    nhwc, planes = (start_up.packed(packed, [kernel]) for kernel in ("conv1x1_mve", "conv1x1_planes_mve"))
+    assert nhwc == planes and planes["longest row"]["word"] > 0
+
+
 def test_offset8_counts_the_groups_near_the_end():
     matrix = np.zeros((2, 1000), np.int8)
     matrix[0, [1, 800]] = matrix[1, 3] = 1
